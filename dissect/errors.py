@@ -1,0 +1,36 @@
+"""Every error a user can cause: one root, one child per kind.
+
+``except DissectError`` catches them all. Faults of the program itself are not among them.
+"""
+
+from segmenters.errors import DissectError, SegmenterError
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DissectError",
+    "GeneratorError",
+    "LayerError",
+    "RunError",
+    "SegmenterError",
+]
+
+
+class ConfigError(DissectError):
+    """A setting out of its range, or settings that contradict each other."""
+
+
+class CheckpointError(DissectError):
+    """A file of weights that is missing, damaged, or of no known format."""
+
+
+class GeneratorError(DissectError):
+    """A generator that is unknown, or whose images break the Generator protocol."""
+
+
+class LayerError(DissectError):
+    """A layer that the generator does not have, or whose output is not a feature map."""
+
+
+class RunError(DissectError):
+    """A run folder that is missing, damaged, newer than this version, or holds something else."""

@@ -1,0 +1,130 @@
+"""What a generator is to the rest of the toolkit.
+
+A generator wraps an ``nn.Module`` in eval mode and names three things about it: the latent spaces
+it can be entered from, the layers whose units can be read, and how to get from a sample's index to
+its image. Everything else in the toolkit works through this protocol.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dissect.errors import GeneratorError
+from dissect.latents import Latent
+
+
+@dataclass(frozen=True)
+class Space:
+    """A named latent space; ``shape`` is that of one sample, without the batch."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer whose output is a feature map.
+
+    Args:
+        units: Number of channels.
+        height, width: Size of the map in pixels.
+        module: Dotted path below ``Generator.module``.
+    """
+
+    units: int
+    height: int
+    width: int
+    module: str
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Latent → image network, opened.
+
+    Attributes:
+        name: What people call it.
+        image_size: Height and width of its images in pixels (they are square).
+        channels: 3 for RGB, 1 for grey.
+        n_classes: Number of classes it is conditioned on; 0 if none.
+        spaces: Ordered from the sampled one: z → w → w+ → s.
+        layers: Ordered from the latent to the image.
+        module: The wrapped network, in eval mode.
+        fingerprint: SHA-256 over its parameters and buffers.
+        device: Where its parameters are.
+    """
+
+    name: str
+    image_size: int
+    channels: int
+    n_classes: int
+    spaces: Mapping[str, Space]
+    layers: Mapping[str, LayerInfo]
+    module: nn.Module
+    fingerprint: str
+    device: torch.device
+
+    def sample(
+        self, indices: Sequence[int], *, seed: int, label: int | None = None
+    ) -> Latent:
+        """Latents of the samples ``indices`` of a seed, in the first space.
+
+        Sample i of seed s is the same bits in any batch. Where the generator has classes and no
+        label is given, each sample draws its own.
+        """
+        ...
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Bring a latent to a later space.
+
+        Args:
+            latent: Where it is.
+            space: Where it should be; only along the order of ``spaces``.
+            truncation: ψ; 1 leaves latents as they are, 0 gives the mean.
+            cutoff: Truncate only the first ``cutoff`` layers of w+; None means all.
+
+        Raises:
+            GeneratorError: a space that it lacks, or a way back.
+        """
+        ...
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Images in RGB, [-1, 1] up to the network's own overshoot.
+
+        Args:
+            latent: In any of its spaces.
+            noise: ``const`` (as stored with the weights), ``none``, or ``random`` where it has any.
+        """
+        ...
+
+
+def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
+    """Refuse a conversion that leaves the legal way.
+
+    Raises:
+        GeneratorError: a space that the generator lacks, a latent of the wrong shape, a way back.
+    """
+    order = list(generator.spaces)
+    for name in (latent.space, space):
+        if name not in order:
+            raise GeneratorError(
+                f"space {name!r} is not one of {generator.name}'s; expected {', '.join(order)}"
+            )
+    shape = tuple(latent.data.shape[1:])
+    if shape != generator.spaces[latent.space].shape:
+        raise GeneratorError(
+            f"a latent of {generator.name} in {latent.space!r} has the shape {shape} per sample; "
+            f"expected {generator.spaces[latent.space].shape}"
+        )
+    if order.index(space) < order.index(latent.space):
+        raise GeneratorError(
+            f"cannot convert from {latent.space!r} back to {space!r}; "
+            f"the way is {' → '.join(order)}"
+        )

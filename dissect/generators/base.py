@@ -118,10 +118,13 @@ def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
                 f"space {name!r} is not one of {generator.name}'s; expected {', '.join(order)}"
             )
     shape = tuple(latent.data.shape[1:])
-    if shape != generator.spaces[latent.space].shape:
+    expected = generator.spaces[latent.space].shape
+    # Many programs write a latent vector as (size, 1, 1).
+    trimmed = shape[:1] if len(expected) == 1 and set(shape[1:]) == {1} else shape
+    if trimmed != expected:
         raise GeneratorError(
             f"a latent of {generator.name} in {latent.space!r} has the shape {shape} per sample; "
-            f"expected {generator.spaces[latent.space].shape}"
+            f"expected {expected}"
         )
     if order.index(space) < order.index(latent.space):
         raise GeneratorError(

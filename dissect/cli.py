@@ -1,0 +1,294 @@
+"""The command line: thin subcommands, everything heavy imported late.
+
+``--json`` prints one object on stdout; progress and logs go to stderr. Exit status: 0, 2 for a
+mistake in what was given (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from dissect.errors import ConfigError, DissectError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dissect.runs import Run
+
+_DEMO_SAMPLES = 1000
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, as the rest of the program does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help lists what it takes\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except DissectError as error:
+        print(f"dissect: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "dissect: stopped; what was counted is kept, the same command with --resume goes on",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough (`dissect show R | head`); nothing may be flushed any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dissect",
+        description="Opens image generators: which unit draws what, with evidence.",
+        epilog="GENERATOR is a zoo name, the path of a checkpoint, or package.module:factory.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, command: object, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(command=command)
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        return sub
+
+    demo = add("demo", _demo, "the whole way on a trained generator, to a report")
+    demo.add_argument("--out", default="runs/demo", help="run folder (default: %(default)s)")
+    demo.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
+
+    zoo = add("zoo", _zoo, "generators and segmenters at hand; 'zoo get NAME' fetches one")
+    zoo.add_argument("action", nargs="?", choices=["list", "get"], default="list")
+    zoo.add_argument("name", nargs="?", help="generator to get")
+    zoo.add_argument("--from", dest="source", metavar="FILE", help="its file, if fetched elsewhere")
+
+    inspect = add("inspect", _inspect, "spaces, layers and shapes of a generator; one forward pass")
+    inspect.add_argument("generator", metavar="GENERATOR")
+
+    run = add("run", _run, "dissect a generator into a run folder")
+    run.add_argument("generator", metavar="GENERATOR")
+    run.add_argument("--segmenter", required=True, help="as zoo lists them; join with +")
+    run.add_argument("--layers", default="all", help="comma-separated names, or all")
+    run.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
+    run.add_argument("--out", required=True, help="run folder to write")
+    run.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    run.add_argument("--label", type=int, help="class of every sample; each draws its own if left out")
+    run.add_argument("--truncation", type=float, default=1.0, help="ψ; default: %(default)s")
+    run.add_argument("--threshold", choices=["information", "quantile"], default="information")
+    run.add_argument(
+        "--tail", type=float, default=0.005, help="share above the quantile threshold; %(default)s"
+    )
+    run.add_argument("--min-iou", type=float, default=0.05, help="default: %(default)s")
+    run.add_argument("--grid", type=int, help="mask grid in pixels; default: image size, at most 256")
+    run.add_argument("--batch", type=int, default=32, help="samples of one forward pass; %(default)s")
+    run.add_argument("--device", default="cpu", help="default: %(default)s")
+    run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+
+    show = add("show", _show, "the table of a run in the terminal")
+    show.add_argument("run", metavar="RUN")
+    show.add_argument("--layer", help="only this layer")
+    show.add_argument("--concept", help="only units labelled with this concept")
+    show.add_argument("--csv", action="store_true", help="all rows as CSV")
+    show.add_argument("--rows", type=int, default=20, help="most rows to print (default: %(default)s)")
+
+    report = add("report", _report, "write the report of a run as a page")
+    report.add_argument("run", metavar="RUN")
+    report.add_argument("--out", help="folder to write (default: RUN/report)")
+    return parser
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content, ensure_ascii=False))
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from dissect.dissection import dissect
+    from dissect.generators import zoo
+    from reports import build_report
+
+    if not zoo.is_cached("faces-dcgan"):
+        print("fetching faces-dcgan (14 MB, MIT) …", file=sys.stderr)
+        zoo.get("faces-dcgan")
+    run = dissect(
+        "faces-dcgan", "faces", out=options.out, n_samples=options.samples, resume=True
+    )
+    page = build_report(run)
+    if options.json:
+        _print_json(run.summary() | {"report": str(page)})
+        return
+    _print_summary(run)
+    print(f"\nopen {page}\n\nthen try")
+    print(f"  dissect show {options.out} --concept nose")
+    print(
+        "  dissect run faces-dcgan --segmenter faces+colour --layers main.7,main.10 "
+        "--samples 500 --out runs/colour"
+    )
+
+
+def _zoo(options: argparse.Namespace) -> None:
+    from segmenters import SEGMENTERS
+
+    from dissect.generators import zoo
+
+    if options.action == "get":
+        if options.name is None:
+            raise ConfigError(
+                f"zoo get was given no name; expected one of {', '.join(zoo.ENTRIES)}"
+            )
+        path = zoo.get(options.name, source=options.source)
+        _print_json({"path": str(path)}) if options.json else print(path)
+        return
+    generators = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "licence": entry.licence,
+            "source": entry.source,
+            "cached": zoo.is_cached(entry.name),
+        }
+        for entry in zoo.ENTRIES.values()
+    ]
+    if options.json:
+        segmenters = [{"name": n, "title": t} for n, t in SEGMENTERS.items()]
+        _print_json({"generators": generators, "segmenters": segmenters})
+        return
+    print("Generators")
+    for entry in generators:
+        state = "in the cache" if entry["cached"] else f"dissect zoo get {entry['name']}"
+        print(f"  {entry['name']:<14} {entry['title']} ({entry['licence']}; {state})")
+    print("Segmenters")
+    for name, title in SEGMENTERS.items():
+        print(f"  {name:<14} {title}")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from dissect.inspection import inspect_generator
+
+    found = inspect_generator(options.generator)
+    if options.json:
+        _print_json(found)
+        return
+    print(
+        f"{found['name']}: {found['image_size']} × {found['image_size']} px, "
+        f"{found['channels']} channels, {found['parameters']:,} parameters"
+    )
+    for name, shape in found["spaces"].items():
+        print(f"  space {name:<4} {' × '.join(map(str, shape))}")
+    width = max(map(len, found["layers"]))
+    for name, layer in found["layers"].items():
+        print(f"  layer {name:<{width}}  {layer['units']:>5} units  {layer['height']} × {layer['width']}")
+    low, high = found["range"]
+    print(
+        f"  one forward pass: {found['seconds'] * 1000:.0f} ms, image values {low:.2f} … {high:.2f}"
+    )
+    print(f"  sha256 of weights: {found['fingerprint']}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.samples < 8:
+        raise ConfigError(
+            f"--samples is {options.samples}; expected at least 8 (a few for each fold); "
+            "1000 is a good start"
+        )
+    from dissect.dissection import dissect
+
+    run = dissect(
+        options.generator,
+        options.segmenter,
+        out=options.out,
+        layers=[name.strip() for name in options.layers.split(",")],
+        device=options.device,
+        resume=options.resume,
+        n_samples=options.samples,
+        seed=options.seed,
+        label=options.label,
+        truncation=options.truncation,
+        threshold=options.threshold,
+        tail=options.tail,
+        min_iou=options.min_iou,
+        grid=options.grid,
+        block=options.batch,
+    )
+    if options.json:
+        _print_json(run.summary())
+        return
+    _print_summary(run)
+    print(f"\ndissect show {options.out}\ndissect report {options.out}")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from dissect.runs import open_run
+
+    run = open_run(options.run)
+    table = _select(run, options.layer, options.concept)
+    if options.json:
+        # The rows only where somebody chose some: a whole run has hundreds of thousands.
+        chosen = options.layer is not None or options.concept is not None
+        rows = {"rows": json.loads(table.to_json(orient="records"))} if chosen else {}
+        _print_json(run.summary() | rows)
+    elif options.csv:
+        print(table.to_csv(index=False), end="")
+    else:
+        _print_summary(run)
+        print()
+        print(_format_rows(table, options.rows))
+
+
+def _select(run: "Run", layer: str | None, concept: str | None) -> "pd.DataFrame":
+    """Units of the run with their labels, the strongest first."""
+    import pandas as pd
+
+    if concept is not None:
+        run.vocabulary[concept]  # an unknown concept is told here
+    layers = list(run.layers) if layer is None else [layer]
+    tables = [run.units(name).assign(layer=name) for name in layers]
+    table = pd.concat(tables, ignore_index=True)
+    if concept is not None:
+        table = table[table.concept == concept]
+    table = table.sort_values(["interpretable", "iou"], ascending=False, kind="stable")
+    return table[["layer", *table.columns.drop("layer")]]
+
+
+def _format_rows(table: "pd.DataFrame", most: int) -> str:
+    lines = [
+        f"{'layer':<12}{'unit':>5}  {'concept':<18}{'IoU':>6}{'chance':>8}{'IQR':>7}"
+        f"{'precision':>11}{'recall':>8}  interpretable"
+    ]
+    for row in table.head(most).itertuples():
+        lines.append(
+            f"{row.layer:<12}{row.unit:>5}  {row.concept:<18}{row.iou:>6.2f}{row.chance:>8.2f}"
+            f"{row.information_quality_ratio:>7.2f}{row.precision:>11.2f}{row.recall:>8.2f}  "
+            f"{'yes' if row.interpretable else 'no'}"
+        )
+    if len(table) > most:
+        lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")
+    return "\n".join(lines)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from dissect.runs import open_run
+    from reports import build_report
+
+    page = build_report(open_run(options.run), out=options.out)
+    _print_json({"report": str(page)}) if options.json else print(page)
+
+
+def _print_summary(run: "Run") -> None:
+    summary = run.summary()
+    print(
+        f"{summary['generator']} · {summary['segmenter']} · {summary['samples']:,} samples of seed "
+        f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s"
+    )
+    for name, layer in summary["layers"].items():
+        concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"
+        print(f"  {name:<12}{layer['interpretable']:>5} of {layer['units']:<5} units: {concepts}")

@@ -1,0 +1,86 @@
+"""What a run is asked to do: one frozen value, checked when it is made."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from dissect.errors import ConfigError
+from dissect.statistics.scores import THRESHOLDS
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of a run.
+
+    Args:
+        generator: How the generator was asked for: zoo name, path or factory.
+        segmenter: How the segmenter was asked for.
+        layers: Layers that were read, in the generator's order.
+        n_samples: Samples 0 … n_samples - 1 of the seed.
+        seed: 0 ≤ seed < 2⁶⁴.
+        label: Class for every sample; None lets each draw its own.
+        truncation: ψ of the latents.
+        threshold: ``information`` or ``quantile``; which one labels and tables use. Both are stored.
+        tail: Fraction of a unit's values above its quantile threshold.
+        min_iou: IoU that an interpretable unit has to exceed.
+        pilot: Samples from which the edges of each unit are taken.
+        block: Samples of one forward pass. Convolutions round differently for other batch sizes,
+            so it belongs to what makes a run's bytes.
+        grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
+            most 256.
+        top_images: Images kept for each unit.
+
+    Raises:
+        ConfigError: a setting out of its range.
+    """
+
+    generator: str
+    segmenter: str
+    layers: tuple[str, ...]
+    n_samples: int = 1000
+    seed: int = 0
+    label: int | None = None
+    truncation: float = 1.0
+    threshold: str = "information"
+    tail: float = 0.005
+    min_iou: float = 0.05
+    pilot: int = 256
+    block: int = 32
+    grid: int | None = None
+    top_images: int = 8
+
+    def __post_init__(self) -> None:
+        at_least = {"n_samples": 8, "pilot": 8, "block": 1, "top_images": 1}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
+                )
+        if self.grid is not None and self.grid < 1:
+            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
+        if not 0 <= self.seed < 2**64:
+            raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
+        if not 0 < self.tail < 1:
+            raise ConfigError(f"tail is {self.tail}; expected a fraction above 0 and below 1")
+        if not 0 <= self.min_iou < 1:
+            raise ConfigError(f"min_iou is {self.min_iou}; expected from 0 to below 1")
+        if self.threshold not in THRESHOLDS:
+            raise ConfigError(
+                f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
+            )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, in the order of the fields."""
+        return dataclasses.asdict(self) | {"layers": list(self.layers)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, object]) -> "RunConfig":
+        """The inverse of ``to_json``.
+
+        Raises:
+            ConfigError: a field that is missing or unknown.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != fields:
+            odd = ", ".join(sorted(set(values) ^ fields))
+            raise ConfigError(f"the settings of the run differ from those known here in: {odd}")
+        return cls(**{**values, "layers": tuple(values["layers"])})

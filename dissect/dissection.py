@@ -1,0 +1,219 @@
+"""The pass: from samples to joint counts, once through the generator and once through the segmenter.
+
+    run = dissect(load_generator("faces-dcgan"), load_segmenter("faces"), out="runs/faces")
+    run.units("main.7")
+
+A short pilot fixes the edges of each unit. Then every block of samples is generated, segmented and
+counted, whatever the number of layers; memory does not grow with the number of samples. What is
+counted is saved every minute and when the pass is interrupted, beside the folder to be; ``resume``
+goes on from there and ends in the same bytes.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from segmenters import Segmenter, load_segmenter
+from torch import Tensor
+from tqdm import tqdm
+
+from dissect.config import RunConfig
+from dissect.errors import ConfigError
+from dissect.generators import Generator, load_generator
+from dissect.interrupt import deferred_interrupt
+from dissect.runs.images import unit_strips
+from dissect.runs.partial import PassState, Workspace
+from dissect.runs.read import Run, open_run
+from dissect.runs.results import layer_results
+from dissect.runs.schema import fingerprint
+from dissect.runs.write import write_run
+from dissect.samples import label_block, make_block, mask_grid, n_blocks
+from dissect.statistics import BlockLabels, JointCounts, TopImages
+from dissect.statistics.edges import (
+    N_EDGES,
+    VALUES_PER_UNIT,
+    edges_from_values,
+    pilot_pixels,
+    tail_fractions,
+)
+from dissect.statistics.resize import resize
+from dissect.trace import resolve_layers
+
+_SAVE_EVERY = 60.0  # seconds
+
+
+def dissect(
+    generator: Generator | str,
+    segmenter: Segmenter | str,
+    *,
+    out: str | Path,
+    layers: str | list[str] = "all",
+    device: str = "cpu",
+    resume: bool = False,
+    progress: bool = True,
+    **settings: object,
+) -> Run:
+    """Dissect a generator: find the concept that each unit of its layers matches best.
+
+    Args:
+        generator: A generator, or how ``load_generator`` finds one.
+        segmenter: A segmenter, or how ``load_segmenter`` finds one.
+        out: Folder to write. Where it already holds this very run, that run is returned.
+        layers: Names of layers, or ``"all"``.
+        device: Where models that are given by name are loaded.
+        resume: Go on with an interrupted pass of the same settings, if there is one.
+        progress: Show progress bars on stderr.
+        **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DissectError: a mistake in what was given, in one line; nothing that existed is lost.
+
+    Example:
+        >>> run = dissect("dissect.worlds.planted:generator", "colour", out="runs/planted",
+        ...               n_samples=64)
+        >>> run.units("units").concept[0]
+        'red'
+    """
+    generator_spec = generator if isinstance(generator, str) else generator.name
+    segmenter_spec = segmenter if isinstance(segmenter, str) else segmenter.name
+    # Settings first: a wrong one should not wait for a model to load.
+    RunConfig(generator_spec, segmenter_spec, (), **settings)
+    check_device(device)
+    if isinstance(generator, str):
+        generator = load_generator(generator, device=device)
+    if isinstance(segmenter, str):
+        segmenter = load_segmenter(segmenter, device=device)
+    config = RunConfig(
+        generator_spec, segmenter_spec, resolve_layers(generator, layers), **settings
+    )
+    key = fingerprint(config, generator, segmenter)
+    workspace = Workspace(Path(out), key)
+    if workspace.finished():
+        return open_run(out)
+    with workspace.claim(resume=resume):
+        state = workspace.load() or _start(generator, segmenter, config, progress=progress)
+        _count(generator, segmenter, config, state, workspace, progress=progress)
+        results = layer_results(state, config)
+        strips = unit_strips(
+            generator, config, segmenter.vocabulary, results, progress=progress
+        )
+        write_run(workspace, config, generator, segmenter, state, results, strips)
+    return open_run(out)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {device!r} cannot be used ({reason}); expected cpu or one that torch has here"
+        ) from error
+
+
+def _start(
+    generator: Generator, segmenter: Segmenter, config: RunConfig, *, progress: bool
+) -> PassState:
+    """Empty counts, and the edges of every unit from the pilot."""
+    edges = pilot_edges(generator, config, progress=progress)
+    counts, tops = {}, {}
+    for layer in config.layers:
+        n_units = generator.layers[layer].units
+        counts[layer] = JointCounts.empty(
+            n_concepts=len(segmenter.vocabulary), n_units=n_units, n_edges=N_EDGES
+        )
+        tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
+    return PassState(0, edges, counts, tops, seconds=0.0)
+
+
+def pilot_edges(
+    generator: Generator, config: RunConfig, *, progress: bool
+) -> dict[str, Tensor]:
+    """Run the first samples and take each unit's edges from its values on the mask grid.
+
+    A fixed choice of pixels by (seed, index) bounds the memory: about 65,536 values for each unit,
+    however many samples the pilot has.
+
+    Returns:
+        Layer → Float[unit edge].
+    """
+    n_pilot = min(config.pilot, config.n_samples)
+    grid = mask_grid(generator, config)
+    per_image = min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
+    kept: dict[str, list[Tensor]] = {layer: [] for layer in config.layers}
+    numbers = range(n_blocks(config, n_pilot))
+    for number in tqdm(numbers, desc="pilot", unit="block", disable=None if progress else True, leave=False):
+        block = make_block(generator, config, number)
+        rows = [row for row, index in enumerate(block.indices) if index < n_pilot]
+        chosen = [
+            torch.from_numpy(
+                pilot_pixels(
+                    block.indices[row], seed=config.seed, n_pixels=grid * grid, per_image=per_image
+                )
+            )
+            for row in rows
+        ]
+        for layer, maps in block.maps.items():
+            for row, at in zip(rows, chosen, strict=True):
+                values = resize(maps[row : row + 1].float(), (grid, grid))[0].flatten(1)
+                kept[layer].append(values[:, at].t())
+    fractions = tail_fractions(config.tail)
+    return {layer: edges_from_values(torch.cat(parts), fractions) for layer, parts in kept.items()}
+
+
+def _count(
+    generator: Generator,
+    segmenter: Segmenter,
+    config: RunConfig,
+    state: PassState,
+    workspace: Workspace,
+    *,
+    progress: bool,
+) -> None:
+    """Count the blocks that are still to be counted into ``state``."""
+    grid = mask_grid(generator, config)
+    saved = started = time.monotonic()
+    before = state.seconds
+    bar = tqdm(
+        total=config.n_samples,
+        initial=min(config.n_samples, state.next_block * config.block),
+        desc="dissect",
+        unit="image",
+        disable=None if progress else True,
+    )
+    with bar, deferred_interrupt() as stop_asked:
+        for number in range(state.next_block, n_blocks(config)):
+            block = make_block(generator, config, number)
+            planes = label_block(segmenter, block.images, grid)
+            _add(state, block.maps, planes, block.indices, len(segmenter.vocabulary))
+            state.next_block = number + 1
+            state.seconds = before + time.monotonic() - started
+            bar.update(len(block.indices))
+            if stop_asked() or time.monotonic() - saved > _SAVE_EVERY:
+                workspace.save(state)
+                saved = time.monotonic()
+            if stop_asked():
+                raise KeyboardInterrupt
+
+
+def _add(
+    state: PassState,
+    maps: dict[str, Tensor],
+    planes: Tensor,
+    indices: list[int],
+    n_concepts: int,
+) -> None:
+    labels = BlockLabels.prepare(planes, indices, n_concepts)
+    for layer, values in maps.items():
+        labels.add_to(state.counts[layer], values, state.edges[layer])
+        peaks = values.flatten(2).amax(dim=2).numpy().astype(np.float32)
+        state.tops[layer] = state.tops[layer].add(peaks, indices)

@@ -1,0 +1,211 @@
+"""Opens a run folder, whole or not at all."""
+
+import json
+import zipfile
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+from segmenters import Vocabulary
+
+from dissect.config import RunConfig
+from dissect.errors import ConfigError, LayerError, RunError
+from dissect.generators.base import LayerInfo
+from dissect.runs import schema
+from dissect.statistics import THRESHOLDS
+
+_LABEL_COLUMNS = [
+    "unit",
+    "concept",
+    "category",
+    "iou",
+    "chance",
+    "threshold",
+    "information_quality_ratio",
+    "precision",
+    "recall",
+    "interpretable",
+]
+
+
+def open_run(path: str | Path) -> "Run":
+    """Open a finished run.
+
+    Every file is checked against the size and, but for the images, the digest written with it.
+
+    Raises:
+        RunError: no run there, a damaged one (says which file), or one of a newer version.
+    """
+    path = Path(path)
+    file = path / schema.RUN_FILE
+    if not file.is_file():
+        hint = " (an unfinished run lies beside it; dissect run … --resume goes on)" if path.with_name(
+            path.name + ".partial"
+        ).exists() else ""
+        raise RunError(f"{path} is not a run: it has no {schema.RUN_FILE}{hint}; expected a folder "
+                       "that dissect run wrote")
+    try:
+        record = json.loads(file.read_text())
+        kind, schema_version = record["kind"], record["schema_version"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{file} is damaged ({error}); make the run again") from error
+    if kind != schema.KIND:
+        raise RunError(f"{file} describes a {kind!r}; expected a {schema.KIND!r}")
+    if schema_version > schema.SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema version {schema_version}; this version reads up to "
+            f"{schema.SCHEMA_VERSION}; update gan-dissection"
+        )
+    return Run(path, record)
+
+
+class Run:
+    """One finished analysis.
+
+    Attributes:
+        path: Its folder.
+        record: Content of run.json.
+        config: Settings it was made with.
+        vocabulary: Concepts of its segmenter.
+        layers: Layer → shape of its maps.
+
+    Example:
+        >>> run = open_run("runs/faces")
+        >>> run.iou("main.7").sel(concept="nose").max()
+    """
+
+    def __init__(self, path: Path, record: dict) -> None:
+        self.path = path
+        self.record = record
+        try:
+            self._check_files(record["files"])
+            self.config = RunConfig.from_json(record["config"])
+            rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
+            self.vocabulary = Vocabulary.build(rows)
+            self.layers = {
+                name: LayerInfo(units, height, width, name)
+                for name, (units, height, width) in record["generator"]["layers"].items()
+            }
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            raise RunError(
+                f"{path / schema.RUN_FILE} is damaged ({error}); make the run again"
+            ) from error
+
+    def _check_files(self, files: dict[str, dict]) -> None:
+        for name, expected in files.items():
+            file = self.path / name
+            if not file.is_file():
+                raise RunError(f"{self.path} is damaged: {name} is missing; make the run again")
+            if file.stat().st_size != expected["bytes"]:
+                raise RunError(
+                    f"{self.path} is damaged: {name} has {file.stat().st_size} bytes; expected "
+                    f"{expected['bytes']}; make the run again"
+                )
+            if not name.startswith(schema.IMAGES) and schema.file_digest(file) != expected["sha256"]:
+                raise RunError(
+                    f"{self.path} is damaged: {name} was changed after it was written; make the "
+                    "run again"
+                )
+
+    def array(self, layer: str, name: str) -> xr.DataArray:
+        """A stored array of a layer: ``histogram``, ``edges``, ``top_indices``, ``iou``, …
+
+        Raises:
+            LayerError: a layer that the run did not read.
+        """
+        self._check_layer(layer)
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[layer]
+        stored = group[name]
+        dimensions = stored.metadata.dimension_names
+        names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
+        return xr.DataArray(stored[:], dims=dimensions, coords=names, name=name)
+
+    def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
+        """IoU of every pair on the evaluation fold.
+
+        Args:
+            layer: A layer of the run.
+            threshold: ``quantile`` or ``information``; the run's own if None.
+
+        Returns:
+            Dimensions unit and concept.
+        """
+        threshold = threshold or self.config.threshold
+        if threshold not in THRESHOLDS:
+            raise ConfigError(
+                f"threshold is {threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
+            )
+        return self.array(layer, "iou").sel(threshold=threshold, drop=True)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All pairs of all layers at the run's threshold, as in units.parquet."""
+        return pd.read_parquet(self.path / schema.TABLE)
+
+    def units(self, layer: str) -> pd.DataFrame:
+        """One row for each unit with the concept it matches best, in the order of units."""
+        self._check_layer(layer)
+        chosen = self.table[(self.table.layer == layer) & self.table.is_label]
+        return chosen[_LABEL_COLUMNS].reset_index(drop=True)
+
+    def summary(self) -> dict[str, object]:
+        """What was dissected and what was found, as plain values for JSON.
+
+        ``layers.<name>`` holds ``units``, ``interpretable`` (how many) and ``concepts``: for each
+        concept the number of interpretable units that it labels, most first.
+        """
+        layers = {}
+        for layer, info in self.layers.items():
+            units = self.units(layer)
+            found = units[units.interpretable].concept.value_counts()
+            ordered = sorted(found.items(), key=lambda item: (-item[1], self.vocabulary[item[0]].id))
+            layers[layer] = {
+                "units": info.units,
+                "height": info.height,
+                "width": info.width,
+                "interpretable": int(units.interpretable.sum()),
+                "concepts": {name: int(count) for name, count in ordered},
+            }
+        return {
+            "run": str(self.path),
+            "generator": self.record["generator"]["name"],
+            "segmenter": self.record["segmenter"]["name"],
+            "samples": self.config.n_samples,
+            "seed": self.config.seed,
+            "threshold": self.config.threshold,
+            "seconds": self.record["seconds"],
+            "layers": layers,
+        }
+
+    def areas(self) -> pd.Series:
+        """Share of the evaluation fold's mask-grid pixels that each concept covers."""
+        histogram = self.array(next(iter(self.layers)), "histogram").values[1, :, 0].sum(axis=-1)
+        return pd.Series(histogram[1:] / histogram[0], index=list(self.vocabulary.names))
+
+    def strip(self, layer: str, unit: int) -> bytes:
+        """A unit's top images with its mask outlined, as WebP.
+
+        Raises:
+            LayerError: a layer or unit that the run does not have.
+            RunError: images that cannot be read.
+        """
+        self._check_layer(layer)
+        if not 0 <= unit < self.layers[layer].units:
+            raise LayerError(
+                f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
+            )
+        archive = self.path / schema.IMAGES / f"{layer}.zip"
+        try:
+            with zipfile.ZipFile(archive) as file:
+                return file.read(schema.strip_name(unit))
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise RunError(f"{archive} is damaged ({error}); make the run again") from error
+
+    def _check_layer(self, layer: str) -> None:
+        if layer not in self.layers:
+            raise LayerError(
+                f"layer {layer!r} is not in {self.path}; expected one of {', '.join(self.layers)}"
+            )

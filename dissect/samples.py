@@ -1,0 +1,130 @@
+"""From sample indices to images, masks and unit maps, checked on the way.
+
+Blocks are aligned to the sample index: block b holds the samples b·size … (b+1)·size - 1, cut at
+the end of the run. An image that is made again is made in its block again, and so is the same bits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from segmenters.base import Segmenter
+from torch import Tensor
+
+from dissect.config import RunConfig
+from dissect.errors import GeneratorError, SegmenterError
+from dissect.generators.base import Generator
+from dissect.trace import trace
+
+_LARGEST_GRID = 256
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples and what the generator made of them.
+
+    Attributes:
+        indices: Sample indices.
+        images: RGB or grey, [-1, 1].
+        maps: Layer → its output, on the CPU.
+    """
+
+    indices: list[int]
+    images: Float[Tensor, "batch channels height width"]
+    maps: dict[str, Float[Tensor, "batch unit h w"]]
+
+
+def block_indices(number: int, config: RunConfig, n_samples: int | None = None) -> list[int]:
+    """The samples of block ``number`` among the first ``n_samples`` (all of the run if None)."""
+    last = config.n_samples if n_samples is None else n_samples
+    return list(range(number * config.block, min((number + 1) * config.block, last)))
+
+
+def n_blocks(config: RunConfig, n_samples: int | None = None) -> int:
+    """How many blocks hold the first ``n_samples`` samples (all of the run if None)."""
+    return -(-(config.n_samples if n_samples is None else n_samples) // config.block)
+
+
+def mask_grid(generator: Generator, config: RunConfig) -> int:
+    """Height and width of the mask grid."""
+    return config.grid or min(generator.image_size, _LARGEST_GRID)
+
+
+@torch.no_grad()
+def make_block(generator: Generator, config: RunConfig, number: int) -> Block:
+    """Generate the samples of a block and read the run's layers.
+
+    Raises:
+        GeneratorError: images or maps that are not finite, or of the wrong shape.
+        LayerError: a layer whose output is not a map.
+    """
+    indices = block_indices(number, config)
+    latent = generator.sample(indices, seed=config.seed, label=config.label)
+    if config.truncation != 1:
+        # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
+        space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
+        latent = generator.convert(latent, space, truncation=config.truncation)
+    with trace(generator, config.layers) as recorded:
+        images = generator.synthesize(latent)
+    size = generator.image_size
+    expected = (len(indices), generator.channels, size, size)
+    if tuple(images.shape) != expected:
+        raise GeneratorError(
+            f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
+        )
+    maps = {layer: recorded[layer].detach().cpu() for layer in config.layers}
+    for what, values in (("images", images), *((f"layer {name!r}", m) for name, m in maps.items())):
+        finite = torch.isfinite(values).flatten(1).all(dim=1)
+        if not finite.all():
+            sample = indices[int((~finite).nonzero()[0])]
+            raise GeneratorError(
+                f"{generator.name} gave NaN or infinity in {what} of sample {sample} of seed "
+                f"{config.seed}; expected finite numbers; check the weights"
+            )
+    return Block(indices, images, maps)
+
+
+def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 h w"]:
+    """Grey images repeated to three channels; RGB as it is."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+@torch.no_grad()
+def label_block(
+    segmenter: Segmenter, images: Float[Tensor, "batch channels h w"], grid: int
+) -> Int[Tensor, "batch plane grid grid"]:
+    """Segment images and bring the planes to the mask grid (the pixel at each cell's centre).
+
+    Raises:
+        SegmenterError: planes of the wrong type or shape, or ids that leave the vocabulary.
+    """
+    planes = segmenter.segment(as_rgb(images).to(segmenter.device)).cpu()
+    vocabulary = segmenter.vocabulary
+    expected = (len(images), len(vocabulary.planes), *images.shape[2:])
+    if planes.is_floating_point() or tuple(planes.shape) != expected:
+        raise SegmenterError(
+            f"{segmenter.name} gave {planes.dtype} planes of shape {tuple(planes.shape)}; "
+            f"expected whole numbers of shape {expected}"
+        )
+    for position, plane in enumerate(vocabulary.planes):
+        allowed = {0, *(concept.id for concept in vocabulary.in_plane(plane))}
+        found = set(torch.unique(planes[:, position]).tolist())
+        if not found <= allowed:
+            raise SegmenterError(
+                f"{segmenter.name} marked plane {plane!r} with id {min(found - allowed)}; expected "
+                f"0 or an id of its vocabulary ({min(allowed - {0})} … {max(allowed)} in this plane)"
+            )
+    rows, columns = (_centres(size, grid) for size in planes.shape[2:])
+    return planes[:, :, rows[:, None], columns]
+
+
+def _centres(size: int, grid: int) -> Tensor:
+    return torch.from_numpy(np.floor((np.arange(grid) + 0.5) * size / grid).astype(np.int64))
+
+
+def make_blocks(generator: Generator, config: RunConfig, numbers: range) -> Iterator[Block]:
+    """The blocks of these numbers, one after the other."""
+    for number in numbers:
+        yield make_block(generator, config, number)

@@ -1,0 +1,41 @@
+"""Bilinear resizing of unit maps to the mask grid, written out so that every path agrees.
+
+Half-pixel centres (``align_corners=False``), no antialiasing, edges repeated. Rows are blended
+first, then columns, each as ``a * (1 - t) + b * t`` in float32, so that the compiled kernel and the
+plain tensor code round alike and their counts can be compared bit for bit.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which two source pixels each target pixel blends, and how much of the second.
+
+    Args:
+        size: Pixels of the source along one axis.
+        target: Pixels of the target along it.
+
+    Returns:
+        low, high (int64) and weight (float32 in [0, 1]), each of shape ``target``.
+    """
+    position = np.maximum((np.arange(target) + 0.5) * (size / target) - 0.5, 0.0)
+    low = np.minimum(position.astype(np.int64), size - 1)
+    high = np.minimum(low + 1, size - 1)
+    return low, high, (position - low).astype(np.float32)
+
+
+def resize(
+    maps: Float[Tensor, "batch unit height width"], grid: tuple[int, int]
+) -> Float[Tensor, "batch unit grid_height grid_width"]:
+    """Resize maps to ``grid`` (height, width) in plain tensor code.
+
+    Agrees with ``torch.nn.functional.interpolate(mode="bilinear")`` up to rounding.
+    """
+    for axis, target in ((2, grid[0]), (3, grid[1])):
+        low, high, weight = (torch.from_numpy(a).to(maps.device) for a in taps(maps.shape[axis], target))
+        weight = weight.reshape(-1, 1) if axis == 2 else weight
+        maps = maps.index_select(axis, low) * (1 - weight) + maps.index_select(axis, high) * weight
+    return maps

@@ -1,0 +1,150 @@
+"""From counts to scores: pure functions on integer arrays.
+
+Shapes: ``inside`` (row, unit, edge) counts pixels above a threshold, row 0 all of them and row c
+those of concept c; ``pixels`` (row,) counts all pixels of a row.
+
+References:
+    Bau et al., Network Dissection, CVPR 2017, section 2.3 (IoU).
+    Bau et al., GAN Dissection, ICLR 2019, section 3.1, equation 2 (IoU at the threshold that
+    maximises the information quality ratio I/H).
+    Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def above(histogram: Int[np.ndarray, "*rows bin"]) -> Int[np.ndarray, "*rows edge"]:
+    """Pixels strictly above each edge, from pixels per bin: A_k = Σ_{n>k} h_n."""
+    return np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+
+
+def pixels(histogram: Int[np.ndarray, "*rows unit bin"]) -> Int[np.ndarray, "*rows"]:
+    """All pixels of each row; every unit saw the same ones."""
+    return histogram[..., 0, :].sum(axis=-1)
+
+
+def intersection_over_union(
+    inside: Int[np.ndarray, "..."], active: Int[np.ndarray, "..."], area: Int[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
+    """IoU = I / (A + C - I) on counts; NaN where the union is empty. In [0, 1]."""
+    union = active + area - inside
+    return np.divide(inside, union, out=np.full(np.shape(union), np.nan), where=union > 0)
+
+
+def information_quality_ratio(
+    inside: Int[np.ndarray, "..."],
+    active: Int[np.ndarray, "..."],
+    area: Int[np.ndarray, "..."],
+    total: Int[np.ndarray, "..."],
+) -> Float[np.ndarray, "..."]:
+    """I(A;C) / H(A,C) of the binary variables A = [value above] and C = [pixel of the concept].
+
+    Returns:
+        In [0, 1]; 1 where each tells the other, 0 where they are independent or nothing varies.
+    """
+    total = np.asarray(total, float)
+    active, area = np.asarray(active, float), np.asarray(area, float)
+    inside = np.asarray(inside, float)
+    cells = (inside, active - inside, area - inside, total - active - area + inside)
+
+    def entropy(*counts: np.ndarray) -> np.ndarray:
+        share = [np.divide(c, total, out=np.zeros(np.shape(c)), where=total > 0) for c in counts]
+        return -sum(p * np.log(p, out=np.zeros_like(p), where=p > 0) for p in share)
+
+    shape = np.broadcast(*cells).shape
+    joint = np.broadcast_to(entropy(*(np.broadcast_to(c, shape) for c in cells)), shape)
+    mutual = (
+        entropy(np.broadcast_to(active, shape), np.broadcast_to(total - active, shape))
+        + entropy(np.broadcast_to(area, shape), np.broadcast_to(total - area, shape))
+        - joint
+    )
+    ratio = np.divide(mutual, joint, out=np.zeros(shape), where=joint > 0)
+    return np.clip(ratio, 0.0, 1.0)
+
+
+def over_chance(
+    iou: Float[np.ndarray, "..."], chance: Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
+    """(IoU - chance) / (1 - chance): 1 for a perfect match, 0 for what other images' masks give."""
+    room = 1 - chance
+    return np.divide(iou - chance, room, out=np.zeros(np.shape(iou)), where=room > 0)
+
+
+THRESHOLDS = ("quantile", "information")
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """Scores of every unit–concept pair of a layer, for both kinds of threshold.
+
+    All arrays have the shape (threshold, unit, concept), thresholds in the order of ``THRESHOLDS``.
+
+    Attributes:
+        edge: Index of the edge that is the threshold.
+        iou: On the evaluation fold.
+        chance: The same unit against the masks of other images.
+        information: Information quality ratio on the evaluation fold.
+        precision, recall: I/A and I/C on the evaluation fold; NaN where the denominator is 0.
+    """
+
+    edge: Int[np.ndarray, "threshold unit concept"]
+    iou: Float[np.ndarray, "threshold unit concept"]
+    chance: Float[np.ndarray, "threshold unit concept"]
+    information: Float[np.ndarray, "threshold unit concept"]
+    precision: Float[np.ndarray, "threshold unit concept"]
+    recall: Float[np.ndarray, "threshold unit concept"]
+
+    def best(self, threshold: int) -> Int[np.ndarray, " unit"]:
+        """Each unit's best concept as a column index: the highest IoU over chance.
+
+        Plain IoU would name every unit after whatever fills the image, since at its best threshold
+        a concept of half the pixels overlaps anything that fires everywhere by a half.
+        """
+        lifted = over_chance(self.iou[threshold], np.nan_to_num(self.chance[threshold]))
+        return np.nan_to_num(lifted, nan=-np.inf).argmax(axis=1)
+
+
+def score(
+    histogram: Int[np.ndarray, "set row unit bin"], *, quantile_edge: int
+) -> LayerScores:
+    """Score a layer from its joint counts.
+
+    The ``information`` threshold of a pair is the edge of highest information quality ratio on the
+    calibration fold (the lowest such edge); every score is then taken on the evaluation fold.
+
+    Args:
+        histogram: As in ``JointCounts``: sets calibration, evaluation, shuffled.
+        quantile_edge: Index of the edge that is the quantile threshold.
+    """
+    inside = above(histogram)
+    area = pixels(histogram[:, :, :1, :])
+    _, n_rows, n_units, _ = inside.shape
+    shape = (len(THRESHOLDS), n_units, n_rows - 1)
+    edge = np.full(shape, quantile_edge, np.int64)
+    scores = {name: np.empty(shape) for name in ("iou", "chance", "information", "precision", "recall")}
+    for concept in range(1, n_rows):
+        quality = information_quality_ratio(
+            inside[0, concept], inside[0, 0], area[0, concept], area[0, 0]
+        )
+        column = concept - 1
+        edge[1, :, column] = quality.argmax(axis=1)
+        rows = np.arange(n_units)
+        for kind in range(len(THRESHOLDS)):
+            at = edge[kind, :, column]
+            i, a = inside[1, concept, rows, at], inside[1, 0, rows, at]
+            c = np.broadcast_to(area[1, concept], i.shape)
+            scores["iou"][kind, :, column] = intersection_over_union(i, a, c)
+            scores["information"][kind, :, column] = information_quality_ratio(i, a, c, area[1, 0])
+            scores["precision"][kind, :, column] = _share(i, a)
+            scores["recall"][kind, :, column] = _share(i, c)
+            scores["chance"][kind, :, column] = intersection_over_union(
+                inside[2, concept, rows, at], inside[2, 0, rows, at], area[2, concept]
+            )
+    return LayerScores(edge=edge, **scores)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

@@ -1,0 +1,107 @@
+"""Keeps what layers put out while a generator runs.
+
+    with trace(generator, ["main.1", "main.4"]) as maps:
+        images = generator.synthesize(latent)
+    maps["main.1"]                       # Float[batch unit height width]
+
+The hooks live as long as the ``with`` and are gone after an exception too. A second forward pass
+inside it replaces what the first one left.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from torch import Tensor, nn
+
+from dissect.errors import LayerError
+from dissect.generators.base import Generator, LayerInfo
+
+
+def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[str, ...]:
+    """The named layers in the generator's own order; ``"all"`` names every one.
+
+    Raises:
+        LayerError: a layer that the generator does not have, or none at all.
+    """
+    wanted = [layers] if isinstance(layers, str) else list(layers)
+    if wanted == ["all"]:
+        return tuple(generator.layers)
+    if not wanted:
+        raise LayerError(f"no layer was given; expected some of {', '.join(generator.layers)}")
+    for name in wanted:
+        if name not in generator.layers:
+            near = get_close_matches(name, generator.layers, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {_shorten(generator.layers)};"
+            raise LayerError(
+                f"layer {name!r} is not in {generator.name}; {hint} "
+                "dissect inspect GENERATOR lists them"
+            )
+    return tuple(name for name in generator.layers if name in wanted)
+
+
+@contextmanager
+def trace(generator: Generator, layers: Sequence[str] | str) -> Iterator[Mapping[str, Tensor]]:
+    """Record the outputs of layers, see the head of this module.
+
+    Args:
+        generator: Any generator.
+        layers: Names from ``generator.layers``, or ``"all"``.
+
+    Yields:
+        name → Float[batch unit height width], filled by each forward pass.
+
+    Raises:
+        LayerError: an unknown layer, or one whose output is not the map it was listed as.
+    """
+    recorded: dict[str, Tensor] = {}
+    handles = []
+    try:
+        for name in resolve_layers(generator, layers):
+            info = generator.layers[name]
+            module = generator.module.get_submodule(info.module)
+            handles.append(module.register_forward_hook(_keep(recorded, name, info)))
+        yield _Recorded(recorded)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Recorded(Mapping[str, Tensor]):
+    """What was recorded, refusing maps that a later operation overwrote in place."""
+
+    def __init__(self, recorded: dict[str, Tensor]) -> None:
+        self._recorded = recorded
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor, version = self._recorded[name]
+        if tensor._version != version:
+            raise LayerError(
+                f"the output of layer {name!r} was overwritten by an operation after it; expected "
+                "it to stay; set inplace=False on the activation that follows"
+            )
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recorded)
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+
+def _keep(recorded: dict, name: str, info: LayerInfo):  # noqa: ANN202
+    def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+        expected = (info.units, info.height, info.width)
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if not isinstance(output, Tensor) or output.ndim != 4 or shape[1:] != expected:
+            raise LayerError(
+                f"layer {name!r} put out {shape}; expected (batch, {', '.join(map(str, expected))})"
+            )
+        recorded[name] = (output, output._version)
+
+    return hook
+
+
+def _shorten(names: Mapping[str, object], most: int = 8) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")

@@ -1,0 +1,36 @@
+"""Objects that people bring along: ``package.module:factory`` → what the factory returns."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from segmenters.errors import DissectError
+
+
+def call_factory(spec: str, *, protocol: type, error: type[DissectError]) -> Any:
+    """Import and call a factory that takes no arguments.
+
+    Args:
+        spec: ``package.module:factory``; the working folder is searched first, as by ``python -m``.
+        protocol: What the factory has to return.
+        error: Raised, in one line, where it cannot be imported or returns something else.
+    """
+    module_name, _, factory_name = spec.partition(":")
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        factory = getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError, ValueError) as cause:
+        raise error(
+            f"{spec!r} cannot be imported ({cause}); expected package.module:factory"
+        ) from cause
+    finally:
+        sys.path.remove(folder)
+    made = factory()
+    if not isinstance(made, protocol):
+        raise error(
+            f"{spec!r} gave a {type(made).__name__}; expected an object that follows the "
+            f"{protocol.__name__} protocol"
+        )
+    return made

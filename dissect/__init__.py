@@ -6,38 +6,29 @@
 Names are imported when they are first used, so that ``import dissect`` costs nothing.
 """
 
-import importlib
+from segmenters.lazy import lazy_names
 
 _HOMES = {
     "CheckpointError": "dissect.errors",
     "ConfigError": "dissect.errors",
     "DissectError": "dissect.errors",
-    "Generator": "dissect.generators",
+    "Generator": "dissect.generators.base",
     "GeneratorError": "dissect.errors",
     "Latent": "dissect.latents",
     "LayerError": "dissect.errors",
-    "LayerInfo": "dissect.generators",
+    "LayerInfo": "dissect.generators.base",
     "Run": "dissect.runs",
     "RunConfig": "dissect.config",
     "RunError": "dissect.errors",
     "SegmenterError": "dissect.errors",
-    "Space": "dissect.generators",
+    "Space": "dissect.generators.base",
     "dissect": "dissect.dissection",
     "inspect_generator": "dissect.inspection",
     "load_generator": "dissect.generators",
-    "load_segmenter": "segmenters",
+    "load_segmenter": "segmenters.registry",
     "open_run": "dissect.runs",
-    "trace": "dissect.trace",
+    "trace": "dissect.tracing",
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dissect' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

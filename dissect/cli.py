@@ -255,7 +255,7 @@ def _select(run: "Run", layer: str | None, concept: str | None) -> "pd.DataFrame
     table = pd.concat(tables, ignore_index=True)
     if concept is not None:
         table = table[table.concept == concept]
-    table = table.sort_values(["interpretable", "iou"], ascending=False, kind="stable")
+    table = table.sort_values(["interpretable", "over_chance"], ascending=False, kind="stable")
     return table[["layer", *table.columns.drop("layer")]]
 
 

@@ -21,7 +21,7 @@ class RunConfig:
         truncation: ψ of the latents.
         threshold: ``information`` or ``quantile``; which one labels and tables use. Both are stored.
         tail: Fraction of a unit's values above its quantile threshold.
-        min_iou: IoU that an interpretable unit has to exceed.
+        min_iou: What an interpretable unit's IoU has to exceed, both as it is and over chance.
         pilot: Samples from which the edges of each unit are taken.
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
             so it belongs to what makes a run's bytes.

@@ -37,8 +37,8 @@ from dissect.statistics.edges import (
     pilot_pixels,
     tail_fractions,
 )
-from dissect.statistics.resize import resize
-from dissect.trace import resolve_layers
+from dissect.statistics.resize import values_at
+from dissect.tracing import resolve_layers
 
 _SAVE_EVERY = 60.0  # seconds
 
@@ -149,25 +149,27 @@ def pilot_edges(
     n_pilot = min(config.pilot, config.n_samples)
     grid = mask_grid(generator, config)
     per_image = min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
-    kept: dict[str, list[Tensor]] = {layer: [] for layer in config.layers}
+    values = {
+        layer: np.empty((generator.layers[layer].units, n_pilot * per_image), np.float32)
+        for layer in config.layers
+    }
     numbers = range(n_blocks(config, n_pilot))
-    for number in tqdm(numbers, desc="pilot", unit="block", disable=None if progress else True, leave=False):
+    for number in tqdm(
+        numbers, desc="pilot", unit="block", disable=None if progress else True, leave=False
+    ):
         block = make_block(generator, config, number)
-        rows = [row for row, index in enumerate(block.indices) if index < n_pilot]
-        chosen = [
-            torch.from_numpy(
-                pilot_pixels(
-                    block.indices[row], seed=config.seed, n_pixels=grid * grid, per_image=per_image
-                )
+        for row, index in enumerate(block.indices):
+            if index >= n_pilot:
+                break
+            chosen = torch.from_numpy(
+                pilot_pixels(index, seed=config.seed, n_pixels=grid * grid, per_image=per_image)
             )
-            for row in rows
-        ]
-        for layer, maps in block.maps.items():
-            for row, at in zip(rows, chosen, strict=True):
-                values = resize(maps[row : row + 1].float(), (grid, grid))[0].flatten(1)
-                kept[layer].append(values[:, at].t())
+            place = slice(index * per_image, (index + 1) * per_image)
+            for layer, maps in block.maps.items():
+                sampled = values_at(maps[row].float(), chosen, (grid, grid))
+                values[layer][:, place] = sampled.numpy()
     fractions = tail_fractions(config.tail)
-    return {layer: edges_from_values(torch.cat(parts), fractions) for layer, parts in kept.items()}
+    return {layer: edges_from_values(values.pop(layer), fractions) for layer in config.layers}
 
 
 def _count(

@@ -16,7 +16,7 @@ from torch import Tensor
 from dissect.config import RunConfig
 from dissect.errors import GeneratorError, SegmenterError
 from dissect.generators.base import Generator
-from dissect.trace import trace
+from dissect.tracing import trace
 
 _LARGEST_GRID = 256
 

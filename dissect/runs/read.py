@@ -23,6 +23,7 @@ _LABEL_COLUMNS = [
     "category",
     "iou",
     "chance",
+    "over_chance",
     "threshold",
     "information_quality_ratio",
     "precision",

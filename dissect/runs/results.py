@@ -24,7 +24,7 @@ class LayerResult:
         scores: Of all pairs, for both thresholds.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's best concept at that threshold.
-        interpretable: Whether a unit's best IoU exceeds both the floor and its chance level.
+        interpretable: Whether a unit's best IoU exceeds the floor, and does so over chance too.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
@@ -57,6 +57,7 @@ class LayerResult:
                 "category": np.array([c.category for c in concepts])[columns],
                 "iou": s.iou[k].ravel(),
                 "chance": s.chance[k].ravel(),
+                "over_chance": s.over_chance[k].ravel(),
                 "threshold": self.thresholds[k].ravel().astype(np.float64),
                 "information_quality_ratio": s.information[k].ravel(),
                 "precision": s.precision[k].ravel(),
@@ -75,9 +76,10 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
         scores = score(counts.histogram, quantile_edge=quantile_edge(config.tail))
         best = scores.best(chosen)
         rows = np.arange(len(best))
-        iou, chance = scores.iou[chosen, rows, best], scores.chance[chosen, rows, best]
         # NaN compares false: a unit without a union anywhere is not interpretable.
-        interpretable = (iou > config.min_iou) & (iou > np.nan_to_num(chance))
+        interpretable = (scores.iou[chosen, rows, best] > config.min_iou) & (
+            scores.over_chance[chosen, rows, best] > config.min_iou
+        )
         results[layer] = LayerResult(
             counts.histogram,
             state.edges[layer].numpy(),

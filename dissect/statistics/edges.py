@@ -47,19 +47,19 @@ def pilot_pixels(index: int, *, seed: int, n_pixels: int, per_image: int) -> np.
 
 
 def edges_from_values(
-    values: Float[Tensor, "value unit"], fractions: np.ndarray
+    values: Float[np.ndarray, "unit value"], fractions: np.ndarray
 ) -> Float[Tensor, "unit edge"]:
     """Each unit's edges: t_f is the smallest value with at most a fraction f strictly above it.
 
     Args:
-        values: Pilot values, finite.
+        values: Pilot values, finite, float32; sorted in place.
         fractions: Tail fractions f, falling.
 
     Returns:
         float32, rising along the edges (equal neighbours where a unit has few distinct values).
     """
-    n_values = values.shape[0]
+    n_values = values.shape[1]
     # At most floor(f n) values lie above position n - 1 - floor(f n) of the sorted ones.
     ranks = n_values - 1 - np.floor(fractions * n_values).astype(np.int64)
-    ordered = values.t().contiguous().sort(dim=1).values
-    return ordered[:, torch.from_numpy(np.clip(ranks, 0, n_values - 1))].contiguous()
+    values.sort(axis=1)
+    return torch.from_numpy(values[:, np.clip(ranks, 0, n_values - 1)])

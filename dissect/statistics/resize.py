@@ -7,7 +7,7 @@ plain tensor code round alike and their counts can be compared bit for bit.
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -39,3 +39,20 @@ def resize(
         weight = weight.reshape(-1, 1) if axis == 2 else weight
         maps = maps.index_select(axis, low) * (1 - weight) + maps.index_select(axis, high) * weight
     return maps
+
+
+def values_at(
+    maps: Float[Tensor, "unit height width"], pixels: Int[Tensor, " pixel"], grid: tuple[int, int]
+) -> Float[Tensor, "unit pixel"]:
+    """What ``resize`` would give at some pixels of the grid (row-major numbers), only there."""
+    rows, columns = taps(maps.shape[1], grid[0]), taps(maps.shape[2], grid[1])
+    y, x = pixels // grid[1], pixels % grid[1]
+    row_low, row_high, row_weight = (torch.from_numpy(a).to(maps.device)[y] for a in rows)
+    left, right, weight = (torch.from_numpy(a).to(maps.device)[x] for a in columns)
+    above, below = maps[:, row_low], maps[:, row_high]
+    place = torch.arange(len(pixels), device=maps.device)
+
+    def blend(column: Tensor) -> Tensor:
+        return above[:, place, column] * (1 - row_weight) + below[:, place, column] * row_weight
+
+    return blend(left) * (1 - weight) + blend(right) * weight

@@ -97,14 +97,18 @@ class LayerScores:
     precision: Float[np.ndarray, "threshold unit concept"]
     recall: Float[np.ndarray, "threshold unit concept"]
 
+    @property
+    def over_chance(self) -> Float[np.ndarray, "threshold unit concept"]:
+        """IoU over chance; where no chance level could be counted it is taken as 0."""
+        return over_chance(self.iou, np.nan_to_num(self.chance))
+
     def best(self, threshold: int) -> Int[np.ndarray, " unit"]:
         """Each unit's best concept as a column index: the highest IoU over chance.
 
         Plain IoU would name every unit after whatever fills the image, since at its best threshold
         a concept of half the pixels overlaps anything that fires everywhere by a half.
         """
-        lifted = over_chance(self.iou[threshold], np.nan_to_num(self.chance[threshold]))
-        return np.nan_to_num(lifted, nan=-np.inf).argmax(axis=1)
+        return np.nan_to_num(self.over_chance[threshold], nan=-np.inf).argmax(axis=1)
 
 
 def score(

@@ -1,0 +1,68 @@
+"""Fixtures that several tests share: real files where they are at hand, small finished runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
+
+
+@pytest.fixture(scope="session")
+def checkpoints():
+    """Small files in real formats with expected outputs."""
+    if not CHECKPOINTS.is_dir():
+        pytest.skip(f"no checkpoints at {CHECKPOINTS}")
+    return CHECKPOINTS
+
+
+@pytest.fixture(scope="session")
+def faces_dcgan():
+    """The trained DCGAN, from the cache or fetched into it."""
+    from dissect import GeneratorError, load_generator
+    from dissect.generators import zoo
+
+    try:
+        zoo.get("faces-dcgan")
+    except GeneratorError as error:
+        pytest.skip(f"faces-dcgan is not to be had here: {error}")
+    return load_generator("faces-dcgan")
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """The toy generator."""
+    from dissect.worlds.planted import generator
+
+    return generator()
+
+
+@pytest.fixture(scope="session")
+def planted_run(tmp_path_factory):
+    """A finished run over the planted world. Tests must not change it."""
+    from dissect import dissect
+
+    out = tmp_path_factory.mktemp("runs") / "planted"
+    return dissect(
+        "dissect.worlds.planted:generator", "colour", out=out, n_samples=200, progress=False
+    )
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Run ``dissect`` as a process; returns what it printed and its exit status."""
+
+    def run(*arguments, cwd=None, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "dissect", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=os.environ | environment,
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+from dissect.statistics import BlockLabels, JointCounts, is_calibration
+from dissect.statistics.codes import encode, fold
+from dissect.statistics.kernel import tally
+from dissect.statistics.reference import count_above
+from dissect.statistics.resize import resize, values_at
+from dissect.statistics.scores import above
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIZES = [(1, 1), (4, 4), (7, 5), (33, 17), (48, 48)]
+
+
+def random_case(seed, *, size=(6, 5), grid=(9, 8), units=5, images=6, concepts=(2, 3), edges=7):
+    """Maps with repeated values, planes, and edges that some values hit exactly."""
+    draw = torch.Generator().manual_seed(seed)
+    maps = torch.randn(images, units, *size, generator=draw).round(decimals=1)
+    planes, first = [], 0
+    for n in concepts:
+        plane = torch.randint(0, n + 1, (images, *grid), generator=draw)
+        planes.append(torch.where(plane > 0, plane + first, 0))
+        first += n
+    chosen = torch.randn(units, edges, generator=draw).round(decimals=1).sort(dim=1).values
+    return maps, torch.stack(planes, dim=1), chosen, first
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("grid", [(8, 8), (33, 17), (1, 1)])
+def test_resizing_agrees_with_torch(size, grid):
+    maps = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(maps, size=grid, mode="bilinear")
+    # torch computes positions in float32, here they are exact: apart by about 1e-5 of a pixel.
+    torch.testing.assert_close(resize(maps, grid), expected, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_values_at_some_pixels_are_those_of_the_whole_map_bit_by_bit(size):
+    maps = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    pixels = torch.tensor([0, 5, 17, 100, 12 * 11 - 1])
+    whole = resize(maps[None], (12, 11))[0].flatten(1)
+    assert torch.equal(values_at(maps, pixels, (12, 11)), whole[:, pixels])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("units", [1, 5, 130])
+def test_the_kernel_counts_what_the_reference_counts_bit_by_bit(size, units):
+    maps, planes, edges, n_concepts = random_case(1, size=size, units=units, images=3)
+    codes, members = encode(planes)
+    table = tally(maps, codes[None].contiguous(), edges, n_codes=len(members))
+    found = above(fold(table[0], members, n_concepts))
+    np.testing.assert_array_equal(found, count_above(maps, planes, edges, n_concepts))
+
+
+def test_the_kernel_gives_the_same_counts_for_any_number_of_threads():
+    maps, planes, edges, _ = random_case(2, units=130)
+    codes, members = encode(planes)
+    one, three = (
+        tally(maps, codes[None].contiguous(), edges, n_codes=len(members), n_threads=n)
+        for n in (1, 3)
+    )
+    np.testing.assert_array_equal(one, three)
+
+
+def test_a_value_equal_to_its_threshold_is_not_above_it():
+    maps = torch.full((1, 1, 2, 2), 0.5)
+    codes = torch.zeros(1, 1, 2, 2, dtype=torch.int32)
+    table = tally(maps, codes, torch.tensor([[0.4, 0.5, 0.5, 0.6]]), n_codes=1)
+    assert table[0, 0, 0].tolist() == [0, 4, 0, 0, 0]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4))
+@settings(deadline=None, max_examples=25)
+def test_codes_stand_for_the_concepts_of_their_pixels(seed, n_planes):
+    draw = torch.Generator().manual_seed(seed)
+    planes = torch.randint(0, 200, (2, n_planes, 4, 5), generator=draw)
+    codes, members = encode(planes)
+    assert np.array_equal(members[codes.numpy()], planes.permute(0, 2, 3, 1).numpy())
+
+
+def test_many_planes_of_many_concepts_do_not_overflow():
+    planes = torch.randint(0, 60_000, (1, 9, 8, 8), generator=torch.Generator().manual_seed(0))
+    codes, members = encode(planes)
+    assert np.array_equal(members[codes.numpy()], planes.permute(0, 2, 3, 1).numpy())
+
+
+def counts_of(maps, planes, edges, n_concepts, indices):
+    counts = JointCounts.empty(n_concepts=n_concepts, n_units=maps.shape[1], n_edges=edges.shape[1])
+    labels = BlockLabels.prepare(planes[indices], indices, n_concepts)
+    labels.add_to(counts, maps[indices], edges)
+    return counts
+
+
+def test_each_sample_is_counted_in_its_fold_and_shuffled_against_its_neighbour():
+    maps, planes, edges, n_concepts = random_case(3, images=8)
+    found = above(counts_of(maps, planes, edges, n_concepts, list(range(8))).histogram)
+    calibration = [i for i in range(8) if is_calibration(i)]
+    evaluation = [i for i in range(8) if not is_calibration(i)]
+    assert calibration == [3, 7]
+    moved = [*evaluation[1:], evaluation[0]]
+    for position, (images, masks) in enumerate(
+        [(calibration, calibration), (evaluation, evaluation), (evaluation, moved)]
+    ):
+        expected = count_above(maps[images], planes[masks], edges, n_concepts)
+        np.testing.assert_array_equal(found[position], expected)
+
+
+def test_a_lone_evaluation_image_is_not_paired_with_itself():
+    maps, planes, edges, n_concepts = random_case(4)
+    counts = counts_of(maps, planes, edges, n_concepts, [0])
+    assert counts.histogram[1].sum() > 0
+    assert counts.histogram[2].sum() == 0
+
+
+@given(st.permutations(range(4)), st.integers(0, 1000))
+@settings(deadline=None, max_examples=15)
+def test_counts_merge_in_any_order_to_the_same_bytes(order, seed):
+    maps, planes, edges, n_concepts = random_case(seed, images=8)
+    blocks = [[0, 1], [2, 3], [4, 5], [6, 7]]
+    parts = [counts_of(maps, planes, edges, n_concepts, block) for block in blocks]
+    merged = JointCounts.empty(n_concepts=n_concepts, n_units=5, n_edges=7)
+    for part in order:
+        merged = merged.merge(parts[part])
+    straight = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
+    assert merged.histogram.tobytes() == straight.histogram.tobytes()
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None, max_examples=15)
+def test_all_pixels_are_in_row_0_and_a_plane_never_holds_more(seed):
+    maps, planes, edges, n_concepts = random_case(seed)
+    histogram = counts_of(maps, planes, edges, n_concepts, list(range(6))).histogram
+    totals = histogram.sum(axis=-1)
+    assert (totals[1, 0] == 5 * 9 * 8).all()  # five of six samples are in the evaluation fold
+    assert (totals[:, 1:3].sum(axis=1) <= totals[:, 0]).all()
+    assert (totals[:, 3:].sum(axis=1) <= totals[:, 0]).all()

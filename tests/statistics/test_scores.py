@@ -1,0 +1,83 @@
+import numpy as np
+from dissect.statistics import reference
+from dissect.statistics.scores import (
+    above,
+    information_quality_ratio,
+    intersection_over_union,
+    over_chance,
+    score,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@st.composite
+def tables(draw):
+    """A two-by-two table as (inside, active, area, total)."""
+    cells = draw(st.lists(st.integers(0, 10**6), min_size=4, max_size=4).filter(any))
+    inside, only_active, only_concept, neither = cells
+    return inside, inside + only_active, inside + only_concept, sum(cells)
+
+
+@given(tables())
+@settings(max_examples=200)
+def test_scores_equal_the_slow_reference_and_stay_in_their_range(table):
+    inside, active, area, total = table
+    iou = intersection_over_union(np.array(inside), np.array(active), np.array(area))
+    np.testing.assert_allclose(iou, reference.iou(inside, active, area))
+    assert np.isnan(iou) or 0 <= iou <= 1
+    quality = information_quality_ratio(*map(np.array, (inside, active, area, total)))
+    expected = reference.information_quality_ratio(inside, active, area, total)
+    np.testing.assert_allclose(quality, expected, atol=1e-9)
+    assert 0 <= quality <= 1
+
+
+def test_a_perfect_match_scores_one_and_independence_nothing():
+    perfect = [np.array(v) for v in (30, 30, 30, 100)]
+    independent = [np.array(v) for v in (6, 30, 20, 100)]
+    assert intersection_over_union(*perfect[:3]) == 1
+    np.testing.assert_allclose(information_quality_ratio(*perfect), 1)
+    np.testing.assert_allclose(information_quality_ratio(*independent), 0, atol=1e-12)
+
+
+def test_an_empty_union_has_no_iou():
+    assert np.isnan(intersection_over_union(np.array(0), np.array(0), np.array(0)))
+
+
+def test_over_chance_is_zero_at_chance_and_one_at_a_perfect_match():
+    assert over_chance(np.array([0.4, 1.0, 1.0]), np.array([0.4, 0.4, 1.0])).tolist() == [0, 1, 0]
+
+
+def test_above_counts_from_the_top():
+    assert above(np.array([[5, 3, 2, 1]])).tolist() == [[6, 3, 1]]
+
+
+def test_a_threshold_is_chosen_on_calibration_and_scored_on_evaluation():
+    # One unit, one concept, two edges. On calibration the upper edge matches perfectly; on
+    # evaluation it does not, and that is what must be reported.
+    histogram = np.zeros((3, 2, 1, 3), np.int64)
+    histogram[0, 0, 0] = [60, 30, 10]
+    histogram[0, 1, 0] = [0, 0, 10]
+    histogram[1, 0, 0] = [60, 30, 10]
+    histogram[1, 1, 0] = [0, 10, 5]
+    histogram[2, 0, 0] = [60, 30, 10]
+    histogram[2, 1, 0] = [9, 5, 1]
+    scores = score(histogram, quantile_edge=0)
+    assert scores.edge[:, 0, 0].tolist() == [0, 1]
+    np.testing.assert_allclose(scores.iou[:, 0, 0], [15 / 40, 5 / 20])
+    np.testing.assert_allclose(scores.chance[:, 0, 0], [6 / 49, 1 / 24])
+    np.testing.assert_allclose(scores.precision[1, 0, 0], 0.5)
+    np.testing.assert_allclose(scores.recall[1, 0, 0], 1 / 3)
+
+
+def test_the_label_is_the_concept_highest_over_chance_not_the_largest_one():
+    # The unit fires on all of concept 2 (small) and overlaps concept 1 (half the image) by chance.
+    histogram = np.zeros((3, 3, 1, 2), np.int64)
+    for fold in range(2):
+        histogram[fold, 0, 0] = [900, 100]
+        histogram[fold, 1, 0] = [450, 60]
+        histogram[fold, 2, 0] = [0, 5]
+    histogram[2, 0, 0], histogram[2, 1, 0], histogram[2, 2, 0] = [900, 100], [450, 60], [5, 0]
+    scores = score(histogram, quantile_edge=0)
+    assert scores.iou[0, 0, 0] > scores.iou[0, 0, 1]
+    assert scores.best(0).tolist() == [1]

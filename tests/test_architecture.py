@@ -1,0 +1,51 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dissect
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_public_names_are_those_of_the_snapshot():
+    # To change the public surface on purpose, change the snapshot with it.
+    snapshot = json.loads((ROOT / "tests" / "api_surface.json").read_text())
+    assert sorted(dissect.__all__) == snapshot["dissect"]
+    assert len(snapshot["dissect"]) <= 25
+    for name in dissect.__all__:
+        assert callable(getattr(dissect, name))
+
+
+def test_public_things_say_what_they_are():
+    assert [name for name in dissect.__all__ if not (getattr(dissect, name).__doc__ or "").strip()] == []
+
+
+def test_imports_point_one_way():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_module_outgrows_its_meaning():
+    sizes = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
+        for package in ("dissect", "segmenters", "reports", "recipes")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    limit = {path: 600 if path.startswith("dissect/generators/") else 300 for path in sizes}
+    assert {path: n for path, n in sizes.items() if n > limit[path]} == {}
+
+
+@pytest.mark.parametrize("word", ["pickle.load", "eval(", "exec(", ".cuda()", "weights_only=False"])
+def test_nothing_runs_what_a_file_says(word):
+    found = []
+    for package in ("dissect", "segmenters", "reports", "recipes"):
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text().replace(".eval(", "")
+            if word in text:
+                found.append(path.name)
+    assert found == []

@@ -1,0 +1,176 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+PLANTED = "dissect.worlds.planted:generator"
+
+
+def one_line(text):
+    assert text.endswith("\n")
+    assert text.count("\n") == 1, text
+    return text
+
+
+@pytest.fixture(scope="module")
+def run_folder(command, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "R"
+    done = command(
+        "run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from dissect.cli import _parser; _parser(); "
+        "sys.exit(bool({'torch', 'numpy', 'zarr', 'numba'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_run_prints_one_object_with_units_interpretable_and_concepts_for_each_layer(run_folder):
+    _, summary = run_folder
+    layer = summary["layers"]["units"]
+    assert layer["units"] == 9
+    assert layer["interpretable"] == sum(layer["concepts"].values())
+    assert layer["concepts"]["red"] == 2
+
+
+def test_show_gives_the_same_object(command, run_folder):
+    out, summary = run_folder
+    done = command("show", out, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == summary
+
+
+def test_show_selects_by_layer_and_concept(command, run_folder):
+    out, _ = run_folder
+    done = command("show", out, "--layer", "units", "--concept", "red", "--json")
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["unit"] for row in rows] == [0, 5]
+    assert [row["iou"] for row in rows] == [1.0, 0.5]
+    csv = command("show", out, "--concept", "red", "--csv").stdout.splitlines()
+    assert csv[0].startswith("layer,unit,concept,category,iou,chance")
+    assert len(csv) == 3
+    text = command("show", out, "--rows", 3).stdout
+    assert "7 of 9" in text
+    assert "… 6 more" in text
+
+
+def test_report_writes_a_page(command, run_folder):
+    out, _ = run_folder
+    done = command("report", out, "--json")
+    assert done.returncode == 0, done.stderr
+    page = json.loads(done.stdout)["report"]
+    assert page == str(out / "report" / "index.html")
+    assert (out / "report" / "index.html").is_file()
+    # The run is still whole with the report in it.
+    assert command("show", out).returncode == 0
+
+
+def test_inspect_lists_spaces_and_layers(command):
+    found = json.loads(command("inspect", PLANTED, "--json").stdout)
+    assert found["layers"]["units"] == {"units": 9, "height": 32, "width": 32}
+    assert found["spaces"] == {"z": [23]}
+    assert "layer units" in command("inspect", PLANTED).stdout
+
+
+def test_zoo_lists_generators_and_segmenters(command, tmp_path):
+    found = json.loads(command("zoo", "--json", DISSECT_CACHE=str(tmp_path)).stdout)
+    names = [entry["name"] for entry in found["generators"]]
+    assert "faces-dcgan" in names
+    assert not found["generators"][names.index("faces-dcgan")]["cached"]
+    assert {"faces", "colour"} <= {entry["name"] for entry in found["segmenters"]}
+    text = command("zoo", DISSECT_CACHE=str(tmp_path)).stdout
+    assert "dissect zoo get faces-dcgan" in text
+
+
+def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
+    out, summary = run_folder
+    done = command(
+        "run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json"
+    )
+    assert json.loads(done.stdout) == summary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--samples", "0"], "--samples is 0"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--samples", "x"], "--samples: invalid"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--layers", "unts"], "did you mean 'units'"),
+        (["run", PLANTED, "--segmenter", "color", "--out", "R"], "did you mean 'colour'"),
+        (["run", "faces-dcgn", "--segmenter", "colour", "--out", "R"], "did you mean 'faces-dcgan'"),
+        (["run", "tests.broken:nan_images", "--segmenter", "colour", "--out", "R"], "NaN or infinity"),
+        (["run", "tests.broken:small_images", "--segmenter", "colour", "--out", "R"], "images of shape"),
+        (["run", PLANTED, "--segmenter", "tests.broken:negative_ids", "--out", "R"], "id -"),
+        (["run", PLANTED, "--segmenter", "colour"], "required: --out"),
+        (["show", "R"], "R is not a run"),
+        (["show", "{run}", "--layer", "x"], "layer 'x' is not in"),
+        (["show", "{run}", "--concept", "sea"], "'sea' is not in the vocabulary"),
+        (["report", "{run}", "--out", "{run}"], "exists and is not a report"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "{run}"], "holds another run"),
+        (["inspect", "nothing"], "no zoo name, no file"),
+        (["zoo", "get"], "zoo get was given no name"),
+        (["zoo", "get", "cats"], "'cats' is not in the zoo"),
+        (["fly"], "invalid choice: 'fly'"),
+        ([], "required: COMMAND"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_2(command, run_folder, tmp_path, monkeypatch, arguments, message):
+    root = str(sys.modules["tests"].__path__[0]).removesuffix("tests")
+    given = [argument.replace("{run}", str(run_folder[0])) for argument in arguments]
+    done = command(*given, cwd=tmp_path, PYTHONPATH=root)
+    assert done.returncode == 2, done.stderr
+    assert message in one_line(done.stderr)
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
+    import signal
+
+    arguments = [
+        sys.executable, "-m", "dissect", "run", PLANTED, "--segmenter", "colour",
+        "--samples", "6000", "--out", str(tmp_path / "R"), "--json",
+    ]  # fmt: skip
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # key.json appears when the run is claimed; the pilot follows, then the pass.
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "R.partial" / "key.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "--resume goes on" in errors
+    assert not (tmp_path / "R").exists()
+    done = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["samples"] == 6000
+
+
+def test_a_reader_that_stops_early_is_no_fault(run_folder):
+    out, _ = run_folder
+    done = subprocess.run(
+        f"{sys.executable} -m dissect show {out} --csv | head -1",
+        shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+
+
+def test_demo_ends_in_a_report_and_names_two_commands(command, faces_dcgan, tmp_path):
+    out = tmp_path / "demo"
+    done = command("demo", "--samples", 64, "--out", out)
+    assert done.returncode == 0, done.stderr
+    page = out / "report" / "index.html"
+    assert page.is_file()
+    lines = done.stdout.splitlines()
+    assert f"open {page}" in lines
+    assert sum(line.strip().startswith("dissect ") for line in lines) == 2
+    again = command("demo", "--samples", 64, "--out", out, "--json")
+    assert json.loads(again.stdout)["samples"] == 64

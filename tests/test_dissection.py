@@ -1,0 +1,275 @@
+import numpy as np
+import pytest
+import torch
+from dissect import ConfigError, GeneratorError, LayerError, SegmenterError, dissect, open_run, trace
+from dissect.config import RunConfig
+from dissect.samples import label_block, make_block
+from dissect.statistics import is_calibration, reference
+from dissect.statistics.edges import quantile_edge, tail_fractions
+from dissect.statistics.resize import resize
+from segmenters import load_segmenter
+
+PLANTED = "dissect.worlds.planted:generator"
+# Pixels of the planted shapes: square, plus, disc, bar.
+SQUARE, PLUS, DISC = 36, 20, 32
+
+
+def test_planted_units_are_found_with_exact_scores(planted_run):
+    units = planted_run.units("units").set_index("unit")
+    for unit, concept in enumerate(["red", "green", "blue", "yellow", "purple"]):
+        assert units.concept[unit] == concept
+        assert units.iou[unit] == 1
+        assert units.precision[unit] == units.recall[unit] == 1
+        assert units.interpretable[unit]
+    # Half of the square; the plus and the disc, of which the disc is the larger part.
+    assert units.iou[5] == 0.5
+    assert units.concept[6] == "blue"
+    assert units.iou[6] == pytest.approx(DISC / (DISC + PLUS), abs=1e-12)
+    iou = planted_run.iou("units")
+    assert float(iou.sel(concept="green")[6]) == pytest.approx(PLUS / (DISC + PLUS), abs=1e-12)
+    # A cell that has nothing to do with the image, and a constant unit.
+    assert not units.interpretable[7]
+    assert not units.interpretable[8]
+
+
+def test_the_areas_of_planted_concepts_are_exact(planted_run):
+    areas = planted_run.areas()
+    assert areas["red"] == SQUARE / 1024
+    assert areas["green"] == PLUS / 1024
+    assert areas["pink"] == 0
+
+
+def test_top_images_are_those_of_the_highest_activation(planted_run, planted):
+    with trace(planted, "all") as maps:
+        planted.synthesize(planted.sample(range(200), seed=0))
+    peaks = maps["units"].flatten(2).amax(dim=2)
+    top = planted_run.array("units", "top_indices").values
+    for unit in range(9):
+        expected = sorted(range(200), key=lambda i: (-peaks[i, unit].item(), i))[:8]
+        assert top[unit].tolist() == expected
+
+
+def naive_scores(maps, planes, edges, indices, n_concepts, tail):
+    """Both kinds of IoU by loops over images, units and concepts; arrays (threshold, unit, concept)."""
+    folds = {
+        name: [row for row, index in enumerate(indices) if is_calibration(index) == wanted]
+        for name, wanted in (("calibration", True), ("evaluation", False))
+    }
+    inside = {
+        name: reference.count_above(maps[rows], planes[rows], edges, n_concepts)
+        for name, rows in folds.items()
+    }
+    area = {
+        name: [planes[rows][:, 0].numel()]
+        + [int((planes[rows] == c).any(dim=1).sum()) for c in range(1, n_concepts + 1)]
+        for name, rows in folds.items()
+    }
+    found = np.empty((2, maps.shape[1], n_concepts))
+    for unit in range(maps.shape[1]):
+        for concept in range(1, n_concepts + 1):
+            cal, n = inside["calibration"], area["calibration"]
+            quality = [
+                reference.information_quality_ratio(
+                    cal[concept, unit, e], cal[0, unit, e], n[concept], n[0]
+                )
+                for e in range(edges.shape[1])
+            ]
+            best = next(e for e, q in enumerate(quality) if q >= max(quality) - 1e-12)
+            for kind, edge in enumerate((quantile_edge(tail), best)):
+                found[kind, unit, concept - 1] = reference.iou(
+                    inside["evaluation"][concept, unit, edge],
+                    inside["evaluation"][0, unit, edge],
+                    area["evaluation"][concept],
+                )
+    return found
+
+
+def all_maps_and_planes(generator, segmenter, config, grid):
+    blocks = [make_block(generator, config, b) for b in range(-(-config.n_samples // config.block))]
+    planes = torch.cat([label_block(segmenter, block.images, grid) for block in blocks])
+    maps = {layer: torch.cat([block.maps[layer] for block in blocks]) for layer in config.layers}
+    return maps, planes
+
+
+def assert_run_equals_naive_loop(run, generator, units):
+    """Compare some units of each layer with the naive loop, thresholds and all."""
+    segmenter = load_segmenter("colour")
+    config = run.config
+    maps, planes = all_maps_and_planes(generator, segmenter, config, generator.image_size)
+    for layer, chosen in units.items():
+        edges = torch.from_numpy(run.array(layer, "edges").values)[chosen]
+        found = naive_scores(
+            maps[layer][:, chosen], planes, edges, range(config.n_samples), 11, config.tail
+        )
+        stored = run.array(layer, "iou").values[:, chosen]
+        for kind, threshold in enumerate(("quantile", "information")):
+            np.testing.assert_array_equal(stored[kind], run.iou(layer, threshold=threshold)[chosen])
+            np.testing.assert_array_equal(stored[kind], found[kind])
+
+
+def test_the_pass_equals_a_naive_loop_on_the_planted_world(planted_run, planted):
+    assert_run_equals_naive_loop(planted_run, planted, {"units": list(range(9))})
+
+
+def test_the_pass_equals_a_naive_loop_on_64_images_of_the_trained_dcgan(faces_dcgan, tmp_path):
+    run = dissect(
+        faces_dcgan, load_segmenter("colour"), out=tmp_path / "r", n_samples=64, progress=False
+    )
+    units = {"main.1": [0, 7, 300], "main.4": [1, 200], "main.7": [5, 100], "main.10": [0, 20, 63]}
+    assert_run_equals_naive_loop(run, faces_dcgan, units)
+
+
+def test_edges_are_quantiles_of_the_pilot_on_the_mask_grid(planted_run, planted):
+    # 200 samples in the pilot and 65,536 values a unit: 328 of 1,024 pixels each.
+    with trace(planted, "all") as maps:
+        planted.synthesize(planted.sample(range(200), seed=0))
+    values = resize(maps["units"], (32, 32))[:, 0].flatten()
+    edges = planted_run.array("units", "edges").values[0]
+    for fraction, edge in zip(tail_fractions(0.005), edges, strict=True):
+        above = (values > edge).double().mean().item()
+        assert above <= fraction * 1.3 + 1e-4
+
+
+def arrays(run):
+    return {
+        (layer, name): run.array(layer, name).values
+        for layer in run.layers
+        for name in ("histogram", "edges", "top_values", "top_indices", "iou", "chance", "threshold")
+    }
+
+
+def files(run):
+    return {
+        path.relative_to(run.path): path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def test_the_same_settings_give_the_same_bytes_and_another_seed_does_not(planted_run, tmp_path):
+    again = dissect(PLANTED, "colour", out=tmp_path / "a", n_samples=200, progress=False)
+    assert files(again) == files(planted_run)
+    assert again.record["fingerprint"] == planted_run.record["fingerprint"]
+    other = dissect(PLANTED, "colour", out=tmp_path / "b", n_samples=200, seed=1, progress=False)
+    assert other.record["fingerprint"] != planted_run.record["fingerprint"]
+    assert not np.array_equal(
+        other.array("units", "histogram").values, planted_run.array("units", "histogram").values
+    )
+
+
+def test_another_batch_size_changes_counts_by_rounding_only(faces_dcgan, tmp_path):
+    runs = [
+        dissect(
+            faces_dcgan, load_segmenter("colour"), out=tmp_path / str(block), layers=["main.7"],
+            n_samples=48, block=block, pilot=48, progress=False,
+        )
+        for block in (16, 48)
+    ]  # fmt: skip
+    # The shuffled set pairs images within a block, so only the folds can be compared.
+    a, b = (run.array("main.7", "histogram").values[:2] for run in runs)
+    moved = np.abs(a - b).sum() / 2
+    assert moved <= 1e-4 * a.sum()
+    np.testing.assert_array_equal(a[:, :, 0].sum(-1)[:, 0], b[:, :, 0].sum(-1)[:, 0])
+
+
+def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, monkeypatch):
+    import dissect.dissection as module
+
+    out = tmp_path / "r"
+    made = module.make_block
+
+    def stop_at_block_3(generator, config, number):
+        if number == 3:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+        return made(generator, config, number)
+
+    # The pilot reads the same blocks; the interrupt must fall into the pass.
+    edges = module.pilot_edges
+
+    def pilot_then_arm(*arguments, **options):
+        found = edges(*arguments, **options)
+        monkeypatch.setattr(module, "make_block", stop_at_block_3)
+        return found
+
+    monkeypatch.setattr(module, "pilot_edges", pilot_then_arm)
+    with pytest.raises(KeyboardInterrupt):
+        dissect(PLANTED, "colour", out=out, n_samples=200, progress=False)
+    monkeypatch.undo()
+    assert not out.exists()
+    from dissect.runs.partial import Workspace
+
+    state = Workspace(out, planted_run.record["fingerprint"]).load()
+    assert state.next_block == 4
+    resumed = dissect(PLANTED, "colour", out=out, n_samples=200, resume=True, progress=False)
+    assert files(resumed) == files(planted_run)
+    assert not out.with_name("r.partial").exists()
+
+
+def test_a_finished_run_is_returned_as_it_is(planted_run):
+    before = (planted_run.path / "run.json").read_bytes()
+    again = dissect(PLANTED, "colour", out=planted_run.path, n_samples=200, progress=False)
+    assert again.record == planted_run.record
+    assert (planted_run.path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("generator", "segmenter", "error", "message"),
+    [
+        ("tests.broken:nan_images", "colour", GeneratorError, "NaN or infinity in images of sample 0"),
+        ("tests.broken:nan_maps", "colour", GeneratorError, "NaN or infinity in layer 'units'"),
+        ("tests.broken:small_images", "colour", GeneratorError, r"shape \(32, 3, 16, 16\); expected"),
+        (PLANTED, "tests.broken:ids_out_of_vocabulary", SegmenterError, "plane 'colour' with id 41"),
+        (PLANTED, "tests.broken:negative_ids", SegmenterError, "plane 'colour' with id -"),
+        (PLANTED, "tests.broken:float_planes", SegmenterError, "float32 planes"),
+        (PLANTED, "tests.broken:missing_plane", SegmenterError, r"shape \(32, 32, 32\)"),
+    ],
+)
+def test_models_that_break_their_protocol_are_told_and_leave_nothing(
+    tmp_path, generator, segmenter, error, message
+):
+    with pytest.raises(error, match=message) as caught:
+        dissect(generator, segmenter, out=tmp_path / "r", n_samples=64, progress=False)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n_samples": 0}, ConfigError, "n_samples is 0; expected a whole number of at least 8"),
+        ({"layers": ["unit"]}, LayerError, "did you mean 'units'"),
+        ({"threshold": "best"}, ConfigError, "'quantile' or 'information'"),
+        ({"tail": 1.5}, ConfigError, "tail is 1.5"),
+        ({"seed": -1}, ConfigError, "seed is -1"),
+        ({"min_iou": 1.0}, ConfigError, "min_iou is 1.0"),
+        ({"grid": 0}, ConfigError, "grid is 0"),
+        ({"device": "abacus"}, ConfigError, "device 'abacus' cannot be used"),
+        ({"label": 2}, GeneratorError, "planted has no classes"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line_and_leaves_nothing(tmp_path, settings, error, message):
+    with pytest.raises(error, match=message) as caught:
+        dissect(PLANTED, "colour", out=tmp_path / "r", progress=False, **settings)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_coarser_mask_grid_takes_the_pixel_at_each_centre(planted):
+    images = planted.synthesize(planted.sample([0], seed=0))
+    segmenter = load_segmenter("colour")
+    whole = label_block(segmenter, images, 32)
+    coarse = label_block(segmenter, images, 16)
+    assert torch.equal(coarse, whole[:, :, 1::2, 1::2])
+
+
+def test_a_config_survives_json():
+    config = RunConfig("a", "b", ("x", "y"), seed=2**63)
+    assert RunConfig.from_json(config.to_json()) == config
+    with pytest.raises(ConfigError, match="differ from those known here in: colour"):
+        RunConfig.from_json(config.to_json() | {"colour": 1})
+
+
+def test_open_run_is_what_dissect_returns(planted_run):
+    assert open_run(planted_run.path).summary() == planted_run.summary()

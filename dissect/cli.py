@@ -9,14 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from dissect.errors import ConfigError, DissectError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from dissect.runs import Run
 
 _DEMO_SAMPLES = 1000
 
@@ -82,15 +77,22 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
     run.add_argument("--out", required=True, help="run folder to write")
     run.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    run.add_argument("--label", type=int, help="class of every sample; each draws its own if left out")
+    run.add_argument(
+        "--label", type=int, help="class of every sample; each draws its own if left out"
+    )
     run.add_argument("--truncation", type=float, default=1.0, help="ψ; default: %(default)s")
     run.add_argument("--threshold", choices=["information", "quantile"], default="information")
     run.add_argument(
         "--tail", type=float, default=0.005, help="share above the quantile threshold; %(default)s"
     )
     run.add_argument("--min-iou", type=float, default=0.05, help="default: %(default)s")
-    run.add_argument("--grid", type=int, help="mask grid in pixels; default: image size, at most 256")
-    run.add_argument("--batch", type=int, default=32, help="samples of one forward pass; %(default)s")
+    run.add_argument("--min-over-chance", type=float, default=0.02, help="default: %(default)s")
+    run.add_argument(
+        "--grid", type=int, help="mask grid in pixels; default: image size, at most 256"
+    )
+    run.add_argument(
+        "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
+    )
     run.add_argument("--device", default="cpu", help="default: %(default)s")
     run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
 
@@ -99,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--layer", help="only this layer")
     show.add_argument("--concept", help="only units labelled with this concept")
     show.add_argument("--csv", action="store_true", help="all rows as CSV")
-    show.add_argument("--rows", type=int, default=20, help="most rows to print (default: %(default)s)")
+    show.add_argument(
+        "--rows", type=int, default=20, help="most rows to print (default: %(default)s)"
+    )
 
     report = add("report", _report, "write the report of a run as a page")
     report.add_argument("run", metavar="RUN")
@@ -114,19 +118,18 @@ def _print_json(content: object) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from dissect.dissection import dissect
     from dissect.generators import zoo
+    from dissect.terminal import describe_run
     from reports import build_report
 
     if not zoo.is_cached("faces-dcgan"):
         print("fetching faces-dcgan (14 MB, MIT) …", file=sys.stderr)
         zoo.get("faces-dcgan")
-    run = dissect(
-        "faces-dcgan", "faces", out=options.out, n_samples=options.samples, resume=True
-    )
+    run = dissect("faces-dcgan", "faces", out=options.out, n_samples=options.samples, resume=True)
     page = build_report(run)
     if options.json:
         _print_json(run.summary() | {"report": str(page)})
         return
-    _print_summary(run)
+    print(describe_run(run))
     print(f"\nopen {page}\n\nthen try")
     print(f"  dissect show {options.out} --concept nose")
     print(
@@ -136,9 +139,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _zoo(options: argparse.Namespace) -> None:
-    from segmenters import SEGMENTERS
-
     from dissect.generators import zoo
+    from segmenters import SEGMENTERS
 
     if options.action == "get":
         if options.name is None:
@@ -173,25 +175,13 @@ def _zoo(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from dissect.inspection import inspect_generator
+    from dissect.terminal import describe_generator
 
     found = inspect_generator(options.generator)
     if options.json:
         _print_json(found)
         return
-    print(
-        f"{found['name']}: {found['image_size']} × {found['image_size']} px, "
-        f"{found['channels']} channels, {found['parameters']:,} parameters"
-    )
-    for name, shape in found["spaces"].items():
-        print(f"  space {name:<4} {' × '.join(map(str, shape))}")
-    width = max(map(len, found["layers"]))
-    for name, layer in found["layers"].items():
-        print(f"  layer {name:<{width}}  {layer['units']:>5} units  {layer['height']} × {layer['width']}")
-    low, high = found["range"]
-    print(
-        f"  one forward pass: {found['seconds'] * 1000:.0f} ms, image values {low:.2f} … {high:.2f}"
-    )
-    print(f"  sha256 of weights: {found['fingerprint']}")
+    print(describe_generator(found))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -201,6 +191,7 @@ def _run(options: argparse.Namespace) -> None:
             "1000 is a good start"
         )
     from dissect.dissection import dissect
+    from dissect.terminal import describe_run
 
     run = dissect(
         options.generator,
@@ -216,21 +207,23 @@ def _run(options: argparse.Namespace) -> None:
         threshold=options.threshold,
         tail=options.tail,
         min_iou=options.min_iou,
+        min_over_chance=options.min_over_chance,
         grid=options.grid,
         block=options.batch,
     )
     if options.json:
         _print_json(run.summary())
         return
-    _print_summary(run)
+    print(describe_run(run))
     print(f"\ndissect show {options.out}\ndissect report {options.out}")
 
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
+    from dissect.terminal import describe_run, format_rows, select_units
 
     run = open_run(options.run)
-    table = _select(run, options.layer, options.concept)
+    table = select_units(run, options.layer, options.concept)
     if options.json:
         # The rows only where somebody chose some: a whole run has hundreds of thousands.
         chosen = options.layer is not None or options.concept is not None
@@ -239,40 +232,7 @@ def _show(options: argparse.Namespace) -> None:
     elif options.csv:
         print(table.to_csv(index=False), end="")
     else:
-        _print_summary(run)
-        print()
-        print(_format_rows(table, options.rows))
-
-
-def _select(run: "Run", layer: str | None, concept: str | None) -> "pd.DataFrame":
-    """Units of the run with their labels, the strongest first."""
-    import pandas as pd
-
-    if concept is not None:
-        run.vocabulary[concept]  # an unknown concept is told here
-    layers = list(run.layers) if layer is None else [layer]
-    tables = [run.units(name).assign(layer=name) for name in layers]
-    table = pd.concat(tables, ignore_index=True)
-    if concept is not None:
-        table = table[table.concept == concept]
-    table = table.sort_values(["interpretable", "over_chance"], ascending=False, kind="stable")
-    return table[["layer", *table.columns.drop("layer")]]
-
-
-def _format_rows(table: "pd.DataFrame", most: int) -> str:
-    lines = [
-        f"{'layer':<12}{'unit':>5}  {'concept':<18}{'IoU':>6}{'chance':>8}{'IQR':>7}"
-        f"{'precision':>11}{'recall':>8}  interpretable"
-    ]
-    for row in table.head(most).itertuples():
-        lines.append(
-            f"{row.layer:<12}{row.unit:>5}  {row.concept:<18}{row.iou:>6.2f}{row.chance:>8.2f}"
-            f"{row.information_quality_ratio:>7.2f}{row.precision:>11.2f}{row.recall:>8.2f}  "
-            f"{'yes' if row.interpretable else 'no'}"
-        )
-    if len(table) > most:
-        lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")
-    return "\n".join(lines)
+        print(describe_run(run), format_rows(table, options.rows), sep="\n\n")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -281,14 +241,3 @@ def _report(options: argparse.Namespace) -> None:
 
     page = build_report(open_run(options.run), out=options.out)
     _print_json({"report": str(page)}) if options.json else print(page)
-
-
-def _print_summary(run: "Run") -> None:
-    summary = run.summary()
-    print(
-        f"{summary['generator']} · {summary['segmenter']} · {summary['samples']:,} samples of seed "
-        f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s"
-    )
-    for name, layer in summary["layers"].items():
-        concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"
-        print(f"  {name:<12}{layer['interpretable']:>5} of {layer['units']:<5} units: {concepts}")

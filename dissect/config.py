@@ -19,9 +19,10 @@ class RunConfig:
         seed: 0 ≤ seed < 2⁶⁴.
         label: Class for every sample; None lets each draw its own.
         truncation: ψ of the latents.
-        threshold: ``information`` or ``quantile``; which one labels and tables use. Both are stored.
+        threshold: ``information`` or ``quantile``; the one behind labels; both are stored.
         tail: Fraction of a unit's values above its quantile threshold.
-        min_iou: What an interpretable unit's IoU has to exceed, both as it is and over chance.
+        min_iou: What an interpretable unit's IoU has to exceed.
+        min_over_chance: What its (IoU - chance) / (1 - chance) has to exceed.
         pilot: Samples from which the edges of each unit are taken.
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
             so it belongs to what makes a run's bytes.
@@ -43,6 +44,7 @@ class RunConfig:
     threshold: str = "information"
     tail: float = 0.005
     min_iou: float = 0.05
+    min_over_chance: float = 0.02
     pilot: int = 256
     block: int = 32
     grid: int | None = None
@@ -61,8 +63,9 @@ class RunConfig:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
         if not 0 < self.tail < 1:
             raise ConfigError(f"tail is {self.tail}; expected a fraction above 0 and below 1")
-        if not 0 <= self.min_iou < 1:
-            raise ConfigError(f"min_iou is {self.min_iou}; expected from 0 to below 1")
+        for name in ("min_iou", "min_over_chance"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected from 0 to below 1")
         if self.threshold not in THRESHOLDS:
             raise ConfigError(
                 f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"

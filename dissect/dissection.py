@@ -1,4 +1,4 @@
-"""The pass: from samples to joint counts, once through the generator and once through the segmenter.
+"""The pass: samples to joint counts, once through the generator and once through the segmenter.
 
     run = dissect(load_generator("faces-dcgan"), load_segmenter("faces"), out="runs/faces")
     run.units("main.7")
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from segmenters import Segmenter, load_segmenter
 from torch import Tensor
 from tqdm import tqdm
 
@@ -39,6 +38,7 @@ from dissect.statistics.edges import (
 )
 from dissect.statistics.resize import values_at
 from dissect.tracing import resolve_layers
+from segmenters import Segmenter, load_segmenter
 
 _SAVE_EVERY = 60.0  # seconds
 
@@ -98,9 +98,7 @@ def dissect(
         state = workspace.load() or _start(generator, segmenter, config, progress=progress)
         _count(generator, segmenter, config, state, workspace, progress=progress)
         results = layer_results(state, config)
-        strips = unit_strips(
-            generator, config, segmenter.vocabulary, results, progress=progress
-        )
+        strips = unit_strips(generator, config, segmenter.vocabulary, results, progress=progress)
         write_run(workspace, config, generator, segmenter, state, results, strips)
     return open_run(out)
 
@@ -135,9 +133,7 @@ def _start(
     return PassState(0, edges, counts, tops, seconds=0.0)
 
 
-def pilot_edges(
-    generator: Generator, config: RunConfig, *, progress: bool
-) -> dict[str, Tensor]:
+def pilot_edges(generator: Generator, config: RunConfig, *, progress: bool) -> dict[str, Tensor]:
     """Run the first samples and take each unit's edges from its values on the mask grid.
 
     A fixed choice of pixels by (seed, index) bounds the memory: about 65,536 values for each unit,

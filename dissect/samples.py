@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from segmenters.base import Segmenter
 from torch import Tensor
 
 from dissect.config import RunConfig
 from dissect.errors import GeneratorError, SegmenterError
 from dissect.generators.base import Generator
 from dissect.tracing import trace
+from segmenters.base import Segmenter
 
 _LARGEST_GRID = 256
 
@@ -114,7 +114,7 @@ def label_block(
         if not found <= allowed:
             raise SegmenterError(
                 f"{segmenter.name} marked plane {plane!r} with id {min(found - allowed)}; expected "
-                f"0 or an id of its vocabulary ({min(allowed - {0})} … {max(allowed)} in this plane)"
+                f"0 or an id of the vocabulary ({min(allowed - {0})} … {max(allowed)} here)"
             )
     rows, columns = (_centres(size, grid) for size in planes.shape[2:])
     return planes[:, :, rows[:, None], columns]

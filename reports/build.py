@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 import pandas as pd
-from dissect.errors import RunError
-from dissect.runs import Run
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dissect.errors import RunError
+from dissect.runs import Run
 from reports.charts import best_cells, layer_bars
 
 UNITS_PER_CONCEPT = 6
@@ -80,7 +80,7 @@ def _concepts(run: Run) -> list[dict[str, object]]:
             "n_units": int((labelled.concept == concept.name).sum()),
             "units": list(
                 labelled[labelled.concept == concept.name]
-                .nlargest(UNITS_PER_CONCEPT, "over_chance")
+                .nlargest(UNITS_PER_CONCEPT, "excess_information")
                 .itertuples()
             ),
         }
@@ -91,7 +91,7 @@ def _concepts(run: Run) -> list[dict[str, object]]:
 def _strongest(table: pd.DataFrame, most: int = 3) -> list[object]:
     """The most certain findings, one for each concept."""
     found = table[table.is_label & table.interpretable]
-    ranked = found.sort_values("over_chance", ascending=False, kind="stable")
+    ranked = found.sort_values("excess_information", ascending=False, kind="stable")
     return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
 
 
@@ -106,7 +106,7 @@ def _render(run: Run, concepts: list[dict[str, object]]) -> str:
     environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
     environment.globals["strip_path"] = strip_path
     found = [entry for entry in concepts if entry["units"]]
-    found.sort(key=lambda entry: -entry["units"][0].over_chance)
+    found.sort(key=lambda entry: -entry["units"][0].excess_information)
     return environment.get_template("report.html").render(
         run=run,
         record=run.record,

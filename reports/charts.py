@@ -54,7 +54,7 @@ def layer_bars(run: Run) -> list[LayerBar]:
 
 def best_cells(run: Run) -> dict[str, list[Cell]]:
     """For each concept and layer the pair that stands highest over chance, labelled or not."""
-    floor = run.config.min_iou
+    config = run.config
     cells: dict[str, list[Cell]] = {}
     ranked = run.table.sort_values("over_chance", ascending=False, kind="stable")
     best = ranked.groupby(["concept", "layer"], sort=False).head(1).set_index(["concept", "layer"])
@@ -62,7 +62,7 @@ def best_cells(run: Run) -> dict[str, list[Cell]]:
         cells[concept] = []
         for layer in run.layers:
             row = best.loc[(concept, layer)]
-            stands = bool(row.iou > floor and row.over_chance > floor)
+            stands = bool(row.iou > config.min_iou and row.over_chance > config.min_over_chance)
             cells[concept].append(Cell(layer, int(row.unit), row.iou, row.chance, stands))
     return cells
 

@@ -42,7 +42,7 @@ class Concept:
             )
         if not _HEX.fullmatch(self.colour):
             raise SegmenterError(
-                f"concept {self.name!r} has the colour {self.colour!r}; expected #rrggbb in lower case"
+                f"concept {self.name!r} has the colour {self.colour!r}; expected #rrggbb"
             )
 
 
@@ -76,7 +76,7 @@ class Vocabulary:
 
     @classmethod
     def build(cls, rows: Sequence[tuple[str, str, str, str]]) -> "Vocabulary":
-        """Make a vocabulary from ``(name, category, plane, colour)`` rows; ids follow their order."""
+        """Make one from ``(name, category, plane, colour)`` rows; ids follow their order."""
         return cls(tuple(Concept(i, *row) for i, row in enumerate(rows, start=1)))
 
     @cached_property
@@ -117,7 +117,7 @@ class Vocabulary:
         clash = sorted(set(self.names) & set(other.names))
         if clash:
             raise SegmenterError(
-                f"both segmenters name {', '.join(map(repr, clash))}; expected no concept in common; "
+                f"both segmenters name {', '.join(map(repr, clash))}; expected none in common; "
                 "join segmenters with different concepts"
             )
         planes = sorted(set(self.planes) & set(other.planes))

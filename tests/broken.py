@@ -1,6 +1,7 @@
 """Generators and segmenters that break their protocol, for ``tests.broken:factory``."""
 
 import torch
+
 from dissect.worlds.planted import PlantedGenerator
 from segmenters.colour import ColourSegmenter
 
@@ -30,7 +31,9 @@ def small_images():
 def nan_maps():
     generator = PlantedGenerator()
     generator.module.units.register_forward_hook(lambda *parts: parts[2] / 0)
-    generator.synthesize = lambda latent, noise="const": torch.nan_to_num(generator.module(latent.data))
+    generator.synthesize = lambda latent, noise="const": torch.nan_to_num(
+        generator.module(latent.data)
+    )
     return generator
 
 

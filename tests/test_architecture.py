@@ -3,8 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dissect
 import pytest
+
+import dissect
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +20,9 @@ def test_the_public_names_are_those_of_the_snapshot():
 
 
 def test_public_things_say_what_they_are():
-    assert [name for name in dissect.__all__ if not (getattr(dissect, name).__doc__ or "").strip()] == []
+    assert [
+        name for name in dissect.__all__ if not (getattr(dissect, name).__doc__ or "").strip()
+    ] == []
 
 
 def test_imports_point_one_way():

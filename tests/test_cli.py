@@ -17,9 +17,7 @@ def one_line(text):
 @pytest.fixture(scope="module")
 def run_folder(command, tmp_path_factory):
     out = tmp_path_factory.mktemp("cli") / "R"
-    done = command(
-        "run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json"
-    )
+    done = command("run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
 
@@ -91,9 +89,7 @@ def test_zoo_lists_generators_and_segmenters(command, tmp_path):
 
 def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
     out, summary = run_folder
-    done = command(
-        "run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json"
-    )
+    done = command("run", PLANTED, "--segmenter", "colour", "--samples", 64, "--out", out, "--json")
     assert json.loads(done.stdout) == summary
 
 
@@ -121,7 +117,9 @@ def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
         ([], "required: COMMAND"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_exit_2(command, run_folder, tmp_path, monkeypatch, arguments, message):
+def test_a_mistake_is_one_line_and_exit_2(
+    command, run_folder, tmp_path, monkeypatch, arguments, message
+):
     root = str(sys.modules["tests"].__path__[0]).removesuffix("tests")
     given = [argument.replace("{run}", str(run_folder[0])) for argument in arguments]
     done = command(*given, cwd=tmp_path, PYTHONPATH=root)

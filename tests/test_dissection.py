@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from dissect import ConfigError, GeneratorError, LayerError, SegmenterError, dissect, open_run, trace
+
+from dissect import (
+    ConfigError,
+    GeneratorError,
+    LayerError,
+    SegmenterError,
+    dissect,
+    open_run,
+    trace,
+)
 from dissect.config import RunConfig
 from dissect.samples import label_block, make_block
 from dissect.statistics import is_calibration, reference
@@ -134,7 +143,15 @@ def arrays(run):
     return {
         (layer, name): run.array(layer, name).values
         for layer in run.layers
-        for name in ("histogram", "edges", "top_values", "top_indices", "iou", "chance", "threshold")
+        for name in (
+            "histogram",
+            "edges",
+            "top_values",
+            "top_indices",
+            "iou",
+            "chance",
+            "threshold",
+        )
     }
 
 
@@ -217,10 +234,25 @@ def test_a_finished_run_is_returned_as_it_is(planted_run):
 @pytest.mark.parametrize(
     ("generator", "segmenter", "error", "message"),
     [
-        ("tests.broken:nan_images", "colour", GeneratorError, "NaN or infinity in images of sample 0"),
+        (
+            "tests.broken:nan_images",
+            "colour",
+            GeneratorError,
+            "NaN or infinity in images of sample 0",
+        ),
         ("tests.broken:nan_maps", "colour", GeneratorError, "NaN or infinity in layer 'units'"),
-        ("tests.broken:small_images", "colour", GeneratorError, r"shape \(32, 3, 16, 16\); expected"),
-        (PLANTED, "tests.broken:ids_out_of_vocabulary", SegmenterError, "plane 'colour' with id 41"),
+        (
+            "tests.broken:small_images",
+            "colour",
+            GeneratorError,
+            r"shape \(32, 3, 16, 16\); expected",
+        ),
+        (
+            PLANTED,
+            "tests.broken:ids_out_of_vocabulary",
+            SegmenterError,
+            "plane 'colour' with id 41",
+        ),
         (PLANTED, "tests.broken:negative_ids", SegmenterError, "plane 'colour' with id -"),
         (PLANTED, "tests.broken:float_planes", SegmenterError, "float32 planes"),
         (PLANTED, "tests.broken:missing_plane", SegmenterError, r"shape \(32, 32, 32\)"),

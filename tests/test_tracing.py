@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from dissect import LayerError, LayerInfo, trace
 from dissect.tracing import resolve_layers
 
@@ -39,7 +40,10 @@ def test_an_unknown_layer_is_told_with_the_nearest_name(planted):
 
 def test_a_map_of_another_shape_is_refused(planted, monkeypatch):
     monkeypatch.setitem(planted.layers, "units", LayerInfo(9, 16, 16, "units"))
-    with pytest.raises(LayerError, match=r"put out \(1, 9, 32, 32\); expected \(batch, 9, 16, 16\)"), trace(planted, "all"):
+    with (
+        pytest.raises(LayerError, match=r"put out \(1, 9, 32, 32\); expected \(batch, 9, 16, 16\)"),
+        trace(planted, "all"),
+    ):
         planted.synthesize(planted.sample([0], seed=0))
     assert hooks(planted) == 0
 

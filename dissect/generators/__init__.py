@@ -4,12 +4,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from segmenters.factory import call_factory
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators import dcgan, zoo
 from dissect.generators.base import Generator, LayerInfo, Space
 from dissect.generators.checkpoint import read
+from segmenters.factory import call_factory
 
 __all__ = ["Generator", "LayerInfo", "Space", "load_generator"]
 

@@ -67,9 +67,7 @@ class Generator(Protocol):
     fingerprint: str
     device: torch.device
 
-    def sample(
-        self, indices: Sequence[int], *, seed: int, label: int | None = None
-    ) -> Latent:
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Latents of the samples ``indices`` of a seed, in the first space.
 
         Sample i of seed s is the same bits in any batch. Where the generator has classes and no

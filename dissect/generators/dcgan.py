@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from segmenters.base import hash_tensors
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion
 from dissect.generators.checkpoint import Checkpoint
 from dissect.latents import Latent, standard_normal
+from segmenters.base import hash_tensors
 
 _WRAPPERS = ("module.",)  # what torch.nn.DataParallel puts before every name
 _KERNEL = 4
@@ -122,7 +122,9 @@ class _Network(nn.Module):
         super().__init__()
         self._chain = _blocks(state)
         for position, block in enumerate(self._chain):
-            self._place(block.convolution, _convolution(state, block.convolution, first=not position))
+            self._place(
+                block.convolution, _convolution(state, block.convolution, first=not position)
+            )
             if block.norm is not None:
                 channels = state[f"{block.norm}.running_mean"].shape[0]
                 self._place(block.norm, nn.BatchNorm2d(channels))
@@ -167,8 +169,9 @@ class DCGAN:
     ) -> None:
         network = _Network(state)
         expected = network.state_dict()
-        # Files from before batch norm counted its batches lack this number, which inference ignores.
-        given = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")} | dict(state)
+        # Old files lack the number of batches seen, which inference ignores.
+        counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
+        given = counters | dict(state)
         if set(given) != set(expected):
             odd = sorted(set(given) ^ set(expected))
             raise CheckpointError(

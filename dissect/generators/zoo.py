@@ -146,7 +146,9 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
                 f"{entry.sha256[:12]}…; get {entry.requirement} again"
             )
         state = read(weights).groups()
-        tensors = {key: value.contiguous() for group in state.values() for key, value in group.items()}
+        tensors = {
+            key: value.contiguous() for group in state.values() for key, value in group.items()
+        }
         ready = Path(scratch) / "weights.safetensors"
         save_file(tensors, ready, metadata={"licence": entry.licence, "source": entry.source})
         os.replace(ready, entry.weights)

@@ -35,9 +35,7 @@ def stream(seed: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
 
 
-def standard_normal(
-    indices: Sequence[int], *, seed: int, size: int
-) -> Float[Tensor, "batch size"]:
+def standard_normal(indices: Sequence[int], *, seed: int, size: int) -> Float[Tensor, "batch size"]:
     """Independent standard normal values for each sample, float32.
 
     Example:
@@ -50,9 +48,7 @@ def standard_normal(
     return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, size)
 
 
-def uniform_labels(
-    indices: Sequence[int], *, seed: int, n_classes: int
-) -> Int[Tensor, " batch"]:
+def uniform_labels(indices: Sequence[int], *, seed: int, n_classes: int) -> Int[Tensor, " batch"]:
     """A class for each sample, uniform over ``0 … n_classes - 1``.
 
     Drawn from a stream of its own (the counter jumped once), so that it does not move the latents.

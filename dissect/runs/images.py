@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image
-from segmenters import Vocabulary
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,6 +19,7 @@ from dissect.generators.base import Generator
 from dissect.runs.results import LayerResult
 from dissect.samples import as_rgb, make_block
 from dissect.statistics.resize import resize
+from segmenters import Vocabulary
 
 TILE = 128
 """Height and width of one image of a strip, in pixels."""
@@ -47,7 +47,9 @@ def unit_strips(
         for layer, result in results.items()
     }
     numbers = sorted(wanted)
-    for number in tqdm(numbers, desc="top images", unit="block", disable=None if progress else True):
+    for number in tqdm(
+        numbers, desc="top images", unit="block", disable=None if progress else True
+    ):
         block = make_block(generator, config, number)
         rows = {index: row for row, index in enumerate(block.indices)}
         for index in {index for places in wanted[number].values() for index in places.tolist()}:
@@ -70,7 +72,7 @@ def to_tile(image: Tensor) -> UInt8[np.ndarray, "tile tile 3"]:
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """One image (channels, height, width) of [-1, 1] as a picture; overshoot is cut at the edges."""
+    """One image (channels, height, width) of [-1, 1] as a picture; overshoot is cut off."""
     rgb = as_rgb(image[None].detach().cpu())[0]
     scaled = ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())
@@ -106,9 +108,7 @@ def _label_thresholds(result: LayerResult) -> np.ndarray:
     return result.thresholds[result.chosen, rows, result.best]
 
 
-def _wanted(
-    config: RunConfig, results: dict[str, LayerResult]
-) -> dict[int, dict[str, np.ndarray]]:
+def _wanted(config: RunConfig, results: dict[str, LayerResult]) -> dict[int, dict[str, np.ndarray]]:
     """Block → layer → sample indices that some unit shows."""
     wanted: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     for layer, result in results.items():

@@ -129,7 +129,7 @@ class Workspace:
         try:
             yield
         finally:
-            if not (self.folder / _STATE).is_file() or self.out.exists() and self.finished():
+            if not (self.folder / _STATE).is_file() or (self.out.exists() and self.finished()):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def load(self) -> PassState | None:
@@ -145,7 +145,9 @@ class Workspace:
             with np.load(path, allow_pickle=False) as file:
                 return PassState.from_arrays(dict(file))
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise RunError(f"{path} is damaged ({error}); delete {self.folder} and start again") from error
+            raise RunError(
+                f"{path} is damaged ({error}); delete {self.folder} and start again"
+            ) from error
 
     def save(self, state: PassState) -> None:
         """Replace the saved state by this one."""
@@ -181,4 +183,6 @@ def _replace_text(path: Path, text: str) -> None:
 
 def _describe(found: dict) -> str:
     config = found.get("config", {})
-    return f"{config.get('generator')}, {config.get('n_samples')} samples, seed {config.get('seed')}"
+    return (
+        f"{config.get('generator')}, {config.get('n_samples')} samples, seed {config.get('seed')}"
+    )

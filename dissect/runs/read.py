@@ -5,17 +5,16 @@ import zipfile
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
-from segmenters import Vocabulary
 
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import schema
 from dissect.statistics import THRESHOLDS
+from segmenters import Vocabulary
 
 _LABEL_COLUMNS = [
     "unit",
@@ -26,6 +25,7 @@ _LABEL_COLUMNS = [
     "over_chance",
     "threshold",
     "information_quality_ratio",
+    "excess_information",
     "precision",
     "recall",
     "interpretable",
@@ -43,11 +43,15 @@ def open_run(path: str | Path) -> "Run":
     path = Path(path)
     file = path / schema.RUN_FILE
     if not file.is_file():
-        hint = " (an unfinished run lies beside it; dissect run … --resume goes on)" if path.with_name(
-            path.name + ".partial"
-        ).exists() else ""
-        raise RunError(f"{path} is not a run: it has no {schema.RUN_FILE}{hint}; expected a folder "
-                       "that dissect run wrote")
+        hint = (
+            " (an unfinished run lies beside it; dissect run … --resume goes on)"
+            if path.with_name(path.name + ".partial").exists()
+            else ""
+        )
+        raise RunError(
+            f"{path} is not a run: it has no {schema.RUN_FILE}{hint}; expected a folder "
+            "that dissect run wrote"
+        )
     try:
         record = json.loads(file.read_text())
         kind, schema_version = record["kind"], record["schema_version"]
@@ -105,7 +109,10 @@ class Run:
                     f"{self.path} is damaged: {name} has {file.stat().st_size} bytes; expected "
                     f"{expected['bytes']}; make the run again"
                 )
-            if not name.startswith(schema.IMAGES) and schema.file_digest(file) != expected["sha256"]:
+            if (
+                not name.startswith(schema.IMAGES)
+                and schema.file_digest(file) != expected["sha256"]
+            ):
                 raise RunError(
                     f"{self.path} is damaged: {name} was changed after it was written; make the "
                     "run again"
@@ -162,7 +169,9 @@ class Run:
         for layer, info in self.layers.items():
             units = self.units(layer)
             found = units[units.interpretable].concept.value_counts()
-            ordered = sorted(found.items(), key=lambda item: (-item[1], self.vocabulary[item[0]].id))
+            ordered = sorted(
+                found.items(), key=lambda item: (-item[1], self.vocabulary[item[0]].id)
+            )
             layers[layer] = {
                 "units": info.units,
                 "height": info.height,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from segmenters import Vocabulary
 
 from dissect.config import RunConfig
 from dissect.runs.partial import PassState
 from dissect.statistics import THRESHOLDS, LayerScores, TopImages, score
 from dissect.statistics.edges import quantile_edge
+from segmenters import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class LayerResult:
         scores: Of all pairs, for both thresholds.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's best concept at that threshold.
-        interpretable: Whether a unit's best IoU exceeds the floor, and does so over chance too.
+        interpretable: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over
+            chance.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
@@ -60,6 +61,7 @@ class LayerResult:
                 "over_chance": s.over_chance[k].ravel(),
                 "threshold": self.thresholds[k].ravel().astype(np.float64),
                 "information_quality_ratio": s.information[k].ravel(),
+                "excess_information": s.excess_information[k].ravel(),
                 "precision": s.precision[k].ravel(),
                 "recall": s.recall[k].ravel(),
                 "is_label": labelled,
@@ -78,7 +80,7 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
         rows = np.arange(len(best))
         # NaN compares false: a unit without a union anywhere is not interpretable.
         interpretable = (scores.iou[chosen, rows, best] > config.min_iou) & (
-            scores.over_chance[chosen, rows, best] > config.min_iou
+            scores.over_chance[chosen, rows, best] > config.min_over_chance
         )
         results[layer] = LayerResult(
             counts.histogram,

@@ -1,19 +1,18 @@
 """What a run folder holds, under which names, and what makes two runs the same.
 
-    run.json            settings, hashes, versions, coverage, and every other file with its digest
-    arrays.zarr/        one group per layer: histogram, edges, scores, top images
-    units.parquet       long table: layer, unit, concept and their scores
-    images/LAYER.zip    one WebP strip per unit, stored
+run.json            settings, hashes, versions, coverage, and every other file with its digest
+arrays.zarr/        one group per layer: histogram, edges, scores, top images
+units.parquet       long table: layer, unit, concept and their scores
+images/LAYER.zip    one WebP strip per unit, stored
 """
 
 import hashlib
 import json
 from pathlib import Path
 
-from segmenters import Segmenter
-
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from segmenters import Segmenter
 
 SCHEMA_VERSION = 1
 KIND = "gan-dissection run"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import zarr
-from segmenters import Segmenter
 
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
@@ -21,6 +20,7 @@ from dissect.runs.partial import PassState, Workspace
 from dissect.runs.results import LayerResult
 from dissect.samples import mask_grid
 from dissect.statistics import SETS, THRESHOLDS, is_calibration
+from segmenters import Segmenter
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that equal strips make equal zips
@@ -96,7 +96,11 @@ def _describe_generator(generator: Generator, config: RunConfig) -> dict[str, ob
         "channels": generator.channels,
         "n_classes": generator.n_classes,
         "layers": {
-            name: [generator.layers[name].units, generator.layers[name].height, generator.layers[name].width]
+            name: [
+                generator.layers[name].units,
+                generator.layers[name].height,
+                generator.layers[name].width,
+            ]
             for name in config.layers
         },
     }
@@ -119,12 +123,11 @@ def _write_arrays(path: Path, results: dict[str, LayerResult], segmenter: Segmen
             ("iou", scores.iou, pair),
             ("chance", scores.chance, pair),
             ("information_quality_ratio", scores.information, pair),
+            ("chance_information", scores.chance_information, pair),
             ("precision", scores.precision, pair),
             ("recall", scores.recall, pair),
         ):
-            group.create_array(
-                name, data=np.ascontiguousarray(array), dimension_names=dimensions
-            )
+            group.create_array(name, data=np.ascontiguousarray(array), dimension_names=dimensions)
 
 
 def _write_strips(path: Path, strips: list[bytes]) -> None:

@@ -40,7 +40,7 @@ def quantile_edge(tail: float) -> int:
 
 
 def pilot_pixels(index: int, *, seed: int, n_pixels: int, per_image: int) -> np.ndarray:
-    """The mask-grid pixels of a sample that the pilot looks at: distinct, sorted, by (seed, index)."""
+    """The mask-grid pixels of a sample that the pilot looks at: distinct, sorted."""
     if per_image >= n_pixels:
         return np.arange(n_pixels)
     return np.sort(stream(seed, index).permutation(n_pixels)[:per_image])

@@ -41,7 +41,9 @@ def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN0
             below = maps[image, row_high[y]]
             for x in range(maps.shape[2]):
                 for u in range(n_units):
-                    blended[x, u] = above[x, first + u] * (one - weight) + below[x, first + u] * weight
+                    blended[x, u] = (
+                        above[x, first + u] * (one - weight) + below[x, first + u] * weight
+                    )
             for x in range(width):
                 weight = column_weight[x]
                 left = blended[column_low[x]]

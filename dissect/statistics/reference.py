@@ -51,4 +51,3 @@ def information_quality_ratio(inside: int, active: int, area: int, total: int) -
             mutual += p * np.log(p / q)
             joint_entropy -= p * np.log(p)
     return mutual / joint_entropy if joint_entropy > 0 else 0.0
-

@@ -35,7 +35,9 @@ def resize(
     Agrees with ``torch.nn.functional.interpolate(mode="bilinear")`` up to rounding.
     """
     for axis, target in ((2, grid[0]), (3, grid[1])):
-        low, high, weight = (torch.from_numpy(a).to(maps.device) for a in taps(maps.shape[axis], target))
+        low, high, weight = (
+            torch.from_numpy(a).to(maps.device) for a in taps(maps.shape[axis], target)
+        )
         weight = weight.reshape(-1, 1) if axis == 2 else weight
         maps = maps.index_select(axis, low) * (1 - weight) + maps.index_select(axis, high) * weight
     return maps

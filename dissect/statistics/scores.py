@@ -10,7 +10,7 @@ References:
     Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -87,6 +87,7 @@ class LayerScores:
         iou: On the evaluation fold.
         chance: The same unit against the masks of other images.
         information: Information quality ratio on the evaluation fold.
+        chance_information: The same ratio against the masks of other images.
         precision, recall: I/A and I/C on the evaluation fold; NaN where the denominator is 0.
     """
 
@@ -94,6 +95,7 @@ class LayerScores:
     iou: Float[np.ndarray, "threshold unit concept"]
     chance: Float[np.ndarray, "threshold unit concept"]
     information: Float[np.ndarray, "threshold unit concept"]
+    chance_information: Float[np.ndarray, "threshold unit concept"]
     precision: Float[np.ndarray, "threshold unit concept"]
     recall: Float[np.ndarray, "threshold unit concept"]
 
@@ -102,18 +104,26 @@ class LayerScores:
         """IoU over chance; where no chance level could be counted it is taken as 0."""
         return over_chance(self.iou, np.nan_to_num(self.chance))
 
+    @property
+    def excess_information(self) -> Float[np.ndarray, "threshold unit concept"]:
+        """What a unit tells about a concept beyond where such things usually are.
+
+        The information quality ratio less its chance level; negative where the unit avoids the
+        concept (its IoU lies below chance), since the ratio itself does not know the sign.
+        """
+        sign = np.sign(np.nan_to_num(self.over_chance))
+        return sign * np.maximum(self.information - self.chance_information, 0)
+
     def best(self, threshold: int) -> Int[np.ndarray, " unit"]:
-        """Each unit's best concept as a column index: the highest IoU over chance.
+        """Each unit's best concept as a column index: the highest excess information.
 
         Plain IoU would name every unit after whatever fills the image, since at its best threshold
         a concept of half the pixels overlaps anything that fires everywhere by a half.
         """
-        return np.nan_to_num(self.over_chance[threshold], nan=-np.inf).argmax(axis=1)
+        return self.excess_information[threshold].argmax(axis=1)
 
 
-def score(
-    histogram: Int[np.ndarray, "set row unit bin"], *, quantile_edge: int
-) -> LayerScores:
+def score(histogram: Int[np.ndarray, "set row unit bin"], *, quantile_edge: int) -> LayerScores:
     """Score a layer from its joint counts.
 
     The ``information`` threshold of a pair is the edge of highest information quality ratio on the
@@ -128,7 +138,8 @@ def score(
     _, n_rows, n_units, _ = inside.shape
     shape = (len(THRESHOLDS), n_units, n_rows - 1)
     edge = np.full(shape, quantile_edge, np.int64)
-    scores = {name: np.empty(shape) for name in ("iou", "chance", "information", "precision", "recall")}
+    names = [field.name for field in fields(LayerScores) if field.name != "edge"]
+    scores = {name: np.empty(shape) for name in names}
     for concept in range(1, n_rows):
         quality = information_quality_ratio(
             inside[0, concept], inside[0, 0], area[0, concept], area[0, 0]
@@ -144,8 +155,10 @@ def score(
             scores["information"][kind, :, column] = information_quality_ratio(i, a, c, area[1, 0])
             scores["precision"][kind, :, column] = _share(i, a)
             scores["recall"][kind, :, column] = _share(i, c)
-            scores["chance"][kind, :, column] = intersection_over_union(
-                inside[2, concept, rows, at], inside[2, 0, rows, at], area[2, concept]
+            i, a = inside[2, concept, rows, at], inside[2, 0, rows, at]
+            scores["chance"][kind, :, column] = intersection_over_union(i, a, area[2, concept])
+            scores["chance_information"][kind, :, column] = information_quality_ratio(
+                i, a, area[2, concept], area[2, 0]
             )
     return LayerScores(edge=edge, **scores)
 

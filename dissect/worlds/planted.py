@@ -26,13 +26,13 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from segmenters.base import hash_tensors
-from segmenters.colour import TYPICAL
 from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion
 from dissect.latents import Latent, standard_normal
+from segmenters.base import hash_tensors
+from segmenters.colour import TYPICAL
 
 IMAGE_SIZE = 32
 _CELL = 8
@@ -62,9 +62,7 @@ class _Draw(nn.Module):
         super().__init__()
         self.register_buffer("stamps", _stamps())
 
-    def forward(
-        self, z: Float[Tensor, "batch latent"]
-    ) -> Float[Tensor, "batch unit height width"]:
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch unit height width"]:
         n_painters = len(PAINTS)
         cells = z[:, :_N_CELLS].argsort(dim=1)[:, : n_painters + 1]  # distinct cells
         strength = 1 + z[:, _N_CELLS : _N_CELLS + n_painters + 1].abs()
@@ -121,7 +119,9 @@ class PlantedGenerator:
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """See ``Generator.sample``."""
         if label is not None:
-            raise GeneratorError(f"planted has no classes, but label {label} was given; leave it out")
+            raise GeneratorError(
+                f"planted has no classes, but label {label} was given; leave it out"
+            )
         size = self.spaces["z"].shape[0]
         return Latent("z", standard_normal(indices, seed=seed, size=size).to(self.device))
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
 from dissect.generators import dcgan
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
-from safetensors.torch import save_file
 
 
 def assert_equals_expected(generator, path):
@@ -29,9 +30,7 @@ def test_a_file_gives_the_images_and_maps_its_own_program_gives(checkpoints, fil
 
 
 def test_the_trained_faces_equal_their_expected_output(checkpoints, faces_dcgan):
-    assert_equals_expected(
-        faces_dcgan, checkpoints / "dcgan_real_gan_face_generate_1.1.1.npz"
-    )
+    assert_equals_expected(faces_dcgan, checkpoints / "dcgan_real_gan_face_generate_1.1.1.npz")
 
 
 def small_state(*, channels=3, prefix="main.", norm=True, bias=False):
@@ -44,7 +43,12 @@ def small_state(*, channels=3, prefix="main.", norm=True, bias=False):
         if bias:
             state[f"{prefix}{3 * i}.bias"] = torch.randn(b, generator=draw)
         if norm and b != channels:
-            for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.1), ("running_var", 2.0)):
+            for name, value in (
+                ("weight", 1.0),
+                ("bias", 0.0),
+                ("running_mean", 0.1),
+                ("running_var", 2.0),
+            ):
                 state[f"{prefix}{3 * i + 1}.{name}"] = torch.full((b,), value)
     return state
 

@@ -3,6 +3,7 @@ import zipfile
 
 import pytest
 import torch
+
 from dissect import GeneratorError, load_generator
 from dissect.generators import zoo
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from dissect.errors import ConfigError
-from dissect.latents import Latent, standard_normal, stream, uniform_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dissect.errors import ConfigError
+from dissect.latents import Latent, standard_normal, stream, uniform_labels
 
 
 @given(

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
+
 from dissect import RunError, dissect, open_run
 from reports import build_report
 from reports.charts import best_cells, ink_on, layer_bars

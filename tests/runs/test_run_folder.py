@@ -4,9 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from dissect import ConfigError, LayerError, RunError, dissect, open_run
 from dissect.runs.images import outline
-from PIL import Image
 
 PLANTED = "dissect.worlds.planted:generator"
 
@@ -106,7 +107,9 @@ def flip_a_byte(path):
         (lambda f: (f / "images" / "units.zip").write_bytes(b""), "units.zip has 0 bytes"),
         (lambda f: flip_a_byte(f / "units.parquet"), "units.parquet was changed"),
         (
-            lambda f: flip_a_byte(f / "arrays.zarr" / "units" / "histogram" / "c" / "0" / "0" / "0" / "0"),
+            lambda f: flip_a_byte(
+                f / "arrays.zarr" / "units" / "histogram" / "c" / "0" / "0" / "0" / "0"
+            ),
             "was changed after it was written",
         ),
         (lambda f: edit(f, lambda r: r.update(schema_version=99)), "schema version 99.*update"),
@@ -142,7 +145,7 @@ def snapshot(folder):
 
 def test_a_folder_that_holds_another_run_is_not_touched(copy):
     before = snapshot(copy)
-    with pytest.raises(RunError, match="holds another run .*200 samples, seed 0"):
+    with pytest.raises(RunError, match=r"holds another run .*200 samples, seed 0"):
         dissect(PLANTED, "colour", out=copy, n_samples=64, progress=False)
     assert snapshot(copy) == before
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from segmenters import JoinedSegmenter, Segmenter, SegmenterError, load_segmenter
 from segmenters.colour import TYPICAL, oklab
 

@@ -1,4 +1,5 @@
 import pytest
+
 from segmenters import SegmenterError, Vocabulary
 from segmenters.vocabulary import Concept
 
@@ -18,7 +19,10 @@ def test_ids_follow_the_order_and_planes_come_once():
 
 def test_joining_moves_ids_up_and_keeps_the_rest():
     joined = Vocabulary.build([SKY]).join(Vocabulary.build([SAND]))
-    assert [(c.id, c.name, c.plane) for c in joined] == [(1, "sky", "object"), (2, "sand", "material")]
+    assert [(c.id, c.name, c.plane) for c in joined] == [
+        (1, "sky", "object"),
+        (2, "sand", "material"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,10 @@ def test_joining_moves_ids_up_and_keeps_the_rest():
         (lambda: Vocabulary.build([("sky", "thing", "object", "#56b4e9")]), "category 'thing'"),
         (lambda: Vocabulary.build([("sky", "object", "object", "blue")]), "colour 'blue'"),
         (lambda: Vocabulary.build([SKY])["sea"], "'sea' is not in the vocabulary; it has sky"),
-        (lambda: Vocabulary.build([SKY]).join(Vocabulary.build([SKY])), "both segmenters name 'sky'"),
+        (
+            lambda: Vocabulary.build([SKY]).join(Vocabulary.build([SKY])),
+            "both segmenters name 'sky'",
+        ),
         (
             lambda: Vocabulary.build([SKY]).join(
                 Vocabulary.build([("tree", "object", "object", "#009e73")])

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dissect.statistics import BlockLabels, JointCounts, is_calibration
 from dissect.statistics.codes import encode, fold
 from dissect.statistics.kernel import tally
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import resize, values_at
 from dissect.statistics.scores import above
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SIZES = [(1, 1), (4, 4), (7, 5), (33, 17), (48, 48)]
 

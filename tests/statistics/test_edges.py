@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dissect.statistics.edges import (
     N_EDGES,
     edges_from_values,
@@ -7,8 +10,6 @@ from dissect.statistics.edges import (
     quantile_edge,
     tail_fractions,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize("tail", [0.005, 0.01, 0.0001, 0.5, 0.04])

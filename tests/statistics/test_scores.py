@@ -1,4 +1,7 @@
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dissect.statistics import reference
 from dissect.statistics.scores import (
     above,
@@ -7,15 +10,13 @@ from dissect.statistics.scores import (
     over_chance,
     score,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @st.composite
 def tables(draw):
     """A two-by-two table as (inside, active, area, total)."""
     cells = draw(st.lists(st.integers(0, 10**6), min_size=4, max_size=4).filter(any))
-    inside, only_active, only_concept, neither = cells
+    inside, only_active, only_concept, _neither = cells
     return inside, inside + only_active, inside + only_concept, sum(cells)
 
 
@@ -70,7 +71,7 @@ def test_a_threshold_is_chosen_on_calibration_and_scored_on_evaluation():
     np.testing.assert_allclose(scores.recall[1, 0, 0], 1 / 3)
 
 
-def test_the_label_is_the_concept_highest_over_chance_not_the_largest_one():
+def test_the_label_is_the_concept_it_tells_most_about_not_the_largest_one():
     # The unit fires on all of concept 2 (small) and overlaps concept 1 (half the image) by chance.
     histogram = np.zeros((3, 3, 1, 2), np.int64)
     for fold in range(2):
@@ -81,3 +82,17 @@ def test_the_label_is_the_concept_highest_over_chance_not_the_largest_one():
     scores = score(histogram, quantile_edge=0)
     assert scores.iou[0, 0, 0] > scores.iou[0, 0, 1]
     assert scores.best(0).tolist() == [1]
+
+
+def test_a_unit_that_avoids_a_concept_is_not_named_after_it():
+    # It fires on concept 1 and never on concept 2, the rest: it tells as much about either.
+    histogram = np.zeros((3, 3, 1, 2), np.int64)
+    for fold in range(2):
+        histogram[fold, 0, 0] = [700, 300]
+        histogram[fold, 1, 0] = [0, 300]
+        histogram[fold, 2, 0] = [700, 0]
+    histogram[2, 0, 0], histogram[2, 1, 0], histogram[2, 2, 0] = [700, 300], [210, 90], [490, 210]
+    scores = score(histogram, quantile_edge=0)
+    np.testing.assert_allclose(scores.information[0, 0], 1)
+    assert scores.excess_information[0, 0, 1] < 0
+    assert scores.best(0).tolist() == [0]

@@ -1,7 +1,8 @@
 import numpy as np
-from dissect.statistics import TopImages
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dissect.statistics import TopImages
 
 
 @given(st.integers(0, 1000), st.permutations(range(5)))

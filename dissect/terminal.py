@@ -1,0 +1,84 @@
+"""Findings as text for the terminal, and the rows they are taken from."""
+
+import pandas as pd
+
+from dissect.runs import Run
+
+
+def describe_run(run: Run) -> str:
+    """What was dissected in one line, then a line for each layer."""
+    summary = run.summary()
+    lines = [
+        f"{summary['generator']} · {summary['segmenter']} · {summary['samples']:,} samples of seed "
+        f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s"
+    ]
+    width = max(map(len, summary["layers"]))
+    for name, layer in summary["layers"].items():
+        concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"
+        lines.append(
+            f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units: {concepts}"
+        )
+    return "\n".join(lines)
+
+
+def select_units(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
+    """Units of a run with their labels, those that tell most about them first.
+
+    Raises:
+        LayerError: a layer that the run did not read.
+        SegmenterError: a concept that is not in its vocabulary.
+    """
+    layers = list(run.layers) if layer is None else [layer]
+    tables = [run.units(name).assign(layer=name) for name in layers]
+    table = pd.concat(tables, ignore_index=True)
+    if concept is not None:
+        table = table[table.concept == run.vocabulary[concept].name]
+    table = table.sort_values(
+        ["interpretable", "excess_information"], ascending=False, kind="stable"
+    )
+    return table[["layer", *table.columns.drop("layer")]]
+
+
+def format_rows(table: pd.DataFrame, most: int) -> str:
+    """The first rows as aligned columns."""
+    layer_width = max([len("layer"), *map(len, table.layer)]) + 2
+    concept_width = max([len("concept"), *map(len, table.concept)]) + 2
+    lines = [
+        f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}   IoU  chance   IQR  "
+        "precision  recall  interpretable"
+    ]
+    for row in table.head(most).itertuples():
+        lines.append(
+            f"{row.layer:<{layer_width}}{row.unit:>5}  {row.concept:<{concept_width}}"
+            f"{row.iou:>6.2f}{row.chance:>8.2f}{row.information_quality_ratio:>6.2f}"
+            f"{row.precision:>11.2f}{row.recall:>8.2f}  {'yes' if row.interpretable else 'no'}"
+        )
+    if len(table) > most:
+        lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")
+    return "\n".join(lines)
+
+
+def describe_generator(found: dict) -> str:
+    """What ``inspect_generator`` found, a line for each space and layer."""
+    lines = [
+        f"{found['name']}: {found['image_size']} × {found['image_size']} px, "
+        f"{found['channels']} channels, {found['parameters']:,} parameters"
+    ]
+    lines += [
+        f"  space {name:<4} {' × '.join(map(str, shape))}"
+        for name, shape in found["spaces"].items()
+    ]
+    width = max(map(len, found["layers"]))
+    lines += [
+        f"  layer {name:<{width}}  {info['units']:>5} units  {info['height']} × {info['width']}"
+        for name, info in found["layers"].items()
+    ]
+    low, high = found["range"]
+    return "\n".join(
+        [
+            *lines,
+            f"  one forward pass: {found['seconds'] * 1000:.0f} ms, "
+            f"image values {low:.2f} … {high:.2f}",
+            f"  sha256 of weights: {found['fingerprint']}",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""The scripts that made every shipped weight."""

@@ -58,9 +58,7 @@ def measure(n_samples: int) -> dict[str, object]:
 
 def make_and_label(generator: object, segmenter: object, config: RunConfig, number: int) -> None:
     """The bare work of one block."""
-    label_block(
-        segmenter, make_block(generator, config, number).images, generator.image_size
-    )
+    label_block(segmenter, make_block(generator, config, number).images, generator.image_size)
 
 
 def main() -> None:

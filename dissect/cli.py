@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     show = add("show", _show, "the table of a run in the terminal")
     show.add_argument("run", metavar="RUN")
     show.add_argument("--layer", help="only this layer")
-    show.add_argument("--concept", help="only units labelled with this concept")
+    show.add_argument("--concept", help="all units against this concept")
     show.add_argument("--csv", action="store_true", help="all rows as CSV")
     show.add_argument(
         "--rows", type=int, default=20, help="most rows to print (default: %(default)s)"
@@ -131,7 +131,7 @@ def _demo(options: argparse.Namespace) -> None:
         return
     print(describe_run(run))
     print(f"\nopen {page}\n\nthen try")
-    print(f"  dissect show {options.out} --concept nose")
+    print(f"  dissect show {options.out} --layer main.4")
     print(
         "  dissect run faces-dcgan --segmenter faces+colour --layers main.7,main.10 "
         "--samples 500 --out runs/colour"
@@ -220,10 +220,10 @@ def _run(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from dissect.terminal import describe_run, format_rows, select_units
+    from dissect.terminal import describe_run, format_rows, select_rows
 
     run = open_run(options.run)
-    table = select_units(run, options.layer, options.concept)
+    table = select_rows(run, options.layer, options.concept)
     if options.json:
         # The rows only where somebody chose some: a whole run has hundreds of thousands.
         chosen = options.layer is not None or options.concept is not None

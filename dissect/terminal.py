@@ -21,37 +21,40 @@ def describe_run(run: Run) -> str:
     return "\n".join(lines)
 
 
-def select_units(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
-    """Units of a run with their labels, those that tell most about them first.
+def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
+    """Rows to show: every unit with its label, or every unit against one concept.
+
+    Those that tell most come first; ``named`` is the label of an interpretable unit, else "".
 
     Raises:
         LayerError: a layer that the run did not read.
         SegmenterError: a concept that is not in its vocabulary.
     """
     layers = list(run.layers) if layer is None else [layer]
-    tables = [run.units(name).assign(layer=name) for name in layers]
-    table = pd.concat(tables, ignore_index=True)
+    units = pd.concat([run.units(name).assign(layer=name) for name in layers], ignore_index=True)
     if concept is not None:
-        table = table[table.concept == run.vocabulary[concept].name]
-    table = table.sort_values(
-        ["interpretable", "excess_information"], ascending=False, kind="stable"
-    )
-    return table[["layer", *table.columns.drop("layer")]]
+        pairs = run.pairs(concept)
+        return pairs[pairs.layer.isin(layers)]
+    units["named"] = units.concept.where(units.interpretable, "")
+    order = ["interpretable", "excess_information"]
+    units = units.sort_values(order, ascending=False, kind="stable").drop(columns="interpretable")
+    return units[["layer", *units.columns.drop("layer")]]
 
 
 def format_rows(table: pd.DataFrame, most: int) -> str:
     """The first rows as aligned columns."""
-    layer_width = max([len("layer"), *map(len, table.layer)]) + 2
-    concept_width = max([len("concept"), *map(len, table.concept)]) + 2
+    shown = table.head(most)
+    layer_width = max([len("layer"), *map(len, shown.layer)]) + 2
+    concept_width = max([len("concept"), *map(len, shown.concept)]) + 2
     lines = [
         f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}   IoU  chance   IQR  "
-        "precision  recall  interpretable"
+        "precision  recall  named"
     ]
-    for row in table.head(most).itertuples():
+    for row in shown.itertuples():
         lines.append(
             f"{row.layer:<{layer_width}}{row.unit:>5}  {row.concept:<{concept_width}}"
             f"{row.iou:>6.2f}{row.chance:>8.2f}{row.information_quality_ratio:>6.2f}"
-            f"{row.precision:>11.2f}{row.recall:>8.2f}  {'yes' if row.interpretable else 'no'}"
+            f"{row.precision:>11.2f}{row.recall:>8.2f}  {row.named or '–'}"
         )
     if len(table) > most:
         lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")

@@ -77,6 +77,7 @@ def _concepts(run: Run) -> list[dict[str, object]]:
         {
             "concept": concept,
             "area": areas[concept.name],
+            "nearest": next(run.pairs(concept.name).itertuples()),
             "n_units": int((labelled.concept == concept.name).sum()),
             "units": list(
                 labelled[labelled.concept == concept.name]

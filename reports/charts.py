@@ -53,10 +53,10 @@ def layer_bars(run: Run) -> list[LayerBar]:
 
 
 def best_cells(run: Run) -> dict[str, list[Cell]]:
-    """For each concept and layer the pair that stands highest over chance, labelled or not."""
+    """For each concept and layer the unit that tells most about it, named after it or not."""
     config = run.config
     cells: dict[str, list[Cell]] = {}
-    ranked = run.table.sort_values("over_chance", ascending=False, kind="stable")
+    ranked = run.table.sort_values("excess_information", ascending=False, kind="stable")
     best = ranked.groupby(["concept", "layer"], sort=False).head(1).set_index(["concept", "layer"])
     for concept in run.vocabulary.names:
         cells[concept] = []

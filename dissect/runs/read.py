@@ -153,6 +153,21 @@ class Run:
         """All pairs of all layers at the run's threshold, as in units.parquet."""
         return pd.read_parquet(self.path / schema.TABLE)
 
+    def pairs(self, concept: str) -> pd.DataFrame:
+        """Every unit of every layer against one concept, those that tell most about it first.
+
+        The column ``named`` holds the concept that the unit is named after, "" for none.
+
+        Raises:
+            SegmenterError: a concept that is not in the vocabulary.
+        """
+        labels = self.table[self.table.is_label].set_index(["layer", "unit"])
+        named = labels.concept.where(labels.interpretable, "").rename("named")
+        pairs = self.table[self.table.concept == self.vocabulary[concept].name]
+        pairs = pairs.sort_values("excess_information", ascending=False, kind="stable")
+        columns = ["layer", *_LABEL_COLUMNS[:-1], "named"]
+        return pairs.join(named, on=["layer", "unit"])[columns].reset_index(drop=True)
+
     def units(self, layer: str) -> pd.DataFrame:
         """One row for each unit with the concept it matches best, in the order of units."""
         self._check_layer(layer)

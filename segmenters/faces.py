@@ -64,8 +64,20 @@ ARCHITECTURE: Mapping[str, object] = {
     "input_size": INPUT_SIZE,
 }
 
-
 _METADATA = "faces"
+
+
+def _mirrored_channels() -> tuple[int, ...]:
+    """For each output channel the one that answers for it in the mirror: left and right swap."""
+    names = [concept.name for concept in VOCABULARY]
+    names.insert(N_OBJECTS, "none")
+    swap = {"left": "right", "right": "left"}
+    return tuple(
+        names.index(" ".join(swap.get(word, word) for word in name.split())) for name in names
+    )
+
+
+_MIRRORED_CHANNELS = _mirrored_channels()
 
 
 def build_network() -> nn.Module:
@@ -156,7 +168,11 @@ class FacesSegmenter:
         size = tuple(images.shape[-2:])
         if size != (INPUT_SIZE, INPUT_SIZE):
             images = _resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        # Of the image and of its mirror image, turned back: about one point of IoU, and a face and
+        # its mirror image get the same answers.
+        both = torch.cat([images, images.flip(-1)]).contiguous(memory_format=torch.channels_last)
+        straight, mirrored = self.network(both).chunk(2)
+        logits = (straight + mirrored.flip(-1)[:, list(_MIRRORED_CHANNELS)]) / 2
         return logits if size == (INPUT_SIZE, INPUT_SIZE) else _resize(logits, size)
 
 

@@ -38,7 +38,7 @@ class Scale:
     training: Training
 
 
-FULL = Scale(n_training=6_000, n_held_out=1_000, training=Training())
+FULL = Scale(n_training=14_000, n_held_out=1_000, training=Training())
 SMOKE = Scale(n_training=96, n_held_out=32, training=Training(n_epochs=2, batch_size=16))
 
 

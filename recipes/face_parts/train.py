@@ -32,7 +32,7 @@ class Training:
         seed: Of the first weights, the order and the augmentation.
     """
 
-    n_epochs: int = 12
+    n_epochs: int = 10
     batch_size: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2

@@ -137,6 +137,17 @@ class TestSegment:
             column, row = centre_of(planes, name)
             assert centre_of(mirrored, other) == pytest.approx((1 - column, row), abs=0.03)
 
+    def test_gives_the_mirror_image_the_mirrored_answer_for_any_image(
+        self, segmenter: faces.FacesSegmenter, noise: torch.Tensor
+    ) -> None:
+        planes = segmenter.segment(noise)
+        back = segmenter.segment(noise.flip(-1)).flip(-1)
+        ids = torch.arange(len(VOCABULARY) + 1)
+        for one, other in (("left brow", "right brow"), ("left eye", "right eye")):
+            ids[VOCABULARY[one].id] = VOCABULARY[other].id
+            ids[VOCABULARY[other].id] = VOCABULARY[one].id
+        assert (ids[back] == planes).double().mean() >= 0.9999
+
     def test_takes_an_empty_batch(self, segmenter: faces.FacesSegmenter) -> None:
         assert segmenter.segment(torch.zeros(0, 3, 64, 64)).shape == (0, 2, 64, 64)
 

@@ -4,7 +4,6 @@ Blocks are aligned to the sample index: block b holds the samples b·size … (b
 the end of the run. An image that is made again is made in its block again, and so is the same bits.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,9 +121,3 @@ def label_block(
 
 def _centres(size: int, grid: int) -> Tensor:
     return torch.from_numpy(np.floor((np.arange(grid) + 0.5) * size / grid).astype(np.int64))
-
-
-def make_blocks(generator: Generator, config: RunConfig, numbers: range) -> Iterator[Block]:
-    """The blocks of these numbers, one after the other."""
-    for number in numbers:
-        yield make_block(generator, config, number)

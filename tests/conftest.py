@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
 
@@ -29,6 +30,15 @@ def faces_dcgan():
     except GeneratorError as error:
         pytest.skip(f"faces-dcgan is not to be had here: {error}")
     return load_generator("faces-dcgan")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Two threads that wait for each other on a busy machine take many times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -278,7 +278,7 @@ def test_models_that_break_their_protocol_are_told_and_leave_nothing(
         ({"min_iou": 1.0}, ConfigError, "min_iou is 1.0"),
         ({"grid": 0}, ConfigError, "grid is 0"),
         ({"device": "abacus"}, ConfigError, "device 'abacus' cannot be used"),
-        ({"label": 2}, GeneratorError, "planted has no classes"),
+        ({"label": 2}, GeneratorError, "label 2 was given for planted"),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line_and_leaves_nothing(tmp_path, settings, error, message):

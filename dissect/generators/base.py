@@ -5,6 +5,7 @@ it can be entered from, the layers whose units can be read, and how to get from 
 its image. Everything else in the toolkit works through this protocol.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
-from dissect.latents import Latent
+from dissect.latents import Latent, standard_normal, uniform_labels
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,28 @@ class Generator(Protocol):
             noise: ``const`` (as stored with the weights), ``none``, or ``random`` where it has any.
         """
         ...
+
+
+def sample_normal(
+    generator: Generator, indices: Sequence[int], *, seed: int, label: int | None
+) -> Latent:
+    """Standard normal latents in the first space, each with a label where there are classes.
+
+    Raises:
+        GeneratorError: a label out of range, or one for a generator without classes.
+    """
+    n_classes = generator.n_classes
+    if label is not None and not 0 <= label < n_classes:
+        known = f"0 to {n_classes - 1}" if n_classes else "none, it has no classes"
+        raise GeneratorError(f"label {label} was given for {generator.name}; expected {known}")
+    space = next(iter(generator.spaces.values()))
+    values = standard_normal(indices, seed=seed, size=math.prod(space.shape))
+    labels = None
+    if n_classes and label is None:
+        labels = uniform_labels(indices, seed=seed, n_classes=n_classes)
+    elif n_classes:
+        labels = torch.full((len(indices),), label)
+    return Latent(space.name, values.reshape(-1, *space.shape), labels).to(generator.device)
 
 
 def check_conversion(generator: Generator, latent: Latent, space: str) -> None:

@@ -18,9 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.checkpoint import Checkpoint
-from dissect.latents import Latent, standard_normal
+from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
 _WRAPPERS = ("module.",)  # what torch.nn.DataParallel puts before every name
@@ -195,12 +195,7 @@ class DCGAN:
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Standard normal latents; see ``Generator.sample``."""
-        if label is not None:
-            raise GeneratorError(
-                f"{self.name} has no classes, but label {label} was given; leave it out"
-            )
-        size = self.spaces["z"].shape[0]
-        return Latent("z", standard_normal(indices, seed=seed, size=size).to(self.device))
+        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None

@@ -28,9 +28,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.errors import GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion
-from dissect.latents import Latent, standard_normal
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.latents import Latent
 from segmenters.base import hash_tensors
 from segmenters.colour import TYPICAL
 
@@ -118,12 +117,7 @@ class PlantedGenerator:
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """See ``Generator.sample``."""
-        if label is not None:
-            raise GeneratorError(
-                f"planted has no classes, but label {label} was given; leave it out"
-            )
-        size = self.spaces["z"].shape[0]
-        return Latent("z", standard_normal(indices, seed=seed, size=size).to(self.device))
+        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None

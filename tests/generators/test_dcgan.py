@@ -122,7 +122,7 @@ def test_truncation_scales_z(tmp_path):
     [
         (lambda g: g.convert(g.sample([0], seed=0), "w"), "space 'w' is not one of"),
         (lambda g: g.convert(g.sample([0], seed=0), "z", cutoff=2), "has no w\\+ space"),
-        (lambda g: g.sample([0], seed=0, label=3), "has no classes"),
+        (lambda g: g.sample([0], seed=0, label=3), "label 3 was given for g; expected none"),
         (lambda g: g.synthesize(Latent("z", torch.zeros(1, 9))), r"shape \(9,\).*expected \(10,\)"),
     ],
 )

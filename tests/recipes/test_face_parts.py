@@ -1,7 +1,6 @@
 """The recipe that made the faces segmenter: labels, augmentation, training, resuming."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,7 @@ from segmenters import faces
 VOCABULARY = faces.VOCABULARY
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _on_one_thread() -> Iterator[None]:
-    """Two threads that wait for each other on a busy machine take many times as long as one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class _PlainGenerator:

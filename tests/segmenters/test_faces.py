@@ -1,7 +1,6 @@
 """The faces segmenter, its weights and its card."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,7 @@ VOCABULARY = faces.VOCABULARY
 SIDES = ("left brow", "right brow", "left eye", "right eye")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _on_one_thread() -> Iterator[None]:
-    """Two threads that wait for each other on a busy machine take many times as long as one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

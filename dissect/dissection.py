@@ -201,6 +201,8 @@ def _count(
                 saved = time.monotonic()
             if stop_asked():
                 raise KeyboardInterrupt
+    # What follows can be interrupted too, and must not cost the pass.
+    workspace.save(state)
 
 
 def _add(

@@ -19,6 +19,7 @@ from torch import Tensor
 from dissect.statistics.resize import taps
 
 _CHUNK = 64  # units; table rows of one code stay in the first-level cache
+_BODY = 16  # edges compared for every value; with those of a run they hold back all but 5 %
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
@@ -33,6 +34,7 @@ def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN0
     values = np.empty(n_units, np.float32)
     bins = np.empty(n_units, np.int32)
     thresholds = np.ascontiguousarray(edges[first:last].T)
+    n_body = min(n_edges, _BODY)
     one = np.float32(1)
     for image in range(n_images):
         for y in range(height):
@@ -51,10 +53,17 @@ def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN0
                 for u in range(n_units):
                     values[u] = left[u] * (one - weight) + right[u] * weight
                     bins[u] = 0
-                # Units innermost: one vector compare for each edge and eight units.
-                for edge in range(n_edges):
+                # Most values end below the body's last edge: one vector compare for each edge and
+                # eight units. The few in the tail are followed up one by one.
+                for edge in range(n_body):
                     for u in range(n_units):
                         bins[u] += np.int32(values[u] > thresholds[edge, u])
+                for u in range(n_units):
+                    if bins[u] == n_body:
+                        edge = n_body
+                        while edge < n_edges and values[u] > thresholds[edge, u]:
+                            edge += 1
+                        bins[u] = edge
                 for s in range(n_sets):
                     cells = table[s, codes[s, image, y, x]]
                     for u in range(n_units):

@@ -212,7 +212,8 @@ def _add(
     indices: list[int],
     n_concepts: int,
 ) -> None:
-    labels = BlockLabels.prepare(planes, indices, n_concepts)
+    labels = BlockLabels.prepare(planes, indices, n_concepts, state.last)
+    state.last = labels.last
     for layer, values in maps.items():
         labels.add_to(state.counts[layer], values, state.edges[layer])
         peaks = values.flatten(2).amax(dim=2).numpy().astype(np.float32)

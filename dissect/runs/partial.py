@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dissect.errors import RunError
 from dissect.runs.schema import RUN_FILE
-from dissect.statistics import JointCounts, TopImages
+from dissect.statistics import JointCounts, LastLabels, TopImages
 
 _STATE = "state.npz"
 
@@ -33,6 +33,7 @@ class PassState:
         counts: Layer → joint counts.
         tops: Layer → top images.
         seconds: Wall time of the pass so far.
+        last: Labels that the next block is shuffled with.
     """
 
     next_block: int
@@ -40,6 +41,7 @@ class PassState:
     counts: dict[str, JointCounts]
     tops: dict[str, TopImages]
     seconds: float
+    last: LastLabels | None = None
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for a file."""
@@ -48,6 +50,9 @@ class PassState:
             "seconds": np.array(self.seconds),
             "layers": np.array(list(self.edges)),
         }
+        if self.last is not None:
+            arrays["last_index"] = np.array(self.last.index)
+            arrays["last_planes"] = self.last.planes.numpy()
         for number, layer in enumerate(self.edges):
             arrays[f"{number}.edges"] = self.edges[layer].numpy()
             arrays[f"{number}.histogram"] = self.counts[layer].histogram
@@ -59,6 +64,9 @@ class PassState:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
         """The inverse of ``to_arrays``."""
         state = cls(int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]))
+        if "last_index" in arrays:
+            planes = torch.from_numpy(arrays["last_planes"])
+            state.last = LastLabels(int(arrays["last_index"]), planes)
         for number, layer in enumerate(arrays["layers"].tolist()):
             state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
             state.counts[layer] = JointCounts(arrays[f"{number}.histogram"])

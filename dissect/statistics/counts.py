@@ -17,6 +17,7 @@ from dissect.statistics.kernel import tally
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
 CALIBRATION_EVERY = 4
+SHUFFLE_GROUP = 32
 
 
 def is_calibration(index: int) -> bool:
@@ -48,38 +49,75 @@ class JointCounts:
 
 
 @dataclass(frozen=True)
+class LastLabels:
+    """The planes of the last evaluation sample seen, with which the next one is shuffled."""
+
+    index: int
+    planes: Int[Tensor, "1 plane height width"]
+
+    def partners(self, index: int) -> bool:
+        """Whether these masks go with the maps of a later sample: of the same aligned group."""
+        return self.index // SHUFFLE_GROUP == index // SHUFFLE_GROUP
+
+
+@dataclass(frozen=True)
 class BlockLabels:
     """The labels of one block of samples, ready to be counted against every layer.
 
-    Each part is (set, rows of the block, codes, members): one for the calibration fold and one for
-    the evaluation fold, whose codes come twice, in place and moved on by one image.
+    Attributes:
+        n_concepts: Length of the vocabulary.
+        parts: Each (sets, rows of the block, codes, members): samples of the calibration fold,
+            those of the evaluation fold without a partner, and those with one, whose codes come
+            twice: their own and their partner's.
+        last: What the next block needs to know.
     """
 
     n_concepts: int
     parts: tuple[tuple[tuple[int, ...], Tensor, Tensor, np.ndarray], ...]
+    last: LastLabels | None
 
     @classmethod
     def prepare(
-        cls, planes: Int[Tensor, "batch plane height width"], indices: list[int], n_concepts: int
+        cls,
+        planes: Int[Tensor, "batch plane height width"],
+        indices: list[int],
+        n_concepts: int,
+        last: LastLabels | None,
     ) -> "BlockLabels":
         """Split a block by fold and encode its planes.
 
-        The shuffled set pairs each evaluation image with the masks of the next one in the block;
-        where a block holds a single evaluation image, it has no other and is left out of that set.
+        The shuffled set pairs the maps of an evaluation sample with the masks of the one before it,
+        within groups of ``SHUFFLE_GROUP`` indices; the first of a group has no partner. So it does
+        not depend on how samples are cut into blocks.
         """
         parts = []
-        calibration = torch.tensor([is_calibration(index) for index in indices])
-        for fold_index, chosen in ((CALIBRATION, calibration), (EVALUATION, ~calibration)):
-            rows = chosen.nonzero()[:, 0]
-            if not len(rows):
+        calibration = [row for row, index in enumerate(indices) if is_calibration(index)]
+        if calibration:
+            codes, members = encode(planes[calibration])
+            parts.append(((CALIBRATION,), torch.tensor(calibration), codes[None], members))
+        lone, paired, own, other = [], [], [], []
+        stacked = planes if last is None else torch.cat([last.planes, planes])
+        offset = len(stacked) - len(planes)
+        before = None if last is None else (last, 0)
+        for row, index in enumerate(indices):
+            if is_calibration(index):
                 continue
-            codes, members = encode(planes[rows])
-            if fold_index == EVALUATION and len(rows) > 1:
-                both = torch.stack([codes, codes.roll(-1, dims=0)])
-                parts.append(((EVALUATION, SHUFFLED), rows, both, members))
+            if before is not None and before[0].partners(index):
+                paired.append(row)
+                own.append(row + offset)
+                other.append(before[1])
             else:
-                parts.append(((fold_index,), rows, codes[None].contiguous(), members))
-        return cls(n_concepts, tuple(parts))
+                lone.append(row)
+            before = (LastLabels(index, planes[row : row + 1]), row + offset)
+        if lone or paired:
+            codes, members = encode(stacked)
+        if lone:
+            rows = torch.tensor(lone)
+            parts.append(((EVALUATION,), rows, codes[rows + offset][None], members))
+        if paired:
+            both = torch.stack([codes[own], codes[other]])
+            parts.append(((EVALUATION, SHUFFLED), torch.tensor(paired), both, members))
+        return cls(n_concepts, tuple(parts), None if before is None else before[0])
 
     def add_to(
         self,
@@ -89,6 +127,6 @@ class BlockLabels:
     ) -> None:
         """Add this block's counts for one layer."""
         for sets, rows, codes, members in self.parts:
-            table = tally(maps[rows], codes, edges, n_codes=len(members))
+            table = tally(maps[rows], codes.contiguous(), edges, n_codes=len(members))
             for position, set_index in enumerate(sets):
                 counts.histogram[set_index] += fold(table[position], members, self.n_concepts)

@@ -23,7 +23,7 @@ _BODY = 16  # edges compared for every value; with those of a run they hold back
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN001, ANN202
+def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN001, ANN202, PLR0912
     """maps[b,h,w,u], codes[s,b,y,x], edges[u,e], table[s,code,u,bin]; units first … last - 1."""
     row_low, row_high, row_weight = rows
     column_low, column_high, column_weight = columns

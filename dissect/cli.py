@@ -32,15 +32,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DissectError as error:
         print(f"dissect: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader has seen enough (`dissect show R | head`); nothing may be flushed any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"dissect: {error.strerror or error}{where}; expected a place that can be read and "
+            "written; check the path, its permissions and the free space",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print(
             "dissect: stopped; what was counted is kept, the same command with --resume goes on",
             file=sys.stderr,
         )
         return 130
-    except BrokenPipeError:
-        # The reader has seen enough (`dissect show R | head`); nothing may be flushed any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

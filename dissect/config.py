@@ -1,6 +1,7 @@
 """What a run is asked to do: one frozen value, checked when it is made."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from dissect.errors import ConfigError
@@ -61,6 +62,8 @@ class RunConfig:
             raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
+        if not math.isfinite(self.truncation):
+            raise ConfigError(f"truncation is {self.truncation}; expected a finite number")
         if not 0 < self.tail < 1:
             raise ConfigError(f"tail is {self.tail}; expected a fraction above 0 and below 1")
         for name in ("min_iou", "min_over_chance"):

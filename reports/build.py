@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dissect.errors import RunError
 from dissect.runs import Run
+from dissect.runs.schema import layer_key
 from reports.charts import best_cells, layer_bars
 
 UNITS_PER_CONCEPT = 6
@@ -57,7 +58,7 @@ def build_report(run: Run, *, out: str | Path | None = None) -> Path:
 
 def strip_path(layer: str, unit: int) -> str:
     """Where a unit's strip lies, relative to the page."""
-    return f"strips/{layer}-{unit}.webp"
+    return f"strips/{layer_key(layer)}-{unit}.webp"
 
 
 def _replace_folder(new: Path, folder: Path) -> None:

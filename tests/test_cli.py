@@ -115,6 +115,8 @@ def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
         (["inspect", "nothing"], "no zoo name, no file"),
         (["zoo", "get"], "zoo get was given no name"),
         (["zoo", "get", "cats"], "'cats' is not in the zoo"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "/dev/null/R"], "Not a directory"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--layers", ""], "layer '' is not in"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required: COMMAND"),
     ],

@@ -125,7 +125,7 @@ class Run:
             LayerError: a layer that the run did not read.
         """
         self._check_layer(layer)
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[layer]
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
         stored = group[name]
         dimensions = stored.metadata.dimension_names
         names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
@@ -222,7 +222,7 @@ class Run:
             raise LayerError(
                 f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
             )
-        archive = self.path / schema.IMAGES / f"{layer}.zip"
+        archive = self.path / schema.IMAGES / f"{schema.layer_key(layer)}.zip"
         try:
             with zipfile.ZipFile(archive) as file:
                 return file.read(schema.strip_name(unit))

@@ -9,6 +9,7 @@ images/LAYER.zip    one WebP strip per unit, stored
 import hashlib
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
@@ -31,6 +32,11 @@ def fingerprint(config: RunConfig, generator: Generator, segmenter: Segmenter) -
         del settings[name]
     content = [SCHEMA_VERSION, settings, generator.fingerprint, segmenter.fingerprint]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def layer_key(layer: str) -> str:
+    """A layer's name as one part of a path, whatever characters it holds."""
+    return quote(layer, safe="@")
 
 
 def strip_name(unit: int) -> str:

@@ -50,7 +50,7 @@ def write_run(
     )
     table.to_parquet(folder / schema.TABLE, index=False)
     for layer, encoded in strips.items():
-        _write_strips(folder / schema.IMAGES / f"{layer}.zip", encoded)
+        _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
     _write_json(
         folder / schema.RUN_FILE,
         {
@@ -110,7 +110,7 @@ def _write_arrays(path: Path, results: dict[str, LayerResult], segmenter: Segmen
     root = zarr.create_group(path)
     concepts = list(segmenter.vocabulary.names)
     for layer, result in results.items():
-        group = root.create_group(layer)
+        group = root.create_group(schema.layer_key(layer))
         group.attrs.update({"set": list(SETS), "threshold": list(THRESHOLDS), "concept": concepts})
         scores = result.scores
         pair = ("threshold", "unit", "concept")

@@ -1,6 +1,7 @@
 import re
 import shutil
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 import torch
@@ -96,6 +97,16 @@ def test_a_report_is_replaced_as_a_whole_and_other_folders_are_left_alone(plante
     with pytest.raises(RunError, match="exists and is not a report"):
         build_report(planted_run, out=tmp_path / "letters")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["letters", "r"]
+
+
+def test_a_layer_may_have_any_name(planted, tmp_path, monkeypatch):
+    name = "a/b é%20<"
+    monkeypatch.setattr(planted, "layers", {name: planted.layers["units"]})
+    run = dissect(planted, ColourSegmenter(), out=tmp_path / "r", n_samples=32, progress=False)
+    found = _Page(build_report(open_run(run.path)).read_text())
+    assert run.iou(name).shape == (9, 11)
+    for image in found.images:
+        assert (run.path / "report" / unquote(image["src"])).is_file()
 
 
 EVIL = "<script>alert(1)</script>"

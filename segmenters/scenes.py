@@ -8,14 +8,15 @@ deepest features tells the named attributes. Both were learnt from renders whose
 import json
 from importlib import resources
 from pathlib import Path
+from typing import Self
 
 import segmentation_models_pytorch as smp
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
@@ -55,9 +56,7 @@ class ScenesNetwork(nn.Module):
         logits = self.unet.segmentation_head(self.unet.decoder(features))
         return logits, self.attributes(features[-1])
 
-    def pooled(
-        self, images: Float[Tensor, "batch 3 64 64"]
-    ) -> Float[Tensor, "batch feature"]:
+    def pooled(self, images: Float[Tensor, "batch 3 64 64"]) -> Float[Tensor, "batch feature"]:
         """Means over space of the two deepest feature maps: what Fréchet distances compare."""
         features = self.unet.encoder(images)
         return torch.cat([f.mean(dim=(2, 3)) for f in features[-2:]], dim=1)
@@ -85,7 +84,7 @@ def load_network(path: Path | None = None) -> ScenesNetwork:
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise SegmenterError(f"cannot read {path} as safetensors: {error}") from error
     if about.get("format") != FORMAT or json.loads(about.get("concepts", "[]")) != list(
@@ -96,14 +95,16 @@ def load_network(path: Path | None = None) -> ScenesNetwork:
             "with the concepts of the scenes; train it again with recipes.scenes_segmenter"
         )
     network = ScenesNetwork()
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
     return network.eval().requires_grad_(False)
 
 
 def _at_size(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 64 64"]:
     if images.shape[-2:] == (SIZE, SIZE):
         return images
-    return F.interpolate(
+    return functional.interpolate(
         images, (SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True
     )
 
@@ -115,7 +116,7 @@ class _Reader:
         self.fingerprint = hash_tensors(network.state_dict(), SIZE, SCENES_VOCABULARY.names)
 
     @classmethod
-    def load(cls, path: Path | None = None, *, device: torch.device | str = "cpu"):
+    def load(cls, path: Path | None = None, *, device: torch.device | str = "cpu") -> Self:
         """Read weights; without a path, those of the package."""
         return cls(load_network(path), device=device)
 
@@ -134,7 +135,7 @@ class ScenesSegmenter(_Reader):
     def _planes(self, images: Tensor) -> tuple[Tensor, ...]:
         logits, _ = self.network(_at_size(images))
         if images.shape[-2:] != logits.shape[-2:]:
-            logits = F.interpolate(
+            logits = functional.interpolate(
                 logits, images.shape[-2:], mode="bilinear", align_corners=False
             )
         return logits.split(PLANE_SIZES, dim=1)

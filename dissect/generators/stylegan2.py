@@ -25,11 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion
@@ -119,8 +119,8 @@ class FullyConnected(nn.Module):
         self.bias_gain = rate
 
     def forward(self, x: Float[Tensor, "batch n_in"]) -> Float[Tensor, "batch n_out"]:
-        y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
-        return F.leaky_relu(y, _LEAK) * _GAIN if self.activate else y
+        y = functional.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return functional.leaky_relu(y, _LEAK) * _GAIN if self.activate else y
 
 
 def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
@@ -128,7 +128,7 @@ def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
-class Mapping_(nn.Module):
+class MappingNetwork(nn.Module):
     """z, and a class, to w."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
@@ -172,7 +172,9 @@ def upsample(
     """
     n = x.shape[1]
     taps = (4 * kernel).expand(n, 1, *kernel.shape)
-    return F.conv_transpose2d(x, taps, stride=2, padding=kernel.shape[0] // 2 - 1, groups=n)
+    return functional.conv_transpose2d(
+        x, taps, stride=2, padding=kernel.shape[0] // 2 - 1, groups=n
+    )
 
 
 def smooth(
@@ -181,11 +183,11 @@ def smooth(
     """The filter with gain 4 over the output of a transposed convolution, one pixel smaller."""
     n = x.shape[1]
     taps = (4 * kernel).flip(0, 1).expand(n, 1, *kernel.shape)
-    return F.conv2d(x, taps, padding=kernel.shape[0] // 2 - 1, groups=n)
+    return functional.conv2d(x, taps, padding=kernel.shape[0] // 2 - 1, groups=n)
 
 
 def _activate(x: Tensor, gain: float, clamp: float | None) -> Tensor:
-    x = F.leaky_relu(x, _LEAK) * (_GAIN * gain)
+    x = functional.leaky_relu(x, _LEAK) * (_GAIN * gain)
     return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
 
 
@@ -195,7 +197,9 @@ class StyledConvolution(nn.Module):
     y = act( d ⊙ (W ∗ (s ⊙ x)) + noise·strength + b ),  d_o = 1/√(Σ_{i,k} (s_i W_{oik})² + 1e-8)
     """
 
-    def __init__(self, n_in: int, n_out: int, size: int, config: StyleGAN2Config, *, up: bool) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, size: int, config: StyleGAN2Config, *, up: bool
+    ) -> None:
         super().__init__()
         self.up, self.size, self.clamp = up, size, config.conv_clamp
         self.affine = FullyConnected(config.w_size, n_in, bias=1.0)
@@ -218,10 +222,10 @@ class StyledConvolution(nn.Module):
         demodulation = (style.square() @ power.T + 1e-8).rsqrt()
         x = x * style[:, :, None, None]
         if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            x = functional.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
             x = smooth(x, self.resample_filter)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
+            x = functional.conv2d(x, self.weight, padding=1)
         x = x * demodulation[:, :, None, None]
         if self.use_noise and noise != "none":
             values = self.noise_const
@@ -232,7 +236,7 @@ class StyledConvolution(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """A styled 1 × 1 convolution to the image; the style carries 1/√fan-in, nothing is normalised."""
+    """A styled 1 × 1 convolution to the image; 1/√fan-in is in the style, no demodulation."""
 
     def __init__(self, n_in: int, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -245,7 +249,9 @@ class ToRGB(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch n_in size size"], style: Float[Tensor, "batch n_in"]
     ) -> Float[Tensor, "batch rgb size size"]:
-        x = F.conv2d(x * (style * self.weight_gain)[:, :, None, None], self.weight, self.bias)
+        x = functional.conv2d(
+            x * (style * self.weight_gain)[:, :, None, None], self.weight, self.bias
+        )
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
@@ -259,7 +265,7 @@ class Shortcut(nn.Module):
         self.register_buffer("resample_filter", default_filter())
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.conv2d(x, self.weight * self.weight_gain)
+        x = functional.conv2d(x, self.weight * self.weight_gain)
         return upsample(x, self.resample_filter) * math.sqrt(0.5)
 
 
@@ -310,7 +316,7 @@ class Block(nn.Module):
         return x, image
 
 
-class Synthesis(nn.Module):
+class SynthesisNetwork(nn.Module):
     """Styles to image, growing from 4 pixels."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
@@ -354,14 +360,19 @@ class Synthesis(nn.Module):
         return image
 
 
+def _size_of(layer: str) -> int:
+    """16 for ``b16.conv0``."""
+    return int(layer.partition(".")[0][1:])
+
+
 class StyleGAN2Network(nn.Module):
     """Mapping and synthesis, with the steps between the spaces."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
-        self.mapping = Mapping_(config)
-        self.synthesis = Synthesis(config)
+        self.mapping = MappingNetwork(config)
+        self.synthesis = SynthesisNetwork(config)
 
     def styles(
         self, ws: Float[Tensor, "batch layer w"], *, resolution: int | None = None
@@ -369,7 +380,7 @@ class StyleGAN2Network(nn.Module):
         """w+ to the styles of every layer, up to a resolution."""
         styles = {}
         for name, (w_index, _) in self.synthesis.style_layers().items():
-            if resolution is None or int(name.split(".")[0][1:]) <= resolution:
+            if resolution is None or _size_of(name) <= resolution:
                 styles[name] = self.synthesis.get_submodule(f"{name}.affine")(ws[:, w_index])
         return styles
 
@@ -431,7 +442,7 @@ class StyleGAN2:
         return slices
 
     def _describe(self, layer: str) -> LayerInfo:
-        size = int(layer.split(".")[0][1:])
+        size = _size_of(layer)
         units = self.module.synthesis.get_submodule(layer).bias.shape[0]
         return LayerInfo(units, size, size, f"synthesis.{layer}")
 
@@ -502,7 +513,7 @@ class StyleGAN2:
                 f"a latent without labels given to {self.name}, which has {self.n_classes} "
                 "classes; expected a label for each sample; use sample(…, label=…)"
             )
-        return F.one_hot(latent.label, self.n_classes).to(latent.data.dtype)
+        return functional.one_hot(latent.label, self.n_classes).to(latent.data.dtype)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
@@ -533,7 +544,9 @@ def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False)
         for name, value in network.state_dict().items()
     }
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"format": FORMAT, "config": json.dumps(asdict(network.config))})
+    save_file(
+        tensors, partial, metadata={"format": FORMAT, "config": json.dumps(asdict(network.config))}
+    )
     partial.replace(path)
 
 
@@ -546,7 +559,7 @@ def load_stylegan2(path: Path, *, name: str, device: torch.device | str = "cpu")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
     if metadata.get("format") != FORMAT:

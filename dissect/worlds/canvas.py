@@ -13,6 +13,14 @@ from jaxtyping import Float
 from segmenters.scenes_vocabulary import SCENES_VOCABULARY
 
 Coverage = Float[np.ndarray, "batch height width"]
+Numbers = Float[np.ndarray, " batch"] | float  # one for each image, or one for all
+
+ID = {concept.name: concept.id for concept in SCENES_VOCABULARY}
+
+
+def column(value: Numbers) -> Float[np.ndarray, "batch 1 1"]:
+    """Numbers that lie across a batch of pictures."""
+    return np.asarray(value, dtype=np.float32).reshape(-1, 1, 1)
 
 
 class Canvas:
@@ -72,28 +80,34 @@ class Canvas:
         for channel in range(3):
             self.image[channel] += strength * colour[:, channel, None, None]
 
-    # Shapes. Every argument besides the canvas is one number per image.
-
-    def box(self, left, top, right, bottom) -> Coverage:
+    def box(self, left: Numbers, top: Numbers, right: Numbers, bottom: Numbers) -> Coverage:
         """An axis-aligned rectangle."""
-        left, top, right, bottom = (_column(v) for v in (left, top, right, bottom))
+        left, top, right, bottom = (column(v) for v in (left, top, right, bottom))
         across = self.soften(np.abs(self.x - (left + right) / 2) - (right - left) / 2)
         down = self.soften(np.abs(self.y - (top + bottom) / 2) - (bottom - top) / 2)
         return across * down
 
-    def ellipse(self, x, y, half_width, half_height) -> Coverage:
+    def ellipse(
+        self, x: Numbers, y: Numbers, half_width: Numbers, half_height: Numbers
+    ) -> Coverage:
         """An ellipse; its distance is scaled by the smaller radius, right at circles."""
-        x, y, half_width, half_height = (_column(v) for v in (x, y, half_width, half_height))
+        x, y, half_width, half_height = (column(v) for v in (x, y, half_width, half_height))
         radius = np.sqrt(
             np.square((self.x - x) / half_width) + np.square((self.y - y) / half_height)
         )
         return self.soften((radius - 1) * np.minimum(half_width, half_height))
 
-    def trapezoid(self, top_x, top, top_half, bottom_x, bottom, bottom_half) -> Coverage:
-        """Level top and bottom, straight sides; a triangle when ``top_half`` is 0."""
-        top_x, top, top_half, bottom_x, bottom, bottom_half = (
-            _column(v) for v in (top_x, top, top_half, bottom_x, bottom, bottom_half)
-        )
+    def trapezoid(
+        self, upper: tuple[Numbers, Numbers, Numbers], lower: tuple[Numbers, Numbers, Numbers]
+    ) -> Coverage:
+        """Level top and bottom, straight sides; a triangle when the upper half width is 0.
+
+        Args:
+            upper: Middle x, y and half width of the upper edge.
+            lower: The same of the lower edge.
+        """
+        top_x, top, top_half = (column(v) for v in upper)
+        bottom_x, bottom, bottom_half = (column(v) for v in lower)
         along = np.clip((self.y - top) / (bottom - top), 0, 1)
         centre = top_x + (bottom_x - top_x) * along
         half = top_half + (bottom_half - top_half) * along
@@ -105,7 +119,3 @@ class Canvas:
     def below(self, curve: Float[np.ndarray, "batch 1 width"]) -> Coverage:
         """Everything under a height given for each column."""
         return self.soften(curve - self.y)
-
-
-def _column(value: np.ndarray | float) -> np.ndarray:
-    return np.asarray(value, dtype=np.float32).reshape(-1, 1, 1)

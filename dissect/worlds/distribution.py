@@ -34,6 +34,9 @@ N_CLOUDS, N_TREES, N_WAVES, N_WINDOWS = 3, 5, 4, 2
 GROUNDS = ("grass", "sand", "snow")
 WALLS = ("brick", "wood", "stone")
 
+# How far a pan moves things, by how near they are, as a fraction of the image per unit of view.
+PAN = {"sky": 0.02, "mountain": 0.06, "water": 0.10, "far": 0.14, "house": 0.18, "near": 0.26}
+
 # Correlations of the copula, between attributes by name.
 _COUPLING = (
     ("lighting", "cloudiness", -0.35),
@@ -99,9 +102,7 @@ class SceneParameters:
         return replace(self, **{attribute.replace(" ", "_"): np.full_like(self.lighting, value)})
 
 
-def draw_scenes(
-    indices: Sequence[int], *, seed: int, correlation: float = 1.0
-) -> SceneParameters:
+def draw_scenes(indices: Sequence[int], *, seed: int, correlation: float = 1.0) -> SceneParameters:
     """Draw the parameters of scenes, each from its own stream.
 
     Args:
@@ -164,7 +165,8 @@ def _arrange(attribute: np.ndarray, u: np.ndarray, correlation: float) -> SceneP
     is_moon = choose(lighting < 0.3, take() < 0.3)
     height = choose(np.clip(lighting * 1.3, 0, 1), take())
     sun_y = np.where(is_moon, between(0.10, 0.26, take()), between(horizon - 0.10, 0.12, height))
-    celestial = np.stack([between(0.1, 0.9, take()), sun_y, between(0.07, 0.10, take()), is_moon], 1)
+    sun_x, radius = between(0.1, 0.9, take()), between(0.07, 0.10, take())
+    celestial = np.stack([sun_x, sun_y, radius, is_moon], 1)
 
     place, shape = take(N_CLOUDS), take(N_CLOUDS)
     clouds = np.stack(

@@ -19,9 +19,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dissect.errors import ConfigError
+from dissect.worlds.buildings import paint_foreground, paint_house
 from dissect.worlds.canvas import Canvas
 from dissect.worlds.distribution import SceneParameters, draw_scenes
-from dissect.worlds.painting import paint_scene
+from dissect.worlds.landscape import paint_fog, paint_land, paint_sky, paint_trees
+from dissect.worlds.light import Light
 
 _BLOCK_PIXELS = 16 * 64 * 64  # what is painted at once; keeps the canvas in the second-level cache
 
@@ -96,8 +98,14 @@ def render_scenes(
 
 
 def _paint_block(parameters: SceneParameters, size: int) -> tuple[np.ndarray, np.ndarray]:
-    canvas = Canvas(len(parameters), size)
-    paint_scene(canvas, parameters)
+    canvas, light = Canvas(len(parameters), size), Light(parameters)
+    paint_sky(canvas, parameters, light)
+    paint_land(canvas, parameters, light)
+    paint_trees(canvas, parameters, light, near=False)
+    paint_fog(canvas, parameters, light)  # what stands before it is clear
+    paint_house(canvas, parameters, light)
+    paint_trees(canvas, parameters, light, near=True)
+    paint_foreground(canvas, parameters, light)
     levels = np.clip(canvas.image, 0, 1) * 255 + 0.5
     image = levels.astype(np.uint8).transpose(1, 0, 2, 3)
     return image, np.stack(list(canvas.planes.values()), axis=1)

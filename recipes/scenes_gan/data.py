@@ -1,4 +1,4 @@
-"""The training set: scenes rendered once, kept as one array of bytes, shrunk to each stage's size."""
+"""The training set: scenes rendered once, kept as bytes, shrunk to the size of each stage."""
 
 from pathlib import Path
 

@@ -8,9 +8,9 @@ References:
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Convolution(nn.Module):
@@ -24,8 +24,8 @@ class Convolution(nn.Module):
         self.padding, self.activate = kernel // 2, activate
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.conv2d(x, self.weight * self.gain, self.bias, padding=self.padding)
-        return F.leaky_relu(x, 0.2) * math.sqrt(2) if self.activate else x
+        x = functional.conv2d(x, self.weight * self.gain, self.bias, padding=self.padding)
+        return functional.leaky_relu(x, 0.2) * math.sqrt(2) if self.activate else x
 
 
 class HalvingBlock(nn.Module):
@@ -38,8 +38,8 @@ class HalvingBlock(nn.Module):
         self.around = Convolution(n_in, n_out, 1, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.second(F.avg_pool2d(self.first(x), 2))
-        return (y + self.around(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+        y = self.second(functional.avg_pool2d(self.first(x), 2))
+        return (y + self.around(functional.avg_pool2d(x, 2))) * math.sqrt(0.5)
 
 
 def minibatch_deviation(
@@ -82,11 +82,11 @@ class Discriminator(nn.Module):
         x = self.get_submodule(f"rgb{size}")(images)
         x = self.get_submodule(f"b{size}")(x)
         if size > 16:
-            before = self.get_submodule(f"rgb{size // 2}")(F.avg_pool2d(images, 2))
+            before = self.get_submodule(f"rgb{size // 2}")(functional.avg_pool2d(images, 2))
             x = before + fade * (x - before)
         for smaller in reversed(self.resolutions):
             if 4 < smaller < size:
                 x = self.get_submodule(f"b{smaller}")(x)
         x = self.last(minibatch_deviation(x, self.group))
-        x = F.leaky_relu(self.dense(x.flatten(1)), 0.2) * math.sqrt(2)
+        x = functional.leaky_relu(self.dense(x.flatten(1)), 0.2) * math.sqrt(2)
         return self.out(x).squeeze(1)

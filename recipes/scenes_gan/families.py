@@ -33,9 +33,6 @@ class StyleGAN2Family:
                 nn.init.zeros_(network.synthesis.block(size).torgb.weight)
         return network
 
-    def groups(self, network: StyleGAN2Network) -> list[dict]:
-        return [{"params": list(network.parameters())}]
-
     def fakes(
         self,
         network: StyleGAN2Network,

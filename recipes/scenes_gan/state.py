@@ -45,7 +45,7 @@ def load_state(
 ) -> dict[str, float]:
     """Put a saved state back into networks and optimizers; returns the progress."""
     with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         progress = json.loads(file.metadata()["progress"])
     for name, module in modules.items():
         prefix = f"{name}/"

@@ -12,16 +12,16 @@ References:
 import copy
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recipes.scenes_gan.data import shrink, to_bytes
 from recipes.scenes_gan.discriminator import Discriminator
@@ -68,25 +68,50 @@ class Schedule:
         return stage, kimg - (start if stage.until != start else 0.0)
 
 
+class Family(Protocol):
+    """How one kind of generator is built and run in training.
+
+    Attributes:
+        name: Of the family; its work lies in a folder of this name.
+        judge_channels: Units of its judge at 4, 8, 16, … pixels.
+    """
+
+    name: str
+    judge_channels: tuple[int, ...]
+
+    def build(self) -> nn.Module:
+        """A fresh network, random by torch's global generator, which the training has seeded."""
+        ...
+
+    def fakes(
+        self, network: nn.Module, n: int, size: int, draws: torch.Generator, *, mixing: float
+    ) -> Float[Tensor, "n 3 size size"]:
+        """Images at a size that the network can grow to."""
+        ...
+
+
 class Training:
     """The owner of the networks while they are trained.
 
     Args:
-        generator: A network with ``forward_styles``-free signature ``(z, second, mix_from,
-            resolution)`` → images, wrapped by ``family``.
-        family: How this kind of generator is run; see ``recipes.scenes_gan.families``.
-        schedule: What to do.
-        folder: Where state and sheets go.
+        family: What is trained.
+        schedule: How.
+        images: The training set, bytes of shape image × 3 × size × size.
+        folder: Where state and sheets go; a state that is there is taken up.
     """
 
-    def __init__(self, family, schedule: Schedule, images: np.ndarray, folder: Path) -> None:
+    def __init__(
+        self, family: Family, schedule: Schedule, images: np.ndarray, folder: Path
+    ) -> None:
         self.family, self.schedule, self.folder = family, schedule, folder
         self.images = images
         torch.manual_seed(schedule.seed)
         self.generator: nn.Module = family.build().to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.judge = Discriminator(family.judge_channels).to(memory_format=torch.channels_last)
-        self.adam_g = torch.optim.Adam(family.groups(self.generator), lr=2e-3, betas=(0.0, 0.99), fused=True)
+        self.adam_g = torch.optim.Adam(
+            self.generator.parameters(), lr=2e-3, betas=(0.0, 0.99), fused=True
+        )
         lazy = schedule.r1_every / (schedule.r1_every + 1)
         self.adam_d = torch.optim.Adam(
             self.judge.parameters(), lr=2e-3 * lazy, betas=(0.0, 0.99**lazy), fused=True
@@ -140,7 +165,7 @@ class Training:
         self.judge.requires_grad_(True)
         on_fakes = self.judge(fakes.detach(), fade)
         on_reals = self.judge(reals, fade)
-        loss_d = F.softplus(on_fakes).mean() + F.softplus(-on_reals).mean()
+        loss_d = functional.softplus(on_fakes).mean() + functional.softplus(-on_reals).mean()
         loss = loss_d
         losses = {"loss_d": loss_d.item(), "real": on_reals.mean().item()}
         if self.step % self.schedule.r1_every == 0:
@@ -152,7 +177,7 @@ class Training:
         self.adam_d.step()
 
         self.judge.requires_grad_(False)
-        loss_g = F.softplus(-self.judge(fakes, fade)).mean()
+        loss_g = functional.softplus(-self.judge(fakes, fade)).mean()
         self.adam_g.zero_grad(set_to_none=True)
         loss_g.backward()
         self.adam_g.step()
@@ -166,9 +191,7 @@ class Training:
     def _gradient_penalty(self, reals: Float[Tensor, "batch 3 s s"], fade: float) -> Tensor:
         """E‖∇ₓ D(x)‖² on real images."""
         reals = reals.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(
-            self.judge(reals, fade).sum(), reals, create_graph=True
-        )
+        (gradient,) = torch.autograd.grad(self.judge(reals, fade).sum(), reals, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean()
 
     @torch.no_grad()
@@ -212,11 +235,13 @@ class Training:
         return path
 
 
-def write_sheet(images: Tensor | Sequence[Tensor], path: Path, *, n_columns: int, zoom: int) -> None:
+def write_sheet(images: Tensor, path: Path, *, n_columns: int, zoom: int) -> None:
     """Images side by side in one PNG, pixels enlarged ``zoom`` times."""
     data = to_bytes(images).cpu()
     n, _, height, width = data.shape
     rows = data.reshape(n // n_columns, n_columns, 3, height, width)
     sheet = rows.permute(0, 3, 1, 4, 2).reshape(n // n_columns * height, n_columns * width, 3)
     picture = Image.fromarray(sheet.numpy())
-    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
+    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(
+        path
+    )

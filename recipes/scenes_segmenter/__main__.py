@@ -1,4 +1,4 @@
-"""Train and measure the segmenter of scenes: ``python -m recipes.scenes_segmenter --work FOLDER``."""
+"""Train the segmenter of scenes and measure it: ``python -m recipes.scenes_segmenter``."""
 
 import argparse
 import json

@@ -6,9 +6,9 @@ no change is large enough to move one.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 _BEND_PIXELS = 1.2  # standard deviation of the displacement
 _GRID = 5  # knots of it across the image
@@ -31,23 +31,32 @@ def augment(
     def chance(p: float) -> Float[Tensor, "batch 1 1 1"]:
         return (torch.rand(batch, 1, 1, 1, generator=draws) < p).float()
 
+    def amount() -> Float[Tensor, "batch 1 1 1"]:
+        return chance(0.6) * torch.rand(batch, 1, 1, 1, generator=draws)
+
     bend = torch.randn(batch, 2, _GRID, _GRID, generator=draws) * (2 * _BEND_PIXELS / size)
-    bend = F.interpolate(bend * chance(0.6), (size, size), mode="bicubic", align_corners=True)
-    place = F.affine_grid(torch.eye(2, 3).expand(batch, -1, -1), (batch, 1, size, size), False)
+    bend = functional.interpolate(
+        bend * chance(0.6), (size, size), mode="bicubic", align_corners=True
+    )
+    place = functional.affine_grid(
+        torch.eye(2, 3).expand(batch, -1, -1), (batch, 1, size, size), False
+    )
     grid = place + bend.permute(0, 2, 3, 1)
-    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    planes = F.grid_sample(
+    images = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    planes = functional.grid_sample(
         planes.float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
     ).to(torch.uint8)
 
-    soft = F.interpolate(F.avg_pool2d(images, 2), size=size, mode="bilinear", align_corners=False)
-    images = images.lerp(soft, chance(0.6) * torch.rand(batch, 1, 1, 1, generator=draws))
+    soft = functional.interpolate(
+        functional.avg_pool2d(images, 2), size=size, mode="bilinear", align_corners=False
+    )
+    images = images.lerp(soft, amount())
 
     blotches = torch.randn(batch, 3, size // 6, size // 6, generator=draws)
-    blotches = F.interpolate(blotches, (size, size), mode="bicubic", align_corners=False)
-    images = images + blotches * (0.09 * chance(0.6) * torch.rand(batch, 1, 1, 1, generator=draws))
+    blotches = functional.interpolate(blotches, (size, size), mode="bicubic", align_corners=False)
+    images = images + blotches * (0.09 * amount())
     grain = torch.randn(images.shape, generator=draws)
-    images = images + grain * (0.08 * chance(0.6) * torch.rand(batch, 1, 1, 1, generator=draws))
+    images = images + grain * (0.08 * amount())
 
     tint = 1 + 0.05 * torch.randn(batch, 3, 1, 1, generator=draws)
     shift = 0.03 * torch.randn(batch, 3, 1, 1, generator=draws)

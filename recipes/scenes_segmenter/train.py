@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from dissect.worlds import render_scenes
 from recipes.scenes_gan.state import load_state, save_state
@@ -39,9 +39,9 @@ def plane_loss(
     for k, part in enumerate(logits.split(PLANE_SIZES, dim=1)):
         target = planes[:, k].long()
         target = torch.where(target > 0, target - first, target)
-        total = total + F.cross_entropy(part, target)
+        total = total + functional.cross_entropy(part, target)
         guess = part.softmax(dim=1)
-        truth = F.one_hot(target, part.shape[1]).movedim(-1, 1).float()
+        truth = functional.one_hot(target, part.shape[1]).movedim(-1, 1).float()
         shared, both = (guess * truth).sum(dim=(0, 2, 3)), (guess + truth).sum(dim=(0, 2, 3))
         held = truth.sum(dim=(0, 2, 3)) > 0
         total = total + (1 - (2 * shared / both)[held]).mean()
@@ -71,12 +71,10 @@ def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
         for group in adam.param_groups:
             group["lr"] = _PEAK_RATE * _one_cycle(seen / n_images)
         scenes = render_scenes(range(seen, seen + _BATCH), seed=TRAIN_SEED, size=SIZE)
-        images, planes = augment(
-            scenes.images, scenes.planes, torch.Generator().manual_seed(seen)
-        )
+        images, planes = augment(scenes.images, scenes.planes, torch.Generator().manual_seed(seen))
         logits, attributes = network(images.contiguous(memory_format=torch.channels_last))
         loss = plane_loss(logits, planes)
-        error = F.smooth_l1_loss(attributes / _SCALE, scenes.attributes / _SCALE)
+        error = functional.smooth_l1_loss(attributes / _SCALE, scenes.attributes / _SCALE)
         adam.zero_grad(set_to_none=True)
         (loss + error).backward()
         adam.step()

@@ -381,7 +381,9 @@ class StyleGAN2Network(nn.Module):
         styles = {}
         for name, (w_index, _) in self.synthesis.style_layers().items():
             if resolution is None or _size_of(name) <= resolution:
-                styles[name] = self.synthesis.get_submodule(f"{name}.affine")(ws[:, w_index])
+                styles[name] = self.synthesis.get_submodule(f"{name}.affine")(
+                    ws[:, w_index].contiguous()  # so that bits do not depend on how ws lies
+                )
         return styles
 
     def forward(

@@ -141,7 +141,7 @@ def paint_trees(canvas: Canvas, p: SceneParameters, light: Light, *, near: bool)
         trunk = canvas.box(x - trunk_half, base - 0.45 * height, x + trunk_half, base)
         side = 1.0 - 4.0 * (canvas.x - column(x))
         canvas.paint(
-            trunk * present, light.on(mix((0.42, 0.27, 0.15), (0.50, 0.36, 0.24), tone)), shade=side,
+            trunk * present, light.on(mix((.42, .27, .15), (.50, .36, .24), tone)), shade=side,
             labels={"object": ID["tree"], "part": ID["trunk"], "material": ID["wood"]},
         )  # fmt: skip
         coverage = np.where(

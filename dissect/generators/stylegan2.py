@@ -489,7 +489,8 @@ class StyleGAN2:
                 "cutoff given on the way to 'w', which has one vector for all layers; "
                 "expected no cutoff; convert to 'w+'"
             )
-        at, data = latent.space, latent.data
+        at = latent.space
+        data = latent.data if at == "w+" else latent.data.flatten(1)
         if at == "z" and space != "z":
             at, data = "w", self.module.mapping(data, self._one_hot(latent))
         if at == "w" and space in ("w+", "s"):

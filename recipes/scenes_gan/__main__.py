@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from recipes.scenes_gan.data import prepare
-from recipes.scenes_gan.families import StyleGAN2Family
+from recipes.scenes_gan.families import PGGANFamily, StyleGAN2Family
 from recipes.scenes_gan.train import Schedule, Stage, Training
 
-FAMILIES = {"stylegan2": StyleGAN2Family}
+FAMILIES = {"stylegan2": StyleGAN2Family, "pggan": PGGANFamily}
 SCHEDULES = {
     "stylegan2": Schedule(
         stages=(
@@ -18,7 +18,14 @@ SCHEDULES = {
             Stage(size=32, until=150, batch=24, r1=0.7),
             Stage(size=64, until=1200, batch=16, r1=1.0),
         )
-    )
+    ),
+    "pggan": Schedule(
+        stages=(
+            Stage(size=16, until=80, batch=32, r1=0.5),
+            Stage(size=32, until=150, batch=24, r1=0.7),
+            Stage(size=64, until=800, batch=16, r1=1.0),
+        )
+    ),
 }
 SMOKE = Schedule(
     stages=(

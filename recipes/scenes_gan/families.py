@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dissect.generators.pggan import PGGANConfig, PGGANNetwork
 from dissect.generators.stylegan2 import StyleGAN2Config, StyleGAN2Network
 
 CHANNELS = (96, 96, 64, 32, 16)
@@ -40,9 +41,13 @@ class StyleGAN2Family:
         size: int,
         draws: torch.Generator,
         *,
+        fade: float,
         mixing: float,
     ) -> Float[Tensor, "n 3 size size"]:
-        """Images at a size; some with one w up to a layer and another from there."""
+        """Images at a size; some with one w up to a layer and another from there.
+
+        The new size's toRGB starts at zero, so ``fade`` has nothing to do.
+        """
         config = network.config
         z = torch.randn(2 * n, config.z_size, generator=draws)
         w = network.mapping(z)
@@ -57,3 +62,35 @@ class StyleGAN2Family:
         ws = torch.where(first[:, :, None], w[:n, None], w[n:, None])
         styles = network.styles(ws, resolution=size)
         return network.synthesis(styles, resolution=size)
+
+
+class PGGANFamily:
+    """The plain chain, with an output layer at each size it grows through."""
+
+    name = "pggan"
+    judge_channels = CHANNELS
+
+    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
+        self.config = PGGANConfig(
+            image_size=4 * 2 ** (len(channels) - 1),
+            channels=channels,
+            z_size=128,
+            heads=tuple(4 * 2**k for k in range(2, len(channels))),
+        )
+
+    def build(self) -> PGGANNetwork:
+        return PGGANNetwork(self.config)
+
+    def fakes(
+        self,
+        network: PGGANNetwork,
+        n: int,
+        size: int,
+        draws: torch.Generator,
+        *,
+        fade: float,
+        mixing: float,
+    ) -> Float[Tensor, "n 3 size size"]:
+        """Images at a size; the family has no w, so ``mixing`` has nothing to mix."""
+        z = torch.randn(n, self.config.z_size, generator=draws)
+        return network(z, resolution=size, fade=fade)

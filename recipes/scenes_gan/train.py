@@ -84,9 +84,16 @@ class Family(Protocol):
         ...
 
     def fakes(
-        self, network: nn.Module, n: int, size: int, draws: torch.Generator, *, mixing: float
+        self,
+        network: nn.Module,
+        n: int,
+        size: int,
+        draws: torch.Generator,
+        *,
+        fade: float,
+        mixing: float,
     ) -> Float[Tensor, "n 3 size size"]:
-        """Images at a size that the network can grow to."""
+        """Images at a size, which ``fade`` from 0 to 1 brings in."""
         ...
 
 
@@ -158,7 +165,12 @@ class Training:
                 group["lr"] = stage.rate * factor
 
         fakes = self.family.fakes(
-            self.generator, stage.batch, stage.size, draws, mixing=self.schedule.mixing
+            self.generator,
+            stage.batch,
+            stage.size,
+            draws,
+            fade=fade,
+            mixing=self.schedule.mixing,
         )
         reals = self._reals(stage.size, numbers, stage.batch)
 
@@ -226,9 +238,10 @@ class Training:
     @torch.no_grad()
     def sheet(self) -> Path:
         """64 samples of the mean weights, always the same latents, at the size of the stage."""
-        size = self.schedule.stage(self.kimg)[0].size
+        stage, within = self.schedule.stage(self.kimg)
+        size, fade = stage.size, min(1.0, within / self.schedule.fade_kimg)
         draws = torch.Generator().manual_seed(1)
-        images = self.family.fakes(self.mean, 64, size, draws, mixing=0.0)
+        images = self.family.fakes(self.mean, 64, size, draws, fade=fade, mixing=0.0)
         path = self.folder / "sheets" / f"{round(self.kimg):05d}.png"
         path.parent.mkdir(exist_ok=True)
         write_sheet(images, path, n_columns=8, zoom=max(1, 128 // size))

@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from segmenters.base import hash_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion
 from dissect.latents import Latent, standard_normal
+from segmenters.base import hash_tensors
 
 FORMAT = "gan-dissection/pggan"
 _LEAK = 0.2

@@ -249,7 +249,7 @@ def test_what_is_not_on_the_way_is_refused(generator, latent, space, options, me
 def test_classes_are_asked_for_and_checked():
     conditional, plain = build(n_classes=3), build()
     assert conditional.sample(range(3), seed=0, label=2).label.tolist() == [2, 2, 2]
-    with pytest.raises(GeneratorError, match="label 3 .*0 to 2"):
+    with pytest.raises(GeneratorError, match=r"label 3 .*0 to 2"):
         conditional.sample([0], seed=0, label=3)
     with pytest.raises(GeneratorError, match="it has no classes"):
         plain.sample([0], seed=0, label=0)

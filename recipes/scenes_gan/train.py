@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dissect.interrupt import deferred_interrupt
 from recipes.scenes_gan.data import shrink, to_bytes
 from recipes.scenes_gan.discriminator import Discriminator
 from recipes.scenes_gan.state import load_state, save_state
@@ -216,24 +217,30 @@ class Training:
             mean.copy_(now)
 
     def run(self, *, until: float | None = None, every_kimg: float = 4.0) -> None:
-        """Train to the end of the schedule, or until some kimg; sheets and state on the way."""
+        """Train to the end of the schedule, or until some kimg; sheets and state on the way.
+
+        Ctrl-C ends it after the step that runs, and saves.
+        """
         end = min(until or float("inf"), self.schedule.stages[-1].until)
         mark, since, seen = self.kimg, time.monotonic(), {}
-        while self.kimg < end:
-            for key, value in self.advance().items():
-                seen.setdefault(key, []).append(value)
-            if self.kimg - mark >= every_kimg or self.kimg >= end:
-                elapsed = time.monotonic() - since
-                line = {key: round(sum(v) / len(v), 3) for key, v in seen.items()}
-                line |= {
-                    "kimg": round(self.kimg, 1),
-                    "size": self.schedule.stage(self.kimg)[0].size,
-                    "images_per_s": round(1000 * (self.kimg - mark) / elapsed, 1),
-                }
-                print(json.dumps(line), flush=True)
-                self.save()
-                self.sheet()
-                mark, since, seen = self.kimg, time.monotonic(), {}
+        with deferred_interrupt() as stopped:
+            while self.kimg < end and not stopped():
+                for key, value in self.advance().items():
+                    seen.setdefault(key, []).append(value)
+                if self.kimg - mark >= every_kimg or self.kimg >= end or stopped():
+                    self._report(seen, self.kimg - mark, time.monotonic() - since)
+                    mark, since, seen = self.kimg, time.monotonic(), {}
+
+    def _report(self, seen: dict[str, list[float]], kimg: float, seconds: float) -> None:
+        line = {key: round(sum(values) / len(values), 3) for key, values in seen.items()}
+        line |= {
+            "kimg": round(self.kimg, 1),
+            "size": self.schedule.stage(self.kimg)[0].size,
+            "images_per_s": round(1000 * kimg / seconds, 1),
+        }
+        print(json.dumps(line), flush=True)
+        self.save()
+        self.sheet()
 
     @torch.no_grad()
     def sheet(self) -> Path:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dissect.worlds import render_scenes
 from segmenters.base import Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.scenes import (
@@ -75,3 +76,20 @@ def test_saved_weights_come_back_and_others_are_refused(network, tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(SegmenterError, match="cannot read"):
         load_network(path)
+
+
+def test_the_shipped_weights_read_fresh_renders_as_their_card_says():
+    scenes = render_scenes(range(96), seed=123)
+    labels = ScenesSegmenter.load().segment(scenes.images)
+    ious = []
+    for k, plane in enumerate(SCENES_VOCABULARY.planes):
+        for concept in SCENES_VOCABULARY.in_plane(plane):
+            a, b = labels[:, k] == concept.id, scenes.planes[:, k] == concept.id
+            ious.append(((a & b).sum() / (a | b).sum()).item())
+    assert sum(ious) / len(ious) > 0.85
+    assert min(ious) > 0.6
+
+    prediction = ScenesPredictor.load().predict(scenes.images)
+    residual = (prediction - scenes.attributes).square().sum(dim=0)
+    spread = (scenes.attributes - scenes.attributes.mean(dim=0)).square().sum(dim=0)
+    assert (1 - residual / spread).min() > 0.7

@@ -170,3 +170,8 @@ class ScenesPredictor(_Reader):
     ) -> Float[Tensor, "batch attribute"]:
         """Values in the units of ``dissect.worlds.distribution``, differentiable in the images."""
         return self.network(_at_size(images))[1]
+
+
+def load(device: torch.device | str = "cpu") -> ScenesSegmenter:
+    """The segmenter with the weights of the package."""
+    return ScenesSegmenter.load(device=device)

@@ -1,7 +1,5 @@
 """The progressive GAN against the program whose checkpoints it reads."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +9,6 @@ from dissect.generators.base import Generator
 from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, load_pggan, save_pggan
 from dissect.latents import Latent
 
-ROOT = Path(__file__).parents[2]
-CHECKPOINTS = [p / "shared" / "checkpoints" for p in (ROOT, ROOT.parent)]
-
 
 @pytest.fixture
 def network():
@@ -22,12 +17,11 @@ def network():
     return PGGANNetwork(config).requires_grad_(False)
 
 
-def test_the_weights_of_a_real_program_give_its_images_and_features():
-    folder = next((p for p in CHECKPOINTS if p.is_dir()), None)
-    if folder is None:
-        pytest.skip("the shared checkpoints are not beside this checkout")
-    state = torch.load(folder / "gandissect_proggan32.pth", weights_only=True, map_location="cpu")
-    expected = np.load(folder / "gandissect_proggan32.npz")
+def test_the_weights_of_a_real_program_give_its_images_and_features(checkpoints):
+    state = torch.load(
+        checkpoints / "gandissect_proggan32.pth", weights_only=True, map_location="cpu"
+    )
+    expected = np.load(checkpoints / "gandissect_proggan32.npz")
     network = PGGANNetwork(PGGANConfig(32, (24, 24, 16, 8), z_size=32))
     network.load_state_dict(state)
     generator = PGGAN(network.requires_grad_(False), name="gandissect")

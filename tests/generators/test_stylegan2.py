@@ -1,7 +1,6 @@
 """StyleGAN2 against a slow reference written from the papers, and against a real checkpoint."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +18,6 @@ from dissect.generators.stylegan2 import (
     save_stylegan2,
 )
 from dissect.latents import Latent
-
-ROOT = Path(__file__).parents[2]
-CHECKPOINTS = [p / "shared" / "checkpoints" for p in (ROOT, ROOT.parent)]
 
 
 def build(**changes):
@@ -316,12 +312,11 @@ def from_rosinality(state, average):
     return tensors
 
 
-def test_the_weights_of_a_real_program_give_its_images():
-    folder = next((p for p in CHECKPOINTS if p.is_dir()), None)
-    if folder is None:
-        pytest.skip("the shared checkpoints are not beside this checkout")
-    file = torch.load(folder / "rosinality_converted64.pt", weights_only=True, map_location="cpu")
-    expected = np.load(folder / "rosinality_converted64.npz")
+def test_the_weights_of_a_real_program_give_its_images(checkpoints):
+    file = torch.load(
+        checkpoints / "rosinality_converted64.pt", weights_only=True, map_location="cpu"
+    )
+    expected = np.load(checkpoints / "rosinality_converted64.npz")
     config = StyleGAN2Config(64, (32, 32, 32, 24, 16), z_size=32, w_size=32, mapping_depth=4)
     network = StyleGAN2Network(config)
     tensors = from_rosinality(file["g_ema"], file["latent_avg"].flatten())

@@ -1,0 +1,580 @@
+"""StyleGAN2: mapping, modulated synthesis, and the spaces z, w, w+ and s.
+
+One class for the networks this project trains and for those that people have. Parameters carry the
+names, layout and gains of the published checkpoints (``mapping.fc0.weight``,
+``synthesis.b8.conv0.affine.bias``, …), so reading one is renaming at most.
+
+    z ──mapping──► w ──repeat──► w+ ──affines──► s ──synthesis──► image
+
+The synthesis knows only s: each layer's style, one number per input channel. Everything that enters
+earlier is brought there, so an edit in any space takes the same way.
+
+Modulation is done on activations, not on weights: scaling input channels, convolving with the
+shared weight and scaling output channels is the same sum (Karras et al. 2020, eq. 1 and 3), and
+needs no weight per sample.
+
+References:
+    Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
+    Wu et al., StyleSpace Analysis, CVPR 2021 (the space s).
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dissect.errors import CheckpointError, ConfigError, GeneratorError
+from dissect.generators.base import LayerInfo, Space, check_conversion
+from dissect.latents import Latent, standard_normal, uniform_labels
+from segmenters.base import hash_tensors
+
+ARCHITECTURES = ("skip", "resnet", "orig")
+NOISES = ("const", "none", "random")
+FORMAT = "gan-dissection/stylegan2"
+_LEAK, _GAIN = 0.2, math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """What a StyleGAN2 is built from.
+
+    Args:
+        image_size: Height and width of the image, a power of two from 8.
+        channels: Units at 4, 8, 16, … ``image_size`` pixels.
+        z_size, w_size: Length of z and w.
+        n_classes: Classes it is conditioned on; 0 if none.
+        mapping_depth: Layers of the mapping.
+        mapping_rate: Learning rate multiplier of the mapping, part of its weights' scale.
+        rgb_channels: 3, or 1 for grey.
+        architecture: How blocks meet the image: ``skip``, ``resnet`` or ``orig``.
+        conv_clamp: Bound on every layer's output, or None.
+        use_noise: Whether layers add noise.
+
+    Raises:
+        ConfigError: sizes and channels that do not fit, or an unknown architecture.
+    """
+
+    image_size: int
+    channels: tuple[int, ...]
+    z_size: int = 512
+    w_size: int = 512
+    n_classes: int = 0
+    mapping_depth: int = 8
+    mapping_rate: float = 0.01
+    rgb_channels: int = 3
+    architecture: str = "skip"
+    conv_clamp: float | None = None
+    use_noise: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        n_blocks = self.image_size.bit_length() - 2
+        if self.image_size < 8 or self.image_size & (self.image_size - 1):
+            raise ConfigError(
+                f"image_size is {self.image_size}; expected a power of two from 8 pixels"
+            )
+        if len(self.channels) != n_blocks:
+            raise ConfigError(
+                f"channels has {len(self.channels)} entries for an image of {self.image_size} "
+                f"pixels; expected {n_blocks}, for 4, 8, … {self.image_size}"
+            )
+        if self.architecture not in ARCHITECTURES:
+            raise ConfigError(
+                f"architecture is {self.architecture!r}; expected {', '.join(ARCHITECTURES)}"
+            )
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        return tuple(4 * 2**k for k in range(len(self.channels)))
+
+    @property
+    def n_ws(self) -> int:
+        """Layers that take a w of their own: b4 has one and the last toRGB, others two."""
+        return 2 * len(self.channels)
+
+
+# Layers. Weights are stored at unit variance; the gain that makes them Xavier's is applied at run
+# time, so that Adam's steps are equally large everywhere (Karras et al. 2018, section 4.1).
+
+
+class FullyConnected(nn.Module):
+    """y = act(x · (W·gain)ᵀ + b·rate), with leaky ReLU · √2 or none."""
+
+    def __init__(
+        self, n_in: int, n_out: int, *, activate: bool = False, rate: float = 1.0, bias: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.activate = activate
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) / rate)
+        self.bias = nn.Parameter(torch.full((n_out,), float(bias)))
+        self.weight_gain = rate / math.sqrt(n_in)
+        self.bias_gain = rate
+
+    def forward(self, x: Float[Tensor, "batch n_in"]) -> Float[Tensor, "batch n_out"]:
+        y = functional.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return functional.leaky_relu(y, _LEAK) * _GAIN if self.activate else y
+
+
+def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
+    """x / √(mean x² + 1e-8): to length √size."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+class MappingNetwork(nn.Module):
+    """z, and a class, to w."""
+
+    def __init__(self, config: StyleGAN2Config) -> None:
+        super().__init__()
+        self.n_classes, self.depth = config.n_classes, config.mapping_depth
+        size = config.z_size
+        if config.n_classes:
+            self.embed = FullyConnected(config.n_classes, config.w_size)
+            size += config.w_size
+        for k in range(config.mapping_depth):
+            layer = FullyConnected(size, config.w_size, activate=True, rate=config.mapping_rate)
+            self.add_module(f"fc{k}", layer)
+            size = config.w_size
+        self.register_buffer("w_avg", torch.zeros(config.w_size))
+
+    def forward(
+        self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None = None
+    ) -> Float[Tensor, "batch w"]:
+        x = normalize(z)
+        if self.n_classes:
+            x = torch.cat([x, normalize(self.embed(classes))], dim=1)
+        for k in range(self.depth):
+            x = self.get_submodule(f"fc{k}")(x)
+        return x
+
+
+def default_filter() -> Float[Tensor, "4 4"]:
+    """The binomial filter [1, 3, 3, 1] in two dimensions, of sum 1."""
+    line = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    plane = line[:, None] * line[None, :]
+    return plane / plane.sum()
+
+
+def upsample(
+    x: Float[Tensor, "batch channel height width"], kernel: Float[Tensor, "tap tap"]
+) -> Float[Tensor, "batch channel height*2 width*2"]:
+    """Twice the size: zeros between pixels, then the filter with gain 4.
+
+    A transposed convolution per channel does both at once; padding 1 puts the filter of four taps
+    where two zeros before and one behind would.
+    """
+    n = x.shape[1]
+    taps = (4 * kernel).expand(n, 1, *kernel.shape)
+    return functional.conv_transpose2d(
+        x, taps, stride=2, padding=kernel.shape[0] // 2 - 1, groups=n
+    )
+
+
+def smooth(
+    x: Float[Tensor, "batch channel height+1 width+1"], kernel: Float[Tensor, "tap tap"]
+) -> Float[Tensor, "batch channel height width"]:
+    """The filter with gain 4 over the output of a transposed convolution, one pixel smaller."""
+    n = x.shape[1]
+    taps = (4 * kernel).flip(0, 1).expand(n, 1, *kernel.shape)
+    return functional.conv2d(x, taps, padding=kernel.shape[0] // 2 - 1, groups=n)
+
+
+def _activate(x: Tensor, gain: float, clamp: float | None) -> Tensor:
+    x = functional.leaky_relu(x, _LEAK) * (_GAIN * gain)
+    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+
+
+class StyledConvolution(nn.Module):
+    """A 3 × 3 convolution whose input channels a style scales, and whose output is normalised.
+
+    y = act( d ⊙ (W ∗ (s ⊙ x)) + noise·strength + b ),  d_o = 1/√(Σ_{i,k} (s_i W_{oik})² + 1e-8)
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, size: int, config: StyleGAN2Config, *, up: bool
+    ) -> None:
+        super().__init__()
+        self.up, self.size, self.clamp = up, size, config.conv_clamp
+        self.affine = FullyConnected(config.w_size, n_in, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.register_buffer("resample_filter", default_filter())
+        self.use_noise = config.use_noise
+        if config.use_noise:
+            self.register_buffer("noise_const", torch.randn(size, size))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch n_in _ _"],
+        style: Float[Tensor, "batch n_in"],
+        noise: str = "const",
+        gain: float = 1.0,
+    ) -> Float[Tensor, "batch n_out size size"]:
+        power = self.weight.square().sum(dim=(2, 3))  # output × input
+        demodulation = (style.square() @ power.T + 1e-8).rsqrt()
+        x = x * style[:, :, None, None]
+        if self.up:
+            x = functional.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            x = smooth(x, self.resample_filter)
+        else:
+            x = functional.conv2d(x, self.weight, padding=1)
+        x = x * demodulation[:, :, None, None]
+        if self.use_noise and noise != "none":
+            values = self.noise_const
+            if noise == "random":
+                values = torch.randn(x.shape[0], 1, *x.shape[2:], device=x.device)
+            x = x + values * self.noise_strength
+        return _activate(x + self.bias[None, :, None, None], gain, self.clamp)
+
+
+class ToRGB(nn.Module):
+    """A styled 1 × 1 convolution to the image; 1/√fan-in is in the style, no demodulation."""
+
+    def __init__(self, n_in: int, config: StyleGAN2Config) -> None:
+        super().__init__()
+        self.clamp = config.conv_clamp
+        self.affine = FullyConnected(config.w_size, n_in, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(config.rgb_channels, n_in, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(config.rgb_channels))
+        self.weight_gain = 1 / math.sqrt(n_in)
+
+    def forward(
+        self, x: Float[Tensor, "batch n_in size size"], style: Float[Tensor, "batch n_in"]
+    ) -> Float[Tensor, "batch rgb size size"]:
+        x = functional.conv2d(
+            x * (style * self.weight_gain)[:, :, None, None], self.weight, self.bias
+        )
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class Shortcut(nn.Module):
+    """The 1 × 1 way around a block of the ``resnet`` architecture."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, 1, 1))
+        self.weight_gain = 1 / math.sqrt(n_in)
+        self.register_buffer("resample_filter", default_filter())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.conv2d(x, self.weight * self.weight_gain)
+        return upsample(x, self.resample_filter) * math.sqrt(0.5)
+
+
+class Block(nn.Module):
+    """All layers at one resolution."""
+
+    def __init__(self, k: int, config: StyleGAN2Config) -> None:
+        super().__init__()
+        size, n_out = config.resolutions[k], config.channels[k]
+        self.architecture = config.architecture
+        self.register_buffer("resample_filter", default_filter())
+        if k == 0:
+            self.const = nn.Parameter(torch.randn(n_out, size, size))
+        else:
+            n_in = config.channels[k - 1]
+            self.conv0 = StyledConvolution(n_in, n_out, size, config, up=True)
+            if config.architecture == "resnet":
+                self.skip = Shortcut(n_in, n_out)
+        self.conv1 = StyledConvolution(n_out, n_out, size, config, up=False)
+        if config.architecture == "skip" or k == len(config.channels) - 1:
+            self.torgb = ToRGB(n_out, config)
+
+    @property
+    def styled(self) -> list[str]:
+        """Names of its layers that take a style, from input to output."""
+        return [name for name in ("conv0", "conv1", "torgb") if hasattr(self, name)]
+
+    def forward(
+        self,
+        x: Tensor | None,
+        image: Tensor | None,
+        styles: Mapping[str, Float[Tensor, "batch channel"]],
+        noise: str = "const",
+    ) -> tuple[Tensor, Tensor | None]:
+        if hasattr(self, "conv0"):
+            around = self.skip(x) if self.architecture == "resnet" else None
+            x = self.conv0(x, styles["conv0"], noise)
+            x = self.conv1(x, styles["conv1"], noise, 1.0 if around is None else math.sqrt(0.5))
+            x = x if around is None else x + around
+        else:
+            batch = styles["conv1"].shape[0]
+            x = self.conv1(self.const.expand(batch, -1, -1, -1), styles["conv1"], noise)
+        if image is not None:
+            image = upsample(image, self.resample_filter)
+        if hasattr(self, "torgb"):
+            rgb = self.torgb(x, styles["torgb"])
+            image = rgb if image is None else image + rgb
+        return x, image
+
+
+class SynthesisNetwork(nn.Module):
+    """Styles to image, growing from 4 pixels."""
+
+    def __init__(self, config: StyleGAN2Config) -> None:
+        super().__init__()
+        self.resolutions = config.resolutions
+        for k, size in enumerate(config.resolutions):
+            self.add_module(f"b{size}", Block(k, config))
+
+    def block(self, size: int) -> Block:
+        return self.get_submodule(f"b{size}")
+
+    def style_layers(self) -> dict[str, tuple[int, int]]:
+        """Layer name → (index of the w it reads, number of style values), in the order of s.
+
+        A block reads one w per convolution; its toRGB reads the w that the next block's conv0
+        reads too.
+        """
+        layers, w_index = {}, 0
+        for size in self.resolutions:
+            block = self.block(size)
+            for offset, name in enumerate(block.styled):
+                n_styles = block.get_submodule(name).affine.bias.shape[0]
+                layers[f"b{size}.{name}"] = (w_index + offset, n_styles)
+            w_index += 2 if hasattr(block, "conv0") else 1
+        return layers
+
+    def forward(
+        self,
+        styles: Mapping[str, Float[Tensor, "batch channel"]],
+        *,
+        noise: str = "const",
+        resolution: int | None = None,
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """The image, or with ``resolution`` what the toRGB layers up to there add to."""
+        x = image = None
+        for size in self.resolutions:
+            of_block = {name: styles[f"b{size}.{name}"] for name in self.block(size).styled}
+            x, image = self.block(size)(x, image, of_block, noise)
+            if size == resolution:
+                break
+        return image
+
+
+def _size_of(layer: str) -> int:
+    """16 for ``b16.conv0``."""
+    return int(layer.partition(".")[0][1:])
+
+
+class StyleGAN2Network(nn.Module):
+    """Mapping and synthesis, with the steps between the spaces."""
+
+    def __init__(self, config: StyleGAN2Config) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(config)
+        self.synthesis = SynthesisNetwork(config)
+
+    def styles(
+        self, ws: Float[Tensor, "batch layer w"], *, resolution: int | None = None
+    ) -> dict[str, Float[Tensor, "batch channel"]]:
+        """w+ to the styles of every layer, up to a resolution."""
+        styles = {}
+        for name, (w_index, _) in self.synthesis.style_layers().items():
+            if resolution is None or _size_of(name) <= resolution:
+                styles[name] = self.synthesis.get_submodule(f"{name}.affine")(
+                    ws[:, w_index].contiguous()  # so that bits do not depend on how ws lies
+                )
+        return styles
+
+    def forward(
+        self,
+        z: Float[Tensor, "batch z"],
+        classes: Float[Tensor, "batch n_classes"] | None = None,
+        *,
+        noise: str = "const",
+        resolution: int | None = None,
+    ) -> Float[Tensor, "batch rgb size size"]:
+        ws = self.mapping(z, classes)[:, None].expand(-1, self.config.n_ws, -1)
+        styles = self.styles(ws, resolution=resolution)
+        return self.synthesis(styles, noise=noise, resolution=resolution)
+
+
+class StyleGAN2:
+    """A StyleGAN2 behind the ``Generator`` protocol.
+
+    Args:
+        module: The network; put in eval mode.
+        name: What people call it.
+
+    Example:
+        >>> config = StyleGAN2Config(image_size=8, channels=(4, 4), z_size=8, w_size=8)
+        >>> generator = StyleGAN2(StyleGAN2Network(config), name="tiny")
+        >>> list(generator.layers), generator.spaces["s"].shape
+        (['b4.conv1', 'b4.torgb', 'b8.conv0', 'b8.conv1', 'b8.torgb'], (20,))
+    """
+
+    def __init__(self, module: StyleGAN2Network, *, name: str) -> None:
+        config = module.config
+        self.module = module.eval()
+        self.name = name
+        self.image_size, self.channels = config.image_size, config.rgb_channels
+        self.n_classes = config.n_classes
+        self._style_layers = module.synthesis.style_layers()
+        n_styles = sum(n for _, n in self._style_layers.values())
+        self.spaces = {
+            "z": Space("z", (config.z_size,)),
+            "w": Space("w", (config.w_size,)),
+            "w+": Space("w+", (config.n_ws, config.w_size)),
+            "s": Space("s", (n_styles,)),
+        }
+        self.layers = {layer: self._describe(layer) for layer in self._style_layers}
+        self.fingerprint = hash_tensors(module.state_dict(), config)
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.mapping.w_avg.device
+
+    @property
+    def style_slices(self) -> dict[str, slice]:
+        """Where each layer's styles lie in a vector of s."""
+        slices, start = {}, 0
+        for layer, (_, n) in self._style_layers.items():
+            slices[layer] = slice(start, start + n)
+            start += n
+        return slices
+
+    def _describe(self, layer: str) -> LayerInfo:
+        size = _size_of(layer)
+        units = self.module.synthesis.get_submodule(layer).bias.shape[0]
+        return LayerInfo(units, size, size, f"synthesis.{layer}")
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        """Latents of the samples ``indices`` of a seed, in z.
+
+        Raises:
+            GeneratorError: a label of a class that it does not have.
+        """
+        z = standard_normal(indices, seed=seed, size=self.spaces["z"].shape[0]).to(self.device)
+        if label is not None and not 0 <= label < self.n_classes:
+            expected = f"0 to {self.n_classes - 1}" if self.n_classes else "none: it has no classes"
+            raise GeneratorError(f"label {label} given to {self.name}; expected {expected}")
+        if not self.n_classes:
+            return Latent("z", z)
+        if label is not None:
+            labels = torch.full((len(z),), label, dtype=torch.int64)
+        else:
+            labels = uniform_labels(indices, seed=seed, n_classes=self.n_classes)
+        return Latent("z", z, labels.to(self.device))
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Bring a latent to a later space; truncation happens in w or w+.
+
+        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers.
+
+        Raises:
+            GeneratorError: a space that it lacks, a way back, truncation where there is no w on
+                the way, or a cutoff on the way to w, which has no layers.
+        """
+        check_conversion(self, latent, space)
+        truncate = truncation != 1.0
+        if truncate and (latent.space == "s" or space == "z"):
+            raise GeneratorError(
+                f"cannot truncate from {latent.space!r} to {space!r}; "
+                "expected w or w+ on the way; start from z, w or w+"
+            )
+        if truncate and cutoff is not None and space == "w":
+            raise GeneratorError(
+                "cutoff given on the way to 'w', which has one vector for all layers; "
+                "expected no cutoff; convert to 'w+'"
+            )
+        at = latent.space
+        data = latent.data if at == "w+" else latent.data.flatten(1)
+        if at == "z" and space != "z":
+            at, data = "w", self.module.mapping(data, self._one_hot(latent))
+        if at == "w" and space in ("w+", "s"):
+            at, data = "w+", data[:, None].expand(-1, self.module.config.n_ws, -1)
+        if truncate:
+            data = self._truncate(data, truncation, cutoff)
+        if at == "w+" and space == "s":
+            data = torch.cat(list(self.module.styles(data).values()), dim=1)
+        return Latent(space, data, latent.label)
+
+    def _truncate(self, data: Tensor, truncation: float, cutoff: int | None) -> Tensor:
+        average = self.module.mapping.w_avg
+        if data.ndim == 2 or cutoff is None:
+            return average + truncation * (data - average)
+        near = average + truncation * (data[:, :cutoff] - average)
+        return torch.cat([near, data[:, cutoff:]], dim=1)
+
+    def _one_hot(self, latent: Latent) -> Tensor | None:
+        if not self.n_classes:
+            return None
+        if latent.label is None:
+            raise GeneratorError(
+                f"a latent without labels given to {self.name}, which has {self.n_classes} "
+                "classes; expected a label for each sample; use sample(…, label=…)"
+            )
+        return functional.one_hot(latent.label, self.n_classes).to(latent.data.dtype)
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """Images in RGB, [-1, 1] up to the network's own overshoot.
+
+        Raises:
+            GeneratorError: an unknown kind of noise, or a latent that is not of this generator.
+        """
+        if noise not in NOISES:
+            raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")
+        styles = self.convert(latent, "s").data
+        return self.module.synthesis(
+            {layer: styles[:, part] for layer, part in self.style_slices.items()}, noise=noise
+        )
+
+
+def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False) -> None:
+    """Write weights and configuration as safetensors, through a file beside it.
+
+    Args:
+        network: What to write.
+        path: Where; replaced at once when all is written.
+        half: Store float16, half the size; reading gives float32 again.
+    """
+    tensors = {
+        name: value.detach().to("cpu", torch.float16 if half else value.dtype).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    partial = path.with_name(path.name + ".partial")
+    save_file(
+        tensors, partial, metadata={"format": FORMAT, "config": json.dumps(asdict(network.config))}
+    )
+    partial.replace(path)
+
+
+def load_stylegan2(path: Path, *, name: str, device: torch.device | str = "cpu") -> StyleGAN2:
+    """Read a network that :func:`save_stylegan2` wrote.
+
+    Raises:
+        CheckpointError: a file that is missing, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has the format {metadata.get('format')!r}; expected {FORMAT!r}"
+        )
+    network = StyleGAN2Network(StyleGAN2Config(**json.loads(metadata["config"])))
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
+        raise CheckpointError(
+            f"the tensors in {path} do not fit its configuration; expected those of {FORMAT}; "
+            "get the file again"
+        )
+    network.load_state_dict(tensors)
+    return StyleGAN2(network.requires_grad_(False).to(device), name=name)

@@ -1,0 +1,177 @@
+"""The segmenter of the procedural scenes, and the predictor of their attributes.
+
+One small network reads an image: a U-Net marks objects, parts and materials, and a head on its
+deepest features tells the named attributes. Both were learnt from renders whose truth is exact
+(``recipes/scenes_segmenter``); the card beside the weights says how well they do on fresh ones.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+import segmentation_models_pytorch as smp
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segmenters.base import hash_tensors
+from segmenters.errors import SegmenterError
+from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
+
+FORMAT = "gan-dissection/scenes-reader"
+SIZE = 64  # pixels; what the network was trained at, and what it reads every image at
+_ENCODER, _DEPTH, _DECODER = "tu-resnet10t", 4, (64, 48, 32, 24)
+# A plane's channels: none of its concepts, then each of them.
+PLANE_SIZES = tuple(1 + len(SCENES_VOCABULARY.in_plane(p)) for p in SCENES_VOCABULARY.planes)
+
+
+class ScenesNetwork(nn.Module):
+    """Image to logits of every plane, and to attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = smp.Unet(
+            _ENCODER,
+            encoder_depth=_DEPTH,
+            encoder_weights=None,
+            decoder_channels=_DECODER,
+            classes=sum(PLANE_SIZES),
+        )
+        deepest = self.unet.encoder.out_channels[-1]
+        self.attributes = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(deepest * (SIZE // 2**_DEPTH) ** 2, 96),
+            nn.ReLU(),
+            nn.Linear(96, len(ATTRIBUTES)),
+        )
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 64 64"]
+    ) -> tuple[Float[Tensor, "batch channel 64 64"], Float[Tensor, "batch attribute"]]:
+        features = self.unet.encoder(images)
+        logits = self.unet.segmentation_head(self.unet.decoder(features))
+        return logits, self.attributes(features[-1])
+
+    def pooled(self, images: Float[Tensor, "batch 3 64 64"]) -> Float[Tensor, "batch feature"]:
+        """Means over space of the two deepest feature maps: what Fréchet distances compare."""
+        features = self.unet.encoder(images)
+        return torch.cat([f.mean(dim=(2, 3)) for f in features[-2:]], dim=1)
+
+
+def save_network(network: ScenesNetwork, path: Path) -> None:
+    """Write the weights as float16 safetensors, through a file beside it."""
+    tensors = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    about = {"format": FORMAT, "concepts": json.dumps(SCENES_VOCABULARY.names)}
+    partial = path.with_name(path.name + ".partial")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata=about)
+    partial.replace(path)
+
+
+def load_network(path: Path | None = None) -> ScenesNetwork:
+    """Read weights; without a path, those of the package.
+
+    Raises:
+        SegmenterError: a file that is missing, damaged, or made for other concepts.
+    """
+    path = path or Path(str(resources.files("segmenters") / "weights" / "scenes.safetensors"))
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise SegmenterError(f"cannot read {path} as safetensors: {error}") from error
+    if about.get("format") != FORMAT or json.loads(about.get("concepts", "[]")) != list(
+        SCENES_VOCABULARY.names
+    ):
+        raise SegmenterError(
+            f"{path} has the format {about.get('format')!r} or other concepts; expected {FORMAT!r} "
+            "with the concepts of the scenes; train it again with recipes.scenes_segmenter"
+        )
+    network = ScenesNetwork()
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return network.eval().requires_grad_(False)
+
+
+def _at_size(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 64 64"]:
+    if images.shape[-2:] == (SIZE, SIZE):
+        return images
+    return functional.interpolate(
+        images, (SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+class _Reader:
+    def __init__(self, network: ScenesNetwork, *, device: torch.device | str) -> None:
+        self.network = network.to(device).eval()
+        self.device = torch.device(device)
+        self.fingerprint = hash_tensors(network.state_dict(), SIZE, SCENES_VOCABULARY.names)
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, device: torch.device | str = "cpu") -> Self:
+        """Read weights; without a path, those of the package."""
+        return cls(load_network(path), device=device)
+
+
+class ScenesSegmenter(_Reader):
+    """Marks the concepts of ``SCENES_VOCABULARY``; a ``Segmenter``.
+
+    Example:
+        >>> ScenesSegmenter(ScenesNetwork(), device="cpu").segment(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
+    """
+
+    name = "scenes"
+    vocabulary = SCENES_VOCABULARY
+
+    def _planes(self, images: Tensor) -> tuple[Tensor, ...]:
+        logits, _ = self.network(_at_size(images))
+        if images.shape[-2:] != logits.shape[-2:]:
+            logits = functional.interpolate(
+                logits, images.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return logits.split(PLANE_SIZES, dim=1)
+
+    @torch.no_grad()
+    def segment(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Int[Tensor, "batch plane height width"]:
+        """Label every pixel; images of another size are read at 64 pixels."""
+        planes, first = [], 0
+        for logits in self._planes(images):
+            index = logits.argmax(dim=1)
+            planes.append(torch.where(index > 0, index + first, index))
+            first += logits.shape[1] - 1
+        return torch.stack(planes, dim=1)
+
+    def score(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch concept height width"]:
+        """The softmax of each plane without its "none", differentiable in the images."""
+        return torch.cat([p.softmax(dim=1)[:, 1:] for p in self._planes(images)], dim=1)
+
+
+class ScenesPredictor(_Reader):
+    """Tells the named attributes of a scene from its image."""
+
+    name = "scenes"
+    attributes = ATTRIBUTES
+
+    def predict(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch attribute"]:
+        """Values in the units of ``dissect.worlds.distribution``, differentiable in the images."""
+        return self.network(_at_size(images))[1]
+
+
+def load(device: torch.device | str = "cpu") -> ScenesSegmenter:
+    """The segmenter with the weights of the package."""
+    return ScenesSegmenter.load(device=device)

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion
-from dissect.latents import Latent, standard_normal
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
 FORMAT = "gan-dissection/pggan"
@@ -191,12 +191,7 @@ class PGGAN:
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Standard normal latents; see ``Generator.sample``."""
-        if label is not None:
-            raise GeneratorError(
-                f"{self.name} has no classes, but label {label} was given; leave it out"
-            )
-        size = self.spaces["z"].shape[0]
-        return Latent("z", standard_normal(indices, seed=seed, size=size).to(self.device))
+        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion
-from dissect.latents import Latent, standard_normal, uniform_labels
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
 ARCHITECTURES = ("skip", "resnet", "orig")
@@ -454,17 +454,7 @@ class StyleGAN2:
         Raises:
             GeneratorError: a label of a class that it does not have.
         """
-        z = standard_normal(indices, seed=seed, size=self.spaces["z"].shape[0]).to(self.device)
-        if label is not None and not 0 <= label < self.n_classes:
-            expected = f"0 to {self.n_classes - 1}" if self.n_classes else "none: it has no classes"
-            raise GeneratorError(f"label {label} given to {self.name}; expected {expected}")
-        if not self.n_classes:
-            return Latent("z", z)
-        if label is not None:
-            labels = torch.full((len(z),), label, dtype=torch.int64)
-        else:
-            labels = uniform_labels(indices, seed=seed, n_classes=self.n_classes)
-        return Latent("z", z, labels.to(self.device))
+        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None

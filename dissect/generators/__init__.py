@@ -5,15 +5,13 @@ from pathlib import Path
 
 import torch
 
-from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators import dcgan, zoo
+from dissect.errors import GeneratorError
+from dissect.generators import zoo
 from dissect.generators.base import Generator, LayerInfo, Space
-from dissect.generators.checkpoint import read
+from dissect.generators.families import load_file
 from segmenters.factory import call_factory
 
 __all__ = ["Generator", "LayerInfo", "Space", "load_generator"]
-
-_FAMILIES = (dcgan,)
 
 
 def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> Generator:
@@ -36,7 +34,7 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
     if text in zoo.ENTRIES:
         return zoo.load(text, device=device)
     if Path(text).exists():
-        return _from_file(Path(text), device=device)
+        return load_file(Path(text), name=Path(text).stem, device=device)
     if ":" in text and not text.startswith((".", "/")):
         return call_factory(text, protocol=Generator, error=GeneratorError)
     near = get_close_matches(text, zoo.ENTRIES, n=1)
@@ -44,15 +42,4 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
     raise GeneratorError(
         f"{text!r} is no zoo name, no file and no package.module:factory; {hint}"
         f"the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists them"
-    )
-
-
-def _from_file(path: Path, *, device: torch.device | str) -> Generator:
-    checkpoint = read(path)
-    for family in _FAMILIES:
-        if family.matches(checkpoint):
-            return family.from_checkpoint(checkpoint, name=path.stem, device=device)
-    raise CheckpointError(
-        f"{path} holds {len(checkpoint.tensors)} tensors of no family known here (DCGAN); "
-        "wrap the generator as package.module:factory instead"
     )

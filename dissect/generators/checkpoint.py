@@ -6,7 +6,7 @@ torch's own restricted reader (``weights_only=True``). Nested dictionaries are f
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -19,11 +19,19 @@ from dissect.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: tensors on the CPU under flat names, and the name of its container."""
+    """What a file holds.
+
+    Attributes:
+        path: The file.
+        container: ``safetensors`` or ``torch``.
+        tensors: On the CPU, under flat names.
+        attributes: What a safetensors file says about itself.
+    """
 
     path: Path
     container: str
     tensors: Mapping[str, Tensor]
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def groups(self) -> dict[str, dict[str, Tensor]]:
         """The tensors of each dictionary in the file: name of the dictionary → its state."""
@@ -47,14 +55,15 @@ def read(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path} is not a file; expected a checkpoint; check the path")
     if path.suffix == ".safetensors":
-        return Checkpoint(path, "safetensors", _read_safetensors(path))
+        return _read_safetensors(path)
     return Checkpoint(path, "torch", _read_torch(path))
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(path, "safetensors", tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({_first_line(error)}); get it again"

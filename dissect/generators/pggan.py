@@ -11,21 +11,20 @@ References:
     Bau et al., GAN Dissection, ICLR 2019.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import CheckpointError, ConfigError, GeneratorError
+from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.native import build_native, save_native
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -218,47 +217,23 @@ class PGGAN:
 
 
 def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None:
-    """Write weights and configuration as safetensors, with the last head only.
-
-    Args:
-        network: What to write.
-        path: Where; replaced at once when all is written.
-        half: Store float16, half the size; reading gives float32 again.
-    """
+    """Write weights and configuration, with the last head only; see ``save_native``."""
     config = PGGANConfig(network.config.image_size, network.config.channels, network.config.z_size)
     kept = PGGANNetwork(config).state_dict().keys()
-    tensors = {
-        name: value.detach().to("cpu", torch.float16 if half else value.dtype).contiguous()
-        for name, value in network.state_dict().items()
-        if name in kept
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"format": FORMAT, "config": json.dumps(asdict(config))})
-    partial.replace(path)
+    state = {name: value for name, value in network.state_dict().items() if name in kept}
+    save_native(path, format=FORMAT, config=config, state=state, half=half)
 
 
-def load_pggan(path: Path, *, name: str, device: torch.device | str = "cpu") -> PGGAN:
-    """Read a network that :func:`save_pggan` wrote.
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether ``save_pggan`` wrote the file."""
+    return checkpoint.attributes.get("format") == FORMAT
+
+
+def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> PGGAN:
+    """The generator that a file holds.
 
     Raises:
-        CheckpointError: a file that is missing, damaged, or of another format.
+        CheckpointError: tensors that do not fit the file's own configuration.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {metadata.get('format')!r}; expected {FORMAT!r}"
-        )
-    network = PGGANNetwork(PGGANConfig(**json.loads(metadata["config"])))
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
-        raise CheckpointError(
-            f"the tensors in {path} do not fit its configuration; expected those of {FORMAT}; "
-            "get the file again"
-        )
-    network.load_state_dict(tensors)
-    return PGGAN(network.requires_grad_(False).to(device), name=name)
+    network = build_native(checkpoint, lambda config: PGGANNetwork(PGGANConfig(**config)))
+    return PGGAN(network.to(device), name=name)

@@ -18,21 +18,20 @@ References:
     Wu et al., StyleSpace Analysis, CVPR 2021 (the space s).
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import CheckpointError, ConfigError, GeneratorError
+from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.native import build_native, save_native
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -525,46 +524,20 @@ class StyleGAN2:
 
 
 def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False) -> None:
-    """Write weights and configuration as safetensors, through a file beside it.
-
-    Args:
-        network: What to write.
-        path: Where; replaced at once when all is written.
-        half: Store float16, half the size; reading gives float32 again.
-    """
-    tensors = {
-        name: value.detach().to("cpu", torch.float16 if half else value.dtype).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file(
-        tensors, partial, metadata={"format": FORMAT, "config": json.dumps(asdict(network.config))}
-    )
-    partial.replace(path)
+    """Write weights and configuration; see ``save_native``."""
+    save_native(path, format=FORMAT, config=network.config, state=network.state_dict(), half=half)
 
 
-def load_stylegan2(path: Path, *, name: str, device: torch.device | str = "cpu") -> StyleGAN2:
-    """Read a network that :func:`save_stylegan2` wrote.
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether ``save_stylegan2`` wrote the file."""
+    return checkpoint.attributes.get("format") == FORMAT
+
+
+def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN2:
+    """The generator that a file holds.
 
     Raises:
-        CheckpointError: a file that is missing, damaged, or of another format.
+        CheckpointError: tensors that do not fit the file's own configuration.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {metadata.get('format')!r}; expected {FORMAT!r}"
-        )
-    network = StyleGAN2Network(StyleGAN2Config(**json.loads(metadata["config"])))
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
-        raise CheckpointError(
-            f"the tensors in {path} do not fit its configuration; expected those of {FORMAT}; "
-            "get the file again"
-        )
-    network.load_state_dict(tensors)
-    return StyleGAN2(network.requires_grad_(False).to(device), name=name)
+    network = build_native(checkpoint, lambda config: StyleGAN2Network(StyleGAN2Config(**config)))
+    return StyleGAN2(network.to(device), name=name)

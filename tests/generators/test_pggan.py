@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dissect.errors import CheckpointError, ConfigError, GeneratorError
+from dissect import load_generator
+from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
-from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, load_pggan, save_pggan
+from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, save_pggan
 from dissect.latents import Latent
 
 
@@ -48,7 +49,8 @@ def test_a_new_size_fades_in_from_the_image_before_it(network):
 def test_a_saved_network_comes_back_with_its_last_head_only(network, tmp_path):
     path = tmp_path / "g.safetensors"
     save_pggan(network, path)
-    generator = load_pggan(path, name="again")
+    generator = load_generator(path)
+    assert generator.name == "g"
     assert isinstance(generator, Generator)
     z = generator.sample(range(2), seed=0)
     assert torch.equal(generator.synthesize(z), network(z.data))
@@ -65,8 +67,6 @@ def test_what_it_does_not_have_is_refused(network, tmp_path):
         generator.convert(z, "z", truncation=0.5)
     with pytest.raises(GeneratorError, match="'w' is not one of"):
         generator.convert(z, "w")
-    with pytest.raises(CheckpointError, match="cannot read"):
-        load_pggan(tmp_path / "absent", name="x")
 
 
 @pytest.mark.parametrize("changes", [{"image_size": 32}, {"heads": (8,)}])

@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional
 
+from dissect import load_generator
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.generators.stylegan2 import (
@@ -14,7 +17,6 @@ from dissect.generators.stylegan2 import (
     StyleGAN2,
     StyleGAN2Config,
     StyleGAN2Network,
-    load_stylegan2,
     save_stylegan2,
 )
 from dissect.latents import Latent
@@ -258,7 +260,7 @@ def test_a_saved_network_comes_back(tmp_path, half):
     generator = build(n_classes=2, conv_clamp=256.0)
     path = tmp_path / "g.safetensors"
     save_stylegan2(generator.module, path, half=half)
-    again = load_stylegan2(path, name="again")
+    again = load_generator(path)
     z = generator.sample(range(2), seed=0)
     difference = (again.synthesize(z) - generator.synthesize(z)).abs().max()
     assert difference < 0.05 if half else difference == 0
@@ -268,10 +270,18 @@ def test_a_saved_network_comes_back(tmp_path, half):
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     path = tmp_path / "g.safetensors"
-    path.write_bytes(b"no tensors")
-    with pytest.raises(CheckpointError, match="cannot read") as caught:
-        load_stylegan2(path, name="x")
+    save_stylegan2(build().module, path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    del tensors["mapping.w_avg"]
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match="do not fit its configuration") as caught:
+        load_generator(path)
     assert "\n" not in str(caught.value)
+    save_file(tensors, path, metadata=metadata | {"config": "{}"})
+    with pytest.raises(CheckpointError, match="cannot be built"):
+        load_generator(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""The project's own files: safetensors that name their format and configuration.
+
+Nothing has to be guessed when such a file is read, and nothing in it can run.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dissect.errors import CheckpointError, ConfigError
+from dissect.generators.checkpoint import Checkpoint
+
+
+def save_native(
+    path: Path, *, format: str, config: Any, state: Mapping[str, Tensor], half: bool
+) -> None:
+    """Write tensors with the configuration of their network, through a file beside it.
+
+    Args:
+        path: Where; replaced at once when all is written.
+        format: What reads it.
+        config: A dataclass of plain values.
+        state: Tensors by name.
+        half: Store float16, half the size; reading gives float32 again.
+    """
+    tensors = {
+        name: value.detach().to("cpu", torch.float16 if half else value.dtype).contiguous()
+        for name, value in state.items()
+    }
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={"format": format, "config": json.dumps(asdict(config))})
+    partial.replace(path)
+
+
+def build_native(checkpoint: Checkpoint, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
+    """The network that a native file describes, with its weights, frozen.
+
+    Args:
+        checkpoint: The file, read.
+        make: Builds the network from its configuration.
+
+    Raises:
+        CheckpointError: a configuration that cannot be built, or tensors that do not fit it.
+    """
+    try:
+        network = make(json.loads(checkpoint.attributes["config"]))
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{checkpoint.path} has a configuration that cannot be built ({error}); "
+            "get the file again"
+        ) from error
+    tensors = {name: value.float() for name, value in checkpoint.tensors.items()}
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
+        raise CheckpointError(
+            f"the tensors in {checkpoint.path} do not fit its configuration; get the file again"
+        )
+    network.load_state_dict(tensors)
+    return network.requires_grad_(False)

@@ -26,6 +26,9 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    # Threads that spin while they wait for each other take many times as long where other programs
+    # want the cores too. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         options.command(options)
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from segmenters.factory import call_factory
 SEGMENTERS = {
     "colour": "the eleven basic colour terms, exact, no weights",
     "faces": "person and background, and nine parts of a face, at 64 px",
+    "scenes": "twelve objects, eight parts and six materials of the drawn scenes, at 64 px",
 }
 """Names at hand → what they mark. Each is a module here with ``load(device) -> Segmenter``."""
 

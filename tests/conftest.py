@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
+
+import torch  # noqa: E402
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
 

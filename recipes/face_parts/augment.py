@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from segmenters.faces import VOCABULARY
+from segmenters.faces import VOCABULARY, mirror_name
 
 _NONE = 0
 _BACKGROUND = VOCABULARY["background"].id
@@ -36,12 +36,7 @@ def mirror_ids() -> Int[Tensor, " id"]:
         >>> mirror_ids()[left] == right
         tensor(True)
     """
-    swap = {"left": "right", "right": "left"}
-    ids = [0]
-    for name in VOCABULARY.names:
-        side, _, part = name.partition(" ")
-        ids.append(VOCABULARY[f"{swap[side]} {part}" if side in swap else name].id)
-    return torch.tensor(ids)
+    return torch.tensor([0, *(VOCABULARY[mirror_name(name)].id for name in VOCABULARY.names)])
 
 
 def mirror(

@@ -165,7 +165,7 @@ less the other parts, without neck and ears.
 
 | | |
 |---|---|
-| network | U-Net, encoder {encoder}, {n_parameters:,} parameters |
+| network | U-Net, encoder {encoder}, {n_parameters:,} parameters; sees the mirror image too |
 | file | {kilobytes:,.0f} kB, weights in half precision |
 | cost | {milliseconds:.1f} ms of processor time an image (CPU, one thread, batches of {batch}) |
 | teacher | {teacher}: face mesh and selfie mask |

@@ -138,14 +138,14 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
 
     arguments = [
         sys.executable, "-m", "dissect", "run", PLANTED, "--segmenter", "colour",
-        "--samples", "6000", "--out", str(tmp_path / "R"), "--json",
+        "--samples", "12000", "--out", str(tmp_path / "R"), "--json",
     ]  # fmt: skip
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     # key.json appears when the run is claimed; the pilot follows, then the pass.
     deadline = time.monotonic() + 120
     while not (tmp_path / "R.partial" / "key.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(4)
+    time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
@@ -153,7 +153,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
     assert not (tmp_path / "R").exists()
     done = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["samples"] == 6000
+    assert json.loads(done.stdout)["samples"] == 12000
 
 
 def test_a_reader_that_stops_early_is_no_fault(run_folder):

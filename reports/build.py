@@ -116,6 +116,7 @@ def _render(run: Run, concepts: list[dict[str, object]]) -> str:
         summary=run.summary(),
         bars=layer_bars(run),
         cells=best_cells(run),
+        areas={entry["concept"].name: entry["area"] for entry in concepts},
         found=found,
         missing=[entry for entry in concepts if not entry["units"]],
         strongest=_strongest(run.table),

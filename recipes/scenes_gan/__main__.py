@@ -23,7 +23,7 @@ SCHEDULES = {
         stages=(
             Stage(size=16, until=80, batch=32, r1=0.5),
             Stage(size=32, until=150, batch=24, r1=0.7),
-            Stage(size=64, until=800, batch=16, r1=1.0),
+            Stage(size=64, until=800, batch=16, r1=2.0),
         )
     ),
 }

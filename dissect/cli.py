@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     demo = add("demo", _demo, "the whole way on a trained generator, to a report")
-    demo.add_argument("--out", default="runs/demo", help="run folder (default: %(default)s)")
+    demo.add_argument("--faces", action="store_true", help="faces, fetched, instead of scenes")
+    demo.add_argument("--out", help="run folder (default: runs/demo or runs/faces)")
     demo.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
 
     zoo = add("zoo", _zoo, "generators and segmenters at hand; 'zoo get NAME' fetches one")
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--min-iou", type=float, default=0.05, help="default: %(default)s")
     run.add_argument("--min-over-chance", type=float, default=0.02, help="default: %(default)s")
+    run.add_argument("--fdr", type=float, default=0.05, help="false discovery rate; %(default)s")
     run.add_argument(
         "--grid", type=int, help="mask grid in pixels; default: image size, at most 256"
     )
@@ -132,26 +134,33 @@ def _demo(options: argparse.Namespace) -> None:
     from dissect.terminal import describe_run
     from reports import build_report
 
-    if not zoo.is_cached("faces-dcgan"):
-        print("fetching faces-dcgan (14 MB, MIT) …", file=sys.stderr)
-        zoo.get("faces-dcgan")
-    run = dissect("faces-dcgan", "faces", out=options.out, n_samples=options.samples, resume=True)
+    generator, segmenter, layer = (
+        ("faces-dcgan", "faces", "main.4")
+        if options.faces
+        else ("scenes-stylegan2", "scenes", "b16.conv1")
+    )
+    if not zoo.is_at_hand(generator):
+        entry = zoo.find_entry(generator)
+        print(f"fetching {generator} ({entry.size}, {entry.licence}) …", file=sys.stderr)
+        zoo.get(generator)
+    out = options.out or ("runs/faces" if options.faces else "runs/demo")
+    run = dissect(generator, segmenter, out=out, n_samples=options.samples, resume=True)
     page = build_report(run)
     if options.json:
         _print_json(run.summary() | {"report": str(page)})
         return
     print(describe_run(run))
     print(f"\nopen {page}\n\nthen try")
-    print(f"  dissect show {options.out} --layer main.4")
+    print(f"  dissect show {out} --layer {layer}")
     print(
-        "  dissect run faces-dcgan --segmenter faces+colour --layers main.7,main.10 "
+        f"  dissect run {generator} --segmenter {segmenter}+colour --layers {layer} "
         "--samples 500 --out runs/colour"
     )
 
 
 def _zoo(options: argparse.Namespace) -> None:
     from dissect.generators import zoo
-    from segmenters import SEGMENTERS
+    from segmenters import PREDICTORS, SEGMENTERS
 
     if options.action == "get":
         if options.name is None:
@@ -167,21 +176,27 @@ def _zoo(options: argparse.Namespace) -> None:
             "title": entry.title,
             "licence": entry.licence,
             "source": entry.source,
-            "cached": zoo.is_cached(entry.name),
+            "at_hand": zoo.is_at_hand(entry.name),
         }
         for entry in zoo.ENTRIES.values()
     ]
     if options.json:
         segmenters = [{"name": n, "title": t} for n, t in SEGMENTERS.items()]
-        _print_json({"generators": generators, "segmenters": segmenters})
+        predictors = [{"name": n, "title": t} for n, t in PREDICTORS.items()]
+        _print_json(
+            {"generators": generators, "segmenters": segmenters, "predictors": predictors}
+        )
         return
     print("Generators")
     for entry in generators:
-        state = "in the cache" if entry["cached"] else f"dissect zoo get {entry['name']}"
-        print(f"  {entry['name']:<14} {entry['title']} ({entry['licence']}; {state})")
+        state = "at hand" if entry["at_hand"] else f"dissect zoo get {entry['name']}"
+        print(f"  {entry['name']:<17} {entry['title']} ({entry['licence']}; {state})")
     print("Segmenters")
     for name, title in SEGMENTERS.items():
-        print(f"  {name:<14} {title}")
+        print(f"  {name:<17} {title}")
+    print("Predictors of attributes")
+    for name, title in PREDICTORS.items():
+        print(f"  {name:<17} {title}")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -196,9 +211,9 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.samples < 8:
+    if options.samples < 16:
         raise ConfigError(
-            f"--samples is {options.samples}; expected at least 8 (a few for each fold); "
+            f"--samples is {options.samples}; expected at least 16 (a few for each fold); "
             "1000 is a good start"
         )
     from dissect.dissection import dissect
@@ -219,6 +234,7 @@ def _run(options: argparse.Namespace) -> None:
         tail=options.tail,
         min_iou=options.min_iou,
         min_over_chance=options.min_over_chance,
+        fdr=options.fdr,
         grid=options.grid,
         block=options.batch,
     )

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from dissect.errors import ConfigError
+from dissect.statistics.folds import CLUSTER
 from dissect.statistics.scores import THRESHOLDS
 
 
@@ -24,9 +25,10 @@ class RunConfig:
         tail: Fraction of a unit's values above its quantile threshold.
         min_iou: What an interpretable unit's IoU has to exceed.
         min_over_chance: What its (IoU - chance) / (1 - chance) has to exceed.
+        fdr: Share of false finds that is put up with among the units called interpretable.
         pilot: Samples from which the edges of each unit are taken.
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
-            so it belongs to what makes a run's bytes.
+            so it belongs to what makes a run's bytes. A multiple of 8, the size of a cluster.
         grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
             most 256.
         top_images: Images kept for each unit.
@@ -46,26 +48,32 @@ class RunConfig:
     tail: float = 0.005
     min_iou: float = 0.05
     min_over_chance: float = 0.02
+    fdr: float = 0.05
     pilot: int = 256
     block: int = 32
     grid: int | None = None
     top_images: int = 8
 
     def __post_init__(self) -> None:
-        at_least = {"n_samples": 8, "pilot": 8, "block": 1, "top_images": 1}
+        at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
                 )
+        if self.block % CLUSTER:
+            raise ConfigError(f"block is {self.block}; expected a multiple of {CLUSTER}")
         if self.grid is not None and self.grid < 1:
             raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
         if not math.isfinite(self.truncation):
             raise ConfigError(f"truncation is {self.truncation}; expected a finite number")
-        if not 0 < self.tail < 1:
-            raise ConfigError(f"tail is {self.tail}; expected a fraction above 0 and below 1")
+        for name in ("tail", "fdr"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; expected a fraction above 0 and below 1"
+                )
         for name in ("min_iou", "min_over_chance"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected from 0 to below 1")

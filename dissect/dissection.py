@@ -28,12 +28,13 @@ from dissect.runs.results import layer_results
 from dissect.runs.schema import fingerprint
 from dissect.runs.write import write_run
 from dissect.samples import label_block, make_block, mask_grid, n_blocks
-from dissect.statistics import BlockLabels, JointCounts, TopImages
+from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
 from dissect.statistics.edges import (
     N_EDGES,
     VALUES_PER_UNIT,
     edges_from_values,
     pilot_pixels,
+    quantile_edge,
     tail_fractions,
 )
 from dissect.statistics.resize import values_at
@@ -126,7 +127,7 @@ def _start(
     counts, tops = {}, {}
     for layer in config.layers:
         n_units = generator.layers[layer].units
-        counts[layer] = JointCounts.empty(
+        counts[layer] = LayerCounts.empty(
             n_concepts=len(segmenter.vocabulary), n_units=n_units, n_edges=N_EDGES
         )
         tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
@@ -181,6 +182,10 @@ def _count(
     grid = mask_grid(generator, config)
     saved = started = time.monotonic()
     before = state.seconds
+    counters = {
+        layer: Counter(counts, state.edges[layer], quantile_edge=quantile_edge(config.tail))
+        for layer, counts in state.counts.items()
+    }
     bar = tqdm(
         total=config.n_samples,
         initial=min(config.n_samples, state.next_block * config.block),
@@ -192,7 +197,16 @@ def _count(
         for number in range(state.next_block, n_blocks(config)):
             block = make_block(generator, config, number)
             planes = label_block(segmenter, block.images, grid)
-            _add(state, block.maps, planes, block.indices, len(segmenter.vocabulary))
+            labels = BlockLabels.prepare(
+                planes,
+                block.indices,
+                n_concepts=len(segmenter.vocabulary),
+                n_samples=config.n_samples,
+            )
+            for layer, maps in block.maps.items():
+                counters[layer].add(maps, labels)
+                peaks = maps.flatten(2).amax(dim=2).numpy().astype(np.float32)
+                state.tops[layer] = state.tops[layer].add(peaks, block.indices)
             state.next_block = number + 1
             state.seconds = before + time.monotonic() - started
             bar.update(len(block.indices))
@@ -204,17 +218,3 @@ def _count(
     # What follows can be interrupted too, and must not cost the pass.
     workspace.save(state)
 
-
-def _add(
-    state: PassState,
-    maps: dict[str, Tensor],
-    planes: Tensor,
-    indices: list[int],
-    n_concepts: int,
-) -> None:
-    labels = BlockLabels.prepare(planes, indices, n_concepts, state.last)
-    state.last = labels.last
-    for layer, values in maps.items():
-        labels.add_to(state.counts[layer], values, state.edges[layer])
-        peaks = values.flatten(2).amax(dim=2).numpy().astype(np.float32)
-        state.tops[layer] = state.tops[layer].add(peaks, indices)

@@ -6,13 +6,16 @@
 from segmenters.lazy import lazy_names
 
 _HOMES = {
+    "PREDICTORS": "segmenters.registry",
     "SEGMENTERS": "segmenters.registry",
     "Concept": "segmenters.vocabulary",
     "DissectError": "segmenters.errors",
     "JoinedSegmenter": "segmenters.base",
+    "Predictor": "segmenters.base",
     "Segmenter": "segmenters.base",
     "SegmenterError": "segmenters.errors",
     "Vocabulary": "segmenters.vocabulary",
+    "load_predictor": "segmenters.registry",
     "load_segmenter": "segmenters.registry",
 }
 

@@ -1,4 +1,4 @@
-"""What a segmenter is, and how two of them become one.
+"""What segmenters and predictors are, and how two segmenters become one.
 
 A segmenter looks at images and says, for each pixel and each plane, which concept is there. The
 dissection pass needs nothing else of it; causal search also needs the differentiable scores.
@@ -51,6 +51,33 @@ class Segmenter(Protocol):
         """How strongly each pixel shows each concept, in [0, 1], differentiable in the images.
 
         Row c belongs to the concept of id c + 1.
+        """
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Tells attributes of whole images.
+
+    Attributes:
+        name: How ``load_predictor`` finds it.
+        attributes: Names, in the order of the columns it gives.
+        fingerprint: Hex digest that changes whenever its answers could.
+        device: Where images should be.
+    """
+
+    name: str
+    attributes: tuple[str, ...]
+    fingerprint: str
+    device: torch.device
+
+    def predict(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch attribute"]:
+        """Values in each attribute's own unit, differentiable in the images.
+
+        Args:
+            images: RGB in [-1, 1].
         """
         ...
 

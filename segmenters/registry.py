@@ -1,9 +1,9 @@
-"""Segmenters at hand, and how one is found by name or factory."""
+"""Segmenters and attribute predictors at hand, and how one is found by name or factory."""
 
 import importlib
 from difflib import get_close_matches
 
-from segmenters.base import JoinedSegmenter, Segmenter
+from segmenters.base import JoinedSegmenter, Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
 
@@ -13,6 +13,10 @@ SEGMENTERS = {
     "scenes": "twelve objects, eight parts and six materials of the drawn scenes, at 64 px",
 }
 """Names at hand → what they mark. Each is a module here with ``load(device) -> Segmenter``."""
+
+
+PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
+"""Names at hand → what they tell. Each is a module here with ``load_predictor(device)``."""
 
 
 def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
@@ -34,6 +38,30 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
     for other in others:
         segmenter = JoinedSegmenter(segmenter, _load_one(other.strip(), device))
     return segmenter
+
+
+def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
+    """Find and load a predictor of attributes.
+
+    Args:
+        spec: A name of ``PREDICTORS``, or ``package.module:factory``.
+        device: Where it should run. A factory places its predictor itself.
+
+    Raises:
+        SegmenterError: no such predictor.
+
+    Example:
+        >>> load_predictor("scenes").attributes[0]
+        'lighting'
+    """
+    if spec in PREDICTORS:
+        return importlib.import_module(f"segmenters.{spec}").load_predictor(device)
+    if ":" in spec:
+        return call_factory(spec, protocol=Predictor, error=SegmenterError)
+    raise SegmenterError(
+        f"predictor {spec!r} is not known; expected {', '.join(PREDICTORS)}, or "
+        "package.module:factory"
+    )
 
 
 def _load_one(name: str, device: str) -> Segmenter:

@@ -175,3 +175,8 @@ class ScenesPredictor(_Reader):
 def load(device: torch.device | str = "cpu") -> ScenesSegmenter:
     """The segmenter with the weights of the package."""
     return ScenesSegmenter.load(device=device)
+
+
+def load_predictor(device: torch.device | str = "cpu") -> ScenesPredictor:
+    """The predictor with the weights of the package."""
+    return ScenesPredictor.load(device=device)

@@ -54,7 +54,7 @@ def test_show_selects_by_layer_and_concept(command, run_folder):
     assert [row["named"] for row in rows if row["unit"] in (1, 8)] in (["green", ""], ["", "green"])
     assert len(rows) == 9
     csv = command("show", out, "--concept", "red", "--csv").stdout.splitlines()
-    assert csv[0].startswith("layer,unit,concept,category,iou,chance")
+    assert csv[0].startswith("layer,unit,concept,category,iou,iou_low")
     assert len(csv) == 10
     text = command("show", out, "--rows", 3).stdout
     assert "7 of 9" in text
@@ -83,7 +83,10 @@ def test_zoo_lists_generators_and_segmenters(command, tmp_path):
     found = json.loads(command("zoo", "--json", DISSECT_CACHE=str(tmp_path)).stdout)
     names = [entry["name"] for entry in found["generators"]]
     assert "faces-dcgan" in names
-    assert not found["generators"][names.index("faces-dcgan")]["cached"]
+    assert not found["generators"][names.index("faces-dcgan")]["at_hand"]
+    for name in ("scenes-stylegan2", "scenes-pggan"):
+        assert found["generators"][names.index(name)]["at_hand"]
+    assert found["predictors"][0]["name"] == "scenes"
     assert {"faces", "colour"} <= {entry["name"] for entry in found["segmenters"]}
     text = command("zoo", DISSECT_CACHE=str(tmp_path)).stdout
     assert "dissect zoo get faces-dcgan" in text

@@ -13,7 +13,7 @@ from dissect import (
 )
 from dissect.config import RunConfig
 from dissect.samples import label_block, make_block
-from dissect.statistics import is_calibration, reference
+from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
 from dissect.statistics.resize import resize
 from segmenters import load_segmenter
@@ -60,8 +60,9 @@ def test_top_images_are_those_of_the_highest_activation(planted_run, planted):
 
 def naive_scores(maps, planes, edges, indices, n_concepts, tail):
     """Both kinds of IoU by loops over images, units and concepts; arrays (threshold, unit, concept)."""
+    n_calibration = calibration_size(len(indices))
     folds = {
-        name: [row for row, index in enumerate(indices) if is_calibration(index) == wanted]
+        name: [row for row, index in enumerate(indices) if (index < n_calibration) == wanted]
         for name, wanted in (("calibration", True), ("evaluation", False))
     }
     inside = {
@@ -269,7 +270,7 @@ def test_models_that_break_their_protocol_are_told_and_leave_nothing(
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"n_samples": 0}, ConfigError, "n_samples is 0; expected a whole number of at least 8"),
+        ({"n_samples": 0}, ConfigError, "n_samples is 0; expected a whole number of at least 16"),
         ({"layers": ["unit"]}, LayerError, "did you mean 'units'"),
         ({"threshold": "best"}, ConfigError, "'quantile' or 'information'"),
         ({"tail": 1.5}, ConfigError, "tail is 1.5"),

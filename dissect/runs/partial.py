@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dissect.errors import RunError
 from dissect.runs.schema import RUN_FILE
-from dissect.statistics import JointCounts, LastLabels, TopImages
+from dissect.statistics import LayerCounts, TopImages
 
 _STATE = "state.npz"
 
@@ -30,18 +30,16 @@ class PassState:
     Attributes:
         next_block: The first block that is not counted yet.
         edges: Layer → Float[unit edge].
-        counts: Layer → joint counts.
+        counts: Layer → its counts.
         tops: Layer → top images.
         seconds: Wall time of the pass so far.
-        last: Labels that the next block is shuffled with.
     """
 
     next_block: int
     edges: dict[str, Tensor]
-    counts: dict[str, JointCounts]
+    counts: dict[str, LayerCounts]
     tops: dict[str, TopImages]
     seconds: float
-    last: LastLabels | None = None
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for a file."""
@@ -50,12 +48,10 @@ class PassState:
             "seconds": np.array(self.seconds),
             "layers": np.array(list(self.edges)),
         }
-        if self.last is not None:
-            arrays["last_index"] = np.array(self.last.index)
-            arrays["last_planes"] = self.last.planes.numpy()
         for number, layer in enumerate(self.edges):
             arrays[f"{number}.edges"] = self.edges[layer].numpy()
-            arrays[f"{number}.histogram"] = self.counts[layer].histogram
+            for name, array in self.counts[layer].to_arrays().items():
+                arrays[f"{number}.{name}"] = array
             arrays[f"{number}.top_values"] = self.tops[layer].values
             arrays[f"{number}.top_indices"] = self.tops[layer].indices
         return arrays
@@ -64,12 +60,12 @@ class PassState:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
         """The inverse of ``to_arrays``."""
         state = cls(int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]))
-        if "last_index" in arrays:
-            planes = torch.from_numpy(arrays["last_planes"])
-            state.last = LastLabels(int(arrays["last_index"]), planes)
         for number, layer in enumerate(arrays["layers"].tolist()):
             state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
-            state.counts[layer] = JointCounts(arrays[f"{number}.histogram"])
+            start = f"{number}."
+            state.counts[layer] = LayerCounts.from_arrays(
+                {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+            )
             state.tops[layer] = TopImages(
                 arrays[f"{number}.top_values"], arrays[f"{number}.top_indices"]
             )

@@ -8,8 +8,17 @@ from jaxtyping import Bool, Float, Int
 
 from dissect.config import RunConfig
 from dissect.runs.partial import PassState
-from dissect.statistics import THRESHOLDS, LayerScores, TopImages, score
+from dissect.statistics import (
+    THRESHOLDS,
+    LayerCounts,
+    LayerScores,
+    TopImages,
+    evaluation_clusters,
+    score,
+)
+from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
 from dissect.statistics.edges import quantile_edge
+from dissect.statistics.scores import choose_edges
 from segmenters import Vocabulary
 
 
@@ -18,32 +27,46 @@ class LayerResult:
     """What the counts of a layer say.
 
     Attributes:
-        histogram: int64 (set, row, unit, bin).
+        counts: Of the pass.
         edges: float32 (unit, edge).
+        edge: Index of the edge at which each pair was scored.
         top: Top images of each unit.
         scores: Of all pairs, for both thresholds.
+        iou_low, iou_high: 95 % interval of IoU.
+        p_value: Of each pair against masks of other images.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's best concept at that threshold.
+        q_value: False discovery rate at which the label still is a find, over the whole run.
+        same_in_halves: Whether both halves of the evaluation fold give the unit this label.
         interpretable: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over
-            chance.
+            chance, at a q-value of at most ``fdr``.
     """
 
-    histogram: Int[np.ndarray, "set row unit bin"]
+    counts: LayerCounts
     edges: Float[np.ndarray, "unit edge"]
+    edge: Int[np.ndarray, "threshold unit concept"]
     top: TopImages
     scores: LayerScores
+    iou_low: Float[np.ndarray, "threshold unit concept"]
+    iou_high: Float[np.ndarray, "threshold unit concept"]
+    p_value: Float[np.ndarray, "threshold unit concept"]
     chosen: int
     best: Int[np.ndarray, " unit"]
+    q_value: Float[np.ndarray, " unit"]
+    same_in_halves: Bool[np.ndarray, " unit"]
     interpretable: Bool[np.ndarray, " unit"]
 
     @property
     def thresholds(self) -> Float[np.ndarray, "threshold unit concept"]:
         """The activation above which each pair was compared."""
         n_units = len(self.edges)
-        return self.edges[np.arange(n_units)[None, :, None], self.scores.edge]
+        return self.edges[np.arange(n_units)[None, :, None], self.edge]
 
     def table(self, layer: str, vocabulary: Vocabulary) -> pd.DataFrame:
-        """One row for each pair of unit and concept, at the run's threshold."""
+        """One row for each pair of unit and concept, at the run's threshold.
+
+        ``q_value`` and ``same_in_halves`` belong to the unit's label, whatever the row's concept.
+        """
         s, k = self.scores, self.chosen
         n_units, n_concepts = s.iou.shape[1:]
         units = np.repeat(np.arange(n_units), n_concepts)
@@ -57,14 +80,19 @@ class LayerResult:
                 "concept": np.array([c.name for c in concepts])[columns],
                 "category": np.array([c.category for c in concepts])[columns],
                 "iou": s.iou[k].ravel(),
+                "iou_low": self.iou_low[k].ravel(),
+                "iou_high": self.iou_high[k].ravel(),
                 "chance": s.chance[k].ravel(),
                 "over_chance": s.over_chance[k].ravel(),
+                "p_value": self.p_value[k].ravel(),
                 "threshold": self.thresholds[k].ravel().astype(np.float64),
                 "information_quality_ratio": s.information[k].ravel(),
                 "excess_information": s.excess_information[k].ravel(),
                 "precision": s.precision[k].ravel(),
                 "recall": s.recall[k].ravel(),
                 "is_label": labelled,
+                "q_value": self.q_value[units],
+                "same_in_halves": self.same_in_halves[units],
                 "interpretable": labelled & self.interpretable[units],
             }
         )
@@ -73,22 +101,54 @@ class LayerResult:
 def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]:
     """Score every layer of a finished pass."""
     chosen = THRESHOLDS.index(config.threshold)
-    results = {}
+    n_clusters = evaluation_clusters(config.n_samples)
+    parts, label_p = {}, {}
     for layer, counts in state.counts.items():
-        scores = score(counts.histogram, quantile_edge=quantile_edge(config.tail))
+        pairs = counts.pairs
+        inside, active, shuffled = (
+            array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)
+        )
+        area = pairs.area.sum(axis=0)
+        scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
         best = scores.best(chosen)
+        low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
+        p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
+        label_p[layer] = label_p_values(p[chosen], best, int((area > 0).sum()))
+        halves = [
+            score(
+                pairs.inside[half],
+                pairs.active[half],
+                pairs.shuffled[half],
+                pairs.area[half],
+                int(pairs.pixels[half]),
+            ).best(chosen)
+            for half in range(2)
+        ]
+        parts[layer] = {
+            "counts": counts,
+            "edges": state.edges[layer].numpy(),
+            "edge": choose_edges(counts.histogram[0], quantile_edge=quantile_edge(config.tail)),
+            "top": state.tops[layer],
+            "scores": scores,
+            "iou_low": low,
+            "iou_high": high,
+            "p_value": p,
+            "chosen": chosen,
+            "best": best,
+            "same_in_halves": (halves[0] == best) & (halves[1] == best),
+        }
+    q = q_values(np.concatenate(list(label_p.values())))
+    results, start = {}, 0
+    for layer, part in parts.items():
+        scores, best = part["scores"], part["best"]
+        own = q[start : start + len(best)]
+        start += len(best)
         rows = np.arange(len(best))
         # NaN compares false: a unit without a union anywhere is not interpretable.
-        interpretable = (scores.iou[chosen, rows, best] > config.min_iou) & (
-            scores.over_chance[chosen, rows, best] > config.min_over_chance
+        interpretable = (
+            (scores.iou[chosen, rows, best] > config.min_iou)
+            & (scores.over_chance[chosen, rows, best] > config.min_over_chance)
+            & (own <= config.fdr)
         )
-        results[layer] = LayerResult(
-            counts.histogram,
-            state.edges[layer].numpy(),
-            state.tops[layer],
-            scores,
-            chosen,
-            best,
-            interpretable,
-        )
+        results[layer] = LayerResult(**part, q_value=own, interpretable=interpretable)
     return results

@@ -19,7 +19,7 @@ from dissect.runs import schema
 from dissect.runs.partial import PassState, Workspace
 from dissect.runs.results import LayerResult
 from dissect.samples import mask_grid
-from dissect.statistics import SETS, THRESHOLDS, is_calibration
+from dissect.statistics import SETS, THRESHOLDS, calibration_size
 from segmenters import Segmenter
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
@@ -78,7 +78,7 @@ def write_run(
 
 
 def _coverage(config: RunConfig, grid: int) -> dict[str, int]:
-    calibration = sum(is_calibration(index) for index in range(config.n_samples))
+    calibration = calibration_size(config.n_samples)
     return {
         "first": 0,
         "last": config.n_samples - 1,
@@ -115,13 +115,17 @@ def _write_arrays(path: Path, results: dict[str, LayerResult], segmenter: Segmen
         scores = result.scores
         pair = ("threshold", "unit", "concept")
         for name, array, dimensions in (
-            ("histogram", result.histogram, ("set", "row", "unit", "bin")),
+            ("histogram", result.counts.histogram, ("set", "row", "unit", "bin")),
             ("edges", result.edges, ("unit", "edge")),
             ("top_values", result.top.values, ("unit", "rank")),
             ("top_indices", result.top.indices, ("unit", "rank")),
             ("threshold", result.thresholds, pair),
             ("iou", scores.iou, pair),
+            ("iou_low", result.iou_low, pair),
+            ("iou_high", result.iou_high, pair),
             ("chance", scores.chance, pair),
+            ("p_value", result.p_value, pair),
+            ("q_value", result.q_value, ("unit",)),
             ("information_quality_ratio", scores.information, pair),
             ("chance_information", scores.chance_information, pair),
             ("precision", scores.precision, pair),

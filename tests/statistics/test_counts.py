@@ -4,8 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dissect.statistics import BlockLabels, JointCounts, is_calibration
-from dissect.statistics.codes import encode, fold
+from dissect.statistics.codes import encode
 from dissect.statistics.kernel import tally
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import resize, values_at
@@ -25,6 +24,15 @@ def random_case(seed, *, size=(6, 5), grid=(9, 8), units=5, images=6, concepts=(
         first += n
     chosen = torch.randn(units, edges, generator=draw).round(decimals=1).sort(dim=1).values
     return maps, torch.stack(planes, dim=1), chosen, first
+
+
+def fold(table, members, n_concepts):
+    """Rows of codes added up to rows of concepts, the slow way."""
+    rows = np.zeros((n_concepts + 1, *table.shape[1:]), np.int64)
+    for code, concepts in enumerate(members.tolist()):
+        for row in {0, *concepts}:
+            rows[row] += table[code]
+    return rows
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -84,67 +92,3 @@ def test_many_planes_of_many_concepts_do_not_overflow():
     planes = torch.randint(0, 60_000, (1, 9, 8, 8), generator=torch.Generator().manual_seed(0))
     codes, members = encode(planes)
     assert np.array_equal(members[codes.numpy()], planes.permute(0, 2, 3, 1).numpy())
-
-
-def counts_of(maps, planes, edges, n_concepts, *blocks):
-    """Counts of blocks of sample indices, one after the other."""
-    counts = JointCounts.empty(n_concepts=n_concepts, n_units=maps.shape[1], n_edges=edges.shape[1])
-    last = None
-    for block in blocks:
-        labels = BlockLabels.prepare(planes[block], block, n_concepts, last)
-        labels.add_to(counts, maps[block], edges)
-        last = labels.last
-    return counts
-
-
-def test_each_sample_is_counted_in_its_fold_and_shuffled_against_its_neighbour():
-    maps, planes, edges, n_concepts = random_case(3, images=8)
-    found = above(counts_of(maps, planes, edges, n_concepts, list(range(8))).histogram)
-    calibration = [i for i in range(8) if is_calibration(i)]
-    evaluation = [i for i in range(8) if not is_calibration(i)]
-    assert calibration == [3, 7]
-    for position, (images, masks) in enumerate(
-        [(calibration, calibration), (evaluation, evaluation), (evaluation[1:], evaluation[:-1])]
-    ):
-        expected = count_above(maps[images], planes[masks], edges, n_concepts)
-        np.testing.assert_array_equal(found[position], expected)
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=20)
-def test_counts_do_not_depend_on_how_samples_are_cut_into_blocks(sizes):
-    n = 70  # reaches over three groups of the shuffled set
-    maps, planes, edges, n_concepts = random_case(4, images=n, grid=(3, 3), units=2)
-    cuts = [0]
-    while cuts[-1] < n:
-        cuts.append(min(n, cuts[-1] + sizes[len(cuts) % len(sizes)]))
-    blocks = [list(range(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
-    cut = counts_of(maps, planes, edges, n_concepts, *blocks)
-    whole = counts_of(maps, planes, edges, n_concepts, list(range(n)))
-    assert cut.histogram.tobytes() == whole.histogram.tobytes()
-    # 53 samples are in the evaluation fold; the first of each of the three groups has no partner.
-    assert whole.histogram[2, 0, 0].sum() == (53 - 3) * 9
-
-
-@given(st.permutations(range(4)), st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
-def test_counts_merge_in_any_order_to_the_same_bytes(order, seed):
-    maps, planes, edges, n_concepts = random_case(seed, images=8)
-    blocks = [[0, 1], [2, 3], [4, 5], [6, 7]]
-    parts = [counts_of(maps, planes, edges, n_concepts, block) for block in blocks]
-    merged = JointCounts.empty(n_concepts=n_concepts, n_units=5, n_edges=7)
-    for part in order:
-        merged = merged.merge(parts[part])
-    straight = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
-    assert merged.histogram.tobytes() == straight.histogram.tobytes()
-
-
-@given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
-def test_all_pixels_are_in_row_0_and_a_plane_never_holds_more(seed):
-    maps, planes, edges, n_concepts = random_case(seed)
-    histogram = counts_of(maps, planes, edges, n_concepts, list(range(6))).histogram
-    totals = histogram.sum(axis=-1)
-    assert (totals[1, 0] == 5 * 9 * 8).all()  # five of six samples are in the evaluation fold
-    assert (totals[:, 1:3].sum(axis=1) <= totals[:, 0]).all()
-    assert (totals[:, 3:].sum(axis=1) <= totals[:, 0]).all()

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from dissect.statistics import reference
 from dissect.statistics.scores import (
     above,
+    choose_edges,
     information_quality_ratio,
     intersection_over_union,
     over_chance,
@@ -53,46 +54,39 @@ def test_above_counts_from_the_top():
     assert above(np.array([[5, 3, 2, 1]])).tolist() == [[6, 3, 1]]
 
 
-def test_a_threshold_is_chosen_on_calibration_and_scored_on_evaluation():
-    # One unit, one concept, two edges. On calibration the upper edge matches perfectly; on
-    # evaluation it does not, and that is what must be reported.
-    histogram = np.zeros((3, 2, 1, 3), np.int64)
-    histogram[0, 0, 0] = [60, 30, 10]
-    histogram[0, 1, 0] = [0, 0, 10]
-    histogram[1, 0, 0] = [60, 30, 10]
-    histogram[1, 1, 0] = [0, 10, 5]
-    histogram[2, 0, 0] = [60, 30, 10]
-    histogram[2, 1, 0] = [9, 5, 1]
-    scores = score(histogram, quantile_edge=0)
-    assert scores.edge[:, 0, 0].tolist() == [0, 1]
-    np.testing.assert_allclose(scores.iou[:, 0, 0], [15 / 40, 5 / 20])
-    np.testing.assert_allclose(scores.chance[:, 0, 0], [6 / 49, 1 / 24])
-    np.testing.assert_allclose(scores.precision[1, 0, 0], 0.5)
-    np.testing.assert_allclose(scores.recall[1, 0, 0], 1 / 3)
+def test_a_threshold_is_chosen_where_the_calibration_fold_tells_most():
+    # One unit, one concept, two edges; the upper edge matches perfectly.
+    histogram = np.zeros((2, 1, 3), np.int64)
+    histogram[0, 0] = [60, 30, 10]
+    histogram[1, 0] = [0, 0, 10]
+    assert choose_edges(histogram, quantile_edge=0)[:, 0, 0].tolist() == [0, 1]
+
+
+def pairs(inside, active, shuffled):
+    """Counts of one unit at one threshold for several concepts."""
+    shaped = [np.array(v).reshape(1, 1, -1) for v in (inside, shuffled)]
+    return shaped[0], np.full_like(shaped[0], active), shaped[1]
+
+
+def test_scores_are_those_of_the_counts():
+    inside, active, shuffled = pairs([5], 10, [1])
+    scores = score(inside, active, shuffled, np.array([15]), 100)
+    np.testing.assert_allclose(scores.iou[0, 0, 0], 5 / 20)
+    np.testing.assert_allclose(scores.chance[0, 0, 0], 1 / 24)
+    np.testing.assert_allclose(scores.precision[0, 0, 0], 0.5)
+    np.testing.assert_allclose(scores.recall[0, 0, 0], 1 / 3)
 
 
 def test_the_label_is_the_concept_it_tells_most_about_not_the_largest_one():
     # The unit fires on all of concept 2 (small) and overlaps concept 1 (half the image) by chance.
-    histogram = np.zeros((3, 3, 1, 2), np.int64)
-    for fold in range(2):
-        histogram[fold, 0, 0] = [900, 100]
-        histogram[fold, 1, 0] = [450, 60]
-        histogram[fold, 2, 0] = [0, 5]
-    histogram[2, 0, 0], histogram[2, 1, 0], histogram[2, 2, 0] = [900, 100], [450, 60], [5, 0]
-    scores = score(histogram, quantile_edge=0)
+    scores = score(*pairs([60, 5], 100, [60, 0]), np.array([510, 5]), 1000)
     assert scores.iou[0, 0, 0] > scores.iou[0, 0, 1]
     assert scores.best(0).tolist() == [1]
 
 
 def test_a_unit_that_avoids_a_concept_is_not_named_after_it():
     # It fires on concept 1 and never on concept 2, the rest: it tells as much about either.
-    histogram = np.zeros((3, 3, 1, 2), np.int64)
-    for fold in range(2):
-        histogram[fold, 0, 0] = [700, 300]
-        histogram[fold, 1, 0] = [0, 300]
-        histogram[fold, 2, 0] = [700, 0]
-    histogram[2, 0, 0], histogram[2, 1, 0], histogram[2, 2, 0] = [700, 300], [210, 90], [490, 210]
-    scores = score(histogram, quantile_edge=0)
+    scores = score(*pairs([300, 0], 300, [90, 210]), np.array([300, 700]), 1000)
     np.testing.assert_allclose(scores.information[0, 0], 1)
     assert scores.excess_information[0, 0, 1] < 0
     assert scores.best(0).tolist() == [0]

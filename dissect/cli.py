@@ -101,7 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--min-over-chance", type=float, default=0.02, help="default: %(default)s")
     run.add_argument("--fdr", type=float, default=0.05, help="false discovery rate; %(default)s")
     run.add_argument(
-        "--grid", type=int, help="mask grid in pixels; default: image size, at most 256"
+        "--grid",
+        type=_grid,
+        metavar="PIXELS",
+        help="mask grid; default: image size, at most 256; native: each layer at its own size",
     )
     run.add_argument(
         "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
@@ -122,6 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN")
     report.add_argument("--out", help="folder to write (default: RUN/report)")
     return parser
+
+
+def _grid(text: str) -> int | str:
+    try:
+        return text if text == "native" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; expected a number of pixels or native"
+        ) from None
 
 
 def _print_json(content: object) -> None:
@@ -183,9 +195,7 @@ def _zoo(options: argparse.Namespace) -> None:
     if options.json:
         segmenters = [{"name": n, "title": t} for n, t in SEGMENTERS.items()]
         predictors = [{"name": n, "title": t} for n, t in PREDICTORS.items()]
-        _print_json(
-            {"generators": generators, "segmenters": segmenters, "predictors": predictors}
-        )
+        _print_json({"generators": generators, "segmenters": segmenters, "predictors": predictors})
         return
     print("Generators")
     for entry in generators:

@@ -8,6 +8,9 @@ from dissect.errors import ConfigError
 from dissect.statistics.folds import CLUSTER
 from dissect.statistics.scores import THRESHOLDS
 
+NATIVE = "native"
+"""The ``grid`` of a run that compares every layer at its own resolution."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -30,7 +33,7 @@ class RunConfig:
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
             so it belongs to what makes a run's bytes. A multiple of 8, the size of a cluster.
         grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
-            most 256.
+            most 256. ``native`` has that size too, but compares each layer at its own resolution.
         top_images: Images kept for each unit.
 
     Raises:
@@ -51,7 +54,7 @@ class RunConfig:
     fdr: float = 0.05
     pilot: int = 256
     block: int = 32
-    grid: int | None = None
+    grid: int | str | None = None
     top_images: int = 8
 
     def __post_init__(self) -> None:
@@ -63,7 +66,9 @@ class RunConfig:
                 )
         if self.block % CLUSTER:
             raise ConfigError(f"block is {self.block}; expected a multiple of {CLUSTER}")
-        if self.grid is not None and self.grid < 1:
+        if isinstance(self.grid, str) and self.grid != NATIVE:
+            raise ConfigError(f"grid is {self.grid!r}; expected a number of pixels or {NATIVE!r}")
+        if isinstance(self.grid, int) and self.grid < 1:
             raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
@@ -81,6 +86,11 @@ class RunConfig:
             raise ConfigError(
                 f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
             )
+
+    @property
+    def native(self) -> bool:
+        """Whether layers are compared at their own resolution."""
+        return self.grid == NATIVE
 
     def to_json(self) -> dict[str, object]:
         """Plain values, in the order of the fields."""

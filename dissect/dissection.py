@@ -163,7 +163,7 @@ def pilot_edges(generator: Generator, config: RunConfig, *, progress: bool) -> d
             )
             place = slice(index * per_image, (index + 1) * per_image)
             for layer, maps in block.maps.items():
-                sampled = values_at(maps[row].float(), chosen, (grid, grid))
+                sampled = values_at(maps[row].float(), chosen, (grid, grid), nearest=config.native)
                 values[layer][:, place] = sampled.numpy()
     fractions = tail_fractions(config.tail)
     return {layer: edges_from_values(values.pop(layer), fractions) for layer in config.layers}
@@ -183,7 +183,12 @@ def _count(
     saved = started = time.monotonic()
     before = state.seconds
     counters = {
-        layer: Counter(counts, state.edges[layer], quantile_edge=quantile_edge(config.tail))
+        layer: Counter(
+            counts,
+            state.edges[layer],
+            quantile_edge=quantile_edge(config.tail),
+            native=config.native,
+        )
         for layer, counts in state.counts.items()
     }
     bar = tqdm(
@@ -217,4 +222,3 @@ def _count(
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
     workspace.save(state)
-

@@ -19,6 +19,7 @@ from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
 from dissect.statistics.folds import CLUSTER, calibration_size, clusters
 from dissect.statistics.kernel import tally
+from dissect.statistics.native import tally_native
 from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
@@ -52,7 +53,7 @@ class PairCounts:
     @classmethod
     def empty(cls, *, n_concepts: int, n_units: int) -> "PairCounts":
         pair = (len(THRESHOLDS), n_units, n_concepts)
-        shapes = {name: (2, *pair) for name in ("inside", "active", "shuffled")}
+        shapes = dict.fromkeys(("inside", "active", "shuffled"), (2, *pair))
         shapes |= {"area": (2, n_concepts), "pixels": (2,), "squares": (len(MOMENTS), *pair)}
         return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
 
@@ -105,6 +106,7 @@ class Counter:
         counts: What it adds to.
         edges: Each unit's thresholds, rising.
         quantile_edge: Index of the edge that is the quantile threshold.
+        native: Compare at the layer's own resolution, not resized to the mask grid.
 
     Attributes:
         chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
@@ -112,18 +114,22 @@ class Counter:
     """
 
     def __init__(
-        self, counts: LayerCounts, edges: Float[Tensor, "unit edge"], *, quantile_edge: int
+        self,
+        counts: LayerCounts,
+        edges: Float[Tensor, "unit edge"],
+        *,
+        quantile_edge: int,
+        native: bool = False,
     ) -> None:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
+        self._tally = tally_native if native else tally
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
-    def add(
-        self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels"
-    ) -> None:
+    def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
         """Add a block."""
         for cluster in labels.clusters:
             codes = cluster.codes
-            table = tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
+            table = self._tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
             first = CALIBRATION if len(codes) == 1 else EVALUATION
             if first == EVALUATION and self.chosen is None:
                 self.chosen = choose_edges(

@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         help="mask grid; default: image size, at most 256; native: each layer at its own size",
     )
     run.add_argument(
+        "--compat", choices=["gandissect"], help="count and name as the original code does"
+    )
+    run.add_argument(
         "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
     )
     run.add_argument("--device", default="cpu", help="default: %(default)s")
@@ -247,6 +250,7 @@ def _run(options: argparse.Namespace) -> None:
         fdr=options.fdr,
         grid=options.grid,
         block=options.batch,
+        compat=options.compat,
     )
     if options.json:
         _print_json(run.summary())

@@ -10,6 +10,8 @@ from dissect.statistics.scores import THRESHOLDS
 
 NATIVE = "native"
 """The ``grid`` of a run that compares every layer at its own resolution."""
+COMPAT = "gandissect"
+"""The ``compat`` of a run that counts as the original code of GAN Dissection."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class RunConfig:
         grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
             most 256. ``native`` has that size too, but compares each layer at its own resolution.
         top_images: Images kept for each unit.
+        compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
+            masks of half the image's size; None as this toolkit does.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -56,6 +60,7 @@ class RunConfig:
     block: int = 32
     grid: int | str | None = None
     top_images: int = 8
+    compat: str | None = None
 
     def __post_init__(self) -> None:
         at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
@@ -86,6 +91,21 @@ class RunConfig:
             raise ConfigError(
                 f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
             )
+
+        self._check_compat()
+
+    def _check_compat(self) -> None:
+        if self.compat is None:
+            return
+        if self.compat != COMPAT:
+            raise ConfigError(f"compat is {self.compat!r}; expected {COMPAT!r} or none")
+        for name in ("grid", "min_over_chance", "fdr"):
+            value = getattr(self, name)
+            if value != getattr(RunConfig, name):
+                raise ConfigError(
+                    f"{name} is {value!r} with compat {COMPAT!r}, which has its own rule for it; "
+                    "expected the default; leave one of the two out"
+                )
 
     @property
     def native(self) -> bool:

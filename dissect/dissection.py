@@ -37,6 +37,7 @@ from dissect.statistics.edges import (
     quantile_edge,
     tail_fractions,
 )
+from dissect.statistics.gandissect import plane_rows
 from dissect.statistics.resize import values_at
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
@@ -98,7 +99,7 @@ def dissect(
     with workspace.claim(resume=resume):
         state = workspace.load() or _start(generator, segmenter, config, progress=progress)
         _count(generator, segmenter, config, state, workspace, progress=progress)
-        results = layer_results(state, config)
+        results = layer_results(state, config, segmenter.vocabulary)
         strips = unit_strips(generator, config, segmenter.vocabulary, results, progress=progress)
         write_run(workspace, config, generator, segmenter, state, results, strips)
     return open_run(out)
@@ -128,7 +129,10 @@ def _start(
     for layer in config.layers:
         n_units = generator.layers[layer].units
         counts[layer] = LayerCounts.empty(
-            n_concepts=len(segmenter.vocabulary), n_units=n_units, n_edges=N_EDGES
+            n_concepts=len(segmenter.vocabulary),
+            n_units=n_units,
+            n_edges=N_EDGES,
+            n_planes=len(segmenter.vocabulary.planes) if config.compat else 0,
         )
         tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
     return PassState(0, edges, counts, tops, seconds=0.0)
@@ -180,6 +184,7 @@ def _count(
 ) -> None:
     """Count the blocks that are still to be counted into ``state``."""
     grid = mask_grid(generator, config)
+    rows = plane_rows(segmenter.vocabulary) if config.compat else None
     saved = started = time.monotonic()
     before = state.seconds
     counters = {
@@ -188,6 +193,7 @@ def _count(
             state.edges[layer],
             quantile_edge=quantile_edge(config.tail),
             native=config.native,
+            plane_rows=rows,
         )
         for layer, counts in state.counts.items()
     }
@@ -207,6 +213,7 @@ def _count(
                 block.indices,
                 n_concepts=len(segmenter.vocabulary),
                 n_samples=config.n_samples,
+                count_planes=rows is not None,
             )
             for layer, maps in block.maps.items():
                 counters[layer].add(maps, labels)

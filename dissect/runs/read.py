@@ -212,7 +212,8 @@ class Run:
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
         histogram = self.array(next(iter(self.layers)), "histogram").values[1, :, 0].sum(axis=-1)
-        return pd.Series(histogram[1:] / histogram[0], index=list(self.vocabulary.names))
+        areas = histogram[1 : len(self.vocabulary) + 1]  # rows of planes may follow
+        return pd.Series(areas / histogram[0], index=list(self.vocabulary.names))
 
     def strip(self, layer: str, unit: int) -> bytes:
         """A unit's top images with its mask outlined, as WebP.

@@ -18,6 +18,7 @@ from torch import Tensor
 from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
 from dissect.statistics.folds import CLUSTER, calibration_size, clusters
+from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges
 from dissect.statistics.kernel import tally
 from dissect.statistics.native import tally_native
 from dissect.statistics.scores import THRESHOLDS, choose_edges
@@ -63,9 +64,10 @@ class LayerCounts:
     """What a pass has counted for one layer.
 
     Attributes:
-        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c;
-            bin n the pixels whose value is strictly above exactly n edges. Set ``shuffled`` is the
-            evaluation fold's maps against masks of other images.
+        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c,
+            rows after the concepts (where a run counts them) those of all images that hold anything
+            of a plane; bin n the pixels whose value is strictly above exactly n edges. Set
+            ``shuffled`` is the evaluation fold's maps against masks of other images.
         pairs: The evaluation fold at the chosen thresholds.
     """
 
@@ -73,8 +75,12 @@ class LayerCounts:
     pairs: PairCounts
 
     @classmethod
-    def empty(cls, *, n_concepts: int, n_units: int, n_edges: int) -> "LayerCounts":
-        histogram = np.zeros((len(SETS), n_concepts + 1, n_units, n_edges + 1), np.int64)
+    def empty(
+        cls, *, n_concepts: int, n_units: int, n_edges: int, n_planes: int = 0
+    ) -> "LayerCounts":
+        """Nothing counted yet; with rows of planes if ``n_planes`` is not 0."""
+        n_rows = 1 + n_concepts + n_planes
+        histogram = np.zeros((len(SETS), n_rows, n_units, n_edges + 1), np.int64)
         return cls(histogram, PairCounts.empty(n_concepts=n_concepts, n_units=n_units))
 
     def merge(self, other: "LayerCounts") -> "LayerCounts":
@@ -107,6 +113,8 @@ class Counter:
         edges: Each unit's thresholds, rising.
         quantile_edge: Index of the edge that is the quantile threshold.
         native: Compare at the layer's own resolution, not resized to the mask grid.
+        plane_rows: Count and choose as ``dissect.statistics.gandissect`` does, whose ``plane_rows``
+            these are.
 
     Attributes:
         chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
@@ -120,8 +128,10 @@ class Counter:
         *,
         quantile_edge: int,
         native: bool = False,
+        plane_rows: Int[np.ndarray, " concept"] | None = None,
     ) -> None:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
+        self.plane_rows = plane_rows
         self._tally = tally_native if native else tally
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
@@ -132,16 +142,23 @@ class Counter:
             table = self._tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
             first = CALIBRATION if len(codes) == 1 else EVALUATION
             if first == EVALUATION and self.chosen is None:
-                self.chosen = choose_edges(
-                    self.counts.histogram[CALIBRATION], quantile_edge=self.quantile_edge
-                )
+                self.chosen = self._choose()
             self._collect(table, cluster, first)
+
+    def _choose(self) -> Int[np.ndarray, "threshold unit concept"]:
+        histogram = self.counts.histogram[CALIBRATION]
+        if self.plane_rows is None:
+            return choose_edges(histogram, quantile_edge=self.quantile_edge)
+        return choose_unit_edges(
+            histogram, self.edges.numpy(), self.plane_rows, quantile_edge=self.quantile_edge
+        )[0]
 
     def _collect(self, table: np.ndarray, cluster: "ClusterLabels", first: int) -> None:
         pairs, half = self.counts.pairs, cluster.number % 2
         chosen = self.chosen
+        n_concepts = pairs.area.shape[1]
         if first == CALIBRATION:  # nothing is scored yet
-            chosen = np.zeros((0, table.shape[2], self.counts.histogram.shape[1] - 1), np.int64)
+            chosen = np.zeros((0, table.shape[2], n_concepts), np.int64)
         else:
             pairs.area[half] += cluster.area
             pairs.pixels[half] += cluster.codes[0].numel()
@@ -150,6 +167,7 @@ class Counter:
             cluster.members,
             self.counts.histogram[first : first + len(table)],
             chosen,
+            np.zeros(n_concepts, np.int64) if self.plane_rows is None else self.plane_rows,
             pairs.inside[half],
             pairs.active[half],
             pairs.shuffled[half],
@@ -191,6 +209,7 @@ class BlockLabels:
         *,
         n_concepts: int,
         n_samples: int,
+        count_planes: bool = False,
     ) -> "BlockLabels":
         """Encode the planes of a block.
 
@@ -202,14 +221,18 @@ class BlockLabels:
             indices: Consecutive sample indices from the start of a cluster.
             n_concepts: Length of the vocabulary.
             n_samples: Of the whole run; says where the folds part.
+            count_planes: Fill the histogram's rows of planes too.
         """
         found = []
+        if count_planes:
+            planes = add_plane_labels(planes, n_concepts)
         last_calibration = calibration_size(n_samples) // CLUSTER - 1
         for number, rows in clusters(indices):
             codes, members = encode(planes[rows])
             sets = [codes] if number <= last_calibration else [codes, codes.roll(1, dims=0)]
             pixels = np.bincount(codes.numpy().ravel(), minlength=len(members))
-            area = np.zeros(n_concepts + 1, np.int64)
+            area = np.zeros(1 + n_concepts + planes.shape[1], np.int64)
             np.add.at(area, members, pixels[:, None])
-            found.append(ClusterLabels(number, rows, torch.stack(sets), members, area[1:]))
+            own = area[1 : n_concepts + 1]
+            found.append(ClusterLabels(number, rows, torch.stack(sets), members, own))
         return cls(tuple(found))

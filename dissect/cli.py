@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--compat", choices=["gandissect"], help="count and name as the original code does"
     )
+    run.add_argument("--coactivation", action="store_true", help="also correlate units by image")
     run.add_argument(
         "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
     )
@@ -251,6 +252,7 @@ def _run(options: argparse.Namespace) -> None:
         grid=options.grid,
         block=options.batch,
         compat=options.compat,
+        coactivation=options.coactivation,
     )
     if options.json:
         _print_json(run.summary())

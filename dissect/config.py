@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from dissect.errors import ConfigError
+from dissect.statistics.coactivation import MOST_SAMPLES
 from dissect.statistics.folds import CLUSTER
 from dissect.statistics.scores import THRESHOLDS
 
@@ -39,6 +40,7 @@ class RunConfig:
         top_images: Images kept for each unit.
         compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
             masks of half the image's size; None as this toolkit does.
+        coactivation: Also count which units of a layer are active in the same images.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -61,6 +63,7 @@ class RunConfig:
     grid: int | str | None = None
     top_images: int = 8
     compat: str | None = None
+    coactivation: bool = False
 
     def __post_init__(self) -> None:
         at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
@@ -71,10 +74,6 @@ class RunConfig:
                 )
         if self.block % CLUSTER:
             raise ConfigError(f"block is {self.block}; expected a multiple of {CLUSTER}")
-        if isinstance(self.grid, str) and self.grid != NATIVE:
-            raise ConfigError(f"grid is {self.grid!r}; expected a number of pixels or {NATIVE!r}")
-        if isinstance(self.grid, int) and self.grid < 1:
-            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
         if not math.isfinite(self.truncation):
@@ -92,7 +91,18 @@ class RunConfig:
                 f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
             )
 
+        self._check_grid()
         self._check_compat()
+        if self.coactivation and self.n_samples > MOST_SAMPLES:
+            raise ConfigError(
+                f"n_samples is {self.n_samples} with coactivation; expected at most {MOST_SAMPLES}"
+            )
+
+    def _check_grid(self) -> None:
+        if isinstance(self.grid, str) and self.grid != NATIVE:
+            raise ConfigError(f"grid is {self.grid!r}; expected a number of pixels or {NATIVE!r}")
+        if isinstance(self.grid, int) and self.grid < 1:
+            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
 
     def _check_compat(self) -> None:
         if self.compat is None:

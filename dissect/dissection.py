@@ -38,6 +38,7 @@ from dissect.statistics.edges import (
     tail_fractions,
 )
 from dissect.statistics.gandissect import plane_rows
+from dissect.statistics.presence import count_together
 from dissect.statistics.resize import values_at
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
@@ -133,9 +134,12 @@ def _start(
             n_units=n_units,
             n_edges=N_EDGES,
             n_planes=len(segmenter.vocabulary.planes) if config.compat else 0,
+            coactivation=config.coactivation,
         )
         tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
-    return PassState(0, edges, counts, tops, seconds=0.0)
+    n_concepts = len(segmenter.vocabulary)
+    together = np.zeros((n_concepts, n_concepts), np.int64)
+    return PassState(0, edges, counts, tops, seconds=0.0, together=together)
 
 
 def pilot_edges(generator: Generator, config: RunConfig, *, progress: bool) -> dict[str, Tensor]:
@@ -215,6 +219,7 @@ def _count(
                 n_samples=config.n_samples,
                 count_planes=rows is not None,
             )
+            state.together += count_together(labels, len(segmenter.vocabulary))
             for layer, maps in block.maps.items():
                 counters[layer].add(maps, labels)
                 peaks = maps.flatten(2).amax(dim=2).numpy().astype(np.float32)

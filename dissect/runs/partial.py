@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class PassState:
         counts: Layer → its counts.
         tops: Layer → top images.
         seconds: Wall time of the pass so far.
+        together: int64 (concept, concept): evaluation images in which both occur.
     """
 
     next_block: int
@@ -40,12 +41,14 @@ class PassState:
     counts: dict[str, LayerCounts]
     tops: dict[str, TopImages]
     seconds: float
+    together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for a file."""
         arrays = {
             "next_block": np.array(self.next_block),
             "seconds": np.array(self.seconds),
+            "together": self.together,
             "layers": np.array(list(self.edges)),
         }
         for number, layer in enumerate(self.edges):
@@ -59,7 +62,9 @@ class PassState:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
         """The inverse of ``to_arrays``."""
-        state = cls(int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]))
+        state = cls(
+            int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]), arrays["together"]
+        )
         for number, layer in enumerate(arrays["layers"].tolist()):
             state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
             start = f"{number}."

@@ -17,6 +17,7 @@ from dissect.statistics import (
     score,
 )
 from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
+from dissect.statistics.correlation import correlate
 from dissect.statistics.edges import quantile_edge
 from dissect.statistics.gandissect import MIN_INFORMATION, choose_unit_edges, plane_rows
 from dissect.statistics.scores import above, choose_edges, pixels
@@ -64,6 +65,12 @@ class LayerResult:
         """The activation above which each pair was compared."""
         n_units = len(self.edges)
         return self.edges[np.arange(n_units)[None, :, None], self.edge]
+
+    @property
+    def correlation(self) -> Float[np.ndarray, "unit concept"]:
+        """Pearson's correlation of value and mask over the evaluation fold's pixels."""
+        n_concepts = self.edge.shape[2]
+        return correlate(self.counts.histogram[1, : n_concepts + 1], self.edges)
 
     def table(self, layer: str, vocabulary: Vocabulary) -> pd.DataFrame:
         """One row for each pair of unit and concept, at the run's threshold.

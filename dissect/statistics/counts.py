@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.statistics.coactivation import Coactivation, Scale
 from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
 from dissect.statistics.folds import CLUSTER, calibration_size, clusters
@@ -69,19 +70,28 @@ class LayerCounts:
             of a plane; bin n the pixels whose value is strictly above exactly n edges. Set
             ``shuffled`` is the evaluation fold's maps against masks of other images.
         pairs: The evaluation fold at the chosen thresholds.
+        coactivation: All samples, unit by unit, where a run asks for it.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
     pairs: PairCounts
+    coactivation: Coactivation | None = None
 
     @classmethod
     def empty(
-        cls, *, n_concepts: int, n_units: int, n_edges: int, n_planes: int = 0
+        cls,
+        *,
+        n_concepts: int,
+        n_units: int,
+        n_edges: int,
+        n_planes: int = 0,
+        coactivation: bool = False,
     ) -> "LayerCounts":
         """Nothing counted yet; with rows of planes if ``n_planes`` is not 0."""
         n_rows = 1 + n_concepts + n_planes
         histogram = np.zeros((len(SETS), n_rows, n_units, n_edges + 1), np.int64)
-        return cls(histogram, PairCounts.empty(n_concepts=n_concepts, n_units=n_units))
+        pairs = PairCounts.empty(n_concepts=n_concepts, n_units=n_units)
+        return cls(histogram, pairs, Coactivation.empty(n_units) if coactivation else None)
 
     def merge(self, other: "LayerCounts") -> "LayerCounts":
         """The counts of two disjoint sets of samples together.
@@ -89,20 +99,24 @@ class LayerCounts:
         Samples of the evaluation fold must have been counted at the same chosen edges.
         """
         return LayerCounts.from_arrays(
-            {name: array + other.to_arrays()[name] for name, array in self.to_arrays().items()}
+            {
+                name: np.asarray(array + other.to_arrays()[name])
+                for name, array in self.to_arrays().items()
+            }
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All counts by name, not copied."""
-        return {"histogram": self.histogram} | {
+        arrays = {"histogram": self.histogram} | {
             field.name: getattr(self.pairs, field.name) for field in fields(PairCounts)
         }
+        return arrays | (self.coactivation.to_arrays() if self.coactivation else {})
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "LayerCounts":
         """The inverse of ``to_arrays``."""
         pairs = PairCounts(**{field.name: arrays[field.name] for field in fields(PairCounts)})
-        return cls(arrays["histogram"], pairs)
+        return cls(arrays["histogram"], pairs, Coactivation.from_arrays(arrays))
 
 
 class Counter:
@@ -133,12 +147,15 @@ class Counter:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.plane_rows = plane_rows
         self._tally = tally_native if native else tally
+        self._scale = Scale.from_edges(edges.numpy())
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
     def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
         """Add a block."""
         for cluster in labels.clusters:
             codes = cluster.codes
+            if self.counts.coactivation is not None:
+                self.counts.coactivation.add(maps[cluster.rows], self._scale)
             table = self._tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
             first = CALIBRATION if len(codes) == 1 else EVALUATION
             if first == EVALUATION and self.chosen is None:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from dissect import LayerError, RunError, dissect, trace
+from dissect import LayerError, RunConfig, RunError, dissect, trace
+from dissect.dissection import _start
+from dissect.runs.partial import Workspace
 from segmenters import load_segmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -78,6 +80,20 @@ def test_coactivation_is_the_correlation_of_means_over_all_images(run, made):
     assert found.saturated.values.tolist() == [0] * 9
     # The left half of the square goes with the square.
     assert float(found[0, 5]) > 0.99
+
+
+def test_an_unfinished_pass_keeps_what_it_knows_of_concepts_and_units(planted, tmp_path):
+    config = RunConfig("planted", "colour", ("units",), n_samples=16, coactivation=True)
+    state = _start(planted, load_segmenter("colour"), config, progress=False)
+    state.together[2, 3] = 7
+    state.counts["units"].coactivation.products[1, 2] = -5
+    workspace = Workspace(tmp_path / "r", "key")
+    with workspace.claim(resume=False):
+        workspace.save(state)
+        again = workspace.load()
+    assert again.together.tolist() == state.together.tolist()
+    for name, array in state.counts["units"].to_arrays().items():
+        assert again.counts["units"].to_arrays()[name].tobytes() == array.tobytes()
 
 
 def test_what_is_not_there_is_told(run, planted_run):

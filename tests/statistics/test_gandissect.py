@@ -232,6 +232,8 @@ def test_a_run_gives_the_numbers_of_the_original_definition(planted, tmp_path):
     expected = (iou[own] > 0.05) & (quality[own] > 0.01)
     assert units.interpretable.tolist() == expected.tolist()
     assert (run.array("units", "threshold").sel(threshold="information").std("concept") == 0).all()
+    chance = run.array("units", "chance").values
+    assert ((chance >= 0) & (chance <= 1) | np.isnan(chance)).all()
     assert run.areas().index.tolist() == list(run.vocabulary.names)
 
 

@@ -183,9 +183,7 @@ def _zoo(options: argparse.Namespace) -> None:
     if options.json:
         segmenters = [{"name": n, "title": t} for n, t in SEGMENTERS.items()]
         predictors = [{"name": n, "title": t} for n, t in PREDICTORS.items()]
-        _print_json(
-            {"generators": generators, "segmenters": segmenters, "predictors": predictors}
-        )
+        _print_json({"generators": generators, "segmenters": segmenters, "predictors": predictors})
         return
     print("Generators")
     for entry in generators:

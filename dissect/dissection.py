@@ -217,4 +217,3 @@ def _count(
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
     workspace.save(state)
-

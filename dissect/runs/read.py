@@ -181,8 +181,9 @@ class Run:
     def summary(self) -> dict[str, object]:
         """What was dissected and what was found, as plain values for JSON.
 
-        ``layers.<name>`` holds ``units``, ``interpretable`` (how many) and ``concepts``: for each
-        concept the number of interpretable units that it labels, most first.
+        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many
+        of these both halves of the evaluation fold label alike) and ``concepts``: for each concept
+        the number of interpretable units that it labels, most first.
         """
         layers = {}
         for layer, info in self.layers.items():
@@ -196,6 +197,7 @@ class Run:
                 "height": info.height,
                 "width": info.width,
                 "interpretable": int(units.interpretable.sum()),
+                "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
                 "concepts": {name: int(count) for name, count in ordered},
             }
         return {

@@ -117,9 +117,7 @@ class Counter:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
-    def add(
-        self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels"
-    ) -> None:
+    def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
         """Add a block."""
         for cluster in labels.clusters:
             codes = cluster.codes

@@ -181,9 +181,9 @@ class Run:
     def summary(self) -> dict[str, object]:
         """What was dissected and what was found, as plain values for JSON.
 
-        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many
-        of these both halves of the evaluation fold label alike) and ``concepts``: for each concept
-        the number of interpretable units that it labels, most first.
+        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how
+        many of these both halves of the evaluation fold label alike) and ``concepts``: for each
+        concept the number of interpretable units that it labels, most first.
         """
         layers = {}
         for layer, info in self.layers.items():

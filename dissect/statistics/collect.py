@@ -5,7 +5,7 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def collect(  # noqa: ANN201, PLR0912
+def collect(  # noqa: ANN201
     table,  # noqa: ANN001
     members,  # noqa: ANN001
     histogram,  # noqa: ANN001

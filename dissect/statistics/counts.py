@@ -52,7 +52,7 @@ class PairCounts:
     @classmethod
     def empty(cls, *, n_concepts: int, n_units: int) -> "PairCounts":
         pair = (len(THRESHOLDS), n_units, n_concepts)
-        shapes = {name: (2, *pair) for name in ("inside", "active", "shuffled")}
+        shapes = dict.fromkeys(("inside", "active", "shuffled"), (2, *pair))
         shapes |= {"area": (2, n_concepts), "pixels": (2,), "squares": (len(MOMENTS), *pair)}
         return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
 

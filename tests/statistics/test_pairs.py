@@ -137,6 +137,6 @@ def test_all_pixels_are_in_row_0_and_a_plane_never_holds_more(seed):
 
 def test_a_cluster_of_one_image_is_its_own_partner():
     n = 17
-    maps, planes, edges, n_concepts = random_case(8, images=n)
+    _, planes, _, n_concepts = random_case(8, images=n)
     labels = BlockLabels.prepare(planes[16:], [16], n_concepts=n_concepts, n_samples=n).clusters[0]
     assert torch.equal(labels.codes[0], labels.codes[1])

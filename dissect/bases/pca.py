@@ -110,7 +110,9 @@ class PrincipalComponents:
         components[np.sqrt(variances) <= rounding] = 0
         explained = variances / total if total > 0 else np.zeros(n_components)
         arrays = (components, moments.mean, explained)
-        return cls(name, *(torch.from_numpy(array.astype(np.float32)) for array in arrays))
+        return cls(
+            name, *(torch.from_numpy(array.astype(np.float32, order="C")) for array in arrays)
+        )
 
     @property
     def n_channels(self) -> int:

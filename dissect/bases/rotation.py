@@ -62,7 +62,8 @@ class Rotation:
         if np.linalg.slogdet(orthonormal)[0] < 0:
             # A reflection; turning one axis over maps them one to one onto the rotations.
             orthonormal[0] *= -1
-        return cls(name, torch.from_numpy(orthonormal.astype(np.float32)))
+        # Row by row in memory, as it comes back from a file: another layout may round otherwise.
+        return cls(name, torch.from_numpy(orthonormal.astype(np.float32, order="C")))
 
     @property
     def n_channels(self) -> int:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from dissect import ConfigError, RunError, dissect, open_run, trace
 from dissect.bases import Basis
+from dissect.bases.rotation import Rotation
 from dissect.runs.partial import Workspace
 from dissect.samples import make_block
 from dissect.worlds.planted import PlantedGenerator
@@ -126,6 +127,9 @@ def test_what_a_run_stores_makes_its_bases_again(bases_run, planted):
             assert basis.fingerprint == bases_run.record["bases"][layer]
         if basis.exact:
             torch.testing.assert_close(basis.decode(basis.encode(maps)), maps, rtol=0, atol=1e-5)
+    drawn = Rotation.draw("rotation:0", seed=0, n_channels=9)
+    assert torch.equal(bases_run.basis(ROTATION).encode(maps), drawn.encode(maps))
+    assert drawn.matrix.is_contiguous()
     assert bases_run.basis("units").encode(maps) is maps
     # Unit 6 is the sum of two others and unit 8 constant: nine components hold less than any x.
     exact = {layer: basis.exact for layer, basis in bases_of(bases_run).items()}

@@ -5,10 +5,13 @@ import zipfile
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 import zarr
 
+from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
@@ -134,6 +137,23 @@ class Run:
         dimensions = stored.metadata.dimension_names
         names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
         return xr.DataArray(stored[:], dims=dimensions, coords=names, name=name)
+
+    def basis(self, layer: str) -> Basis:
+        """The coordinates in which a layer's units were read, as the pass had them.
+
+        Raises:
+            LayerError: a layer that the run did not read.
+        """
+        self._check_layer(layer)
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+        if "basis" not in group.attrs:
+            return Channels(self.layers[layer].units)
+        tensors = {
+            name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
+            for name, array in group.arrays()
+            if name.startswith(schema.BASIS_PREFIX)
+        }
+        return rebuild_basis(str(group.attrs["basis"]), tensors)
 
     def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
         """IoU of every pair on the evaluation fold.

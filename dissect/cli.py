@@ -106,8 +106,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--min-over-chance", type=float, default=0.02, help="default: %(default)s")
     run.add_argument("--fdr", type=float, default=0.05, help="false discovery rate; %(default)s")
     run.add_argument(
-        "--grid", type=int, help="mask grid in pixels; default: image size, at most 256"
+        "--grid",
+        type=_grid,
+        metavar="PIXELS",
+        help="mask grid; default: image size, at most 256; native: each layer at its own size",
     )
+    run.add_argument(
+        "--compat", choices=["gandissect"], help="count and name as the original code does"
+    )
+    run.add_argument("--coactivation", action="store_true", help="also correlate units by image")
     run.add_argument(
         "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
     )
@@ -127,6 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN")
     report.add_argument("--out", help="folder to write (default: RUN/report)")
     return parser
+
+
+def _grid(text: str) -> int | str:
+    try:
+        return text if text == "native" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; expected a number of pixels or native"
+        ) from None
 
 
 def _print_json(content: object) -> None:
@@ -240,6 +256,8 @@ def _run(options: argparse.Namespace) -> None:
         fdr=options.fdr,
         grid=options.grid,
         block=options.batch,
+        compat=options.compat,
+        coactivation=options.coactivation,
     )
     if options.json:
         _print_json(run.summary())

@@ -5,8 +5,14 @@ import math
 from dataclasses import dataclass
 
 from dissect.errors import ConfigError
+from dissect.statistics.coactivation import MOST_SAMPLES
 from dissect.statistics.folds import CLUSTER
 from dissect.statistics.scores import THRESHOLDS
+
+NATIVE = "native"
+"""The ``grid`` of a run that compares every layer at its own resolution."""
+COMPAT = "gandissect"
+"""The ``compat`` of a run that counts as the original code of GAN Dissection."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,11 @@ class RunConfig:
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
             so it belongs to what makes a run's bytes. A multiple of 8, the size of a cluster.
         grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
-            most 256.
+            most 256. ``native`` has that size too, but compares each layer at its own resolution.
         top_images: Images kept for each unit.
+        compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
+            masks of half the image's size; None as this toolkit does.
+        coactivation: Also count which units of a layer are active in the same images.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -51,8 +60,10 @@ class RunConfig:
     fdr: float = 0.05
     pilot: int = 256
     block: int = 32
-    grid: int | None = None
+    grid: int | str | None = None
     top_images: int = 8
+    compat: str | None = None
+    coactivation: bool = False
 
     def __post_init__(self) -> None:
         at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
@@ -63,8 +74,6 @@ class RunConfig:
                 )
         if self.block % CLUSTER:
             raise ConfigError(f"block is {self.block}; expected a multiple of {CLUSTER}")
-        if self.grid is not None and self.grid < 1:
-            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
         if not math.isfinite(self.truncation):
@@ -81,6 +90,37 @@ class RunConfig:
             raise ConfigError(
                 f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
             )
+
+        self._check_grid()
+        self._check_compat()
+        if self.coactivation and self.n_samples > MOST_SAMPLES:
+            raise ConfigError(
+                f"n_samples is {self.n_samples} with coactivation; expected at most {MOST_SAMPLES}"
+            )
+
+    def _check_grid(self) -> None:
+        if isinstance(self.grid, str) and self.grid != NATIVE:
+            raise ConfigError(f"grid is {self.grid!r}; expected a number of pixels or {NATIVE!r}")
+        if isinstance(self.grid, int) and self.grid < 1:
+            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
+
+    def _check_compat(self) -> None:
+        if self.compat is None:
+            return
+        if self.compat != COMPAT:
+            raise ConfigError(f"compat is {self.compat!r}; expected {COMPAT!r} or none")
+        for name in ("grid", "min_over_chance", "fdr"):
+            value = getattr(self, name)
+            if value != getattr(RunConfig, name):
+                raise ConfigError(
+                    f"{name} is {value!r} with compat {COMPAT!r}, which has its own rule for it; "
+                    "expected the default; leave one of the two out"
+                )
+
+    @property
+    def native(self) -> bool:
+        """Whether layers are compared at their own resolution."""
+        return self.grid == NATIVE
 
     def to_json(self) -> dict[str, object]:
         """Plain values, in the order of the fields."""

@@ -40,6 +40,8 @@ from dissect.statistics.edges import (
     quantile_edge,
     tail_fractions,
 )
+from dissect.statistics.gandissect import plane_rows
+from dissect.statistics.presence import count_together
 from dissect.statistics.resize import values_at
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
@@ -102,7 +104,7 @@ def dissect(
     with workspace.claim(resume=resume):
         state = workspace.load() or _start(generator, segmenter, config, bases, progress=progress)
         _count(generator, segmenter, config, state, workspace, progress=progress)
-        results = layer_results(state, config)
+        results = layer_results(state, config, segmenter.vocabulary)
         strips = unit_strips(
             generator, config, segmenter.vocabulary, results, state.bases, progress=progress
         )
@@ -140,10 +142,16 @@ def _start(
     for layer in config.layers:
         n_units = layer_info(generator, layer, bases).units
         counts[layer] = LayerCounts.empty(
-            n_concepts=len(segmenter.vocabulary), n_units=n_units, n_edges=N_EDGES
+            n_concepts=len(segmenter.vocabulary),
+            n_units=n_units,
+            n_edges=N_EDGES,
+            n_planes=len(segmenter.vocabulary.planes) if config.compat else 0,
+            coactivation=config.coactivation,
         )
         tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
-    return PassState(0, edges, counts, tops, seconds=0.0, bases=bases)
+    n_concepts = len(segmenter.vocabulary)
+    together = np.zeros((n_concepts, n_concepts), np.int64)
+    return PassState(0, edges, counts, tops, seconds=0.0, together=together, bases=bases)
 
 
 def pilot_edges(
@@ -183,7 +191,7 @@ def pilot_edges(
             )
             place = slice(index * per_image, (index + 1) * per_image)
             for layer, maps in block.maps.items():
-                sampled = values_at(maps[row].float(), chosen, (grid, grid))
+                sampled = values_at(maps[row].float(), chosen, (grid, grid), nearest=config.native)
                 values[layer][:, place] = sampled.numpy()
     fractions = tail_fractions(config.tail)
     return {layer: edges_from_values(values.pop(layer), fractions) for layer in config.layers}
@@ -200,10 +208,17 @@ def _count(
 ) -> None:
     """Count the blocks that are still to be counted into ``state``."""
     grid = mask_grid(generator, config)
+    rows = plane_rows(segmenter.vocabulary) if config.compat else None
     saved = started = time.monotonic()
     before = state.seconds
     counters = {
-        layer: Counter(counts, state.edges[layer], quantile_edge=quantile_edge(config.tail))
+        layer: Counter(
+            counts,
+            state.edges[layer],
+            quantile_edge=quantile_edge(config.tail),
+            native=config.native,
+            plane_rows=rows,
+        )
         for layer, counts in state.counts.items()
     }
     bar = tqdm(
@@ -222,7 +237,9 @@ def _count(
                 block.indices,
                 n_concepts=len(segmenter.vocabulary),
                 n_samples=config.n_samples,
+                count_planes=rows is not None,
             )
+            state.together += count_together(labels, len(segmenter.vocabulary))
             for layer, maps in block.maps.items():
                 counters[layer].add(maps, labels)
                 peaks = maps.flatten(2).amax(dim=2).numpy().astype(np.float32)

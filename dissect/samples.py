@@ -50,7 +50,11 @@ def n_blocks(config: RunConfig, n_samples: int | None = None) -> int:
 
 def mask_grid(generator: Generator, config: RunConfig) -> int:
     """Height and width of the mask grid."""
-    return config.grid or min(generator.image_size, _LARGEST_GRID)
+    if config.compat is not None:  # the original segments at half the image's size
+        return max(1, generator.image_size // 2)
+    if isinstance(config.grid, int):
+        return config.grid
+    return min(generator.image_size, _LARGEST_GRID)
 
 
 @torch.no_grad()

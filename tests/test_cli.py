@@ -103,6 +103,8 @@ def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
     [
         (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--samples", "0"], "--samples is 0"),
         (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--samples", "x"], "--samples: invalid"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--grid", "x"], "'x' was given; expected a number"),
+        (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--compat", "gandissect", "--grid", "9"], "grid is 9 with compat"),
         (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--layers", "unts"], "did you mean 'units'"),
         (["run", PLANTED, "--segmenter", "color", "--out", "R"], "did you mean 'colour'"),
         (["run", "faces-dcgn", "--segmenter", "colour", "--out", "R"], "did you mean 'faces-dcgan'"),

@@ -16,6 +16,7 @@ from dissect.samples import label_block, make_block
 from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
 from dissect.statistics.resize import resize
+from dissect.statistics.scores import above
 from segmenters import load_segmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -277,6 +278,7 @@ def test_models_that_break_their_protocol_are_told_and_leave_nothing(
         ({"seed": -1}, ConfigError, "seed is -1"),
         ({"min_iou": 1.0}, ConfigError, "min_iou is 1.0"),
         ({"grid": 0}, ConfigError, "grid is 0"),
+        ({"grid": "fine"}, ConfigError, "grid is 'fine'; expected a number of pixels or 'native'"),
         ({"device": "abacus"}, ConfigError, "device 'abacus' cannot be used"),
         ({"label": 2}, GeneratorError, "label 2 was given for planted"),
     ],
@@ -294,6 +296,37 @@ def test_a_coarser_mask_grid_takes_the_pixel_at_each_centre(planted):
     whole = label_block(segmenter, images, 32)
     coarse = label_block(segmenter, images, 16)
     assert torch.equal(coarse, whole[:, :, 1::2, 1::2])
+
+
+def test_native_comparison_is_the_plain_one_where_maps_have_the_size_of_the_masks(
+    planted_run, tmp_path
+):
+    native = dissect(
+        PLANTED, "colour", out=tmp_path / "r", n_samples=200, grid="native", progress=False
+    )
+    found, expected = arrays(native), arrays(planted_run)
+    for key, array in expected.items():
+        np.testing.assert_array_equal(found[key], array, err_msg=str(key))
+    assert native.record["coverage"]["grid"] == 32
+
+
+def test_a_native_pass_equals_a_loop_over_nearest_maps(faces_dcgan, tmp_path):
+    run = dissect(
+        faces_dcgan, load_segmenter("colour"), out=tmp_path / "r", layers=["main.1", "main.4"],
+        n_samples=24, grid="native", progress=False,
+    )  # fmt: skip
+    maps, planes = all_maps_and_planes(faces_dcgan, load_segmenter("colour"), run.config, 64)
+    chosen = [0, 7, 200]
+    for layer in run.layers:
+        edges = torch.from_numpy(run.array(layer, "edges").values)[chosen]
+        expected = reference.count_above(
+            maps[layer][8:, chosen], planes[8:], edges, 11, nearest=True
+        )
+        histogram = run.array(layer, "histogram").values[1][:, chosen]
+        np.testing.assert_array_equal(above(histogram), expected)
+        # With 24 samples in the pilot and 64 × 64 masks, every value is an edge's candidate.
+        values = resize(maps[layer][:, chosen], (64, 64), nearest=True)
+        assert np.isin(edges.numpy(), values.numpy()).all()
 
 
 def test_a_config_survives_json():

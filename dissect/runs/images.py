@@ -61,7 +61,8 @@ def unit_strips(
             samples = results[layer].top.indices[units, ranks]
             maps = block.maps[layer][[rows[i] for i in samples.tolist()], torch.from_numpy(units)]
             limit = torch.from_numpy(_label_thresholds(results[layer])[units])
-            above = resize(maps[:, None].float(), (TILE, TILE))[:, 0] > limit[:, None, None]
+            values = resize(maps[:, None].float(), (TILE, TILE), nearest=config.native)[:, 0]
+            above = values > limit[:, None, None]
             masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
     return {
         layer: _encode(layer, result, masks[layer], tiles, vocabulary, progress=progress)

@@ -35,6 +35,7 @@ class PassState:
         tops: Layer → top images.
         seconds: Wall time of the pass so far.
         bases: For each layer that is not read in its channels, its basis.
+        together: int64 (concept, concept): evaluation images in which both occur.
     """
 
     next_block: int
@@ -43,12 +44,14 @@ class PassState:
     tops: dict[str, TopImages]
     seconds: float
     bases: dict[str, Basis] = field(default_factory=dict)
+    together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for a file."""
         arrays = {
             "next_block": np.array(self.next_block),
             "seconds": np.array(self.seconds),
+            "together": self.together,
             "layers": np.array(list(self.edges)),
         }
         for number, layer in enumerate(self.edges):
@@ -66,7 +69,9 @@ class PassState:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
         """The inverse of ``to_arrays``."""
-        state = cls(int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]))
+        state = cls(
+            int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]), arrays["together"]
+        )
         for number, layer in enumerate(arrays["layers"].tolist()):
             state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
             start = f"{number}."

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
-from dissect.runs import schema
+from dissect.runs import readings, schema
 from dissect.statistics import THRESHOLDS
+from dissect.statistics.coactivation import Coactivation
 from segmenters import Vocabulary
 
 _LABEL_COLUMNS = [
@@ -132,11 +134,14 @@ class Run:
             LayerError: a layer that the run did not read.
         """
         self._check_layer(layer)
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+        return self._read(schema.layer_key(layer), name)
+
+    def _read(self, key: str, name: str) -> xr.DataArray:
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[key]
         stored = group[name]
-        dimensions = stored.metadata.dimension_names
+        dimensions = stored.metadata.dimension_names or ()  # None for a single number
         names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
-        return xr.DataArray(stored[:], dims=dimensions, coords=names, name=name)
+        return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
 
     def basis(self, layer: str) -> Basis:
         """The coordinates in which a layer's units were read, as the pass had them.
@@ -233,8 +238,47 @@ class Run:
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
-        histogram = self.array(next(iter(self.layers)), "histogram").values[1, :, 0].sum(axis=-1)
-        return pd.Series(histogram[1:] / histogram[0], index=list(self.vocabulary.names))
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.CONCEPTS]
+        return pd.Series(group["area"][:] / group.attrs["pixels"], list(self.vocabulary.names))
+
+    def co_occurrence(self) -> xr.DataArray:
+        """Images of the evaluation fold in which both concepts cover at least one pixel.
+
+        Returns:
+            Dimensions concept and other; the diagonal holds the images with the concept.
+        """
+        found = self._read(schema.CONCEPTS, "together")
+        return found.rename("co_occurrence").assign_attrs(
+            images=self.record["coverage"]["evaluation"]
+        )
+
+    def activations(self, layer: str, unit: int) -> xr.Dataset:
+        """How a unit's values are spread over its bins; see ``readings.activations``."""
+        self._check_unit(layer, unit)
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+        return readings.activations(
+            group["histogram"][1, :, unit], group["edges"][unit], list(self.vocabulary.names)
+        )
+
+    def correlation(self, layer: str) -> xr.DataArray:
+        """Correlation of every unit with every concept over pixels of the evaluation fold."""
+        return self.array(layer, "correlation")
+
+    def coactivation(self, layer: str) -> xr.DataArray:
+        """Correlation of units over images; see ``readings.unit_correlation``.
+
+        Raises:
+            RunError: a run that did not count it.
+        """
+        self._check_layer(layer)
+        if not self.config.coactivation:
+            raise RunError(
+                f"{self.path} holds no co-activation; expected a run made with it; make one with "
+                "--coactivation"
+            )
+        names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
+        arrays = {name: self.array(layer, name).values for name in names}
+        return readings.unit_correlation(Coactivation.from_arrays(arrays))
 
     def strip(self, layer: str, unit: int) -> bytes:
         """A unit's top images with its mask outlined, as WebP.
@@ -243,11 +287,7 @@ class Run:
             LayerError: a layer or unit that the run does not have.
             RunError: images that cannot be read.
         """
-        self._check_layer(layer)
-        if not 0 <= unit < self.layers[layer].units:
-            raise LayerError(
-                f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
-            )
+        self._check_unit(layer, unit)
         archive = self.path / schema.IMAGES / f"{schema.layer_key(layer)}.zip"
         try:
             with zipfile.ZipFile(archive) as file:
@@ -259,4 +299,11 @@ class Run:
         if layer not in self.layers:
             raise LayerError(
                 f"layer {layer!r} is not in {self.path}; expected one of {', '.join(self.layers)}"
+            )
+
+    def _check_unit(self, layer: str, unit: int) -> None:
+        self._check_layer(layer)
+        if not 0 <= unit < self.layers[layer].units:
+            raise LayerError(
+                f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
             )

@@ -17,8 +17,10 @@ from dissect.statistics import (
     score,
 )
 from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
+from dissect.statistics.correlation import correlate
 from dissect.statistics.edges import quantile_edge
-from dissect.statistics.scores import choose_edges
+from dissect.statistics.gandissect import MIN_INFORMATION, choose_unit_edges, plane_rows
+from dissect.statistics.scores import above, choose_edges, pixels
 from segmenters import Vocabulary
 
 
@@ -37,9 +39,11 @@ class LayerResult:
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's best concept at that threshold.
         q_value: False discovery rate at which the label still is a find, over the whole run.
-        same_in_halves: Whether both halves of the evaluation fold give the unit this label.
+        same_in_halves: Whether both halves of the evaluation fold give the unit this label; with
+            ``compat``, whether it has the highest IoU in both.
         interpretable: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over
-            chance, at a q-value of at most ``fdr``.
+            chance, at a q-value of at most ``fdr``. With ``compat``, whether the IoU exceeds
+            ``min_iou`` and the information quality ratio 0.01.
     """
 
     counts: LayerCounts
@@ -61,6 +65,12 @@ class LayerResult:
         """The activation above which each pair was compared."""
         n_units = len(self.edges)
         return self.edges[np.arange(n_units)[None, :, None], self.edge]
+
+    @property
+    def correlation(self) -> Float[np.ndarray, "unit concept"]:
+        """Pearson's correlation of value and mask over the evaluation fold's pixels."""
+        n_concepts = self.edge.shape[2]
+        return correlate(self.counts.histogram[1, : n_concepts + 1], self.edges)
 
     def table(self, layer: str, vocabulary: Vocabulary) -> pd.DataFrame:
         """One row for each pair of unit and concept, at the run's threshold.
@@ -98,9 +108,13 @@ class LayerResult:
         )
 
 
-def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]:
+def layer_results(
+    state: PassState, config: RunConfig, vocabulary: Vocabulary
+) -> dict[str, LayerResult]:
     """Score every layer of a finished pass."""
     chosen = THRESHOLDS.index(config.threshold)
+    rows = plane_rows(vocabulary) if config.compat else None
+    at_quantile = quantile_edge(config.tail)
     n_clusters = evaluation_clusters(config.n_samples)
     parts, label_p = {}, {}
     for layer, counts in state.counts.items():
@@ -109,8 +123,26 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
             array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)
         )
         area = pairs.area.sum(axis=0)
-        scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
-        best = scores.best(chosen)
+        edges = state.edges[layer].numpy()
+        if rows is None:
+            edge = choose_edges(counts.histogram[0], quantile_edge=at_quantile)
+            scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
+            best = scores.best(chosen)
+        else:
+            edge, label = choose_unit_edges(
+                counts.histogram[0], edges, rows, quantile_edge=at_quantile
+            )
+            scores = score(
+                inside,
+                active,
+                shuffled,
+                area,
+                pixels(counts.histogram[1])[rows],
+                shuffled_active=above(counts.histogram[2])[
+                    rows, np.arange(len(edges))[:, None], edge
+                ],
+            )
+            best = label if config.threshold == "information" else scores.highest_iou(chosen)
         low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
         p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
         label_p[layer] = label_p_values(p[chosen], best, int((area > 0).sum()))
@@ -121,13 +153,16 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
                 pairs.shuffled[half],
                 pairs.area[half],
                 int(pairs.pixels[half]),
-            ).best(chosen)
+            )
             for half in range(2)
+        ]
+        halves = [
+            half.best(chosen) if rows is None else half.highest_iou(chosen) for half in halves
         ]
         parts[layer] = {
             "counts": counts,
-            "edges": state.edges[layer].numpy(),
-            "edge": choose_edges(counts.histogram[0], quantile_edge=quantile_edge(config.tail)),
+            "edges": edges,
+            "edge": edge,
             "top": state.tops[layer],
             "scores": scores,
             "iou_low": low,
@@ -143,12 +178,13 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
         scores, best = part["scores"], part["best"]
         own = q[start : start + len(best)]
         start += len(best)
-        rows = np.arange(len(best))
+        pair = (chosen, np.arange(len(best)), best)
         # NaN compares false: a unit without a union anywhere is not interpretable.
-        interpretable = (
-            (scores.iou[chosen, rows, best] > config.min_iou)
-            & (scores.over_chance[chosen, rows, best] > config.min_over_chance)
-            & (own <= config.fdr)
-        )
+        interpretable = scores.iou[pair] > config.min_iou
+        if config.compat:
+            interpretable &= scores.information[pair] > MIN_INFORMATION
+        else:
+            interpretable &= scores.over_chance[pair] > config.min_over_chance
+            interpretable &= own <= config.fdr
         results[layer] = LayerResult(**part, q_value=own, interpretable=interpretable)
     return results

@@ -1,7 +1,8 @@
 """What a run folder holds, under which names, and what makes two runs the same.
 
 run.json            settings, hashes, versions, coverage, and every other file with its digest
-arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds
+arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds;
+                    and one of concepts
 units.parquet       long table: layer, unit, concept and their scores
 images/LAYER.zip    one WebP strip per unit, stored
 """
@@ -21,6 +22,8 @@ KIND = "gan-dissection run"
 
 RUN_FILE = "run.json"
 ARRAYS = "arrays.zarr"
+CONCEPTS = "+concepts"
+"""Group of what is known about concepts alone; the sign keeps it apart from every layer's key."""
 TABLE = "units.parquet"
 IMAGES = "images"
 BASIS_PREFIX = "basis_"

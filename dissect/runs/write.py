@@ -47,6 +47,7 @@ def write_run(
     (folder / schema.IMAGES).mkdir(parents=True)
     _write_arrays(folder / schema.ARRAYS, results, segmenter)
     _write_bases(folder / schema.ARRAYS, state.bases)
+    _write_concepts(folder / schema.ARRAYS, state, segmenter)
     table = pd.concat(
         [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
     )
@@ -129,8 +130,23 @@ def _write_arrays(path: Path, results: dict[str, LayerResult], segmenter: Segmen
             ("chance_information", scores.chance_information, pair),
             ("precision", scores.precision, pair),
             ("recall", scores.recall, pair),
+            ("correlation", result.correlation, ("unit", "concept")),
         ):
             group.create_array(name, data=np.ascontiguousarray(array), dimension_names=dimensions)
+        if result.counts.coactivation is not None:
+            for name, array in result.counts.coactivation.to_arrays().items():
+                group.create_array(
+                    name, data=array, dimension_names=("unit", "other")[: array.ndim]
+                )
+
+
+def _write_concepts(path: Path, state: PassState, segmenter: Segmenter) -> None:
+    group = zarr.open_group(path, mode="a").create_group(schema.CONCEPTS)
+    pairs = next(iter(state.counts.values())).pairs  # every layer saw the same masks
+    concepts = list(segmenter.vocabulary.names)
+    group.attrs.update({"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())})
+    for name, array in (("area", pairs.area.sum(axis=0)), ("together", state.together)):
+        group.create_array(name, data=array, dimension_names=("concept", "other")[: array.ndim])
 
 
 def _write_bases(path: Path, bases: dict[str, Basis]) -> None:

@@ -10,6 +10,7 @@ def collect(  # noqa: ANN201
     members,  # noqa: ANN001
     histogram,  # noqa: ANN001
     chosen,  # noqa: ANN001
+    denominators,  # noqa: ANN001
     inside,  # noqa: ANN001
     active,  # noqa: ANN001
     shuffled,  # noqa: ANN001
@@ -24,6 +25,7 @@ def collect(  # noqa: ANN201
         histogram: int64 (set, row, unit, bin); raised.
         chosen: (threshold, unit, concept): edges at which pairs are scored; of length 0 on the
             calibration fold, where nothing but the histogram is raised.
+        denominators: Of each concept, the row in which pixels above the threshold are counted.
         inside, active, shuffled: int64 (threshold, unit, concept); raised.
         squares: int64 (moment, threshold, unit, concept); raised.
     """
@@ -50,10 +52,10 @@ def collect(  # noqa: ANN201
                     for n in range(n_bins - 2, -1, -1):  # from here on: pixels in this bin or above
                         counts[s, row, n] += counts[s, row, n + 1]
         for kind in range(chosen.shape[0]):
-            for concept in range(n_rows - 1):
+            for concept in range(chosen.shape[2]):
                 n = chosen[kind, unit, concept] + 1
                 i = np.int64(counts[0, concept + 1, n])
-                a = np.int64(counts[0, 0, n])
+                a = np.int64(counts[0, denominators[concept], n])
                 other = np.int64(counts[1, concept + 1, n])
                 union = a + counts[0, concept + 1, 0] - i
                 inside[kind, unit, concept] += i

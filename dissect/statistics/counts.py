@@ -15,10 +15,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.statistics.coactivation import Coactivation, Scale
 from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
 from dissect.statistics.folds import CLUSTER, calibration_size, clusters
+from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges
 from dissect.statistics.kernel import tally
+from dissect.statistics.native import tally_native
 from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
@@ -62,19 +65,33 @@ class LayerCounts:
     """What a pass has counted for one layer.
 
     Attributes:
-        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c;
-            bin n the pixels whose value is strictly above exactly n edges. Set ``shuffled`` is the
-            evaluation fold's maps against masks of other images.
+        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c,
+            rows after the concepts (where a run counts them) those of all images that hold anything
+            of a plane; bin n the pixels whose value is strictly above exactly n edges. Set
+            ``shuffled`` is the evaluation fold's maps against masks of other images.
         pairs: The evaluation fold at the chosen thresholds.
+        coactivation: All samples, unit by unit, where a run asks for it.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
     pairs: PairCounts
+    coactivation: Coactivation | None = None
 
     @classmethod
-    def empty(cls, *, n_concepts: int, n_units: int, n_edges: int) -> "LayerCounts":
-        histogram = np.zeros((len(SETS), n_concepts + 1, n_units, n_edges + 1), np.int64)
-        return cls(histogram, PairCounts.empty(n_concepts=n_concepts, n_units=n_units))
+    def empty(
+        cls,
+        *,
+        n_concepts: int,
+        n_units: int,
+        n_edges: int,
+        n_planes: int = 0,
+        coactivation: bool = False,
+    ) -> "LayerCounts":
+        """Nothing counted yet; with rows of planes if ``n_planes`` is not 0."""
+        n_rows = 1 + n_concepts + n_planes
+        histogram = np.zeros((len(SETS), n_rows, n_units, n_edges + 1), np.int64)
+        pairs = PairCounts.empty(n_concepts=n_concepts, n_units=n_units)
+        return cls(histogram, pairs, Coactivation.empty(n_units) if coactivation else None)
 
     def merge(self, other: "LayerCounts") -> "LayerCounts":
         """The counts of two disjoint sets of samples together.
@@ -82,20 +99,24 @@ class LayerCounts:
         Samples of the evaluation fold must have been counted at the same chosen edges.
         """
         return LayerCounts.from_arrays(
-            {name: array + other.to_arrays()[name] for name, array in self.to_arrays().items()}
+            {
+                name: np.asarray(array + other.to_arrays()[name])
+                for name, array in self.to_arrays().items()
+            }
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All counts by name, not copied."""
-        return {"histogram": self.histogram} | {
+        arrays = {"histogram": self.histogram} | {
             field.name: getattr(self.pairs, field.name) for field in fields(PairCounts)
         }
+        return arrays | (self.coactivation.to_arrays() if self.coactivation else {})
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "LayerCounts":
         """The inverse of ``to_arrays``."""
         pairs = PairCounts(**{field.name: arrays[field.name] for field in fields(PairCounts)})
-        return cls(arrays["histogram"], pairs)
+        return cls(arrays["histogram"], pairs, Coactivation.from_arrays(arrays))
 
 
 class Counter:
@@ -105,6 +126,9 @@ class Counter:
         counts: What it adds to.
         edges: Each unit's thresholds, rising.
         quantile_edge: Index of the edge that is the quantile threshold.
+        native: Compare at the layer's own resolution, not resized to the mask grid.
+        plane_rows: Count and choose as ``dissect.statistics.gandissect`` does, whose ``plane_rows``
+            these are.
 
     Attributes:
         chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
@@ -112,28 +136,46 @@ class Counter:
     """
 
     def __init__(
-        self, counts: LayerCounts, edges: Float[Tensor, "unit edge"], *, quantile_edge: int
+        self,
+        counts: LayerCounts,
+        edges: Float[Tensor, "unit edge"],
+        *,
+        quantile_edge: int,
+        native: bool = False,
+        plane_rows: Int[np.ndarray, " concept"] | None = None,
     ) -> None:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
+        self.plane_rows = plane_rows
+        self._tally = tally_native if native else tally
+        self._scale = Scale.from_edges(edges.numpy())
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
     def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
         """Add a block."""
         for cluster in labels.clusters:
             codes = cluster.codes
-            table = tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
+            if self.counts.coactivation is not None:
+                self.counts.coactivation.add(maps[cluster.rows], self._scale)
+            table = self._tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
             first = CALIBRATION if len(codes) == 1 else EVALUATION
             if first == EVALUATION and self.chosen is None:
-                self.chosen = choose_edges(
-                    self.counts.histogram[CALIBRATION], quantile_edge=self.quantile_edge
-                )
+                self.chosen = self._choose()
             self._collect(table, cluster, first)
+
+    def _choose(self) -> Int[np.ndarray, "threshold unit concept"]:
+        histogram = self.counts.histogram[CALIBRATION]
+        if self.plane_rows is None:
+            return choose_edges(histogram, quantile_edge=self.quantile_edge)
+        return choose_unit_edges(
+            histogram, self.edges.numpy(), self.plane_rows, quantile_edge=self.quantile_edge
+        )[0]
 
     def _collect(self, table: np.ndarray, cluster: "ClusterLabels", first: int) -> None:
         pairs, half = self.counts.pairs, cluster.number % 2
         chosen = self.chosen
+        n_concepts = pairs.area.shape[1]
         if first == CALIBRATION:  # nothing is scored yet
-            chosen = np.zeros((0, table.shape[2], self.counts.histogram.shape[1] - 1), np.int64)
+            chosen = np.zeros((0, table.shape[2], n_concepts), np.int64)
         else:
             pairs.area[half] += cluster.area
             pairs.pixels[half] += cluster.codes[0].numel()
@@ -142,6 +184,7 @@ class Counter:
             cluster.members,
             self.counts.histogram[first : first + len(table)],
             chosen,
+            np.zeros(n_concepts, np.int64) if self.plane_rows is None else self.plane_rows,
             pairs.inside[half],
             pairs.active[half],
             pairs.shuffled[half],
@@ -183,6 +226,7 @@ class BlockLabels:
         *,
         n_concepts: int,
         n_samples: int,
+        count_planes: bool = False,
     ) -> "BlockLabels":
         """Encode the planes of a block.
 
@@ -194,14 +238,18 @@ class BlockLabels:
             indices: Consecutive sample indices from the start of a cluster.
             n_concepts: Length of the vocabulary.
             n_samples: Of the whole run; says where the folds part.
+            count_planes: Fill the histogram's rows of planes too.
         """
         found = []
+        if count_planes:
+            planes = add_plane_labels(planes, n_concepts)
         last_calibration = calibration_size(n_samples) // CLUSTER - 1
         for number, rows in clusters(indices):
             codes, members = encode(planes[rows])
             sets = [codes] if number <= last_calibration else [codes, codes.roll(1, dims=0)]
             pixels = np.bincount(codes.numpy().ravel(), minlength=len(members))
-            area = np.zeros(n_concepts + 1, np.int64)
+            area = np.zeros(1 + n_concepts + planes.shape[1], np.int64)
             np.add.at(area, members, pixels[:, None])
-            found.append(ClusterLabels(number, rows, torch.stack(sets), members, area[1:]))
+            own = area[1 : n_concepts + 1]
+            found.append(ClusterLabels(number, rows, torch.stack(sets), members, own))
         return cls(tuple(found))

@@ -15,9 +15,11 @@ def count_above(
     planes: Int[Tensor, "batch plane grid_height grid_width"],
     thresholds: Float[Tensor, "unit edge"],
     n_concepts: int,
+    *,
+    nearest: bool = False,
 ) -> Int[np.ndarray, "row unit edge"]:
     """Pixels above each threshold: in row 0 all of them, in row c those of concept c."""
-    values = resize(maps, tuple(planes.shape[2:])).numpy()
+    values = resize(maps, tuple(planes.shape[2:]), nearest=nearest).numpy()
     labels = planes.numpy()
     edges = thresholds.numpy()
     n_images, n_units = values.shape[:2]

@@ -1,8 +1,10 @@
-"""Bilinear resizing of unit maps to the mask grid, written out so that every path agrees.
+"""Resizing of unit maps to the mask grid, written out so that every path agrees.
 
-Half-pixel centres (``align_corners=False``), no antialiasing, edges repeated. Rows are blended
-first, then columns, each as ``a * (1 - t) + b * t`` in float32, so that the compiled kernel and the
-plain tensor code round alike and their counts can be compared bit for bit.
+Bilinear: half-pixel centres (``align_corners=False``), no antialiasing, edges repeated. Rows are
+blended first, then columns, each as ``a * (1 - t) + b * t`` in float32, so that the compiled kernel
+and the plain tensor code round alike and their counts can be compared bit for bit.
+
+Nearest: each pixel takes the value of the cell that its centre lies in.
 """
 
 import numpy as np
@@ -27,13 +29,31 @@ def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, high, (position - low).astype(np.float32)
 
 
+def cells(size: int, target: int) -> Int[np.ndarray, " target"]:
+    """Which source pixel the centre of each target pixel lies in: floor((y + ½) · size / target).
+
+    In whole numbers, so that no rounding moves a centre over a border.
+    """
+    return (2 * np.arange(target) + 1) * size // (2 * target)
+
+
 def resize(
-    maps: Float[Tensor, "batch unit height width"], grid: tuple[int, int]
+    maps: Float[Tensor, "batch unit height width"],
+    grid: tuple[int, int],
+    *,
+    nearest: bool = False,
 ) -> Float[Tensor, "batch unit grid_height grid_width"]:
     """Resize maps to ``grid`` (height, width) in plain tensor code.
 
-    Agrees with ``torch.nn.functional.interpolate(mode="bilinear")`` up to rounding.
+    Agrees with ``torch.nn.functional.interpolate``: ``mode="bilinear"`` up to rounding, where
+    ``nearest`` is asked for ``mode="nearest-exact"``.
     """
+    if nearest:
+        rows, columns = (
+            torch.from_numpy(cells(size, target)).to(maps.device)
+            for size, target in zip(maps.shape[2:], grid, strict=True)
+        )
+        return maps[:, :, rows[:, None], columns]
     for axis, target in ((2, grid[0]), (3, grid[1])):
         low, high, weight = (
             torch.from_numpy(a).to(maps.device) for a in taps(maps.shape[axis], target)
@@ -44,11 +64,21 @@ def resize(
 
 
 def values_at(
-    maps: Float[Tensor, "unit height width"], pixels: Int[Tensor, " pixel"], grid: tuple[int, int]
+    maps: Float[Tensor, "unit height width"],
+    pixels: Int[Tensor, " pixel"],
+    grid: tuple[int, int],
+    *,
+    nearest: bool = False,
 ) -> Float[Tensor, "unit pixel"]:
     """What ``resize`` would give at some pixels of the grid (row-major numbers), only there."""
-    rows, columns = taps(maps.shape[1], grid[0]), taps(maps.shape[2], grid[1])
     y, x = pixels // grid[1], pixels % grid[1]
+    if nearest:
+        row, column = (
+            torch.from_numpy(cells(size, target)).to(maps.device)
+            for size, target in zip(maps.shape[1:], grid, strict=True)
+        )
+        return maps[:, row[y], column[x]]
+    rows, columns = taps(maps.shape[1], grid[0]), taps(maps.shape[2], grid[1])
     row_low, row_high, row_weight = (torch.from_numpy(a).to(maps.device)[y] for a in rows)
     left, right, weight = (torch.from_numpy(a).to(maps.device)[x] for a in columns)
     above, below = maps[:, row_low], maps[:, row_high]

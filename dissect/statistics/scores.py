@@ -142,13 +142,19 @@ class LayerScores:
         """
         return self.excess_information[threshold].argmax(axis=1)
 
+    def highest_iou(self, threshold: int) -> Int[np.ndarray, " unit"]:
+        """Each unit's concept of highest IoU as a column index: Network Dissection's label."""
+        return np.nan_to_num(self.iou[threshold], nan=-1).argmax(axis=1)
+
 
 def score(
     inside: Int[np.ndarray, "threshold unit concept"],
     active: Int[np.ndarray, "threshold unit concept"],
     shuffled: Int[np.ndarray, "threshold unit concept"],
     area: Int[np.ndarray, " concept"],
-    total: int,
+    total: int | Int[np.ndarray, " concept"],
+    *,
+    shuffled_active: Int[np.ndarray, "threshold unit concept"] | None = None,
 ) -> LayerScores:
     """Score all pairs of a layer from pixel counts at their thresholds.
 
@@ -158,13 +164,16 @@ def score(
         shuffled: Above the threshold and of the concept in another image.
         area: Of the concept.
         total: All pixels.
+        shuffled_active: Above the threshold where ``shuffled`` was counted; ``active`` if None.
     """
     area = np.broadcast_to(area, inside.shape)
+    if shuffled_active is None:
+        shuffled_active = active
     return LayerScores(
         iou=intersection_over_union(inside, active, area),
-        chance=intersection_over_union(shuffled, active, area),
+        chance=intersection_over_union(shuffled, shuffled_active, area),
         information=information_quality_ratio(inside, active, area, total),
-        chance_information=information_quality_ratio(shuffled, active, area, total),
+        chance_information=information_quality_ratio(shuffled, shuffled_active, area, total),
         precision=_share(inside, active),
         recall=_share(inside, area),
     )

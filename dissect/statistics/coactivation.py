@@ -1,0 +1,117 @@
+"""Which units of a layer are active in the same images: a covariance that merges exactly.
+
+Each image gives one number a unit, the mean of its map. Sums of floating-point numbers depend on
+their order, so the means are made whole numbers first, on a scale of the unit's own that the pilot
+fixes:
+
+    q = round((mean - first edge) / step),   step = (last edge - first edge) / 2¹⁸
+
+Their sums and products are integers, which add up in any order to the same bytes. Rounding adds a
+variance of 1/12 step², a millionth of that of a unit whose means vary by a thousandth of its range,
+as they do where it fires at one pixel in a thousand.
+
+A unit that hardly moved in the pilot takes a tenth of the layer's median range instead, so a step
+is never 0. Numbers beyond ± 2²⁰, four times the range, are held there, and the images in which that
+happened are counted (``saturated``): up to 2²³ samples no sum leaves 64 bits.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+MOST_SAMPLES = 1 << 23
+_LEVELS = 1 << 18
+_LIMIT = 1 << 20
+_NARROWEST = 0.1  # of the layer's median range
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the means of a layer become whole numbers.
+
+    Attributes:
+        zero: float64 (unit,): the mean that is 0.
+        step: float64 (unit,): the mean's distance from one number to the next; above 0.
+    """
+
+    zero: Float[np.ndarray, " unit"]
+    step: Float[np.ndarray, " unit"]
+
+    @classmethod
+    def from_edges(cls, edges: Float[np.ndarray, "unit edge"]) -> "Scale":
+        """The scale that a layer's edges fix."""
+        edges = edges.astype(np.float64)
+        reach = edges[:, -1] - edges[:, 0]
+        moving = reach[reach > 0]
+        typical = float(np.median(moving)) if len(moving) else 1.0
+        return cls(edges[:, 0], np.maximum(reach, _NARROWEST * typical) / _LEVELS)
+
+    def numbers(
+        self, maps: Float[Tensor, "batch unit height width"]
+    ) -> tuple[Int[np.ndarray, "batch unit"], Int[np.ndarray, "batch unit"]]:
+        """The mean of each map as a whole number, and 1 where it had to be held at the limit."""
+        # numpy adds up each contiguous row by itself, so an image's mean does not depend on which
+        # others are in the batch.
+        values = np.ascontiguousarray(maps.double().numpy()).reshape(*maps.shape[:2], -1)
+        exact = np.rint((values.mean(axis=2) - self.zero) / self.step)
+        held = np.clip(exact, -_LIMIT, _LIMIT)
+        return held.astype(np.int64), (held != exact).astype(np.int64)
+
+
+@dataclass
+class Coactivation:
+    """Sums over images of the numbers that stand for units' means.
+
+    Attributes:
+        images: int64 (): how many.
+        sums: int64 (unit,): Σ q_u.
+        products: int64 (unit, unit): Σ q_u q_v.
+        saturated: int64 (unit,): images in which the unit's number was held at the limit.
+    """
+
+    images: Int[np.ndarray, ""]
+    sums: Int[np.ndarray, " unit"]
+    products: Int[np.ndarray, "unit unit"]
+    saturated: Int[np.ndarray, " unit"]
+
+    @classmethod
+    def empty(cls, n_units: int) -> "Coactivation":
+        shapes = {"images": (), "sums": n_units, "products": (n_units, n_units)}
+        shapes["saturated"] = n_units
+        return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
+
+    def add(self, maps: Float[Tensor, "batch unit height width"], scale: Scale) -> None:
+        """Add a batch of at most 4,096 images."""
+        numbers, held = scale.numbers(maps)
+        # Products are below 2⁴⁰ and their sums below 2⁵², so float64 holds all of them exactly,
+        # and multiplies matrices many times as fast as int64.
+        products = numbers.T.astype(np.float64) @ numbers.astype(np.float64)
+        self.images += len(numbers)
+        self.sums += numbers.sum(axis=0)
+        self.products += products.astype(np.int64)
+        self.saturated += held.sum(axis=0)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All sums by name, not copied."""
+        return {f"coactivation_{f.name}": getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Coactivation | None":
+        """The inverse of ``to_arrays``; None where there are no such arrays."""
+        if "coactivation_images" not in arrays:
+            return None
+        return cls(**{f.name: arrays[f"coactivation_{f.name}"] for f in fields(cls)})
+
+    def correlation(self) -> Float[np.ndarray, "unit unit"]:
+        """Pearson's correlation of units' means over images; NaN where one does not vary."""
+        n = float(self.images)
+        sums = self.sums.astype(np.float64)
+        covariance = self.products / n - np.outer(sums, sums) / n**2
+        variance = np.diagonal(covariance).copy()
+        # What is left of equal numbers after rounding in float64 is no variance.
+        variance[variance <= 1e-12 * np.diagonal(self.products) / n] = 0
+        spread = np.sqrt(np.outer(variance, variance))
+        ratio = np.divide(covariance, spread, out=np.full(spread.shape, np.nan), where=spread > 0)
+        return np.clip(ratio, -1, 1)

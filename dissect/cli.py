@@ -85,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "dissect a generator into a run folder")
     run.add_argument("generator", metavar="GENERATOR")
     run.add_argument("--segmenter", required=True, help="as zoo lists them; join with +")
-    run.add_argument("--layers", default="all", help="comma-separated names, or all")
+    run.add_argument(
+        "--layers",
+        default="all",
+        help="comma-separated names, or all; NAME@rotation:SEED, NAME@pca:COMPONENTS and "
+        "NAME@sae:FILE read a layer in another basis",
+    )
     run.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
     run.add_argument("--out", required=True, help="run folder to write")
     run.add_argument("--seed", type=int, default=0, help="default: %(default)s")

@@ -10,6 +10,7 @@ goes on from there and ends in the same bytes.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
+from dissect.bases.fitting import prepare_bases
 from dissect.config import RunConfig
 from dissect.errors import ConfigError
 from dissect.generators import Generator, load_generator
@@ -63,7 +66,7 @@ def dissect(
         generator: A generator, or how ``load_generator`` finds one.
         segmenter: A segmenter, or how ``load_segmenter`` finds one.
         out: Folder to write. Where it already holds this very run, that run is returned.
-        layers: Names of layers, or ``"all"``.
+        layers: Names of layers, or ``"all"``; ``layer@basis`` reads a layer in other coordinates.
         device: Where models that are given by name are loaded.
         resume: Go on with an interrupted pass of the same settings, if there is one.
         progress: Show progress bars on stderr.
@@ -93,15 +96,18 @@ def dissect(
     config = RunConfig(
         generator_spec, segmenter_spec, resolve_layers(generator, layers), **settings
     )
-    key = fingerprint(config, generator, segmenter)
+    bases = open_bases(generator, config.layers)
+    key = fingerprint(config, generator, segmenter, read_file_contents(bases))
     workspace = Workspace(Path(out), key)
     if workspace.finished():
         return open_run(out)
     with workspace.claim(resume=resume):
-        state = workspace.load() or _start(generator, segmenter, config, progress=progress)
+        state = workspace.load() or _start(generator, segmenter, config, bases, progress=progress)
         _count(generator, segmenter, config, state, workspace, progress=progress)
         results = layer_results(state, config, segmenter.vocabulary)
-        strips = unit_strips(generator, config, segmenter.vocabulary, results, progress=progress)
+        strips = unit_strips(
+            generator, config, segmenter.vocabulary, results, state.bases, progress=progress
+        )
         write_run(workspace, config, generator, segmenter, state, results, strips)
     return open_run(out)
 
@@ -122,13 +128,19 @@ def check_device(device: str) -> None:
 
 
 def _start(
-    generator: Generator, segmenter: Segmenter, config: RunConfig, *, progress: bool
+    generator: Generator,
+    segmenter: Segmenter,
+    config: RunConfig,
+    opened: Mapping[str, Basis],
+    *,
+    progress: bool,
 ) -> PassState:
-    """Empty counts, and the edges of every unit from the pilot."""
-    edges = pilot_edges(generator, config, progress=progress)
+    """Empty counts, the bases, and the edges of every unit from the pilot."""
+    bases = prepare_bases(generator, config, opened, progress=progress)
+    edges = pilot_edges(generator, config, bases, progress=progress)
     counts, tops = {}, {}
     for layer in config.layers:
-        n_units = generator.layers[layer].units
+        n_units = layer_info(generator, layer, bases).units
         counts[layer] = LayerCounts.empty(
             n_concepts=len(segmenter.vocabulary),
             n_units=n_units,
@@ -139,10 +151,16 @@ def _start(
         tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
     n_concepts = len(segmenter.vocabulary)
     together = np.zeros((n_concepts, n_concepts), np.int64)
-    return PassState(0, edges, counts, tops, seconds=0.0, together=together)
+    return PassState(0, edges, counts, tops, seconds=0.0, together=together, bases=bases)
 
 
-def pilot_edges(generator: Generator, config: RunConfig, *, progress: bool) -> dict[str, Tensor]:
+def pilot_edges(
+    generator: Generator,
+    config: RunConfig,
+    bases: Mapping[str, Basis] = NO_BASES,
+    *,
+    progress: bool,
+) -> dict[str, Tensor]:
     """Run the first samples and take each unit's edges from its values on the mask grid.
 
     A fixed choice of pixels by (seed, index) bounds the memory: about 65,536 values for each unit,
@@ -155,14 +173,16 @@ def pilot_edges(generator: Generator, config: RunConfig, *, progress: bool) -> d
     grid = mask_grid(generator, config)
     per_image = min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
     values = {
-        layer: np.empty((generator.layers[layer].units, n_pilot * per_image), np.float32)
+        layer: np.empty(
+            (layer_info(generator, layer, bases).units, n_pilot * per_image), np.float32
+        )
         for layer in config.layers
     }
     numbers = range(n_blocks(config, n_pilot))
     for number in tqdm(
         numbers, desc="pilot", unit="block", disable=None if progress else True, leave=False
     ):
-        block = make_block(generator, config, number)
+        block = make_block(generator, config, number, bases)
         for row, index in enumerate(block.indices):
             if index >= n_pilot:
                 break
@@ -210,7 +230,7 @@ def _count(
     )
     with bar, deferred_interrupt() as stop_asked:
         for number in range(state.next_block, n_blocks(config)):
-            block = make_block(generator, config, number)
+            block = make_block(generator, config, number, state.bases)
             planes = label_block(segmenter, block.images, grid)
             labels = BlockLabels.prepare(
                 planes,

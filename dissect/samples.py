@@ -4,6 +4,7 @@ Blocks are aligned to the sample index: block b holds the samples b·size … (b
 the end of the run. An image that is made again is made in its block again, and so is the same bits.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.bases import NO_BASES, Basis, split_layer
 from dissect.config import RunConfig
 from dissect.errors import GeneratorError, SegmenterError
 from dissect.generators.base import Generator
@@ -27,7 +29,7 @@ class Block:
     Attributes:
         indices: Sample indices.
         images: RGB or grey, [-1, 1].
-        maps: Layer → its output, on the CPU.
+        maps: Layer → its output in the basis that it is read in, on the CPU.
     """
 
     indices: list[int]
@@ -56,8 +58,16 @@ def mask_grid(generator: Generator, config: RunConfig) -> int:
 
 
 @torch.no_grad()
-def make_block(generator: Generator, config: RunConfig, number: int) -> Block:
+def make_block(
+    generator: Generator, config: RunConfig, number: int, bases: Mapping[str, Basis] = NO_BASES
+) -> Block:
     """Generate the samples of a block and read the run's layers.
+
+    Args:
+        generator: What makes the images.
+        config: Settings of the run.
+        number: Of the block, from 0.
+        bases: For every layer of the run that is not read in its channels.
 
     Raises:
         GeneratorError: images or maps that are not finite, or of the wrong shape.
@@ -69,7 +79,9 @@ def make_block(generator: Generator, config: RunConfig, number: int) -> Block:
         # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
         space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
         latent = generator.convert(latent, space, truncation=config.truncation)
-    with trace(generator, config.layers) as recorded:
+    # A layer that is read in several bases is recorded once.
+    plain = {text: split_layer(text, generator.layers)[0] for text in config.layers}
+    with trace(generator, list(plain.values())) as recorded:
         images = generator.synthesize(latent)
     size = generator.image_size
     expected = (len(indices), generator.channels, size, size)
@@ -77,8 +89,12 @@ def make_block(generator: Generator, config: RunConfig, number: int) -> Block:
         raise GeneratorError(
             f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
         )
-    maps = {layer: recorded[layer].detach().cpu() for layer in config.layers}
-    for what, values in (("images", images), *((f"layer {name!r}", m) for name, m in maps.items())):
+    maps = {}
+    for text, layer in plain.items():
+        values = recorded[layer].detach()
+        maps[text] = (values if text == layer else bases[text].encode(values)).cpu()
+    named = {f"layer {name!r}": values for name, values in {**recorded, **maps}.items()}
+    for what, values in {"images": images, **named}.items():
         finite = torch.isfinite(values).flatten(1).all(dim=1)
         if not finite.all():
             sample = indices[int((~finite).nonzero()[0])]

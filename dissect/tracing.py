@@ -14,30 +14,47 @@ from difflib import get_close_matches
 
 from torch import Tensor, nn
 
+from dissect.bases.spec import MARK, BasisSpec, split_layer
 from dissect.errors import LayerError
 from dissect.generators.base import Generator, LayerInfo
 
+_ALL = "all"
+
 
 def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[str, ...]:
-    """The named layers in the generator's own order; ``"all"`` names every one.
+    """The named layers in the generator's own order, in each the bases in the order given.
+
+    Args:
+        generator: Any generator.
+        layers: Names, ``layer`` or ``layer@basis``; ``all`` stands for every layer, also in
+            ``all@basis``.
 
     Raises:
         LayerError: a layer that the generator does not have, or none at all.
+        ConfigError: an unknown basis, or one without a proper argument.
+
+    Example:
+        >>> resolve_layers(generator, ["all", "main.1@rotation:0"])
+        ('main.1', 'main.1@rotation:0', 'main.4')
     """
     wanted = [layers] if isinstance(layers, str) else list(layers)
-    if wanted == ["all"]:
-        return tuple(generator.layers)
     if not wanted:
         raise LayerError(f"no layer was given; expected some of {', '.join(generator.layers)}")
-    for name in wanted:
-        if name not in generator.layers:
-            near = get_close_matches(name, generator.layers, n=1)
+    asked: dict[str, list[str]] = {name: [] for name in generator.layers}
+    for text in wanted:
+        layer, basis = split_layer(text, generator.layers)
+        if layer != _ALL and layer not in generator.layers:
+            near = get_close_matches(layer, generator.layers, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {_shorten(generator.layers)};"
             raise LayerError(
-                f"layer {name!r} is not in {generator.name}; {hint} "
+                f"layer {layer!r} is not in {generator.name}; {hint} "
                 "dissect inspect GENERATOR lists them"
             )
-    return tuple(name for name in generator.layers if name in wanted)
+        suffix = "" if basis is None else f"{MARK}{BasisSpec.parse(basis)}"
+        for name in generator.layers if layer == _ALL else [layer]:
+            if name + suffix not in asked[name]:
+                asked[name].append(name + suffix)
+    return tuple(text for texts in asked.values() for text in texts)
 
 
 @contextmanager
@@ -46,7 +63,7 @@ def trace(generator: Generator, layers: Sequence[str] | str) -> Iterator[Mapping
 
     Args:
         generator: Any generator.
-        layers: Names from ``generator.layers``, or ``"all"``.
+        layers: Names from ``generator.layers``, or ``"all"``; in channels, without a basis.
 
     Yields:
         name → Float[batch unit height width], filled by each forward pass.
@@ -55,9 +72,17 @@ def trace(generator: Generator, layers: Sequence[str] | str) -> Iterator[Mapping
         LayerError: an unknown layer, or one whose output is not the map it was listed as.
     """
     recorded: dict[str, Tensor] = {}
+    names = resolve_layers(generator, layers)
+    for name in names:
+        if name not in generator.layers:
+            plain = split_layer(name, generator.layers)[0]
+            raise LayerError(
+                f"{name!r} is not what a layer puts out; expected its channels, {plain!r}; their "
+                "basis changes with Basis.encode"
+            )
     handles = []
     try:
-        for name in resolve_layers(generator, layers):
+        for name in names:
             info = generator.layers[name]
             module = generator.module.get_submodule(info.module)
             handles.append(module.register_forward_hook(_keep(recorded, name, info)))

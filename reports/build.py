@@ -97,6 +97,12 @@ def _strongest(table: pd.DataFrame, most: int = 3) -> list[object]:
     return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
 
 
+def _stable(table: pd.DataFrame) -> float | None:
+    """Share of interpretable units that both halves of the evaluation fold label alike."""
+    found = table[table.is_label & table.interpretable]
+    return float(found.same_in_halves.mean()) if len(found) else None
+
+
 def _render(run: Run, concepts: list[dict[str, object]]) -> str:
     environment = Environment(
         loader=PackageLoader("reports"),
@@ -120,5 +126,6 @@ def _render(run: Run, concepts: list[dict[str, object]]) -> str:
         found=found,
         missing=[entry for entry in concepts if not entry["units"]],
         strongest=_strongest(run.table),
+        stable=_stable(run.table),
         n_units=sum(info.units for info in run.layers.values()),
     )

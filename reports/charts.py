@@ -62,7 +62,11 @@ def best_cells(run: Run) -> dict[str, list[Cell]]:
         cells[concept] = []
         for layer in run.layers:
             row = best.loc[(concept, layer)]
-            stands = bool(row.iou > config.min_iou and row.over_chance > config.min_over_chance)
+            stands = bool(
+                row.iou > config.min_iou
+                and row.over_chance > config.min_over_chance
+                and row.p_value <= config.fdr
+            )
             cells[concept].append(Cell(layer, int(row.unit), row.iou, row.chance, stands))
     return cells
 

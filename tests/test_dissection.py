@@ -196,12 +196,12 @@ def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, mo
     out = tmp_path / "r"
     made = module.make_block
 
-    def stop_at_block_3(generator, config, number):
+    def stop_at_block_3(generator, config, number, bases):
         if number == 3:
             import signal
 
             signal.raise_signal(signal.SIGINT)
-        return made(generator, config, number)
+        return made(generator, config, number, bases)
 
     # The pilot reads the same blocks; the interrupt must fall into the pass.
     edges = module.pilot_edges

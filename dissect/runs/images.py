@@ -5,6 +5,7 @@ The images are made again from their sample index, so the pass keeps none of the
 
 import io
 from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.runs.results import LayerResult
@@ -32,6 +34,7 @@ def unit_strips(
     config: RunConfig,
     vocabulary: Vocabulary,
     results: dict[str, LayerResult],
+    bases: Mapping[str, Basis] = NO_BASES,
     *,
     progress: bool,
 ) -> dict[str, list[bytes]]:
@@ -50,7 +53,7 @@ def unit_strips(
     for number in tqdm(
         numbers, desc="top images", unit="block", disable=None if progress else True
     ):
-        block = make_block(generator, config, number)
+        block = make_block(generator, config, number, bases)
         rows = {index: row for row, index in enumerate(block.indices)}
         for index in {index for places in wanted[number].values() for index in places.tolist()}:
             tiles[index] = to_tile(block.images[rows[index]])

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dissect.bases import Basis, rebuild_basis
 from dissect.errors import RunError
 from dissect.runs.schema import RUN_FILE
 from dissect.statistics import LayerCounts, TopImages
@@ -33,6 +34,7 @@ class PassState:
         counts: Layer → its counts.
         tops: Layer → top images.
         seconds: Wall time of the pass so far.
+        bases: For each layer that is not read in its channels, its basis.
         together: int64 (concept, concept): evaluation images in which both occur.
     """
 
@@ -41,6 +43,7 @@ class PassState:
     counts: dict[str, LayerCounts]
     tops: dict[str, TopImages]
     seconds: float
+    bases: dict[str, Basis] = field(default_factory=dict)
     together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -57,6 +60,10 @@ class PassState:
                 arrays[f"{number}.{name}"] = array
             arrays[f"{number}.top_values"] = self.tops[layer].values
             arrays[f"{number}.top_indices"] = self.tops[layer].indices
+            if layer in self.bases:
+                arrays[f"{number}.basis"] = np.array(self.bases[layer].name)
+                for name, tensor in self.bases[layer].to_tensors().items():
+                    arrays[f"{number}.basis.{name}"] = tensor.numpy()
         return arrays
 
     @classmethod
@@ -74,6 +81,14 @@ class PassState:
             state.tops[layer] = TopImages(
                 arrays[f"{number}.top_values"], arrays[f"{number}.top_indices"]
             )
+            if f"{number}.basis" in arrays:
+                prefix = f"{number}.basis."
+                tensors = {
+                    name.removeprefix(prefix): torch.from_numpy(array)
+                    for name, array in arrays.items()
+                    if name.startswith(prefix)
+                }
+                state.bases[layer] = rebuild_basis(str(arrays[f"{number}.basis"]), tensors)
         return state
 
 

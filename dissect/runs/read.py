@@ -6,10 +6,13 @@ from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 import zarr
 
+from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
@@ -140,6 +143,23 @@ class Run:
         names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
         return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
 
+    def basis(self, layer: str) -> Basis:
+        """The coordinates in which a layer's units were read, as the pass had them.
+
+        Raises:
+            LayerError: a layer that the run did not read.
+        """
+        self._check_layer(layer)
+        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+        if "basis" not in group.attrs:
+            return Channels(self.layers[layer].units)
+        tensors = {
+            name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
+            for name, array in group.arrays()
+            if name.startswith(schema.BASIS_PREFIX)
+        }
+        return rebuild_basis(str(group.attrs["basis"]), tensors)
+
     def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
         """IoU of every pair on the evaluation fold.
 
@@ -186,7 +206,8 @@ class Run:
     def summary(self) -> dict[str, object]:
         """What was dissected and what was found, as plain values for JSON.
 
-        ``layers.<name>`` holds ``units``, ``interpretable`` (how many) and ``concepts``: for each
+        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how
+        many of these both halves of the evaluation fold label alike) and ``concepts``: for each
         concept the number of interpretable units that it labels, most first.
         """
         layers = {}
@@ -201,6 +222,7 @@ class Run:
                 "height": info.height,
                 "width": info.width,
                 "interpretable": int(units.interpretable.sum()),
+                "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
                 "concepts": {name: int(count) for name, count in ordered},
             }
         return {

@@ -1,13 +1,15 @@
 """What a run folder holds, under which names, and what makes two runs the same.
 
 run.json            settings, hashes, versions, coverage, and every other file with its digest
-arrays.zarr/        one group per layer: histogram, edges, scores, top images, and one of concepts
+arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds;
+                    and one of concepts
 units.parquet       long table: layer, unit, concept and their scores
 images/LAYER.zip    one WebP strip per unit, stored
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,21 +26,43 @@ CONCEPTS = "+concepts"
 """Group of what is known about concepts alone; the sign keeps it apart from every layer's key."""
 TABLE = "units.parquet"
 IMAGES = "images"
+BASIS_PREFIX = "basis_"
+_LONGEST_KEY = 200
 
 
-def fingerprint(config: RunConfig, generator: Generator, segmenter: Segmenter) -> str:
-    """SHA-256 of everything that a run's arrays follow from: settings, weights, vocabulary."""
+def fingerprint(
+    config: RunConfig,
+    generator: Generator,
+    segmenter: Segmenter,
+    basis_contents: Mapping[str, str] | None = None,
+) -> str:
+    """SHA-256 of everything that a run's arrays follow from: settings, weights, vocabulary.
+
+    Args:
+        config: Settings.
+        generator, segmenter: Models.
+        basis_contents: Layer → fingerprint of its basis, where that came from a file.
+    """
     settings = config.to_json()
     # How a model was asked for does not matter, what it holds does.
     for name in ("generator", "segmenter"):
         del settings[name]
     content = [SCHEMA_VERSION, settings, generator.fingerprint, segmenter.fingerprint]
+    if basis_contents:
+        content.append(dict(basis_contents))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def layer_key(layer: str) -> str:
-    """A layer's name as one part of a path, whatever characters it holds."""
-    return quote(layer, safe="@")
+    """A layer's name as one part of a path, whatever characters it holds.
+
+    A long one, as with the path of a basis in it, is cut and told apart by its digest: file systems
+    stop at 255 bytes.
+    """
+    key = quote(layer, safe="@")
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY - 17]}-{hashlib.sha256(layer.encode()).hexdigest()[:16]}"
 
 
 def strip_name(unit: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from dissect.bases import Basis, layer_info
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.runs import schema
@@ -45,6 +46,7 @@ def write_run(
         shutil.rmtree(folder)
     (folder / schema.IMAGES).mkdir(parents=True)
     _write_arrays(folder / schema.ARRAYS, results, segmenter)
+    _write_bases(folder / schema.ARRAYS, state.bases)
     _write_concepts(folder / schema.ARRAYS, state, segmenter)
     table = pd.concat(
         [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
@@ -61,7 +63,7 @@ def write_run(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(state.seconds, 2),
             "config": config.to_json(),
-            "generator": _describe_generator(generator, config),
+            "generator": _describe_generator(generator, config, state.bases),
             "segmenter": {
                 "name": segmenter.name,
                 "fingerprint": segmenter.fingerprint,
@@ -69,6 +71,7 @@ def write_run(
                     [c.name, c.category, c.plane, c.colour] for c in segmenter.vocabulary
                 ],
             },
+            "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
             "coverage": _coverage(config, mask_grid(generator, config)),
             "versions": {name: version(name) for name in _PACKAGES}
             | {"python": platform.python_version()},
@@ -89,21 +92,17 @@ def _coverage(config: RunConfig, grid: int) -> dict[str, int]:
     }
 
 
-def _describe_generator(generator: Generator, config: RunConfig) -> dict[str, object]:
+def _describe_generator(
+    generator: Generator, config: RunConfig, bases: dict[str, Basis]
+) -> dict[str, object]:
+    layers = {layer: layer_info(generator, layer, bases) for layer in config.layers}
     return {
         "name": generator.name,
         "fingerprint": generator.fingerprint,
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,
-        "layers": {
-            name: [
-                generator.layers[name].units,
-                generator.layers[name].height,
-                generator.layers[name].width,
-            ]
-            for name in config.layers
-        },
+        "layers": {name: [info.units, info.height, info.width] for name, info in layers.items()},
     }
 
 
@@ -148,6 +147,16 @@ def _write_concepts(path: Path, state: PassState, segmenter: Segmenter) -> None:
     group.attrs.update({"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())})
     for name, array in (("area", pairs.area.sum(axis=0)), ("together", state.together)):
         group.create_array(name, data=array, dimension_names=("concept", "other")[: array.ndim])
+
+
+def _write_bases(path: Path, bases: dict[str, Basis]) -> None:
+    """What each basis holds, into its layer's group; ``Run.basis`` reads it."""
+    root = zarr.open_group(path, mode="r+")
+    for layer, basis in bases.items():
+        group = root[schema.layer_key(layer)]
+        group.attrs["basis"] = basis.name
+        for name, tensor in basis.to_tensors().items():
+            group.create_array(schema.BASIS_PREFIX + name, data=tensor.contiguous().numpy())
 
 
 def _write_strips(path: Path, strips: list[bytes]) -> None:

@@ -4,10 +4,23 @@ For each pixel of the mask grid a unit's value is interpolated, its bin found, a
 table (code, unit, bin) raised, where the code names the combination of concepts at that pixel.
 ``dissect.statistics.reference`` says the same thing slowly; a test holds the two equal bit by bit.
 
-The loop is compiled by numba and leaves the interpreter's lock alone; threads take chunks of units,
-so each owns its part of the table and the result does not depend on their number.
+The words used below:
+
+- A *chunk* of units is counted together; its values lie unit by unit, for vector instructions.
+- A *tile* is some rows of one image's grid, so that a chunk's values on it stay in the cache.
+- A *group* is the pixels of a tile whose codes agree in every set, in neighbouring *slots* (see
+  ``groups.py``). It is counted as a whole and then added to the rows of its codes: nothing is
+  looked up for a single pixel, and a second set of labels costs next to nothing.
+- A *piece* is eight slots of a group, compared with one edge after the other until no value of the
+  piece is above the edge. Edges rise, so the others would count nothing.
+
+The loops are compiled by numba and leave the interpreter's lock alone. Each thread takes chunks of
+units (and parts of the block where chunks are few), and counts are integers: the result does not
+depend on the number of threads.
 """
 
+import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -16,58 +29,188 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.statistics.device import tally_torch
+from dissect.statistics.groups import PIECE, group_pixels
 from dissect.statistics.resize import taps
 
-_CHUNK = 64  # units; table rows of one code stay in the first-level cache
-_BODY = 16  # edges compared for every value; with those of a run they hold back all but 5 %
+_CHUNK = 32  # units
+_LANES = 16  # units compared before asking whether to go on: two vectors of AVX2, four of NEON
+_TILE = 1024  # pixels: 128 KiB of values
+_STRIP = 64  # source pixels transposed at a time: 8 KiB
+
+# In loops over a few units, the bound is read from an array although it is known: LLVM unrolls
+# short loops of known length into scalar code instead of using vectors.
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _tally(maps, codes, edges, rows, columns, table, first, last):  # noqa: ANN001, ANN202, PLR0912
-    """maps[b,h,w,u], codes[s,b,y,x], edges[u,e], table[s,code,u,bin]; units first … last - 1."""
+def _transpose(maps, begin, end, source):  # noqa: ANN001, ANN202
+    """Put maps[unit, begin:end] into source[pixel, unit]; lanes of missing units hold copies."""
+    last = len(maps) - 1
+    for strip in range(begin, end, _STRIP):
+        strip_end = min(end, strip + _STRIP)
+        for u in range(0, len(maps), 4):
+            first = maps[u, strip:strip_end]
+            second = maps[min(u + 1, last), strip:strip_end]
+            third = maps[min(u + 2, last), strip:strip_end]
+            fourth = maps[min(u + 3, last), strip:strip_end]
+            for i in range(len(first)):
+                lanes = source[strip - begin + i]
+                lanes[u] = first[i]
+                lanes[u + 1] = second[i]
+                lanes[u + 2] = third[i]
+                lanes[u + 3] = fourth[i]
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _interpolate(source, top, bottom, rows, columns, slots, blended, values):  # noqa: ANN001, ANN202
+    """Resize rows top … bottom - 1 into values[slot, unit], rounding as ``resize`` does."""
     row_low, row_high, row_weight = rows
     column_low, column_high, column_weight = columns
-    n_sets, n_images, height, width = codes.shape
-    n_edges = edges.shape[1]
-    n_units = last - first
-    blended = np.empty((maps.shape[2], n_units), np.float32)
-    values = np.empty(n_units, np.float32)
-    bins = np.empty(n_units, np.int32)
-    thresholds = np.ascontiguousarray(edges[first:last].T)
-    n_body = min(n_edges, _BODY)
     one = np.float32(1)
-    for image in range(n_images):
-        for y in range(height):
-            weight = row_weight[y]
-            above = maps[image, row_low[y]]
-            below = maps[image, row_high[y]]
-            for x in range(maps.shape[2]):
-                for u in range(n_units):
-                    blended[x, u] = (
-                        above[x, first + u] * (one - weight) + below[x, first + u] * weight
+    n_columns = len(blended)
+    width = len(column_low)
+    flat = blended.reshape(-1)
+    for y in range(top, bottom):
+        weight = row_weight[y]
+        rest = one - weight
+        begin = (row_low[y] - row_low[top]) * n_columns
+        above = source[begin : begin + n_columns].reshape(-1)
+        begin = (row_high[y] - row_low[top]) * n_columns
+        below = source[begin : begin + n_columns].reshape(-1)
+        for i in range(len(flat)):
+            flat[i] = above[i] * rest + below[i] * weight
+        for x in range(width):
+            weight = column_weight[x]
+            rest = one - weight
+            left = blended[column_low[x]]
+            right = blended[column_high[x]]
+            value = values[slots[y * width + x]]
+            for u in range(len(value)):
+                value[u] = left[u] * rest + right[u] * weight
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _count(values, first, end, edges, n_edges, above):  # noqa: ANN001, ANN202
+    """Add pieces first … end - 1 of 16 units to above[edge, unit]; returns how many edges it saw.
+
+    All three arrays are flat, with ``_CHUNK`` units a row: strides known to the compiler keep
+    the addresses out of the loop.
+    """
+    reached = 0
+    for piece in range(first, end):
+        v = values[piece * (PIECE * _CHUNK) :]
+        edge = 0
+        while edge < n_edges:
+            some = np.int32(0)
+            for u in range(_LANES):
+                t = edges[edge * _CHUNK + u]
+                # Without the casts numba would count in 64 bits, with half as many lanes.
+                n = np.int32(
+                    np.int32(v[u] > t)
+                    + np.int32(v[_CHUNK + u] > t)
+                    + np.int32(v[2 * _CHUNK + u] > t)
+                    + np.int32(v[3 * _CHUNK + u] > t)
+                    + np.int32(v[4 * _CHUNK + u] > t)
+                    + np.int32(v[5 * _CHUNK + u] > t)
+                    + np.int32(v[6 * _CHUNK + u] > t)
+                    + np.int32(v[7 * _CHUNK + u] > t)
+                )
+                above[edge * _CHUNK + u] = np.int32(above[edge * _CHUNK + u] + n)
+                some = np.int32(some | n)
+            edge += 1
+            if some == 0:
+                break
+        reached = max(reached, edge)
+    return reached
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _tally(maps, edges, rows, columns, tile_rows, grouped, images, first_unit, table):  # noqa: ANN001, ANN202, PLR0912
+    """Chunk ``first_unit`` … of some images: maps[b,unit,pixel], table[s,code,unit,bin]."""
+    slots, groups, n_groups = grouped
+    row_low, row_high, _ = rows
+    height, n_columns = len(row_low), columns[1][-1] + 1
+    first_image, end_image = images
+    n_units = min(_CHUNK, maps.shape[1] - first_unit)
+    n_sets, n_codes = table.shape[:2]
+    n_edges = edges.shape[1]
+
+    n_source_rows, n_slots = 0, 0
+    for t in range(n_groups.shape[1]):
+        bottom = min(height, (t + 1) * tile_rows)
+        n_source_rows = max(n_source_rows, row_high[bottom - 1] + 1 - row_low[t * tile_rows])
+        for image in range(first_image, end_image):
+            n_slots = max(n_slots, groups[image, t, n_groups[image, t] - 1, 1])
+    n_slots = -(-n_slots // PIECE) * PIECE
+    source = np.zeros((n_source_rows * n_columns, _CHUNK), np.float32)
+    blended = np.empty((n_columns, _CHUNK), np.float32)
+    values = np.empty((n_slots, _CHUNK), np.float32)
+    flat = values.reshape(-1)
+    # Nothing is above infinity: lanes without a unit end the search for edges.
+    thresholds = np.full(n_edges * _CHUNK, np.inf, np.float32)
+    for u in range(n_units):
+        for edge in range(n_edges):
+            thresholds[edge * _CHUNK + u] = edges[first_unit + u, edge]
+    in_group = np.zeros(n_edges * _CHUNK, np.int32)
+    above = np.zeros((n_sets, n_codes, n_edges * _CHUNK), np.int32)
+    area = np.zeros((n_sets, n_codes), np.int32)
+
+    for image in range(first_image, end_image):
+        for t in range(n_groups.shape[1]):
+            top, bottom = t * tile_rows, min(height, (t + 1) * tile_rows)
+            begin, end = row_low[top] * n_columns, (row_high[bottom - 1] + 1) * n_columns
+            _transpose(maps[image, first_unit : first_unit + n_units], begin, end, source)
+            _interpolate(source, top, bottom, rows, columns, slots[image], blended, values)
+            for g in range(n_groups[image, t]):
+                first, behind = groups[image, t, g, 0], groups[image, t, g, 1]
+                end_piece = -(-behind // PIECE)
+                values[behind : end_piece * PIECE] = -np.inf  # above no edge
+                reached = 0
+                for lane in range(0, n_units, _LANES):
+                    seen = _count(
+                        flat[lane:],
+                        first // PIECE,
+                        end_piece,
+                        thresholds[lane:],
+                        n_edges,
+                        in_group[lane:],
                     )
-            for x in range(width):
-                weight = column_weight[x]
-                left = blended[column_low[x]]
-                right = blended[column_high[x]]
-                for u in range(n_units):
-                    values[u] = left[u] * (one - weight) + right[u] * weight
-                    bins[u] = 0
-                # Most values end below the body's last edge: one vector compare for each edge and
-                # eight units. The few in the tail are followed up one by one.
-                for edge in range(n_body):
-                    for u in range(n_units):
-                        bins[u] += np.int32(values[u] > thresholds[edge, u])
-                for u in range(n_units):
-                    if bins[u] == n_body:
-                        edge = n_body
-                        while edge < n_edges and values[u] > thresholds[edge, u]:
-                            edge += 1
-                        bins[u] = edge
+                    reached = max(reached, seen)
                 for s in range(n_sets):
-                    cells = table[s, codes[s, image, y, x]]
-                    for u in range(n_units):
-                        cells[first + u, bins[u]] += 1
+                    code = groups[image, t, g, 2 + s]
+                    area[s, code] += behind - first
+                    row = above[s, code]
+                    for i in range(reached * _CHUNK):
+                        row[i] += in_group[i]
+                in_group[: reached * _CHUNK] = 0
+
+    for s in range(n_sets):
+        for code in range(n_codes):
+            if area[s, code] == 0:
+                continue  # the table starts as zeros
+            for u in range(n_units):
+                bins = table[s, code, first_unit + u]
+                before = area[s, code]
+                for edge in range(n_edges):
+                    bins[edge] = before - above[s, code, edge * _CHUNK + u]
+                    before = above[s, code, edge * _CHUNK + u]
+                bins[n_edges] = before
+
+
+@functools.cache
+def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads for all calls of this process; those of the parent are gone after a fork."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="dissect-tally")
+
+
+def _used(maps: Tensor, axis: int, target: int) -> tuple[Tensor, tuple[np.ndarray, ...]]:
+    """Drop the source rows (or columns) that no target pixel looks at: many in a large layer."""
+    low, high, weight = taps(maps.shape[axis], target)
+    used = np.unique(np.concatenate([low, high]))
+    if len(used) < maps.shape[axis]:
+        maps = maps.index_select(axis, torch.from_numpy(used))
+        low, high = np.searchsorted(used, low), np.searchsorted(used, high)
+    return maps, (low, high, weight)
 
 
 def tally(
@@ -80,37 +223,61 @@ def tally(
 ) -> Int[np.ndarray, "set code unit bin"]:
     """Count a block.
 
-    Bin n of a unit holds the pixels whose value is strictly above exactly n of its edges.
+    Bin n of a unit holds the pixels whose value is strictly above exactly n of its edges. The pass
+    refuses maps that are not finite; here a resized value of NaN is above no edge, infinity above
+    every finite one.
 
     Args:
-        maps: A layer's output, finite.
+        maps: A layer's output. On a device other than the processor, that device counts.
         codes: For each set of labels, the code of every mask-grid pixel, 0 … n_codes - 1.
-        edges: Each unit's thresholds, rising.
+        edges: Each unit's thresholds, float32, rising.
         n_codes: Number of codes.
         n_threads: Threads to use; as many as torch does if None.
 
     Returns:
         Pixel counts, int32 (a block has fewer than 2³¹ pixels).
     """
-    n_sets, _, height, width = codes.shape
+    if maps.device.type != "cpu":
+        return tally_torch(maps, codes, edges, n_codes=n_codes)
+    n_sets, n_images, height, width = codes.shape
     n_units, n_edges = edges.shape
-    channels_last = maps.permute(0, 2, 3, 1).contiguous().float().numpy()
-    table = np.zeros((n_sets, n_codes, n_units, n_edges + 1), np.int32)
-    arguments = (
-        channels_last,
-        codes.numpy(),
-        edges.numpy(),
-        taps(maps.shape[2], height),
-        taps(maps.shape[3], width),
-        table,
-    )
+    if codes.numel() == 0 or n_units == 0:
+        return np.zeros((n_sets, n_codes, n_units, n_edges + 1), np.int32)
+    maps, rows = _used(maps, 2, height)
+    maps, columns = _used(maps, 3, width)
+    sources = maps.float().contiguous().numpy().reshape(n_images, n_units, -1)
+    thresholds = edges.contiguous().numpy()
+
+    tile_rows = max(1, _TILE // width)
+    labels = codes.contiguous().numpy().reshape(n_sets, n_images, -1)
+    groups = group_pixels(labels, n_codes=n_codes, n_tile_pixels=tile_rows * width)
+
     n_threads = n_threads or torch.get_num_threads()
-    chunk = max(1, min(_CHUNK, -(-n_units // n_threads)))
-    starts = range(0, n_units, chunk)
-    with ThreadPoolExecutor(n_threads) as pool:
-        done = [
-            pool.submit(_tally, *arguments, start, min(start + chunk, n_units)) for start in starts
-        ]
-        for future in done:
-            future.result()
-    return table
+    chunks = range(0, n_units, _CHUNK)
+    n_parts = min(n_images, -(-n_threads // len(chunks)))
+    cuts = [n_images * part // n_parts for part in range(n_parts + 1)]
+    tables = np.zeros((n_parts, n_sets, n_codes, n_units, n_edges + 1), np.int32)
+
+    def count(job: tuple[int, int]) -> None:
+        part, first_unit = job
+        images = cuts[part], cuts[part + 1]
+        _tally(
+            sources,
+            thresholds,
+            rows,
+            columns,
+            tile_rows,
+            groups,
+            images,
+            first_unit,
+            tables[part],
+        )
+
+    jobs = [(part, first) for part in range(n_parts) for first in chunks]
+    if n_threads == 1 or len(jobs) == 1:
+        for job in jobs:
+            count(job)
+    else:
+        for _ in _pool(n_threads, os.getpid()).map(count, jobs):
+            pass  # raises what a thread raised
+    return tables[0] if n_parts == 1 else tables.sum(axis=0, dtype=np.int32)

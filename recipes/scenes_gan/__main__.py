@@ -15,15 +15,15 @@ SCHEDULES = {
     "stylegan2": Schedule(
         stages=(
             Stage(size=16, until=64, batch=32, r1=0.5),
-            Stage(size=32, until=150, batch=24, r1=0.7),
-            Stage(size=64, until=1200, batch=16, r1=2.0),
+            Stage(size=32, until=147, batch=24, r1=0.7),
+            Stage(size=64, until=1200, batch=16, r1=0.7),
         )
     ),
     "pggan": Schedule(
         stages=(
             Stage(size=16, until=80, batch=32, r1=0.5),
-            Stage(size=32, until=150, batch=24, r1=0.7),
-            Stage(size=64, until=800, batch=16, r1=2.0),
+            Stage(size=32, until=139, batch=24, r1=0.7),
+            Stage(size=64, until=800, batch=16, r1=0.7),
         )
     ),
 }

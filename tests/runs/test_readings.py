@@ -84,7 +84,7 @@ def test_coactivation_is_the_correlation_of_means_over_all_images(run, made):
 
 def test_an_unfinished_pass_keeps_what_it_knows_of_concepts_and_units(planted, tmp_path):
     config = RunConfig("planted", "colour", ("units",), n_samples=16, coactivation=True)
-    state = _start(planted, load_segmenter("colour"), config, progress=False)
+    state = _start(planted, load_segmenter("colour"), config, {}, progress=False)
     state.together[2, 3] = 7
     state.counts["units"].coactivation.products[1, 2] = -5
     workspace = Workspace(tmp_path / "r", "key")

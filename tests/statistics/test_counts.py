@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
+from dissect.statistics.device import tally_torch
 from dissect.statistics.kernel import tally
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import resize, values_at
@@ -52,6 +53,34 @@ def test_values_at_some_pixels_are_those_of_the_whole_map_bit_by_bit(size):
     assert torch.equal(values_at(maps, pixels, (12, 11)), whole[:, pixels])
 
 
+def reference_table(maps, codes, edges, n_codes):
+    """What ``tally`` promises, from ``count_above``: concept c of a set is its code c - 1."""
+    tables = []
+    for own in codes:
+        counts = count_above(maps, own[:, None] + 1, edges, n_codes)[1:]
+        area = np.array([(own == code).sum() for code in range(n_codes)])
+        pixels = np.broadcast_to(area[:, None, None], (*counts.shape[:2], 1))
+        zero = np.zeros_like(pixels)
+        tables.append(-np.diff(np.concatenate([pixels, counts, zero], axis=2), axis=2))
+    return np.stack(tables)
+
+
+def random_codes(seed, *, sets=1, images=6, grid=(9, 8), n_codes=6, run=1):
+    """Codes in runs of some pixels of a row, as labels have them."""
+    draw = torch.Generator().manual_seed(seed)
+    width = -(-grid[1] // run)
+    codes = torch.randint(0, n_codes, (sets, images, grid[0], width), generator=draw)
+    return codes.repeat_interleave(run, dim=3)[..., : grid[1]].to(torch.int32).contiguous()
+
+
+def assert_both_count_as_the_reference(maps, codes, edges, n_codes):
+    expected = reference_table(maps, codes, edges, n_codes)
+    for function in (tally, tally_torch):
+        found = function(maps, codes, edges, n_codes=n_codes)
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("units", [1, 5, 130])
 def test_the_kernel_counts_what_the_reference_counts_bit_by_bit(size, units):
@@ -62,21 +91,133 @@ def test_the_kernel_counts_what_the_reference_counts_bit_by_bit(size, units):
     np.testing.assert_array_equal(found, count_above(maps, planes, edges, n_concepts))
 
 
-def test_the_kernel_gives_the_same_counts_for_any_number_of_threads():
-    maps, planes, edges, _ = random_case(2, units=130)
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    grid=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    units=st.integers(1, 40),
+    edges=st.integers(0, 20),
+    sets=st.integers(1, 3),
+    run=st.integers(1, 9),
+    threads=st.integers(1, 5),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_shape_is_counted_as_the_reference_counts_it(
+    seed, size, grid, units, edges, sets, run, threads
+):
+    maps, _, chosen, _ = random_case(seed, size=size, units=units, images=3, edges=edges)
+    codes = random_codes(seed, sets=sets, images=3, grid=grid, run=run)
+    found = tally(maps, codes, chosen, n_codes=6, n_threads=threads)
+    np.testing.assert_array_equal(found, reference_table(maps, codes, chosen, 6))
+    np.testing.assert_array_equal(found, tally_torch(maps, codes, chosen, n_codes=6))
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [((80, 150), (16, 16)), ((8, 8), (64, 64)), ((5, 7), (3, 1500)), ((64, 64), (64, 64))],
+    ids=["layer larger than the grid", "enlarged", "rows wider than a tile", "same size"],
+)
+def test_several_tiles_and_large_layers_are_counted_as_the_reference_counts_them(size, grid):
+    draw = torch.Generator().manual_seed(6)
+    maps = torch.randn(2, 20, *size, generator=draw)
+    edges = torch.randn(20, 48, generator=draw).sort(dim=1).values
+    codes = random_codes(6, sets=2, images=2, grid=grid, run=5)
+    assert_both_count_as_the_reference(maps, codes, edges, 6)
+
+
+def test_chunks_of_units_do_not_mix():
+    maps, _, edges, _ = random_case(7, units=513, images=2, size=(3, 4))
+    assert_both_count_as_the_reference(maps, random_codes(7, images=2), edges, 6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0)], ids=["no images", "no units"])
+def test_an_empty_block_counts_nothing(shape):
+    images, units = shape
+    codes = random_codes(0, sets=2, images=images)
+    for function in (tally, tally_torch):
+        table = function(torch.zeros(images, units, 3, 3), codes, torch.zeros(units, 5), n_codes=6)
+        assert table.shape == (2, 6, units, 6)
+        assert table.sum() == 0
+
+
+def test_a_single_image_is_counted_with_more_threads_than_images():
+    maps, _, edges, _ = random_case(8, images=1)
+    codes = random_codes(8, images=1)
+    found = tally(maps, codes, edges, n_codes=6, n_threads=8)
+    np.testing.assert_array_equal(found, reference_table(maps, codes, edges, 6))
+
+
+@pytest.mark.parametrize("units", [5, 130])
+def test_the_kernel_gives_the_same_counts_for_any_number_of_threads(units):
+    maps, planes, edges, _ = random_case(2, units=units)
     codes, members = encode(planes)
-    one, three = (
+    one, three, eight = (
         tally(maps, codes[None].contiguous(), edges, n_codes=len(members), n_threads=n)
-        for n in (1, 3)
+        for n in (1, 3, 8)
     )
     np.testing.assert_array_equal(one, three)
+    np.testing.assert_array_equal(one, eight)
+
+
+def test_maps_in_any_memory_order_are_counted_alike_and_left_as_they_were():
+    maps, _, edges, _ = random_case(9, units=20)
+    codes = random_codes(9, sets=2)
+    plain = tally(maps, codes, edges, n_codes=6)
+    last = maps.to(memory_format=torch.channels_last)
+    before = last.clone()
+    np.testing.assert_array_equal(plain, tally(last, codes, edges, n_codes=6))
+    assert torch.equal(last, before)
 
 
 def test_a_value_equal_to_its_threshold_is_not_above_it():
     maps = torch.full((1, 1, 2, 2), 0.5)
     codes = torch.zeros(1, 1, 2, 2, dtype=torch.int32)
-    table = tally(maps, codes, torch.tensor([[0.4, 0.5, 0.5, 0.6]]), n_codes=1)
-    assert table[0, 0, 0].tolist() == [0, 4, 0, 0, 0]
+    edges = torch.tensor([[0.4, 0.5, 0.5, 0.6]])
+    assert tally(maps, codes, edges, n_codes=1)[0, 0, 0].tolist() == [0, 4, 0, 0, 0]
+    assert_both_count_as_the_reference(maps, codes, edges, 1)
+
+
+def test_a_constant_unit_is_counted_beside_one_that_varies():
+    maps, _, edges, _ = random_case(10, units=3)
+    maps[:, 1] = 0
+    edges[1] = 0
+    codes = random_codes(10)
+    assert_both_count_as_the_reference(maps, codes, edges, 6)
+    assert (tally(maps, codes, edges, n_codes=6)[:, :, 1, 1:] == 0).all()
+
+
+def test_nan_is_above_no_edge_and_infinity_above_every_one():
+    maps = torch.full((1, 1, 2, 2), float("inf"))
+    codes = torch.zeros(1, 1, 4, 4, dtype=torch.int32)
+    edges = torch.tensor([[0.0, 1.0, 2.0]])
+    # The first row and column blend with weight nought, which makes NaN of infinity.
+    assert resize(maps, (4, 4)).isnan().sum() == 7
+    assert tally(maps, codes, edges, n_codes=1)[0, 0, 0].tolist() == [7, 0, 0, 9]
+    assert tally(-maps, codes, edges, n_codes=1)[0, 0, 0].tolist() == [16, 0, 0, 0]
+    assert_both_count_as_the_reference(maps, codes, edges, 1)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([(1, 1), (6, 5), (9, 8), (20, 30)]))
+@settings(deadline=None, max_examples=20)
+def test_maps_that_are_not_finite_are_counted_as_the_reference_counts_them(seed, size):
+    maps, _, edges, _ = random_case(seed, size=size)
+    draw = torch.Generator().manual_seed(seed)
+    strange = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    kind = torch.randint(0, 30, maps.shape, generator=draw)
+    maps = torch.where(kind < 3, strange[kind.clamp(max=2)], maps)
+    assert_both_count_as_the_reference(maps, random_codes(seed, sets=2), edges, 6)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 2))
+@settings(deadline=None, max_examples=20)
+def test_every_pixel_is_in_one_bin_of_its_code(seed, sets):
+    maps, _, edges, _ = random_case(seed)
+    codes = random_codes(seed, sets=sets)
+    table = tally(maps, codes, edges, n_codes=6)
+    assert (table >= 0).all()
+    for own, found in zip(codes, table, strict=True):
+        area = torch.bincount(own.flatten(), minlength=6).numpy()
+        assert (found.sum(axis=2) == area[:, None]).all()
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4))

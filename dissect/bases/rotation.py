@@ -1,0 +1,94 @@
+"""A random rotation of a layer's channels: the baseline for what single channels mean.
+
+If units match concepts because a network aligns them with its channels, then a random mixture of
+the same channels, which spans the same space and loses nothing, should match fewer. How many fewer
+is the measure.
+
+References:
+    Bau et al., Network Dissection, CVPR 2017, section 3.2 (axis-aligned interpretability).
+    Mezzadri, How to Generate Random Matrices from the Classical Compact Groups, Notices of the AMS
+    54, 2007, section 5 (the signs that make QR's Q uniform).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dissect.bases.base import mix
+from dissect.latents import stream
+from segmenters.base import hash_tensors
+
+# Streams are keyed by (seed, index of a sample); no run has samples this far up.
+_FIRST_STREAM = 2**63
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """Units u = R x, where R is a rotation.
+
+    Args:
+        name: Such as ``rotation:0``.
+        matrix: R, orthonormal with determinant 1.
+    """
+
+    name: str
+    matrix: Float[Tensor, "unit channel"]
+
+    exact = True
+
+    @classmethod
+    def draw(cls, name: str, *, seed: int, n_channels: int) -> "Rotation":
+        """The rotation of a seed, uniform over all rotations of so many channels (Haar measure).
+
+        Args:
+            name: What it is called.
+            seed: 0 ≤ seed < 2⁶⁴. With the number of channels it fixes the matrix; two machines
+                may round the last bit differently.
+            n_channels: Channels of the layer.
+
+        Example:
+            >>> rotation = Rotation.draw("rotation:0", seed=0, n_channels=3)
+            >>> bool((rotation.matrix @ rotation.matrix.T - torch.eye(3)).abs().max() < 1e-6)
+            True
+        """
+        normal = stream(seed, _FIRST_STREAM + n_channels).standard_normal((n_channels, n_channels))
+        orthonormal, upper = np.linalg.qr(normal)
+        # QR leaves the signs of its columns to the algorithm. With R's diagonal made positive the
+        # factorisation is unique, and Q as evenly spread as the normal matrix.
+        orthonormal *= np.where(np.diag(upper) < 0, -1.0, 1.0)
+        if np.linalg.slogdet(orthonormal)[0] < 0:
+            # A reflection; turning one axis over maps them one to one onto the rotations.
+            orthonormal[0] *= -1
+        # Row by row in memory, as it comes back from a file: another layout may round otherwise.
+        return cls(name, torch.from_numpy(orthonormal.astype(np.float32, order="C")))
+
+    @property
+    def n_channels(self) -> int:
+        return self.matrix.shape[1]
+
+    @property
+    def n_units(self) -> int:
+        return self.matrix.shape[0]
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_tensors(self.to_tensors(), "rotation")
+
+    def encode(
+        self, maps: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch unit height width"]:
+        """u = R x."""
+        return mix(self.matrix, maps)
+
+    def decode(
+        self, features: Float[Tensor, "batch unit height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """x = Rᵀ u."""
+        return mix(self.matrix.T, features)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """``matrix``."""
+        return {"matrix": self.matrix}

@@ -1,0 +1,97 @@
+"""How a layer in another basis is written: ``layer@basis``.
+
+====================================  ===========================================
+``b16.conv1``                         its channels
+``b16.conv1@rotation:0``              a random rotation of them, by seed
+``b16.conv1@pca:64``                  the 64 principal components of its pixels
+``b16.conv1@sae:conv1.safetensors``   the features of a sparse autoencoder
+====================================  ===========================================
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from dissect.errors import ConfigError
+
+MARK = "@"
+FORMS = {"rotation": "rotation:SEED", "pca": "pca:COMPONENTS", "sae": "sae:FILE.safetensors"}
+_LEAST = {"rotation": 0, "pca": 1}
+_LIMIT = 2**64
+
+
+@dataclass(frozen=True)
+class BasisSpec:
+    """Which basis is meant.
+
+    Attributes:
+        kind: ``rotation``, ``pca`` or ``sae``.
+        argument: Its seed, number of components, or file.
+    """
+
+    kind: str
+    argument: str
+
+    @classmethod
+    def parse(cls, text: str) -> "BasisSpec":
+        """Read what stands behind the @; a path may hold any character, @ and : among them.
+
+        Raises:
+            ConfigError: an unknown basis, or one without a proper argument.
+
+        Example:
+            >>> BasisSpec.parse("pca:064").number
+            64
+        """
+        kind, _, argument = text.partition(":")
+        if kind not in FORMS:
+            near = get_close_matches(kind, FORMS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"basis {text!r} is unknown; {hint}expected {_list_forms()}")
+        if kind not in _LEAST:
+            if not argument:
+                raise ConfigError(f"basis {text!r} names no file; expected {FORMS[kind]}")
+            return cls(kind, argument)
+        least = _LEAST[kind]
+        if not (argument.isascii() and argument.isdecimal() and least <= int(argument) < _LIMIT):
+            raise ConfigError(
+                f"basis {text!r} has {argument!r} behind the colon; expected {FORMS[kind]}, a "
+                f"whole number of at least {least}, such as {kind}:{max(least * 64, least)}"
+            )
+        return cls(kind, str(int(argument)))
+
+    @property
+    def number(self) -> int:
+        """The seed or the number of components."""
+        return int(self.argument)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.argument}"
+
+
+def split_layer(text: str, layers: Collection[str]) -> tuple[str, str | None]:
+    """Part a layer from its basis: at the first @ that has a layer's name before it.
+
+    Args:
+        text: ``layer`` or ``layer@basis``.
+        layers: Names that there are; one may hold an @ itself.
+
+    Returns:
+        Name of the layer, known or not, and the basis, None for channels.
+
+    Example:
+        >>> split_layer("main.1@sae:a@b.safetensors", ["main.1"])
+        ('main.1', 'sae:a@b.safetensors')
+    """
+    if text in layers or MARK not in text:
+        return text, None
+    parts = text.split(MARK)
+    for n_parts in range(1, len(parts)):
+        if MARK.join(parts[:n_parts]) in layers:
+            return MARK.join(parts[:n_parts]), MARK.join(parts[n_parts:])
+    return parts[0], MARK.join(parts[1:])
+
+
+def _list_forms() -> str:
+    *most, last = FORMS.values()
+    return f"{', '.join(most)} or {last}"

@@ -70,7 +70,12 @@ class PassState:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
         """The inverse of ``to_arrays``."""
         state = cls(
-            int(arrays["next_block"]), {}, {}, {}, float(arrays["seconds"]), arrays["together"]
+            int(arrays["next_block"]),
+            {},
+            {},
+            {},
+            float(arrays["seconds"]),
+            together=arrays["together"],
         )
         for number, layer in enumerate(arrays["layers"].tolist()):
             state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.config import RunConfig
-from dissect.errors import GeneratorError, SegmenterError
+from dissect.errors import ConfigError, GeneratorError, SegmenterError
 from dissect.generators.base import Generator
 from dissect.tracing import trace
 from segmenters.base import Segmenter
@@ -121,3 +121,18 @@ def label_block(
 
 def _centres(size: int, grid: int) -> Tensor:
     return torch.from_numpy(np.floor((np.arange(grid) + 0.5) * size / grid).astype(np.int64))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {device!r} cannot be used ({reason}); expected cpu or one that torch has here"
+        ) from error

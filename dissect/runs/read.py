@@ -211,8 +211,11 @@ class Run:
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
-        histogram = self.array(next(iter(self.layers)), "histogram").values[1, :, 0].sum(axis=-1)
-        return pd.Series(histogram[1:] / histogram[0], index=list(self.vocabulary.names))
+        histogram = self.array(next(iter(self.layers)), "histogram")
+        pixels = histogram.sel(set="evaluation")[:, 0].sum("bin").to_series()
+        # Rows of concepts that never occur are not stored.
+        names = list(self.vocabulary.names)
+        return pixels.reindex(names, fill_value=0) / pixels[schema.ALL_PIXELS]
 
     def strip(self, layer: str, unit: int) -> bytes:
         """A unit's top images with its mask outlined, as WebP.

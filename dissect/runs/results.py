@@ -10,7 +10,6 @@ from dissect.config import RunConfig
 from dissect.runs.partial import PassState
 from dissect.statistics import (
     THRESHOLDS,
-    LayerCounts,
     LayerScores,
     TopImages,
     evaluation_clusters,
@@ -27,7 +26,6 @@ class LayerResult:
     """What the counts of a layer say.
 
     Attributes:
-        counts: Of the pass.
         edges: float32 (unit, edge).
         edge: Index of the edge at which each pair was scored.
         top: Top images of each unit.
@@ -42,7 +40,6 @@ class LayerResult:
             chance, at a q-value of at most ``fdr``.
     """
 
-    counts: LayerCounts
     edges: Float[np.ndarray, "unit edge"]
     edge: Int[np.ndarray, "threshold unit concept"]
     top: TopImages
@@ -125,7 +122,6 @@ def layer_results(state: PassState, config: RunConfig) -> dict[str, LayerResult]
             for half in range(2)
         ]
         parts[layer] = {
-            "counts": counts,
             "edges": state.edges[layer].numpy(),
             "edge": choose_edges(counts.histogram[0], quantile_edge=quantile_edge(config.tail)),
             "top": state.tops[layer],

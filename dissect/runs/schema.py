@@ -22,6 +22,8 @@ RUN_FILE = "run.json"
 ARRAYS = "arrays.zarr"
 TABLE = "units.parquet"
 IMAGES = "images"
+ALL_PIXELS = "(all pixels)"
+"""Name of the histogram's first row; the others are named after their concept."""
 
 
 def fingerprint(config: RunConfig, generator: Generator, segmenter: Segmenter) -> str:

@@ -1,0 +1,89 @@
+"""Writes ``arrays.zarr``: one group for each layer, few files, compressed.
+
+Every array is one file: a chunk, or for the histogram a shard of chunks of about a megabyte, so
+that a reader may take a few units without reading all of them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from dissect.runs import schema
+from dissect.runs.packing import kept_rows, narrow
+from dissect.runs.partial import PassState
+from dissect.runs.results import LayerResult
+from dissect.statistics import SETS, THRESHOLDS
+from segmenters import Vocabulary
+
+_CHUNK_BYTES = 1 << 20
+_LEVEL = 3  # of zstd: counts shrink to a fifth or less; higher ones gain little
+
+
+def write_arrays(
+    path: Path, state: PassState, results: dict[str, LayerResult], vocabulary: Vocabulary
+) -> None:
+    """Write the arrays of all layers.
+
+    Args:
+        path: The store, new.
+        state: Of the finished passes; counts are read one layer at a time.
+        results: Layer → scores.
+        vocabulary: Concepts.
+    """
+    root = zarr.create_group(path)
+    concepts = list(vocabulary.names)
+    for layer, result in results.items():
+        histogram = state.counts[layer].histogram
+        rows = kept_rows(histogram)
+        group = root.create_group(
+            schema.layer_key(layer),
+            attributes={
+                "set": list(SETS),
+                "threshold": list(THRESHOLDS),
+                "concept": concepts,
+                "row": [schema.ALL_PIXELS, *(concepts[row - 1] for row in rows[1:])],
+            },
+        )
+        scores = result.scores
+        pair = ("threshold", "unit", "concept")
+        for name, array, dimensions in (
+            ("histogram", narrow(histogram[:, rows]), ("set", "row", "unit", "bin")),
+            ("edges", result.edges, ("unit", "edge")),
+            ("top_values", result.top.values, ("unit", "rank")),
+            ("top_indices", result.top.indices, ("unit", "rank")),
+            ("threshold", result.thresholds, pair),
+            ("iou", scores.iou, pair),
+            ("iou_low", result.iou_low, pair),
+            ("iou_high", result.iou_high, pair),
+            ("chance", scores.chance, pair),
+            ("p_value", result.p_value, pair),
+            ("q_value", result.q_value, ("unit",)),
+            ("information_quality_ratio", scores.information, pair),
+            ("chance_information", scores.chance_information, pair),
+            ("precision", scores.precision, pair),
+            ("recall", scores.recall, pair),
+        ):
+            _write(group, name, np.ascontiguousarray(array), dimensions)
+
+
+def _write(group: zarr.Group, name: str, array: np.ndarray, dimensions: tuple[str, ...]) -> None:
+    chunks, shards = array.shape, None
+    if name == "histogram":
+        n_units = array.shape[2]
+        per_unit = array[0, :, 0].nbytes
+        chunk = min(n_units, max(1, _CHUNK_BYTES // per_unit))
+        chunks = (1, array.shape[1], chunk, array.shape[3])
+        # A shard is a whole number of chunks; what lies beyond the array is not stored.
+        shards = (array.shape[0], array.shape[1], -(-n_units // chunk) * chunk, array.shape[3])
+    stored = group.create_array(
+        name,
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=ZstdCodec(level=_LEVEL),
+        dimension_names=dimensions,
+    )
+    stored[...] = array

@@ -11,9 +11,11 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -101,10 +103,10 @@ def dissect(
                 continue
             part = replace(config, layers=group.layers)
             kept = KeptBlocks(KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare))
-            state = workspace.load(number) or _start(
+            state = workspace.load(number) or start_pass(
                 generator, segmenter, part, kept, progress=progress
             )
-            _count(
+            count_pass(
                 generator, segmenter, part, state, kept, workspace,
                 number=number, n_passes=len(groups), save_every=save_every, progress=progress,
             )  # fmt: skip
@@ -135,7 +137,7 @@ def _strips(
         )  # fmt: skip
 
 
-def _start(
+def start_pass(
     generator: Generator,
     segmenter: Segmenter,
     config: RunConfig,
@@ -191,7 +193,7 @@ def pilot_edges(
     return values.edges(config.tail)
 
 
-def _count(
+def count_pass(
     generator: Generator,
     segmenter: Segmenter,
     config: RunConfig,
@@ -199,17 +201,32 @@ def _count(
     kept: KeptBlocks,
     workspace: Workspace,
     *,
-    number: int,
-    n_passes: int,
-    save_every: float,
+    number: int = 0,
+    n_passes: int = 1,
+    save_every: float = 60.0,
     progress: bool,
 ) -> None:
-    """Count the blocks that are still to be counted into ``state``."""
+    """Count the blocks that are still to be counted into ``state``.
+
+    Args:
+        generator, segmenter: Models.
+        config: Settings, with the layers of this pass.
+        state: Of this pass; raised.
+        kept: Blocks of the pilot that need not be made again.
+        workspace: Where the state is saved.
+        number: Of the pass, from 0.
+        n_passes: How many there are.
+        save_every: Seconds between saves.
+        progress: Show a progress bar.
+    """
     grid = mask_grid(generator, config)
     saved = started = time.monotonic()
     before = state.seconds
+    pool = ThreadPoolExecutor(torch.get_num_threads())
     counters = {
-        layer: Counter(counts, state.edges[layer], quantile_edge=quantile_edge(config.tail))
+        layer: Counter(
+            counts, state.edges[layer], quantile_edge=quantile_edge(config.tail), pool=pool
+        )
         for layer, counts in state.counts.items()
     }
     bar = tqdm(
@@ -219,7 +236,7 @@ def _count(
         unit="image",
         disable=None if progress else True,
     )
-    with bar, deferred_interrupt() as stop_asked:
+    with pool, bar, deferred_interrupt() as stop_asked:
         for block_number in range(state.next_block, n_blocks(config)):
             block = kept.take(block_number) or make_block(generator, config, block_number)
             planes = label_block(segmenter, block.images, grid)

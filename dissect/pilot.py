@@ -1,7 +1,6 @@
 """The pilot: what the first samples say about each unit's values, and its blocks kept for later."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dissect.samples import Block
@@ -11,7 +10,7 @@ from dissect.statistics.edges import (
     pilot_pixels,
     tail_fractions,
 )
-from dissect.statistics.resize import values_at
+from dissect.statistics.resize import sample, taps
 
 KEPT_BYTES = 256 * 1024**2
 """Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
@@ -44,17 +43,20 @@ class PilotValues:
 
     def add(self, block: Block) -> None:
         """Look at a block."""
-        for row, index in enumerate(block.indices):
-            if index >= self.n_pilot:
-                break
-            pixels = pilot_pixels(
-                index, seed=self.seed, n_pixels=self.grid**2, per_image=self.per_image
+        rows = [row for row, index in enumerate(block.indices) if index < self.n_pilot]
+        pixels = [
+            pilot_pixels(
+                block.indices[row], seed=self.seed, n_pixels=self.grid**2, per_image=self.per_image
             )
-            chosen = torch.from_numpy(pixels)
-            place = slice(index * self.per_image, (index + 1) * self.per_image)
-            for layer, maps in block.maps.items():
-                sampled = values_at(maps[row].float(), chosen, (self.grid, self.grid))
-                self._values[layer][:, place] = sampled.numpy()
+            for row in rows
+        ]
+        for layer, maps in block.maps.items():
+            places = [taps(size, self.grid) for size in maps.shape[2:]]
+            content = maps.float().contiguous().numpy()
+            for row in rows:
+                first = block.indices[row] * self.per_image
+                values = self._values[layer][:, first : first + self.per_image]
+                sample(content[row], pixels[row], self.grid, *places, values)
 
     def edges(self, tail: float) -> dict[str, Tensor]:
         """Layer → Float[unit edge]. The values are let go."""

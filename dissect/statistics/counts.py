@@ -8,6 +8,7 @@ sum is the same bytes.
 both halves of the evaluation fold, and how clusters of images vary.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,6 +24,7 @@ from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
+_SHARE = 32  # units of a layer below which threads gain nothing
 MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
 
 
@@ -105,6 +107,7 @@ class Counter:
         counts: What it adds to.
         edges: Each unit's thresholds, rising.
         quantile_edge: Index of the edge that is the quantile threshold.
+        pool: Threads that may help; the counts do not depend on them.
 
     Attributes:
         chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
@@ -112,14 +115,18 @@ class Counter:
     """
 
     def __init__(
-        self, counts: LayerCounts, edges: Float[Tensor, "unit edge"], *, quantile_edge: int
+        self,
+        counts: LayerCounts,
+        edges: Float[Tensor, "unit edge"],
+        *,
+        quantile_edge: int,
+        pool: Executor | None = None,
     ) -> None:
+        self._pool = pool
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
 
-    def add(
-        self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels"
-    ) -> None:
+    def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
         """Add a block."""
         for cluster in labels.clusters:
             codes = cluster.codes
@@ -139,7 +146,7 @@ class Counter:
         else:
             pairs.area[half] += cluster.area
             pairs.pixels[half] += cluster.codes[0].numel()
-        collect(
+        arguments = (
             table,
             cluster.members,
             self.counts.histogram[first : first + len(table)],
@@ -149,6 +156,15 @@ class Counter:
             pairs.shuffled[half],
             pairs.squares,
         )
+        n_units = table.shape[2]
+        if self._pool is None or n_units <= _SHARE:
+            collect(*arguments, 0, n_units)
+            return
+        share = max(_SHARE, -(-n_units // torch.get_num_threads()))
+        starts = range(0, n_units, share)
+        ends = [min(start + share, n_units) for start in starts]
+        for _ in self._pool.map(lambda a, b: collect(*arguments, a, b), starts, ends):
+            pass
 
 
 @dataclass(frozen=True)

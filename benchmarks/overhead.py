@@ -33,7 +33,7 @@ from dissect.samples import as_rgb, block_indices, n_blocks
 from recipes.scenes_gan.families import StyleGAN2Family
 from segmenters import Segmenter, Vocabulary, load_segmenter
 
-_WARM_UP = 2  # blocks
+_WARM_UP = 16  # samples
 
 
 class RandomSegFormer:
@@ -102,11 +102,11 @@ def whole_pass(generator: Generator, segmenter: Segmenter, config: RunConfig) ->
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "run", "benchmark")
         with workspace.claim(resume=False):
-            kept = KeptBlocks(KEPT_BYTES)
             started = time.perf_counter()
-            state = start_pass(generator, segmenter, config, kept, progress=False)
-            pilot = time.perf_counter() - started
-            count_pass(generator, segmenter, config, state, kept, workspace, progress=False)
+            with KeptBlocks(KEPT_BYTES, folder=workspace.folder) as kept:
+                state = start_pass(generator, segmenter, config, kept, progress=False)
+                pilot = time.perf_counter() - started
+                count_pass(generator, segmenter, config, state, kept, workspace, progress=False)
     return {"pilot": pilot, "count": time.perf_counter() - started - pilot}
 
 
@@ -118,7 +118,7 @@ def measure(case: str, n_samples: int | None = None) -> dict[str, object]:
         generator.name, segmenter.name, layers, n_samples=n_samples or usual, truncation=1.0
     )
     # First calls compile and allocate.
-    warm = RunConfig(generator.name, segmenter.name, layers, n_samples=_WARM_UP * config.block)
+    warm = RunConfig(generator.name, segmenter.name, layers, n_samples=_WARM_UP)
     whole_pass(generator, segmenter, warm)
     # Half of the bare work before and half after, so that a slow spell of the machine hits both.
     blocks = n_blocks(config)

@@ -102,14 +102,15 @@ def dissect(
             if number < len(saved) and saved[number].next_block == n_blocks(config):
                 continue
             part = replace(config, layers=group.layers)
-            kept = KeptBlocks(KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare))
-            state = workspace.load(number) or start_pass(
-                generator, segmenter, part, kept, progress=progress
-            )
-            count_pass(
-                generator, segmenter, part, state, kept, workspace,
-                number=number, n_passes=len(groups), save_every=save_every, progress=progress,
-            )  # fmt: skip
+            room = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
+            with KeptBlocks(room, folder=workspace.folder) as kept:
+                state = workspace.load(number) or start_pass(
+                    generator, segmenter, part, kept, progress=progress
+                )
+                count_pass(
+                    generator, segmenter, part, state, kept, workspace,
+                    number=number, n_passes=len(groups), save_every=save_every, progress=progress,
+                )  # fmt: skip
             del state  # the next pass and the scores need its room
         finished = workspace.finished_state(config.layers)
         results = layer_results(finished, config)

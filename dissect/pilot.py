@@ -1,6 +1,12 @@
 """The pilot: what the first samples say about each unit's values, and its blocks kept for later."""
 
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from dissect.samples import Block
@@ -14,6 +20,10 @@ from dissect.statistics.resize import sample, taps
 
 KEPT_BYTES = 256 * 1024**2
 """Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
+
+
+KEPT_DISK_BYTES = 4 * 1024**3
+"""Disk in which further ones wait, at most a quarter of what is free."""
 
 
 def values_per_image(grid: int, n_pilot: int) -> int:
@@ -68,23 +78,67 @@ class PilotValues:
 
 
 class KeptBlocks:
-    """Blocks of the pilot in memory, up to a limit; the count takes each of them once.
+    """Blocks of the pilot, kept to be counted: each is taken once.
+
+    They wait in memory up to a limit, the next ones in a file of a folder, the rest is made again.
 
     Args:
-        limit: Bytes of images and maps; what does not fit is made again.
+        limit: Bytes of images and maps in memory.
+        folder: Where the file lies, until ``with`` is left; without one there is none.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, folder: Path | None = None) -> None:
         self._room = limit
         self._blocks: dict[int, Block] = {}
+        self._places: dict[int, tuple[int, Block]] = {}
+        self._file = self._end = None
+        if folder is not None:
+            self._file, self._end = tempfile.TemporaryFile(dir=folder), 0  # noqa: SIM115
+            self._disk = min(KEPT_DISK_BYTES, shutil.disk_usage(folder).free // 4)
 
     def offer(self, number: int, block: Block) -> None:
         """Keep a block if it fits."""
-        size = sum(tensor.nbytes for tensor in (block.images, *block.maps.values()))
+        tensors = [block.images, *block.maps.values()]
+        size = sum(tensor.nbytes for tensor in tensors)
         if size <= self._room:
             self._room -= size
             self._blocks[number] = block
+        elif self._file is not None and self._end + size <= self._disk:
+            self._file.seek(self._end)
+            try:
+                for tensor in tensors:
+                    self._file.write(_bytes_of(tensor).cpu().numpy())
+            except OSError:  # no room after all: the block is made again
+                self._disk = self._end
+                return
+            # Only shapes are wanted of what is in the file.
+            empty = {name: maps.to("meta") for name, maps in block.maps.items()}
+            devices = Block(block.indices, block.images.to("meta"), empty)
+            self._places[number] = (self._end, devices)
+            self._end += size
 
     def take(self, number: int) -> Block | None:
         """Hand a block over, or None where it was not kept."""
-        return self._blocks.pop(number, None)
+        if number not in self._places:
+            return self._blocks.pop(number, None)
+        place, shapes = self._places.pop(number)
+        self._file.seek(place)
+        images, *maps = (self._read(like) for like in (shapes.images, *shapes.maps.values()))
+        return Block(shapes.indices, images, dict(zip(shapes.maps, maps, strict=True)))
+
+    def _read(self, like: Tensor) -> Tensor:
+        found = torch.empty(like.shape, dtype=like.dtype)
+        self._file.readinto(_bytes_of(found).numpy())
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._blocks.clear()
+        if self._file is not None:
+            self._file.close()
+
+
+def _bytes_of(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)

@@ -25,7 +25,7 @@ from dissect.passes import (
     measure,
     needs_of_layers,
 )
-from dissect.pilot import KEPT_BYTES, PilotValues
+from dissect.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
 from dissect.runs.images import TILE, draw_strip, to_tile
 from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
 from dissect.sizes import parse_size
@@ -100,13 +100,15 @@ def plan(
         _time_block(generator, segmenter, replace(config, layers=group.layers)) for group in groups
     ]
     blocks, pilot = n_blocks(config), n_blocks(config, min(config.pilot, config.n_samples))
-    again, largest, peak = 0, 0, finishing
+    again, largest, waiting = 0, 0, 0
     for group in groups:
         maps = sum(needs[layer].maps for layer in group.layers)
         one = maps + 4 * config.block * generator.channels * generator.image_size**2
         limit = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
         kept = min(pilot, limit // one)
-        again += pilot - kept
+        on_disk = min(pilot - kept, KEPT_DISK_BYTES // one)
+        waiting = max(waiting, on_disk * one)
+        again += pilot - kept - on_disk
         largest = max(largest, kept * one + group_bytes([needs[layer] for layer in group.layers]))
     shown = min(blocks, sum(units) * config.top_images)
     images = shown * len(groups)
@@ -137,7 +139,7 @@ def plan(
         passes=len(groups),
         forward_passes=len(groups) * blocks + again + images,
         block=config.block,
-        memory_bytes=measured.base + max(largest, peak),
+        memory_bytes=measured.base + max(largest, finishing),
         budget_bytes=budget,
         seconds={name: round(value, 1) for name, value in seconds.items()}
         | {"total": round(sum(seconds.values()), 1)},
@@ -145,7 +147,8 @@ def plan(
             "arrays": histogram + pairs * 2 * 11 * 8,
             "table": pairs * _STORED_PAIR,
             "images": int(sum(units) * np.mean([t.strip_bytes for t in times])),
-            "unfinished": sum(n.counts for n in needs.values())
+            "unfinished": waiting
+            + sum(n.counts for n in needs.values())
             + TILE * TILE * 3 * min(config.n_samples, sum(units) * config.top_images),
         },
     )

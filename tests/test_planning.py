@@ -178,7 +178,7 @@ def test_a_plan_counts_forward_passes_and_its_bytes_follow_from_the_shapes(
     longer = plan(small_stylegan, segmenter, RunConfig("small", "colour", config.layers, 6400))
     more = plan(small_stylegan, segmenter, RunConfig("small", "colour", config.layers, 64_000))
     assert longer.memory_bytes == more.memory_bytes
-    assert more.forward_passes > 9 * longer.forward_passes
+    assert more.forward_passes > 5 * longer.forward_passes
 
 
 def test_peak_memory_sees_what_was_let_go_again():
@@ -198,6 +198,32 @@ def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
     assert kept.take(1) is None
     assert kept.take(0) is first
     assert kept.take(0) is None
+
+
+def test_blocks_beyond_the_memory_wait_in_a_file_and_come_back_as_they_were(planted, tmp_path):
+    config = RunConfig("planted", "colour", ("units",), n_samples=96)
+    blocks = [make_block(planted, config, n) for n in range(n_blocks(config))]
+    with KeptBlocks(0, folder=tmp_path) as kept:
+        for number, block in enumerate(blocks):
+            kept.offer(number, block)
+        for number in (1, 2, 0):
+            found = kept.take(number)
+            assert found.indices == blocks[number].indices
+            assert torch.equal(found.images, blocks[number].images)
+            assert torch.equal(found.maps["units"], blocks[number].maps["units"])
+            assert kept.take(number) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_pilot_waits_in_a_file_is_the_same_bytes(planted_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("dissect.dissection.KEPT_BYTES", 0)
+    made = []
+    monkeypatch.setattr(
+        "dissect.dissection.make_block", lambda *a: made.append(a) or make_block(*a)
+    )
+    run = dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False)
+    assert len(made) == n_blocks(run.config)
+    assert contents(run) == contents(planted_run)
 
 
 def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(command, tmp_path):

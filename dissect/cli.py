@@ -14,6 +14,11 @@ from typing import NoReturn
 from dissect.errors import ConfigError, DissectError
 
 _DEMO_SAMPLES = 1000
+# Options of `run` that are fields of RunConfig under the same name.
+_SETTINGS = (
+    "seed", "label", "truncation", "threshold", "tail", "min_iou", "min_over_chance", "fdr", "grid",
+    "compat", "coactivation",
+)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "NAME@sae:FILE read a layer in another basis",
     )
     run.add_argument("--samples", type=int, default=_DEMO_SAMPLES, help="default: %(default)s")
-    run.add_argument("--out", required=True, help="run folder to write")
+    run.add_argument("--out", help="run folder to write")
     run.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     run.add_argument(
         "--label", type=int, help="class of every sample; each draws its own if left out"
@@ -120,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--device", default="cpu", help="default: %(default)s")
     run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    run.add_argument(
+        "--memory", metavar="SIZE", help="most that may be taken, such as 4GB; takes more passes"
+    )
+    run.add_argument(
+        "--dry-run", action="store_true", help="only say what it takes: passes, memory, time, disk"
+    )
 
     show = add("show", _show, "the table of a run in the terminal")
     show.add_argument("run", metavar="RUN")
@@ -235,30 +246,28 @@ def _run(options: argparse.Namespace) -> None:
             f"--samples is {options.samples}; expected at least 16 (a few for each fold); "
             "1000 is a good start"
         )
+    if options.out is None and not options.dry_run:
+        raise ConfigError(
+            "the following arguments are required: --out, the run folder to write; only --dry-run "
+            "goes without it"
+        )
     from dissect.dissection import dissect
-    from dissect.terminal import describe_run
+    from dissect.planning import plan_run
+    from dissect.terminal import describe_plan, describe_run
 
-    run = dissect(
-        options.generator,
-        options.segmenter,
-        out=options.out,
-        layers=[name.strip() for name in options.layers.split(",")],
-        device=options.device,
-        resume=options.resume,
-        n_samples=options.samples,
-        seed=options.seed,
-        label=options.label,
-        truncation=options.truncation,
-        threshold=options.threshold,
-        tail=options.tail,
-        min_iou=options.min_iou,
-        min_over_chance=options.min_over_chance,
-        fdr=options.fdr,
-        grid=options.grid,
-        block=options.batch,
-        compat=options.compat,
-        coactivation=options.coactivation,
-    )
+    models = (options.generator, options.segmenter)
+    settings = {
+        "layers": [name.strip() for name in options.layers.split(",")],
+        "device": options.device,
+        "memory": options.memory,
+        "n_samples": options.samples,
+        "block": options.batch,
+    } | {name: getattr(options, name) for name in _SETTINGS}
+    if options.dry_run:
+        plan = plan_run(*models, **settings)
+        _print_json(plan.to_json()) if options.json else print(describe_plan(plan))
+        return
+    run = dissect(*models, out=options.out, resume=options.resume, **settings)
     if options.json:
         _print_json(run.summary())
         return

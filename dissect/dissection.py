@@ -4,13 +4,15 @@
     run.units("main.7")
 
 A short pilot fixes the edges of each unit. Then every block of samples is generated, segmented and
-counted, whatever the number of layers; memory does not grow with the number of samples. What is
-counted is saved every minute and when the pass is interrupted, beside the folder to be; ``resume``
-goes on from there and ends in the same bytes.
+counted; memory does not grow with the number of samples. Where not all layers fit into the memory
+given, groups of them get a pass each. What is counted is saved every minute and when the pass is
+interrupted, beside the folder to be; ``resume`` goes on from there and ends in the same bytes.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,32 +23,25 @@ from tqdm import tqdm
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
 from dissect.bases.fitting import prepare_bases
 from dissect.config import RunConfig
-from dissect.errors import ConfigError
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
+from dissect.passes import divide
+from dissect.pilot import KEPT_BYTES, KeptBlocks, PilotValues
 from dissect.runs.images import unit_strips
-from dissect.runs.partial import PassState, Workspace
+from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
-from dissect.runs.results import layer_results
+from dissect.runs.results import LayerResult, layer_results
 from dissect.runs.schema import fingerprint
+from dissect.runs.state import PassState
 from dissect.runs.write import write_run
-from dissect.samples import label_block, make_block, mask_grid, n_blocks
+from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.sizes import parse_size
 from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
-from dissect.statistics.edges import (
-    N_EDGES,
-    VALUES_PER_UNIT,
-    edges_from_values,
-    pilot_pixels,
-    quantile_edge,
-    tail_fractions,
-)
+from dissect.statistics.edges import N_EDGES, quantile_edge
 from dissect.statistics.gandissect import plane_rows
 from dissect.statistics.presence import count_together
-from dissect.statistics.resize import values_at
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
-
-_SAVE_EVERY = 60.0  # seconds
 
 
 def dissect(
@@ -58,6 +53,8 @@ def dissect(
     device: str = "cpu",
     resume: bool = False,
     progress: bool = True,
+    memory: str | int | None = None,
+    save_every: float = 60.0,
     **settings: object,
 ) -> Run:
     """Dissect a generator: find the concept that each unit of its layers matches best.
@@ -70,6 +67,9 @@ def dissect(
         device: Where models that are given by name are loaded.
         resume: Go on with an interrupted pass of the same settings, if there is one.
         progress: Show progress bars on stderr.
+        memory: What the process may take, such as ``"4GB"``; layers that do not fit together are
+            counted in passes of their own. The bytes of the run do not depend on it.
+        save_every: Seconds between saves of what is counted.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
     Returns:
@@ -88,6 +88,7 @@ def dissect(
     segmenter_spec = segmenter if isinstance(segmenter, str) else segmenter.name
     # Settings first: a wrong one should not wait for a model to load.
     RunConfig(generator_spec, segmenter_spec, (), **settings)
+    budget = None if memory is None else parse_size(memory)
     check_device(device)
     if isinstance(generator, str):
         generator = load_generator(generator, device=device)
@@ -102,42 +103,64 @@ def dissect(
     if workspace.finished():
         return open_run(out)
     with workspace.claim(resume=resume):
-        state = workspace.load() or _start(generator, segmenter, config, bases, progress=progress)
-        _count(generator, segmenter, config, state, workspace, progress=progress)
-        results = layer_results(state, config, segmenter.vocabulary)
-        strips = unit_strips(
-            generator, config, segmenter.vocabulary, results, state.bases, progress=progress
+        saved = workspace.saved_passes()
+        groups = divide(generator, segmenter, config, bases, saved, budget)
+        for number, group in enumerate(groups):
+            if number < len(saved) and saved[number].next_block == n_blocks(config):
+                continue
+            part = replace(config, layers=group.layers)
+            room = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
+            with KeptBlocks(room, folder=workspace.folder) as kept:
+                state = workspace.load(number) or start_pass(
+                    generator, segmenter, part, kept, bases, progress=progress
+                )
+                count_pass(
+                    generator, segmenter, part, state, kept, workspace,
+                    number=number, n_passes=len(groups), save_every=save_every, progress=progress,
+                )  # fmt: skip
+            del state  # the next pass and the scores need its room
+        finished = workspace.finished_state(config.layers)
+        results = layer_results(finished, config, segmenter.vocabulary)
+        parts = [replace(config, layers=group.layers) for group in groups]
+        strips = _strips(
+            generator, segmenter, parts, finished.bases, results, workspace, progress=progress
         )
-        write_run(workspace, config, generator, segmenter, state, results, strips)
+        write_run(workspace, config, generator, segmenter, finished, results, strips)
     return open_run(out)
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not have here.
+def _strips(
+    generator: Generator,
+    segmenter: Segmenter,
+    parts: list[RunConfig],
+    bases: Mapping[str, Basis],
+    results: dict[str, LayerResult],
+    workspace: Workspace,
+    *,
+    progress: bool,
+) -> Iterator[tuple[str, list[bytes]]]:
+    """The strips of each layer, group after group as they were counted."""
+    for part in parts:
+        chosen = {layer: results[layer] for layer in part.layers}
+        yield from unit_strips(
+            generator, part, segmenter.vocabulary, chosen, bases,
+            scratch=workspace.folder, progress=progress,
+        )  # fmt: skip
 
-    Raises:
-        ConfigError: no such device.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {device!r} cannot be used ({reason}); expected cpu or one that torch has here"
-        ) from error
 
-
-def _start(
+def start_pass(
     generator: Generator,
     segmenter: Segmenter,
     config: RunConfig,
-    opened: Mapping[str, Basis],
+    kept: KeptBlocks | None = None,
+    opened: Mapping[str, Basis] = NO_BASES,
     *,
     progress: bool,
 ) -> PassState:
     """Empty counts, the bases, and the edges of every unit from the pilot."""
-    bases = prepare_bases(generator, config, opened, progress=progress)
-    edges = pilot_edges(generator, config, bases, progress=progress)
+    own = {text: basis for text, basis in opened.items() if text in config.layers}
+    bases = prepare_bases(generator, config, own, progress=progress)
+    edges = pilot_edges(generator, config, bases, kept, progress=progress)
     counts, tops = {}, {}
     for layer in config.layers:
         n_units = layer_info(generator, layer, bases).units
@@ -158,59 +181,70 @@ def pilot_edges(
     generator: Generator,
     config: RunConfig,
     bases: Mapping[str, Basis] = NO_BASES,
+    kept: KeptBlocks | None = None,
     *,
     progress: bool,
 ) -> dict[str, Tensor]:
     """Run the first samples and take each unit's edges from its values on the mask grid.
 
-    A fixed choice of pixels by (seed, index) bounds the memory: about 65,536 values for each unit,
-    however many samples the pilot has.
+    Args:
+        generator: Any generator.
+        config: Settings of the run.
+        kept: Is offered the blocks that were made.
+        progress: Show a progress bar.
 
     Returns:
         Layer → Float[unit edge].
     """
     n_pilot = min(config.pilot, config.n_samples)
+    units = {layer: layer_info(generator, layer, bases).units for layer in config.layers}
     grid = mask_grid(generator, config)
-    per_image = min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
-    values = {
-        layer: np.empty(
-            (layer_info(generator, layer, bases).units, n_pilot * per_image), np.float32
-        )
-        for layer in config.layers
-    }
-    numbers = range(n_blocks(config, n_pilot))
+    values = PilotValues(units, grid=grid, n_pilot=n_pilot, seed=config.seed, nearest=config.native)
     for number in tqdm(
-        numbers, desc="pilot", unit="block", disable=None if progress else True, leave=False
+        range(n_blocks(config, n_pilot)),
+        desc="pilot",
+        unit="block",
+        disable=None if progress else True,
+        leave=False,
     ):
         block = make_block(generator, config, number, bases)
-        for row, index in enumerate(block.indices):
-            if index >= n_pilot:
-                break
-            chosen = torch.from_numpy(
-                pilot_pixels(index, seed=config.seed, n_pixels=grid * grid, per_image=per_image)
-            )
-            place = slice(index * per_image, (index + 1) * per_image)
-            for layer, maps in block.maps.items():
-                sampled = values_at(maps[row].float(), chosen, (grid, grid), nearest=config.native)
-                values[layer][:, place] = sampled.numpy()
-    fractions = tail_fractions(config.tail)
-    return {layer: edges_from_values(values.pop(layer), fractions) for layer in config.layers}
+        values.add(block)
+        if kept is not None:
+            kept.offer(number, block)
+    return values.edges(config.tail)
 
 
-def _count(
+def count_pass(
     generator: Generator,
     segmenter: Segmenter,
     config: RunConfig,
     state: PassState,
+    kept: KeptBlocks,
     workspace: Workspace,
     *,
+    number: int = 0,
+    n_passes: int = 1,
+    save_every: float = 60.0,
     progress: bool,
 ) -> None:
-    """Count the blocks that are still to be counted into ``state``."""
+    """Count the blocks that are still to be counted into ``state``.
+
+    Args:
+        generator, segmenter: Models.
+        config: Settings, with the layers of this pass.
+        state: Of this pass; raised.
+        kept: Blocks of the pilot that need not be made again.
+        workspace: Where the state is saved.
+        number: Of the pass, from 0.
+        n_passes: How many there are.
+        save_every: Seconds between saves.
+        progress: Show a progress bar.
+    """
     grid = mask_grid(generator, config)
     rows = plane_rows(segmenter.vocabulary) if config.compat else None
     saved = started = time.monotonic()
     before = state.seconds
+    pool = ThreadPoolExecutor(torch.get_num_threads())
     counters = {
         layer: Counter(
             counts,
@@ -218,19 +252,22 @@ def _count(
             quantile_edge=quantile_edge(config.tail),
             native=config.native,
             plane_rows=rows,
+            pool=pool,
         )
         for layer, counts in state.counts.items()
     }
     bar = tqdm(
         total=config.n_samples,
         initial=min(config.n_samples, state.next_block * config.block),
-        desc="dissect",
+        desc="dissect" if n_passes == 1 else f"dissect {number + 1}/{n_passes}",
         unit="image",
         disable=None if progress else True,
     )
-    with bar, deferred_interrupt() as stop_asked:
-        for number in range(state.next_block, n_blocks(config)):
-            block = make_block(generator, config, number, state.bases)
+    with pool, bar, deferred_interrupt() as stop_asked:
+        for block_number in range(state.next_block, n_blocks(config)):
+            block = kept.take(block_number) or make_block(
+                generator, config, block_number, state.bases
+            )
             planes = label_block(segmenter, block.images, grid)
             labels = BlockLabels.prepare(
                 planes,
@@ -242,15 +279,15 @@ def _count(
             state.together += count_together(labels, len(segmenter.vocabulary))
             for layer, maps in block.maps.items():
                 counters[layer].add(maps, labels)
-                peaks = maps.flatten(2).amax(dim=2).numpy().astype(np.float32)
+                peaks = maps.flatten(2).amax(dim=2).float().numpy()
                 state.tops[layer] = state.tops[layer].add(peaks, block.indices)
-            state.next_block = number + 1
+            state.next_block = block_number + 1
             state.seconds = before + time.monotonic() - started
             bar.update(len(block.indices))
-            if stop_asked() or time.monotonic() - saved > _SAVE_EVERY:
-                workspace.save(state)
+            if stop_asked() or time.monotonic() - saved > save_every:
+                workspace.save(state, number)
                 saved = time.monotonic()
             if stop_asked():
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
-    workspace.save(state)
+    workspace.save(state, number)

@@ -4,6 +4,7 @@ Blocks are aligned to the sample index: block b holds the samples b·size … (b
 the end of the run. An image that is made again is made in its block again, and so is the same bits.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis, split_layer
 from dissect.config import RunConfig
-from dissect.errors import GeneratorError, SegmenterError
+from dissect.errors import ConfigError, GeneratorError, SegmenterError
 from dissect.generators.base import Generator
 from dissect.tracing import trace
 from segmenters.base import Segmenter
@@ -95,6 +96,9 @@ def make_block(
         maps[text] = (values if text == layer else bases[text].encode(values)).cpu()
     named = {f"layer {name!r}": values for name, values in {**recorded, **maps}.items()}
     for what, values in {"images": images, **named}.items():
+        # A sum costs a tenth of a look at each value, and one that is not finite cannot hide in it.
+        if math.isfinite(values.sum().item()):
+            continue
         finite = torch.isfinite(values).flatten(1).all(dim=1)
         if not finite.all():
             sample = indices[int((~finite).nonzero()[0])]
@@ -127,9 +131,14 @@ def label_block(
             f"{segmenter.name} gave {planes.dtype} planes of shape {tuple(planes.shape)}; "
             f"expected whole numbers of shape {expected}"
         )
+    low, high = planes.aminmax()
+    known = low >= 0 and high <= len(vocabulary)
     for position, plane in enumerate(vocabulary.planes):
         allowed = {0, *(concept.id for concept in vocabulary.in_plane(plane))}
-        found = set(torch.unique(planes[:, position]).tolist())
+        marked = planes[:, position].flatten()
+        # Counting takes no sorting, but numbers from 0 on.
+        numbers = torch.bincount(marked).nonzero() if known else torch.unique(marked)
+        found = set(numbers.flatten().tolist())
         if not found <= allowed:
             raise SegmenterError(
                 f"{segmenter.name} marked plane {plane!r} with id {min(found - allowed)}; expected "
@@ -141,3 +150,18 @@ def label_block(
 
 def _centres(size: int, grid: int) -> Tensor:
     return torch.from_numpy(np.floor((np.arange(grid) + 0.5) * size / grid).astype(np.int64))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {device!r} cannot be used ({reason}); expected cpu or one that torch has here"
+        ) from error

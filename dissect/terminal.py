@@ -2,7 +2,9 @@
 
 import pandas as pd
 
+from dissect.planning import Plan
 from dissect.runs import Run
+from dissect.sizes import format_size
 
 
 def describe_run(run: Run) -> str:
@@ -19,6 +21,35 @@ def describe_run(run: Run) -> str:
             f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units: {concepts}"
         )
     return "\n".join(lines)
+
+
+def describe_plan(plan: Plan) -> str:
+    """What a run will take: a line for each layer, then passes, memory, time and disk."""
+    width = max(map(len, plan.layers))
+    lines = [f"  {'layer':<{width}}  units          map      counts  pass"]
+    for name, layer in plan.layers.items():
+        size = f"{layer.height} × {layer.width}"
+        counts = format_size(layer.counts_bytes)
+        lines.append(
+            f"  {name:<{width}}  {layer.units:>5}  {size:>11}  {counts:>10}  {layer.in_pass:>4}"
+        )
+    seconds, disk = plan.seconds, plan.disk_bytes
+    stages = ", ".join(f"{name} {seconds[name]:,.0f} s" for name in seconds if name != "total")
+    within = "" if plan.budget_bytes is None else f" of {format_size(plan.budget_bytes)}"
+    folder = disk["arrays"] + disk["table"] + disk["images"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"passes     {plan.passes} over {plan.samples:,} samples; at most "
+            f"{plan.forward_passes:,} forward passes of {plan.block}",
+            f"memory     about {format_size(plan.memory_bytes)}{within} at its peak",
+            f"time       about {seconds['total']:,.0f} s ({stages})",
+            f"disk       at most {format_size(folder)} (arrays {format_size(disk['arrays'])}, "
+            f"table {format_size(disk['table'])}, images {format_size(disk['images'])}), and "
+            f"{format_size(disk['unfinished'])} beside it until it is done",
+        ]
+    )
 
 
 def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:

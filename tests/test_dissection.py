@@ -194,24 +194,18 @@ def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, mo
     import dissect.dissection as module
 
     out = tmp_path / "r"
-    made = module.make_block
+    labelled, blocks = module.label_block, []
 
-    def stop_at_block_3(generator, config, number, bases):
-        if number == 3:
+    def stop_at_block_3(*arguments):
+        blocks.append(arguments)
+        if len(blocks) == 4:
             import signal
 
             signal.raise_signal(signal.SIGINT)
-        return made(generator, config, number, bases)
+        return labelled(*arguments)
 
-    # The pilot reads the same blocks; the interrupt must fall into the pass.
-    edges = module.pilot_edges
-
-    def pilot_then_arm(*arguments, **options):
-        found = edges(*arguments, **options)
-        monkeypatch.setattr(module, "make_block", stop_at_block_3)
-        return found
-
-    monkeypatch.setattr(module, "pilot_edges", pilot_then_arm)
+    # The pilot segments nothing, so the interrupt falls into the pass.
+    monkeypatch.setattr(module, "label_block", stop_at_block_3)
     with pytest.raises(KeyboardInterrupt):
         dissect(PLANTED, "colour", out=out, n_samples=200, progress=False)
     monkeypatch.undo()

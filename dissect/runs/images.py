@@ -4,9 +4,13 @@ The images are made again from their sample index, so the pass keeps none of the
 """
 
 import io
+import os
+import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -36,15 +40,62 @@ def unit_strips(
     results: dict[str, LayerResult],
     bases: Mapping[str, Basis] = NO_BASES,
     *,
+    scratch: Path,
     progress: bool,
-) -> dict[str, list[bytes]]:
+) -> Iterator[tuple[str, list[bytes]]]:
     """Draw the strip of every unit.
 
-    Returns:
-        Layer → one WebP for each unit, ``top_images`` tiles wide.
+    Args:
+        generator: What made the images.
+        config: Settings, with the layers to be drawn.
+        vocabulary: Concepts, for their colours.
+        results: Of these layers.
+        bases: For each layer that is not read in its channels, its basis.
+        scratch: Folder for a file of pictures that is gone afterwards: their number grows with
+            that of the samples.
+        progress: Show progress bars.
+
+    Yields:
+        A layer, and one WebP for each of its units, ``top_images`` tiles wide.
     """
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        tiles = _Tiles(file)
+        masks = _draw(generator, config, results, bases, tiles, progress=progress)
+        for layer, result in results.items():
+            drawn = _encode(layer, result, masks.pop(layer), tiles, vocabulary, progress=progress)
+            yield layer, drawn
+
+
+class _Tiles:
+    """Small pictures by sample index, in a file. Threads may read at the same time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._places: dict[int, int] = {}
+
+    def __setitem__(self, index: int, tile: UInt8[np.ndarray, "tile tile 3"]) -> None:
+        place = self._places.setdefault(index, len(self._places))
+        self._file.seek(place * tile.nbytes)
+        self._file.write(tile.tobytes())
+        self._file.flush()
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "tile tile 3"]:
+        size = TILE * TILE * 3
+        content = os.pread(self._file.fileno(), size, self._places[index] * size)
+        return np.frombuffer(content, np.uint8).reshape(TILE, TILE, 3)
+
+
+def _draw(
+    generator: Generator,
+    config: RunConfig,
+    results: dict[str, LayerResult],
+    bases: Mapping[str, Basis],
+    tiles: _Tiles,
+    *,
+    progress: bool,
+) -> dict[str, UInt8[np.ndarray, "unit rank byte"]]:
+    """Fill ``tiles`` with every image that a unit shows; returns packed masks for each layer."""
     wanted = _wanted(config, results)
-    tiles: dict[int, UInt8[np.ndarray, "tile tile 3"]] = {}
     masks = {
         layer: np.zeros((*result.top.indices.shape, TILE * TILE // 8), np.uint8)
         for layer, result in results.items()
@@ -64,10 +115,7 @@ def unit_strips(
             values = resize(maps[:, None].float(), (TILE, TILE), nearest=config.native)[:, 0]
             above = values > limit[:, None, None]
             masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
-    return {
-        layer: _encode(layer, result, masks[layer], tiles, vocabulary, progress=progress)
-        for layer, result in results.items()
-    }
+    return masks
 
 
 def to_tile(image: Tensor) -> UInt8[np.ndarray, "tile tile 3"]:
@@ -93,6 +141,16 @@ def outline(
     drawn[around] = drawn[around] // 3
     drawn[masks & ~inner] = rgb
     return drawn
+
+
+def draw_strip(
+    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
+) -> bytes:
+    """Tiles side by side with their masks outlined, as WebP."""
+    buffer = io.BytesIO()
+    row = np.concatenate(list(outline(tiles, masks, colour)), axis=1)
+    Image.fromarray(row).save(buffer, "WEBP", quality=_QUALITY, method=3)
+    return buffer.getvalue()
 
 
 def _erode(masks: Bool[np.ndarray, "n tile tile"]) -> Bool[np.ndarray, "n tile tile"]:
@@ -133,7 +191,7 @@ def _encode(
     layer: str,
     result: LayerResult,
     masks: np.ndarray,
-    tiles: dict[int, np.ndarray],
+    tiles: _Tiles,
     vocabulary: Vocabulary,
     *,
     progress: bool,
@@ -144,13 +202,9 @@ def _encode(
         shown = [index for index in result.top.indices[unit].tolist() if index >= 0]
         bits = np.unpackbits(masks[unit][: len(shown)], axis=1).astype(bool)
         colour = colours[result.best[unit]] if result.interpretable[unit] else _UNLABELLED
-        pictures = outline(
+        return draw_strip(
             np.stack([tiles[index] for index in shown]), bits.reshape(-1, TILE, TILE), colour
         )
-        buffer = io.BytesIO()
-        row = np.concatenate(list(pictures), axis=1)
-        Image.fromarray(row).save(buffer, "WEBP", quality=_QUALITY, method=3)
-        return buffer.getvalue()
 
     units = range(len(result.best))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -1,100 +1,30 @@
 """The place beside a run-to-be where an unfinished pass lives: ``OUT.partial``.
 
-It holds the pass's state, replaced as a whole each time it is saved, and later the finished files
-until one rename makes them the run. What ``OUT`` held before is never touched.
+It holds the state of each pass over the samples, replaced as a whole each time it is saved, and
+later the finished files until one rename makes them the run. What ``OUT`` held before is never
+touched.
 """
 
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from dissect.bases import Basis, rebuild_basis
+from dissect.bases import Basis
 from dissect.errors import RunError
+from dissect.runs.packing import SavedCounts, load_arrays, save_arrays
 from dissect.runs.schema import RUN_FILE
-from dissect.statistics import LayerCounts, TopImages
+from dissect.runs.state import PassState, SavedPass, saved_basis
+from dissect.statistics import TopImages
 
 _STATE = "state.npz"
-
-
-@dataclass
-class PassState:
-    """Everything the pass has counted so far.
-
-    Attributes:
-        next_block: The first block that is not counted yet.
-        edges: Layer → Float[unit edge].
-        counts: Layer → its counts.
-        tops: Layer → top images.
-        seconds: Wall time of the pass so far.
-        bases: For each layer that is not read in its channels, its basis.
-        together: int64 (concept, concept): evaluation images in which both occur.
-    """
-
-    next_block: int
-    edges: dict[str, Tensor]
-    counts: dict[str, LayerCounts]
-    tops: dict[str, TopImages]
-    seconds: float
-    bases: dict[str, Basis] = field(default_factory=dict)
-    together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Flat arrays for a file."""
-        arrays = {
-            "next_block": np.array(self.next_block),
-            "seconds": np.array(self.seconds),
-            "together": self.together,
-            "layers": np.array(list(self.edges)),
-        }
-        for number, layer in enumerate(self.edges):
-            arrays[f"{number}.edges"] = self.edges[layer].numpy()
-            for name, array in self.counts[layer].to_arrays().items():
-                arrays[f"{number}.{name}"] = array
-            arrays[f"{number}.top_values"] = self.tops[layer].values
-            arrays[f"{number}.top_indices"] = self.tops[layer].indices
-            if layer in self.bases:
-                arrays[f"{number}.basis"] = np.array(self.bases[layer].name)
-                for name, tensor in self.bases[layer].to_tensors().items():
-                    arrays[f"{number}.basis.{name}"] = tensor.numpy()
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
-        """The inverse of ``to_arrays``."""
-        state = cls(
-            int(arrays["next_block"]),
-            {},
-            {},
-            {},
-            float(arrays["seconds"]),
-            together=arrays["together"],
-        )
-        for number, layer in enumerate(arrays["layers"].tolist()):
-            state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
-            start = f"{number}."
-            state.counts[layer] = LayerCounts.from_arrays(
-                {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-            )
-            state.tops[layer] = TopImages(
-                arrays[f"{number}.top_values"], arrays[f"{number}.top_indices"]
-            )
-            if f"{number}.basis" in arrays:
-                prefix = f"{number}.basis."
-                tensors = {
-                    name.removeprefix(prefix): torch.from_numpy(array)
-                    for name, array in arrays.items()
-                    if name.startswith(prefix)
-                }
-                state.bases[layer] = rebuild_basis(str(arrays[f"{number}.basis"]), tensors)
-        return state
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class Workspace:
@@ -126,11 +56,18 @@ class Workspace:
                 "choose another --out"
             )
         if found.get("fingerprint") == self.key:
+            self._tidy()
             return True
         raise RunError(
             f"{self.out} holds another run ({_describe(found)}); expected a new folder; "
             "choose another --out, or delete it"
         )
+
+    def _tidy(self) -> None:
+        """Remove what is left of this run where it was killed after its last rename."""
+        left = _read_json(self.folder / "key.json")
+        if left is not None and left.get("fingerprint") == self.key and not self.ready.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def claim(self, *, resume: bool) -> Iterator[None]:
@@ -161,29 +98,118 @@ class Workspace:
             if not (self.folder / _STATE).is_file() or (self.out.exists() and self.finished()):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    def load(self) -> PassState | None:
-        """The saved state, or None where nothing was saved.
+    def _path(self, number: int) -> Path:
+        return self.folder / (_STATE if number == 0 else f"state-{number}.npz")
 
-        Raises:
-            RunError: a state that cannot be read.
-        """
-        path = self.folder / _STATE
-        if not path.is_file():
-            return None
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[None]:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return PassState.from_arrays(dict(file))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            yield
+        except _DAMAGE as error:
             raise RunError(
                 f"{path} is damaged ({error}); delete {self.folder} and start again"
             ) from error
 
-    def save(self, state: PassState) -> None:
-        """Replace the saved state by this one."""
-        temporary = self.folder / f"{_STATE}.new"
-        with temporary.open("wb") as file:
-            np.savez(file, **state.to_arrays())
-        os.replace(temporary, self.folder / _STATE)
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell a full disk, or another that cannot be written, in one line.
+
+        Raises:
+            RunError: instead of an OSError.
+        """
+        try:
+            yield
+        except OSError as error:
+            kept = (
+                "what was saved before is kept; make room and go on with --resume"
+                if self._path(0).is_file()
+                else "nothing was saved yet; make room and start again"
+            )
+            raise RunError(
+                f"cannot write in {self.folder} ({error.strerror or error}); expected free space "
+                f"and the right to write; {kept}"
+            ) from error
+
+    def saved_passes(self) -> list[SavedPass]:
+        """What is saved, in the order of the passes.
+
+        Raises:
+            RunError: a state that cannot be read.
+        """
+        found: list[SavedPass] = []
+        while (path := self._path(len(found))).is_file():
+            with self._reading(path), np.load(path, allow_pickle=False) as file:
+                found.append(SavedPass(tuple(file["layers"].tolist()), int(file["next_block"])))
+        return found
+
+    def load(self, number: int = 0) -> PassState | None:
+        """The saved state of a pass, or None where nothing was saved.
+
+        Raises:
+            RunError: a state that cannot be read.
+        """
+        path = self._path(number)
+        if not path.is_file():
+            return None
+        with self._reading(path):
+            return PassState.from_arrays(load_arrays(path))
+
+    def save(self, state: PassState, number: int = 0) -> None:
+        """Replace the saved state of a pass by this one.
+
+        Raises:
+            RunError: it cannot be written; the one before is still there.
+        """
+        temporary = self._path(number).with_suffix(".npz.new")
+        try:
+            with self.writing():
+                save_arrays(temporary, state.to_arrays())
+                # Where the power fails, a rename may reach the disk before what it names.
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, self._path(number))
+        except RunError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def finished_state(self, layers: tuple[str, ...]) -> PassState:
+        """All finished passes as one state, with its counts left on disk.
+
+        Args:
+            layers: Of the run, in their order.
+
+        Raises:
+            RunError: a state that cannot be read.
+        """
+        found: dict[str, tuple[Path, str, dict[str, np.ndarray]]] = {}
+        bases: dict[str, Basis] = {}
+        seconds, next_block, together = 0.0, 0, None
+        for number, saved in enumerate(self.saved_passes()):
+            path = self._path(number)
+            with self._reading(path), np.load(path, allow_pickle=False) as file:
+                seconds += float(file["seconds"])
+                next_block = saved.next_block
+                together = file["together"].astype(np.int64)  # every pass saw the same masks
+                for place, layer in enumerate(saved.layers):
+                    names = ("edges", "top_values", "top_indices")
+                    small = {name: file[f"{place}.{name}"] for name in names}
+                    found[layer] = (path, f"{place}.", small)
+                    if f"{place}.basis" in file.files:
+                        bases[layer] = saved_basis(file, place)
+        return PassState(
+            next_block,
+            {layer: torch.from_numpy(found[layer][2]["edges"]) for layer in layers},
+            SavedCounts({layer: found[layer][:2] for layer in layers}),
+            {
+                layer: TopImages(
+                    found[layer][2]["top_values"], found[layer][2]["top_indices"].astype(np.int64)
+                )
+                for layer in layers
+            },
+            seconds,
+            bases,
+            together,
+        )
 
     def publish(self) -> None:
         """Turn the finished files into the run, in one rename."""

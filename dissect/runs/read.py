@@ -255,10 +255,11 @@ class Run:
     def activations(self, layer: str, unit: int) -> xr.Dataset:
         """How a unit's values are spread over its bins; see ``readings.activations``."""
         self._check_unit(layer, unit)
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-        return readings.activations(
-            group["histogram"][1, :, unit], group["edges"][unit], list(self.vocabulary.names)
-        )
+        names = list(self.vocabulary.names)
+        histogram = self.array(layer, "histogram").sel(set="evaluation")[:, unit]
+        # Rows of concepts that never occur are not stored.
+        whole = histogram.reindex(row=[schema.ALL_PIXELS, *names], fill_value=0)
+        return readings.activations(whole.values, self.array(layer, "edges").values[unit], names)
 
     def correlation(self, layer: str) -> xr.DataArray:
         """Correlation of every unit with every concept over pixels of the evaluation fold."""

@@ -7,17 +7,15 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from dissect.config import RunConfig
-from dissect.runs.partial import PassState
+from dissect.runs.state import PassState
 from dissect.statistics import (
     THRESHOLDS,
-    LayerCounts,
     LayerScores,
     TopImages,
     evaluation_clusters,
     score,
 )
 from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
-from dissect.statistics.correlation import correlate
 from dissect.statistics.edges import quantile_edge
 from dissect.statistics.gandissect import MIN_INFORMATION, choose_unit_edges, plane_rows
 from dissect.statistics.scores import above, choose_edges, pixels
@@ -29,7 +27,6 @@ class LayerResult:
     """What the counts of a layer say.
 
     Attributes:
-        counts: Of the pass.
         edges: float32 (unit, edge).
         edge: Index of the edge at which each pair was scored.
         top: Top images of each unit.
@@ -46,7 +43,6 @@ class LayerResult:
             ``min_iou`` and the information quality ratio 0.01.
     """
 
-    counts: LayerCounts
     edges: Float[np.ndarray, "unit edge"]
     edge: Int[np.ndarray, "threshold unit concept"]
     top: TopImages
@@ -65,12 +61,6 @@ class LayerResult:
         """The activation above which each pair was compared."""
         n_units = len(self.edges)
         return self.edges[np.arange(n_units)[None, :, None], self.edge]
-
-    @property
-    def correlation(self) -> Float[np.ndarray, "unit concept"]:
-        """Pearson's correlation of value and mask over the evaluation fold's pixels."""
-        n_concepts = self.edge.shape[2]
-        return correlate(self.counts.histogram[1, : n_concepts + 1], self.edges)
 
     def table(self, layer: str, vocabulary: Vocabulary) -> pd.DataFrame:
         """One row for each pair of unit and concept, at the run's threshold.
@@ -160,7 +150,6 @@ def layer_results(
             half.best(chosen) if rows is None else half.highest_iou(chosen) for half in halves
         ]
         parts[layer] = {
-            "counts": counts,
             "edges": edges,
             "edge": edge,
             "top": state.tops[layer],

@@ -28,6 +28,13 @@ TABLE = "units.parquet"
 IMAGES = "images"
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
+ALL_PIXELS = "(all pixels)"
+"""Name of the histogram's first row; the others are named after their concept."""
+
+
+def plane_row(plane: str) -> str:
+    """Name of the histogram's row of images that hold something of a plane (``compat``)."""
+    return f"(images with {plane})"
 
 
 def fingerprint(

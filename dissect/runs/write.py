@@ -5,22 +5,23 @@ import os
 import platform
 import shutil
 import zipfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import zarr
 
 from dissect.bases import Basis, layer_info
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.runs import schema
-from dissect.runs.partial import PassState, Workspace
+from dissect.runs.arrays import write_arrays
+from dissect.runs.partial import Workspace
 from dissect.runs.results import LayerResult
+from dissect.runs.state import PassState
 from dissect.samples import mask_grid
-from dissect.statistics import SETS, THRESHOLDS, calibration_size
+from dissect.statistics import calibration_size
 from segmenters import Segmenter
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
@@ -34,25 +35,45 @@ def write_run(
     segmenter: Segmenter,
     state: PassState,
     results: dict[str, LayerResult],
-    strips: dict[str, list[bytes]],
+    strips: Iterable[tuple[str, list[bytes]]],
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
+    Args:
+        workspace: Where.
+        config: Settings.
+        generator, segmenter: Models.
+        state: Of the finished passes; its counts are read one layer at a time.
+        results: Layer → scores.
+        strips: Each layer with the WebP of each of its units, made when asked for.
+
     Raises:
-        RunError: the place was taken in the meantime.
+        RunError: the place was taken in the meantime, or cannot be written.
     """
+    with workspace.writing():
+        _write_files(workspace, config, generator, segmenter, state, results, strips)
+    workspace.publish()
+
+
+def _write_files(
+    workspace: Workspace,
+    config: RunConfig,
+    generator: Generator,
+    segmenter: Segmenter,
+    state: PassState,
+    results: dict[str, LayerResult],
+    strips: Iterable[tuple[str, list[bytes]]],
+) -> None:
     folder = workspace.ready
     if folder.exists():
         shutil.rmtree(folder)
     (folder / schema.IMAGES).mkdir(parents=True)
-    _write_arrays(folder / schema.ARRAYS, results, segmenter)
-    _write_bases(folder / schema.ARRAYS, state.bases)
-    _write_concepts(folder / schema.ARRAYS, state, segmenter)
+    write_arrays(folder / schema.ARRAYS, state, results, segmenter.vocabulary)
     table = pd.concat(
         [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
     )
     table.to_parquet(folder / schema.TABLE, index=False)
-    for layer, encoded in strips.items():
+    for layer, encoded in strips:
         _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
     _write_json(
         folder / schema.RUN_FILE,
@@ -78,7 +99,6 @@ def write_run(
             "files": _digests(folder),
         },
     )
-    workspace.publish()
 
 
 def _coverage(config: RunConfig, grid: int) -> dict[str, int]:
@@ -104,59 +124,6 @@ def _describe_generator(
         "n_classes": generator.n_classes,
         "layers": {name: [info.units, info.height, info.width] for name, info in layers.items()},
     }
-
-
-def _write_arrays(path: Path, results: dict[str, LayerResult], segmenter: Segmenter) -> None:
-    root = zarr.create_group(path)
-    concepts = list(segmenter.vocabulary.names)
-    for layer, result in results.items():
-        group = root.create_group(schema.layer_key(layer))
-        group.attrs.update({"set": list(SETS), "threshold": list(THRESHOLDS), "concept": concepts})
-        scores = result.scores
-        pair = ("threshold", "unit", "concept")
-        for name, array, dimensions in (
-            ("histogram", result.counts.histogram, ("set", "row", "unit", "bin")),
-            ("edges", result.edges, ("unit", "edge")),
-            ("top_values", result.top.values, ("unit", "rank")),
-            ("top_indices", result.top.indices, ("unit", "rank")),
-            ("threshold", result.thresholds, pair),
-            ("iou", scores.iou, pair),
-            ("iou_low", result.iou_low, pair),
-            ("iou_high", result.iou_high, pair),
-            ("chance", scores.chance, pair),
-            ("p_value", result.p_value, pair),
-            ("q_value", result.q_value, ("unit",)),
-            ("information_quality_ratio", scores.information, pair),
-            ("chance_information", scores.chance_information, pair),
-            ("precision", scores.precision, pair),
-            ("recall", scores.recall, pair),
-            ("correlation", result.correlation, ("unit", "concept")),
-        ):
-            group.create_array(name, data=np.ascontiguousarray(array), dimension_names=dimensions)
-        if result.counts.coactivation is not None:
-            for name, array in result.counts.coactivation.to_arrays().items():
-                group.create_array(
-                    name, data=array, dimension_names=("unit", "other")[: array.ndim]
-                )
-
-
-def _write_concepts(path: Path, state: PassState, segmenter: Segmenter) -> None:
-    group = zarr.open_group(path, mode="a").create_group(schema.CONCEPTS)
-    pairs = next(iter(state.counts.values())).pairs  # every layer saw the same masks
-    concepts = list(segmenter.vocabulary.names)
-    group.attrs.update({"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())})
-    for name, array in (("area", pairs.area.sum(axis=0)), ("together", state.together)):
-        group.create_array(name, data=array, dimension_names=("concept", "other")[: array.ndim])
-
-
-def _write_bases(path: Path, bases: dict[str, Basis]) -> None:
-    """What each basis holds, into its layer's group; ``Run.basis`` reads it."""
-    root = zarr.open_group(path, mode="r+")
-    for layer, basis in bases.items():
-        group = root[schema.layer_key(layer)]
-        group.attrs["basis"] = basis.name
-        for name, tensor in basis.to_tensors().items():
-            group.create_array(schema.BASIS_PREFIX + name, data=tensor.contiguous().numpy())
 
 
 def _write_strips(path: Path, strips: list[bytes]) -> None:

@@ -1,11 +1,13 @@
-"""Adds the table of a cluster to the counts of its layer, one unit after the other."""
+"""Adds the table of a cluster to the counts of its layer, a few units at a time."""
 
 import numba
 import numpy as np
 
+_UNITS = 16  # rows of so many units stay in the second-level cache, as long runs to add
+
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def collect(  # noqa: ANN201
+def collect(  # noqa: ANN201, PLR0912
     table,  # noqa: ANN001
     members,  # noqa: ANN001
     histogram,  # noqa: ANN001
@@ -15,8 +17,10 @@ def collect(  # noqa: ANN201
     active,  # noqa: ANN001
     shuffled,  # noqa: ANN001
     squares,  # noqa: ANN001
+    first,  # noqa: ANN001
+    last,  # noqa: ANN001
 ):
-    """Add one cluster.
+    """Add one cluster for units first … last - 1; threads may take other units meanwhile.
 
     Args:
         table: int32 (set, code, unit, bin), as ``tally`` gives it: own masks, and in the
@@ -28,40 +32,80 @@ def collect(  # noqa: ANN201
         denominators: Of each concept, the row in which pixels above the threshold are counted.
         inside, active, shuffled: int64 (threshold, unit, concept); raised.
         squares: int64 (moment, threshold, unit, concept); raised.
+        first, last: The units.
     """
-    n_sets, n_codes, n_units, n_bins = table.shape
+    n_sets, n_codes, _, n_bins = table.shape
     n_rows = histogram.shape[1]
     occurs = np.zeros(n_rows, np.bool_)
     occurs[0] = True
     for code in range(n_codes):
         for plane in range(members.shape[1]):
             occurs[members[code, plane]] = True
-    counts = np.empty((n_sets, n_rows, n_bins), np.int32)
-    for unit in range(n_units):
-        counts[:] = 0
+    counts = np.empty((n_sets, n_rows, _UNITS * n_bins), np.int32)
+    for start in range(first, last, _UNITS):
+        n_units = min(_UNITS, last - start)
+        _add_codes(table, members, occurs, counts, start, n_units)
         for s in range(n_sets):
-            for code in range(n_codes):
-                cells = table[s, code, unit]
-                counts[s, 0] += cells
-                for plane in range(members.shape[1]):
-                    if members[code, plane]:
-                        counts[s, members[code, plane]] += cells
             for row in range(n_rows):
                 if occurs[row]:
-                    histogram[s, row, unit] += counts[s, row]
-                    for n in range(n_bins - 2, -1, -1):  # from here on: pixels in this bin or above
-                        counts[s, row, n] += counts[s, row, n + 1]
+                    for u in range(n_units):
+                        cells = histogram[s, row, start + u]
+                        for n in range(n_bins):
+                            cells[n] += counts[s, row, u * n_bins + n]
         for kind in range(chosen.shape[0]):
-            for concept in range(chosen.shape[2]):
-                n = chosen[kind, unit, concept] + 1
-                i = np.int64(counts[0, concept + 1, n])
-                a = np.int64(counts[0, denominators[concept], n])
-                other = np.int64(counts[1, concept + 1, n])
-                union = a + counts[0, concept + 1, 0] - i
-                inside[kind, unit, concept] += i
-                active[kind, unit, concept] += a
-                shuffled[kind, unit, concept] += other
-                squares[0, kind, unit, concept] += i * i
-                squares[1, kind, unit, concept] += i * union
-                squares[2, kind, unit, concept] += union * union
-                squares[3, kind, unit, concept] += (i - other) * (i - other)
+            for u in range(n_units):
+                unit = start + u
+                from_row = u * n_bins
+                end = from_row + n_bins
+                for concept in range(chosen.shape[2]):
+                    # Bin n and above hold what is strictly above edge n - 1.
+                    begin = from_row + chosen[kind, unit, concept] + 1
+                    i = np.int64(0)
+                    other = np.int64(0)
+                    area = np.int64(0)
+                    a = np.int64(0)
+                    if occurs[denominators[concept]]:
+                        a = np.int64(_sum(counts[0, denominators[concept]], begin, end))
+                    if occurs[concept + 1]:
+                        i = np.int64(_sum(counts[0, concept + 1], begin, end))
+                        area = i + np.int64(_sum(counts[0, concept + 1], from_row, begin))
+                        other = np.int64(_sum(counts[1, concept + 1], begin, end))
+                    union = a + area - i
+                    inside[kind, unit, concept] += i
+                    active[kind, unit, concept] += a
+                    shuffled[kind, unit, concept] += other
+                    squares[0, kind, unit, concept] += i * i
+                    squares[1, kind, unit, concept] += i * union
+                    squares[2, kind, unit, concept] += union * union
+                    squares[3, kind, unit, concept] += (i - other) * (i - other)
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _sum(cells, begin, end):  # noqa: ANN001, ANN202
+    total = np.int32(0)
+    for n in range(begin, end):
+        total += cells[n]
+    return total
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _add_codes(table, members, occurs, counts, start, n_units):  # noqa: ANN001, ANN202
+    """Rows of a few units from their codes: every code is one long run of cells."""
+    n_sets, n_codes, _, n_bins = table.shape
+    length = n_units * n_bins
+    for s in range(n_sets):
+        for row in range(counts.shape[1]):
+            if occurs[row]:
+                counts[s, row, :length] = 0
+        for code in range(n_codes):
+            cells = table[s, code, start : start + n_units].reshape(length)
+            _raise(counts[s, 0], cells, length)
+            for plane in range(members.shape[1]):
+                if members[code, plane]:
+                    _raise(counts[s, members[code, plane]], cells, length)
+
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _raise(row, cells, length):  # noqa: ANN001, ANN202
+    for n in range(length):
+        row[n] += cells[n]

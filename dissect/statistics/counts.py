@@ -8,6 +8,7 @@ sum is the same bytes.
 both halves of the evaluation fold, and how clusters of images vary.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -26,6 +27,7 @@ from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
+_SHARE = 32  # units of a layer below which threads gain nothing
 MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
 
 
@@ -129,6 +131,7 @@ class Counter:
         native: Compare at the layer's own resolution, not resized to the mask grid.
         plane_rows: Count and choose as ``dissect.statistics.gandissect`` does, whose ``plane_rows``
             these are.
+        pool: Threads that may help; the counts do not depend on them.
 
     Attributes:
         chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
@@ -143,7 +146,9 @@ class Counter:
         quantile_edge: int,
         native: bool = False,
         plane_rows: Int[np.ndarray, " concept"] | None = None,
+        pool: Executor | None = None,
     ) -> None:
+        self._pool = pool
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.plane_rows = plane_rows
         self._tally = tally_native if native else tally
@@ -179,7 +184,7 @@ class Counter:
         else:
             pairs.area[half] += cluster.area
             pairs.pixels[half] += cluster.codes[0].numel()
-        collect(
+        arguments = (
             table,
             cluster.members,
             self.counts.histogram[first : first + len(table)],
@@ -190,6 +195,15 @@ class Counter:
             pairs.shuffled[half],
             pairs.squares,
         )
+        n_units = table.shape[2]
+        if self._pool is None or n_units <= _SHARE:
+            collect(*arguments, 0, n_units)
+            return
+        share = max(_SHARE, -(-n_units // torch.get_num_threads()))
+        starts = range(0, n_units, share)
+        ends = [min(start + share, n_units) for start in starts]
+        for _ in self._pool.map(lambda a, b: collect(*arguments, a, b), starts, ends):
+            pass
 
 
 @dataclass(frozen=True)

@@ -88,12 +88,17 @@ def choose_edges(
         histogram: Of the calibration fold; row 0 counts all pixels, row c those of concept c.
         quantile_edge: Index of the edge that is the quantile threshold.
     """
-    inside = above(histogram)
     area = pixels(histogram)
-    n_rows, n_units, _ = inside.shape
+    n_rows, n_units, _ = histogram.shape
     edges = np.full((len(THRESHOLDS), n_units, n_rows - 1), quantile_edge, np.int64)
+    active = above(histogram[0])
     for concept in range(1, n_rows):
-        quality = information_quality_ratio(inside[concept], inside[0], area[concept], area[0])
+        if area[concept] == 0:  # all ratios are 0
+            edges[1, :, concept - 1] = 0
+            continue
+        # Row by row: a copy of all rows would be as large as the histogram.
+        inside = above(histogram[concept])
+        quality = information_quality_ratio(inside, active, area[concept], area[0])
         edges[1, :, concept - 1] = quality.argmax(axis=1)
     return edges
 

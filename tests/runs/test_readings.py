@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dissect import LayerError, RunConfig, RunError, dissect, trace
-from dissect.dissection import _start
+from dissect.dissection import start_pass
 from dissect.runs.partial import Workspace
 from segmenters import load_segmenter
 
@@ -84,7 +84,7 @@ def test_coactivation_is_the_correlation_of_means_over_all_images(run, made):
 
 def test_an_unfinished_pass_keeps_what_it_knows_of_concepts_and_units(planted, tmp_path):
     config = RunConfig("planted", "colour", ("units",), n_samples=16, coactivation=True)
-    state = _start(planted, load_segmenter("colour"), config, {}, progress=False)
+    state = start_pass(planted, load_segmenter("colour"), config, progress=False)
     state.together[2, 3] = 7
     state.counts["units"].coactivation.products[1, 2] = -5
     workspace = Workspace(tmp_path / "r", "key")

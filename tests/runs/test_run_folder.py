@@ -168,7 +168,8 @@ def test_an_empty_folder_may_become_the_run(tmp_path):
 
 
 def test_an_unfinished_run_asks_for_resume_and_for_the_same_settings(tmp_path, planted_run):
-    from dissect.runs.partial import PassState, Workspace
+    from dissect.runs.partial import Workspace
+    from dissect.runs.state import PassState
 
     workspace = Workspace(tmp_path / "r", planted_run.record["fingerprint"])
     with workspace.claim(resume=False):

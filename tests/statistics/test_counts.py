@@ -8,7 +8,7 @@ from dissect.statistics.codes import encode
 from dissect.statistics.device import tally_torch
 from dissect.statistics.kernel import tally
 from dissect.statistics.reference import count_above
-from dissect.statistics.resize import resize, values_at
+from dissect.statistics.resize import resize, sample, taps, values_at
 from dissect.statistics.scores import above
 
 SIZES = [(1, 1), (4, 4), (7, 5), (33, 17), (48, 48)]
@@ -51,6 +51,10 @@ def test_values_at_some_pixels_are_those_of_the_whole_map_bit_by_bit(size):
     pixels = torch.tensor([0, 5, 17, 100, 12 * 11 - 1])
     whole = resize(maps[None], (12, 11))[0].flatten(1)
     assert torch.equal(values_at(maps, pixels, (12, 11)), whole[:, pixels])
+    compiled = np.empty((len(maps), len(pixels)), np.float32)
+    places = [taps(size, target) for size, target in zip(maps.shape[1:], (12, 11), strict=True)]
+    sample(maps.numpy(), pixels.numpy(), 11, *places, compiled)
+    assert np.array_equal(compiled, whole[:, pixels].numpy())
 
 
 def reference_table(maps, codes, edges, n_codes):

@@ -1,0 +1,117 @@
+"""How time and peak memory grow with samples, units, concepts and layers.
+
+    python -m benchmarks.growth [--samples 128 256 512 1024] [--json]
+
+Each measurement is a whole dissection in a process of its own: a StyleGAN2 of 32 pixels at random
+weights, all of its layers or some, and random masks of as many concepts as are asked for.
+``linearity`` is R² of the line through seconds against samples: 1 where time is proportional, and
+``exponent`` the slope of log seconds against log samples. ``memory_growth`` is the peak at the most
+samples over that at the fewest.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dissect import dissect
+from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
+from dissect.memory import highest_memory
+from segmenters import Vocabulary
+
+SAMPLES = (128, 256, 512, 1024)
+_UNITS, _CONCEPTS, _N_LAYERS, _FIXED = 64, 20, 3, 256
+
+
+class Stripes:
+    """Marks as many concepts as are asked for: one for each interval of brightness."""
+
+    name = "stripes"
+
+    def __init__(self, n_concepts: int) -> None:
+        rows = [(f"level {n}", "object", "object", "#808080") for n in range(n_concepts)]
+        self.vocabulary = Vocabulary.build(rows)
+        self.fingerprint = f"stripes {n_concepts}"
+        self.device = torch.device("cpu")
+
+    def segment(self, images: Float[Tensor, "batch 3 h w"]) -> Int[Tensor, "batch 1 h w"]:
+        n_concepts = len(self.vocabulary)
+        level = (images.mean(dim=1, keepdim=True).sigmoid() * n_concepts).long()
+        return 1 + level.clamp(0, n_concepts - 1)
+
+    def score(self, images: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch concept h w"]:
+        raise NotImplementedError("only counted with")
+
+
+def run_once(n_samples: int, n_units: int, n_concepts: int, n_layers: int) -> dict[str, float]:
+    """One dissection in this process; seconds of the pass and peak memory."""
+    torch.manual_seed(0)
+    config = StyleGAN2Config(
+        32, (n_units,) * 4, z_size=64, w_size=64, mapping_depth=2, use_noise=False
+    )
+    generator = StyleGAN2(StyleGAN2Network(config).eval().requires_grad_(False), name="random")
+    layers = list(generator.layers)[-n_layers:]
+    settings = {"layers": layers, "pilot": 64, "progress": False}
+    with tempfile.TemporaryDirectory() as folder:
+        # The first run of a process compiles and allocates.
+        out = Path(folder)
+        dissect(generator, Stripes(n_concepts), out=out / "warm", n_samples=64, **settings)
+        started = time.perf_counter()
+        dissect(generator, Stripes(n_concepts), out=out / "run", n_samples=n_samples, **settings)
+        seconds = time.perf_counter() - started
+    return {"seconds": round(seconds, 2), "peak_memory_mb": round(highest_memory() / 1e6)}
+
+
+def measure(**asked: int) -> dict[str, float]:
+    """``run_once`` in a fresh process: what it held before would count as its peak."""
+    shape = {
+        "n_samples": _FIXED, "n_units": _UNITS, "n_concepts": _CONCEPTS, "n_layers": _N_LAYERS,
+    } | asked  # fmt: skip
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return shape | pool.apply(run_once, kwds=shape)
+
+
+def linearity(samples: list[int], seconds: list[float]) -> tuple[float, float]:
+    """R² of the least-squares line, and the exponent of the power law."""
+    r = np.corrcoef(samples, seconds)[0, 1]
+    exponent = np.polyfit(np.log(samples), np.log(seconds), 1)[0]
+    return round(float(r**2), 4), round(float(exponent), 3)
+
+
+def grow(samples: list[int]) -> dict[str, object]:
+    """All measurements."""
+    by_samples = [measure(n_samples=n) for n in samples]
+    found: dict[str, object] = {
+        "samples": by_samples,
+        "units": [measure(n_units=n) for n in (32, 64, 128)],
+        "concepts": [measure(n_concepts=n) for n in (10, 40, 160)],
+        "layers": [measure(n_layers=n) for n in (1, 3, 6)],
+    }
+    r2, exponent = linearity(samples, [row["seconds"] for row in by_samples])
+    peaks = [row["peak_memory_mb"] for row in by_samples]
+    return found | {
+        "linearity": r2,
+        "exponent": exponent,
+        "memory_growth": round(peaks[-1] / peaks[0], 3),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, nargs="+", default=list(SAMPLES))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = grow(options.samples)
+    print(json.dumps(found, indent=None if options.json else 1))
+
+
+if __name__ == "__main__":
+    main()

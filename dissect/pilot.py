@@ -1,0 +1,160 @@
+"""The pilot: what the first samples say about each unit's values, and its blocks kept for later."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dissect.samples import Block
+from dissect.statistics.edges import (
+    VALUES_PER_UNIT,
+    edges_from_values,
+    pilot_pixels,
+    tail_fractions,
+)
+from dissect.statistics.resize import cells, sample, taps
+
+KEPT_BYTES = 256 * 1024**2
+"""Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
+
+
+KEPT_DISK_BYTES = 4 * 1024**3
+"""Disk in which further ones wait, at most a quarter of what is free."""
+
+
+def values_per_image(grid: int, n_pilot: int) -> int:
+    """How many pixels of each pilot sample are looked at: about 65,536 for a unit in all."""
+    return min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
+
+
+class PilotValues:
+    """Values of every unit at a fixed choice of mask-grid pixels by (seed, index).
+
+    Their number bounds the memory, however many samples the pilot has.
+
+    Args:
+        units: Layer → how many units it has.
+        grid: Height and width of the mask grid.
+        n_pilot: Samples first … first + n_pilot - 1 are looked at, whatever else a block holds.
+        seed: Of the run.
+        nearest: Resize to the nearest cell, not bilinearly.
+    """
+
+    def __init__(
+        self,
+        units: dict[str, int],
+        *,
+        grid: int,
+        n_pilot: int,
+        seed: int,
+        nearest: bool = False,
+    ) -> None:
+        self._taps = _nearest_taps if nearest else taps
+        self.grid, self.n_pilot, self.seed = grid, n_pilot, seed
+        self.per_image = values_per_image(grid, n_pilot)
+        self._values = {
+            layer: np.empty((n_units, n_pilot * self.per_image), np.float32)
+            for layer, n_units in units.items()
+        }
+
+    def add(self, block: Block) -> None:
+        """Look at a block."""
+        rows = [row for row, index in enumerate(block.indices) if index < self.n_pilot]
+        pixels = [
+            pilot_pixels(
+                block.indices[row], seed=self.seed, n_pixels=self.grid**2, per_image=self.per_image
+            )
+            for row in rows
+        ]
+        for layer, maps in block.maps.items():
+            places = [self._taps(size, self.grid) for size in maps.shape[2:]]
+            content = maps.float().contiguous().numpy()
+            for row in rows:
+                first = block.indices[row] * self.per_image
+                values = self._values[layer][:, first : first + self.per_image]
+                sample(content[row], pixels[row], self.grid, *places, values)
+
+    def edges(self, tail: float) -> dict[str, Tensor]:
+        """Layer → Float[unit edge]. The values are let go."""
+        fractions = tail_fractions(tail)
+        return {
+            layer: edges_from_values(self._values.pop(layer), fractions)
+            for layer in list(self._values)
+        }
+
+
+def _nearest_taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``taps`` that give the whole weight to one pixel."""
+    chosen = cells(size, target)
+    return chosen, chosen, np.zeros(target, np.float32)
+
+
+class KeptBlocks:
+    """Blocks of the pilot, kept to be counted: each is taken once.
+
+    They wait in memory up to a limit, the next ones in a file of a folder, the rest is made again.
+
+    Args:
+        limit: Bytes of images and maps in memory.
+        folder: Where the file lies, until ``with`` is left; without one there is none.
+    """
+
+    def __init__(self, limit: int, *, folder: Path | None = None) -> None:
+        self._room = limit
+        self._blocks: dict[int, Block] = {}
+        self._places: dict[int, tuple[int, Block]] = {}
+        self._file = self._end = None
+        if folder is not None:
+            self._file, self._end = tempfile.TemporaryFile(dir=folder), 0  # noqa: SIM115
+            self._disk = min(KEPT_DISK_BYTES, shutil.disk_usage(folder).free // 4)
+
+    def offer(self, number: int, block: Block) -> None:
+        """Keep a block if it fits."""
+        tensors = [block.images, *block.maps.values()]
+        size = sum(tensor.nbytes for tensor in tensors)
+        if size <= self._room:
+            self._room -= size
+            self._blocks[number] = block
+        elif self._file is not None and self._end + size <= self._disk:
+            self._file.seek(self._end)
+            try:
+                for tensor in tensors:
+                    self._file.write(_bytes_of(tensor).cpu().numpy())
+            except OSError:  # no room after all: the block is made again
+                self._disk = self._end
+                return
+            # Only shapes are wanted of what is in the file.
+            empty = {name: maps.to("meta") for name, maps in block.maps.items()}
+            devices = Block(block.indices, block.images.to("meta"), empty)
+            self._places[number] = (self._end, devices)
+            self._end += size
+
+    def take(self, number: int) -> Block | None:
+        """Hand a block over, or None where it was not kept."""
+        if number not in self._places:
+            return self._blocks.pop(number, None)
+        place, shapes = self._places.pop(number)
+        self._file.seek(place)
+        images, *maps = (self._read(like) for like in (shapes.images, *shapes.maps.values()))
+        return Block(shapes.indices, images, dict(zip(shapes.maps, maps, strict=True)))
+
+    def _read(self, like: Tensor) -> Tensor:
+        found = torch.empty(like.shape, dtype=like.dtype)
+        self._file.readinto(_bytes_of(found).numpy())
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._blocks.clear()
+        if self._file is not None:
+            self._file.close()
+
+
+def _bytes_of(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)

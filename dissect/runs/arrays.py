@@ -1,0 +1,123 @@
+"""Writes ``arrays.zarr``: one group for each layer, few files, compressed.
+
+Every array is one file: a chunk, or for the histogram a shard of chunks of about a megabyte, so
+that a reader may take a few units without reading all of them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from dissect.bases import Basis
+from dissect.runs import schema
+from dissect.runs.packing import kept_rows, narrow
+from dissect.runs.results import LayerResult
+from dissect.runs.state import PassState
+from dissect.statistics import SETS, THRESHOLDS
+from dissect.statistics.correlation import correlate
+from dissect.statistics.counts import PairCounts
+from segmenters import Vocabulary
+
+_CHUNK_BYTES = 1 << 20
+_LEVEL = 3  # of zstd: counts shrink to a fifth or less; higher ones gain little
+
+
+def write_arrays(
+    path: Path, state: PassState, results: dict[str, LayerResult], vocabulary: Vocabulary
+) -> None:
+    """Write the arrays of all layers.
+
+    Args:
+        path: The store, new.
+        state: Of the finished passes; counts are read one layer at a time.
+        results: Layer → scores.
+        vocabulary: Concepts.
+    """
+    root = zarr.create_group(path)
+    concepts = list(vocabulary.names)
+    names = [schema.ALL_PIXELS, *concepts, *(schema.plane_row(p) for p in vocabulary.planes)]
+    for layer, result in results.items():
+        counts = state.counts[layer]
+        histogram = counts.histogram
+        rows = kept_rows(histogram)
+        group = root.create_group(
+            schema.layer_key(layer),
+            attributes={
+                "set": list(SETS),
+                "threshold": list(THRESHOLDS),
+                "concept": concepts,
+                "row": [names[row] for row in rows],
+            },
+        )
+        scores = result.scores
+        pair = ("threshold", "unit", "concept")
+        for name, array, dimensions in (
+            ("histogram", narrow(histogram[:, rows]), ("set", "row", "unit", "bin")),
+            ("edges", result.edges, ("unit", "edge")),
+            ("top_values", result.top.values, ("unit", "rank")),
+            ("top_indices", result.top.indices, ("unit", "rank")),
+            ("threshold", result.thresholds, pair),
+            ("iou", scores.iou, pair),
+            ("iou_low", result.iou_low, pair),
+            ("iou_high", result.iou_high, pair),
+            ("chance", scores.chance, pair),
+            ("p_value", result.p_value, pair),
+            ("q_value", result.q_value, ("unit",)),
+            ("information_quality_ratio", scores.information, pair),
+            ("chance_information", scores.chance_information, pair),
+            ("precision", scores.precision, pair),
+            ("recall", scores.recall, pair),
+            (
+                "correlation",
+                correlate(histogram[1, : len(concepts) + 1], result.edges),
+                ("unit", "concept"),
+            ),
+        ):
+            _write(group, name, np.ascontiguousarray(array), dimensions)
+        if counts.coactivation is not None:
+            for name, array in counts.coactivation.to_arrays().items():
+                _write(group, name, array, ("unit", "other")[: array.ndim])
+        if layer in state.bases:
+            _write_basis(group, state.bases[layer])
+    pairs = counts.pairs  # every layer saw the same masks
+    _write_concepts(root, concepts, pairs, state.together)
+
+
+def _write_concepts(
+    root: zarr.Group, concepts: list[str], pairs: PairCounts, together: np.ndarray
+) -> None:
+    """What is known about concepts alone."""
+    attributes = {"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())}
+    group = root.create_group(schema.CONCEPTS, attributes=attributes)
+    _write(group, "area", pairs.area.sum(axis=0), ("concept",))
+    _write(group, "together", together, ("concept", "other"))
+
+
+def _write_basis(group: zarr.Group, basis: Basis) -> None:
+    """What a basis holds; ``Run.basis`` reads it."""
+    group.attrs["basis"] = basis.name
+    for name, tensor in basis.to_tensors().items():
+        group.create_array(schema.BASIS_PREFIX + name, data=tensor.contiguous().numpy())
+
+
+def _write(group: zarr.Group, name: str, array: np.ndarray, dimensions: tuple[str, ...]) -> None:
+    chunks, shards = array.shape, None
+    if name == "histogram":
+        n_units = array.shape[2]
+        per_unit = array[0, :, 0].nbytes
+        chunk = min(n_units, max(1, _CHUNK_BYTES // per_unit))
+        chunks = (1, array.shape[1], chunk, array.shape[3])
+        # A shard is a whole number of chunks; what lies beyond the array is not stored.
+        shards = (array.shape[0], array.shape[1], -(-n_units // chunk) * chunk, array.shape[3])
+    stored = group.create_array(
+        name,
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=ZstdCodec(level=_LEVEL),
+        dimension_names=dimensions,
+    )
+    stored[...] = array

@@ -1,0 +1,243 @@
+import json
+
+import pytest
+import torch
+
+from dissect import ConfigError, dissect
+from dissect import passes as grouping
+from dissect.config import RunConfig
+from dissect.generators.base import LayerInfo
+from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
+from dissect.memory import peak_memory
+from dissect.passes import Group, Measured, group_bytes, group_layers, layer_needs
+from dissect.pilot import KeptBlocks
+from dissect.planning import plan
+from dissect.runs.partial import Workspace
+from dissect.samples import make_block, n_blocks
+from dissect.sizes import format_size, parse_size
+from segmenters import load_segmenter
+
+PLANTED = "dissect.worlds.planted:generator"
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [
+        ("4GB", 4 * 10**9),
+        ("500 mb", 500 * 10**6),
+        ("1.5GiB", 3 * 2**29),
+        ("64k", 64_000),
+        ("12", 12),
+        (7, 7),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text, n_bytes):
+    assert parse_size(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "4XB", "-4GB", "0", "nan", "1e9", "4 GB 3"])
+def test_what_is_no_size_is_told(text):
+    with pytest.raises(ConfigError, match=r"not an amount of memory; expected .* such as 4GB"):
+        parse_size(text)
+
+
+def test_sizes_are_written_with_few_digits():
+    shown = [format_size(n) for n in (0, 999, 1000, 9_960, 1_500_000, 999_600_000, 5 * 10**13)]
+    assert shown == ["0 bytes", "999 bytes", "1.0 kB", "10 kB", "1.5 MB", "1.0 GB", "50 TB"]
+
+
+def needs(**units):
+    config = RunConfig("g", "s", tuple(units))
+    return {
+        name: layer_needs(
+            LayerInfo(n, 8, 8, name), n_concepts=20, n_codes=50, grid=32, config=config
+        )
+        for name, n in units.items()
+    }
+
+
+def test_every_layer_is_in_one_group_and_no_group_exceeds_the_budget():
+    layers = needs(a=64, b=512, c=256, d=8, e=300)
+    single = max(group_bytes([n]) for n in layers.values())
+    for budget in (1000 + single, 1000 + 2 * single, 1000 + 10 * single):
+        groups = group_layers(layers, base=1000, finishing=0, budget=budget)
+        assert sorted(name for group in groups for name in group.layers) == list(layers)
+        for group in groups:
+            used = 1000 + group_bytes([layers[name] for name in group.layers])
+            assert used + group.spare == budget
+            assert group.spare >= 0
+    assert groups == [Group(tuple(layers), groups[0].spare)]
+    assert group_layers(layers, base=0, finishing=0, budget=None) == [Group(tuple(layers))]
+
+
+def test_a_budget_below_every_layer_names_the_least_that_would_do():
+    layers = needs(a=64, b=512)
+    least = 5000 + group_bytes([layers["b"]])
+    megabytes = -(-least // 10**6)
+    with pytest.raises(ConfigError, match=f"expected at least {megabytes}MB") as caught:
+        group_layers(layers, base=5000, finishing=0, budget=least - 1)
+    assert "\n" not in str(caught.value)
+    assert group_layers(layers, base=5000, finishing=0, budget=megabytes * 10**6)
+
+
+@pytest.fixture(scope="module")
+def small_stylegan():
+    torch.manual_seed(0)
+    config = StyleGAN2Config(16, (12, 8, 6), z_size=16, w_size=16, mapping_depth=1)
+    return StyleGAN2(StyleGAN2Network(config).eval().requires_grad_(False), name="small")
+
+
+def contents(run):
+    return {
+        path.relative_to(run.path): path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+@pytest.fixture
+def budget_for_two_groups(small_stylegan, monkeypatch):
+    """A budget that does not hold all layers, in a process that takes nothing itself."""
+    monkeypatch.setattr(grouping, "measure", lambda *_: Measured(base=0, n_codes=40))
+    config = RunConfig("small", "colour", tuple(small_stylegan.layers), n_samples=64)
+    found = grouping.needs_of_layers(small_stylegan, load_segmenter("colour"), config, 40)
+    return max(group_bytes([n]) for n in found.values()) * 3 // 2
+
+
+def test_a_run_in_several_passes_is_the_same_bytes_and_fits_its_memory(
+    small_stylegan, budget_for_two_groups, tmp_path, monkeypatch
+):
+    segmenter = load_segmenter("colour")
+    whole = dissect(small_stylegan, segmenter, out=tmp_path / "a", n_samples=64, progress=False)
+    counted = []
+    monkeypatch.setattr(
+        "dissect.dissection.make_block",
+        lambda g, config, n: counted.append(config.layers) or make_block(g, config, n),
+    )
+    parts = dissect(
+        small_stylegan, segmenter, out=tmp_path / "b", n_samples=64, memory=budget_for_two_groups,
+        progress=False,
+    )  # fmt: skip
+    assert len(set(counted)) >= 2
+    assert contents(parts) == contents(whole)
+    assert parts.record["config"] == whole.record["config"]
+    assert parts.summary()["layers"] == whole.summary()["layers"]
+
+
+def test_a_run_in_several_passes_goes_on_where_it_stopped(
+    small_stylegan, budget_for_two_groups, tmp_path, monkeypatch
+):
+    segmenter = load_segmenter("colour")
+    settings = {"n_samples": 64, "memory": budget_for_two_groups, "progress": False}
+    whole = dissect(small_stylegan, segmenter, out=tmp_path / "a", **settings)
+    saves = []
+
+    def stop_in_the_second_pass(workspace, state, number=0):
+        save(workspace, state, number)
+        saves.append(number)
+        if number == 1:
+            raise KeyboardInterrupt
+
+    save = Workspace.save
+    monkeypatch.setattr(Workspace, "save", stop_in_the_second_pass)
+    with pytest.raises(KeyboardInterrupt):
+        dissect(small_stylegan, segmenter, out=tmp_path / "b", save_every=0, **settings)
+    monkeypatch.setattr(Workspace, "save", save)
+    assert saves.count(0) >= 2  # every block and the end
+    with pytest.raises(ConfigError, match="layers that the unfinished run counts together"):
+        dissect(
+            small_stylegan,
+            segmenter,
+            out=tmp_path / "b",
+            resume=True,
+            **settings | {"memory": "100kB"},
+        )
+    resumed = dissect(small_stylegan, segmenter, out=tmp_path / "b", resume=True, **settings)
+    assert contents(resumed) == contents(whole)
+
+
+def test_a_plan_counts_forward_passes_and_its_bytes_follow_from_the_shapes(
+    small_stylegan, budget_for_two_groups, monkeypatch
+):
+    monkeypatch.setattr("dissect.planning.measure", lambda *_: Measured(base=0, n_codes=40))
+    segmenter = load_segmenter("colour")
+    config = RunConfig("small", "colour", tuple(small_stylegan.layers), n_samples=640, pilot=64)
+    whole = plan(small_stylegan, segmenter, config)
+    assert whole.passes == 1
+    # All of 20 blocks to be counted, all of them at most for top images; the pilot's two are kept.
+    assert whole.forward_passes == 40
+    layer = whole.layers["b8.conv1"]
+    assert (layer.units, layer.height, layer.width, layer.in_pass) == (8, 8, 8, 1)
+    histogram = 8 * 3 * 12 * 8 * 49
+    pairs = 8 * (3 * 2 + 4) * 2 * 8 * 11
+    assert layer.counts_bytes == pytest.approx(histogram + pairs, abs=400)
+    parts = plan(small_stylegan, segmenter, config, budget=budget_for_two_groups)
+    assert parts.passes == max(layer.in_pass for layer in parts.layers.values()) >= 2
+    assert parts.memory_bytes <= budget_for_two_groups < whole.memory_bytes
+    assert parts.forward_passes >= parts.passes * 40
+    longer = plan(small_stylegan, segmenter, RunConfig("small", "colour", config.layers, 6400))
+    more = plan(small_stylegan, segmenter, RunConfig("small", "colour", config.layers, 64_000))
+    assert longer.memory_bytes == more.memory_bytes
+    assert more.forward_passes > 5 * longer.forward_passes
+
+
+def test_peak_memory_sees_what_was_let_go_again():
+    held, before = peak_memory(lambda: None)
+    _, peak = peak_memory(lambda: torch.ones(50_000_000).sum().item())
+    assert held is None
+    assert peak - before > 150_000_000
+
+
+def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
+    config = RunConfig("planted", "colour", ("units",), n_samples=64)
+    first, second = (make_block(planted, config, n) for n in range(n_blocks(config)))
+    size = first.images.nbytes + first.maps["units"].nbytes
+    kept = KeptBlocks(size)
+    kept.offer(0, first)
+    kept.offer(1, second)
+    assert kept.take(1) is None
+    assert kept.take(0) is first
+    assert kept.take(0) is None
+
+
+def test_blocks_beyond_the_memory_wait_in_a_file_and_come_back_as_they_were(planted, tmp_path):
+    config = RunConfig("planted", "colour", ("units",), n_samples=96)
+    blocks = [make_block(planted, config, n) for n in range(n_blocks(config))]
+    with KeptBlocks(0, folder=tmp_path) as kept:
+        for number, block in enumerate(blocks):
+            kept.offer(number, block)
+        for number in (1, 2, 0):
+            found = kept.take(number)
+            assert found.indices == blocks[number].indices
+            assert torch.equal(found.images, blocks[number].images)
+            assert torch.equal(found.maps["units"], blocks[number].maps["units"])
+            assert kept.take(number) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_pilot_waits_in_a_file_is_the_same_bytes(planted_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("dissect.dissection.KEPT_BYTES", 0)
+    made = []
+    monkeypatch.setattr(
+        "dissect.dissection.make_block", lambda *a: made.append(a) or make_block(*a)
+    )
+    run = dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False)
+    assert len(made) == n_blocks(run.config)
+    assert contents(run) == contents(planted_run)
+
+
+def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(command, tmp_path):
+    arguments = ("run", PLANTED, "--segmenter", "colour", "--samples", 64, "--dry-run")
+    done = command(*arguments, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["layers"]["units"]["units"] == 9
+    assert found["passes"] == 1
+    assert found["memory_bytes"] > 10**8
+    assert found["seconds"]["total"] > 0
+    assert {"arrays", "table", "images", "unfinished"} == set(found["disk_bytes"])
+    text = command(*arguments, "--memory", "1MB", cwd=tmp_path)
+    assert text.returncode == 2
+    assert text.stderr.count("\n") == 1
+    assert "memory is 1.0 MB; expected at least" in text.stderr
+    assert list(tmp_path.iterdir()) == []

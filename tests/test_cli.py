@@ -57,7 +57,7 @@ def test_show_selects_by_layer_and_concept(command, run_folder):
     assert csv[0].startswith("layer,unit,concept,category,iou,iou_low")
     assert len(csv) == 10
     text = command("show", out, "--rows", 3).stdout
-    assert "7 of 9" in text
+    assert "6 of 9" in text
     assert "… 6 more" in text
 
 

@@ -4,8 +4,9 @@
 
 Each measurement is a whole dissection in a process of its own: a StyleGAN2 of 32 pixels at random
 weights, all of its layers or some, and random masks of as many concepts as are asked for.
-``linearity`` is R² of the line through seconds against samples: 1 where time is proportional, and
-``exponent`` the slope of log seconds against log samples. ``memory_growth`` is the peak at the most
+``linearity`` is R² of the line through processor seconds against samples, 1 where time grows
+evenly; ``seconds_fixed`` and ``seconds_per_sample`` are that line. Processor seconds, since other
+programs on the machine change them least. ``memory_growth`` is the peak at the most
 samples over that at the fewest.
 """
 
@@ -63,10 +64,14 @@ def run_once(n_samples: int, n_units: int, n_concepts: int, n_layers: int) -> di
         # The first run of a process compiles and allocates.
         out = Path(folder)
         dissect(generator, Stripes(n_concepts), out=out / "warm", n_samples=64, **settings)
-        started = time.perf_counter()
+        started, at_work = time.perf_counter(), time.process_time()
         dissect(generator, Stripes(n_concepts), out=out / "run", n_samples=n_samples, **settings)
-        seconds = time.perf_counter() - started
-    return {"seconds": round(seconds, 2), "peak_memory_mb": round(highest_memory() / 1e6)}
+        seconds, used = time.perf_counter() - started, time.process_time() - at_work
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(used, 2),
+        "peak_memory_mb": round(highest_memory() / 1e6),
+    }
 
 
 def measure(**asked: int) -> dict[str, float]:
@@ -78,11 +83,15 @@ def measure(**asked: int) -> dict[str, float]:
         return shape | pool.apply(run_once, kwds=shape)
 
 
-def linearity(samples: list[int], seconds: list[float]) -> tuple[float, float]:
-    """R² of the least-squares line, and the exponent of the power law."""
+def line(samples: list[int], seconds: list[float]) -> dict[str, float]:
+    """The least-squares line and its R²."""
+    slope, fixed = np.polyfit(samples, seconds, 1)
     r = np.corrcoef(samples, seconds)[0, 1]
-    exponent = np.polyfit(np.log(samples), np.log(seconds), 1)[0]
-    return round(float(r**2), 4), round(float(exponent), 3)
+    return {
+        "linearity": round(float(r**2), 4),
+        "seconds_fixed": round(float(fixed), 2),
+        "seconds_per_sample": round(float(slope), 5),
+    }
 
 
 def grow(samples: list[int]) -> dict[str, object]:
@@ -94,13 +103,12 @@ def grow(samples: list[int]) -> dict[str, object]:
         "concepts": [measure(n_concepts=n) for n in (10, 40, 160)],
         "layers": [measure(n_layers=n) for n in (1, 3, 6)],
     }
-    r2, exponent = linearity(samples, [row["seconds"] for row in by_samples])
     peaks = [row["peak_memory_mb"] for row in by_samples]
-    return found | {
-        "linearity": r2,
-        "exponent": exponent,
-        "memory_growth": round(peaks[-1] / peaks[0], 3),
-    }
+    return (
+        found
+        | line(samples, [row["cpu_seconds"] for row in by_samples])
+        | {"memory_growth": round(peaks[-1] / peaks[0], 3)}
+    )
 
 
 def main() -> None:

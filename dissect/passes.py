@@ -17,16 +17,17 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator, LayerInfo
 from dissect.memory import peak_memory
-from dissect.pilot import values_per_image
+from dissect.pilot import PilotValues, values_per_image
 from dissect.runs.partial import SavedPass
 from dissect.samples import label_block, make_block, mask_grid, n_blocks
 from dissect.sizes import format_size
-from dissect.statistics import CLUSTER, BlockLabels, LayerCounts, calibration_size
-from dissect.statistics.edges import N_EDGES
+from dissect.statistics import CLUSTER, BlockLabels, Counter, LayerCounts, calibration_size
+from dissect.statistics.edges import N_EDGES, quantile_edge
 from segmenters import Segmenter
 
 BINS = N_EDGES + 1
 _PAIR_ARRAYS = 22  # arrays (threshold, unit, concept) of 8 bytes while a run is scored
+_WRITERS = 200 * 10**6  # parquet, zarr and WebP as they are loaded and at work
 _TABLE_ROW = 400  # bytes of a pair in units.parquet's table while it is written
 
 
@@ -123,7 +124,7 @@ def finishing_bytes(units: Sequence[int], n_concepts: int) -> int:
     """What scoring and writing take beside the models; the counts come one layer at a time."""
     pairs = sum(units) * n_concepts
     largest = counts_bytes(max(units), n_concepts)
-    return pairs * (2 * 8 * _PAIR_ARRAYS + _TABLE_ROW) + 2 * largest
+    return pairs * (2 * 8 * _PAIR_ARRAYS + _TABLE_ROW) + 2 * largest + _WRITERS
 
 
 def group_layers(
@@ -188,10 +189,20 @@ def measure(generator: Generator, segmenter: Segmenter, config: RunConfig) -> Me
     least = min(plain, key=lambda n: sizes[n].units * sizes[n].height * sizes[n].width)
     grid = mask_grid(generator, config)
 
+    n_concepts = len(segmenter.vocabulary)
+
     def work() -> int:
         block = make_block(generator, replace(config, layers=(least,)), 0)
         planes = label_block(segmenter, block.images, grid)
-        labels = evaluation_labels(planes, block.indices, len(segmenter.vocabulary), config)
+        labels = evaluation_labels(planes, block.indices, n_concepts, config)
+        # Counting loads compiled code, tens of megabytes of it.
+        units = {least: sizes[least].units}
+        values = PilotValues(units, grid=grid, n_pilot=len(block.indices), seed=config.seed)
+        values.add(block)
+        edges = values.edges(config.tail)[least]
+        counts = LayerCounts.empty(n_concepts=n_concepts, n_units=len(edges), n_edges=N_EDGES)
+        counter = Counter(counts, edges, quantile_edge=quantile_edge(config.tail))
+        counter.add(block.maps[least], labels)
         return max(len(cluster.members) for cluster in labels.clusters)
 
     n_codes, base = peak_memory(work)

@@ -99,6 +99,7 @@ def contents(run):
 def budget_for_two_groups(small_stylegan, monkeypatch):
     """A budget that does not hold all layers, in a process that takes nothing itself."""
     monkeypatch.setattr(grouping, "measure", lambda *_: Measured(base=0, n_codes=40))
+    monkeypatch.setattr(grouping, "_WRITERS", 0)
     config = RunConfig("small", "colour", tuple(small_stylegan.layers), n_samples=64)
     found = grouping.needs_of_layers(small_stylegan, load_segmenter("colour"), config, 40)
     return max(group_bytes([n]) for n in found.values()) * 3 // 2

@@ -30,6 +30,7 @@ from segmenters import Vocabulary
 TILE = 128
 """Height and width of one image of a strip, in pixels."""
 _QUALITY = 82
+_AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
 _UNLABELLED = "#ffffff"
 
 
@@ -108,13 +109,18 @@ def _draw(
         rows = {index: row for row, index in enumerate(block.indices)}
         for index in {index for places in wanted[number].values() for index in places.tolist()}:
             tiles[index] = to_tile(block.images[rows[index]])
-        for layer, units, ranks in _places(wanted[number], results):
-            samples = results[layer].top.indices[units, ranks]
-            maps = block.maps[layer][[rows[i] for i in samples.tolist()], torch.from_numpy(units)]
-            limit = torch.from_numpy(_label_thresholds(results[layer])[units])
-            values = resize(maps[:, None].float(), (TILE, TILE), nearest=config.native)[:, 0]
-            above = values > limit[:, None, None]
-            masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
+        for layer, all_units, all_ranks in _places(wanted[number], results):
+            limits = torch.from_numpy(_label_thresholds(results[layer]))
+            for start in range(0, len(all_units), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                units, ranks = all_units[part], all_ranks[part]
+                samples = results[layer].top.indices[units, ranks]
+                own = [rows[index] for index in samples.tolist()]
+                maps = block.maps[layer][own, torch.from_numpy(units)]
+                values = resize(maps[:, None].float(), (TILE, TILE), nearest=config.native)
+                values = values[:, 0]
+                above = values > limits[units][:, None, None]
+                masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
     return masks
 
 

@@ -171,8 +171,8 @@ def _demo(options: argparse.Namespace) -> None:
         if options.faces
         else ("scenes-stylegan2", "scenes", "b16.conv1")
     )
-    if not zoo.is_at_hand(generator):
-        entry = zoo.find_entry(generator)
+    entry = zoo.find_entry(generator)
+    if isinstance(entry, zoo.FetchedEntry) and not zoo.is_at_hand(generator):
         print(f"fetching {generator} ({entry.size}, {entry.licence}) …", file=sys.stderr)
         zoo.get(generator)
     out = options.out or ("runs/faces" if options.faces else "runs/demo")

@@ -113,7 +113,7 @@ def test_a_run_in_several_passes_is_the_same_bytes_and_fits_its_memory(
     counted = []
     monkeypatch.setattr(
         "dissect.dissection.make_block",
-        lambda g, config, n: counted.append(config.layers) or make_block(g, config, n),
+        lambda g, config, *rest: counted.append(config.layers) or make_block(g, config, *rest),
     )
     parts = dissect(
         small_stylegan, segmenter, out=tmp_path / "b", n_samples=64, memory=budget_for_two_groups,

@@ -17,6 +17,7 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import readings, schema
+from dissect.runs.integrity import check_files
 from dissect.statistics import THRESHOLDS
 from dissect.statistics.coactivation import Coactivation
 from segmenters import Vocabulary
@@ -95,7 +96,7 @@ class Run:
         self.path = path
         self.record = record
         try:
-            self._check_files(record["files"])
+            check_files(path, record["files"])
             self.config = RunConfig.from_json(record["config"])
             rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
             self.vocabulary = Vocabulary.build(rows)
@@ -107,25 +108,6 @@ class Run:
             raise RunError(
                 f"{path / schema.RUN_FILE} is damaged ({error}); make the run again"
             ) from error
-
-    def _check_files(self, files: dict[str, dict]) -> None:
-        for name, expected in files.items():
-            file = self.path / name
-            if not file.is_file():
-                raise RunError(f"{self.path} is damaged: {name} is missing; make the run again")
-            if file.stat().st_size != expected["bytes"]:
-                raise RunError(
-                    f"{self.path} is damaged: {name} has {file.stat().st_size} bytes; expected "
-                    f"{expected['bytes']}; make the run again"
-                )
-            if (
-                not name.startswith(schema.IMAGES)
-                and schema.file_digest(file) != expected["sha256"]
-            ):
-                raise RunError(
-                    f"{self.path} is damaged: {name} was changed after it was written; make the "
-                    "run again"
-                )
 
     def array(self, layer: str, name: str) -> xr.DataArray:
         """A stored array of a layer: ``histogram``, ``edges``, ``top_indices``, ``iou``, …

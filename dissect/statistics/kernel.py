@@ -33,9 +33,8 @@ from dissect.statistics.device import tally_torch
 from dissect.statistics.groups import PIECE, group_pixels
 from dissect.statistics.resize import taps
 
-_CHUNK = 32  # units
-_LANES = 16  # units compared before asking whether to go on: two vectors of AVX2, four of NEON
-_TILE = 1024  # pixels: 128 KiB of values
+_CHUNK = 16  # units: two vectors of AVX2, four of NEON
+_TILE = 2048  # pixels: 128 KiB of values
 _STRIP = 64  # source pixels transposed at a time: 8 KiB
 
 # In loops over a few units, the bound is read from an array although it is known: LLVM unrolls
@@ -102,7 +101,7 @@ def _count(values, first, end, edges, n_edges, above):  # noqa: ANN001, ANN202
         edge = 0
         while edge < n_edges:
             some = np.int32(0)
-            for u in range(_LANES):
+            for u in range(_CHUNK):
                 t = edges[edge * _CHUNK + u]
                 # Without the casts numba would count in 64 bits, with half as many lanes.
                 n = np.int32(
@@ -165,17 +164,7 @@ def _tally(maps, edges, rows, columns, tile_rows, grouped, images, first_unit, t
                 first, behind = groups[image, t, g, 0], groups[image, t, g, 1]
                 end_piece = -(-behind // PIECE)
                 values[behind : end_piece * PIECE] = -np.inf  # above no edge
-                reached = 0
-                for lane in range(0, n_units, _LANES):
-                    seen = _count(
-                        flat[lane:],
-                        first // PIECE,
-                        end_piece,
-                        thresholds[lane:],
-                        n_edges,
-                        in_group[lane:],
-                    )
-                    reached = max(reached, seen)
+                reached = _count(flat, first // PIECE, end_piece, thresholds, n_edges, in_group)
                 for s in range(n_sets):
                     code = groups[image, t, g, 2 + s]
                     area[s, code] += behind - first

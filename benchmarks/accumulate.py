@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from dissect.statistics.codes import encode, fold
 from dissect.statistics.edges import edges_from_values, tail_fractions
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally
 from dissect.statistics.resize import resize
 from dissect.statistics.scores import above
@@ -92,13 +93,17 @@ def measure(n_images: int, n_units: int, repetitions: int) -> dict[str, object]:
     n_codes = len(members)
     disagreement = max(largest_difference(case, own, members, masks) for case in cases)
 
+    def count(maps: Tensor, codes: Tensor, edges: Tensor) -> np.ndarray:
+        # A pass groups the codes once for all layers; here they are grouped for each.
+        return tally(maps, GroupedCodes.of(codes, n_codes=n_codes), edges)
+
     ways: dict[str, Callable[[Case], object]] = {
         "reference": lambda case: count_in_tensors(case.maps, masks, case.one),
         "matrix_product": lambda case: count_by_product(case.maps, masks, case.one),
-        "1": lambda case: tally(case.maps, own, case.one, n_codes=n_codes),
-        "48": lambda case: tally(case.maps, own, case.tail, n_codes=n_codes),
-        "48_two_sets": lambda case: tally(case.maps, both, case.tail, n_codes=n_codes),
-        "64": lambda case: tally(case.maps, own, case.whole, n_codes=n_codes),
+        "1": lambda case: count(case.maps, own, case.one),
+        "48": lambda case: count(case.maps, own, case.tail),
+        "48_two_sets": lambda case: count(case.maps, both, case.tail),
+        "64": lambda case: count(case.maps, own, case.whole),
     }
     seconds = {name: {size: [] for size in LAYERS} for name in ways}
     for _ in range(repetitions):
@@ -155,7 +160,7 @@ def largest_difference(case: Case, codes: Tensor, members: np.ndarray, masks: Te
     Not always nought: ``interpolate`` rounds positions, and a threshold is one of the values, so
     those equal to it (all of a corner, in a small layer) may cross it.
     """
-    table = tally(case.maps, codes, case.one, n_codes=len(members))
+    table = tally(case.maps, GroupedCodes.of(codes, n_codes=len(members)), case.one)
     found = above(fold(table[0], members, len(masks)))[1:, :, 0]
     expected = count_in_tensors(case.maps, masks, case.one).numpy()
     return int(np.abs(found - expected).max())

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from dissect import RunConfig, dissect, load_generator, load_segmenter
-from dissect.dissection import pilot_edges
+from dissect.pilot import pilot_edges
 from dissect.samples import label_block, make_block, n_blocks
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
@@ -26,7 +25,7 @@ from dissect.config import RunConfig
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.passes import divide
-from dissect.pilot import KEPT_BYTES, KeptBlocks, PilotValues
+from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
@@ -34,7 +33,7 @@ from dissect.runs.results import LayerResult, layer_results
 from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
 from dissect.runs.write import write_run
-from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.samples import Block, check_device, label_block, make_block, mask_grid, n_blocks
 from dissect.sizes import parse_size
 from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
 from dissect.statistics.edges import N_EDGES, quantile_edge
@@ -177,43 +176,6 @@ def start_pass(
     return PassState(0, edges, counts, tops, seconds=0.0, together=together, bases=bases)
 
 
-def pilot_edges(
-    generator: Generator,
-    config: RunConfig,
-    bases: Mapping[str, Basis] = NO_BASES,
-    kept: KeptBlocks | None = None,
-    *,
-    progress: bool,
-) -> dict[str, Tensor]:
-    """Run the first samples and take each unit's edges from its values on the mask grid.
-
-    Args:
-        generator: Any generator.
-        config: Settings of the run.
-        kept: Is offered the blocks that were made.
-        progress: Show a progress bar.
-
-    Returns:
-        Layer → Float[unit edge].
-    """
-    n_pilot = min(config.pilot, config.n_samples)
-    units = {layer: layer_info(generator, layer, bases).units for layer in config.layers}
-    grid = mask_grid(generator, config)
-    values = PilotValues(units, grid=grid, n_pilot=n_pilot, seed=config.seed, nearest=config.native)
-    for number in tqdm(
-        range(n_blocks(config, n_pilot)),
-        desc="pilot",
-        unit="block",
-        disable=None if progress else True,
-        leave=False,
-    ):
-        block = make_block(generator, config, number, bases)
-        values.add(block)
-        if kept is not None:
-            kept.offer(number, block)
-    return values.edges(config.tail)
-
-
 def count_pass(
     generator: Generator,
     segmenter: Segmenter,
@@ -252,7 +214,6 @@ def count_pass(
             quantile_edge=quantile_edge(config.tail),
             native=config.native,
             plane_rows=rows,
-            pool=pool,
         )
         for layer, counts in state.counts.items()
     }
@@ -277,8 +238,8 @@ def count_pass(
                 count_planes=rows is not None,
             )
             state.together += count_together(labels, len(segmenter.vocabulary))
+            _count_block(counters, block, labels, pool)
             for layer, maps in block.maps.items():
-                counters[layer].add(maps, labels)
                 peaks = maps.flatten(2).amax(dim=2).float().numpy()
                 state.tops[layer] = state.tops[layer].add(peaks, block.indices)
             state.next_block = block_number + 1
@@ -291,3 +252,19 @@ def count_pass(
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
     workspace.save(state, number)
+
+
+def _count_block(
+    counters: dict[str, Counter], block: Block, labels: BlockLabels, pool: ThreadPoolExecutor
+) -> None:
+    """Threads take shares of units of whichever layer, the long ones first."""
+    for cluster in labels.clusters:
+        _ = cluster.grouped  # made here once, not by every thread
+    shares = [(layer, share) for layer, counter in counters.items() for share in counter.shares]
+    shares.sort(key=lambda one: one[1].start - one[1].stop)
+    jobs = (
+        pool.submit(counters[layer].add, block.maps[layer], labels, share)
+        for layer, share in shares
+    )
+    for done in list(jobs):
+        done.result()

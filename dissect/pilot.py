@@ -2,14 +2,19 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from dissect.samples import Block
+from dissect.bases import NO_BASES, Basis, layer_info
+from dissect.config import RunConfig
+from dissect.generators.base import Generator
+from dissect.samples import Block, make_block, mask_grid, n_blocks
 from dissect.statistics.edges import (
     VALUES_PER_UNIT,
     edges_from_values,
@@ -158,3 +163,40 @@ class KeptBlocks:
 
 def _bytes_of(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
+def pilot_edges(
+    generator: Generator,
+    config: RunConfig,
+    bases: Mapping[str, Basis] = NO_BASES,
+    kept: KeptBlocks | None = None,
+    *,
+    progress: bool,
+) -> dict[str, Tensor]:
+    """Run the first samples and take each unit's edges from its values on the mask grid.
+
+    Args:
+        generator: Any generator.
+        config: Settings of the run.
+        kept: Is offered the blocks that were made.
+        progress: Show a progress bar.
+
+    Returns:
+        Layer → Float[unit edge].
+    """
+    n_pilot = min(config.pilot, config.n_samples)
+    units = {layer: layer_info(generator, layer, bases).units for layer in config.layers}
+    grid = mask_grid(generator, config)
+    values = PilotValues(units, grid=grid, n_pilot=n_pilot, seed=config.seed, nearest=config.native)
+    for number in tqdm(
+        range(n_blocks(config, n_pilot)),
+        desc="pilot",
+        unit="block",
+        disable=None if progress else True,
+        leave=False,
+    ):
+        block = make_block(generator, config, number, bases)
+        values.add(block)
+        if kept is not None:
+            kept.offer(number, block)
+    return values.edges(config.tail)

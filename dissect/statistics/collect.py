@@ -18,9 +18,8 @@ def collect(  # noqa: ANN201, PLR0912
     shuffled,  # noqa: ANN001
     squares,  # noqa: ANN001
     first,  # noqa: ANN001
-    last,  # noqa: ANN001
 ):
-    """Add one cluster for units first … last - 1; threads may take other units meanwhile.
+    """Add one cluster for some units of a layer; threads may take other units meanwhile.
 
     Args:
         table: int32 (set, code, unit, bin), as ``tally`` gives it: own masks, and in the
@@ -32,9 +31,9 @@ def collect(  # noqa: ANN201, PLR0912
         denominators: Of each concept, the row in which pixels above the threshold are counted.
         inside, active, shuffled: int64 (threshold, unit, concept); raised.
         squares: int64 (moment, threshold, unit, concept); raised.
-        first, last: The units.
+        first: The layer's unit that is the table's first.
     """
-    n_sets, n_codes, _, n_bins = table.shape
+    n_sets, n_codes, n_all, n_bins = table.shape
     n_rows = histogram.shape[1]
     occurs = np.zeros(n_rows, np.bool_)
     occurs[0] = True
@@ -42,19 +41,19 @@ def collect(  # noqa: ANN201, PLR0912
         for plane in range(members.shape[1]):
             occurs[members[code, plane]] = True
     counts = np.empty((n_sets, n_rows, _UNITS * n_bins), np.int32)
-    for start in range(first, last, _UNITS):
-        n_units = min(_UNITS, last - start)
+    for start in range(0, n_all, _UNITS):
+        n_units = min(_UNITS, n_all - start)
         _add_codes(table, members, occurs, counts, start, n_units)
         for s in range(n_sets):
             for row in range(n_rows):
                 if occurs[row]:
                     for u in range(n_units):
-                        cells = histogram[s, row, start + u]
+                        cells = histogram[s, row, first + start + u]
                         for n in range(n_bins):
                             cells[n] += counts[s, row, u * n_bins + n]
         for kind in range(chosen.shape[0]):
             for u in range(n_units):
-                unit = start + u
+                unit = first + start + u
                 from_row = u * n_bins
                 end = from_row + n_bins
                 for concept in range(chosen.shape[2]):

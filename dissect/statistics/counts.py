@@ -8,7 +8,7 @@ sum is the same bytes.
 both halves of the evaluation fold, and how clusters of images vary.
 """
 
-from concurrent.futures import Executor
+import functools
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -21,13 +21,14 @@ from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
 from dissect.statistics.folds import CLUSTER, calibration_size, clusters
 from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally
 from dissect.statistics.native import tally_native
 from dissect.statistics.scores import THRESHOLDS, choose_edges
 
 CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
-_SHARE = 32  # units of a layer below which threads gain nothing
+_SHARE = 32  # units that one thread counts at a time; their table stays in the second-level cache
 MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
 
 
@@ -131,11 +132,10 @@ class Counter:
         native: Compare at the layer's own resolution, not resized to the mask grid.
         plane_rows: Count and choose as ``dissect.statistics.gandissect`` does, whose ``plane_rows``
             these are.
-        pool: Threads that may help; the counts do not depend on them.
 
     Attributes:
-        chosen: int64 (threshold, unit, concept): edges at which pairs are scored; chosen when the
-            first evaluation sample comes, since then the calibration fold is complete.
+        chosen: int64 (threshold, unit, concept): edges at which pairs are scored; of a unit they
+            are -1 until its first evaluation sample comes, when the calibration fold is complete.
     """
 
     def __init__(
@@ -146,45 +146,60 @@ class Counter:
         quantile_edge: int,
         native: bool = False,
         plane_rows: Int[np.ndarray, " concept"] | None = None,
-        pool: Executor | None = None,
     ) -> None:
-        self._pool = pool
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.plane_rows = plane_rows
         self._tally = tally_native if native else tally
         self._scale = Scale.from_edges(edges.numpy())
-        self.chosen: Int[np.ndarray, "threshold unit concept"] | None = None
+        self.chosen = np.full(counts.pairs.inside.shape[1:], -1, np.int64)
 
-    def add(self, maps: Float[Tensor, "batch unit height width"], labels: "BlockLabels") -> None:
-        """Add a block."""
+    @property
+    def shares(self) -> list[slice]:
+        """Units that can be counted apart from each other, at the same time or one by one."""
+        n_units = len(self.edges)
+        return [slice(a, min(a + _SHARE, n_units)) for a in range(0, n_units, _SHARE)]
+
+    def add(
+        self,
+        maps: Float[Tensor, "batch unit height width"],
+        labels: "BlockLabels",
+        units: slice | None = None,
+    ) -> None:
+        """Add a block.
+
+        Args:
+            maps: The layer's output, all units of it.
+            labels: Masks of the block.
+            units: One of ``shares``, to count only these; all of them, one by one, if None. A block
+                is added when each was.
+        """
+        for share in self.shares if units is None else [units]:
+            if share.start == 0:  # once for all units
+                self._add_common(maps, labels)
+            for cluster in labels.clusters:
+                self._add_cluster(maps[cluster.rows, share], cluster, share)
+
+    def _add_common(self, maps: Float[Tensor, "batch unit h w"], labels: "BlockLabels") -> None:
+        pairs = self.counts.pairs
         for cluster in labels.clusters:
-            codes = cluster.codes
             if self.counts.coactivation is not None:
                 self.counts.coactivation.add(maps[cluster.rows], self._scale)
-            table = self._tally(maps[cluster.rows], codes, self.edges, n_codes=len(cluster.members))
-            first = CALIBRATION if len(codes) == 1 else EVALUATION
-            if first == EVALUATION and self.chosen is None:
-                self.chosen = self._choose()
-            self._collect(table, cluster, first)
+            if cluster.scored:
+                pairs.area[cluster.number % 2] += cluster.area
+                pairs.pixels[cluster.number % 2] += cluster.codes[0].numel()
 
-    def _choose(self) -> Int[np.ndarray, "threshold unit concept"]:
-        histogram = self.counts.histogram[CALIBRATION]
-        if self.plane_rows is None:
-            return choose_edges(histogram, quantile_edge=self.quantile_edge)
-        return choose_unit_edges(
-            histogram, self.edges.numpy(), self.plane_rows, quantile_edge=self.quantile_edge
-        )[0]
-
-    def _collect(self, table: np.ndarray, cluster: "ClusterLabels", first: int) -> None:
+    def _add_cluster(
+        self, maps: Float[Tensor, "batch unit h w"], cluster: "ClusterLabels", share: slice
+    ) -> None:
+        table = self._tally(maps, cluster.grouped, self.edges[share], n_threads=1)
+        first, chosen = CALIBRATION, self.chosen[:0]  # nothing is scored yet
+        if cluster.scored:
+            if self.chosen[0, share.start, 0] < 0:
+                self.chosen[:, share] = self._choose(share)
+            first, chosen = EVALUATION, self.chosen
         pairs, half = self.counts.pairs, cluster.number % 2
-        chosen = self.chosen
-        n_concepts = pairs.area.shape[1]
-        if first == CALIBRATION:  # nothing is scored yet
-            chosen = np.zeros((0, table.shape[2], n_concepts), np.int64)
-        else:
-            pairs.area[half] += cluster.area
-            pairs.pixels[half] += cluster.codes[0].numel()
-        arguments = (
+        n_concepts = self.chosen.shape[2]
+        collect(
             table,
             cluster.members,
             self.counts.histogram[first : first + len(table)],
@@ -194,16 +209,19 @@ class Counter:
             pairs.active[half],
             pairs.shuffled[half],
             pairs.squares,
+            share.start,
         )
-        n_units = table.shape[2]
-        if self._pool is None or n_units <= _SHARE:
-            collect(*arguments, 0, n_units)
-            return
-        share = max(_SHARE, -(-n_units // torch.get_num_threads()))
-        starts = range(0, n_units, share)
-        ends = [min(start + share, n_units) for start in starts]
-        for _ in self._pool.map(lambda a, b: collect(*arguments, a, b), starts, ends):
-            pass
+
+    def _choose(self, share: slice) -> Int[np.ndarray, "threshold unit concept"]:
+        histogram = self.counts.histogram[CALIBRATION][:, share]
+        if self.plane_rows is None:
+            return choose_edges(histogram, quantile_edge=self.quantile_edge)
+        return choose_unit_edges(
+            histogram,
+            self.edges[share].numpy(),
+            self.plane_rows,
+            quantile_edge=self.quantile_edge,
+        )[0]
 
 
 @dataclass(frozen=True)
@@ -224,6 +242,16 @@ class ClusterLabels:
     codes: Int[Tensor, "set batch height width"]
     members: Int[np.ndarray, "code plane"]
     area: Int[np.ndarray, " concept"]
+
+    @property
+    def scored(self) -> bool:
+        """Whether it belongs to the evaluation fold."""
+        return len(self.codes) == 2
+
+    @functools.cached_property
+    def grouped(self) -> GroupedCodes:
+        """Its pixels by code, for the kernel."""
+        return GroupedCodes.of(self.codes, n_codes=len(self.members))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ codes agree in every set. A group's pixels get neighbouring *slots*; each group 
 of ``PIECE``.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from jaxtyping import Int, UInt
+from torch import Tensor
 
+_TILE = 2048  # pixels: 128 KiB of values
 PIECE = 8  # slots compared together
 
 
@@ -109,3 +112,40 @@ def _fill(codes, n_codes, tile, slots, groups, n_groups):  # noqa: ANN001, ANN20
                 slot += len(own)
                 groups[image, t, g, 1] = slot
             n_groups[image, t] = g + 1
+
+
+@dataclass(frozen=True)
+class GroupedCodes:
+    """Codes of some images and their groups, which serve every layer.
+
+    Attributes:
+        codes: int32 (set, image, y, x).
+        n_codes: Number of codes.
+        tile_rows: Rows of a tile.
+        groups: Its groups, tile by tile.
+    """
+
+    codes: Int[np.ndarray, "set batch grid_height grid_width"]
+    n_codes: int
+    tile_rows: int
+    groups: Groups
+
+    @classmethod
+    def of(
+        cls, codes: Int[Tensor, "set batch grid_height grid_width"], *, n_codes: int
+    ) -> "GroupedCodes":
+        """Group the pixels of every tile.
+
+        Args:
+            codes: For each set of labels, the code of every mask-grid pixel, 0 … n_codes - 1.
+            n_codes: Number of codes.
+        """
+        n_sets, n_images, height, width = codes.shape
+        tile_rows = max(1, min(_TILE // max(1, width), height))
+        labels = codes.contiguous().cpu().numpy()
+        groups = group_pixels(
+            labels.reshape(n_sets, n_images, height * width),
+            n_codes=n_codes,
+            n_tile_pixels=tile_rows * width,
+        )
+        return cls(labels, n_codes, tile_rows, groups)

@@ -30,11 +30,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.statistics.device import tally_torch
-from dissect.statistics.groups import PIECE, group_pixels
+from dissect.statistics.groups import PIECE, GroupedCodes
 from dissect.statistics.resize import taps
 
 _CHUNK = 16  # units: two vectors of AVX2, four of NEON
-_TILE = 2048  # pixels: 128 KiB of values
 _STRIP = 64  # source pixels transposed at a time: 8 KiB
 
 # In loops over a few units, the bound is read from an array although it is known: LLVM unrolls
@@ -192,25 +191,27 @@ def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads, thread_name_prefix="dissect-tally")
 
 
-def _used(maps: Tensor, axis: int, target: int) -> tuple[Tensor, tuple[np.ndarray, ...]]:
-    """Drop the source rows (or columns) that no target pixel looks at: many in a large layer."""
-    low, high, weight = taps(maps.shape[axis], target)
+@functools.lru_cache(maxsize=256)
+def _places(size: int, target: int) -> tuple[np.ndarray | None, tuple[np.ndarray, ...]]:
+    """Source pixels along an axis that any target pixel looks at, and the taps among these.
+
+    The first is None where all are: a large layer is read at some of its pixels only.
+    """
+    low, high, weight = taps(size, target)
     used = np.unique(np.concatenate([low, high]))
-    if len(used) < maps.shape[axis]:
-        maps = maps.index_select(axis, torch.from_numpy(used))
-        low, high = np.searchsorted(used, low), np.searchsorted(used, high)
-    return maps, (low, high, weight)
+    if len(used) == size:
+        return None, (low, high, weight)
+    return used, (np.searchsorted(used, low), np.searchsorted(used, high), weight)
 
 
 def tally(
     maps: Float[Tensor, "batch unit height width"],
-    codes: Int[Tensor, "set batch grid_height grid_width"],
+    grouped: GroupedCodes,
     edges: Float[Tensor, "unit edge"],
     *,
-    n_codes: int,
     n_threads: int | None = None,
 ) -> Int[np.ndarray, "set code unit bin"]:
-    """Count a block.
+    """Count some images.
 
     Bin n of a unit holds the pixels whose value is strictly above exactly n of its edges. The pass
     refuses maps that are not finite; here a resized value of NaN is above no edge, infinity above
@@ -218,28 +219,29 @@ def tally(
 
     Args:
         maps: A layer's output. On a device other than the processor, that device counts.
-        codes: For each set of labels, the code of every mask-grid pixel, 0 … n_codes - 1.
+        grouped: The codes of their mask-grid pixels.
         edges: Each unit's thresholds, float32, rising.
-        n_codes: Number of codes.
         n_threads: Threads to use; as many as torch does if None.
 
     Returns:
         Pixel counts, int32 (a block has fewer than 2³¹ pixels).
     """
+    codes, n_codes = grouped.codes, grouped.n_codes
     if maps.device.type != "cpu":
-        return tally_torch(maps, codes, edges, n_codes=n_codes)
+        return tally_torch(maps, torch.from_numpy(codes), edges, n_codes=n_codes)
     n_sets, n_images, height, width = codes.shape
     n_units, n_edges = edges.shape
-    if codes.numel() == 0 or n_units == 0:
+    if codes.size == 0 or n_units == 0:
         return np.zeros((n_sets, n_codes, n_units, n_edges + 1), np.int32)
-    maps, rows = _used(maps, 2, height)
-    maps, columns = _used(maps, 3, width)
-    sources = maps.float().contiguous().numpy().reshape(n_images, n_units, -1)
-    thresholds = edges.contiguous().numpy()
-
-    tile_rows = max(1, _TILE // width)
-    labels = codes.contiguous().numpy().reshape(n_sets, n_images, -1)
-    groups = group_pixels(labels, n_codes=n_codes, n_tile_pixels=tile_rows * width)
+    sources = maps.float().numpy()
+    used_rows, rows = _places(maps.shape[2], height)
+    used_columns, columns = _places(maps.shape[3], width)
+    if used_rows is not None:
+        sources = sources[:, :, used_rows]
+    if used_columns is not None:
+        sources = sources[:, :, :, used_columns]
+    sources = np.ascontiguousarray(sources).reshape(n_images, n_units, -1)
+    thresholds = np.ascontiguousarray(edges.numpy())
 
     n_threads = n_threads or torch.get_num_threads()
     chunks = range(0, n_units, _CHUNK)
@@ -255,8 +257,8 @@ def tally(
             thresholds,
             rows,
             columns,
-            tile_rows,
-            groups,
+            grouped.tile_rows,
+            grouped.groups,
             images,
             first_unit,
             tables[part],

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import cells
 
 _CHUNK = 64  # units of one task; their rows of the table stay in the cache
@@ -90,49 +91,46 @@ def _tally(maps, starts, code, count, edges, table, first, last):  # noqa: ANN00
 
 def tally_native(
     maps: Float[Tensor, "batch unit height width"],
-    codes: Int[Tensor, "set batch grid_height grid_width"],
+    grouped: GroupedCodes,
     edges: Float[Tensor, "unit edge"],
     *,
-    n_codes: int,
     n_threads: int | None = None,
 ) -> Int[np.ndarray, "set code unit bin"]:
     """Count a cluster without resizing its maps.
 
     Args:
         maps: A layer's output, finite.
-        codes: For each set of labels, the code of every mask-grid pixel, 0 … n_codes - 1.
+        grouped: The codes of their mask-grid pixels.
         edges: Each unit's thresholds, rising.
-        n_codes: Number of codes.
         n_threads: Threads to use; as many as torch does if None.
 
     Returns:
         Counts of mask-grid pixels, int32, as those of ``kernel.tally``.
     """
+    codes, n_codes = grouped.codes, grouped.n_codes
     n_units, n_edges = edges.shape
     table = np.zeros((codes.shape[0], n_codes, n_units, n_edges + 1), np.int32)
     rows, columns = (
         _first_pixels(size, target)
         for size, target in zip(maps.shape[2:], codes.shape[2:], strict=True)
     )
-    portions = _portions(codes.numpy(), rows, columns, n_codes)
+    portions = _portions(codes, rows, columns, n_codes)
     channels_last = maps.permute(0, 2, 3, 1).contiguous().float().numpy()
     n_threads = n_threads or torch.get_num_threads()
     chunk = max(1, min(_CHUNK, -(-n_units // n_threads)))
+
+    def count(start: int) -> None:
+        end = min(start + chunk, n_units)
+        _tally(channels_last, *portions, edges.numpy(), table, start, end)
+
+    starts = range(0, n_units, chunk)
+    if n_threads == 1:
+        for start in starts:
+            count(start)
+        return table
     with ThreadPoolExecutor(n_threads) as pool:
-        done = [
-            pool.submit(
-                _tally,
-                channels_last,
-                *portions,
-                edges.numpy(),
-                table,
-                start,
-                min(start + chunk, n_units),
-            )
-            for start in range(0, n_units, chunk)
-        ]
-        for future in done:
-            future.result()
+        for _ in pool.map(count, starts):
+            pass
     return table
 
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
 from dissect.statistics.device import tally_torch
-from dissect.statistics.kernel import tally
+from dissect.statistics.groups import GroupedCodes
+from dissect.statistics.kernel import tally as tally_groups
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import resize, sample, taps, values_at
 from dissect.statistics.scores import above
@@ -25,6 +26,12 @@ def random_case(seed, *, size=(6, 5), grid=(9, 8), units=5, images=6, concepts=(
         first += n
     chosen = torch.randn(units, edges, generator=draw).round(decimals=1).sort(dim=1).values
     return maps, torch.stack(planes, dim=1), chosen, first
+
+
+def tally(maps, codes, edges, *, n_codes, n_threads=None):
+    """The kernel on codes."""
+    groups = GroupedCodes.of(codes, n_codes=n_codes)
+    return tally_groups(maps, groups, edges, n_threads=n_threads)
 
 
 def fold(table, members, n_concepts):

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.native import tally_native
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import cells, resize, values_at
@@ -17,7 +18,9 @@ SIZES = [(1, 1), (2, 3), (3, 4), (7, 5), (9, 8), (18, 16), (11, 31)]
 
 def tallied(maps, planes, edges, **options):
     codes, members = encode(planes)
-    return tally_native(maps, codes[None], edges, n_codes=len(members), **options), members
+    return tally_native(
+        maps, GroupedCodes.of(codes[None], n_codes=len(members)), edges, **options
+    ), members
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -35,7 +38,7 @@ def test_every_set_of_labels_is_counted_for_itself():
     maps, planes, edges, n_concepts = random_case(4, size=(4, 3))
     codes, members = encode(planes)
     both = torch.stack([codes, codes.roll(1, dims=0)])
-    table = tally_native(maps, both, edges, n_codes=len(members))
+    table = tally_native(maps, GroupedCodes.of(both, n_codes=len(members)), edges)
     for position, masks in enumerate((planes, planes.roll(1, dims=0))):
         found = above(fold(table[position], members, n_concepts))
         expected = count_above(maps, masks, edges, n_concepts, nearest=True)

@@ -26,7 +26,8 @@ def count(case, blocks, *, n_samples, counts=None, chosen=None):
             n_concepts=n_concepts, n_units=maps.shape[1], n_edges=edges.shape[1]
         )
     counter = Counter(counts, edges, quantile_edge=2)
-    counter.chosen = chosen
+    if chosen is not None:
+        counter.chosen = chosen
     for block in blocks:
         labels = BlockLabels.prepare(
             planes[block], block, n_concepts=n_concepts, n_samples=n_samples

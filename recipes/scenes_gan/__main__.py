@@ -10,6 +10,8 @@ from recipes.scenes_gan.data import prepare
 from recipes.scenes_gan.families import PGGANFamily, StyleGAN2Family
 from recipes.scenes_gan.train import Schedule, Stage, Training
 
+# The shipped weights saw 12 thousand images (StyleGAN2 147 to 160, PGGAN 139 to 149) with R1 weight
+# 2 at 64 px, at which the judge could hardly tell images apart, before it was lowered to 0.7.
 FAMILIES = {"stylegan2": StyleGAN2Family, "pggan": PGGANFamily}
 SCHEDULES = {
     "stylegan2": Schedule(

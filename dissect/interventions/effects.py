@@ -208,8 +208,12 @@ def random_units(n_units: int, size: int, *, draws: int, seed: int) -> list[list
     """
     if not 1 <= size <= n_units:
         raise ConfigError(f"units is {size}; expected from 1 to {n_units}, as the layer has")
-    chosen = (stream(seed, _STREAM + draw).permutation(n_units)[:size] for draw in range(draws))
-    return [sorted(units.tolist()) for units in chosen]
+    return [sorted(random_order(n_units, draw, seed=seed)[:size]) for draw in range(draws)]
+
+
+def random_order(n_units: int, draw: int, *, seed: int) -> list[int]:
+    """All units of a layer in the order of a draw; its first ones are that draw's random set."""
+    return stream(seed, _STREAM + draw).permutation(n_units).tolist()
 
 
 def bootstrap_weights(n_images: int, *, seed: int) -> Float[np.ndarray, "resample image"]:

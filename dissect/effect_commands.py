@@ -85,23 +85,28 @@ def _measure(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
 
     settings = {"value": options.value} if options.kind == "insert" else {}
-    effect = measure_units(
-        open_run(options.run),
-        kind=options.kind,
-        concept=options.concept,
-        layer=options.layer,
-        n_units=options.units,
-        order=options.order,
-        n_samples=options.samples,
-        n_search=options.search,
-        n_candidates=options.candidates,
-        draws=options.draws,
-        region=options.region,
-        curve=options.curve,
-        name=options.name,
-        device=options.device,
-        **settings,
-    )
+    try:
+        effect = measure_units(
+            open_run(options.run),
+            kind=options.kind,
+            concept=options.concept,
+            layer=options.layer,
+            n_units=options.units,
+            order=options.order,
+            n_samples=options.samples,
+            n_search=options.search,
+            n_candidates=options.candidates,
+            draws=options.draws,
+            region=options.region,
+            curve=options.curve,
+            name=options.name,
+            device=options.device,
+            **settings,
+        )
+    except KeyboardInterrupt:
+        # Unlike a run, a measurement leaves nothing that could be gone on with.
+        print("dissect: stopped; nothing was measured or stored", file=sys.stderr)
+        raise SystemExit(130) from None
     summary = effect.record["summary"]
     if options.json:
         _print_json(summary | {"name": effect.name, "folder": str(effect.path)})

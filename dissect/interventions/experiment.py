@@ -254,7 +254,7 @@ def _sheet(originals: Originals, edits: list[Edit], counts: PixelCounts, summary
         title=title,
         subtitle=(
             f"{summary['generator']}, order {summary['order']}, {summary['samples']:,} samples: "
-            f"{target['before']:,.1f} → {target['after']:,.1f} pixels per image"
+            f"{target['before']:,.1f} to {target['after']:,.1f} pixels per image"
         ),
         concept=concept,
     )
@@ -274,7 +274,7 @@ def _curves(
         lines,
         value=share,
         title=f"How many units does {question.concept} take?",
-        label=f"share of {question.concept} pixels {verb}, {treatment.layer}, by order of units",
+        label=f"share of {question.concept} pixels {verb} at {treatment.layer}, by order of units",
     )
     whole = pd.concat([table.assign(order=order) for order, table in tables.items()])
     return {store.CURVE: store.to_parquet(whole), store.PLOT: plot.encode()}

@@ -118,7 +118,7 @@ def draw_sheet(rows: Sequence[Row], *, title: str, subtitle: str, concept: str) 
             picture = to_picture(image).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left, top))
         caption = (
-            f"sample {row.sample}: {concept} {row.pixels_before:,} → {row.pixels_after:,} pixels"
+            f"sample {row.sample}: {concept} {row.pixels_before:,} to {row.pixels_after:,} pixels"
         )
         fitting = _fit(draw, caption, 12, width)
         draw.text((_GAP, top + _TILE + 4), fitting, fill=_INK, font=_font(12))
@@ -132,8 +132,8 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """Text cut to the sheet's width."""
+    """Text cut to the sheet's width; Pillow's own font has neither arrows nor an ellipsis."""
     shown = text
-    while len(shown) > 1 and draw.textlength(shown, font=_font(size)) > width - 2 * _GAP:
-        shown = shown[:-2].rstrip() + "…"
+    while len(shown) > 3 and draw.textlength(shown, font=_font(size)) > width - 2 * _GAP:
+        shown = shown.removesuffix("...")[:-1].rstrip() + "..."
     return shown

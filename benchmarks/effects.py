@@ -4,8 +4,8 @@
 
 In one process, over the same blocks, in turns: generator and segmenter alone, then the effect of
 twenty ablated units on every concept. Originals are labelled before, once for all sets.
-``overhead_ratio`` is the median over rounds of the second time over the first. The case is ``small``
-of ``benchmarks.overhead``.
+``overhead_ratio`` is the median over rounds of the second time over the first. The case is
+``small`` of ``benchmarks.overhead``.
 """
 
 import argparse

@@ -39,3 +39,14 @@ def test_ablate_windows_compares_orders(run_folder):
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["iou", "greedy"]
     assert all("1.00 [1.00, 1.00] of red removed" in line for line in lines)
+
+
+def test_compare_generators_draws_a_line_for_each_run_and_concept(run_folder, tmp_path):
+    out = tmp_path / "curves.svg"
+    done = run_example(
+        "compare_generators.py", run_folder, "--concepts", "red,blue", "--samples", 32, "--most", 2,
+        "--out", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "red: 1.00 by 2 units of units" in done.stdout
+    assert out.read_text().count("<polyline") == 2

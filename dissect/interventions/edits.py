@@ -132,12 +132,16 @@ class Insert(Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.values, (int, float)) or len(self.values) != len(self.units):
-            n = "one number" if isinstance(self.values, (int, float)) else len(self.values)
+        try:
+            given = list(self.values)
+        except TypeError:  # a single number, or nothing
+            given = []
+        if len(given) != len(self.units):
             raise ConfigError(
-                f"values holds {n} for {len(self.units)} units; expected one value for each unit"
+                f"values is {self.values!r} for {len(self.units)} units; expected one value for "
+                "each unit"
             )
-        values = tuple(_check_number("a value to insert", value) for value in self.values)
+        values = tuple(_check_number("a value to insert", value) for value in given)
         object.__setattr__(self, "values", values)
 
     def apply(

@@ -53,7 +53,7 @@ class Treatment:
     """
 
     layer: str
-    values: Sequence[float] | None = None
+    values: Float[np.ndarray, " unit"] | Sequence[float] | None = None
     region: Region | None = None
 
     @property

@@ -115,15 +115,25 @@ def write_effect(
         table.to_parquet(fresh / TABLE, index=False)
         for file, data in files.items():
             (fresh / file).write_bytes(data)
-        # A folder that is not empty cannot be replaced in one step; the old one steps aside.
-        old = folder / f".{name}.{os.getpid()}.old"
-        if target.exists():
-            os.replace(target, old)
-        os.replace(fresh, target)
-        shutil.rmtree(old, ignore_errors=True)
+        _swap(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return open_effect(run, name)
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    """A folder that is not empty cannot be replaced in one step; the old one steps aside."""
+    old = fresh.with_suffix(".old")
+    existed = target.exists()
+    if existed:
+        os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        if existed:
+            os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from dissect.effect_commands import add_effect_commands
 from dissect.errors import ConfigError, DissectError
 
 _DEMO_SAMPLES = 1000
@@ -137,13 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--layer", help="only this layer")
     show.add_argument("--concept", help="all units against this concept")
     show.add_argument("--csv", action="store_true", help="all rows as CSV")
-    show.add_argument(
-        "--rows", type=int, default=20, help="most rows to print (default: %(default)s)"
-    )
+    show.add_argument("--rows", type=int, default=20, help="most to print (default: %(default)s)")
 
     report = add("report", _report, "write the report of a run as a page")
     report.add_argument("run", metavar="RUN")
     report.add_argument("--out", help="folder to write (default: RUN/report)")
+    add_effect_commands(add)
     return parser
 
 

@@ -59,6 +59,36 @@ def mask_grid(generator: Generator, config: RunConfig) -> int:
 
 
 @torch.no_grad()
+def make_images(
+    generator: Generator, config: RunConfig, indices: list[int]
+) -> Float[Tensor, "batch channels height width"]:
+    """Generate samples, nothing but their images.
+
+    Args:
+        generator: What makes the images.
+        config: Settings of the run.
+        indices: Of one whole block, if the images are to be the same bits as in the run.
+
+    Raises:
+        GeneratorError: images that are not finite, or of the wrong shape.
+    """
+    latent = generator.sample(indices, seed=config.seed, label=config.label)
+    if config.truncation != 1:
+        # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
+        space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
+        latent = generator.convert(latent, space, truncation=config.truncation)
+    images = generator.synthesize(latent)
+    size = generator.image_size
+    expected = (len(indices), generator.channels, size, size)
+    if tuple(images.shape) != expected:
+        raise GeneratorError(
+            f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
+        )
+    _check_finite(generator, config, indices, {"images": images})
+    return images
+
+
+@torch.no_grad()
 def make_block(
     generator: Generator, config: RunConfig, number: int, bases: Mapping[str, Basis] = NO_BASES
 ) -> Block:
@@ -75,27 +105,23 @@ def make_block(
         LayerError: a layer whose output is not a map.
     """
     indices = block_indices(number, config)
-    latent = generator.sample(indices, seed=config.seed, label=config.label)
-    if config.truncation != 1:
-        # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
-        space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
-        latent = generator.convert(latent, space, truncation=config.truncation)
     # A layer that is read in several bases is recorded once.
     plain = {text: split_layer(text, generator.layers)[0] for text in config.layers}
     with trace(generator, list(plain.values())) as recorded:
-        images = generator.synthesize(latent)
-    size = generator.image_size
-    expected = (len(indices), generator.channels, size, size)
-    if tuple(images.shape) != expected:
-        raise GeneratorError(
-            f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
-        )
+        images = make_images(generator, config, indices)
     maps = {}
     for text, layer in plain.items():
         values = recorded[layer].detach()
         maps[text] = (values if text == layer else bases[text].encode(values)).cpu()
     named = {f"layer {name!r}": values for name, values in {**recorded, **maps}.items()}
-    for what, values in {"images": images, **named}.items():
+    _check_finite(generator, config, indices, named)
+    return Block(indices, images, maps)
+
+
+def _check_finite(
+    generator: Generator, config: RunConfig, indices: list[int], named: Mapping[str, Tensor]
+) -> None:
+    for what, values in named.items():
         # A sum costs a tenth of a look at each value, and one that is not finite cannot hide in it.
         if math.isfinite(values.sum().item()):
             continue
@@ -106,7 +132,6 @@ def make_block(
                 f"{generator.name} gave NaN or infinity in {what} of sample {sample} of seed "
                 f"{config.seed}; expected finite numbers; check the weights"
             )
-    return Block(indices, images, maps)
 
 
 def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 h w"]:

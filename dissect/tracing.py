@@ -114,15 +114,25 @@ class _Recorded(Mapping[str, Tensor]):
         return len(self._recorded)
 
 
+def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
+    """What a layer put out, if it is the map that it was listed as.
+
+    Raises:
+        LayerError: no tensor, or one of another shape.
+    """
+    expected = (info.units, info.height, info.width)
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if not isinstance(output, Tensor) or output.ndim != 4 or shape[1:] != expected:
+        raise LayerError(
+            f"layer {name!r} put out {shape}; expected (batch, {', '.join(map(str, expected))})"
+        )
+    return output
+
+
 def _keep(recorded: dict, name: str, info: LayerInfo):  # noqa: ANN202
     def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-        expected = (info.units, info.height, info.width)
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        if not isinstance(output, Tensor) or output.ndim != 4 or shape[1:] != expected:
-            raise LayerError(
-                f"layer {name!r} put out {shape}; expected (batch, {', '.join(map(str, expected))})"
-            )
-        recorded[name] = (output, output._version)
+        maps = check_map(name, info, output)
+        recorded[name] = (maps, maps._version)
 
     return hook
 

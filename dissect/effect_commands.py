@@ -1,0 +1,153 @@
+"""The commands ``ablate``, ``insert`` and ``effects``: what units do, measured, kept with a run.
+
+Like ``dissect.cli``, it imports everything heavy inside its functions.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from dissect.errors import ConfigError
+
+_ORDERS = ("iou", "excess", "sweep", "greedy")
+
+
+def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+    """Add the subcommands, with ``add(name, command, summary)``."""
+    ablate = add("ablate", _measure, "take units away and measure what goes from the images")
+    insert = add("insert", _measure, "hold units at a value and measure what comes into the images")
+    for kind, command in (("ablate", ablate), ("insert", insert)):
+        command.set_defaults(kind=kind)
+        _add_options(command)
+    insert.add_argument(
+        "--value", default="mean",
+        help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
+    )  # fmt: skip
+    effects = add("effects", _effects, "what was measured on a run: list, or show NAME")
+    effects.add_argument("run", metavar="RUN")
+    effects.add_argument("action", nargs="?", choices=["list", "show"], default="list")
+    effects.add_argument("name", nargs="?", help="effect to show")
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", metavar="RUN")
+    command.add_argument("--concept", required=True, help="whose pixels should go, or come")
+    command.add_argument("--units", type=int, default=20, help="how many; default: %(default)s")
+    command.add_argument("--layer", help="default: the one whose units tell most of the concept")
+    command.add_argument(
+        "--order", choices=_ORDERS, default="iou",
+        help="which units are taken: by match, or searched for (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--samples", type=int, default=500, help="default: %(default)s")
+    command.add_argument(
+        "--search", type=int, default=64, metavar="SAMPLES",
+        help="further samples for sweep, greedy and the inserted mean; default: %(default)s",
+    )  # fmt: skip
+    command.add_argument(
+        "--candidates", type=int, metavar="UNITS",
+        help="units that sweep and greedy try; default: four times --units, at least 64",
+    )  # fmt: skip
+    command.add_argument(
+        "--draws", type=int, default=5, help="random sets to compare with; default: %(default)s"
+    )
+    command.add_argument(
+        "--region", type=_corners, metavar="TOP,LEFT,BOTTOM,RIGHT",
+        help="only there, in pixels of the image",
+    )  # fmt: skip
+    command.add_argument(
+        "--curve", type=_orders, default=(), metavar="ORDER,…",
+        help="also plot the effect against the number of units, for these orders and random",
+    )  # fmt: skip
+    command.add_argument("--name", help="folder under RUN/effects; default: from the question")
+    command.add_argument("--device", default="cpu", help="default: %(default)s")
+
+
+def _corners(text: str) -> tuple[int, ...]:
+    try:
+        corners = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        corners = ()
+    if len(corners) != 4:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; expected four numbers of pixels: TOP,LEFT,BOTTOM,RIGHT"
+        )
+    return corners
+
+
+def _orders(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from dissect.interventions.experiment import measure_units
+    from dissect.interventions.summary import describe_effect
+    from dissect.runs import open_run
+
+    settings = {"value": options.value} if options.kind == "insert" else {}
+    try:
+        effect = measure_units(
+            open_run(options.run),
+            kind=options.kind,
+            concept=options.concept,
+            layer=options.layer,
+            n_units=options.units,
+            order=options.order,
+            n_samples=options.samples,
+            n_search=options.search,
+            n_candidates=options.candidates,
+            draws=options.draws,
+            region=options.region,
+            curve=options.curve,
+            name=options.name,
+            device=options.device,
+            **settings,
+        )
+    except KeyboardInterrupt:
+        # Unlike a run, a measurement leaves nothing that could be gone on with.
+        print("dissect: stopped; nothing was measured or stored", file=sys.stderr)
+        raise SystemExit(130) from None
+    summary = effect.record["summary"]
+    if options.json:
+        _print_json(summary | {"name": effect.name, "folder": str(effect.path)})
+        return
+    print(describe_effect(summary))
+    print(f"\nopen {effect.path / 'sheet.png'}")
+
+
+def _effects(options: argparse.Namespace) -> None:
+    from dissect.interventions.store import effect_names, open_effect
+    from dissect.interventions.summary import describe_effect, share_of
+    from dissect.runs import open_run
+
+    run = open_run(options.run)
+    if options.action == "show":
+        if options.name is None:
+            names = ", ".join(effect_names(run)) or "none yet"
+            raise ConfigError(f"effects show was given no name; expected one of: {names}")
+        effect = open_effect(run, options.name)
+        if options.json:
+            _print_json({"name": effect.name, "folder": str(effect.path), **effect.record})
+            return
+        print(describe_effect(effect.record["summary"]))
+        print(f"\nopen {effect.path / 'sheet.png'}")
+        return
+    effects = [open_effect(run, name) for name in effect_names(run)]
+    if options.json:
+        rows = [{"name": e.name, "folder": str(e.path), **e.record["summary"]} for e in effects]
+        _print_json({"run": str(run.path), "effects": rows})
+        return
+    if not effects:
+        print(f"nothing was measured yet; dissect ablate {options.run} --concept C does")
+    for effect in effects:
+        summary = effect.record["summary"]
+        share = summary["target"][share_of(summary["kind"])]
+        told = "–" if share is None else f"{share:.2f}"
+        print(
+            f"{effect.name}: {told} of {summary['concept']} "
+            f"{share_of(summary['kind']).removesuffix('_share')}, {summary['samples']:,} samples"
+        )
+
+
+def _print_json(content: object) -> None:
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,126 @@
+"""The unedited images that edits are compared with: made in the run's blocks, segmented once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dissect.bases import NO_BASES, Basis
+from dissect.config import RunConfig
+from dissect.errors import ConfigError, RunError
+from dissect.generators import Generator, load_generator
+from dissect.runs import Run
+from dissect.samples import label_block, make_images
+from segmenters import Segmenter, load_segmenter
+
+
+def open_models(run: Run, *, device: str = "cpu") -> tuple[Generator, Segmenter]:
+    """The generator and the segmenter of a run, as its settings name them.
+
+    Raises:
+        RunError: one that is not the same any more.
+        DissectError: one that cannot be loaded.
+    """
+    generator = load_generator(run.config.generator, device=device)
+    segmenter = load_segmenter(run.config.segmenter, device=device)
+    for kind, model in (("generator", generator), ("segmenter", segmenter)):
+        expected = run.record[kind]["fingerprint"]
+        if model.fingerprint != expected:
+            raise RunError(
+                f"{kind} {getattr(run.config, kind)!r} has the fingerprint "
+                f"{model.fingerprint[:12]}…; expected {expected[:12]}…, with which {run.path} was "
+                "made; give back the old one or make the run again"
+            )
+    return generator, segmenter
+
+
+class Originals:
+    """Consecutive samples of a run's seed without any edit.
+
+    Labels are kept, a byte for each pixel and plane, so that any number of edits is compared with
+    images that are made and segmented once. Images are not kept.
+
+    Args:
+        generator, segmenter: Models of the run.
+        config: Settings of the run; its blocks are made whole, so images are the same bits.
+        n_samples: How many, at least 1.
+        first: Of them; a multiple of the block. Samples behind the run's own are unseen ones.
+        bases: ``layer@basis`` → its basis, for edits.
+
+    Raises:
+        ConfigError: no samples.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        segmenter: Segmenter,
+        config: RunConfig,
+        *,
+        n_samples: int,
+        first: int = 0,
+        bases: Mapping[str, Basis] = NO_BASES,
+    ) -> None:
+        if n_samples < 1:
+            raise ConfigError(f"samples is {n_samples}; expected at least 1")
+        self.generator, self.segmenter, self.bases = generator, segmenter, bases
+        self.n_samples, self.first = n_samples, first
+        last = first + n_samples
+        # The last block of the run is cut where the run ends; behind it, blocks are whole.
+        self.config = replace(config, n_samples=max(config.n_samples, last))
+        self.numbers = range(first // config.block, -(-last // config.block))
+        self._planes: dict[int, Tensor] = {}
+
+    @property
+    def vocabulary(self):  # noqa: ANN201, the segmenter says what it is
+        return self.segmenter.vocabulary
+
+    def indices(self, number: int) -> list[int]:
+        """Samples of a block that are looked at."""
+        return [index for index in self.block(number) if index < self.first + self.n_samples]
+
+    def block(self, number: int) -> list[int]:
+        """Samples of a block as the run makes it."""
+        start = number * self.config.block
+        return list(range(start, min(start + self.config.block, self.config.n_samples)))
+
+    def images(self, number: int) -> Float[Tensor, "batch channels height width"]:
+        """Images of a block, edited by whatever ``intervene`` surrounds the call."""
+        images = make_images(self.generator, self.config, self.block(number))
+        return images[: len(self.indices(number))]
+
+    def label(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Int[Tensor, "batch plane height width"]:
+        """Concepts of each pixel, at the image's own size."""
+        planes = label_block(self.segmenter, images, self.generator.image_size)
+        return planes.to(torch.uint8 if len(self.vocabulary) < 256 else torch.int16)
+
+    def planes(self, number: int) -> Int[Tensor, "batch plane height width"]:
+        """Concepts of each pixel of a block's unedited images, made when first asked for."""
+        if number not in self._planes:
+            self._planes[number] = self.label(self.images(number))
+        return self._planes[number]
+
+    def pixels(self) -> Int[np.ndarray, "image concept"]:
+        """Pixels of each concept in each unedited image."""
+        return np.concatenate(
+            [count_pixels(self.planes(number), len(self.vocabulary)) for number in self.numbers]
+        )
+
+    def sample_of_row(self, row: int) -> int:
+        """Index of the sample whose counts stand in a row."""
+        return self.first + row
+
+
+def count_pixels(
+    planes: Int[Tensor, "batch plane height width"], n_concepts: int
+) -> Int[np.ndarray, "batch concept"]:
+    """How many pixels of each image each concept has; column c belongs to id c + 1."""
+    n_codes = n_concepts + 1
+    codes = planes.flatten(1).long() + n_codes * torch.arange(len(planes))[:, None]
+    counts = torch.bincount(codes.flatten(), minlength=n_codes * len(planes))
+    return counts.reshape(len(planes), n_codes)[:, 1:].numpy()

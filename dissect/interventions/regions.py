@@ -1,0 +1,120 @@
+"""Regions: where in the image an edit acts, as a mask of any size that is pooled to a layer.
+
+A region is a map of numbers in [0, 1] over the whole image, whatever its own height and width: 1
+where the edit acts fully, 0 where it does not. A layer of another size takes the mean over the area
+of each of its cells.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from dissect.errors import ConfigError
+
+Region = Float[np.ndarray, "height width"]
+
+
+def check_region(values: object) -> Region:
+    """A region as a read-only float32 array.
+
+    Args:
+        values: Booleans or numbers in [0, 1], (height, width).
+
+    Raises:
+        ConfigError: another shape, numbers out of range, or no pixel above 0.
+    """
+    try:
+        region = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            "region is no array of numbers; expected a mask (height, width) in [0, 1]"
+        ) from None
+    if region.ndim != 2 or region.size == 0:
+        raise ConfigError(
+            f"region has the shape {region.shape}; expected (height, width), a mask of the image"
+        )
+    # NaN fails every comparison, so it is asked for what should hold.
+    if not ((region >= 0) & (region <= 1)).all():
+        raise ConfigError(
+            f"region holds {region.min():g} … {region.max():g}; expected numbers from 0 to 1"
+        )
+    if not region.any():
+        raise ConfigError(
+            f"region marks none of its {region.shape[0]} × {region.shape[1]} pixels; expected at "
+            "least one above 0; leave it out to edit everywhere"
+        )
+    region.setflags(write=False)
+    return region
+
+
+def box(image_size: int, corners: Sequence[int]) -> Region:
+    """The region of a box in an image's pixels.
+
+    Args:
+        image_size: Height and width of the image.
+        corners: top, left, bottom, right; the last two are not part of the box.
+
+    Raises:
+        ConfigError: a box that leaves the image or holds no pixel.
+
+    Example:
+        >>> box(4, (0, 0, 2, 4)).sum()
+        np.float32(8.0)
+    """
+    if len(corners) != 4:
+        raise ConfigError(
+            f"region has {len(corners)} numbers; expected four: top, left, bottom, right"
+        )
+    top, left, bottom, right = corners
+    if not (0 <= top < bottom <= image_size and 0 <= left < right <= image_size):
+        raise ConfigError(
+            f"region {top},{left},{bottom},{right} is not inside the image; expected top < bottom "
+            f"and left < right, from 0 to {image_size} pixels"
+        )
+    region = np.zeros((image_size, image_size), np.float32)
+    region[top:bottom, left:right] = 1
+    return check_region(region)
+
+
+def pool(region: Region, grid: tuple[int, int]) -> Region:
+    """The region on another grid: the mean over the area of each cell.
+
+    With o(i, j) the overlap of target cell i and source pixel j along an axis, m = O R Oᵀ. Smaller
+    and larger grids go the same way, and a region that is 1 everywhere stays exactly 1.
+
+    Args:
+        region: In [0, 1].
+        grid: Height and width to bring it to.
+
+    Returns:
+        float32 in [0, 1], (height, width) of the grid.
+    """
+    rows, columns = (
+        _overlap(size, target) for size, target in zip(region.shape, grid, strict=True)
+    )
+    whole = region.shape[0] * region.shape[1]
+    pooled = rows @ region.astype(np.float64) @ columns.T / whole
+    return pooled.clip(0, 1).astype(np.float32)
+
+
+def overlaps(first: Region | None, second: Region | None) -> bool:
+    """Whether two regions (None: everywhere) claim a place together.
+
+    Soft borders that share a pixel, a + b ≤ 1, leave each other room.
+    """
+    if first is None or second is None:
+        return True
+    grid = tuple(max(sizes) for sizes in zip(first.shape, second.shape, strict=True))
+    return bool((pool(first, grid) + pool(second, grid) > 1 + 1e-6).any())
+
+
+def _overlap(size: int, target: int) -> Float[np.ndarray, "target size"]:
+    """Lengths shared by cells and pixels, in units of 1 / target of a source pixel.
+
+    In whole numbers, so that each row adds up to exactly ``size``.
+    """
+    cells, pixels = np.arange(target)[:, None], np.arange(size)[None, :]
+    end = np.minimum((cells + 1) * size, (pixels + 1) * target)
+    start = np.maximum(cells * size, pixels * target)
+    return np.maximum(end - start, 0).astype(np.float64)

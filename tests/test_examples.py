@@ -1,0 +1,52 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def run_folder(planted_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("examples") / "r"
+    shutil.copytree(planted_run.path, path)
+    return path
+
+
+def run_example(name, *arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_short(path):
+    assert len(path.read_text().splitlines()) < 60
+
+
+def test_ablate_windows_compares_orders(run_folder):
+    done = run_example(
+        "ablate_windows.py", run_folder, "--concept", "red", "--units", 1, "--samples", 32,
+        "--orders", "iou,greedy",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["iou", "greedy"]
+    assert all("1.00 [1.00, 1.00] of red removed" in line for line in lines)
+
+
+def test_compare_generators_draws_a_line_for_each_run_and_concept(run_folder, tmp_path):
+    out = tmp_path / "curves.svg"
+    done = run_example(
+        "compare_generators.py", run_folder, "--concepts", "red,blue", "--samples", 32, "--most", 2,
+        "--out", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "red: 1.00 by 2 units of units" in done.stdout
+    assert out.read_text().count("<polyline") == 2

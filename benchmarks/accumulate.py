@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dissect.statistics.codes import encode, fold
+from dissect.statistics.codes import encode
 from dissect.statistics.edges import edges_from_values, tail_fractions
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally
@@ -161,7 +161,10 @@ def largest_difference(case: Case, codes: Tensor, members: np.ndarray, masks: Te
     those equal to it (all of a corner, in a small layer) may cross it.
     """
     table = tally(case.maps, GroupedCodes.of(codes, n_codes=len(members)), case.one)
-    found = above(fold(table[0], members, len(masks)))[1:, :, 0]
+    counts = above(table[0])[:, :, 0]
+    found = np.stack(
+        [counts[(members == c).any(axis=1)].sum(axis=0) for c in range(1, len(masks) + 1)]
+    )
     expected = count_in_tensors(case.maps, masks, case.one).numpy()
     return int(np.abs(found - expected).max())
 

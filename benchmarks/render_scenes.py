@@ -1,4 +1,4 @@
-"""How many scenes a second: ``python benchmarks/render_scenes.py`` prints one JSON object."""
+"""How many scenes a second: ``python -m benchmarks.render_scenes`` prints one JSON object."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="on one line, as without it")
     options = parser.parse_args()
     render_scenes(range(64), seed=0, size=options.size)
     wall, cpu = time.perf_counter(), time.process_time()

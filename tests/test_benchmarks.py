@@ -1,0 +1,35 @@
+"""Benchmarks are commands too: each starts, takes --json, and the quick ones print one object."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_takes(name, monkeypatch, capsys):
+    module = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as left:
+        module.main()
+    assert left.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "key"),
+    [
+        ("accumulate", ["--images", "2", "--units", "8", "--repetitions", "1"], "speedup"),
+        ("render_scenes", ["--images", "64"], "images_per_s"),
+    ],
+)
+def test_a_quick_one_prints_one_object(name, options, key, monkeypatch, capsys):
+    module = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr(sys, "argv", [name, *options, "--json"])
+    module.main()
+    assert json.loads(capsys.readouterr().out)[key] > 0

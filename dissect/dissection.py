@@ -238,6 +238,8 @@ def count_pass(
                 count_planes=rows is not None,
             )
             state.together += count_together(labels, len(segmenter.vocabulary))
+            if not config.native:  # which takes the codes as they are
+                labels.group()
             _count_block(counters, block, labels, pool)
             for layer, maps in block.maps.items():
                 peaks = maps.flatten(2).amax(dim=2).float().numpy()
@@ -258,8 +260,6 @@ def _count_block(
     counters: dict[str, Counter], block: Block, labels: BlockLabels, pool: ThreadPoolExecutor
 ) -> None:
     """Threads take shares of units of whichever layer, the long ones first."""
-    for cluster in labels.clusters:
-        _ = cluster.grouped  # made here once, not by every thread
     shares = [(layer, share) for layer, counter in counters.items() for share in counter.shares]
     shares.sort(key=lambda one: one[1].start - one[1].stop)
     jobs = (

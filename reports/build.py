@@ -1,7 +1,6 @@
 """Builds the report of a run: one page, its strips beside it, nothing from a network."""
 
 import math
-import os
 import shutil
 import tempfile
 from importlib import resources
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dissect.errors import RunError
 from dissect.runs import Run
+from dissect.runs.replacing import replace_folder
 from dissect.runs.schema import layer_key
 from reports.charts import best_cells, layer_bars
 
@@ -50,7 +50,7 @@ def build_report(run: Run, *, out: str | Path | None = None) -> Path:
         (scratch / _MARK).write_text(style, encoding="utf-8")
         (scratch / "index.html").write_text(_render(run, concepts), encoding="utf-8")
         scratch.chmod(0o755)
-        _replace_folder(scratch, folder)
+        replace_folder(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder / "index.html"
@@ -59,15 +59,6 @@ def build_report(run: Run, *, out: str | Path | None = None) -> Path:
 def strip_path(layer: str, unit: int) -> str:
     """Where a unit's strip lies, relative to the page."""
     return f"strips/{layer_key(layer)}-{unit}.webp"
-
-
-def _replace_folder(new: Path, folder: Path) -> None:
-    """Put ``new`` in the place of ``folder``; a folder cannot be replaced in one step."""
-    old = new.with_name(new.name + ".old")
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _concepts(run: Run) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,16 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 def installed(tmp_path_factory):
     """A folder that holds what the wheel holds, and nothing of the repository."""
     folder = tmp_path_factory.mktemp("wheel")
+    # Built from a copy: a build leaves a folder behind, from which later wheels would take files
+    # that are no more.
+    source = folder / "source"
+    source.mkdir()
+    for name in ("dissect", "segmenters", "reports"):
+        shutil.copytree(REPOSITORY / name, source / name)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = ["wheel", REPOSITORY, "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    build = ["wheel", source, "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
     subprocess.run([*pip, *build], check=True)
     (wheel,) = folder.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)

@@ -18,11 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.bases.base import mix
-from dissect.latents import stream
+from dissect.latents.sampling import ROTATION_STREAMS, stream
 from segmenters.base import hash_tensors
-
-# Streams are keyed by (seed, index of a sample); no run has samples this far up.
-_FIRST_STREAM = 2**63
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,9 @@ class Rotation:
             >>> bool((rotation.matrix @ rotation.matrix.T - torch.eye(3)).abs().max() < 1e-6)
             True
         """
-        normal = stream(seed, _FIRST_STREAM + n_channels).standard_normal((n_channels, n_channels))
+        normal = stream(seed, ROTATION_STREAMS + n_channels).standard_normal(
+            (n_channels, n_channels)
+        )
         orthonormal, upper = np.linalg.qr(normal)
         # QR leaves the signs of its columns to the algorithm. With R's diagonal made positive the
         # factorisation is unique, and Q as evenly spread as the normal matrix.

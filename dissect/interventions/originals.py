@@ -13,7 +13,7 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError, RunError
 from dissect.generators import Generator, load_generator
 from dissect.runs import Run
-from dissect.samples import label_block, make_images
+from dissect.samples import block_indices, label_block, make_images
 from segmenters import Segmenter, load_segmenter
 
 
@@ -80,16 +80,11 @@ class Originals:
 
     def indices(self, number: int) -> list[int]:
         """Samples of a block that are looked at."""
-        return [index for index in self.block(number) if index < self.first + self.n_samples]
-
-    def block(self, number: int) -> list[int]:
-        """Samples of a block as the run makes it."""
-        start = number * self.config.block
-        return list(range(start, min(start + self.config.block, self.config.n_samples)))
+        return block_indices(number, self.config, self.first + self.n_samples)
 
     def images(self, number: int) -> Float[Tensor, "batch channels height width"]:
         """Images of a block, edited by whatever ``intervene`` surrounds the call."""
-        images = make_images(self.generator, self.config, self.block(number))
+        images = make_images(self.generator, self.config, block_indices(number, self.config))
         return images[: len(self.indices(number))]
 
     def label(

@@ -23,6 +23,7 @@ import pandas as pd
 from dissect.errors import ConfigError, RunError
 from dissect.interventions.edits import Edit, from_json
 from dissect.runs import Run
+from dissect.runs.replacing import replace_folder
 
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
@@ -115,25 +116,10 @@ def write_effect(
         table.to_parquet(fresh / TABLE, index=False)
         for file, data in files.items():
             (fresh / file).write_bytes(data)
-        _swap(fresh, target)
+        replace_folder(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return open_effect(run, name)
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    """A folder that is not empty cannot be replaced in one step; the old one steps aside."""
-    old = fresh.with_suffix(".old")
-    existed = target.exists()
-    if existed:
-        os.replace(target, old)
-    try:
-        os.replace(fresh, target)
-    except OSError:
-        if existed:
-            os.replace(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:

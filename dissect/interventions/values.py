@@ -16,6 +16,7 @@ from dissect.errors import ConfigError
 from dissect.interventions.originals import Originals
 from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS
+from dissect.statistics.scores import above
 from dissect.tracing import trace
 
 MEAN = "mean"
@@ -94,10 +95,9 @@ def stored_quantiles(run: Run, layer: str, fraction: float) -> Float[np.ndarray,
     """
     histogram = run.array(layer, "histogram").sel(set="evaluation", row=ALL_PIXELS).values
     edges = run.array(layer, "edges").values
-    # Bin b counts the edges below a value, so what lies above edge e is in the bins behind it.
-    above = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] / histogram.sum(axis=1)[:, None]
+    tails = above(histogram) / histogram.sum(axis=1)[:, None]
     rising = [
         np.interp(1 - fraction, shares[::-1], values[::-1])
-        for shares, values in zip(above, edges, strict=True)
+        for shares, values in zip(tails, edges, strict=True)
     ]
     return np.array(rising)

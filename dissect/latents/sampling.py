@@ -17,6 +17,11 @@ from torch import Tensor
 from dissect.errors import ConfigError
 
 _LIMIT = 2**64
+# Streams that belong to no sample start here; no run has samples this far up. Those of one kind
+# count up from their first; the one before the resampling ones is the bootstrap's.
+ROTATION_STREAMS = 2**63
+PROBE_STREAMS = ROTATION_STREAMS + 2**61
+RESAMPLING_STREAMS = ROTATION_STREAMS + 2**62
 
 
 def stream(seed: int, index: int) -> np.random.Generator:

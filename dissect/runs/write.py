@@ -51,54 +51,42 @@ def write_run(
         RunError: the place was taken in the meantime, or cannot be written.
     """
     with workspace.writing():
-        _write_files(workspace, config, generator, segmenter, state, results, strips)
-    workspace.publish()
-
-
-def _write_files(
-    workspace: Workspace,
-    config: RunConfig,
-    generator: Generator,
-    segmenter: Segmenter,
-    state: PassState,
-    results: dict[str, LayerResult],
-    strips: Iterable[tuple[str, list[bytes]]],
-) -> None:
-    folder = workspace.ready
-    if folder.exists():
-        shutil.rmtree(folder)
-    (folder / schema.IMAGES).mkdir(parents=True)
-    write_arrays(folder / schema.ARRAYS, state, results, segmenter.vocabulary)
-    table = pd.concat(
-        [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
-    )
-    table.to_parquet(folder / schema.TABLE, index=False)
-    for layer, encoded in strips:
-        _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
-    _write_json(
-        folder / schema.RUN_FILE,
-        {
-            "kind": schema.KIND,
-            "schema_version": schema.SCHEMA_VERSION,
-            "fingerprint": workspace.key,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(state.seconds, 2),
-            "config": config.to_json(),
-            "generator": _describe_generator(generator, config, state.bases),
-            "segmenter": {
-                "name": segmenter.name,
-                "fingerprint": segmenter.fingerprint,
-                "vocabulary": [
-                    [c.name, c.category, c.plane, c.colour] for c in segmenter.vocabulary
-                ],
+        folder = workspace.ready
+        if folder.exists():
+            shutil.rmtree(folder)
+        (folder / schema.IMAGES).mkdir(parents=True)
+        write_arrays(folder / schema.ARRAYS, state, results, segmenter.vocabulary)
+        table = pd.concat(
+            [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
+        )
+        table.to_parquet(folder / schema.TABLE, index=False)
+        for layer, encoded in strips:
+            _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
+        _write_json(
+            folder / schema.RUN_FILE,
+            {
+                "kind": schema.KIND,
+                "schema_version": schema.SCHEMA_VERSION,
+                "fingerprint": workspace.key,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(state.seconds, 2),
+                "config": config.to_json(),
+                "generator": _describe_generator(generator, config, state.bases),
+                "segmenter": {
+                    "name": segmenter.name,
+                    "fingerprint": segmenter.fingerprint,
+                    "vocabulary": [
+                        [c.name, c.category, c.plane, c.colour] for c in segmenter.vocabulary
+                    ],
+                },
+                "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
+                "coverage": _coverage(config, mask_grid(generator, config)),
+                "versions": {name: version(name) for name in _PACKAGES}
+                | {"python": platform.python_version()},
+                "files": _digests(folder),
             },
-            "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
-            "coverage": _coverage(config, mask_grid(generator, config)),
-            "versions": {name: version(name) for name in _PACKAGES}
-            | {"python": platform.python_version()},
-            "files": _digests(folder),
-        },
-    )
+        )
+    workspace.publish()
 
 
 def _coverage(config: RunConfig, grid: int) -> dict[str, int]:

@@ -197,8 +197,7 @@ class Counter:
             if self.chosen[0, share.start, 0] < 0:
                 self.chosen[:, share] = self._choose(share)
             first, chosen = EVALUATION, self.chosen
-        pairs, half = self.counts.pairs, cluster.number % 2
-        n_concepts = self.chosen.shape[2]
+        pairs, half, n_concepts = self.counts.pairs, cluster.number % 2, self.chosen.shape[2]
         collect(
             table,
             cluster.members,
@@ -213,7 +212,7 @@ class Counter:
         )
 
     def _choose(self, share: slice) -> Int[np.ndarray, "threshold unit concept"]:
-        histogram = self.counts.histogram[CALIBRATION][:, share]
+        histogram = self.counts.histogram[CALIBRATION, :, share]
         if self.plane_rows is None:
             return choose_edges(histogram, quantile_edge=self.quantile_edge)
         return choose_unit_edges(
@@ -260,6 +259,10 @@ class BlockLabels:
 
     clusters: tuple[ClusterLabels, ...]
 
+    def group(self) -> None:
+        """Group the codes now, before several threads ask for them."""
+        _ = [cluster.grouped.groups for cluster in self.clusters]
+
     @classmethod
     def prepare(
         cls,
@@ -292,6 +295,6 @@ class BlockLabels:
             pixels = np.bincount(codes.numpy().ravel(), minlength=len(members))
             area = np.zeros(1 + n_concepts + planes.shape[1], np.int64)
             np.add.at(area, members, pixels[:, None])
-            own = area[1 : n_concepts + 1]
-            found.append(ClusterLabels(number, rows, torch.stack(sets), members, own))
+            area = area[1 : n_concepts + 1]
+            found.append(ClusterLabels(number, rows, torch.stack(sets), members, area))
         return cls(tuple(found))

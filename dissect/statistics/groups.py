@@ -5,7 +5,8 @@ codes agree in every set. A group's pixels get neighbouring *slots*; each group 
 of ``PIECE``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numba
@@ -116,36 +117,42 @@ def _fill(codes, n_codes, tile, slots, groups, n_groups):  # noqa: ANN001, ANN20
 
 @dataclass(frozen=True)
 class GroupedCodes:
-    """Codes of some images and their groups, which serve every layer.
+    """Codes of some images, and what is derived from them once for all layers.
 
     Attributes:
         codes: int32 (set, image, y, x).
         n_codes: Number of codes.
-        tile_rows: Rows of a tile.
-        groups: Its groups, tile by tile.
+        portions: Height and width of maps → what ``native.py`` makes of the codes for them.
     """
 
     codes: Int[np.ndarray, "set batch grid_height grid_width"]
     n_codes: int
-    tile_rows: int
-    groups: Groups
+    portions: dict[tuple[int, int], tuple[np.ndarray, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, codes: Int[Tensor, "set batch grid_height grid_width"], *, n_codes: int
     ) -> "GroupedCodes":
-        """Group the pixels of every tile.
+        """From tensors.
 
         Args:
             codes: For each set of labels, the code of every mask-grid pixel, 0 … n_codes - 1.
             n_codes: Number of codes.
         """
-        n_sets, n_images, height, width = codes.shape
-        tile_rows = max(1, min(_TILE // max(1, width), height))
-        labels = codes.contiguous().cpu().numpy()
-        groups = group_pixels(
-            labels.reshape(n_sets, n_images, height * width),
-            n_codes=n_codes,
-            n_tile_pixels=tile_rows * width,
+        return cls(codes.contiguous().cpu().numpy(), n_codes)
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a tile."""
+        height, width = self.codes.shape[2:]
+        return max(1, min(_TILE // max(1, width), height))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups of every tile."""
+        n_sets, n_images, height, width = self.codes.shape
+        return group_pixels(
+            self.codes.reshape(n_sets, n_images, height * width),
+            n_codes=self.n_codes,
+            n_tile_pixels=self.tile_rows * width,
         )
-        return cls(labels, n_codes, tile_rows, groups)

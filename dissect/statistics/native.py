@@ -110,11 +110,11 @@ def tally_native(
     codes, n_codes = grouped.codes, grouped.n_codes
     n_units, n_edges = edges.shape
     table = np.zeros((codes.shape[0], n_codes, n_units, n_edges + 1), np.int32)
-    rows, columns = (
-        _first_pixels(size, target)
-        for size, target in zip(maps.shape[2:], codes.shape[2:], strict=True)
-    )
-    portions = _portions(codes, rows, columns, n_codes)
+    size = tuple(maps.shape[2:])
+    if size not in grouped.portions:  # once, however many units and layers of this size there are
+        rows, columns = map(_first_pixels, size, codes.shape[2:])
+        grouped.portions[size] = _portions(codes, rows, columns, n_codes)
+    portions = grouped.portions[size]
     channels_last = maps.permute(0, 2, 3, 1).contiguous().float().numpy()
     n_threads = n_threads or torch.get_num_threads()
     chunk = max(1, min(_CHUNK, -(-n_units // n_threads)))

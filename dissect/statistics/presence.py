@@ -13,7 +13,7 @@ def count_together(labels: BlockLabels, n_concepts: int) -> Int[np.ndarray, "con
     """
     together = np.zeros((n_concepts, n_concepts), np.int64)
     for cluster in labels.clusters:
-        if len(cluster.codes) > 1:  # of the evaluation fold
+        if cluster.scored:
             occurs = _occurs(cluster, n_concepts).astype(np.int64)
             together += occurs.T @ occurs
     return together

@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.samples import Block, make_block, mask_grid, n_blocks
 from dissect.statistics.edges import (
+    N_EDGES,
     VALUES_PER_UNIT,
     edges_from_values,
     pilot_pixels,
@@ -26,6 +28,7 @@ from dissect.statistics.resize import cells, sample, taps
 KEPT_BYTES = 256 * 1024**2
 """Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
 
+_SHARE = 64  # units that one thread looks at
 
 KEPT_DISK_BYTES = 4 * 1024**3
 """Disk in which further ones wait, at most a quarter of what is free."""
@@ -75,21 +78,40 @@ class PilotValues:
             )
             for row in rows
         ]
-        for layer, maps in block.maps.items():
-            places = [self._taps(size, self.grid) for size in maps.shape[2:]]
-            content = maps.float().contiguous().numpy()
+        contents = {layer: maps.float().contiguous().numpy() for layer, maps in block.maps.items()}
+
+        def look(layer: str, share: slice) -> None:
+            content = contents[layer]
+            places = [self._taps(size, self.grid) for size in content.shape[2:]]
             for row in rows:
                 first = block.indices[row] * self.per_image
-                values = self._values[layer][:, first : first + self.per_image]
-                sample(content[row], pixels[row], self.grid, *places, values)
+                values = self._values[layer][share, first : first + self.per_image]
+                sample(content[row, share], pixels[row], self.grid, *places, values)
+
+        self._share(look)
 
     def edges(self, tail: float) -> dict[str, Tensor]:
         """Layer → Float[unit edge]. The values are let go."""
         fractions = tail_fractions(tail)
-        return {
-            layer: edges_from_values(self._values.pop(layer), fractions)
-            for layer in list(self._values)
-        }
+        found = {layer: torch.empty(len(values), N_EDGES) for layer, values in self._values.items()}
+
+        def choose(layer: str, share: slice) -> None:
+            found[layer][share] = edges_from_values(self._values[layer][share], fractions)
+
+        self._share(choose)
+        self._values.clear()
+        return found
+
+    def _share(self, work: Callable[[str, slice], None]) -> None:
+        """Threads take some units of a layer each."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            jobs = [
+                pool.submit(work, layer, slice(first, first + _SHARE))
+                for layer, values in self._values.items()
+                for first in range(0, len(values), _SHARE)
+            ]
+            for job in jobs:
+                job.result()
 
 
 def _nearest_taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ the image. One of them is always the quantile threshold.
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.latents import stream
@@ -15,6 +15,9 @@ from dissect.latents import stream
 N_EDGES = 48
 _SMALLEST_TAIL = 1e-4
 _LARGEST_TAIL = 0.9
+LOWEST, HIGHEST = -32768, 32767
+_N_LEVELS = 60_000  # between a unit's first and last edge, or half as many
+_ANY_STEP = 1  # exponent for an edge of 0
 VALUES_PER_UNIT = 65_536
 """About how many pilot values stand behind a unit's edges, whatever the pilot's length."""
 
@@ -62,4 +65,52 @@ def edges_from_values(
     # At most floor(f n) values lie above position n - 1 - floor(f n) of the sorted ones.
     ranks = n_values - 1 - np.floor(fractions * n_values).astype(np.int64)
     values.sort(axis=1)
-    return torch.from_numpy(values[:, np.clip(ranks, 0, n_values - 1)])
+    return torch.from_numpy(snap(values[:, np.clip(ranks, 0, n_values - 1)]))
+
+
+def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"]:
+    """Move edges up to whole numbers of a unit's step, so that values can be told by levels.
+
+    A step is a power of two, at most 2⁻¹⁴ of what lies between a unit's first and last edge. Where
+    float32 itself is no finer there, the edges stay as they are.
+
+    Args:
+        edges: float32, rising.
+    """
+    edges = edges.astype(np.float32)
+    low, high = edges[:, :1].astype(np.float64), edges[:, -1:].astype(np.float64)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    with np.errstate(divide="ignore"):  # log2(0) = -∞: nothing to tell apart
+        by_range = np.ceil(np.log2((high - low) / _N_LEVELS))
+        by_float = np.floor(np.log2(largest)) - 23
+    exponent = np.clip(np.maximum(by_range, by_float), -126, 126)
+    step = np.exp2(exponent)
+    return (np.ceil(edges / step) * step).astype(np.float32)
+
+
+def levels_of(
+    edges: Float[np.ndarray, "unit edge"],
+) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"], Int[np.ndarray, "unit edge"]]:
+    """Each unit's step and middle (in steps), float32, and the levels of its edges, int16.
+
+    value > edge means the same as ceil(value / step) - middle > level, for values that are kept
+    within ``LOWEST`` … ``HIGHEST``.
+
+    Raises:
+        ValueError: edges that ``snap`` would change.
+    """
+    mantissa, exponent = np.frexp(edges.astype(np.float64))
+    whole = (mantissa * 2.0**24).astype(np.int64)  # 24 bits hold a float32
+    # The lowest bit that is set says which power of two an edge is a whole number of.
+    exponent = np.where(
+        whole == 0,
+        _ANY_STEP,
+        exponent - 24 + np.log2(np.maximum(whole & -whole, 1)).astype(np.int64),
+    )
+    step = np.exp2(np.minimum(exponent.min(axis=1), 126).astype(np.float64))
+    steps = edges / step[:, None]
+    middle = np.floor((steps[:, 0] + steps[:, -1]) / 2)
+    found = steps - middle[:, None]
+    if found.size and (found.min() <= LOWEST or found.max() >= HIGHEST):
+        raise ValueError("edges are too fine for levels of 16 bits; snap() makes them coarser")
+    return step.astype(np.float32), middle.astype(np.float32), found.astype(np.int16)

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Int, UInt
 from torch import Tensor
 
-_TILE = 2048  # pixels: 128 KiB of values
-PIECE = 8  # slots compared together
+from dissect.statistics.vectors import PIECE
+
+_TILE = 4096  # pixels: 128 KiB of levels
 
 
 class Groups(NamedTuple):

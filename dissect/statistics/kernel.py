@@ -30,19 +30,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.statistics.device import tally_torch
-from dissect.statistics.groups import PIECE, GroupedCodes
+from dissect.statistics.edges import HIGHEST, LOWEST, levels_of
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import taps
+from dissect.statistics.vectors import LANES, PIECE, count_piece, write_level
 
-_CHUNK = 16  # units: two vectors of AVX2, four of NEON
 _STRIP = 64  # source pixels transposed at a time: 8 KiB
-
-# In loops over a few units, the bound is read from an array although it is known: LLVM unrolls
-# short loops of known length into scalar code instead of using vectors.
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _transpose(maps, begin, end, source):  # noqa: ANN001, ANN202
-    """Put maps[unit, begin:end] into source[pixel, unit]; lanes of missing units hold copies."""
+def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
+    """Put maps[unit, begin:end] · factors[unit] into source[pixel, unit].
+
+    Lanes of missing units hold copies.
+    """
     last = len(maps) - 1
     for strip in range(begin, end, _STRIP):
         strip_end = min(end, strip + _STRIP)
@@ -53,21 +54,20 @@ def _transpose(maps, begin, end, source):  # noqa: ANN001, ANN202
             fourth = maps[min(u + 3, last), strip:strip_end]
             for i in range(len(first)):
                 lanes = source[strip - begin + i]
-                lanes[u] = first[i]
-                lanes[u + 1] = second[i]
-                lanes[u + 2] = third[i]
-                lanes[u + 3] = fourth[i]
+                lanes[u] = first[i] * factors[u]
+                lanes[u + 1] = second[i] * factors[u + 1]
+                lanes[u + 2] = third[i] * factors[u + 2]
+                lanes[u + 3] = fourth[i] * factors[u + 3]
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _interpolate(source, top, bottom, rows, columns, slots, blended, values):  # noqa: ANN001, ANN202
-    """Resize rows top … bottom - 1 into values[slot, unit], rounding as ``resize`` does."""
+def _interpolate(source, top, bottom, rows, columns, slots, middles, blended, levels):  # noqa: ANN001, ANN202
+    """Resize rows top … bottom - 1, rounding as ``resize`` does, into levels[slot, unit]."""
     row_low, row_high, row_weight = rows
     column_low, column_high, column_weight = columns
     one = np.float32(1)
-    n_columns = len(blended)
+    n_columns = len(blended) // LANES
     width = len(column_low)
-    flat = blended.reshape(-1)
     for y in range(top, bottom):
         weight = row_weight[y]
         rest = one - weight
@@ -75,63 +75,27 @@ def _interpolate(source, top, bottom, rows, columns, slots, blended, values):  #
         above = source[begin : begin + n_columns].reshape(-1)
         begin = (row_high[y] - row_low[top]) * n_columns
         below = source[begin : begin + n_columns].reshape(-1)
-        for i in range(len(flat)):
-            flat[i] = above[i] * rest + below[i] * weight
+        for i in range(len(blended)):
+            blended[i] = above[i] * rest + below[i] * weight
+        own = slots[y * width : (y + 1) * width]
         for x in range(width):
-            weight = column_weight[x]
-            rest = one - weight
-            left = blended[column_low[x]]
-            right = blended[column_high[x]]
-            value = values[slots[y * width + x]]
-            for u in range(len(value)):
-                value[u] = left[u] * rest + right[u] * weight
+            write_level(
+                levels, own[x], blended, column_low[x], column_high[x], column_weight[x], middles
+            )
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _count(values, first, end, edges, n_edges, above):  # noqa: ANN001, ANN202
-    """Add pieces first … end - 1 of 16 units to above[edge, unit]; returns how many edges it saw.
-
-    All three arrays are flat, with ``_CHUNK`` units a row: strides known to the compiler keep
-    the addresses out of the loop.
-    """
-    reached = 0
-    for piece in range(first, end):
-        v = values[piece * (PIECE * _CHUNK) :]
-        edge = 0
-        while edge < n_edges:
-            some = np.int32(0)
-            for u in range(_CHUNK):
-                t = edges[edge * _CHUNK + u]
-                # Without the casts numba would count in 64 bits, with half as many lanes.
-                n = np.int32(
-                    np.int32(v[u] > t)
-                    + np.int32(v[_CHUNK + u] > t)
-                    + np.int32(v[2 * _CHUNK + u] > t)
-                    + np.int32(v[3 * _CHUNK + u] > t)
-                    + np.int32(v[4 * _CHUNK + u] > t)
-                    + np.int32(v[5 * _CHUNK + u] > t)
-                    + np.int32(v[6 * _CHUNK + u] > t)
-                    + np.int32(v[7 * _CHUNK + u] > t)
-                )
-                above[edge * _CHUNK + u] = np.int32(above[edge * _CHUNK + u] + n)
-                some = np.int32(some | n)
-            edge += 1
-            if some == 0:
-                break
-        reached = max(reached, edge)
-    return reached
-
-
-@numba.njit(nogil=True, cache=True, boundscheck=False)
-def _tally(maps, edges, rows, columns, tile_rows, grouped, images, first_unit, table):  # noqa: ANN001, ANN202, PLR0912
+def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, table):  # noqa: ANN001, ANN202
     """Chunk ``first_unit`` … of some images: maps[b,unit,pixel], table[s,code,unit,bin]."""
     slots, groups, n_groups = grouped
     row_low, row_high, _ = rows
     height, n_columns = len(row_low), columns[1][-1] + 1
     first_image, end_image = images
-    n_units = min(_CHUNK, maps.shape[1] - first_unit)
+    n_units = min(LANES, maps.shape[1] - first_unit)
     n_sets, n_codes = table.shape[:2]
+    steps, unit_middles, edges = scale
     n_edges = edges.shape[1]
+    n_even = n_edges + n_edges % 2
 
     n_source_rows, n_slots = 0, 0
     for t in range(n_groups.shape[1]):
@@ -139,49 +103,62 @@ def _tally(maps, edges, rows, columns, tile_rows, grouped, images, first_unit, t
         n_source_rows = max(n_source_rows, row_high[bottom - 1] + 1 - row_low[t * tile_rows])
         for image in range(first_image, end_image):
             n_slots = max(n_slots, groups[image, t, n_groups[image, t] - 1, 1])
-    n_slots = -(-n_slots // PIECE) * PIECE
-    source = np.zeros((n_source_rows * n_columns, _CHUNK), np.float32)
-    blended = np.empty((n_columns, _CHUNK), np.float32)
-    values = np.empty((n_slots, _CHUNK), np.float32)
-    flat = values.reshape(-1)
-    # Nothing is above infinity: lanes without a unit end the search for edges.
-    thresholds = np.full(n_edges * _CHUNK, np.inf, np.float32)
+    source = np.zeros((n_source_rows * n_columns, LANES), np.float32)
+    blended = np.empty(n_columns * LANES, np.float32)
+    levels = np.empty(-(-n_slots // PIECE) * PIECE * LANES, np.int16)
+    factors = np.zeros(LANES, np.float32)
+    middles = np.zeros(LANES, np.float32)
+    # Nothing is above the highest level: lanes without a unit end the search for edges.
+    thresholds = np.full(n_even * LANES, HIGHEST, np.int16)
     for u in range(n_units):
+        factors[u] = np.float32(1) / steps[first_unit + u]
+        middles[u] = unit_middles[first_unit + u]
         for edge in range(n_edges):
-            thresholds[edge * _CHUNK + u] = edges[first_unit + u, edge]
-    in_group = np.zeros(n_edges * _CHUNK, np.int32)
-    above = np.zeros((n_sets, n_codes, n_edges * _CHUNK), np.int32)
+            thresholds[edge * LANES + u] = edges[first_unit + u, edge]
+    in_group = np.zeros(n_even * LANES, np.int16)
+    above = np.zeros((n_sets, n_codes, n_even * LANES), np.int32)
     area = np.zeros((n_sets, n_codes), np.int32)
 
     for image in range(first_image, end_image):
         for t in range(n_groups.shape[1]):
             top, bottom = t * tile_rows, min(height, (t + 1) * tile_rows)
             begin, end = row_low[top] * n_columns, (row_high[bottom - 1] + 1) * n_columns
-            _transpose(maps[image, first_unit : first_unit + n_units], begin, end, source)
-            _interpolate(source, top, bottom, rows, columns, slots[image], blended, values)
+            chunk = maps[image, first_unit : first_unit + n_units]
+            _transpose(chunk, begin, end, factors, source)
+            _interpolate(source, top, bottom, rows, columns, slots[image], middles, blended, levels)
             for g in range(n_groups[image, t]):
                 first, behind = groups[image, t, g, 0], groups[image, t, g, 1]
-                end_piece = -(-behind // PIECE)
-                values[behind : end_piece * PIECE] = -np.inf  # above no edge
-                reached = _count(flat, first // PIECE, end_piece, thresholds, n_edges, in_group)
+                end_slot = -(-behind // PIECE) * PIECE
+                levels[behind * LANES : end_slot * LANES] = LOWEST  # above no edge
+                reached = 0
+                for slot in range(first, end_slot, PIECE):
+                    seen = count_piece(levels, slot, thresholds, n_even, in_group)
+                    reached = max(reached, seen)
+                length = reached * LANES
                 for s in range(n_sets):
                     code = groups[image, t, g, 2 + s]
                     area[s, code] += behind - first
                     row = above[s, code]
-                    for i in range(reached * _CHUNK):
-                        row[i] += in_group[i]
-                in_group[: reached * _CHUNK] = 0
+                    for i in range(length):
+                        row[i] += np.int32(in_group[i])
+                in_group[:length] = 0
+    _fill_table(above, area, first_unit, n_units, table)
 
-    for s in range(n_sets):
-        for code in range(n_codes):
+
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def _fill_table(above, area, first_unit, n_units, table):  # noqa: ANN001, ANN202
+    """Bins from how many pixels are above each edge: above[s,code,edge·LANES + unit]."""
+    n_edges = table.shape[3] - 1
+    for s in range(table.shape[0]):
+        for code in range(table.shape[1]):
             if area[s, code] == 0:
                 continue  # the table starts as zeros
             for u in range(n_units):
                 bins = table[s, code, first_unit + u]
                 before = area[s, code]
                 for edge in range(n_edges):
-                    bins[edge] = before - above[s, code, edge * _CHUNK + u]
-                    before = above[s, code, edge * _CHUNK + u]
+                    bins[edge] = before - above[s, code, edge * LANES + u]
+                    before = above[s, code, edge * LANES + u]
                 bins[n_edges] = before
 
 
@@ -241,10 +218,10 @@ def tally(
     if used_columns is not None:
         sources = sources[:, :, :, used_columns]
     sources = np.ascontiguousarray(sources).reshape(n_images, n_units, -1)
-    thresholds = np.ascontiguousarray(edges.numpy())
+    scale = levels_of(edges.numpy())
 
     n_threads = n_threads or torch.get_num_threads()
-    chunks = range(0, n_units, _CHUNK)
+    chunks = range(0, n_units, LANES)
     n_parts = min(n_images, -(-n_threads // len(chunks)))
     cuts = [n_images * part // n_parts for part in range(n_parts + 1)]
     tables = np.zeros((n_parts, n_sets, n_codes, n_units, n_edges + 1), np.int32)
@@ -254,7 +231,7 @@ def tally(
         images = cuts[part], cuts[part + 1]
         _tally(
             sources,
-            thresholds,
+            scale,
             rows,
             columns,
             grouped.tile_rows,

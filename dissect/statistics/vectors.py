@@ -1,0 +1,148 @@
+"""Sixteen units at once: the two inner loops of the kernel, as vectors that the compiler is given.
+
+numba turns plain loops over a few units into vectors now and then; these are vectors always, of
+whatever width the processor has. An array's rows hold one number for each of ``LANES`` units, and a
+place is counted in rows.
+
+A *level* is an integer that stands for a value: ceil(value / step) less the unit's middle, kept
+within 16 bits. Edges are whole numbers of steps, so that value > edge and level > level of the edge
+are the same (see ``dissect.statistics.edges``); levels take half the room of values, and twice as
+many are compared by one instruction.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.extending import intrinsic
+
+LANES = 16
+PIECE = 8
+"""Rows that are compared together."""
+
+_INDEX = ir.IntType(64)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+_LEVELS = ir.VectorType(ir.IntType(16), LANES)
+
+
+def _row(context, builder, array_type, array, place, vector):  # noqa: ANN001, ANN202
+    """Pointer to a row of a flat array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    start = builder.gep(data, [builder.mul(place, ir.Constant(_INDEX, LANES))])
+    return builder.bitcast(start, vector.as_pointer())
+
+
+def _offset(builder, row, n_rows):  # noqa: ANN001, ANN202
+    return builder.gep(
+        row, [n_rows if isinstance(n_rows, ir.Value) else ir.Constant(_INDEX, n_rows)]
+    )
+
+
+def _load(builder, pointer):  # noqa: ANN001, ANN202
+    return builder.load(pointer, align=2)
+
+
+def _everywhere(builder, scalar, vector):  # noqa: ANN001, ANN202
+    none = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(none, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, none, ir.Constant(_INTEGERS, [0] * LANES))
+
+
+@intrinsic
+def write_level(typing, levels, to, values, left, right, weight, middles):  # noqa: ANN001, ANN201
+    """levels[to] = level of values[left] · (1 - weight) + values[right] · weight.
+
+    Args:
+        levels: int16, flat.
+        to: Row of ``levels``.
+        values: float32, flat, in steps.
+        left, right: Rows of ``values``.
+        weight: float32.
+        middles: float32, one row.
+    """
+    index = types.intp
+    signature = types.void(levels, index, values, index, index, types.float32, middles)
+
+    def generate(context, builder, signature, args):  # noqa: ANN001, ANN202
+        levels, to, values, left, right, weight, middles = args
+        levels_type, _, values_type, _, _, _, middles_type = signature.args
+        zero = ir.Constant(_INDEX, 0)
+        low, high = (
+            _load(builder, _row(context, builder, values_type, values, place, _FLOATS))
+            for place in (left, right)
+        )
+        middle = _load(builder, _row(context, builder, middles_type, middles, zero, _FLOATS))
+        rest = builder.fsub(ir.Constant(ir.FloatType(), 1.0), weight)
+        value = builder.fadd(
+            builder.fmul(low, _everywhere(builder, rest, _FLOATS)),
+            builder.fmul(high, _everywhere(builder, weight, _FLOATS)),
+        )
+        ceil = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_FLOATS, [_FLOATS]), f"llvm.ceil.v{LANES}f32"
+        )
+        level = builder.fsub(builder.call(ceil, [value]), middle)
+        # A comparison with NaN is false: it gets the lowest level, which is above no edge.
+        for relation, bound in ((">", -32768.0), ("<", 32767.0)):
+            limit = ir.Constant(_FLOATS, [bound] * LANES)
+            level = builder.select(builder.fcmp_ordered(relation, level, limit), level, limit)
+        found = builder.trunc(builder.fptosi(level, _INTEGERS), _LEVELS)
+        builder.store(found, _row(context, builder, levels_type, levels, to, _LEVELS), align=2)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def count_piece(typing, levels, first, edges, n_edges, above):  # noqa: ANN001, ANN201
+    """Raise above[edge] by how many of ``PIECE`` rows of levels are above edges[edge].
+
+    Goes two edges at a time and stops where nothing is above the second, since edges rise.
+
+    Args:
+        levels: int16, flat.
+        first: The first row of the piece.
+        edges: int16, flat, a row for each edge.
+        n_edges: How many there are; even, at least 2.
+        above: int16, flat, a row for each edge.
+
+    Returns:
+        How many rows of ``above`` were looked at.
+    """
+    signature = types.intp(levels, types.intp, edges, types.intp, above)
+
+    def generate(context, builder, signature, args):  # noqa: ANN001, ANN202
+        levels, first, edges, n_edges, above = args
+        levels_type, _, edges_type, _, above_type = signature.args
+        zero, two = ir.Constant(_INDEX, 0), ir.Constant(_INDEX, 2)
+        begin = _row(context, builder, levels_type, levels, first, _LEVELS)
+        rows = [_load(builder, _offset(builder, begin, n)) for n in range(PIECE)]
+        edge_rows = _row(context, builder, edges_type, edges, zero, _LEVELS)
+        above_rows = _row(context, builder, above_type, above, zero, _LEVELS)
+        before = builder.basic_block
+        loop = builder.append_basic_block("edges")
+        after = builder.append_basic_block("counted")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        edge = builder.phi(_INDEX)
+        edge.add_incoming(zero, before)
+        for n in range(2):
+            place = builder.add(edge, ir.Constant(_INDEX, n))
+            limit = _load(builder, _offset(builder, edge_rows, place))
+            # A comparison that holds is -1 in every lane.
+            marks = [builder.sext(builder.icmp_signed(">", row, limit), _LEVELS) for row in rows]
+            while len(marks) > 1:
+                marks = [builder.add(a, b) for a, b in zip(marks[::2], marks[1::2], strict=True)]
+            target = _offset(builder, above_rows, place)
+            total = builder.sub(_load(builder, target), marks[0])
+            builder.store(total, target, align=2)
+        some = builder.icmp_unsigned(
+            "!=", builder.bitcast(marks[0], ir.IntType(16 * LANES)), ir.IntType(16 * LANES)(0)
+        )
+        following = builder.add(edge, two)
+        edge.add_incoming(following, loop)
+        more = builder.and_(some, builder.icmp_signed("<", following, n_edges))
+        builder.cbranch(more, loop, after)
+        builder.position_at_end(after)
+        return following
+
+    return signature, generate

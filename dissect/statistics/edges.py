@@ -78,6 +78,8 @@ def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"
         edges: float32, rising.
     """
     edges = edges.astype(np.float32)
+    if edges.size == 0:
+        return edges
     low, high = edges[:, :1].astype(np.float64), edges[:, -1:].astype(np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))
     with np.errstate(divide="ignore"):  # log2(0) = -∞: nothing to tell apart
@@ -99,6 +101,9 @@ def levels_of(
     Raises:
         ValueError: edges that ``snap`` would change.
     """
+    if edges.shape[1] == 0:
+        ones = np.ones(len(edges), np.float32)
+        return ones, ones, np.zeros(edges.shape, np.int16)
     mantissa, exponent = np.frexp(edges.astype(np.float64))
     whole = (mantissa * 2.0**24).astype(np.int64)  # 24 bits hold a float32
     # The lowest bit that is set says which power of two an edge is a whole number of.
@@ -107,10 +112,10 @@ def levels_of(
         _ANY_STEP,
         exponent - 24 + np.log2(np.maximum(whole & -whole, 1)).astype(np.int64),
     )
-    step = np.exp2(np.minimum(exponent.min(axis=1), 126).astype(np.float64))
+    step = np.exp2(exponent.min(axis=1, initial=126).astype(np.float64))
     steps = edges / step[:, None]
-    middle = np.floor((steps[:, 0] + steps[:, -1]) / 2)
-    found = steps - middle[:, None]
+    middle = np.floor((steps[:, :1] + steps[:, -1:]) / 2)
+    found = steps - middle
     if found.size and (found.min() <= LOWEST or found.max() >= HIGHEST):
         raise ValueError("edges are too fine for levels of 16 bits; snap() makes them coarser")
-    return step.astype(np.float32), middle.astype(np.float32), found.astype(np.int16)
+    return step.astype(np.float32), middle[:, 0].astype(np.float32), found.astype(np.int16)

@@ -95,7 +95,7 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
     n_sets, n_codes = table.shape[:2]
     steps, unit_middles, edges = scale
     n_edges = edges.shape[1]
-    n_even = n_edges + n_edges % 2
+    n_even = max(2, n_edges + n_edges % 2)
 
     n_source_rows, n_slots = 0, 0
     for t in range(n_groups.shape[1]):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
 from dissect.statistics.device import tally_torch
+from dissect.statistics.edges import levels_of, snap
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally as tally_groups
 from dissect.statistics.reference import count_above
@@ -18,14 +19,19 @@ SIZES = [(1, 1), (4, 4), (7, 5), (33, 17), (48, 48)]
 def random_case(seed, *, size=(6, 5), grid=(9, 8), units=5, images=6, concepts=(2, 3), edges=7):
     """Maps with repeated values, planes, and edges that some values hit exactly."""
     draw = torch.Generator().manual_seed(seed)
-    maps = torch.randn(images, units, *size, generator=draw).round(decimals=1)
+    maps = (torch.randn(images, units, *size, generator=draw) * 8).round() / 8
     planes, first = [], 0
     for n in concepts:
         plane = torch.randint(0, n + 1, (images, *grid), generator=draw)
         planes.append(torch.where(plane > 0, plane + first, 0))
         first += n
-    chosen = torch.randn(units, edges, generator=draw).round(decimals=1).sort(dim=1).values
+    chosen = ((torch.randn(units, edges, generator=draw) * 8).round() / 8).sort(dim=1).values
     return maps, torch.stack(planes, dim=1), chosen, first
+
+
+def snapped(edges):
+    """The nearest edges that can be counted with."""
+    return torch.from_numpy(snap(edges.numpy()))
 
 
 def tally(maps, codes, edges, *, n_codes, n_threads=None):
@@ -131,7 +137,7 @@ def test_every_shape_is_counted_as_the_reference_counts_it(
 def test_several_tiles_and_large_layers_are_counted_as_the_reference_counts_them(size, grid):
     draw = torch.Generator().manual_seed(6)
     maps = torch.randn(2, 20, *size, generator=draw)
-    edges = torch.randn(20, 48, generator=draw).sort(dim=1).values
+    edges = snapped(torch.randn(20, 48, generator=draw).sort(dim=1).values)
     codes = random_codes(6, sets=2, images=2, grid=grid, run=5)
     assert_both_count_as_the_reference(maps, codes, edges, 6)
 
@@ -183,7 +189,7 @@ def test_maps_in_any_memory_order_are_counted_alike_and_left_as_they_were():
 def test_a_value_equal_to_its_threshold_is_not_above_it():
     maps = torch.full((1, 1, 2, 2), 0.5)
     codes = torch.zeros(1, 1, 2, 2, dtype=torch.int32)
-    edges = torch.tensor([[0.4, 0.5, 0.5, 0.6]])
+    edges = snapped(torch.tensor([[0.4, 0.5, 0.5, 0.6]]))
     assert tally(maps, codes, edges, n_codes=1)[0, 0, 0].tolist() == [0, 4, 0, 0, 0]
     assert_both_count_as_the_reference(maps, codes, edges, 1)
 
@@ -244,3 +250,41 @@ def test_many_planes_of_many_concepts_do_not_overflow():
     planes = torch.randint(0, 60_000, (1, 9, 8, 8), generator=torch.Generator().manual_seed(0))
     codes, members = encode(planes)
     assert np.array_equal(members[codes.numpy()], planes.permute(0, 2, 3, 1).numpy())
+
+
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0.0, 3.0, -1000.0, 1e6, 1e-30]),
+    st.sampled_from([1e-20, 1e-4, 1.0, 1e5, 1e30]),
+)
+@settings(deadline=None, max_examples=60)
+def test_units_of_any_offset_and_spread_are_counted_as_the_reference_counts_them(
+    seed, offset, spread
+):
+    draw = torch.Generator().manual_seed(seed)
+    maps = offset + spread * torch.randn(2, 3, 4, 4, generator=draw)
+    edges = maps.transpose(0, 1).flatten(1)[:, 3:30:4].sort(dim=1).values.contiguous()
+    edges[1] = edges[1, 0]
+    edges[2, :3] = edges[2, 0]
+    codes = random_codes(seed, images=2)
+    assert_both_count_as_the_reference(maps, codes, snapped(edges), 6)
+
+
+@given(st.integers(0, 10_000), st.floats(-1e6, 1e6, width=32), st.sampled_from([1e-6, 1.0, 1e6]))
+@settings(deadline=None, max_examples=60)
+def test_snapping_moves_edges_up_by_little_and_only_once(seed, offset, spread):
+    draw = np.random.default_rng(seed)
+    edges = np.sort((offset + spread * draw.normal(size=(3, 9))).astype(np.float32), axis=1)
+    found = snap(edges)
+    reach = (edges[:, -1:] - edges[:, :1]) * 2.0**-14
+    assert (found >= edges).all()
+    assert (found <= edges + np.maximum(reach, np.abs(edges) * 2.0**-22)).all()
+    np.testing.assert_array_equal(snap(found), found)
+    levels_of(found)  # does not refuse
+
+
+def test_edges_that_levels_cannot_tell_apart_are_refused():
+    edges = np.array([[0.0, 2.0**-20, 1.0]], np.float32)
+    with pytest.raises(ValueError, match="too fine"):
+        levels_of(edges)
+    assert snap(edges)[0].tolist() == [0.0, 2.0**-15, 1.0]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dissect.statistics.vectors import PIECE
 
-_TILE = 4096  # pixels: 128 KiB of levels
+_TILE = 8192  # pixels: 256 KiB of levels; no group outgrows a count of 16 bits
 
 
 class Groups(NamedTuple):

@@ -33,7 +33,14 @@ from dissect.statistics.device import tally_torch
 from dissect.statistics.edges import HIGHEST, LOWEST, levels_of
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import taps
-from dissect.statistics.vectors import LANES, PIECE, count_piece, write_level
+from dissect.statistics.vectors import (
+    LANES,
+    PIECE,
+    TAME,
+    count_piece,
+    write_level,
+    write_tame_level,
+)
 
 _STRIP = 64  # source pixels transposed at a time: 8 KiB
 
@@ -42,9 +49,11 @@ _STRIP = 64  # source pixels transposed at a time: 8 KiB
 def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
     """Put maps[unit, begin:end] · factors[unit] into source[pixel, unit].
 
-    Lanes of missing units hold copies.
+    Lanes of missing units hold copies. Returns whether all values are tame.
     """
     last = len(maps) - 1
+    bound = np.float32(TAME)
+    tame = True
     for strip in range(begin, end, _STRIP):
         strip_end = min(end, strip + _STRIP)
         for u in range(0, len(maps), 4):
@@ -58,10 +67,14 @@ def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
                 lanes[u + 1] = second[i] * factors[u + 1]
                 lanes[u + 2] = third[i] * factors[u + 2]
                 lanes[u + 3] = fourth[i] * factors[u + 3]
+        lanes = source[strip - begin : strip_end - begin].reshape(-1)
+        for i in range(len(lanes)):
+            tame &= abs(lanes[i]) <= bound  # not where it is NaN
+    return tame
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _interpolate(source, top, bottom, rows, columns, slots, middles, blended, levels):  # noqa: ANN001, ANN202
+def _interpolate(source, top, bottom, rows, columns, slots, middles, tame, blended, levels):  # noqa: ANN001, ANN202
     """Resize rows top … bottom - 1, rounding as ``resize`` does, into levels[slot, unit]."""
     row_low, row_high, row_weight = rows
     column_low, column_high, column_weight = columns
@@ -78,10 +91,14 @@ def _interpolate(source, top, bottom, rows, columns, slots, middles, blended, le
         for i in range(len(blended)):
             blended[i] = above[i] * rest + below[i] * weight
         own = slots[y * width : (y + 1) * width]
-        for x in range(width):
-            write_level(
-                levels, own[x], blended, column_low[x], column_high[x], column_weight[x], middles
-            )
+        if tame:
+            for x in range(width):
+                low, high, weight = column_low[x], column_high[x], column_weight[x]
+                write_tame_level(levels, own[x], blended, low, high, weight, middles)
+        else:
+            for x in range(width):
+                low, high, weight = column_low[x], column_high[x], column_weight[x]
+                write_level(levels, own[x], blended, low, high, weight, middles)
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
@@ -124,8 +141,10 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
             top, bottom = t * tile_rows, min(height, (t + 1) * tile_rows)
             begin, end = row_low[top] * n_columns, (row_high[bottom - 1] + 1) * n_columns
             chunk = maps[image, first_unit : first_unit + n_units]
-            _transpose(chunk, begin, end, factors, source)
-            _interpolate(source, top, bottom, rows, columns, slots[image], middles, blended, levels)
+            tame = _transpose(chunk, begin, end, factors, source)
+            _interpolate(
+                source, top, bottom, rows, columns, slots[image], middles, tame, blended, levels
+            )
             for g in range(n_groups[image, t]):
                 first, behind = groups[image, t, g, 0], groups[image, t, g, 1]
                 end_slot = -(-behind // PIECE) * PIECE

@@ -10,6 +10,8 @@ are the same (see ``dissect.statistics.edges``); levels take half the room of va
 many are compared by one instruction.
 """
 
+import functools
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,6 +20,9 @@ from numba.core.extending import intrinsic
 LANES = 16
 PIECE = 8
 """Rows that are compared together."""
+
+TAME = 2.0**30
+"""Steps; with a middle of at most 2²⁵ they fit into 32 bits."""
 
 _INDEX = ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
@@ -48,6 +53,42 @@ def _everywhere(builder, scalar, vector):  # noqa: ANN001, ANN202
     return builder.shuffle_vector(first, none, ir.Constant(_INTEGERS, [0] * LANES))
 
 
+def _generate_level(context, builder, signature, args, *, tame):  # noqa: ANN001, ANN202
+    """Instructions of ``write_level`` and, with fewer of them, of ``write_tame_level``."""
+    levels, to, values, left, right, weight, middles = args
+    levels_type, _, values_type, _, _, _, middles_type = signature.args
+    zero = ir.Constant(_INDEX, 0)
+    low, high = (
+        _load(builder, _row(context, builder, values_type, values, place, _FLOATS))
+        for place in (left, right)
+    )
+    middle = _load(builder, _row(context, builder, middles_type, middles, zero, _FLOATS))
+    rest = builder.fsub(ir.Constant(ir.FloatType(), 1.0), weight)
+    value = builder.fadd(
+        builder.fmul(low, _everywhere(builder, rest, _FLOATS)),
+        builder.fmul(high, _everywhere(builder, weight, _FLOATS)),
+    )
+    ceil = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_FLOATS, [_FLOATS]), f"llvm.ceil.v{LANES}f32"
+    )
+    level = builder.fsub(builder.call(ceil, [value]), middle)
+    if tame:
+        level = builder.fptosi(level, _INTEGERS)
+    for relation, bound in ((">", -32768), ("<", 32767)):
+        if tame:  # together with the narrowing below, one instruction
+            limit = ir.Constant(_INTEGERS, [bound] * LANES)
+            within = builder.icmp_signed(relation, level, limit)
+        else:  # a comparison with NaN is false: it gets the lowest level, which is above no edge
+            limit = ir.Constant(_FLOATS, [float(bound)] * LANES)
+            within = builder.fcmp_ordered(relation, level, limit)
+        level = builder.select(within, level, limit)
+    if not tame:
+        level = builder.fptosi(level, _INTEGERS)
+    found = builder.trunc(level, _LEVELS)
+    builder.store(found, _row(context, builder, levels_type, levels, to, _LEVELS), align=2)
+    return context.get_dummy_value()
+
+
 @intrinsic
 def write_level(typing, levels, to, values, left, right, weight, middles):  # noqa: ANN001, ANN201
     """levels[to] = level of values[left] · (1 - weight) + values[right] · weight.
@@ -62,34 +103,15 @@ def write_level(typing, levels, to, values, left, right, weight, middles):  # no
     """
     index = types.intp
     signature = types.void(levels, index, values, index, index, types.float32, middles)
+    return signature, functools.partial(_generate_level, tame=False)
 
-    def generate(context, builder, signature, args):  # noqa: ANN001, ANN202
-        levels, to, values, left, right, weight, middles = args
-        levels_type, _, values_type, _, _, _, middles_type = signature.args
-        zero = ir.Constant(_INDEX, 0)
-        low, high = (
-            _load(builder, _row(context, builder, values_type, values, place, _FLOATS))
-            for place in (left, right)
-        )
-        middle = _load(builder, _row(context, builder, middles_type, middles, zero, _FLOATS))
-        rest = builder.fsub(ir.Constant(ir.FloatType(), 1.0), weight)
-        value = builder.fadd(
-            builder.fmul(low, _everywhere(builder, rest, _FLOATS)),
-            builder.fmul(high, _everywhere(builder, weight, _FLOATS)),
-        )
-        ceil = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_FLOATS, [_FLOATS]), f"llvm.ceil.v{LANES}f32"
-        )
-        level = builder.fsub(builder.call(ceil, [value]), middle)
-        # A comparison with NaN is false: it gets the lowest level, which is above no edge.
-        for relation, bound in ((">", -32768.0), ("<", 32767.0)):
-            limit = ir.Constant(_FLOATS, [bound] * LANES)
-            level = builder.select(builder.fcmp_ordered(relation, level, limit), level, limit)
-        found = builder.trunc(builder.fptosi(level, _INTEGERS), _LEVELS)
-        builder.store(found, _row(context, builder, levels_type, levels, to, _LEVELS), align=2)
-        return context.get_dummy_value()
 
-    return signature, generate
+@intrinsic
+def write_tame_level(typing, levels, to, values, left, right, weight, middles):  # noqa: ANN001, ANN201
+    """``write_level`` for values that are all within ±``TAME`` steps."""
+    index = types.intp
+    signature = types.void(levels, index, values, index, index, types.float32, middles)
+    return signature, functools.partial(_generate_level, tame=True)
 
 
 @intrinsic

@@ -20,7 +20,7 @@ from dissect.config import RunConfig
 from dissect.interventions import Ablate
 from dissect.interventions.effects import measure
 from dissect.interventions.originals import Originals
-from dissect.samples import n_blocks
+from dissect.samples import block_indices, n_blocks
 
 _LAYER, _UNITS = "b16.conv1", range(20)
 
@@ -34,7 +34,8 @@ def measure_overhead(n_samples: int, rounds: int) -> dict[str, object]:
     measure(originals, edits)  # labels the originals; first calls allocate
     bare, whole = [], []
     for _ in range(rounds):
-        bare.append(forward_only(generator, segmenter, config, range(n_blocks(config))))
+        blocks = [block_indices(number, config) for number in range(n_blocks(config))]
+        bare.append(sum(forward_only(generator, segmenter, b, seed=config.seed) for b in blocks))
         started = time.perf_counter()
         measure(originals, edits)
         whole.append(time.perf_counter() - started)

@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "--grid",
         type=_grid,
         metavar="PIXELS",
-        help="mask grid; default: image size, at most 256; native: each layer at its own size",
+        help="mask grid; default: image size, at most 128; native: each layer at its own size",
     )
     run.add_argument(
         "--compat", choices=["gandissect"], help="count and name as the original code does"

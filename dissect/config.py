@@ -36,7 +36,7 @@ class RunConfig:
         block: Samples of one forward pass. Convolutions round differently for other batch sizes,
             so it belongs to what makes a run's bytes. A multiple of 8, the size of a cluster.
         grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
-            most 256. ``native`` has that size too, but compares each layer at its own resolution.
+            most 128. ``native`` has that size too, but compares each layer at its own resolution.
         top_images: Images kept for each unit.
         compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
             masks of half the image's size; None as this toolkit does.

@@ -20,7 +20,7 @@ from dissect.generators.base import Generator
 from dissect.tracing import trace
 from segmenters.base import Segmenter
 
-_LARGEST_GRID = 256
+_LARGEST_GRID = 128
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ def describe_run(run: Run) -> str:
     width = max(map(len, summary["layers"]))
     for name, layer in summary["layers"].items():
         concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"
+        rotated = "" if layer["rotated"] is None else f" ({layer['rotated']:.4g} rotated)"
         lines.append(
-            f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units: {concepts}"
+            f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units{rotated}: "
+            f"{concepts}"
         )
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ class LayerBar:
     layer: str
     units: int
     interpretable: int
+    rotated: float | None  # interpretable units in a random rotation of the layer
     segments: tuple[Segment, ...]
 
 
@@ -48,7 +49,8 @@ def layer_bars(run: Run) -> list[LayerBar]:
             colour = run.vocabulary[name].colour
             segments.append(Segment(name, colour, ink_on(colour), count, start, width))
             start += width
-        bars.append(LayerBar(layer, found["units"], found["interpretable"], tuple(segments)))
+        counts = found["units"], found["interpretable"], found["rotated"]
+        bars.append(LayerBar(layer, *counts, tuple(segments)))
     return bars
 
 

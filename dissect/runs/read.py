@@ -189,8 +189,9 @@ class Run:
         """What was dissected and what was found, as plain values for JSON.
 
         ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how
-        many of these both halves of the evaluation fold label alike) and ``concepts``: for each
-        concept the number of interpretable units that it labels, most first.
+        many of these both halves of the evaluation fold label alike), ``rotated`` (how many are in
+        random rotations of the layer, on average over those of the run; None without any) and
+        ``concepts``: for each the number of interpretable units that it labels, most first.
         """
         layers = {}
         for layer, info in self.layers.items():
@@ -207,6 +208,10 @@ class Run:
                 "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
                 "concepts": {name: int(count) for name, count in ordered},
             }
+        for layer, found in layers.items():
+            of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
+            counts = [layers[name]["interpretable"] for name in of_layer]
+            found["rotated"] = sum(counts) / len(counts) if counts else None
         return {
             "run": str(self.path),
             "generator": self.record["generator"]["name"],

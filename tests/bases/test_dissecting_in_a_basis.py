@@ -12,8 +12,10 @@ from dissect.bases.rotation import Rotation
 from dissect.runs.partial import Workspace
 from dissect.samples import make_block
 from dissect.statistics import calibration_size
+from dissect.terminal import describe_run
 from dissect.worlds.planted import PlantedGenerator
 from reports import build_report
+from reports.charts import layer_bars
 
 PLANTED = "dissect.worlds.planted:generator"
 ORDER = [3, 0, 8, 1, 7, 2, 6, 4, 5]
@@ -74,6 +76,16 @@ def test_channels_beside_other_bases_are_counted_as_if_alone(bases_run, planted_
         np.testing.assert_array_equal(
             bases_run.array("units", name).values, planted_run.array("units", name).values
         )
+
+
+def test_a_layer_is_told_with_its_rotation(bases_run):
+    layers = bases_run.summary()["layers"]
+    assert layers["units"]["rotated"] == layers[ROTATION]["interpretable"]
+    assert layers[PCA]["rotated"] is None
+    rotated = f"({layers['units']['rotated']:g} rotated)"
+    assert [line for line in describe_run(bases_run).splitlines() if rotated in line]
+    bar = {bar.layer: bar for bar in layer_bars(bases_run)}["units"]
+    assert bar.rotated == layers["units"]["rotated"]
 
 
 def test_shapes_are_those_of_the_basis(bases_run):

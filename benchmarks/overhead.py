@@ -7,7 +7,7 @@ and count, without scores, images and files). ``overhead_ratio`` is the second o
 
 ``small``: the generator ``scenes-stylegan2`` of the zoo (0.5 M parameters, 64 pixels) with the
 ``scenes`` segmenter, all layers, 2,000 samples. ``real``: a StyleGAN2 of 256 pixels with layers of
-512 channels and a SegFormer-B0 over 150 classes, both at random weights, five layers, 256 samples.
+512 channels and a SegFormer-B0 over 150 classes, both at random weights, five layers, 128 samples.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def real_case() -> tuple[Generator, Segmenter, tuple[str, ...], str]:
     )
 
 
-CASES = {"small": (small_case, 2000), "real": (real_case, 256)}
+CASES = {"small": (small_case, 2000), "real": (real_case, 128)}
 
 
 @torch.no_grad()

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from dissect import (
     trace,
 )
 from dissect.config import RunConfig
-from dissect.samples import label_block, make_block
+from dissect.samples import label_block, make_block, mask_grid
 from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
 from dissect.statistics.resize import resize
@@ -318,9 +320,20 @@ def test_a_native_pass_equals_a_loop_over_nearest_maps(faces_dcgan, tmp_path):
         )
         histogram = run.array(layer, "histogram").values[1][:, chosen]
         np.testing.assert_array_equal(above(histogram), expected)
-        # With 24 samples in the pilot and 64 × 64 masks, every value is an edge's candidate.
-        values = resize(maps[layer][:, chosen], (64, 64), nearest=True)
-        assert np.isin(edges.numpy(), values.numpy()).all()
+        # With 24 samples in the pilot and 64 × 64 masks, every value is an edge's candidate; edges
+        # lie less than a step above one.
+        values = resize(maps[layer][:, chosen], (64, 64), nearest=True).transpose(0, 1)
+        for own, found in zip(values.flatten(1).numpy(), edges.numpy(), strict=True):
+            distances = found[:, None] - own
+            below = np.where(distances >= 0, distances, np.inf).min(axis=1)
+            assert (below < (found[-1] - found[0]) * 2.0**-14).all()
+
+
+@pytest.mark.parametrize(("image_size", "grid"), [(64, 64), (128, 128), (256, 128), (1024, 128)])
+def test_the_mask_grid_is_the_image_up_to_128_unless_asked_for(image_size, grid):
+    generator = SimpleNamespace(image_size=image_size)
+    assert mask_grid(generator, RunConfig("a", "b", ("x",))) == grid
+    assert mask_grid(generator, RunConfig("a", "b", ("x",), grid=256)) == 256
 
 
 def test_a_config_survives_json():

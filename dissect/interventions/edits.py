@@ -65,7 +65,7 @@ class Edit:
             maps: Of the edited units, in the order of ``units``.
             mask: The region on the layer's grid, in [0, 1].
         """
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of edit below says how
 
 
 @dataclass(frozen=True, eq=False)

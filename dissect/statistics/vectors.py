@@ -17,6 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.core.extending import intrinsic
 
+from dissect.statistics.edges import HIGHEST, LOWEST
+
 LANES = 16
 PIECE = 8
 """Rows that are compared together."""
@@ -38,9 +40,7 @@ def _row(context, builder, array_type, array, place, vector):  # noqa: ANN001, A
 
 
 def _offset(builder, row, n_rows):  # noqa: ANN001, ANN202
-    return builder.gep(
-        row, [n_rows if isinstance(n_rows, ir.Value) else ir.Constant(_INDEX, n_rows)]
-    )
+    return builder.gep(row, [n_rows])
 
 
 def _load(builder, pointer):  # noqa: ANN001, ANN202
@@ -74,7 +74,7 @@ def _generate_level(context, builder, signature, args, *, tame):  # noqa: ANN001
     level = builder.fsub(builder.call(ceil, [value]), middle)
     if tame:
         level = builder.fptosi(level, _INTEGERS)
-    for relation, bound in ((">", -32768), ("<", 32767)):
+    for relation, bound in ((">", LOWEST), ("<", HIGHEST)):
         if tame:  # together with the narrowing below, one instruction
             limit = ir.Constant(_INTEGERS, [bound] * LANES)
             within = builder.icmp_signed(relation, level, limit)
@@ -137,7 +137,9 @@ def count_piece(typing, levels, first, edges, n_edges, above):  # noqa: ANN001, 
         levels_type, _, edges_type, _, above_type = signature.args
         zero, two = ir.Constant(_INDEX, 0), ir.Constant(_INDEX, 2)
         begin = _row(context, builder, levels_type, levels, first, _LEVELS)
-        rows = [_load(builder, _offset(builder, begin, n)) for n in range(PIECE)]
+        rows = [
+            _load(builder, _offset(builder, begin, ir.Constant(_INDEX, n))) for n in range(PIECE)
+        ]
         edge_rows = _row(context, builder, edges_type, edges, zero, _LEVELS)
         above_rows = _row(context, builder, above_type, above, zero, _LEVELS)
         before = builder.basic_block

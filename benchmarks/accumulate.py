@@ -1,6 +1,6 @@
 """How fast maps are counted against labels, beside the obvious tensor code.
 
-    python -m benchmarks.accumulate [--units 128] [--json]
+    python -m benchmarks.accumulate [--images 32] [--units 256] [--json]
 
 Smooth random maps at several resolutions meet the labels of drawn scenes. The reference resizes
 with ``interpolate``, compares with one threshold for each unit and sums within each concept's mask;
@@ -172,9 +172,9 @@ def largest_difference(case: Case, codes: Tensor, members: np.ndarray, masks: Te
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--units", type=int, default=128)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--units", type=int, default=256)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="on one line")
     options = parser.parse_args()
     found = measure(options.images, options.units, options.repetitions)

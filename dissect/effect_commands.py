@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dissect.errors import ConfigError
 
-_ORDERS = ("iou", "excess", "sweep", "greedy")
+_ORDERS = ("iou", "excess", "sweep", "greedy", "optimise")
 
 
 def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
@@ -42,7 +42,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--samples", type=int, default=500, help="default: %(default)s")
     command.add_argument(
         "--search", type=int, default=64, metavar="SAMPLES",
-        help="further samples for sweep, greedy and the inserted mean; default: %(default)s",
+        help="further samples for searches and the inserted mean; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
         "--candidates", type=int, metavar="UNITS",

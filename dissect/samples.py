@@ -17,6 +17,7 @@ from dissect.bases import NO_BASES, Basis, split_layer
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, GeneratorError, SegmenterError
 from dissect.generators.base import Generator
+from dissect.latents import Latent
 from dissect.tracing import trace
 from segmenters.base import Segmenter
 
@@ -58,6 +59,16 @@ def mask_grid(generator: Generator, config: RunConfig) -> int:
     return min(generator.image_size, _LARGEST_GRID)
 
 
+def make_latent(generator: Generator, config: RunConfig, indices: list[int]) -> Latent:
+    """The latent of some samples, truncated as the run says."""
+    latent = generator.sample(indices, seed=config.seed, label=config.label)
+    if config.truncation == 1:
+        return latent
+    # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
+    space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
+    return generator.convert(latent, space, truncation=config.truncation)
+
+
 @torch.no_grad()
 def make_images(
     generator: Generator, config: RunConfig, indices: list[int]
@@ -72,12 +83,7 @@ def make_images(
     Raises:
         GeneratorError: images that are not finite, or of the wrong shape.
     """
-    latent = generator.sample(indices, seed=config.seed, label=config.label)
-    if config.truncation != 1:
-        # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
-        space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
-        latent = generator.convert(latent, space, truncation=config.truncation)
-    images = generator.synthesize(latent)
+    images = generator.synthesize(make_latent(generator, config, indices))
     size = generator.image_size
     expected = (len(indices), generator.channels, size, size)
     if tuple(images.shape) != expected:

@@ -30,6 +30,7 @@ from dissect.interventions.effects import (
     random_units,
     table_of_sets,
 )
+from dissect.interventions.optimising import optimise, rank_by_weight
 from dissect.interventions.originals import Originals, open_models
 from dissect.interventions.ranking import (
     MATCHES,
@@ -63,7 +64,7 @@ class Question:
         n_units: Size of the set.
         order: Which units are taken, one of ``ORDERS``.
         n_samples: Samples that are measured, from the run's first.
-        n_search: Samples on which ``sweep`` and ``greedy`` search and the inserted mean is taken.
+        n_search: Samples that searches look at and over which the inserted mean is taken.
         n_candidates: Units that are searched, those with most excess information; None takes four
             times ``n_units``, at least 64.
         draws: Random sets of the same size.
@@ -219,9 +220,18 @@ class _Orders:
             return random_order(n_units, 0, seed=self._run.config.seed)[:size]
         if order == "sweep":
             return list(self._gains)[:size]
+        if order == "optimise":
+            return self._by_weight[:size]
         return greedy(
             self._search, self._treatment, concept, self._gains, size, progress=self._progress
         )
+
+    @cached_property
+    def _by_weight(self) -> list[int]:
+        layer, concept = self._treatment.layer, self._question.concept
+        start = self._run.iou(layer).sel(concept=concept).values
+        weights = optimise(self._search, self._treatment, concept, start, progress=self._progress)
+        return rank_by_weight(weights, start)
 
     @cached_property
     def _gains(self) -> dict[int, float]:

@@ -23,7 +23,7 @@ from dissect.runs import Run
 
 MATCHES = {"iou": "iou", "excess": "excess_information"}
 """Orders that the run itself holds → the column of its table."""
-SEARCHES = ("sweep", "greedy")
+SEARCHES = ("sweep", "greedy", "optimise")
 ORDERS = (*MATCHES, *SEARCHES)
 
 

@@ -115,12 +115,12 @@ class _Recorded(Mapping[str, Tensor]):
 
 
 def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
-    """What a layer put out, if it is the map that it was listed as.
+    """What a layer put out, with its margin, if it is the map that it was listed as.
 
     Raises:
         LayerError: no tensor, or one of another shape.
     """
-    expected = (info.units, info.height, info.width)
+    expected = (info.units, info.height + 2 * info.margin, info.width + 2 * info.margin)
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 4 or shape[1:] != expected:
         raise LayerError(
@@ -132,7 +132,8 @@ def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
 def _keep(recorded: dict, name: str, info: LayerInfo):  # noqa: ANN202
     def hook(module: nn.Module, inputs: tuple, output: object) -> None:
         maps = check_map(name, info, output)
-        recorded[name] = (maps, maps._version)
+        m = info.margin
+        recorded[name] = (maps[:, :, m : m + info.height, m : m + info.width], maps._version)
 
     return hook
 

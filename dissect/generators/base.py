@@ -32,14 +32,17 @@ class LayerInfo:
 
     Args:
         units: Number of channels.
-        height, width: Size of the map in pixels.
+        height, width: Size of the map in pixels, the part that covers the image.
         module: Dotted path below ``Generator.module``.
+        margin: Pixels on each side that the module puts out beyond that. They are cut off before
+            the map is read; an edit without a region reaches them.
     """
 
     units: int
     height: int
     width: int
     module: str
+    margin: int = 0
 
 
 @runtime_checkable

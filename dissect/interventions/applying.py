@@ -150,6 +150,11 @@ class _Step:
             torch.ones(grid) if edit.region is None else torch.from_numpy(pool(edit.region, grid))
             for edit in edits
         )
+        if info.margin:  # a region that touches the image's border goes on beyond it
+            masks = tuple(
+                nn.functional.pad(mask[None, None], [info.margin] * 4, mode="replicate")[0, 0]
+                for mask in masks
+            )
         return cls(tuple(edits), masks, opened.get(edits[0].layer))
 
     def __call__(

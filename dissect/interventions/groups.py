@@ -1,10 +1,10 @@
 """What came at many places, grouped by what was there.
 
-With B and A the concept's pixels of a box of n before and after, and K those that it has both times,
-each context has
+With B and A the concept's pixels of a box of n before and after, and K those that have it both
+times, each context has
 
 - added share = Σ(A − K) / Σ(n − B), of the pixels that could become the concept those that did;
-- success = the share of boxes in which at least half of those pixels did;
+- success = the share of boxes in which at least a quarter of those pixels did;
 - change = the mean of |after − before| / 2 over the box's pixels and channels, images in [-1, 1].
 """
 
@@ -16,7 +16,7 @@ from dissect.interventions.effects import bootstrap_weights, ratio_interval
 from dissect.interventions.places import MIXED, PlaceCounts, Places
 from segmenters import Vocabulary
 
-SUCCESS = 0.5
+SUCCESS = 0.25
 """Share of a box's other pixels that have to become the concept."""
 FEW_PLACES, FEW_IMAGES = 30, 10
 """Contexts with fewer of either are marked: they say little, and their intervals less."""

@@ -66,10 +66,15 @@ def headline(summary: Mapping[str, object]) -> str:
     """A summary in a few words."""
     concept, samples = summary["concept"], f"{summary['samples']:,} samples"
     if summary["kind"] == "context":
-        sure = [row for row in summary["contexts"] if not row["few"] and row["context"] != concept]
-        if not sure:
-            return f"{concept} into no context of many places, {samples}"
-        most, least = (sure[at] for at in (0, -1))
+        others = [
+            row
+            for row in summary["contexts"]
+            if row["context"] != concept and row["added_share"] is not None
+        ]
+        if not others:
+            return f"{concept} at every place before, {samples}"
+        sure = [row for row in others if not row["few"]] or others
+        most, least = sure[0], sure[-1]
         return (
             f"{concept} into {most['context']} {most['added_share']:.2f}, into {least['context']} "
             f"{least['added_share']:.2f}, {samples} of {summary['places']} places"

@@ -67,7 +67,7 @@ def draw_bars(
             f'font-size="11">{row.places:,}{"*" if row.few else ""}</text>'
         )
     parts.append(
-        f'<text x="{_LEFT - 8}" y="{_TOP - 6}" text-anchor="end" fill="{_QUIET}" '
+        f'<text x="{_LEFT - 8}" y="{_TOP - 24}" text-anchor="end" fill="{_QUIET}" '
         'font-size="11">boxes</text>'
     )
     random = baseline.set_index("context")
@@ -103,7 +103,7 @@ def _draw_panel(
     bottom = _TOP + len(table) * _LINE
     parts = [
         f'<text x="{start}" y="{_TOP - 24}" font-weight="600" font-size="12">'
-        f"{escape(panel.title if len(panel.title) <= 44 else panel.title[:43] + '…')}</text>"
+        f"{escape(panel.title if len(panel.title) <= 40 else panel.title[:39] + '…')}</text>"
     ]
     for tick in (0, most / 2, most):
         parts.append(
@@ -125,14 +125,17 @@ def _draw_panel(
             f'<rect x="{start}" y="{middle - _BAR / 2:.0f}" width="{at(value) - start:.1f}" '
             f'height="{_BAR}" fill="{colours.get(context, _GREY)}" stroke="{_INK}" '
             f'stroke-opacity="0.35" fill-opacity="{0.4 if few else 1}"/>'
-            f'<path d="M{at(low):.1f} {middle:.0f}H{at(high):.1f}" stroke="{_INK}" '
-            'stroke-width="1.5"/>'
         )
+        parts += _stroke(f"M{at(low):.1f} {middle:.0f}H{at(high):.1f}")
         if context in random.index and not np.isnan(random.at[context, column]):
             x = at(random.at[context, column])
-            parts.append(
-                f'<path d="M{x:.1f} {middle - 11:.0f}V{middle + 11:.0f}" stroke="#fff" '
-                f'stroke-width="4"/><path d="M{x:.1f} {middle - 11:.0f}V{middle + 11:.0f}" '
-                f'stroke="{_INK}" stroke-width="2"/>'
-            )
+            parts += _stroke(f"M{x:.1f} {middle - 11:.0f}V{middle + 11:.0f}")
     return parts
+
+
+def _stroke(path: str) -> list[str]:
+    """A dark line with a pale border, seen on bars of any colour."""
+    return [
+        f'<path d="{path}" stroke="{colour}" stroke-width="{width}"/>'
+        for colour, width in (("#fff", 4), (_INK, 2))
+    ]

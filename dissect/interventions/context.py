@@ -34,7 +34,7 @@ from dissect.interventions.summary import RANDOM, summarise_context
 from dissect.runs import Run
 from segmenters import Vocabulary
 
-_ROWS, _ACROSS, _TILE = 5, 3, 112  # of a sheet: contexts, examples of each, pixels
+_ROWS, _ACROSS, _TILE = 8, 3, 112  # of a sheet: contexts, examples of each, pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +151,10 @@ def _plot(table: pd.DataFrame, summary: dict, vocabulary: Vocabulary) -> str:
         table[table.set == RANDOM],
         [
             Panel("added_share", f"share of pixels that become {concept}"),
-            Panel("change", "mean change of the image"),
+            Panel("change", "mean change of the image in the box"),
         ],
         colours={entry.name: entry.colour for entry in vocabulary},
-        title=f"Where does {concept} come, and into what?",
+        title=f"Where do these units make {concept}?",
         label=(
             f"{len(summary['units'])} units of {summary['layer']} inserted in boxes of "
             f"{summary['side']} × {summary['side']} pixels, by what was there"
@@ -169,12 +169,12 @@ def _sheet(
     contexts: Bool[np.ndarray, "image place context"],
     summary: dict,
 ) -> bytes:
-    """The most common contexts, a line for each."""
+    """A line for each of the most common contexts, in the table's order."""
     originals, concept = ready.originals, summary["concept"]
     names = [*originals.vocabulary.names, MIXED]
     common = sorted(summary["contexts"], key=lambda row: -row["places"])[:_ROWS]
     rows = []
-    for context in (row["context"] for row in common):
+    for context in (row["context"] for row in summary["contexts"] if row in common):
         among = contexts[..., names.index(context)]
         for image, place in choose_examples(counts, among, _ACROSS):
             edits = places.edits(ready.treatment, ready.units, place)

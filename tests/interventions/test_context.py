@@ -171,7 +171,7 @@ def test_a_measurement_is_told_kept_and_drawn(run):
     assert each[each.contexts == "black"].added.sum() <= contexts["black"]["places"] * 64
     sheet = np.asarray(Image.open(io.BytesIO((effect.path / "sheet.png").read_bytes())))
     assert sheet.shape[1] > 9 * 112
-    assert "Where does red come, and into what?" in (effect.path / "contexts.svg").read_text()
+    assert "Where do these units make red?" in (effect.path / "contexts.svg").read_text()
     content = {path.name: path.read_bytes() for path in effect.path.glob("*.p*")}
     again = measure_context(run, concept="red", draws=2, **FEW)
     assert {path.name: path.read_bytes() for path in again.path.glob("*.p*")} == content

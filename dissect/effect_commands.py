@@ -1,4 +1,4 @@
-"""The commands ``ablate``, ``insert`` and ``effects``: what units do, measured, kept with a run.
+"""The commands ``ablate``, ``insert``, ``context`` and ``effects``: what units do, kept with a run.
 
 Like ``dissect.cli``, it imports everything heavy inside its functions.
 """
@@ -7,8 +7,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dissect.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dissect.interventions.store import StoredEffect
 
 _ORDERS = ("iou", "excess", "sweep", "greedy", "optimise")
 
@@ -19,18 +23,36 @@ def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParse
     insert = add("insert", _measure, "hold units at a value and measure what comes into the images")
     for kind, command in (("ablate", ablate), ("insert", insert)):
         command.set_defaults(kind=kind)
-        _add_options(command)
-    insert.add_argument(
-        "--value", default="mean",
-        help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
+        _add_options(command, samples=500, draws=5)
+        command.add_argument(
+            "--region", type=_corners, metavar="TOP,LEFT,BOTTOM,RIGHT",
+            help="only there, in pixels of the image",
+        )  # fmt: skip
+        command.add_argument(
+            "--curve", type=_orders, default=(), metavar="ORDER,…",
+            help="also plot the effect against the number of units, for these orders and random",
+        )  # fmt: skip
+    context = add("context", _context, "insert units at many places: what comes where?")
+    _add_options(context, samples=100, draws=1)
+    context.add_argument(
+        "--side", type=int, metavar="PIXELS",
+        help="of a box; default: an eighth of the image, in whole cells of the layer",
     )  # fmt: skip
+    context.add_argument(
+        "--stride", type=int, metavar="PIXELS", help="from box to box; default: the side"
+    )
+    for command in (insert, context):
+        command.add_argument(
+            "--value", default="mean",
+            help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
+        )  # fmt: skip
     effects = add("effects", _effects, "what was measured on a run: list, or show NAME")
     effects.add_argument("run", metavar="RUN")
     effects.add_argument("action", nargs="?", choices=["list", "show"], default="list")
     effects.add_argument("name", nargs="?", help="effect to show")
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
+def _add_options(command: argparse.ArgumentParser, *, samples: int, draws: int) -> None:
     command.add_argument("run", metavar="RUN")
     command.add_argument("--concept", required=True, help="whose pixels should go, or come")
     command.add_argument("--units", type=int, default=20, help="how many; default: %(default)s")
@@ -39,7 +61,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--order", choices=_ORDERS, default="iou",
         help="which units are taken: by match, or searched for (default: %(default)s)",
     )  # fmt: skip
-    command.add_argument("--samples", type=int, default=500, help="default: %(default)s")
+    command.add_argument("--samples", type=int, default=samples, help="default: %(default)s")
     command.add_argument(
         "--search", type=int, default=64, metavar="SAMPLES",
         help="further samples for searches and the inserted mean; default: %(default)s",
@@ -49,16 +71,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="units that sweep and greedy try; default: four times --units, at least 64",
     )  # fmt: skip
     command.add_argument(
-        "--draws", type=int, default=5, help="random sets to compare with; default: %(default)s"
+        "--draws", type=int, default=draws, help="random sets to compare with; default: %(default)s"
     )
-    command.add_argument(
-        "--region", type=_corners, metavar="TOP,LEFT,BOTTOM,RIGHT",
-        help="only there, in pixels of the image",
-    )  # fmt: skip
-    command.add_argument(
-        "--curve", type=_orders, default=(), metavar="ORDER,…",
-        help="also plot the effect against the number of units, for these orders and random",
-    )  # fmt: skip
     command.add_argument("--name", help="folder under RUN/effects; default: from the question")
     command.add_argument("--device", default="cpu", help="default: %(default)s")
 
@@ -81,14 +95,27 @@ def _orders(text: str) -> tuple[str, ...]:
 
 def _measure(options: argparse.Namespace) -> None:
     from dissect.interventions.experiment import measure_units
-    from dissect.interventions.summary import describe_effect
-    from dissect.runs import open_run
 
     settings = {"value": options.value} if options.kind == "insert" else {}
+    settings |= {name: getattr(options, name) for name in ("kind", "region", "curve")}
+    _measure_and_tell(measure_units, options, settings)
+
+
+def _context(options: argparse.Namespace) -> None:
+    from dissect.interventions.context import measure_context
+
+    settings = {name: getattr(options, name) for name in ("value", "side", "stride")}
+    _measure_and_tell(measure_context, options, settings)
+
+
+def _measure_and_tell(
+    measure: Callable[..., "StoredEffect"], options: argparse.Namespace, settings: dict[str, object]
+) -> None:
+    from dissect.runs import open_run
+
     try:
-        effect = measure_units(
+        effect = measure(
             open_run(options.run),
-            kind=options.kind,
             concept=options.concept,
             layer=options.layer,
             n_units=options.units,
@@ -97,8 +124,6 @@ def _measure(options: argparse.Namespace) -> None:
             n_search=options.search,
             n_candidates=options.candidates,
             draws=options.draws,
-            region=options.region,
-            curve=options.curve,
             name=options.name,
             device=options.device,
             **settings,
@@ -107,17 +132,26 @@ def _measure(options: argparse.Namespace) -> None:
         # Unlike a run, a measurement leaves nothing that could be gone on with.
         print("dissect: stopped; nothing was measured or stored", file=sys.stderr)
         raise SystemExit(130) from None
-    summary = effect.record["summary"]
     if options.json:
+        summary = effect.record["summary"]
         _print_json(summary | {"name": effect.name, "folder": str(effect.path)})
         return
-    print(describe_effect(summary))
-    print(f"\nopen {effect.path / 'sheet.png'}")
+    _tell(effect)
+
+
+def _tell(effect: "StoredEffect") -> None:
+    from dissect.interventions.store import BARS, PLOT, SHEET
+    from dissect.interventions.summary import describe_effect
+
+    print(describe_effect(effect.record["summary"]), end="\n\n")
+    for file in (SHEET, PLOT, BARS):
+        if (effect.path / file).exists():
+            print(f"open {effect.path / file}")
 
 
 def _effects(options: argparse.Namespace) -> None:
     from dissect.interventions.store import effect_names, open_effect
-    from dissect.interventions.summary import describe_effect, share_of
+    from dissect.interventions.summary import headline
     from dissect.runs import open_run
 
     run = open_run(options.run)
@@ -129,8 +163,7 @@ def _effects(options: argparse.Namespace) -> None:
         if options.json:
             _print_json({"name": effect.name, "folder": str(effect.path), **effect.record})
             return
-        print(describe_effect(effect.record["summary"]))
-        print(f"\nopen {effect.path / 'sheet.png'}")
+        _tell(effect)
         return
     effects = [open_effect(run, name) for name in effect_names(run)]
     if options.json:
@@ -140,13 +173,7 @@ def _effects(options: argparse.Namespace) -> None:
     if not effects:
         print(f"nothing was measured yet; dissect ablate {options.run} --concept C does")
     for effect in effects:
-        summary = effect.record["summary"]
-        share = summary["target"][share_of(summary["kind"])]
-        told = "–" if share is None else f"{share:.2f}"
-        print(
-            f"{effect.name}: {told} of {summary['concept']} "
-            f"{share_of(summary['kind']).removesuffix('_share')}, {summary['samples']:,} samples"
-        )
+        print(f"{effect.name}: {headline(effect.record['summary'])}")
 
 
 def _print_json(content: object) -> None:

@@ -50,3 +50,13 @@ def test_compare_generators_draws_a_line_for_each_run_and_concept(run_folder, tm
     assert done.returncode == 0, done.stderr
     assert "red: 1.00 by 2 units of units" in done.stdout
     assert out.read_text().count("<polyline") == 2
+
+
+def test_door_context_tells_each_group(run_folder):
+    done = run_example(
+        "door_context.py", run_folder, "--concept", "red", "--units", 1, "--samples", 8,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    groups = {line.split()[0]: line for line in done.stdout.splitlines()[1:-1]}
+    assert {"black", "red"} <= groups.keys()
+    assert "by random units" in groups["black"]

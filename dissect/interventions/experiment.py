@@ -1,107 +1,63 @@
 """One question about a run, asked, measured and stored: what do these units do to that concept?
 
-    effect = measure_units(open_run("runs/a"), kind="ablate", concept="window", n_units=20)
-    effect.record["summary"]["target"]["removed_share"]
-
-The samples that are measured are the first ones of the run. Searches look at samples behind them,
-which neither the run nor the measurement does.
+effect = measure_units(open_run("runs/a"), kind="ablate", concept="window", n_units=20)
+effect.record["summary"]["target"]["removed_share"]
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from dissect.errors import ConfigError
 from dissect.interventions import store
-from dissect.interventions.applying import check_edits, check_reach
+from dissect.interventions.choosing import Choice, Orders, check_order, prepare
 from dissect.interventions.curves import SIZES, draw_curves, effect_curve
-from dissect.interventions.edits import Edit, to_json
+from dissect.interventions.edits import Edit
 from dissect.interventions.effects import (
     PixelCounts,
     Treatment,
     causal_effect,
-    check_present,
     measure,
-    random_order,
-    random_units,
     table_of_sets,
 )
-from dissect.interventions.optimising import optimise, rank_by_weight
-from dissect.interventions.originals import Originals, open_models
-from dissect.interventions.ranking import (
-    MATCHES,
-    ORDERS,
-    best_layer,
-    gains_of_sweep,
-    greedy,
-    rank_by_match,
-    sweep,
-)
-from dissect.interventions.regions import box
+from dissect.interventions.originals import Originals
+from dissect.interventions.ranking import ORDERS
 from dissect.interventions.sheets import draw_sheet, make_rows
 from dissect.interventions.summary import RANDOM, share_of, summarise
-from dissect.interventions.values import MEAN, insertion_values
 from dissect.runs import Run
-from dissect.samples import check_device
 
 KINDS = ("ablate", "insert")
 _ROWS = 6  # of a sheet
-_CANDIDATES = 64  # at least so many units are searched, if the layer has them
 
 
-@dataclass(frozen=True)
-class Question:
+@dataclass(frozen=True, kw_only=True)
+class Question(Choice):
     """What is asked.
 
     Args:
         kind: ``ablate`` or ``insert``.
-        concept: Whose pixels should go, or come.
-        layer: A layer of the run; None takes the one with the unit that tells most about it.
-        n_units: Size of the set.
-        order: Which units are taken, one of ``ORDERS``.
-        n_samples: Samples that are measured, from the run's first.
-        n_search: Samples that searches look at and over which the inserted mean is taken.
-        n_candidates: Units that are searched, those with most excess information; None takes four
-            times ``n_units``, at least 64.
-        draws: Random sets of the same size.
         region: top, left, bottom, right in pixels of the image; None edits everywhere.
-        value: What is inserted: ``mean`` or a quantile such as ``q0.99``.
         curve: Orders to be compared over the number of units; ``random`` is one too.
+
+    The others are those of ``Choice``.
 
     Raises:
         ConfigError: a setting out of its range.
     """
 
     kind: str
-    concept: str
-    layer: str | None = None
-    n_units: int = 20
-    order: str = "iou"
-    n_samples: int = 500
-    n_search: int = 64
-    n_candidates: int | None = None
-    draws: int = 5
     region: tuple[int, ...] | None = None
-    value: str = MEAN
     curve: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"kind is {self.kind!r}; expected {' or '.join(KINDS)}")
-        for order in (self.order, *self.curve):
-            known = ORDERS if order == self.order else (*ORDERS, RANDOM)
-            if order not in known:
-                raise ConfigError(f"order is {order!r}; expected one of {', '.join(known)}")
-        at_least = {"n_units": 1, "n_samples": 2, "n_search": 2, "n_candidates": 1, "draws": 0}
-        for name, least in at_least.items():
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
-                )
+        super().__post_init__()
+        for order in self.curve:
+            check_order(order, (*ORDERS, RANDOM))
 
 
 def measure_units(
@@ -128,123 +84,42 @@ def measure_units(
         DissectError: a mistake in what was given, in one line.
     """
     question = Question(**settings)
-    layer = question.layer or best_layer(run, question.concept)
-    run.vocabulary[question.concept]
-    basis = run.basis(layer)  # also refuses a layer that the run did not read
-    n_layer = run.layers[layer].units
-    sets = random_units(n_layer, question.n_units, draws=question.draws, seed=run.config.seed)
     if name is not None:
         store.check_name(name)
-    check_device(device)
-    generator, segmenter = open_models(run, device=device)
-    region = None if question.region is None else box(generator.image_size, question.region)
-    bases = {layer: basis} if layer not in generator.layers else {}
-    check_reach(generator, [layer], seed=run.config.seed)
-    models = (generator, segmenter, run.config)
-    originals = Originals(*models, n_samples=question.n_samples, bases=bases)
-    block = run.config.block
-    behind = -(-max(run.config.n_samples, question.n_samples) // block) * block
-    search = Originals(*models, n_samples=question.n_search, first=behind, bases=bases)
-    if question.kind == "ablate":
-        check_present(originals, question.concept)
-        values = None
-    else:
-        values = insertion_values(run, search, layer, question.concept, question.value)
-    treatment = Treatment(layer, values, region)
-    check_edits(generator, treatment.of(range(n_layer)), bases=bases)
-    orders = _Orders(run, search, treatment, question, progress)
-    units = orders.rank(question.order, question.n_units)
+    inserted = question.kind == "insert"
+    ready = prepare(
+        run,
+        question,
+        inserted=inserted,
+        region=question.region,
+        device=device,
+        progress=progress,
+    )
+    originals, treatment, region = ready.originals, ready.treatment, ready.treatment.region
+    edits = treatment.of(ready.units)
     started = time.perf_counter()
-    counts = {"chosen": measure(originals, treatment.of(units), region)}
+    counts = {"chosen": measure(originals, edits, region)}
     seconds = time.perf_counter() - started
     drawn = {
         f"{RANDOM} {number}": measure(originals, treatment.of(chosen), region)
-        for number, chosen in enumerate(sets, start=1)
+        for number, chosen in enumerate(ready.random_sets, start=1)
     }
     if drawn:
         counts |= {RANDOM: _mean(list(drawn.values())), **drawn}
     table = table_of_sets(counts, run.vocabulary, seed=run.config.seed)
-    if question.kind == "insert":
-        ablated = measure(originals, Treatment(layer, None, region).of(units), region)
+    if inserted:
+        ablated = measure(originals, Treatment(ready.layer, None, region).of(ready.units), region)
         ace = causal_effect(counts["chosen"], ablated, run.vocabulary, seed=run.config.seed)
         table = table.merge(ace.assign(set="chosen"), on=["set", "concept"], how="left")
-    edits = treatment.of(units)
-    asked = {
-        "kind": question.kind,
-        "concept": question.concept,
-        "layer": layer,
-        "units": units,
-        "order": question.order,
-        "samples": question.n_samples,
-        "generator": generator.name,
-        "images_per_second": round(question.n_samples / seconds, 1),
-    }
+    asked = ready.asked(question.kind, question, question.n_samples / seconds)
     summary = summarise(table, asked)
     files = {store.SHEET: _sheet(originals, edits, counts["chosen"], summary)}
     if question.curve:
-        files |= _curves(originals, treatment, orders, question)
-    record = {
-        "question": asdict(question)
-        | {"curve": list(question.curve), "region": question.region and list(question.region)},
-        "run": run.record["fingerprint"],
-        "generator": generator.fingerprint,
-        "segmenter": segmenter.fingerprint,
-        "seed": run.config.seed,
-        "random_units": sets,
-        "edits": to_json(edits),
-        "summary": summary,
-    }
-    record["question"]["layer"] = layer
+        files |= _curves(originals, treatment, ready.orders, question)
     target = name or store.default_name(
-        question.kind, question.concept, layer, question.n_units, question.order
+        question.kind, question.concept, ready.layer, question.n_units, question.order
     )
-    return store.write_effect(run, target, record, table, files)
-
-
-class _Orders:
-    """Orders of units, each searched for once."""
-
-    def __init__(
-        self, run: Run, search: Originals, treatment: Treatment, question: Question, progress: bool
-    ) -> None:
-        self._run, self._search, self._treatment = run, search, treatment
-        self._question, self._progress = question, progress
-
-    def rank(self, order: str, size: int) -> list[int]:
-        """The first ``size`` units of an order."""
-        layer, concept = self._treatment.layer, self._question.concept
-        if order in MATCHES:
-            return rank_by_match(self._run, layer, concept, by=order)[:size]
-        if order == RANDOM:
-            n_units = self._run.layers[layer].units
-            return random_order(n_units, 0, seed=self._run.config.seed)[:size]
-        if order == "sweep":
-            return list(self._gains)[:size]
-        if order == "optimise":
-            return self._by_weight[:size]
-        return greedy(
-            self._search, self._treatment, concept, self._gains, size, progress=self._progress
-        )
-
-    @cached_property
-    def _by_weight(self) -> list[int]:
-        layer, concept = self._treatment.layer, self._question.concept
-        start = self._run.iou(layer).sel(concept=concept).values
-        weights = optimise(self._search, self._treatment, concept, start, progress=self._progress)
-        return rank_by_weight(weights, start)
-
-    @cached_property
-    def _gains(self) -> dict[int, float]:
-        layer, question = self._treatment.layer, self._question
-        n_candidates = question.n_candidates or max(_CANDIDATES, 4 * question.n_units)
-        if n_candidates < question.n_units:
-            raise ConfigError(
-                f"n_candidates is {n_candidates}; expected at least the {question.n_units} units "
-                "that are to be found"
-            )
-        ranked = rank_by_match(self._run, layer, question.concept, by="excess")
-        table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)
-        return gains_of_sweep(table, self._treatment, question.concept)
+    return store.write_effect(run, target, ready.record(question, edits, summary), table, files)
 
 
 def _mean(counts: Sequence[PixelCounts]) -> PixelCounts:
@@ -271,7 +146,7 @@ def _sheet(originals: Originals, edits: list[Edit], counts: PixelCounts, summary
 
 
 def _curves(
-    originals: Originals, treatment: Treatment, orders: _Orders, question: Question
+    originals: Originals, treatment: Treatment, orders: Orders, question: Question
 ) -> dict[str, bytes]:
     share = share_of(question.kind)
     verb = share.removesuffix("_share")

@@ -35,6 +35,8 @@ class Row:
         sample: Its index.
         before, after: Its image, [-1, 1].
         pixels_before, pixels_after: Of the concept.
+        where: Is told behind the sample.
+        corners: top, left, bottom, right of a box that is outlined, in pixels; None for none.
     """
 
     sample: int
@@ -42,6 +44,8 @@ class Row:
     after: Float[Tensor, "channels height width"]
     pixels_before: int
     pixels_after: int
+    where: str = ""
+    corners: tuple[int, int, int, int] | None = None
 
 
 def choose_rows(
@@ -61,11 +65,10 @@ def choose_rows(
     return ranked[places].tolist()
 
 
-@torch.no_grad()
 def make_rows(
     originals: Originals, edits: Sequence[Edit], counts: PixelCounts, concept: str, *, n_rows: int
 ) -> list[Row]:
-    """Make the images of a sheet again, in their own blocks.
+    """Make the images of a sheet again.
 
     Args:
         originals: The samples.
@@ -76,55 +79,85 @@ def make_rows(
     """
     column = originals.vocabulary[concept].id - 1
     before, after = counts.before[:, column], counts.after[:, column]
-    rows: dict[int, Row] = {}
-    chosen = choose_rows(before, after, n_rows)
-    for number in originals.numbers:
-        indices = originals.indices(number)
-        wanted = [row for row in chosen if originals.sample_of_row(row) in indices]
-        if not wanted:
-            continue
-        plain = originals.images(number).cpu()
-        with intervene(originals.generator, edits, bases=originals.bases):
-            edited = originals.images(number).cpu()
-        for row in wanted:
-            sample = originals.sample_of_row(row)
-            place = sample - indices[0]
-            # Copies, so that a block is not kept for the sake of one image.
-            images = plain[place].clone(), edited[place].clone()
-            rows[row] = Row(sample, *images, int(before[row]), int(after[row]))
-    return [rows[row] for row in chosen]
+    return [
+        Row(sample, *make_images_of(originals, sample, edits), int(before[row]), int(after[row]))
+        for row in choose_rows(before, after, n_rows)
+        for sample in [originals.sample_of_row(row)]
+    ]
 
 
-def draw_sheet(rows: Sequence[Row], *, title: str, subtitle: str, concept: str) -> bytes:
+@torch.no_grad()
+def make_images_of(
+    originals: Originals, sample: int, edits: Sequence[Edit]
+) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]:
+    """A sample's image without and with edits, made in its own block: the measured bits."""
+    number = sample // originals.config.block
+    place = originals.indices(number).index(sample)
+    plain = originals.images(number)
+    with intervene(originals.generator, edits, bases=originals.bases):
+        edited = originals.images(number)
+    # Copies, so that a block is not kept for the sake of one image.
+    return plain[place].cpu().clone(), edited[place].cpu().clone()
+
+
+def draw_sheet(
+    rows: Sequence[Row],
+    *,
+    title: str,
+    subtitle: str,
+    concept: str,
+    across: int = 1,
+    tile: int = _TILE,
+) -> bytes:
     """Lay rows out as a PNG: before, after, and where and how much they differ.
 
     The difference is the mean over channels of |after − before| / 2, white where nothing changed
     and black where a pixel went from one end of the range to the other.
+
+    Args:
+        rows: The samples.
+        title, subtitle: In front of them.
+        concept: Whose pixels are told.
+        across: Samples beside each other.
+        tile: Height and width of a picture, in pixels.
     """
-    width = 3 * _TILE + 4 * _GAP
-    height = _HEAD + len(rows) * (_TILE + _CAPTION) + _GAP
+    one = 3 * (tile + _GAP)  # the width of a sample
+    width = across * one + _GAP
+    height = _HEAD + -(-len(rows) // across) * (tile + _CAPTION) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, _GAP), _fit(draw, title, 15, width), fill=_INK, font=_font(15))
     draw.text((_GAP, 28), _fit(draw, subtitle, 12, width), fill=_QUIET, font=_font(12))
-    lefts = [_GAP + place * (_TILE + _GAP) for place in range(3)]
-    for left, name in zip(lefts, ("before", "after", "difference"), strict=True):
-        draw.text((left, 46), name, fill=_QUIET, font=_font(12))
-    for place, row in enumerate(rows):
-        top = _HEAD + place * (_TILE + _CAPTION)
+    for position, row in enumerate(rows):
+        top = _HEAD + position // across * (tile + _CAPTION)
+        start = _GAP + position % across * one
         change = (row.after.clamp(-1, 1) - row.before.clamp(-1, 1)).abs().mean(dim=0, keepdim=True)
-        pictures = (row.before, row.after, 1 - change)
-        for left, image in zip(lefts, pictures, strict=True):
-            picture = to_picture(image).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+        pictures = {"before": row.before, "after": row.after, "difference": 1 - change}
+        for number, (name, image) in enumerate(pictures.items()):
+            left = start + number * (tile + _GAP)
+            if position < across:
+                draw.text((left, 46), name, fill=_QUIET, font=_font(12))
+            picture = to_picture(image).resize((tile, tile), Image.Resampling.LANCZOS)
+            if row.corners is not None:
+                _outline(picture, [at * tile / image.shape[-1] for at in row.corners])
             sheet.paste(picture, (left, top))
         caption = (
-            f"sample {row.sample}: {concept} {row.pixels_before:,} to {row.pixels_after:,} pixels"
+            f"sample {row.sample}{row.where}: {concept} {row.pixels_before:,} to "
+            f"{row.pixels_after:,} pixels"
         )
-        fitting = _fit(draw, caption, 12, width)
-        draw.text((_GAP, top + _TILE + 4), fitting, fill=_INK, font=_font(12))
+        fitting = _fit(draw, caption, 12, one + _GAP)
+        draw.text((start, top + tile + 4), fitting, fill=_INK, font=_font(12))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _outline(picture: Image.Image, corners: Sequence[float]) -> None:
+    """A white line around a box and a dark one around that, seen on any ground."""
+    top, left, bottom, right = (round(at) for at in corners)
+    draw = ImageDraw.Draw(picture)
+    for out, colour in ((1, _PAPER), (2, _INK)):
+        draw.rectangle((left - out, top - out, right - 1 + out, bottom - 1 + out), outline=colour)
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

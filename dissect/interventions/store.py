@@ -1,9 +1,10 @@
 """Measured effects in a run's folder, one folder each, written beside and renamed into place.
 
 effects/NAME/recipe.json     edits, models, samples, what was asked and found
-effects/NAME/effect.parquet  set of units × concept: pixels, shares, intervals
+effects/NAME/effect.parquet  set of units × concept, or context: pixels, shares, intervals
 effects/NAME/sheet.png       before, after, difference
 effects/NAME/curve.parquet, curve.svg   where a curve was asked for
+effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
 
 They are additions: ``run.json`` lists the run's own files, and a run is whole without effects.
 """
@@ -28,6 +29,7 @@ from dissect.runs.replacing import replace_folder
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
 CURVE, PLOT = "curve.parquet", "curve.svg"
+PLACES, BARS = "places.parquet", "contexts.svg"
 KIND = "gan-dissection effect"
 VERSION = 1
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")

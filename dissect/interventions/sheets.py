@@ -26,6 +26,9 @@ _CAPTION = 24
 _HEAD = 64
 _INK, _QUIET, _PAPER = "#1a1a1a", "#555555", "#ffffff"
 
+Pair = tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]
+"""An image before and after."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -61,11 +64,10 @@ def choose_rows(
     return ranked[places].tolist()
 
 
-@torch.no_grad()
 def make_rows(
     originals: Originals, edits: Sequence[Edit], counts: PixelCounts, concept: str, *, n_rows: int
 ) -> list[Row]:
-    """Make the images of a sheet again, in their own blocks.
+    """The images of a sheet about a concept.
 
     Args:
         originals: The samples.
@@ -76,8 +78,24 @@ def make_rows(
     """
     column = originals.vocabulary[concept].id - 1
     before, after = counts.before[:, column], counts.after[:, column]
-    rows: dict[int, Row] = {}
     chosen = choose_rows(before, after, n_rows)
+    pairs = remake(originals, edits, chosen)
+    return [
+        Row(originals.sample_of_row(row), *pair, int(before[row]), int(after[row]))
+        for row, pair in zip(chosen, pairs, strict=True)
+    ]
+
+
+@torch.no_grad()
+def remake(originals: Originals, edits: Sequence[Edit], chosen: Sequence[int]) -> list[Pair]:
+    """Images of some rows of the samples, before and after edits, made again in their own blocks.
+
+    Args:
+        originals: The samples.
+        edits: See ``intervene``.
+        chosen: Rows, in any order; the pairs come in it.
+    """
+    pairs: dict[int, Pair] = {}
     for number in originals.numbers:
         indices = originals.indices(number)
         wanted = [row for row in chosen if originals.sample_of_row(row) in indices]
@@ -87,22 +105,32 @@ def make_rows(
         with intervene(originals.generator, edits, bases=originals.bases):
             edited = originals.images(number).cpu()
         for row in wanted:
-            sample = originals.sample_of_row(row)
-            place = sample - indices[0]
+            place = originals.sample_of_row(row) - indices[0]
             # Copies, so that a block is not kept for the sake of one image.
-            images = plain[place].clone(), edited[place].clone()
-            rows[row] = Row(sample, *images, int(before[row]), int(after[row]))
-    return [rows[row] for row in chosen]
+            pairs[row] = plain[place].clone(), edited[place].clone()
+    return [pairs[row] for row in chosen]
 
 
 def draw_sheet(rows: Sequence[Row], *, title: str, subtitle: str, concept: str) -> bytes:
-    """Lay rows out as a PNG: before, after, and where and how much they differ.
+    """``draw_pairs`` with the pixels of a concept under each row."""
+    captions = [
+        f"sample {row.sample}: {concept} {row.pixels_before:,} to {row.pixels_after:,} pixels"
+        for row in rows
+    ]
+    pairs = [(row.before, row.after) for row in rows]
+    return draw_pairs(pairs, captions, title=title, subtitle=subtitle)
+
+
+def draw_pairs(
+    pairs: Sequence[Pair], captions: Sequence[str], *, title: str, subtitle: str
+) -> bytes:
+    """Lay pairs out as a PNG: before, after, and where and how much they differ.
 
     The difference is the mean over channels of |after − before| / 2, white where nothing changed
     and black where a pixel went from one end of the range to the other.
     """
     width = 3 * _TILE + 4 * _GAP
-    height = _HEAD + len(rows) * (_TILE + _CAPTION) + _GAP
+    height = _HEAD + len(pairs) * (_TILE + _CAPTION) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, _GAP), _fit(draw, title, 15, width), fill=_INK, font=_font(15))
@@ -110,16 +138,12 @@ def draw_sheet(rows: Sequence[Row], *, title: str, subtitle: str, concept: str) 
     lefts = [_GAP + place * (_TILE + _GAP) for place in range(3)]
     for left, name in zip(lefts, ("before", "after", "difference"), strict=True):
         draw.text((left, 46), name, fill=_QUIET, font=_font(12))
-    for place, row in enumerate(rows):
+    for place, ((before, after), caption) in enumerate(zip(pairs, captions, strict=True)):
         top = _HEAD + place * (_TILE + _CAPTION)
-        change = (row.after.clamp(-1, 1) - row.before.clamp(-1, 1)).abs().mean(dim=0, keepdim=True)
-        pictures = (row.before, row.after, 1 - change)
-        for left, image in zip(lefts, pictures, strict=True):
+        change = (after.clamp(-1, 1) - before.clamp(-1, 1)).abs().mean(dim=0, keepdim=True)
+        for left, image in zip(lefts, (before, after, 1 - change), strict=True):
             picture = to_picture(image).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left, top))
-        caption = (
-            f"sample {row.sample}: {concept} {row.pixels_before:,} to {row.pixels_after:,} pixels"
-        )
         fitting = _fit(draw, caption, 12, width)
         draw.text((_GAP, top + _TILE + 4), fitting, fill=_INK, font=_font(12))
     buffer = io.BytesIO()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from dissect.errors import ConfigError
+from dissect.repair_command import add_repair_command
 
 _ORDERS = ("iou", "excess", "sweep", "greedy")
 
@@ -24,6 +25,7 @@ def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParse
         "--value", default="mean",
         help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
     )  # fmt: skip
+    add_repair_command(add)
     effects = add("effects", _effects, "what was measured on a run: list, or show NAME")
     effects.add_argument("run", metavar="RUN")
     effects.add_argument("action", nargs="?", choices=["list", "show"], default="list")
@@ -117,7 +119,7 @@ def _measure(options: argparse.Namespace) -> None:
 
 def _effects(options: argparse.Namespace) -> None:
     from dissect.interventions.store import effect_names, open_effect
-    from dissect.interventions.summary import describe_effect, share_of
+    from dissect.interventions.summary import describe_effect, headline
     from dissect.runs import open_run
 
     run = open_run(options.run)
@@ -140,13 +142,7 @@ def _effects(options: argparse.Namespace) -> None:
     if not effects:
         print(f"nothing was measured yet; dissect ablate {options.run} --concept C does")
     for effect in effects:
-        summary = effect.record["summary"]
-        share = summary["target"][share_of(summary["kind"])]
-        told = "–" if share is None else f"{share:.2f}"
-        print(
-            f"{effect.name}: {told} of {summary['concept']} "
-            f"{share_of(summary['kind']).removesuffix('_share')}, {summary['samples']:,} samples"
-        )
+        print(f"{effect.name}: {headline(effect.record['summary'])}")
 
 
 def _print_json(content: object) -> None:

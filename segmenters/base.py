@@ -1,8 +1,8 @@
 """What segmenters and predictors are, and how two segmenters become one.
 
 A segmenter looks at images and says, for each pixel and each plane, which concept is there. The
-dissection pass needs nothing else of it; causal search also needs the differentiable scores. One may
-have ``features`` of whole images too (``segmenters.features``); nothing asks for them to be there.
+dissection pass needs nothing else of it; causal search also needs the differentiable scores. It may
+have ``features`` of whole images too (``segmenters.features``).
 """
 
 import hashlib

@@ -1,9 +1,10 @@
-"""How far two sets of feature vectors are apart: the Fréchet distance of their normal distributions.
+"""The Fréchet distance: how far the normal distributions of two sets of vectors are apart.
 
     d² = ‖μ₁ − μ₂‖² + Tr Σ₁ + Tr Σ₂ − 2 Tr (Σ₁ Σ₂)^½
 
-Tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of R Σ₁ R with R = Σ₂^½, a symmetric matrix, so
-nothing becomes complex and covariances may be singular, as they are for fewer images than features.
+Tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of R Σ₁ R with R = Σ₂^½, a symmetric
+matrix, so nothing becomes complex and covariances may be singular, as they are for fewer images
+than features.
 
 With few images the distance comes out too large, more so the fewer there are: only compare sets of
 the same size with each other.

@@ -4,6 +4,7 @@ effects/NAME/recipe.json     edits, models, samples, what was asked and found
 effects/NAME/effect.parquet  set of units × concept: pixels, shares, intervals
 effects/NAME/sheet.png       before, after, difference
 effects/NAME/curve.parquet, curve.svg   where a curve was asked for
+effects/NAME/suspects.parquet           where a repair searched for units: which were tried
 
 They are additions: ``run.json`` lists the run's own files, and a run is whole without effects.
 """
@@ -28,6 +29,7 @@ from dissect.runs.replacing import replace_folder
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
 CURVE, PLOT = "curve.parquet", "curve.svg"
+SUSPECTS = "suspects.parquet"
 KIND = "gan-dissection effect"
 VERSION = 1
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")

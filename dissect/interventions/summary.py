@@ -7,6 +7,8 @@ import pandas as pd
 
 RANDOM = "random"
 """The set that is the mean of all random draws; single ones are called ``random 1``, …"""
+REPAIR = "repair"
+"""The ``kind`` of a repair; all others have a concept as their target."""
 _SIDE_EFFECTS = 8  # that are printed
 
 
@@ -43,8 +45,94 @@ def summarise(table: pd.DataFrame, asked: Mapping[str, object]) -> dict[str, obj
     }
 
 
+def summarise_repair(
+    table: pd.DataFrame, distance: Mapping[str, object] | None, asked: Mapping[str, object]
+) -> dict[str, object]:
+    """The outcome of a repair in plain values.
+
+    Args:
+        table: ``table_of_sets`` with the set ``chosen``.
+        distance: ``distance_change``; None where there were no data.
+        asked: ``units`` (layer → units) and whatever else is to stand in front.
+
+    Returns:
+        ``asked``, then ``distance`` and ``side_effects`` (every concept, largest change first).
+    """
+    rows = _plain(table[table.set == "chosen"].drop(columns="set"))
+    return {
+        **asked,
+        "distance": distance,
+        "side_effects": sorted(rows, key=lambda row: -abs(row["change"])),
+    }
+
+
+def headline(summary: Mapping[str, object]) -> str:
+    """A summary in half a line."""
+    samples = f"{summary['samples']:,} samples"
+    if summary["kind"] == REPAIR:
+        return f"{count_units(summary['units'])} ablated, {verdict(summary)}, {samples}"
+    column = share_of(summary["kind"])
+    share = summary["target"][column]
+    told = "–" if share is None else f"{share:.2f}"
+    return f"{told} of {summary['concept']} {column.removesuffix('_share')}, {samples}"
+
+
+def count_units(units: Mapping[str, list[int]]) -> str:
+    """Such as ``7 units of 2 layers``."""
+    n_units = sum(map(len, units.values()))
+    (layer, *others) = units
+    where = f"{len(units)} layers" if others else layer
+    return f"{n_units} {'unit' if n_units == 1 else 'units'} of {where}"
+
+
+def verdict(summary: Mapping[str, object]) -> str:
+    """What became of the distance to the data, in a few words."""
+    distance = summary["distance"]
+    if distance is None:
+        return "distance to data not measured"
+    became = "not surely changed"
+    if distance["change_high"] < 0:
+        became = "fell"
+    elif distance["change_low"] > 0:
+        became = "rose"
+    return f"distance to data {became}: {distance['before']:.4g} to {distance['after']:.4g}"
+
+
+def describe_repair(summary: Mapping[str, object]) -> str:
+    """A repair as text: the units, the distance, the baseline, the largest side effects."""
+    data, search = summary["data"], summary.get("search")
+    if not summary["units"]:
+        return (
+            f"nothing to repair: none of {search['candidates']} suspects, ablated alone, brings "
+            f"{search['samples']} unseen samples nearer to {data['source']}; nothing was stored"
+        )
+    lines = [f"repair, {summary['order']}: ablate {count_units(summary['units'])}"]
+    lines += [f"  {layer}: {', '.join(map(str, own))}" for layer, own in summary["units"].items()]
+    lines += [f"{summary['samples']:,} samples that no search saw", "", f"  {verdict(summary)}"]
+    distance = summary["distance"]
+    if distance is not None:
+        lines.append(
+            f"    by {_change(distance)}, {data['images']:,} images of {data['source']}; in the "
+            "segmenter's features, no FID"
+        )
+        if distance["random"] is not None:
+            lines.append(
+                f"    the same number of random units: {_change(distance['random'])} "
+                f"(mean of {len(distance['random']['draws'])} draws)"
+            )
+        if distance["change_high"] >= 0 and search is not None:
+            lines.append(
+                f"  it fell on the {search['samples']} samples of the search "
+                f"({search['before']:.4g} to {search['after']:.4g}), but not surely on these: do "
+                "not count on this repair"
+            )
+    return "\n".join(lines + _side_effects(summary))
+
+
 def describe_effect(summary: Mapping[str, object]) -> str:
     """A summary as text: the target, the baseline, then the largest side effects."""
+    if summary["kind"] == REPAIR:
+        return describe_repair(summary)
     kind, concept, target = summary["kind"], summary["concept"], summary["target"]
     share = share_of(kind)
     verb = share.removesuffix("_share")
@@ -70,16 +158,24 @@ def describe_effect(summary: Mapping[str, object]) -> str:
             f"  causal effect δ = {target['ace']:.3f} [{target['ace_low']:.3f}, "
             f"{target['ace_high']:.3f}] of the pixels"
         )
+    return "\n".join(lines + _side_effects(summary))
+
+
+def _side_effects(summary: Mapping[str, object]) -> list[str]:
     shown = [row for row in summary["side_effects"] if row["removed"] or row["added"]]
-    if shown:
-        width = max(len(row["concept"]) for row in shown[:_SIDE_EFFECTS])
-        lines += ["", "  side effects, in pixels per image"]
-        lines += [
-            f"    {row['concept']:<{width}}  {row['before']:>9,.1f} → {row['after']:<9,.1f} "
-            f"{row['change']:>+9,.1f}  [{row['change_low']:+,.1f}, {row['change_high']:+,.1f}]"
-            for row in shown[:_SIDE_EFFECTS]
-        ]
-    return "\n".join(lines)
+    if not shown:
+        return []
+    width = max(len(row["concept"]) for row in shown[:_SIDE_EFFECTS])
+    what = "concepts" if summary["kind"] == REPAIR else "side effects"
+    return ["", f"  {what}, in pixels per image"] + [
+        f"    {row['concept']:<{width}}  {row['before']:>9,.1f} → {row['after']:<9,.1f} "
+        f"{row['change']:>+9,.1f}  [{row['change_low']:+,.1f}, {row['change_high']:+,.1f}]"
+        for row in shown[:_SIDE_EFFECTS]
+    ]
+
+
+def _change(row: Mapping[str, float]) -> str:
+    return f"{row['change']:+.4g} [{row['change_low']:+.4g}, {row['change_high']:+.4g}]"
 
 
 def _share(row: Mapping[str, object], share: str) -> str:

@@ -1,0 +1,248 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from dissect import open_run
+from dissect.errors import ConfigError, LayerError
+from dissect.interventions import Ablate, intervene, store
+from dissect.interventions.data import read_data, read_image
+from dissect.interventions.frechet import Moments, frechet_distance
+from dissect.interventions.originals import Originals, open_models
+from dissect.interventions.ranking import take_greedily
+from dissect.interventions.repair import repair_run
+from dissect.interventions.suspects import ablations, features_of, see, suspects
+from dissect.runs.images import to_picture
+from segmenters import JoinedSegmenter, Segmenter, load_segmenter
+from segmenters.features import HasFeatures, image_features
+
+FEW = {"n_samples": 64, "n_search": 64, "draws": 2, "progress": False}
+RING = 4  # the planted unit that paints the purple ring
+
+
+@pytest.fixture(scope="module")
+def run(planted_run, tmp_path_factory):
+    """A copy: effects are written into the folder of a run."""
+    path = tmp_path_factory.mktemp("repairs") / "r"
+    shutil.copytree(planted_run.path, path)
+    return open_run(path)
+
+
+def save_images(folder, generator, edits, *, seed, n=256):
+    folder.mkdir()
+    with intervene(generator, edits):
+        images = generator.synthesize(generator.sample(range(n), seed=seed))
+    for number, image in enumerate(images):
+        to_picture(image).save(folder / f"{number:04}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def without_rings(planted, tmp_path_factory):
+    """Images of a world in which nobody ever drew a ring."""
+    folder = tmp_path_factory.mktemp("data") / "without-rings"
+    return save_images(folder, planted, [Ablate("units", [RING])], seed=7)
+
+
+@pytest.fixture(scope="module")
+def with_rings(planted, tmp_path_factory):
+    """Images of the generator's own world."""
+    return save_images(tmp_path_factory.mktemp("data") / "with-rings", planted, [], seed=7)
+
+
+def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, without_rings):
+    repair = repair_run(run, data=str(without_rings), n_candidates=9, **FEW)
+    assert repair.summary["units"] == {"units": [RING]}
+    assert repair.effect.edits == [Ablate("units", [RING])]
+    distance = repair.summary["distance"]
+    assert distance["after"] < 0.1 * distance["before"]
+    assert distance["change"] == distance["after"] - distance["before"]
+    assert distance["change_low"] <= distance["change"] <= distance["change_high"] < 0
+    assert len(distance["random"]["draws"]) == 2
+    assert distance["random"]["change"] > 0
+    by_concept = {row["concept"]: row for row in repair.summary["side_effects"]}
+    assert by_concept["purple"]["removed_share"] == 1
+    assert by_concept["red"]["change"] == 0
+    tried = pd.read_parquet(repair.effect.path / store.SUSPECTS)
+    assert tried.unit.iloc[0] == RING
+    assert (tried["drop"] > 0).tolist() == [True] + 8 * [False]
+    assert store.open_effect(run, repair.effect.name).record == repair.effect.record
+    open_run(run.path)  # still whole
+
+
+def test_what_is_measured_was_neither_in_the_run_nor_searched(run, without_rings):
+    record = repair_run(run, data=str(without_rings), n_candidates=1, **FEW).effect.record
+    # 200 samples of the run end in block 7 of 32; two blocks are searched.
+    assert record["first_sample"] == 7 * 32 + 64
+    data = read_data(
+        without_rings, open_models(run)[0], lambda images: see(load_segmenter("colour"), images)
+    )[0]
+    originals = Originals(*open_models(run), run.config, n_samples=64, first=record["first_sample"])
+    before, after = (
+        frechet_distance(Moments.of(features_of(originals, edits)), data)
+        for edits in ([], [Ablate("units", [RING])])
+    )
+    distance = record["summary"]["distance"]
+    assert (distance["before"], distance["after"]) == pytest.approx((before, after), rel=1e-9)
+
+
+def test_with_data_of_its_own_nothing_is_proposed_or_stored(run, with_rings):
+    before = store.effect_names(run)
+    repair = repair_run(run, data=str(with_rings), n_candidates=9, **FEW)
+    assert (repair.summary["units"], repair.effect) == ({}, None)
+    assert repair.summary["search"]["before"] == repair.summary["search"]["after"]
+    assert store.effect_names(run) == before
+
+
+def test_marked_units_are_measured_as_they_are(run, without_rings):
+    marked = (("units", 0), ("units", RING), ("units", 0))
+    repair = repair_run(run, bad=marked, data=str(without_rings), **FEW)
+    assert repair.summary["units"] == {"units": [0, RING]}
+    # The red square belongs to the data.
+    assert repair.summary["distance"]["change_low"] > 0
+    assert "search" not in repair.summary
+
+
+def test_marked_units_need_no_data_but_no_distance_is_told_then(run):
+    repair = repair_run(run, bad=(("units", 1),), **FEW)
+    assert repair.summary["distance"] is None
+    assert repair.summary["side_effects"][1]["concept"] == "green"
+    sheet = Image.open(repair.effect.path / store.SHEET)
+    assert sheet.size[1] > 6 * 160
+
+
+def test_the_same_question_gives_the_same_bytes(run, without_rings):
+    settings = {"data": str(without_rings), "n_candidates": 2, **FEW, "name": "again"}
+    files = (store.RECIPE, store.TABLE, store.SHEET, store.SUSPECTS)
+    first, second = (
+        [(repair_run(run, **settings).effect.path / file).read_bytes() for file in files]
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_a_unit_is_suspect_by_how_far_its_top_images_lie(run):
+    distances = np.arange(200.0)
+    table = suspects(run, ["units"], distances)
+    top = run.array("units", "top_indices").values
+    expected = [distances[own[own >= 0]].mean() - distances.mean() for own in top]
+    assert table.sort_values("unit").score.tolist() == pytest.approx(expected)
+    assert table.score.is_monotonic_decreasing
+
+
+def test_units_of_several_layers_are_one_edit_for_each():
+    units = [("b", 3), ("a", 1), ("b", 0)]
+    assert ablations(units) == [Ablate("b", [3, 0]), Ablate("a", [1])]
+
+
+def test_the_greedy_search_ends_where_nothing_more_is_gained():
+    # b and c do the same, d does harm.
+    worth = {"a": {1, 2, 3}, "b": {4, 5}, "c": {4, 5}, "d": set()}
+
+    def reach(taken):
+        return len(set.union(*(worth[one] for one in taken))) - 9 * ("d" in taken)
+
+    gains = {one: reach([one]) for one in worth}
+    assert take_greedily(gains, reach, 4, least=0) == ["a", "b"]
+    assert take_greedily(gains, reach, 1, least=0) == ["a"]
+    assert take_greedily(gains, reach, 4) == ["a", "b", "c", "d"]
+
+
+def test_an_image_file_is_turned_scaled_and_cut_to_its_middle(tmp_path):
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = (255, 0, 0)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", 8)[:, 1:-1] == (255, 0, 0)).all()
+    grey = read_image(tmp_path / "a.png", 8, grey=True)
+    assert grey.shape == (8, 8, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(np.tile(pixels[:, :20] + np.uint8(90), (1, 1, 1))).save(
+        tmp_path / "b.jpg", exif=exif
+    )
+    assert read_image(tmp_path / "b.jpg", 10).shape == (10, 10, 3)
+
+
+@pytest.mark.parametrize("spec", ["scenes", "faces", "colour", "faces+colour"])
+def test_features_of_an_image_depend_on_it_alone(spec):
+    segmenter = load_segmenter(spec)
+    images = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = image_features(segmenter, images)
+    assert whole.ndim == 2
+    assert (whole[0] - whole[1]).abs().max() > 1e-3
+    torch.testing.assert_close(image_features(segmenter, images[1:2])[0], whole[1])
+    assert not whole.requires_grad
+
+
+def test_a_segmenter_without_features_is_asked_for_its_scores():
+    colour = load_segmenter("colour")
+    assert isinstance(colour, Segmenter)
+    assert not isinstance(colour, HasFeatures)
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    scores = colour.score(images).flatten(2)
+    expected = np.concatenate([scores.mean(2).numpy(), scores.numpy().std(axis=2)], axis=1)
+    np.testing.assert_allclose(image_features(colour, images), expected, atol=1e-6)
+    joined = JoinedSegmenter(load_segmenter("faces"), colour)
+    np.testing.assert_allclose(image_features(joined, images)[:, -22:], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({}, ConfigError, "repair was given no data"),
+        ({"data": "nowhere"}, ConfigError, "'nowhere', which is no folder"),
+        ({"bad": (("units", 9),)}, LayerError, "unit 9 is not in units"),
+        ({"bad": (("unit", 0),)}, LayerError, "layer 'unit' is not in"),
+        ({"bad": (("units", 0),), "layer": "units"}, ConfigError, "expected one of the two"),
+        ({"data": "scenes", "layer": "layr"}, LayerError, "layer 'layr' is not in"),
+        ({"n_search": 1}, ConfigError, "n_search is 1"),
+        ({"bad": (("units", 0),), "name": "../up"}, ConfigError, "name is '../up'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_in_one_line_and_leaves_nothing(run, settings, error, message):
+    before = store.effect_names(run)
+    with pytest.raises(error, match=message) as caught:
+        repair_run(run, **{**FEW, **settings})
+    assert "\n" not in str(caught.value)
+    assert store.effect_names(run) == before
+
+
+def test_a_folder_with_too_few_or_damaged_images_is_told(run, tmp_path, without_rings):
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(without_rings.iterdir())[:31]:
+        shutil.copy(path, few)
+    (few / "notes.txt").write_text("no image")
+    with pytest.raises(ConfigError, match="holds 31 PNG, JPEG or WebP images; expected at least"):
+        repair_run(run, data=str(few), **FEW)
+    whole = (few / "0000.png").read_bytes()
+    (few / "0031.PNG").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigError, match=r"0031\.PNG cannot be read .*take it out") as caught:
+        repair_run(run, data=str(few), **FEW)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_repairs_lists_and_shows(command, run, without_rings, with_rings):
+    few = ("--samples", 64, "--search", 64, "--draws", 1, "--candidates", 3, "--name", "ring")
+    done = command("repair", run.path, "--data", without_rings, *few, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["units"], found["name"]) == ({"units": [RING]}, "ring")
+    assert command("effects", run.path, "show", "ring").stdout.startswith(
+        "repair, searched: ablate"
+    )
+    listed = command("effects", run.path).stdout
+    assert "ring: 1 unit of units ablated, distance to data fell: " in listed
+    done = command("repair", run.path, "--data", with_rings, *few, "--json")
+    assert (done.returncode, json.loads(done.stdout)["units"]) == (0, {})
+
+
+def test_a_mistake_on_the_command_line_is_one_line(command, run):
+    done = command("repair", run.path, "--bad", "units")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected a layer and units of it, such as b16.conv1:3,7" in done.stderr

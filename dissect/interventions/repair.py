@@ -132,8 +132,9 @@ def repair_run(
         )
     layers = _layers(run, question)
     bases = {layer: run.basis(layer) for layer in layers}
-    if name is not None:
-        store.check_name(name)
+    asked_for = asdict(question) | {"data": source, "bad": [list(unit) for unit in question.bad]}
+    name = name or _default_name(question, source)
+    store.check_free(run, name, asked_for)  # before anything is measured
     check_device(device)
     generator, segmenter = open_models(run, device=device)
     bases = {layer: basis for layer, basis in bases.items() if layer not in generator.layers}
@@ -182,7 +183,7 @@ def repair_run(
     if found is not None:
         files[store.SUSPECTS] = store.to_parquet(found.tried)
     record = {
-        "question": asdict(question) | {"bad": [list(unit) for unit in question.bad]},
+        "question": asked_for,
         "run": run.record["fingerprint"],
         "generator": generator.fingerprint,
         "segmenter": segmenter.fingerprint,
@@ -193,8 +194,7 @@ def repair_run(
         "edits": to_json(edits),
         "summary": summary,
     }
-    target = name or _default_name(question, source)
-    return Repair(summary, store.write_effect(run, target, record, table, files))
+    return Repair(summary, store.write_effect(run, name, record, table, files))
 
 
 def _own_data(run: Run) -> str | None:
@@ -284,6 +284,6 @@ def _sheet(
     return draw_pairs(
         remake(originals, edits, chosen),
         [f"sample {originals.sample_of_row(row)}: {captions[row]}" for row in chosen],
-        title=f"Without {count_units(summary['units'])}",
+        title=f"Without {count_units(summary['units'])}, from most gained to most lost",
         subtitle=f"{summary['generator']}, {summary['samples']:,} samples: {verdict(summary)}",
     )

@@ -82,6 +82,21 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
+    """The folder that an effect would be put into.
+
+    Raises:
+        ConfigError: an improper name, or one that holds the answer to another question.
+    """
+    target = run.path / EFFECTS / check_name(name)
+    if target.exists() and _read(target)["question"] != question:
+        raise ConfigError(
+            f"{target} answers another question; expected a name that is free; give another --name "
+            "or delete that folder"
+        )
+    return target
+
+
 def write_effect(
     run: Run,
     name: str,
@@ -103,12 +118,8 @@ def write_effect(
         ConfigError: an improper name, or one that holds the answer to another question.
     """
     folder = run.path / EFFECTS
-    target, fresh = folder / check_name(name), folder / f".{name}.{os.getpid()}.new"
-    if target.exists() and _read(target)["question"] != record["question"]:
-        raise ConfigError(
-            f"{target} answers another question; expected a name that is free; give another --name "
-            "or delete that folder"
-        )
+    target = check_free(run, name, record["question"])
+    fresh = folder / f".{name}.{os.getpid()}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:

@@ -95,7 +95,7 @@ def verdict(summary: Mapping[str, object]) -> str:
         became = "fell"
     elif distance["change_low"] > 0:
         became = "rose"
-    return f"distance to data {became}: {distance['before']:.4g} to {distance['after']:.4g}"
+    return f"distance to data {became}: {distance['before']:#.4g} to {distance['after']:#.4g}"
 
 
 def describe_repair(summary: Mapping[str, object]) -> str:
@@ -123,7 +123,7 @@ def describe_repair(summary: Mapping[str, object]) -> str:
         if distance["change_high"] >= 0 and search is not None:
             lines.append(
                 f"  it fell on the {search['samples']} samples of the search "
-                f"({search['before']:.4g} to {search['after']:.4g}), but not surely on these: do "
+                f"({search['before']:#.4g} to {search['after']:#.4g}), but not surely on these: do "
                 "not count on this repair"
             )
     return "\n".join(lines + _side_effects(summary))
@@ -175,7 +175,7 @@ def _side_effects(summary: Mapping[str, object]) -> list[str]:
 
 
 def _change(row: Mapping[str, float]) -> str:
-    return f"{row['change']:+.4g} [{row['change_low']:+.4g}, {row['change_high']:+.4g}]"
+    return f"{row['change']:+#.4g} [{row['change_low']:+#.4g}, {row['change_high']:+#.4g}]"
 
 
 def _share(row: Mapping[str, object], share: str) -> str:

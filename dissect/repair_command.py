@@ -28,7 +28,7 @@ def add_repair_command(add: Callable[[str, object, str], argparse.ArgumentParser
     command.add_argument("--layer", help="search this one only; default: all layers of the run")
     command.add_argument("--samples", type=int, default=500, help="default: %(default)s")
     command.add_argument(
-        "--search", type=int, default=256, metavar="SAMPLES",
+        "--search", type=int, default=128, metavar="SAMPLES",
         help="further samples on which suspects are tried; default: %(default)s",
     )  # fmt: skip
     command.add_argument(

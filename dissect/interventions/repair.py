@@ -72,7 +72,7 @@ class RepairQuestion:
     layer: str | None = None
     n_units: int = 20
     n_samples: int = 500
-    n_search: int = 256
+    n_search: int = 128
     n_candidates: int = 24
     draws: int = 5
 

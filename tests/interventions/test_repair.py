@@ -12,6 +12,7 @@ from dissect.cli import main
 from dissect.errors import ConfigError, LayerError
 from dissect.interventions import Ablate, intervene, store
 from dissect.interventions.data import read_data, read_image
+from dissect.interventions.distance_change import distance_change
 from dissect.interventions.frechet import Moments, frechet_distance
 from dissect.interventions.originals import Originals, open_models
 from dissect.interventions.ranking import take_greedily
@@ -56,13 +57,17 @@ def with_rings(planted, tmp_path_factory):
     return save_images(tmp_path_factory.mktemp("data") / "with-rings", planted, [], seed=7)
 
 
-def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, without_rings):
-    repair = repair_run(run, data=str(without_rings), n_candidates=9, **FEW)
+@pytest.fixture(scope="module")
+def repair(run, without_rings):
+    return repair_run(run, data=str(without_rings), n_candidates=9, **FEW)
+
+
+def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, repair):
     assert repair.summary["units"] == {"units": [RING]}
     assert repair.effect.edits == [Ablate("units", [RING])]
     distance = repair.summary["distance"]
     assert distance["after"] < 0.1 * distance["before"]
-    assert distance["change"] == distance["after"] - distance["before"]
+    assert distance["change"] == pytest.approx(distance["after"] - distance["before"], rel=0.1)
     assert distance["change_low"] <= distance["change"] <= distance["change_high"] < 0
     assert len(distance["random"]["draws"]) == 2
     assert distance["random"]["change"] > 0
@@ -76,9 +81,8 @@ def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, wi
     open_run(run.path)  # still whole
 
 
-def test_what_is_measured_was_neither_in_the_run_nor_searched(run, without_rings):
-    settings = {"data": str(without_rings), "n_candidates": 1, "name": "held-out"}
-    record = repair_run(run, **settings, **FEW).effect.record
+def test_what_is_measured_was_neither_in_the_run_nor_searched(run, repair, without_rings):
+    record = repair.effect.record
     # 200 samples of the run end in block 7 of 32; two blocks are searched.
     assert record["first_sample"] == 7 * 32 + 64
     data = read_data(
@@ -118,14 +122,20 @@ def test_marked_units_need_no_data_but_no_distance_is_told_then(run):
         assert sheet.size[1] > 6 * 160
 
 
-def test_the_same_question_gives_the_same_bytes(run, without_rings):
-    settings = {"data": str(without_rings), "n_candidates": 2, **FEW, "name": "again"}
+def test_the_same_question_gives_the_same_bytes(run, repair, without_rings):
     files = (store.RECIPE, store.TABLE, store.SHEET, store.SUSPECTS)
-    first, second = (
-        [(repair_run(run, **settings).effect.path / file).read_bytes() for file in files]
-        for _ in range(2)
-    )
-    assert first == second
+    first = [(repair.effect.path / file).read_bytes() for file in files]
+    again = repair_run(run, data=str(without_rings), n_candidates=9, **FEW).effect
+    assert again.path == repair.effect.path
+    assert [(again.path / file).read_bytes() for file in files] == first
+
+
+def test_a_name_that_answers_another_question_is_told_before_anything_is_made(
+    run, repair, monkeypatch
+):
+    monkeypatch.setattr("dissect.interventions.repair.open_models", None)
+    with pytest.raises(ConfigError, match="answers another question"):
+        repair_run(run, bad=(("units", 0),), name=repair.effect.name, **FEW)
 
 
 def test_a_unit_is_suspect_by_how_far_its_top_images_lie(run):
@@ -259,6 +269,21 @@ def test_units_that_are_marked_wrongly_are_told_in_one_line(run, marked, capsys)
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "expected a layer and units of it, such as b16.conv1:3,7" in told
+
+
+def test_an_edit_that_only_makes_few_images_alike_is_not_told_to_bring_them_nearer():
+    random = np.random.default_rng(0)
+    data = Moments(2.0, np.zeros(20), np.eye(20))
+    plain, corrected = [], []
+    for seed in range(10):
+        before = random.normal(size=(48, 20))
+        # 0.98 of its deviation is less than the data's: truly farther, by Σ (1 − 0.98)².
+        told = distance_change({"before": before, "chosen": 0.98 * before}, data, seed=seed)
+        plain.append(told["after"] - told["before"])
+        corrected.append(told["change"])
+        assert told["change_low"] < told["change"] < told["change_high"]
+    assert np.mean(plain) < -0.05
+    assert abs(np.mean(corrected) - 20 * 0.02**2) < 0.3 * abs(np.mean(plain))
 
 
 def test_a_repair_that_does_not_hold_on_unseen_samples_is_not_praised():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dissect.errors import ConfigError
+from dissect.repair_command import add_repair_command
 
 if TYPE_CHECKING:
     from dissect.interventions.store import StoredEffect
@@ -46,6 +47,7 @@ def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParse
             "--value", default="mean",
             help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
         )  # fmt: skip
+    add_repair_command(add)
     effects = add("effects", _effects, "what was measured on a run: list, or show NAME")
     effects.add_argument("run", metavar="RUN")
     effects.add_argument("action", nargs="?", choices=["list", "show"], default="list")
@@ -141,7 +143,7 @@ def _measure_and_tell(
 
 def _tell(effect: "StoredEffect") -> None:
     from dissect.interventions.store import BARS, PLOT, SHEET
-    from dissect.interventions.summary import describe_effect
+    from dissect.interventions.telling import describe_effect
 
     print(describe_effect(effect.record["summary"]), end="\n\n")
     for file in (SHEET, PLOT, BARS):
@@ -151,7 +153,7 @@ def _tell(effect: "StoredEffect") -> None:
 
 def _effects(options: argparse.Namespace) -> None:
     from dissect.interventions.store import effect_names, open_effect
-    from dissect.interventions.summary import headline
+    from dissect.interventions.telling import headline
     from dissect.runs import open_run
 
     run = open_run(options.run)

@@ -1,7 +1,8 @@
 """What segmenters and predictors are, and how two segmenters become one.
 
 A segmenter looks at images and says, for each pixel and each plane, which concept is there. The
-dissection pass needs nothing else of it; causal search also needs the differentiable scores.
+dissection pass needs nothing else of it; causal search also needs the differentiable scores. It may
+have ``features`` of whole images too (``segmenters.features``).
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from segmenters.features import image_features
 from segmenters.vocabulary import Vocabulary
 
 
@@ -121,3 +123,10 @@ class JoinedSegmenter:
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch concept height width"]:
         return torch.cat([self.first.score(images), self.second.score(images)], dim=1)
+
+    def features(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch feature"]:
+        """Those of the first, then those of the second; see ``segmenters.features``."""
+        both = (image_features(segmenter, images) for segmenter in (self.first, self.second))
+        return torch.cat(list(both), dim=1)

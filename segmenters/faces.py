@@ -161,6 +161,21 @@ class FacesSegmenter:
         parts = logits[:, N_OBJECTS:].softmax(dim=1)[:, 1:]
         return torch.cat([objects, parts], dim=1)
 
+    @torch.no_grad()
+    def features(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch feature"]:
+        """Means over space of the encoder's deepest stage, 152; see ``segmenters.features``.
+
+        Raises:
+            SegmenterError: images of a wrong shape, type or device.
+        """
+        _check_images(images, self.device)
+        if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
+            images = _resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return self.network.encoder(images)[-1].mean(dim=(2, 3))
+
     def _logits(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channel height width"]:

@@ -158,6 +158,13 @@ class ScenesSegmenter(_Reader):
         """The softmax of each plane without its "none", differentiable in the images."""
         return torch.cat([p.softmax(dim=1)[:, 1:] for p in self._planes(images)], dim=1)
 
+    @torch.no_grad()
+    def features(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch feature"]:
+        """Means over space of the encoder's deepest stage, 256; see ``segmenters.features``."""
+        return self.network.unet.encoder(_at_size(images))[-1].mean(dim=(2, 3))
+
 
 class ScenesPredictor(_Reader):
     """Tells the named attributes of a scene from its image."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -41,12 +41,14 @@ class ZooEntry:
         title: One line for people.
         licence: Its short name.
         source: Where the training is described.
+        data: What it was trained on, if this package can make more of it: ``scenes``.
     """
 
     name: str
     title: str
     licence: str
     source: str
+    data: str | None = field(default=None, kw_only=True)
 
     @property
     def weights(self) -> Path:
@@ -90,12 +92,14 @@ ENTRIES: dict[str, ZooEntry] = {
             title="StyleGAN2 of drawn scenes, 64 px",
             licence="Apache-2.0",
             source="recipes/scenes_gan",
+            data="scenes",
         ),
         ZooEntry(
             name="scenes-pggan",
             title="Progressive GAN of drawn scenes, 64 px",
             licence="Apache-2.0",
             source="recipes/scenes_gan",
+            data="scenes",
         ),
         FetchedEntry(
             name="faces-dcgan",

@@ -29,8 +29,8 @@ from dissect.interventions.places import (
     mean_counts,
     measure_places,
 )
-from dissect.interventions.sheets import Row, draw_sheet, make_images_of
-from dissect.interventions.summary import RANDOM, summarise_context
+from dissect.interventions.sheets import Row, draw_sheet, remake
+from dissect.interventions.summary import CONTEXT, RANDOM, summarise_context
 from dissect.runs import Run
 from segmenters import Vocabulary
 
@@ -122,7 +122,7 @@ def measure_context(
     )
     table = table[["set", *table.columns.drop("set")]]
     n_images = question.n_samples * len(places.corners) * len(sets)
-    asked = ready.asked("context", question, n_images / seconds) | {
+    asked = ready.asked(CONTEXT, question, n_images / seconds) | {
         "side": places.side,
         "stride": places.stride,
         "places": len(places.corners),
@@ -139,7 +139,7 @@ def measure_context(
     record = ready.record(question, ready.treatment.of(ready.units), summary)
     record["question"] |= {"side": places.side, "stride": places.stride}
     target = name or store.default_name(
-        "context", question.concept, ready.layer, question.n_units, question.order
+        CONTEXT, question.concept, ready.layer, question.n_units, question.order
     )
     return store.write_effect(run, target, record, table, files)
 
@@ -179,7 +179,7 @@ def _sheet(
         for image, place in choose_examples(counts, among, _ACROSS):
             edits = places.edits(ready.treatment, ready.units, place)
             sample = originals.sample_of_row(image)
-            pictures = make_images_of(originals, sample, edits)
+            (pictures,) = remake(originals, edits, [image])
             pixels = int(counts.before[image, place]), int(counts.after[image, place])
             rows.append(
                 Row(

@@ -19,7 +19,7 @@ References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentiles).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,7 +95,11 @@ class PixelCounts:
 
 @torch.no_grad()
 def measure(
-    originals: Originals, edits: Sequence[Edit], region: Region | None = None
+    originals: Originals,
+    edits: Sequence[Edit],
+    region: Region | None = None,
+    *,
+    look: Callable[[torch.Tensor], object] | None = None,
 ) -> PixelCounts:
     """Make every sample with the edits, segment it once and count.
 
@@ -103,6 +107,7 @@ def measure(
         originals: What it is compared with.
         edits: See ``intervene``.
         region: Where the share of pixels for δ is taken; None means everywhere.
+        look: Called with the edited images of each block, for whoever wants more of them.
 
     Raises:
         LayerError, ConfigError: see ``intervene``.
@@ -115,6 +120,8 @@ def measure(
         before = originals.planes(number)
         with intervene(originals.generator, edits, bases=originals.bases):
             images = originals.images(number)
+        if look is not None:
+            look(images)
         after = originals.label(images)
         kinds = [before, after, torch.where(before == after, before, 0)]
         if inside is not None:

@@ -10,7 +10,9 @@ References:
     Minoux, Accelerated Greedy Algorithms for Maximizing Submodular Set Functions, 1978.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,8 @@ MATCHES = {"iou": "iou", "excess": "excess_information"}
 """Orders that the run itself holds → the column of its table."""
 SEARCHES = ("sweep", "greedy", "optimise")
 ORDERS = (*MATCHES, *SEARCHES)
+
+T = TypeVar("T", bound=Hashable)
 
 
 def best_layer(run: Run, concept: str) -> str:
@@ -125,22 +129,50 @@ def greedy(
         Units in the order in which they were taken.
     """
     column = originals.vocabulary[concept].id - 1
-    # What is known of a unit's gain, and with how many units taken it was measured.
-    known = {unit: (gain, 0) for unit, gain in gains.items()}
-    taken: list[int] = []
+
+    def reach(units: list[int]) -> float:
+        counts = measure(originals, treatment.of(units), treatment.region)
+        return _moved(counts, treatment, column)
+
+    return take_greedily(gains, reach, size, progress=progress)
+
+
+def take_greedily(
+    gains: Mapping[T, float],
+    reach: Callable[[list[T]], float],
+    size: int,
+    *,
+    least: float = -math.inf,
+    progress: bool = False,
+) -> list[T]:
+    """The greedy search itself, whatever is taken and whatever it is to reach.
+
+    Args:
+        gains: What each of them reaches alone.
+        reach: What a set reaches; asked again only where the last known gain could still win.
+        size: How many to take at most.
+        least: Gain that has to be exceeded; without one that does, the search ends.
+        progress: Show a progress bar.
+
+    Returns:
+        What was taken, in that order.
+    """
+    # What is known of a gain, and with how many taken it was measured.
+    known = {one: (gain, 0) for one, gain in gains.items()}
+    taken: list[T] = []
     reached = 0.0
-    bar = tqdm(total=size, desc="greedy", unit="unit", disable=None if progress else True)
-    with bar:
+    with tqdm(total=size, desc="greedy", unit="unit", disable=None if progress else True) as bar:
         while len(taken) < size and known:
-            unit = max(known, key=lambda unit: known[unit][0])
-            gain, measured_with = known[unit]
+            best = max(known, key=lambda one: known[one][0])
+            gain, measured_with = known[best]
+            if gain <= least:
+                break
             if measured_with < len(taken):
-                counts = measure(originals, treatment.of([*taken, unit]), treatment.region)
-                known[unit] = (_moved(counts, treatment, column) - reached, len(taken))
+                known[best] = (reach([*taken, best]) - reached, len(taken))
                 continue
-            taken.append(unit)
+            taken.append(best)
             reached += gain
-            del known[unit]
+            del known[best]
             bar.update()
     return taken
 

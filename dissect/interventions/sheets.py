@@ -26,6 +26,13 @@ _CAPTION = 24
 _HEAD = 64
 _INK, _QUIET, _PAPER = "#1a1a1a", "#555555", "#ffffff"
 
+Pair = tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]
+"""An image before and after."""
+
+
+Corners = tuple[int, int, int, int]
+"""top, left, bottom, right of a box, in pixels."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -45,7 +52,7 @@ class Row:
     pixels_before: int
     pixels_after: int
     where: str = ""
-    corners: tuple[int, int, int, int] | None = None
+    corners: Corners | None = None
 
 
 def choose_rows(
@@ -68,7 +75,7 @@ def choose_rows(
 def make_rows(
     originals: Originals, edits: Sequence[Edit], counts: PixelCounts, concept: str, *, n_rows: int
 ) -> list[Row]:
-    """Make the images of a sheet again.
+    """The images of a sheet about a concept.
 
     Args:
         originals: The samples.
@@ -79,25 +86,37 @@ def make_rows(
     """
     column = originals.vocabulary[concept].id - 1
     before, after = counts.before[:, column], counts.after[:, column]
+    chosen = choose_rows(before, after, n_rows)
+    pairs = remake(originals, edits, chosen)
     return [
-        Row(sample, *make_images_of(originals, sample, edits), int(before[row]), int(after[row]))
-        for row in choose_rows(before, after, n_rows)
-        for sample in [originals.sample_of_row(row)]
+        Row(originals.sample_of_row(row), *pair, int(before[row]), int(after[row]))
+        for row, pair in zip(chosen, pairs, strict=True)
     ]
 
 
 @torch.no_grad()
-def make_images_of(
-    originals: Originals, sample: int, edits: Sequence[Edit]
-) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]:
-    """A sample's image without and with edits, made in its own block: the measured bits."""
-    number = sample // originals.config.block
-    place = originals.indices(number).index(sample)
-    plain = originals.images(number)
-    with intervene(originals.generator, edits, bases=originals.bases):
-        edited = originals.images(number)
-    # Copies, so that a block is not kept for the sake of one image.
-    return plain[place].cpu().clone(), edited[place].cpu().clone()
+def remake(originals: Originals, edits: Sequence[Edit], chosen: Sequence[int]) -> list[Pair]:
+    """Images of some rows of the samples, before and after edits, made again in their own blocks.
+
+    Args:
+        originals: The samples.
+        edits: See ``intervene``.
+        chosen: Rows, in any order; the pairs come in it.
+    """
+    pairs: dict[int, Pair] = {}
+    for number in originals.numbers:
+        indices = originals.indices(number)
+        wanted = [row for row in chosen if originals.sample_of_row(row) in indices]
+        if not wanted:
+            continue
+        plain = originals.images(number).cpu()
+        with intervene(originals.generator, edits, bases=originals.bases):
+            edited = originals.images(number).cpu()
+        for row in wanted:
+            place = originals.sample_of_row(row) - indices[0]
+            # Copies, so that a block is not kept for the sake of one image.
+            pairs[row] = plain[place].clone(), edited[place].clone()
+    return [pairs[row] for row in chosen]
 
 
 def draw_sheet(
@@ -109,42 +128,68 @@ def draw_sheet(
     across: int = 1,
     tile: int = _TILE,
 ) -> bytes:
-    """Lay rows out as a PNG: before, after, and where and how much they differ.
+    """``draw_pairs`` with the pixels of a concept under each row."""
+    captions = [
+        f"sample {row.sample}{row.where}: {concept} {row.pixels_before:,} to "
+        f"{row.pixels_after:,} pixels"
+        for row in rows
+    ]
+    return draw_pairs(
+        [(row.before, row.after) for row in rows],
+        captions,
+        title=title,
+        subtitle=subtitle,
+        outlines=[row.corners for row in rows],
+        across=across,
+        tile=tile,
+    )
+
+
+def draw_pairs(
+    pairs: Sequence[Pair],
+    captions: Sequence[str],
+    *,
+    title: str,
+    subtitle: str,
+    outlines: Sequence[Corners | None] | None = None,
+    across: int = 1,
+    tile: int = _TILE,
+) -> bytes:
+    """Lay pairs out as a PNG: before, after, and where and how much they differ.
 
     The difference is the mean over channels of |after − before| / 2, white where nothing changed
     and black where a pixel went from one end of the range to the other.
 
     Args:
-        rows: The samples.
-        title, subtitle: In front of them.
-        concept: Whose pixels are told.
-        across: Samples beside each other.
-        tile: Height and width of a picture, in pixels.
+        pairs: Images in [-1, 1].
+        captions: One for each.
+        title, subtitle: Above them.
+        outlines: A box for each that is outlined, in pixels of the image; None for none.
+        across: Pairs on a line.
+        tile: Height and width of a picture on the sheet.
     """
-    one = 3 * (tile + _GAP)  # the width of a sample
+    one = 3 * (tile + _GAP)  # the width of a pair
     width = across * one + _GAP
-    height = _HEAD + -(-len(rows) // across) * (tile + _CAPTION) + _GAP
+    height = _HEAD + -(-len(pairs) // across) * (tile + _CAPTION) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, _GAP), _fit(draw, title, 15, width), fill=_INK, font=_font(15))
     draw.text((_GAP, 28), _fit(draw, subtitle, 12, width), fill=_QUIET, font=_font(12))
-    for position, row in enumerate(rows):
+    boxes = outlines or [None] * len(pairs)
+    shown = zip(pairs, captions, boxes, strict=True)
+    for position, ((before, after), caption, corners) in enumerate(shown):
         top = _HEAD + position // across * (tile + _CAPTION)
         start = _GAP + position % across * one
-        change = (row.after.clamp(-1, 1) - row.before.clamp(-1, 1)).abs().mean(dim=0, keepdim=True)
-        pictures = {"before": row.before, "after": row.after, "difference": 1 - change}
+        change = (after.clamp(-1, 1) - before.clamp(-1, 1)).abs().mean(dim=0, keepdim=True)
+        pictures = {"before": before, "after": after, "difference": 1 - change}
         for number, (name, image) in enumerate(pictures.items()):
             left = start + number * (tile + _GAP)
             if position < across:
                 draw.text((left, 46), name, fill=_QUIET, font=_font(12))
             picture = to_picture(image).resize((tile, tile), Image.Resampling.LANCZOS)
-            if row.corners is not None:
-                _outline(picture, [at * tile / image.shape[-1] for at in row.corners])
+            if corners is not None:
+                _outline(picture, [at * tile / image.shape[-1] for at in corners])
             sheet.paste(picture, (left, top))
-        caption = (
-            f"sample {row.sample}{row.where}: {concept} {row.pixels_before:,} to "
-            f"{row.pixels_after:,} pixels"
-        )
         fitting = _fit(draw, caption, 12, one + _GAP)
         draw.text((start, top + tile + 4), fitting, fill=_INK, font=_font(12))
     buffer = io.BytesIO()

@@ -5,6 +5,7 @@ effects/NAME/effect.parquet  set of units × concept, or context: pixels, shares
 effects/NAME/sheet.png       before, after, difference
 effects/NAME/curve.parquet, curve.svg   where a curve was asked for
 effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
+effects/NAME/suspects.parquet           where a repair searched for units: which were tried
 
 They are additions: ``run.json`` lists the run's own files, and a run is whole without effects.
 """
@@ -30,6 +31,7 @@ EFFECTS = "effects"
 RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
 CURVE, PLOT = "curve.parquet", "curve.svg"
 PLACES, BARS = "places.parquet", "contexts.svg"
+SUSPECTS = "suspects.parquet"
 KIND = "gan-dissection effect"
 VERSION = 1
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")
@@ -82,6 +84,21 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
+    """The folder that an effect would be put into.
+
+    Raises:
+        ConfigError: an improper name, or one that holds the answer to another question.
+    """
+    target = run.path / EFFECTS / check_name(name)
+    if target.exists() and _read(target)["question"] != question:
+        raise ConfigError(
+            f"{target} answers another question; expected a name that is free; give another --name "
+            "or delete that folder"
+        )
+    return target
+
+
 def write_effect(
     run: Run,
     name: str,
@@ -103,12 +120,8 @@ def write_effect(
         ConfigError: an improper name, or one that holds the answer to another question.
     """
     folder = run.path / EFFECTS
-    target, fresh = folder / check_name(name), folder / f".{name}.{os.getpid()}.new"
-    if target.exists() and _read(target)["question"] != record["question"]:
-        raise ConfigError(
-            f"{target} answers another question; expected a name that is free; give another --name "
-            "or delete that folder"
-        )
+    target = check_free(run, name, record["question"])
+    fresh = folder / f".{name}.{os.getpid()}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""What is told of a measured effect: as plain values for JSON, and as text for the terminal."""
+"""What was found of an effect in plain values, for recipes and JSON; ``telling`` has the text."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,10 @@ import pandas as pd
 
 RANDOM = "random"
 """The set that is the mean of all random draws; single ones are called ``random 1``, …"""
-_SIDE_EFFECTS = 8  # that are printed
+REPAIR = "repair"
+"""The ``kind`` of a repair."""
+CONTEXT = "context"
+"""The ``kind`` of units inserted at many places; all others have one concept as their target."""
 
 
 def share_of(kind: str) -> str:
@@ -62,112 +65,25 @@ def summarise_context(table: pd.DataFrame, asked: Mapping[str, object]) -> dict[
     return {**asked, "contexts": rows}
 
 
-def headline(summary: Mapping[str, object]) -> str:
-    """A summary in a few words."""
-    concept, samples = summary["concept"], f"{summary['samples']:,} samples"
-    if summary["kind"] == "context":
-        others = [
-            row
-            for row in summary["contexts"]
-            if row["context"] != concept and row["added_share"] is not None
-        ]
-        if not others:
-            return f"{concept} at every place before, {samples}"
-        sure = [row for row in others if not row["few"]] or others
-        most, least = sure[0], sure[-1]
-        return (
-            f"{concept} into {most['context']} {most['added_share']:.2f}, into {least['context']} "
-            f"{least['added_share']:.2f}, {samples} of {summary['places']} places"
-        )
-    share = share_of(summary["kind"])
-    value = summary["target"][share]
-    told = "–" if value is None else f"{value:.2f}"
-    return f"{told} of {concept} {share.removesuffix('_share')}, {samples}"
+def summarise_repair(
+    table: pd.DataFrame, distance: Mapping[str, object] | None, asked: Mapping[str, object]
+) -> dict[str, object]:
+    """The outcome of a repair in plain values.
 
+    Args:
+        table: ``table_of_sets`` with the set ``chosen``.
+        distance: ``distance_change``; None where there were no data.
+        asked: ``units`` (layer → units) and whatever else is to stand in front.
 
-def describe_effect(summary: Mapping[str, object]) -> str:
-    """A summary as text: the target, the baseline, then the largest side effects."""
-    if summary["kind"] == "context":
-        return _describe_context(summary)
-    kind, concept, target = summary["kind"], summary["concept"], summary["target"]
-    share = share_of(kind)
-    verb = share.removesuffix("_share")
-    lines = [
-        _describe_units(kind, summary),
-        f"{summary['samples']:,} samples, {summary['images_per_second']:,.0f} edited images per "
-        "second",
-        "",
-        f"  {concept}: {target['before']:,.1f} → {target['after']:,.1f} pixels per image, "
-        f"{_share(target, share)} {verb}",
-    ]
-    if summary["random"] is not None:
-        lines.append(
-            f"  the same number of random units: {_share(summary['random'], share)} {verb} "
-            f"(mean of {len(summary['random']['draws'])} draws)"
-        )
-    if "ace" in target:
-        lines.append(
-            f"  causal effect δ = {target['ace']:.3f} [{target['ace_low']:.3f}, "
-            f"{target['ace_high']:.3f}] of the pixels"
-        )
-    shown = [row for row in summary["side_effects"] if row["removed"] or row["added"]]
-    if shown:
-        width = max(len(row["concept"]) for row in shown[:_SIDE_EFFECTS])
-        lines += ["", "  side effects, in pixels per image"]
-        lines += [
-            f"    {row['concept']:<{width}}  {row['before']:>9,.1f} → {row['after']:<9,.1f} "
-            f"{row['change']:>+9,.1f}  [{row['change_low']:+,.1f}, {row['change_high']:+,.1f}]"
-            for row in shown[:_SIDE_EFFECTS]
-        ]
-    return "\n".join(lines)
-
-
-def _describe_units(verb: str, summary: Mapping[str, object]) -> str:
-    units = ", ".join(map(str, summary["units"][:20]))
-    more = ", …" if len(summary["units"]) > 20 else ""
-    return (
-        f"{verb} {len(summary['units'])} units of {summary['layer']}, order {summary['order']}: "
-        f"{units}{more}"
-    )
-
-
-def _describe_context(summary: Mapping[str, object]) -> str:
-    """A summary as a table: each context, the baseline beside it."""
-    concept, side = summary["concept"], summary["side"]
-    rows = summary["contexts"]
-    width = max(len("context"), *(len(row["context"]) for row in rows))
-    lines = [
-        _describe_units("insert", summary),
-        f"{summary['samples']:,} samples × {summary['places']} boxes of {side} × {side} pixels, "
-        f"{summary['images_per_second']:,.0f} edited images per second",
-        "",
-        f"  what becomes {concept}, by what covers at least half of the box",
-        f"    {'context':<{width}} {'boxes':>7} {'images':>7}  {'before':>6} {'after':>6}  "
-        f"{'added':<19} {'random':>6}  {'success':>7}  {'change':>6} {'random':>6}",
-    ]
-    for row in rows:
-        random = row["random"] or {}
-        lines.append(
-            f"    {row['context']:<{width}} {row['places']:>7,} {row['images']:>7,}  "
-            f"{row['before_share']:>6.2f} {row['after_share']:>6.2f}  "
-            f"{_share(row, 'added_share'):<19} {_cell(random.get('added_share'))}  "
-            f"{_cell(row['success']):>7}  {row['change']:>6.3f} "
-            f"{_cell(random.get('change'), 3)}{'  few' if row['few'] else ''}"
-        )
-    few = summary["few"]
-    if any(row["few"] for row in rows):
-        lines.append(f"    few: under {few['places']} boxes or {few['images']} images")
-    return "\n".join(lines)
-
-
-def _cell(value: float | None, digits: int = 2) -> str:
-    return f"{'–' if value is None else format(value, f'.{digits}f'):>6}"
-
-
-def _share(row: Mapping[str, object], share: str) -> str:
-    if row[share] is None:
-        return "an undefined share"
-    return f"{row[share]:.2f} [{row[f'{share}_low']:.2f}, {row[f'{share}_high']:.2f}]"
+    Returns:
+        ``asked``, then ``distance`` and ``side_effects`` (every concept, largest change first).
+    """
+    rows = _plain(table[table.set == "chosen"].drop(columns="set"))
+    return {
+        **asked,
+        "distance": distance,
+        "side_effects": sorted(rows, key=lambda row: -abs(row["change"])),
+    }
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, object]]:

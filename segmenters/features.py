@@ -1,0 +1,51 @@
+"""What a segmenter sees in a whole image, as one vector: for distances between sets of images.
+
+A segmenter may have ``features``; one that has none is asked for its scores. Either way the numbers
+are of this segmenter, in no unit, and comparable only with others of the same one.
+"""
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from segmenters.base import Segmenter
+
+
+@runtime_checkable
+class HasFeatures(Protocol):
+    """What a ``Segmenter`` may have besides: a vector for each image."""
+
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch n"]:
+        """Features of whole images; row k depends on image k alone.
+
+        Args:
+            images: RGB in [-1, 1].
+        """
+        ...
+
+
+@torch.no_grad()
+def image_features(
+    segmenter: "Segmenter", images: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch n"]:
+    """A segmenter's own features or, where it has none, mean and deviation of its scores.
+
+    Args:
+        segmenter: Any.
+        images: RGB in [-1, 1], on its device.
+
+    Returns:
+        ``segmenter.features(images)``, or for each concept the mean of its score over all pixels,
+        then for each the standard deviation over them (population), 2 · concepts in all.
+
+    Example:
+        >>> image_features(load_segmenter("colour"), torch.zeros(1, 3, 8, 8)).shape
+        torch.Size([1, 22])
+    """
+    if isinstance(segmenter, HasFeatures):
+        return segmenter.features(images)
+    deviation, mean = torch.std_mean(segmenter.score(images), dim=(2, 3), correction=0)
+    return torch.cat([mean, deviation], dim=1)

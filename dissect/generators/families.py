@@ -5,11 +5,16 @@ from pathlib import Path
 import torch
 
 from dissect.errors import CheckpointError
-from dissect.generators import dcgan, pggan, stylegan2
+from dissect.generators import dcgan, pggan, stylegan1, stylegan2
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
 
-FAMILIES = {"StyleGAN2": stylegan2, "PGGAN": pggan, "DCGAN": dcgan}
+FAMILIES = {
+    "StyleGAN2": stylegan2,
+    "StyleGAN": stylegan1,
+    "PGGAN": pggan,
+    "DCGAN": dcgan,
+}
 """Modules with ``matches(checkpoint)`` and ``from_checkpoint(checkpoint, name, device)``."""
 
 

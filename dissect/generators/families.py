@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 
 from dissect.errors import CheckpointError
-from dissect.generators import biggan, dcgan, pggan, stylegan1, stylegan2
+from dissect.generators import biggan, dcgan, lucidrains, pggan, stylegan1, stylegan2
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
 
 FAMILIES = {
     "StyleGAN2": stylegan2,
     "StyleGAN": stylegan1,
+    "stylegan2_pytorch": lucidrains,
     "BigGAN": biggan,
     "PGGAN": pggan,
     "DCGAN": dcgan,

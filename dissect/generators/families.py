@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from dissect.errors import CheckpointError
-from dissect.generators import biggan, dcgan, lucidrains, pggan, stylegan1, stylegan2
+from dissect.generators import biggan, dcgan, eigengan, lucidrains, pggan, stylegan1, stylegan2
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
 
@@ -14,6 +14,7 @@ FAMILIES = {
     "StyleGAN": stylegan1,
     "stylegan2_pytorch": lucidrains,
     "BigGAN": biggan,
+    "EigenGAN": eigengan,
     "PGGAN": pggan,
     "DCGAN": dcgan,
 }

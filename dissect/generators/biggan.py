@@ -449,13 +449,10 @@ def _plan_hugging_face(given: Mapping[str, Tensor], attributes: Mapping[str, obj
 
 def _listed_doubles(attributes: Mapping[str, object]) -> list[bool]:
     """Which blocks double, by config.json's ``layers``: [doubles, units in, units out] each."""
-    layers = attributes.get("layers")
-    if isinstance(layers, Sequence) and not isinstance(layers, str):
-        return [bool(layer[0]) for layer in layers]
-    doubles: list[bool] = []
-    while (key := f"layers/{len(doubles)}/0") in attributes:
-        doubles.append(bool(attributes[key]))
-    return doubles
+    layers: list[object] = list(attributes.get("layers", ()))
+    while (key := f"layers/{len(layers)}") in attributes:
+        layers.append(attributes[key])
+    return [bool(layer[0]) for layer in layers]
 
 
 def _plan_ajbrock(given: Mapping[str, Tensor]) -> _Plan:

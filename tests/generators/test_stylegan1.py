@@ -33,7 +33,7 @@ def small_state(
             state[f"{name}.weight"] = some(n, before, *((3, 3) if i else (4, 4)))
         if i and i % 2 == 0:
             line = torch.tensor([1.0, 2.0, 1.0])
-            state[f"{name}.blur.kernel"] = (line[:, None] * line / 16).expand(n, 1, 3, 3)
+            state[f"{name}.blur.kernel"] = (line[:, None] * line / 16).repeat(n, 1, 1, 1)
         state[f"{name}.bias"] = some(n)
         noise = ((1, 1, pixels, pixels), (n,)) if spatial else ((1, n, 1, 1), (pixels, pixels))
         state[f"{name}.apply_noise.noise"] = some(*noise[0])

@@ -43,7 +43,7 @@ from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.labels import class_vectors
-from dissect.generators.states import find_states, load_state
+from dissect.generators.states import build, find_states
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -328,6 +328,8 @@ class BigGAN:
 # Reading files. ``_divided`` finds a weight by its path and takes its spectral norm out.
 
 _EPS_STEP = 1e-12
+_OF_THE_NORM = ("weight_u", "weight_v", "u0", "sv0")
+_COUNTERS = (".accumulation_counter", ".num_batches_tracked")
 
 
 def _divided(state: Mapping[str, Tensor], path: str) -> Tensor:
@@ -340,9 +342,10 @@ def _divided(state: Mapping[str, Tensor], path: str) -> Tensor:
     if f"{path}.u0" not in state:
         return weight
     matrix = weight.flatten(1)
-    v = functional.normalize(state[f"{path}.u0"].float() @ matrix, eps=_EPS_STEP)
-    u = functional.normalize(v @ matrix.T, eps=_EPS_STEP)
-    return weight / (v @ matrix.T @ u.T).squeeze()
+    u = state[f"{path}.u0"].float().flatten()
+    v = functional.normalize(u @ matrix, dim=0, eps=_EPS_STEP)
+    u = functional.normalize(matrix @ v, dim=0, eps=_EPS_STEP)
+    return weight / torch.dot(u, matrix @ v)
 
 
 class _Reader:
@@ -350,25 +353,38 @@ class _Reader:
 
     def __init__(self, given: Mapping[str, Tensor]) -> None:
         self.given = given
+        self.used: set[str] = set()
         self.state: dict[str, Tensor] = {}
         self.parts: dict[str, nn.Module] = {}
 
     def take(self, target: str, source: str, *, bias: bool = True) -> tuple[int, ...]:
         """A module's weight and bias; returns the weight's shape."""
         self.state[f"{target}.weight"] = weight = _divided(self.given, source)
+        self.used |= {f"{source}.{part}" for part in ("weight", "weight_orig", *_OF_THE_NORM)}
         if bias:
-            self.state[f"{target}.bias"] = self.given[f"{source}.bias"]
+            self.state[f"{target}.bias"] = self._use(f"{source}.bias")
         return tuple(weight.shape)
+
+    def _use(self, name: str) -> Tensor:
+        self.used.add(name)
+        return self.given[name]
+
+    def check_all_used(self, prefix: str) -> None:
+        """Whether blocks hold nothing else; a block that lacks its first weight is told so too."""
+        odd = [n for n in self.given if n.startswith(prefix) and n not in self.used]
+        odd = [name for name in odd if not name.endswith(_COUNTERS)]
+        if odd:
+            raise ValueError(f"{odd[0]} belongs to no block that is known here")
 
     def take_norm(
         self, target: str, *, means: str, variances: str, scale: str, offset: str
     ) -> None:
         for name, source in (("means", means), ("variances", variances)):
-            value = self.given[source]
+            value = self._use(source)
             self.state[f"{target}.{name}"] = value if value.ndim == 2 else value[None]
         for name, source in (("scale", scale), ("offset", offset)):
             if source in self.given:
-                self.state[f"{target}.{name}"] = self.given[source]
+                self.state[f"{target}.{name}"] = self._use(source)
             else:
                 self.take(f"{target}.{name}", source, bias=False)
 
@@ -377,7 +393,7 @@ class _Reader:
             own: self.take(f"{path}.{own}", f"{path}.{name}", bias=False)
             for own, name in names.items()
         }
-        self.state[f"{path}.gamma"] = self.given[f"{path}.gamma"].squeeze()
+        self.state[f"{path}.gamma"] = self._use(f"{path}.gamma").squeeze()
         values, units = shapes["g"][:2]
         self.parts[path] = _Attention(units, shapes["theta"][0], values)
 
@@ -394,7 +410,7 @@ def _plan_hugging_face(given: Mapping[str, Tensor], attributes: Mapping[str, obj
     reader = _Reader(given)
     eps = float(attributes.get("eps", 1e-4))
     n_stats, units = given["generator.layers.0.bn_0.running_means"].shape
-    embedding = given["embeddings.weight"].T  # classes × length
+    length, n_classes = given["embeddings.weight"].shape
     rows, condition = reader.take("generator.gen_z", "generator.gen_z")
     doubles = _listed_doubles(attributes)
     n_blocks = index = 0
@@ -421,6 +437,7 @@ def _plan_hugging_face(given: Mapping[str, Tensor], attributes: Mapping[str, obj
             kernels, condition, double=double, n_stats=n_stats, eps=eps, shortcut=False
         )
         n_blocks += 1
+    reader.check_all_used("generator.layers.")
     last = ("generator.bn", "generator.conv_to_rgb")
     reader.take(last[1], last[1])
     reader.take_norm(
@@ -430,14 +447,14 @@ def _plan_hugging_face(given: Mapping[str, Tensor], attributes: Mapping[str, obj
         scale="generator.bn.weight",
         offset="generator.bn.bias",
     )
-    reader.state["embedding"] = embedding
+    reader.state["embedding"] = given["embeddings.weight"].t()
     return _Plan(
         parts=reader.parts,
         state=reader.state,
         first="generator.gen_z",
         last=last,
-        z_size=condition - embedding.shape[1],
-        n_classes=embedding.shape[0],
+        z_size=condition - length,
+        n_classes=n_classes,
         chunk=0,
         deep=True,
         width=math.isqrt(rows // units),
@@ -464,7 +481,7 @@ def _plan_ajbrock(given: Mapping[str, Tensor]) -> _Plan:
     embedding = given.get("shared.weight")
     if embedding is None:  # each norm looks its class up in a table of its own
         tables = [n for n in given if n.endswith((".gain.weight", ".bias.weight"))]
-        given |= {name: given[name].T for name in tables}
+        given |= {name: given[name].t() for name in tables}
     reader, eps = _Reader(given), 1e-5
     rows, start = reader.take("linear", "linear")
     condition = given["blocks.0.0.bn1.gain.weight"].shape[1]
@@ -495,6 +512,7 @@ def _plan_ajbrock(given: Mapping[str, Tensor]) -> _Plan:
         )
         if f"{path}.1.gamma" in given:
             reader.take_attention(f"{path}.1", {name: name for name in ("theta", "phi", "g", "o")})
+    reader.check_all_used("blocks.")
     reader.take("output_layer.2", "output_layer.2")
     reader.take_norm(
         "output_layer.0",
@@ -506,7 +524,7 @@ def _plan_ajbrock(given: Mapping[str, Tensor]) -> _Plan:
     if embedding is not None:
         reader.state["embedding"] = embedding
     chunk = 0 if deep or condition == shared else start
-    units = given["blocks.0.0.bn1.stored_mean"].shape[0]
+    units = given["blocks.0.0.bn1.stored_mean"].shape[-1]
     return _Plan(
         parts=reader.parts,
         state=reader.state,
@@ -571,12 +589,10 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device |
 
 def _build(make: Callable[[], _Plan], path: Path) -> BigGANNetwork:
     try:
-        plan = make()
-        network = BigGANNetwork(plan)
-    except (KeyError, ValueError, RuntimeError) as error:
+        with torch.device("meta"):
+            plan = make()
+    except KeyError as error:
         raise CheckpointError(
-            f"{path} is a BigGAN but for {str(error).splitlines()[0]}, which is missing or does "
-            "not fit; get the file again"
+            f"{path} is a BigGAN but for {error.args[0]}, which is missing; get the file again"
         ) from error
-    load_state(network, plan.state, path, family="BigGAN")
-    return network
+    return build(lambda: BigGANNetwork(plan), plan.state, path, family="BigGAN")

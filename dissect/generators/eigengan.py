@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.states import find_states, load_state
+from dissect.generators.states import build, find_states
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -185,11 +185,5 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device |
     n_blocks = 0
     while f"blocks.{n_blocks}.projection.U" in state:
         n_blocks += 1
-    try:
-        network = EigenGANNetwork(state, n_blocks)
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} is an EigenGAN but for {error.args[0]}, which is missing; get the file again"
-        ) from error
-    load_state(network, state, path, family="EigenGAN")
+    network = build(lambda: EigenGANNetwork(state, n_blocks), state, path, family="EigenGAN")
     return EigenGAN(network.to(device), name=name)

@@ -35,7 +35,7 @@ from torch.nn import functional
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo
 from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.states import find_states, load_state
+from dissect.generators.states import build, find_states
 from dissect.generators.styled import StyledGenerator
 from dissect.latents import stream
 from segmenters.base import hash_tensors
@@ -346,14 +346,9 @@ def from_checkpoint(
     while f"GE.blocks.{n_blocks}.to_style1.weight" in state:
         n_blocks += 1
     rate = float(checkpoint.attributes.get("lr_mlp", _DEFAULT_RATE))
-    try:
-        network = LucidrainsNetwork(state, n_blocks, rate)
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} is of stylegan2_pytorch but for {error.args[0]}, which is missing; "
-            "expected a file of version 1.0 or later; get the file again"
-        ) from error
-    load_state(network, state, path, family="StyleGAN2 of stylegan2_pytorch")
+    network = build(
+        lambda: LucidrainsNetwork(state, n_blocks, rate), state, path, family="stylegan2_pytorch"
+    )
     layers = {}
     for i, block in enumerate(network.GE.blocks):
         size = 4 << i

@@ -42,7 +42,7 @@ from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.native import build_native, save_native
-from dissect.generators.states import find_states, load_state
+from dissect.generators.states import build, find_states
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -427,9 +427,7 @@ def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
     for layer, part in zip(own, [*chain.layers, chain.head], strict=True):
         names[layer] = part.name
         state[f"{layer}.conv.weight"], state[f"{layer}.wscale.b"] = part.weight, part.bias
-    network = PGGANNetwork(config)
-    load_state(network, state, path, family="PGGAN")
-    return network, names
+    return build(lambda: PGGANNetwork(config), state, path, family="PGGAN"), names
 
 
 def matches(checkpoint: Checkpoint) -> bool:

@@ -28,7 +28,7 @@ from torch.nn import functional
 from dissect.errors import CheckpointError
 from dissect.generators.base import LayerInfo
 from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.states import find_states, load_state
+from dissect.generators.states import build, find_states
 from dissect.generators.styled import StyledGenerator
 from segmenters.base import hash_tensors
 
@@ -65,7 +65,8 @@ class _Mapping(nn.Module):
             n_in = n_out
         self.label_weight = None
         if "mapping.label_weight" in state:
-            self.label_weight = nn.Parameter(torch.zeros(state["mapping.label_weight"].shape))
+            n_classes, length = state["mapping.label_weight"].shape
+            self.label_weight = nn.Parameter(torch.zeros(n_classes, length))
 
     def forward(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
@@ -287,13 +288,7 @@ def from_checkpoint(
     for i in range(2, n_layers, 2):
         if 4 << (i // 2) >= _FUSED_FROM and f"synthesis.layer{i}.weight" in state:
             state[f"synthesis.layer{i}.weight"] = state[f"synthesis.layer{i}.weight"].flip(2, 3)
-    try:
-        network = StyleGAN1Network(state, n_layers)
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} is a StyleGAN but for {error.args[0]}, which is missing; get the file again"
-        ) from error
-    load_state(network, state, path, family="StyleGAN")
+    network = build(lambda: StyleGAN1Network(state, n_layers), state, path, family="StyleGAN")
     layers = {}
     for layer in [*(f"layer{i}" for i in range(n_layers)), f"output{last}"]:
         pixels = 4 << (int(layer[5:]) // 2 if layer.startswith("layer") else last)

@@ -305,7 +305,10 @@ def test_what_does_not_fit_is_told_in_one_line(tmp_path):
     state = ajbrock_state()
     for changes, message in (
         ({"blocks.0.0.bn2.stored_var": None}, r"blocks\.0\.0\.bn2\.stored_var.*missing"),
-        ({"blocks.1.0.conv1.weight": torch.ones(4, 9, 3, 3)}, "does not fit|tensors"),
+        ({"blocks.1.0.conv1.weight": torch.ones(4, 9, 3, 3)}, r"for \d of its tensors: blocks\.1"),
+        ({"blocks.1.0.conv1.weight": None}, r"blocks\.1\S* belongs to no block"),
+        ({"blocks.0.0.conv3.weight": torch.ones(2)}, r"blocks\.0\.0\.conv3\S* belongs to no block"),
+        ({"linear.weight": torch.ones(2)}, "do not fit together"),
     ):
         changed = {k: v for k, v in (state | changes).items() if v is not None}
         torch.save(changed, tmp_path / "g.pth")

@@ -5,11 +5,19 @@ from pathlib import Path
 import torch
 
 from dissect.errors import CheckpointError
-from dissect.generators import dcgan, pggan, stylegan2
+from dissect.generators import biggan, dcgan, eigengan, lucidrains, pggan, stylegan1, stylegan2
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
 
-FAMILIES = {"StyleGAN2": stylegan2, "PGGAN": pggan, "DCGAN": dcgan}
+FAMILIES = {
+    "StyleGAN2": stylegan2,
+    "StyleGAN": stylegan1,
+    "stylegan2_pytorch": lucidrains,
+    "BigGAN": biggan,
+    "EigenGAN": eigengan,
+    "PGGAN": pggan,
+    "DCGAN": dcgan,
+}
 """Modules with ``matches(checkpoint)`` and ``from_checkpoint(checkpoint, name, device)``."""
 
 
@@ -17,12 +25,21 @@ def load_file(path: Path, *, name: str, device: torch.device | str = "cpu") -> G
     """Load the generator that a file holds, whichever family it is of.
 
     Raises:
-        CheckpointError: a file that cannot be read, or of no family known here.
+        CheckpointError: a file that cannot be read, of no family known here, or whose tensors do
+            not fit together.
     """
     checkpoint = read(path)
-    for family in FAMILIES.values():
-        if family.matches(checkpoint):
-            return family.from_checkpoint(checkpoint, name=name, device=device)
+    for title, family in FAMILIES.items():
+        try:
+            if family.matches(checkpoint):
+                return family.from_checkpoint(checkpoint, name=name, device=device)
+        # What indexing, unpacking or reshaping tensors of unexpected shapes raises.
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+            raise CheckpointError(
+                f"{path} has names as {title} has them, but tensors that do not fit together "
+                f"({reason}); get the file again"
+            ) from error
     raise CheckpointError(
         f"{path} holds {len(checkpoint.tensors)} tensors of no family known here "
         f"({', '.join(FAMILIES)}); wrap the generator as package.module:factory instead"

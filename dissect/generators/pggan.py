@@ -5,6 +5,22 @@ Modules carry the names of the published dissection checkpoints (``layer4.conv.w
 vector, doubles the size if it is odd and at least the third, convolves, scales, adds a bias and
 bends. A layer's output is that of the bend.
 
+Files of four other programs hold the same function in other words and are rewritten into it, while
+``PGGAN.layers`` keeps the names that the file has:
+
+- gandissect, ``layer1.conv.weight``, its older ``features.0.conv.weight``, and plain sequences;
+- genforce, ``layer0.weight`` (its count starts at 0), under ``generator_smooth``;
+- pytorch_GAN_zoo, ``scaleLayers.0.0.module.weight``, under ``avgG``: it scales the bias too, gives
+  every layer the gain √2, normalises after a layer instead of before the next (the same), and its
+  first layer is a matrix with a bias for each pixel;
+- the TensorFlow variables of the paper, ``8x8/Conv0_up/weight``, with kernels of transposed
+  convolutions turned around, and the matrix of the first layer too.
+
+Sizes come from the tensors. What they do not tell: labels, which genforce and pytorch_GAN_zoo put
+behind z (z here is all of what enters), and whether weights are scaled at run time (taken so).
+Files of the first two programs were compared with their programs; the other two follow from the
+programs' text and have only been compared with a plain rewriting of it.
+
 References:
     Karras et al., Progressive Growing of GANs for Improved Quality, Stability, and Variation,
     ICLR 2018, section 4 and table 2.
@@ -12,7 +28,8 @@ References:
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +38,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import ConfigError, GeneratorError
+from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.native import build_native, save_native
+from dissect.generators.states import build, find_states
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -42,6 +60,11 @@ class PGGANConfig:
         z_size: Length of z.
         heads: Sizes that have an output layer; the last is ``image_size``. More than one only
             while it is trained.
+        rgb_channels: 3, or 1 for grey.
+        scaling: What is scaled at run time: a convolution's ``output``, its ``weight``, or its
+            ``sum`` with the bias; in float32 the first two differ in their last digits. With
+            ``sum`` every layer has the gain √2, and the first is a matrix with a bias for each
+            pixel (pytorch_GAN_zoo).
 
     Raises:
         ConfigError: sizes and channels that do not fit.
@@ -51,6 +74,8 @@ class PGGANConfig:
     channels: tuple[int, ...]
     z_size: int = 512
     heads: tuple[int, ...] = ()
+    rgb_channels: int = 3
+    scaling: str = "output"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -68,19 +93,19 @@ class PGGANConfig:
 
 
 class _Scale(nn.Module):
-    """x · gain / (kernel · √channels) + b: weights stay at unit variance."""
+    """The factor that brings weights of unit variance to He's, and the bias."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, gain: float) -> None:
+    def __init__(self, scale: float, bias: tuple[int, ...]) -> None:
         super().__init__()
-        self.scale = gain / (kernel * math.sqrt(n_in))
-        self.b = nn.Parameter(torch.zeros(n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale + self.b[None, :, None, None]
+        self.scale = scale
+        self.b = nn.Parameter(torch.zeros(bias))
 
 
 class _Layer(nn.Module):
-    """Normalise, perhaps double, convolve, scale, perhaps bend."""
+    """Normalise, perhaps double, convolve, scale, perhaps bend.
+
+    y = act(W ∗ x̂ · gain / √fan-in + b), x̂ = x / √(mean over units of x² + 1e-8)
+    """
 
     def __init__(
         self,
@@ -89,45 +114,62 @@ class _Layer(nn.Module):
         kernel: int,
         *,
         padding: int,
+        scaling: str,
         double: bool = False,
         bend: bool = True,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, kernel, padding=padding, bias=False)
         nn.init.normal_(self.conv.weight)
-        self.wscale = _Scale(n_in, n_out, kernel, math.sqrt(2) if bend else 1.0)
-        self.double, self.bend = double, bend
+        together = scaling == "sum"
+        matrix = together and kernel == 4
+        gain = math.sqrt(2) if bend or together else 1.0
+        side = 1 if matrix else kernel
+        bias = (n_out, 4, 4) if matrix else (n_out, 1, 1) if together else (n_out,)
+        self.wscale = _Scale(gain / (side * math.sqrt(n_in)), bias)
+        self.scaling, self.double, self.bend = scaling, double, bend
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+        x = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
         if self.double:
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
-        x = self.wscale(self.conv(x))
+        scale, bias = self.wscale.scale, self.wscale.b
+        if self.scaling == "output":
+            x = self.conv(x) * scale + bias[:, None, None]
+        elif self.scaling == "weight":
+            x = functional.conv2d(x, self.conv.weight * scale, bias, padding=self.conv.padding)
+        else:
+            x = (self.conv(x) + bias) * scale
         return functional.leaky_relu(x, _LEAK) if self.bend else x
 
 
 class PGGANNetwork(nn.Module):
-    """The chain, with an output layer at each size of ``config.heads``."""
+    """The chain, with an output layer at each size of ``config.heads``.
+
+    References:
+        Karras et al. 2018, table 2 (layers) and section 4.1 (weights scaled at run time).
+    """
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
         self.config = config
-        n_in = config.z_size
+        n_in, scaling = config.z_size, config.scaling
         for k, n_out in enumerate(config.channels):
-            first = _Layer(n_in, n_out, 3, padding=1, double=True)
+            first = _Layer(n_in, n_out, 3, padding=1, scaling=scaling, double=True)
             if k == 0:  # from 1 to 4 pixels
-                first = _Layer(n_in, n_out, 4, padding=3)
+                first = _Layer(n_in, n_out, 4, padding=3, scaling=scaling)
             self.add_module(f"layer{2 * k + 1}", first)
-            self.add_module(f"layer{2 * k + 2}", _Layer(n_out, n_out, 3, padding=1))
+            second = _Layer(n_out, n_out, 3, padding=1, scaling=scaling)
+            self.add_module(f"layer{2 * k + 2}", second)
             size = 4 * 2**k
             if size in config.heads:
-                head = _Layer(n_out, 3, 1, padding=0, bend=False)
+                head = _Layer(n_out, config.rgb_channels, 1, padding=0, scaling=scaling, bend=False)
                 self.add_module(f"output_{size}x{size}", head)
             n_in = n_out
 
     def forward(
         self, z: Float[Tensor, "batch z"], *, resolution: int | None = None, fade: float = 1.0
-    ) -> Float[Tensor, "batch 3 size size"]:
+    ) -> Float[Tensor, "batch rgb size size"]:
         """The image, or in training one of a smaller size.
 
         Args:
@@ -155,32 +197,37 @@ class PGGANNetwork(nn.Module):
 
 
 class PGGAN:
-    """A progressive GAN behind the ``Generator`` protocol; its layers are ``layer1`` … ``layerN``.
+    """A progressive GAN behind the ``Generator`` protocol.
+
+    Its layers are ``layer1`` … ``layerN`` and the output, or what the file calls them.
 
     Args:
         module: The network; put in eval mode.
         name: What people call it.
+        names: Other names of its layers, if the file it is from has others.
 
     Example:
         >>> config = PGGANConfig(image_size=8, channels=(6, 4), z_size=8)
-        >>> PGGAN(PGGANNetwork(config), name="tiny").layers["layer3"].height
-        8
+        >>> list(PGGAN(PGGANNetwork(config), name="tiny").layers)
+        ['layer1', 'layer2', 'layer3', 'layer4', 'output_8x8']
     """
 
-    def __init__(self, module: PGGANNetwork, *, name: str) -> None:
+    def __init__(
+        self, module: PGGANNetwork, *, name: str, names: Mapping[str, str] | None = None
+    ) -> None:
         config = module.config
         self.module = module.eval()
         self.name = name
-        self.image_size, self.channels, self.n_classes = config.image_size, 3, 0
+        self.image_size, self.channels = config.image_size, config.rgb_channels
+        self.n_classes = 0
         self.spaces = {"z": Space("z", (config.z_size,))}
+        own = {f"layer{i + 1}": i // 2 for i in range(2 * len(config.channels))}
+        own[f"output_{config.image_size}x{config.image_size}"] = len(config.channels) - 1
         self.layers = {
-            f"layer{i}": LayerInfo(
-                config.channels[(i - 1) // 2],
-                4 << ((i - 1) // 2),
-                4 << ((i - 1) // 2),
-                f"layer{i}",
+            (names or {}).get(layer, layer): LayerInfo(
+                module.get_submodule(layer).conv.out_channels, 4 << k, 4 << k, layer
             )
-            for i in range(1, 2 * len(config.channels) + 1)
+            for layer, k in own.items()
         }
         self.fingerprint = hash_tensors(module.state_dict(), config)
 
@@ -210,7 +257,7 @@ class PGGAN:
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch 3 height width"]:
+    ) -> Float[Tensor, "batch rgb height width"]:
         """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing."""
         check_conversion(self, latent, latent.space)
         return self.module(latent.data.flatten(1))
@@ -224,16 +271,185 @@ def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None
     save_native(path, format=FORMAT, config=config, state=state, half=half)
 
 
+# Files of other programs. Each reader takes tensors by name and gives the chain, or None.
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One layer of a file: its name there, weight as out × in × k × k, bias."""
+
+    name: str
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The layers of a file from z on, and the last output layer."""
+
+    layers: list[_Part]
+    head: _Part
+    scaling: str
+    lod: float = 0.0
+
+
+def _natural(name: str) -> list[object]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _read_gandissect(state: Mapping[str, Tensor]) -> _Chain | None:
+    """``layer1.conv.weight``, ``features.0.conv.weight`` or ``0.conv.weight``, scaled by layer."""
+    names = [n.removesuffix(".wscale.b") for n in state if n.endswith(".wscale.b")]
+    known = {f"{n}.{part}" for n in names for part in ("conv.weight", "wscale.b", "wscale.scale")}
+    if not names or not set(state) <= known or any(f"{n}.conv.weight" not in state for n in names):
+        return None
+    parts = [
+        _Part(n, state[f"{n}.conv.weight"], state[f"{n}.wscale.b"])
+        for n in sorted(names, key=_natural)
+    ]
+    heads = [part for part in parts if part.weight.shape[-1] == 1]
+    layers = [part for part in parts if part.weight.shape[-1] != 1]
+    return _Chain(layers, heads[-1], "output") if heads else None
+
+
+def _read_genforce(state: Mapping[str, Tensor]) -> _Chain | None:
+    """``layer0.weight``, ``output0.weight``; the last output is that of the image."""
+    layers = _numbered(state, "layer{}")
+    heads = _numbered(state, "output{}")
+    known = {f"{part.name}.{kind}" for part in layers + heads for kind in ("weight", "bias")}
+    if not heads or not layers or not set(state) <= {"lod", *known}:
+        return None
+    # With fused_scale the doubling is a transposed convolution: in × out, its kernel turned around.
+    if any(a.bias.shape[0] != b.weight.shape[1] for a, b in zip(layers, layers[1:], strict=False)):
+        layers[2::2] = [
+            _Part(part.name, part.weight.transpose(0, 1).flip(2, 3), part.bias)
+            for part in layers[2::2]
+        ]
+    return _Chain(layers, heads[-1], "weight", float(state.get("lod", 0)))
+
+
+def _numbered(state: Mapping[str, Tensor], pattern: str) -> list[_Part]:
+    parts: list[_Part] = []
+    while (name := pattern.format(len(parts))) + ".weight" in state and name + ".bias" in state:
+        parts.append(_Part(name, state[name + ".weight"], state[name + ".bias"]))
+    return parts
+
+
+def _read_zoo(state: Mapping[str, Tensor]) -> _Chain | None:
+    """pytorch_GAN_zoo's ``formatLayer``, ``groupScale0``, ``scaleLayers``, ``toRGBLayers``."""
+    state = {name.replace(".module.", "."): value for name, value in state.items()}
+    middle = _numbered(state, "groupScale0.{}")
+    heads = _numbered(state, "toRGBLayers.{}")
+    if "formatLayer.weight" not in state or not middle or not heads:
+        return None
+    scale = 0
+    while found := _numbered(state, f"scaleLayers.{scale}." + "{}"):
+        middle, scale = middle + found, scale + 1
+    # A matrix to units × 4 × 4; from one pixel, a padded convolution reads its kernel backwards.
+    weight, bias = state["formatLayer.weight"], state["formatLayer.bias"]
+    matrix = weight.reshape(-1, 4, 4, weight.shape[1]).permute(0, 3, 1, 2).flip(2, 3)
+    first = _Part("formatLayer", matrix, bias.reshape(-1, 4, 4))
+    rest = [_Part(p.name, p.weight, p.bias[:, None, None]) for p in [*middle, heads[-1]]]
+    return _Chain([first, *rest[:-1]], rest[-1], "sum")
+
+
+def _read_tensorflow(state: Mapping[str, Tensor]) -> _Chain | None:
+    """``4x4/Dense``, ``4x4/Conv``, ``8x8/Conv0_up``, ``8x8/Conv1``, …, ``ToRGB_lod0``."""
+
+    def part(name: str, arrange: Callable[[Tensor], Tensor]) -> _Part:
+        return _Part(name, arrange(state[f"{name}/weight"]), state[f"{name}/bias"])
+
+    def plain(weight: Tensor) -> Tensor:  # height width in out
+        return weight.permute(3, 2, 0, 1)
+
+    def transposed(weight: Tensor) -> Tensor:  # height width out in
+        return weight.permute(2, 3, 0, 1).flip(2, 3)
+
+    def dense(weight: Tensor) -> Tensor:  # in, then out height width
+        return weight.reshape(len(weight), -1, 4, 4).transpose(0, 1).flip(2, 3)
+
+    needed = ("4x4/Dense", "4x4/Conv", "ToRGB_lod0")
+    if any(f"{name}/{kind}" not in state for name in needed for kind in ("weight", "bias")):
+        return None
+    layers = [part("4x4/Dense", dense), part("4x4/Conv", plain)]
+    size = 8
+    while f"{size}x{size}/Conv1/weight" in state:
+        block = f"{size}x{size}"
+        fused = f"{block}/Conv0_up/weight" in state
+        layers.append(
+            part(f"{block}/Conv0_up", transposed) if fused else part(f"{block}/Conv0", plain)
+        )
+        layers.append(part(f"{block}/Conv1", plain))
+        size *= 2
+    return _Chain(layers, part("ToRGB_lod0", plain), "weight", float(state.get("lod", 0)))
+
+
+def _find_chain(checkpoint: Checkpoint) -> _Chain | None:
+    for state in find_states(checkpoint):
+        for read in (_read_gandissect, _read_genforce, _read_zoo):
+            chain = read(state)
+            if chain is not None and chain.layers[0].weight.shape[2:] == (4, 4):
+                return chain
+    # The names of TensorFlow's variables hold slashes; of G, D and Gs the last is the average.
+    mark = "4x4/Dense/weight"
+    for name in [n for n in checkpoint.tensors if n.endswith(mark)][::-1]:
+        prefix = name.removesuffix(mark)
+        named = checkpoint.tensors.items()
+        chain = _read_tensorflow(
+            {n.removeprefix(prefix): v for n, v in named if n.startswith(prefix)}
+        )
+        if chain is not None:
+            return chain
+    return None
+
+
+def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
+    """The network of a chain, and what the file calls its layers."""
+    if chain.lod:
+        raise CheckpointError(
+            f"{path} is from the middle of progressive training (level of detail {chain.lod:g}); "
+            "expected 0, where the last output layer gives the image"
+        )
+    weights = [part.weight for part in chain.layers]
+    try:
+        config = PGGANConfig(
+            image_size=2 << (len(weights) // 2),
+            channels=tuple(weight.shape[0] for weight in weights[::2]),
+            z_size=weights[0].shape[1],
+            rgb_channels=chain.head.weight.shape[0],
+            scaling=chain.scaling,
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"{path} holds a PGGAN that cannot be built: {error}") from error
+    own = [f"layer{i + 1}" for i in range(len(weights))]
+    own.append(f"output_{config.image_size}x{config.image_size}")
+    state, names = {}, {}
+    for layer, part in zip(own, [*chain.layers, chain.head], strict=True):
+        names[layer] = part.name
+        state[f"{layer}.conv.weight"], state[f"{layer}.wscale.b"] = part.weight, part.bias
+    return build(lambda: PGGANNetwork(config), state, path, family="PGGAN"), names
+
+
 def matches(checkpoint: Checkpoint) -> bool:
-    """Whether ``save_pggan`` wrote the file."""
-    return checkpoint.attributes.get("format") == FORMAT
+    """Whether ``save_pggan`` or one of the programs named above wrote the file."""
+    return checkpoint.attributes.get("format") == FORMAT or _find_chain(checkpoint) is not None
 
 
 def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> PGGAN:
     """The generator that a file holds.
 
     Raises:
-        CheckpointError: tensors that do not fit the file's own configuration.
+        CheckpointError: tensors that do not fit together or the file's own configuration, or a
+            file from the middle of progressive training.
     """
-    network = build_native(checkpoint, lambda config: PGGANNetwork(PGGANConfig(**config)))
-    return PGGAN(network.to(device), name=name)
+    if checkpoint.attributes.get("format") == FORMAT:
+        network = build_native(checkpoint, lambda config: PGGANNetwork(PGGANConfig(**config)))
+        return PGGAN(network.to(device), name=name)
+    chain = _find_chain(checkpoint)
+    if chain is None:
+        raise CheckpointError(
+            f"{checkpoint.path} holds no PGGAN; expected layers as gandissect, genforce, "
+            "pytorch_GAN_zoo or TensorFlow name them"
+        )
+    network, names = _build(chain, checkpoint.path)
+    return PGGAN(network.to(device), name=name, names=names)

@@ -1,10 +1,13 @@
 """The progressive GAN against the program whose checkpoints it reads."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from dissect import load_generator
+from dissect import CheckpointError, load_generator, trace
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, save_pggan
@@ -18,23 +21,22 @@ def network():
     return PGGANNetwork(config).requires_grad_(False)
 
 
-def test_the_weights_of_a_real_program_give_its_images_and_features(checkpoints):
-    state = torch.load(
-        checkpoints / "gandissect_proggan32.pth", weights_only=True, map_location="cpu"
-    )
-    expected = np.load(checkpoints / "gandissect_proggan32.npz")
-    network = PGGANNetwork(PGGANConfig(32, (24, 24, 16, 8), z_size=32))
-    network.load_state_dict(state)
-    generator = PGGAN(network.requires_grad_(False), name="gandissect")
-    seen = {}
-    for name, layer in generator.layers.items():
-        module = generator.module.get_submodule(layer.module)
-        module.register_forward_hook(lambda m, i, o, name=name: seen.update({name: o}))
-    image = generator.synthesize(Latent("z", torch.from_numpy(expected["z"])))
+@pytest.mark.parametrize(
+    ("file", "layers"),
+    [
+        ("gandissect_proggan32", [*(f"layer{i}" for i in range(1, 9)), "output_32x32"]),
+        ("genforce_pggan32", [*(f"layer{i}" for i in range(8)), "output3"]),
+    ],
+)
+def test_a_file_gives_the_images_and_maps_its_own_program_gives(checkpoints, file, layers):
+    generator = load_generator(checkpoints / f"{file}.pth")
+    expected = np.load(checkpoints / f"{file}.npz")
+    with trace(generator, "all") as maps:
+        image = generator.synthesize(Latent("z", torch.from_numpy(expected["z"])))
     assert np.abs(image.numpy() - expected["img"]).max() < 2e-5
-    for name, layer in generator.layers.items():
-        assert seen[name].shape[1:] == (layer.units, layer.height, layer.width)
-        assert np.abs(seen[name].numpy() - expected[f"feat.{name}"]).max() < 2e-5, name
+    assert list(maps) == list(generator.layers) == layers
+    for name in [n for n in expected.files if n.startswith("feat.")]:
+        assert np.abs(maps[name.removeprefix("feat.")].numpy() - expected[name]).max() < 2e-5, name
 
 
 def test_a_new_size_fades_in_from_the_image_before_it(network):
@@ -73,3 +75,190 @@ def test_what_it_does_not_have_is_refused(network, tmp_path):
 def test_settings_that_do_not_fit_are_refused(changes):
     with pytest.raises(ConfigError, match="expected"):
         PGGANConfig(**({"image_size": 16, "channels": (8, 6, 4)} | changes))
+
+
+# Other programs' words for the same function, with their arithmetic written out plainly.
+
+WIDTHS = (7, 6, 5, 4)  # z, and the units at 4, 8 and 16 pixels
+
+
+def normal(x):
+    return x / (x.square().mean(1, keepdim=True) + 1e-8).sqrt()
+
+
+def bend(x):
+    return functional.leaky_relu(x, 0.2)
+
+
+def doubled(x):
+    return functional.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def draw_parts(rgb):
+    """Weights (out × in × k × k) and biases of a chain to 16 pixels, the head last."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = [(6, 7, 4), (6, 6, 3), (5, 6, 3), (5, 5, 3), (4, 5, 3), (4, 4, 3), (rgb, 4, 1)]
+    return [
+        (torch.randn(a, b, k, k, generator=draw), torch.randn(a, generator=draw))
+        for a, b, k in shapes
+    ]
+
+
+def run_plain(parts, z):
+    x = z[:, :, None, None]
+    for i, (weight, bias) in enumerate(parts):
+        last = i == len(parts) - 1
+        gain = (1 if last else math.sqrt(2)) / math.sqrt(weight[0].numel())
+        x = normal(x)
+        x = doubled(x) if i in (2, 4) else x
+        padding = {4: 3, 3: 1, 1: 0}[weight.shape[-1]]
+        x = functional.conv2d(x, weight * gain, bias, padding=padding)
+        x = x if last else bend(x)
+    return x
+
+
+def gandissect(parts, pattern="layer{}", first=1, head="output_16x16"):
+    names = [pattern.format(i + first) for i in range(6)] + [head]
+    state = {}
+    for name, (weight, bias) in zip(names, parts, strict=True):
+        state[f"{name}.conv.weight"], state[f"{name}.wscale.b"] = weight, bias
+    return state
+
+
+def genforce(parts, *, fused=False):
+    state = {"lod": torch.zeros(())}
+    for i, (weight, bias) in enumerate(parts):
+        name = f"layer{i}" if i < 6 else "output2"
+        turned = weight.flip(2, 3).transpose(0, 1).contiguous()
+        state[f"{name}.weight"] = turned if fused and i in (2, 4) else weight
+        state[f"{name}.bias"] = bias
+    for i in (0, 1):
+        state[f"output{i}.weight"] = torch.ones(3, (6, 5)[i], 1, 1)
+        state[f"output{i}.bias"] = torch.ones(3)
+    return state
+
+
+def tensorflow(parts, *, fused=True):
+    (first, bias), *rest = parts
+    # The kernel of a transposed convolution, from 1 pixel: what is at 0, 0 lands at 0, 0.
+    state = {
+        "4x4/Dense/weight": first.flip(2, 3).permute(1, 0, 2, 3).reshape(7, -1),
+        "4x4/Dense/bias": bias,
+        "lod": torch.zeros(()),
+    }
+    up = "Conv0_up" if fused else "Conv0"
+    names = ["4x4/Conv", f"8x8/{up}", "8x8/Conv1", f"16x16/{up}", "16x16/Conv1", "ToRGB_lod0"]
+    for name, (weight, bias) in zip(names, rest, strict=True):
+        turned = name.endswith("Conv0_up")
+        value = weight.flip(2, 3).permute(2, 3, 0, 1) if turned else weight.permute(2, 3, 1, 0)
+        state[f"{name}/weight"], state[f"{name}/bias"] = value, bias
+    return state
+
+
+NUMBERS = {
+    "gandissect": (gandissect, "layer1", "output_16x16"),
+    "old": (lambda p: {"state_dict": gandissect(p, "features.{}", 0, "output")}, "features.0", "output"),
+    "sequence": (lambda p: gandissect(p, "{}", 0, "6"), "0", "6"),
+    "parallel": (lambda p: gandissect(p, "module.layer{}", 1, "module.output_16x16"), "layer1",
+                 "output_16x16"),
+    "genforce": (lambda p: {"generator": genforce(p) | {
+        "layer0.bias": torch.zeros(6)}, "generator_smooth": genforce(p)}, "layer0", "output2"),
+    "genforce, fused": (lambda p: {"generator_smooth": genforce(p, fused=True)}, "layer0", "output2"),
+    "tensorflow": (tensorflow, "4x4/Dense", "ToRGB_lod0"),
+    "tensorflow, Gs last": (lambda p: {"1": {"variables": {k: v + 1 for k, v in tensorflow(p).items()}},
+                                       "2": {"variables": tensorflow(p, fused=False)}},
+                            "4x4/Dense", "ToRGB_lod0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", NUMBERS)
+@pytest.mark.parametrize("rgb", [1, 3])
+def test_every_naming_gives_the_same_plain_network(tmp_path, program, rgb):
+    write, first, last = NUMBERS[program]
+    parts = draw_parts(rgb)
+    torch.save(write(parts), tmp_path / "g.pth")
+    generator = load_generator(tmp_path / "g.pth")
+    assert next(iter(generator.layers)) == first
+    assert list(generator.layers)[-1] == last
+    assert (generator.image_size, generator.channels) == (16, rgb)
+    assert [i.units for i in generator.layers.values()] == [6, 6, 5, 5, 4, 4, rgb]
+    assert generator.spaces["z"].shape == (7,)
+    latent = generator.sample(range(3), seed=1)
+    with trace(generator, "all") as maps:
+        images = generator.synthesize(latent)
+    assert len(maps) == 7
+    torch.testing.assert_close(images, run_plain(parts, latent.data), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("wrapper", ["", ".module"])
+def test_pytorch_gan_zoo_scales_the_bias_too_and_normalises_last(tmp_path, wrapper):
+    draw = torch.Generator().manual_seed(3)
+
+    def part(*shape):
+        return torch.randn(shape, generator=draw), torch.randn(shape[0], generator=draw)
+
+    parts = {"formatLayer": part(6 * 16, 7), "groupScale0.0": part(6, 6, 3, 3),
+             "scaleLayers.0.0": part(5, 6, 3, 3), "scaleLayers.0.1": part(5, 5, 3, 3),
+             "scaleLayers.1.0": part(4, 5, 3, 3), "scaleLayers.1.1": part(4, 4, 3, 3),
+             "toRGBLayers.0": part(3, 6, 1, 1), "toRGBLayers.1": part(3, 5, 1, 1),
+             "toRGBLayers.2": part(3, 4, 1, 1)}  # fmt: skip
+
+    def scaled(x, name, operation, **options):
+        weight, bias = parts[name]
+        return operation(x, weight, bias, **options) * math.sqrt(2 / weight[0].numel())
+
+    state = {}
+    for name, (weight, bias) in parts.items():
+        state[f"{name}{wrapper}.weight"], state[f"{name}{wrapper}.bias"] = weight, bias
+    broken = {name: value + 1 for name, value in state.items()}
+    torch.save({"netG": broken, "avgG": state, "netD": {"x": torch.ones(1)}}, tmp_path / "g.pth")
+    generator = load_generator(tmp_path / "g.pth")
+    z = torch.randn(2, 7, generator=draw)
+    x = normal(bend(scaled(normal(z), "formatLayer", functional.linear)).view(2, -1, 4, 4))
+    x = normal(bend(scaled(x, "groupScale0.0", functional.conv2d, padding=1)))
+    for scale in (0, 1):
+        x = doubled(x)
+        for k in (0, 1):
+            x = bend(scaled(x, f"scaleLayers.{scale}.{k}", functional.conv2d, padding=1))
+            kept, x = x, normal(x)
+    x = scaled(x, "toRGBLayers.2", functional.conv2d)
+    with trace(generator, ["scaleLayers.1.1", "formatLayer"]) as maps:
+        images = generator.synthesize(Latent("z", z))
+    torch.testing.assert_close(images, x, atol=2e-5, rtol=0)
+    torch.testing.assert_close(maps["scaleLayers.1.1"], kept, atol=2e-5, rtol=0)
+    assert maps["formatLayer"].shape == (2, 6, 4, 4)
+
+
+def test_halves_become_floats(tmp_path):
+    state = {name: value.half() for name, value in gandissect(draw_parts(3)).items()}
+    torch.save(state, tmp_path / "g.pth")
+    generator = load_generator(tmp_path / "g.pth")
+    assert generator.synthesize(generator.sample([0], seed=0)).dtype == torch.float32
+
+
+def test_every_layer_reaches_the_image(tmp_path):
+    torch.save(genforce(draw_parts(3)), tmp_path / "g.pth")
+    generator = load_generator(tmp_path / "g.pth")
+    z = generator.sample([0], seed=0)
+    image = generator.synthesize(z)
+    for layer in generator.layers.values():
+        module = generator.module.get_submodule(layer.module)
+        handle = module.register_forward_hook(lambda m, i, o: o * torch.linspace(0, 2, o.shape[-1]))
+        assert not torch.equal(generator.synthesize(z), image)
+        handle.remove()
+    assert torch.equal(generator.synthesize(z), image)
+
+
+def test_what_cannot_be_read_as_one_is_told_in_one_line(tmp_path):
+    torch.save(genforce(draw_parts(3)) | {"lod": torch.tensor(1.5)}, tmp_path / "g.pth")
+    with pytest.raises(CheckpointError, match=r"level of detail 1\.5"):
+        load_generator(tmp_path / "g.pth")
+    state = gandissect(draw_parts(3))
+    torch.save(state | {"layer4.wscale.b": torch.ones(9)}, tmp_path / "g.pth")
+    with pytest.raises(CheckpointError, match=r"layer4\.wscale\.b \(9,\) \(expected \(5,\)\)"):
+        load_generator(tmp_path / "g.pth")
+    few = {name: state[name] for name in state if name[:6] not in ("layer5", "layer6")}
+    few = {name: value for name, value in few.items() if name[:6] not in ("layer3", "layer4")}
+    torch.save(few, tmp_path / "g.pth")
+    with pytest.raises(CheckpointError, match="cannot be built"):
+        load_generator(tmp_path / "g.pth")

@@ -1,0 +1,189 @@
+"""EigenGAN: each block adds a few directions of its own to the features that noise makes.
+
+Files are those of eigengan-pytorch (``g_ema`` beside ``args``); modules keep its names, and every
+size comes from the tensors. z is what the program takes in two parts, one after the other: the
+noise ε that the first matrix reads, then the coordinates z_1 … z_n of each block's subspace. To
+move along what a block has found is to change one of the latter; ``EigenGAN.subspace_slices`` says
+where they are.
+
+    φ_i = U_i diag(L_i) z_i + μ_i,   h ← conv2(act(conv1(act(h + a_i(φ_i))) + b_i(φ_i)))
+
+A layer's output is that of a feature convolution: ``blocks.0.feature_conv1``.
+
+References:
+    He, Kan, Shan, EigenGAN: Layer-Wise Eigen-Learning for GANs, ICCV 2021, section 3.1, eq. 2 to 5.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dissect.errors import CheckpointError, GeneratorError
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.states import build, find_states
+from dissect.latents import Latent
+from segmenters.base import hash_tensors
+
+_LEAK = 0.2
+
+
+class _Subspace(nn.Module):
+    """Coordinates to a point of an affine subspace: (L ⊙ z) U + μ."""
+
+    def __init__(self, n_basis: int, size: int) -> None:
+        super().__init__()
+        self.U = nn.Parameter(torch.zeros(n_basis, size))
+        self.L = nn.Parameter(torch.zeros(n_basis))
+        self.mu = nn.Parameter(torch.zeros(size))
+
+    def forward(self, z: Float[Tensor, "batch basis"]) -> Float[Tensor, "batch size"]:
+        return (self.L * z) @ self.U + self.mu
+
+
+def _doubling(n_in: int, n_out: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(n_in, n_out, 3, stride=2, padding=1, output_padding=1)
+
+
+class _Block(nn.Module):
+    """Two feature convolutions, each with the block's point of its subspace added before it."""
+
+    def __init__(self, n_basis: int, n_in: int, n_out: int, size: int) -> None:
+        super().__init__()
+        self.projection = _Subspace(n_basis, n_in * size**2)
+        self.subspace_conv1 = nn.Sequential(nn.ConvTranspose2d(n_in, n_in, 1))
+        self.subspace_conv2 = nn.Sequential(_doubling(n_in, n_out))
+        self.feature_conv1 = nn.Sequential(nn.LeakyReLU(_LEAK), _doubling(n_in, n_out))
+        self.feature_conv2 = nn.Sequential(
+            nn.LeakyReLU(_LEAK), nn.ConvTranspose2d(n_out, n_out, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor, z: Float[Tensor, "batch basis"]) -> Tensor:
+        point = self.projection(z).reshape(x.shape)
+        x = self.feature_conv1(x + self.subspace_conv1(point))
+        return self.feature_conv2(x + self.subspace_conv2(point))
+
+
+class EigenGANNetwork(nn.Module):
+    """Noise and coordinates to image; sizes as in a state dict."""
+
+    def __init__(self, state: Mapping[str, Tensor], n_blocks: int) -> None:
+        super().__init__()
+        rows, self.noise_size = state["fc.weight"].shape
+        units = rows // 16
+        self.n_basis = state["blocks.0.projection.L"].shape[0]
+        self.fc = nn.Linear(self.noise_size, rows)
+        self.blocks = nn.ModuleList()
+        for i in range(n_blocks):
+            n_out = state[f"blocks.{i}.feature_conv2.1.weight"].shape[0]
+            self.blocks.append(_Block(self.n_basis, units, n_out, 4 << i))
+            units = n_out
+        channels, _, size, _ = state["to_rgb.0.1.weight"].shape
+        image = nn.Sequential(
+            nn.LeakyReLU(_LEAK), nn.Conv2d(units, channels, size, padding=size // 2)
+        )
+        self.to_rgb = nn.Sequential(image, nn.Tanh())
+
+    @property
+    def z_size(self) -> int:
+        return self.noise_size + len(self.blocks) * self.n_basis
+
+    def forward(self, z: Float[Tensor, "batch z"]) -> Float[Tensor, "batch rgb size size"]:
+        x = self.fc(z[:, : self.noise_size]).unflatten(1, (-1, 4, 4))
+        parts = z[:, self.noise_size :].split(self.n_basis, dim=1)
+        for block, part in zip(self.blocks, parts, strict=True):
+            x = block(x, part)
+        return self.to_rgb(x)
+
+
+class EigenGAN:
+    """An EigenGAN behind the ``Generator`` protocol.
+
+    Args:
+        module: The network, frozen and in eval mode.
+        name: What people call it.
+    """
+
+    def __init__(self, module: EigenGANNetwork, *, name: str) -> None:
+        self.module, self.name = module, name
+        self.image_size = 4 << len(module.blocks)
+        self.channels, self.n_classes = module.to_rgb[0][1].out_channels, 0
+        self.spaces = {"z": Space("z", (module.z_size,))}
+        self.layers = {}
+        for i, block in enumerate(module.blocks):
+            units, size = block.feature_conv2[1].out_channels, 8 << i
+            for part in ("feature_conv1", "feature_conv2"):
+                path = f"blocks.{i}.{part}"
+                self.layers[path] = LayerInfo(units, size, size, path)
+        self.fingerprint = hash_tensors(module.state_dict(), "eigengan")
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.fc.weight.device
+
+    @property
+    def subspace_slices(self) -> dict[str, slice]:
+        """Where in z each block's coordinates are."""
+        n, first = self.module.n_basis, self.module.noise_size
+        return {
+            f"blocks.{i}": slice(first + i * n, first + (i + 1) * n)
+            for i in range(len(self.module.blocks))
+        }
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        """Standard normal latents, noise and coordinates; see ``Generator.sample``."""
+        return sample_normal(self, indices, seed=seed, label=label)
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Only z to z; ψ scales noise and coordinates, whose mean is 0, as the program does.
+
+        Raises:
+            GeneratorError: another space, or a cutoff.
+        """
+        check_conversion(self, latent, space)
+        if cutoff is not None:
+            raise GeneratorError(
+                f"{self.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
+            )
+        return Latent("z", latent.data.flatten(1) * truncation)
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing."""
+        check_conversion(self, latent, latent.space)
+        return self.module(latent.data.flatten(1).to(self.device))
+
+
+def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
+    for state in find_states(checkpoint):
+        if "blocks.0.projection.U" in state and "fc.weight" in state:
+            return state
+    return None
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether eigengan-pytorch wrote the file."""
+    return _find_state(checkpoint) is not None
+
+
+def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> EigenGAN:
+    """The generator that a file holds.
+
+    Raises:
+        CheckpointError: tensors that are missing or do not fit together.
+    """
+    path, state = checkpoint.path, _find_state(checkpoint)
+    if state is None:
+        raise CheckpointError(
+            f"{path} holds no EigenGAN; expected fc.weight and blocks.0.projection.U in it"
+        )
+    n_blocks = 0
+    while f"blocks.{n_blocks}.projection.U" in state:
+        n_blocks += 1
+    network = build(lambda: EigenGANNetwork(state, n_blocks), state, path, family="EigenGAN")
+    return EigenGAN(network.to(device), name=name)

@@ -1,0 +1,370 @@
+"""StyleGAN2 as stylegan2_pytorch (lucidrains) has it, a network of its own.
+
+It is read from the folder of a project (``.config.json`` and ``model_7.pt``) or from such a file
+alone; the averaged weights, ``SE`` and ``GE``, keep their names. Sizes, attention, transparency and
+whether there is a learned constant come from the tensors; the mapping's learning rate multiplier
+from the configuration (0.1 where there is none). Where it differs from the paper:
+
+- z is brought to length 1; leaky ReLUs have no gain; weights are not scaled by fan-in;
+- every block has one w, for its two convolutions and its toRGB; a style multiplies by style + 1;
+- maps grow bilinearly before a block; the image after a toRGB, and is then blurred;
+- noise is one map of uniform numbers from 0 to 1 for all blocks, their upper left corner with
+  height and width exchanged. None is stored: ``const`` is a fixed one, the same for all samples;
+  ``none`` is 0 everywhere, which leaves the biases that belong to it; a tensor is taken as it is;
+- there is no stored mean of w: the program takes one of 2,000 new samples each time, this one that
+  of 10,000 fixed ones;
+- images are in [0, 1], and clamped by the program as it saves them; here they are brought to
+  [-1, 1], and not clamped. Of images with transparency the colours are shown.
+
+A layer's output is that of a convolution before noise and bend (``blocks.0.conv1``), or the image
+up to a toRGB, in the program's range (``blocks.0.to_rgb``). Without a learned constant, the mean of
+w over the layers makes the first map; it then stands in s before the styles.
+
+References:
+    Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
+    Shen et al., Efficient Attention: Attention with Linear Complexities, WACV 2021, section 3.2.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dissect.errors import CheckpointError, GeneratorError
+from dissect.generators.base import LayerInfo
+from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.states import build, find_states
+from dissect.generators.styled import StyledGenerator
+from dissect.latents import stream
+from segmenters.base import hash_tensors
+
+_LEAK = 0.2
+_DEFAULT_RATE = 0.1
+_HEAD_SIZE = 64
+_START = "to_initial_block"
+
+
+class _Linear(nn.Module):
+    """y = x · (W · rate)ᵀ + b · rate."""
+
+    def __init__(self, size: int, rate: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(size, size))
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.rate = rate
+
+    def forward(self, x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
+        return functional.linear(x, self.weight * self.rate, self.bias * self.rate)
+
+
+class _Vectorizer(nn.Module):
+    """z to w."""
+
+    def __init__(self, size: int, depth: int, rate: float) -> None:
+        super().__init__()
+        parts = [part for _ in range(depth) for part in (_Linear(size, rate), nn.LeakyReLU(_LEAK))]
+        self.net = nn.Sequential(*parts)
+
+    def forward(self, z: Float[Tensor, "batch z"]) -> Float[Tensor, "batch w"]:
+        return self.net(functional.normalize(z, dim=1))
+
+
+class _Modulated(nn.Module):
+    """A convolution whose input channels a style scales; with ``demodulate`` its output is too.
+
+    y = d ⊙ (W ∗ ((s + 1) ⊙ x)), d_o = 1/√(Σ_{i,k} ((s_i + 1) W_{oik})² + 1e-8)
+    """
+
+    def __init__(self, n_in: int, n_out: int, size: int, *, demodulate: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_out, n_in, size, size))
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, style: Float[Tensor, "batch n_in"]) -> Tensor:
+        scale = style + 1
+        x = x * scale[:, :, None, None]
+        x = functional.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
+        if self.demodulate:
+            power = self.weight.square().sum(dim=(2, 3))
+            x = x * (scale.square() @ power.T + 1e-8).rsqrt()[:, :, None, None]
+        return x
+
+
+class _Blur(nn.Module):
+    """The filter f ⊗ f, of sum 1, with reflected edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("f", torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.f[:, None] * self.f
+        kernel = (kernel / kernel.abs().sum()).expand(x.shape[1], 1, 3, 3)
+        x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return functional.conv2d(x, kernel, groups=x.shape[1])
+
+
+def _grow() -> nn.Module:
+    return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class _ToRGB(nn.Module):
+    """Adds to the image, and grows it unless it is the last."""
+
+    def __init__(self, w_size: int, n_in: int, channels: int, *, grow: bool) -> None:
+        super().__init__()
+        self.to_style = nn.Linear(w_size, n_in)
+        self.conv = _Modulated(n_in, channels, 1, demodulate=False)
+        self.upsample = nn.Sequential(_grow(), _Blur()) if grow else nn.Identity()
+
+    def forward(self, x: Tensor, image: Tensor | None, style: Tensor) -> Tensor:
+        rgb = self.conv(x, style)
+        return self.upsample(rgb if image is None else rgb + image)
+
+
+class _Block(nn.Module):
+    """Two convolutions with noise, and a toRGB."""
+
+    def __init__(
+        self, w_size: int, n_in: int, n_out: int, channels: int, *, first: bool, last: bool
+    ) -> None:
+        super().__init__()
+        self.upsample = nn.Identity() if first else _grow()
+        self.to_style1 = nn.Linear(w_size, n_in)
+        self.to_noise1 = nn.Linear(1, n_out)
+        self.conv1 = _Modulated(n_in, n_out, 3)
+        self.to_style2 = nn.Linear(w_size, n_out)
+        self.to_noise2 = nn.Linear(1, n_out)
+        self.conv2 = _Modulated(n_out, n_out, 3)
+        self.to_rgb = _ToRGB(w_size, n_out, channels, grow=not last)
+
+    def styles(self, w: Float[Tensor, "batch w"]) -> dict[str, Tensor]:
+        return {
+            name: self.get_submodule(name)(w)
+            for name in ("to_style1", "to_style2", "to_rgb.to_style")
+        }
+
+    def forward(
+        self,
+        x: Tensor,
+        image: Tensor | None,
+        styles: Mapping[str, Tensor],
+        noise: Float[Tensor, "_ size size 1"],
+    ) -> tuple[Tensor, Tensor]:
+        x = self.upsample(x)
+        noise = noise[:, : x.shape[2], : x.shape[3]]
+        for k in (1, 2):
+            x = self.get_submodule(f"conv{k}")(x, styles[f"to_style{k}"])
+            added = self.get_submodule(f"to_noise{k}")(noise).permute(0, 3, 2, 1)
+            x = functional.leaky_relu(x + added, _LEAK)
+        return x, self.to_rgb(x, image, styles["to_rgb.to_style"])
+
+
+class _Norm(nn.Module):
+    """Every pixel's vector to mean 0 and variance 1, then scaled and shifted."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.g = nn.Parameter(torch.ones(1, units, 1, 1))
+        self.b = nn.Parameter(torch.zeros(1, units, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, dim=1, unbiased=False, keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt() * self.g + self.b
+
+
+class _Residual(nn.Module):
+    """x + f(norm(x)), under the names that the program's wrappers give them."""
+
+    def __init__(self, units: int, function: nn.Module) -> None:
+        super().__init__()
+        self.fn = nn.Module()
+        self.fn.norm, self.fn.fn = _Norm(units), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.fn.fn(self.fn.norm(x))
+
+
+class _LinearAttention(nn.Module):
+    """softmax over channels of q times (softmax over pixels of k)ᵀ v, per head (Shen et al.)."""
+
+    def __init__(self, units: int, inner: int) -> None:
+        super().__init__()
+        self.to_q = nn.Conv2d(units, inner, 1, bias=False)
+        self.to_kv = nn.Module()
+        self.to_kv.net = nn.Sequential(
+            nn.Conv2d(units, units, 3, padding=1, groups=units, bias=False),
+            nn.Conv2d(units, 2 * inner, 1, bias=False),
+        )
+        self.to_out = nn.Conv2d(inner, units, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        key, value = self.to_kv.net(x).chunk(2, dim=1)
+        query, key, value = (
+            part.flatten(2).unflatten(1, (-1, _HEAD_SIZE)) for part in (self.to_q(x), key, value)
+        )  # batch head channel pixel
+        query = query.softmax(dim=2) * _HEAD_SIZE**-0.5
+        context = key.softmax(dim=3) @ value.transpose(2, 3)
+        out = (context.transpose(2, 3) @ query).flatten(1, 2).unflatten(2, x.shape[2:])
+        return self.to_out(functional.gelu(out))
+
+
+def _attention(units: int, inner: int) -> nn.Sequential:
+    forward = nn.Sequential(
+        nn.Conv2d(units, 2 * units, 1), nn.LeakyReLU(_LEAK), nn.Conv2d(2 * units, units, 1)
+    )
+    attention = _Residual(units, _LinearAttention(units, inner))
+    return nn.Sequential(attention, _Residual(units, forward))
+
+
+class _Generator(nn.Module):
+    """Styles to image; sizes as in a state dict."""
+
+    def __init__(self, state: Mapping[str, Tensor], n_blocks: int, w_size: int) -> None:
+        super().__init__()
+        units = state["GE.initial_conv.weight"].shape[0]
+        self.initial_block = None
+        if "GE.initial_block" in state:
+            self.initial_block = nn.Parameter(torch.zeros(1, units, 4, 4))
+        else:
+            self.to_initial_block = nn.ConvTranspose2d(w_size, units, 4, bias=False)
+        self.initial_conv = nn.Conv2d(units, units, 3, padding=1)
+        self.blocks, self.attns = nn.ModuleList(), nn.ModuleList()
+        channels = state["GE.blocks.0.to_rgb.conv.weight"].shape[0]
+        for i in range(n_blocks):
+            query = state.get(f"GE.attns.{i}.0.fn.fn.to_q.weight")
+            attention = nn.Identity() if query is None else _attention(units, query.shape[0])
+            self.attns.append(attention)
+            n_in, units = units, state[f"GE.blocks.{i}.conv1.weight"].shape[0]
+            last = i == n_blocks - 1
+            block = _Block(w_size, n_in, units, channels, first=i == 0, last=last)
+            self.blocks.append(block)
+        size = 4 << (n_blocks - 1)
+        fixed = torch.from_numpy(stream(0, 0).random((1, size, size, 1), dtype="float32"))
+        self.register_buffer("noise", fixed, persistent=False)
+
+    def forward(
+        self, styles: Mapping[str, Tensor], noise: Float[Tensor, "_ size size 1"]
+    ) -> Float[Tensor, "batch rgb size size"]:
+        if self.initial_block is None:
+            x = self.to_initial_block(styles[_START][:, :, None, None])
+        else:
+            x = self.initial_block.expand(len(next(iter(styles.values()))), -1, -1, -1)
+        x, image = self.initial_conv(x), None
+        for i, (attention, block) in enumerate(zip(self.attns, self.blocks, strict=True)):
+            start = f"blocks.{i}."
+            own = {n.removeprefix(start): s for n, s in styles.items() if n.startswith(start)}
+            x, image = block(attention(x), image, own, noise)
+        return image
+
+
+class LucidrainsNetwork(nn.Module):
+    """``SE`` and ``GE``, with the steps between the spaces.
+
+    Args:
+        state: The tensors of both, by name.
+        n_blocks: Blocks, one for each size from 4 pixels.
+        rate: Learning rate multiplier of the mapping.
+    """
+
+    w_avg = None
+
+    def __init__(self, state: Mapping[str, Tensor], n_blocks: int, rate: float) -> None:
+        super().__init__()
+        self.n_ws = n_blocks
+        self.w_size = state["SE.net.0.weight"].shape[0]
+        depth = sum(name.startswith("SE.net.") and name.endswith(".weight") for name in state)
+        self.SE = _Vectorizer(self.w_size, depth, rate)
+        self.GE = _Generator(state, n_blocks, self.w_size)
+
+    def mapping(
+        self, z: Float[Tensor, "batch z"], classes: Tensor | None
+    ) -> Float[Tensor, "batch w"]:
+        return self.SE(z)
+
+    def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
+        """w+ to the styles of every block; where there is no constant, the mean w before them."""
+        styles = {} if self.GE.initial_block is not None else {_START: ws.mean(dim=1)}
+        for i, block in enumerate(self.GE.blocks):
+            of_block = block.styles(ws[:, i].contiguous())
+            styles |= {f"blocks.{i}.{name}": style for name, style in of_block.items()}
+        return styles
+
+    def synthesis(
+        self, styles: Mapping[str, Tensor], *, noise: str | Tensor = "const"
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """Images in [-1, 1]; see the module's head for ``noise``.
+
+        Raises:
+            GeneratorError: a tensor of noise that has another shape than batch × size × size.
+        """
+        values, batch = self.GE.noise, len(next(iter(styles.values())))
+        size = values.shape[1]
+        if isinstance(noise, Tensor):
+            if noise.numel() not in (size**2, batch * size**2):
+                raise GeneratorError(
+                    f"noise of shape {tuple(noise.shape)} was given; expected one map or {batch} "
+                    f"of {size} × {size}"
+                )
+            values = noise.to(values).reshape(-1, size, size, 1)
+        elif noise == "none":
+            values = torch.zeros_like(values)
+        elif noise == "random":
+            values = torch.rand(batch, size, size, 1, device=values.device)
+        return self.GE(styles, values)[:, :3] * 2 - 1
+
+
+def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
+    for state in find_states(checkpoint):
+        if "SE.net.0.weight" in state and "GE.blocks.0.to_style1.weight" in state:
+            return {n: value for n, value in state.items() if n.startswith(("SE.", "GE."))}
+    return None
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether stylegan2_pytorch wrote the file."""
+    return _find_state(checkpoint) is not None
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint, *, name: str, device: torch.device | str
+) -> StyledGenerator:
+    """The generator that a folder or a file holds.
+
+    Raises:
+        CheckpointError: tensors that are missing or do not fit together.
+    """
+    path, state = checkpoint.path, _find_state(checkpoint)
+    if state is None:
+        raise CheckpointError(
+            f"{path} holds no generator of stylegan2_pytorch; expected SE.net.0.weight and "
+            "GE.blocks.0.to_style1.weight in it"
+        )
+    n_blocks = 0
+    while f"GE.blocks.{n_blocks}.to_style1.weight" in state:
+        n_blocks += 1
+    rate = float(checkpoint.attributes.get("lr_mlp", _DEFAULT_RATE))
+    network = build(
+        lambda: LucidrainsNetwork(state, n_blocks, rate), state, path, family="stylegan2_pytorch"
+    )
+    layers = {}
+    for i, block in enumerate(network.GE.blocks):
+        size = 4 << i
+        grown = size if i == n_blocks - 1 else 2 * size
+        for part, pixels in (("conv1", size), ("conv2", size), ("to_rgb", grown)):
+            convolution = block.to_rgb.conv if part == "to_rgb" else block.get_submodule(part)
+            units = convolution.weight.shape[0]
+            layers[f"blocks.{i}.{part}"] = LayerInfo(units, pixels, pixels, f"GE.blocks.{i}.{part}")
+    return StyledGenerator(
+        network.to(device),
+        name=name,
+        layers=layers,
+        image_size=4 << (n_blocks - 1),
+        channels=3,
+        n_classes=0,
+        z_size=network.w_size,
+        w_size=network.w_size,
+        fingerprint=hash_tensors(network.state_dict(), "lucidrains", rate),
+    )

@@ -1,0 +1,179 @@
+"""Generators with a mapping: the way z → w → w+ → s → image, whatever the layers do with a style.
+
+A family gives a network that can take each step; this gives it the ``Generator`` protocol. The
+synthesis knows only s, so an edit in any space takes the same way.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dissect.errors import GeneratorError
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.labels import class_vectors
+from dissect.latents import Latent, standard_normal, uniform_labels
+
+NOISES = ("const", "none", "random")
+_MEAN_SAMPLES, _MEAN_SEED, _MEAN_BLOCK = 10_000, 0, 1000
+
+
+class StyledNetwork(Protocol):
+    """What a network of such a family can do (an ``nn.Module``).
+
+    Attributes:
+        n_ws: Layers of w+.
+        w_avg: Mean of w, if the file has one.
+    """
+
+    n_ws: int
+    w_avg: Tensor | None
+
+    def mapping(
+        self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
+    ) -> Float[Tensor, "batch w"]: ...
+
+    def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
+        """Each layer's style (batch × its length), in the order of s."""
+        ...
+
+    def synthesis(
+        self, styles: Mapping[str, Tensor], *, noise: str | Tensor
+    ) -> Float[Tensor, "batch rgb size size"]: ...
+
+
+class StyledGenerator:
+    """The ``Generator`` protocol over a ``StyledNetwork``.
+
+    Args:
+        module: The network, in eval mode and frozen.
+        name: What people call it.
+        layers: Its layers.
+        image_size, channels, n_classes: As in the protocol.
+        z_size, w_size: Lengths of z and w.
+        fingerprint: SHA-256 over its tensors.
+    """
+
+    def __init__(
+        self,
+        module: StyledNetwork,
+        *,
+        name: str,
+        layers: Mapping[str, LayerInfo],
+        image_size: int,
+        channels: int,
+        n_classes: int,
+        z_size: int,
+        w_size: int,
+        fingerprint: str,
+    ) -> None:
+        self.module, self.name, self.layers = module, name, dict(layers)
+        self.image_size, self.channels, self.n_classes = image_size, channels, n_classes
+        self.fingerprint = fingerprint
+        lengths = {
+            layer: style.shape[1]
+            for layer, style in module.styles(
+                torch.zeros(1, module.n_ws, w_size, device=self.device)
+            ).items()
+        }
+        self.style_slices, start = {}, 0
+        for layer, length in lengths.items():
+            self.style_slices[layer] = slice(start, start + length)
+            start += length
+        self.spaces = {
+            "z": Space("z", (z_size,)),
+            "w": Space("w", (w_size,)),
+            "w+": Space("w+", (module.n_ws, w_size)),
+            "s": Space("s", (start,)),
+        }
+        self._mean: Tensor | None = module.w_avg
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    def mean_w(self) -> Float[Tensor, " w"]:
+        """The mean of w: the file's, or that of 10,000 samples of seed 0, estimated once.
+
+        Samples of a generator with classes draw their own.
+        """
+        if self._mean is None:
+            total = torch.zeros(self.spaces["w"].shape, dtype=torch.float64)
+            for first in range(0, _MEAN_SAMPLES, _MEAN_BLOCK):
+                indices = range(first, first + _MEAN_BLOCK)
+                z = standard_normal(indices, seed=_MEAN_SEED, size=self.spaces["z"].shape[0])
+                labels = None
+                if self.n_classes:
+                    labels = uniform_labels(indices, seed=_MEAN_SEED, n_classes=self.n_classes)
+                latent = Latent("z", z, labels).to(self.device)
+                with torch.no_grad():
+                    total += self._map(latent).double().sum(dim=0).cpu()
+            self._mean = (total / _MEAN_SAMPLES).float().to(self.device)
+        return self._mean
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        """Latents of the samples ``indices`` of a seed, in z.
+
+        Raises:
+            GeneratorError: a label of a class that it does not have.
+        """
+        return sample_normal(self, indices, seed=seed, label=label)
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Bring a latent to a later space; truncation happens in w or w+.
+
+        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``.
+
+        Raises:
+            GeneratorError: a space that it lacks, a way back, labels that do not fit, truncation
+                where there is no w on the way, or a cutoff on the way to w, which has no layers.
+        """
+        check_conversion(self, latent, space)
+        truncate = truncation != 1.0
+        if truncate and (latent.space == "s" or space == "z"):
+            raise GeneratorError(
+                f"cannot truncate from {latent.space!r} to {space!r}; "
+                "expected w or w+ on the way; start from z, w or w+"
+            )
+        if truncate and cutoff is not None and space == "w":
+            raise GeneratorError(
+                "cutoff given on the way to 'w', which has one vector for all layers; "
+                "expected no cutoff; convert to 'w+'"
+            )
+        latent = latent.to(self.device)
+        at = latent.space
+        data = latent.data if at == "w+" else latent.data.flatten(1)
+        if at == "z" and space != "z":
+            at, data = "w", self._map(latent)
+        if at == "w" and space in ("w+", "s"):
+            at, data = "w+", data[:, None].expand(-1, self.module.n_ws, -1)
+        if truncate:
+            near = self.mean_w() + truncation * (data - self.mean_w())
+            whole = data.ndim == 2 or cutoff is None
+            data = near if whole else torch.cat([near[:, :cutoff], data[:, cutoff:]], dim=1)
+        if at == "w+" and space == "s":
+            data = torch.cat(list(self.module.styles(data).values()), dim=1)
+        return Latent(space, data, latent.label)
+
+    def _map(self, latent: Latent) -> Tensor:
+        classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
+        return self.module.mapping(latent.data.flatten(1), classes)
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """Images in RGB, [-1, 1] up to the network's own overshoot.
+
+        Raises:
+            GeneratorError: an unknown kind of noise, or a latent that is not of this generator.
+        """
+        if isinstance(noise, str) and noise not in NOISES:
+            raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")
+        styles = self.convert(latent, "s").data
+        return self.module.synthesis(
+            {layer: styles[:, part] for layer, part in self.style_slices.items()}, noise=noise
+        )

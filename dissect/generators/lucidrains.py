@@ -367,4 +367,5 @@ def from_checkpoint(
         z_size=network.w_size,
         w_size=network.w_size,
         fingerprint=hash_tensors(network.state_dict(), "lucidrains", rate),
+        takes_noise_maps=True,
     )

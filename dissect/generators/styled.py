@@ -54,6 +54,7 @@ class StyledGenerator:
         image_size, channels, n_classes: As in the protocol.
         z_size, w_size: Lengths of z and w.
         fingerprint: SHA-256 over its tensors.
+        takes_noise_maps: Whether ``noise`` may also be a tensor.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class StyledGenerator:
         z_size: int,
         w_size: int,
         fingerprint: str,
+        takes_noise_maps: bool = False,
     ) -> None:
         self.module, self.name, self.layers = module, name, dict(layers)
         self.image_size, self.channels, self.n_classes = image_size, channels, n_classes
-        self.fingerprint = fingerprint
+        self.fingerprint, self.takes_noise_maps = fingerprint, takes_noise_maps
         lengths = {
             layer: style.shape[1]
             for layer, style in module.styles(
@@ -171,7 +173,7 @@ class StyledGenerator:
         Raises:
             GeneratorError: an unknown kind of noise, or a latent that is not of this generator.
         """
-        if isinstance(noise, str) and noise not in NOISES:
+        if not (noise in NOISES if isinstance(noise, str) else self.takes_noise_maps):
             raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")
         styles = self.convert(latent, "s").data
         return self.module.synthesis(

@@ -31,8 +31,10 @@ from torch.nn import functional
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
 from dissect.generators.native import build_native, save_native
-from dissect.generators.styles import LEAK, FullyConnected, MappingNetwork, StyleGenerator
+from dissect.generators.styled import StyledGenerator
+from segmenters.base import hash_tensors
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 FORMAT = "gan-dissection/stylegan2"
@@ -317,6 +319,14 @@ class StyleGAN2Network(nn.Module):
         self.mapping = MappingNetwork(config)
         self.synthesis = SynthesisNetwork(config)
 
+    @property
+    def n_ws(self) -> int:
+        return self.config.n_ws
+
+    @property
+    def w_avg(self) -> Float[Tensor, " w"]:
+        return self.mapping.w_avg
+
     def styles(
         self, ws: Float[Tensor, "batch layer w"], *, resolution: int | None = None
     ) -> dict[str, Float[Tensor, "batch channel"]]:
@@ -342,7 +352,7 @@ class StyleGAN2Network(nn.Module):
         return self.synthesis(styles, noise=noise, resolution=resolution)
 
 
-class StyleGAN2(StyleGenerator):
+class StyleGAN2(StyledGenerator):
     """A StyleGAN2 behind the ``Generator`` protocol.
 
     Args:
@@ -356,16 +366,24 @@ class StyleGAN2(StyleGenerator):
         (['b4.conv1', 'b4.torgb', 'b8.conv0', 'b8.conv1', 'b8.torgb'], (20,))
     """
 
-    noises = ("const", "none", "random")
-
     def __init__(self, module: StyleGAN2Network, *, name: str) -> None:
-        super().__init__(module, name=name)
-        self.layers = {layer: self._describe(layer) for layer in self.style_slices}
-
-    def _describe(self, layer: str) -> LayerInfo:
-        size = _size_of(layer)
-        units = self.module.synthesis.get_submodule(layer).bias.shape[0]
-        return LayerInfo(units, size, size, f"synthesis.{layer}")
+        config = module.config
+        layers = {}
+        for layer in module.synthesis.style_layers():
+            units = module.synthesis.get_submodule(layer).bias.shape[0]
+            size = _size_of(layer)
+            layers[layer] = LayerInfo(units, size, size, f"synthesis.{layer}")
+        super().__init__(
+            module.eval(),
+            name=name,
+            layers=layers,
+            image_size=config.image_size,
+            channels=config.rgb_channels,
+            n_classes=config.n_classes,
+            z_size=config.z_size,
+            w_size=config.w_size,
+            fingerprint=hash_tensors(module.state_dict(), config),
+        )
 
 
 def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False) -> None:

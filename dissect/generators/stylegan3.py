@@ -26,8 +26,10 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
+from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
 from dissect.generators.native import save_native
-from dissect.generators.styles import LEAK, FullyConnected, MappingNetwork, StyleGenerator
+from dissect.generators.styled import StyledGenerator
+from segmenters.base import hash_tensors
 
 FORMAT = "gan-dissection/stylegan3"
 
@@ -311,6 +313,14 @@ class StyleGAN3Network(nn.Module):
         self.mapping = MappingNetwork(config)
         self.synthesis = SynthesisNetwork(config)
 
+    @property
+    def n_ws(self) -> int:
+        return self.config.n_ws
+
+    @property
+    def w_avg(self) -> Float[Tensor, " w"]:
+        return self.mapping.w_avg
+
     def styles(
         self, ws: Float[Tensor, "batch layer w"]
     ) -> dict[str, Float[Tensor, "batch channel"]]:
@@ -321,19 +331,17 @@ class StyleGAN3Network(nn.Module):
         }
 
 
-class StyleGAN3(StyleGenerator):
-    """A StyleGAN3 behind the ``Generator`` protocol.
+class StyleGAN3(StyledGenerator):
+    """A StyleGAN3 behind the ``Generator`` protocol. It has no noise, so ``noise`` changes nothing.
 
     Args:
         module: The network; put in eval mode.
         name: What people call it.
     """
 
-    noises = ("const", "none")  # the same: it has no noise
-
     def __init__(self, module: StyleGAN3Network, *, name: str) -> None:
-        super().__init__(module, name=name)
-        self.layers = {
+        config = module.config
+        layers = {
             layer.name: LayerInfo(
                 layer.n_out,
                 layer.rate,
@@ -341,8 +349,19 @@ class StyleGAN3(StyleGenerator):
                 f"synthesis.{layer.name}",
                 margin=(layer.size - layer.rate) // 2,
             )
-            for layer in module.config.layers
+            for layer in config.layers
         }
+        super().__init__(
+            module.eval(),
+            name=name,
+            layers=layers,
+            image_size=config.image_size,
+            channels=config.rgb_channels,
+            n_classes=config.n_classes,
+            z_size=config.z_size,
+            w_size=config.w_size,
+            fingerprint=hash_tensors(module.state_dict(), config),
+        )
 
 
 def save_stylegan3(network: StyleGAN3Network, path: Path, *, half: bool = False) -> None:

@@ -78,5 +78,7 @@ def test_scores_without_a_gradient_are_told(planted, planted_run):
             return self.segment(images).float()
 
     originals = Originals(planted, Hard(), planted_run.config, n_samples=32, first=224)
-    with pytest.raises(ConfigError, match=r"hard have no gradient to units of units; .*take greedy"):
+    with pytest.raises(
+        ConfigError, match=r"hard have no gradient to units of units; .*take greedy"
+    ):
         optimise(originals, Treatment("units"), "paint", np.zeros(9))

@@ -62,14 +62,14 @@ def inspect_file(path: str | Path) -> dict[str, object]:
         "path": str(path),
         "container": checkpoint.container,
         "groups": {
-            name: {"tensors": len(group), "bytes": sum(t.nbytes for t in group.values())}
+            _text(name): {"tensors": len(group), "bytes": sum(t.nbytes for t in group.values())}
             for name, group in checkpoint.groups().items()
         },
         "tensors": {
-            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+            _text(name): {"shape": list(tensor.shape), "dtype": str(tensor.dtype)[6:]}
             for name, tensor in checkpoint.tensors.items()
         },
-        "attributes": {name: _finite(value) for name, value in checkpoint.attributes.items()},
+        "attributes": {_text(name): _plain(v) for name, v in checkpoint.attributes.items()},
         "globals": list(checkpoint.globals),
     }
 
@@ -107,8 +107,15 @@ def _name(name: str) -> str:
     return name if name.isprintable() else json.dumps(name)
 
 
-def _finite(value: object) -> object:
-    """JSON has no infinity and no NaN."""
+def _text(text: str) -> str:
+    """Text of a file, without halves of characters, which cannot be printed."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: object) -> object:
+    """A value of a file as JSON can have it: there is no infinity and no NaN."""
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return _text(value)
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

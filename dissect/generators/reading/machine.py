@@ -43,7 +43,7 @@ def unpickle(
     machine = Machine(data, start, meaning, persistent)
     try:
         return _run(machine), machine.position
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, struct.error) as error:
         # Whatever is left to Python's own checks: nothing to pop, no such note, no such digits.
         raise damaged(f"byte {machine.position}: {type(error).__name__}") from error
 
@@ -95,10 +95,10 @@ _OPERATIONS: dict[int, tuple[_Operation, int]] = {
     ord("S"): (Machine.string, 96),
     ord("U"): (lambda m: m.push(m.latin(m.number(1))), 96),
     ord("T"): (lambda m: m.push(m.latin(m.number(4))), 96),
-    ord("C"): (lambda m: m.push(m.bytes(m.number(1))), 96),
-    ord("B"): (lambda m: m.push(m.bytes(m.number(4))), 96),
-    0x8E: (lambda m: m.push(m.bytes(m.number(8))), 96),
-    0x96: (lambda m: m.push(m.bytes(m.number(8))), 96),
+    ord("C"): (lambda m: m.push(m.raw(m.number(1))), 96),
+    ord("B"): (lambda m: m.push(m.raw(m.number(4))), 96),
+    0x8E: (lambda m: m.push(m.raw(m.number(8))), 96),
+    0x96: (lambda m: m.push(m.raw(m.number(8))), 96),
     # Containers
     ord(")"): (lambda m: m.push(()), 64),
     0x85: (lambda m: m.tuple_of(1), 96),

@@ -133,9 +133,15 @@ def _bytes(reader: Reader, value: object = b"", encoding: str = "latin1") -> byt
     return bytes(value)
 
 
+def _complex(real: object = 0.0, imaginary: object = 0.0) -> complex:
+    if not isinstance(real, int | float) or not isinstance(imaginary, int | float):
+        raise damaged("a complex number without numbers")
+    return complex(real, imaginary)
+
+
 def _reconstruct(reader: Reader, kind: object, base: object, state: object) -> object:
     if base != Global("builtins", "object") or state is not None:
-        raise Refusal(f"makes a {kind} from a {base}; {SAVE_WEIGHTS}")
+        raise Refusal(f"makes an object of a class from one of another; {SAVE_WEIGHTS}")
     return reader.call(kind, (), {})
 
 
@@ -158,7 +164,7 @@ def _tensor(
     hooks: object = None,
     metadata: object = None,
 ) -> Tensor:
-    if metadata:
+    if not (metadata is None or (isinstance(metadata, dict) and not metadata)):
         raise Refusal(f"holds a conjugate or negative view of a tensor; {SAVE_WEIGHTS}")
     reader.allowance.charge(_TENSOR_BYTES)
     return view(storage, offset, size, stride)
@@ -177,6 +183,8 @@ def _tensor_of_dtype(
 ) -> Tensor:
     if not isinstance(storage, Storage) or not isinstance(dtype, Global):
         raise damaged("a tensor without a type")
+    if dtype.name not in DTYPES:
+        raise Refusal(f"holds a tensor of {dtype}, which is not read; {SAVE_WEIGHTS}")
     typed = Storage(storage.memory, DTYPES[dtype.name])
     return _tensor(reader, typed, offset, size, stride, metadata=metadata)
 
@@ -220,11 +228,11 @@ _MEANINGS: dict[str, Callable[..., object]] = {
     "builtins.bytes": _bytes,
     "builtins.bytearray": _bytes,
     "_codecs.encode": _bytes,
-    "builtins.complex": lambda reader, real=0.0, imaginary=0.0: complex(real, imaginary),
+    "builtins.complex": lambda reader, *parts: _complex(*parts),
     "copyreg._reconstructor": _reconstruct,
     "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
-    "torch.device": lambda reader, kind, index=None: str(kind)[:40],
-    "torch.serialization._get_layout": lambda reader, name: str(name)[:40],
+    "torch.device": lambda reader, kind, index=None: kind,
+    "torch.serialization._get_layout": lambda reader, name: name,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_dtype,

@@ -19,16 +19,17 @@ from dissect.generators.reading.bounds import SAVE_WEIGHTS, Refusal, damaged
 
 REFUSED_MODULES = frozenset(
     """
-    _posixsubprocess _pickle _thread aifc asyncio atexit bdb cloudpickle code codeop commands
-    concurrent ctypes dill distutils doctest fcntl ftplib functools gc http idlelib imp importlib
-    inspect io _io ipykernel IPython joblib marshal mmap multiprocessing nt ntpath operator
-    _operator os pdb pickle pip pkgutil platform popen2 posix posixpath profile cProfile pty pydoc
-    requests resource runpy setuptools shelve shutil signal site smtplib socket socketserver ssl
-    subprocess sys tarfile telnetlib tempfile test threading timeit trace types urllib uuid venv
-    webbrowser xmlrpc zipfile zipimport
+    _posixsubprocess _pickle _thread asyncio atexit bdb cProfile cloudpickle codeop commands
+    concurrent ctypes dill ftplib functools http idlelib imp importlib inspect io _io joblib marshal
+    mmap multiprocessing nt ntpath operator _operator os pdb pickle pip pkgutil popen2 posix
+    posixpath pty pydoc requests runpy shelve shutil signal smtplib socket socketserver ssl
+    subprocess sys tarfile telnetlib tempfile threading timeit types urllib webbrowser xmlrpc
+    zipfile zipimport
     """.split()  # noqa: SIM905
 )
-"""First part of a module's name. ``builtins`` has its own rule."""
+"""With the modules in them. ``builtins`` has its own rule."""
+_REFUSED_ALONE = frozenset({"code", "platform", "profile", "site", "trace"})
+# Their names are also those of people's own folders.
 
 _REFUSED_NAMES = frozenset(
     {
@@ -99,6 +100,7 @@ def make_global(module: object, name: object) -> Global:
     prefixes = {".".join([*parts, name][:n]) for n in range(1, len(parts) + 2)}
     if (
         parts[0] in REFUSED_MODULES
+        or module in _REFUSED_ALONE
         or (parts[0] in ("builtins", "__builtin__") and name not in _PLAIN_TYPES)
         or prefixes & _REFUSED_NAMES
     ):

@@ -75,14 +75,16 @@ class Machine:
         return str(self.line(), "utf-8")
 
     def text(self, n: int) -> str:
+        found = self.take(n)
         self.meaning.allowance.charge(4 * n)
-        return str(self.take(n), "utf-8", "surrogatepass")
+        return str(found, "utf-8", "surrogatepass")
 
     def latin(self, n: int) -> str:
+        found = self.take(n)
         self.meaning.allowance.charge(n)
-        return str(self.take(n), "latin-1")
+        return str(found, "latin-1")
 
-    def bytes(self, n: int) -> bytes | memoryview:
+    def raw(self, n: int) -> bytes | memoryview:
         self.meaning.allowance.charge(256)
         found = self.take(n)
         return found if n > _VIEW_FROM else bytes(found)

@@ -35,7 +35,7 @@ def read_stream(data: memoryview) -> tuple[object, str, Reader]:
     """
     reader = Reader(len(data), load_storage)
     first, end = unpickle(data, 0, reader)
-    if first == _MAGIC and isinstance(first, int):
+    if type(first) is int and first == _MAGIC:
         return _read_legacy(reader, data, end), "torch legacy", reader
     if end != len(data):
         raise damaged(f"{len(data) - end:,} bytes after the end of its pickle")
@@ -57,7 +57,7 @@ def load_storage(reader: Reader, data: object) -> Storage:
     reader.depth += 1
     data = memoryview(data)
     magic, end = unpickle(data, 0, reader)
-    if magic != _MAGIC:
+    if type(magic) is not int or magic != _MAGIC:
         raise Refusal(f"holds a file within the file that is no storage; {SAVE_WEIGHTS}")
     value = _read_legacy(reader, data, end)
     reader.depth -= 1
@@ -86,7 +86,9 @@ class _Storages:
             raise damaged(f"storage {key[:40]!r} is declared twice and differently")
         if part is None:
             return whole
-        _, offset, n_part = part  # type: ignore[misc]
+        offset, n_part = part[1:] if isinstance(part, tuple) and len(part) == 3 else (None, None)
+        if type(offset) is not int or type(n_part) is not int:
+            raise damaged(f"a part of storage {key[:40]!r} without offset and size")
         if not 0 <= offset <= offset + n_part <= len(whole):
             raise damaged(f"a part beyond storage {key[:40]!r}")
         first = offset * dtype.itemsize
@@ -95,7 +97,11 @@ class _Storages:
 
 def check_identity(identity: object) -> tuple[object, str, int, object]:
     """The parts of a persistent id: type, key, number of values, and which part of them."""
-    if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
+    if (
+        not isinstance(identity, tuple)
+        or len(identity) not in (5, 6)
+        or identity[:1] != ("storage",)
+    ):
         raise damaged("a reference to something that is no storage")
     _, kind, key, _, n_values, *part = identity
     if not isinstance(key, str) or type(n_values) is not int or n_values < 0:
@@ -110,23 +116,24 @@ def storage_dtype(kind: object) -> torch.dtype:
         Refusal: no class of a storage of plain numbers.
     """
     if not isinstance(kind, Global) or kind.name not in STORAGES:
-        raise Refusal(
-            f"holds a storage of a kind that is not read ({str(kind)[:80]}); {SAVE_WEIGHTS}"
-        )
+        found = str(kind) if isinstance(kind, Global) else type(kind).__name__
+        raise Refusal(f"holds a storage of a kind that is not read ({found}); {SAVE_WEIGHTS}")
     return STORAGES[kind.name]
 
 
 def _read_legacy(reader: Reader, data: memoryview, position: int) -> object:
     version, position = unpickle(data, position, reader)
     machine, position = unpickle(data, position, reader)
-    if version != _VERSION or not isinstance(machine, dict):
+    if type(version) is not int or version != _VERSION or not isinstance(machine, dict):
         raise damaged("another version of torch's old format")
     if machine.get("little_endian") is not True:
         raise Refusal(f"was written on a machine with the other order of bytes; {SAVE_WEIGHTS}")
     storages = _Storages(reader)
     content, position = unpickle(data, position, reader, storages)
     keys, position = unpickle(data, position, reader)
-    if not isinstance(keys, list) or {*keys} != {*storages.found} or len(keys) != len({*keys}):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise damaged("storages without keys")
+    if sorted(keys) != sorted(storages.found):
         raise damaged("other storages than its content refers to")
     for key in keys:
         storage = storages.found[key]

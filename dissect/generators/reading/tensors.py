@@ -12,7 +12,7 @@ from dissect.generators.reading.bounds import SAVE_WEIGHTS, Allowance, Refusal, 
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (
-        torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex32,
+        torch.float16, torch.bfloat16, torch.float32, torch.float64,
         torch.complex64, torch.complex128, torch.uint8, torch.uint16, torch.uint32, torch.uint64,
         torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.float8_e4m3fn,
         torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
@@ -96,8 +96,9 @@ def view(storage: object, offset: object, size: object, stride: object) -> Tenso
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if offset > held or (n_values and last >= held):
         raise damaged(f"a tensor of shape {size} that reaches beyond its {held:,} stored values")
+    first = storage.memory.storage_offset() // storage.dtype.itemsize
     empty = torch.empty(0, dtype=storage.dtype)
-    return empty.set_(storage.memory.untyped_storage(), offset, size, stride)
+    return empty.set_(storage.memory.untyped_storage(), first + offset, size, stride)
 
 
 def _lengths(values: object) -> tuple[int, ...]:
@@ -105,7 +106,7 @@ def _lengths(values: object) -> tuple[int, ...]:
         raise damaged("a tensor whose sizes are no numbers")
     for value in values:
         if type(value) is not int or not 0 <= value <= _LONGEST:
-            raise damaged(f"a tensor with a size or stride of {str(value)[:40]!r}")
+            raise damaged("a tensor with sizes or strides out of range")
     return tuple(values)
 
 
@@ -119,8 +120,9 @@ class ArrayType:
     def __init__(self, code: object) -> None:
         code = code.lstrip("<>=|") if isinstance(code, str) else code
         if not isinstance(code, str) or not (code in _ARRAYS or code[:1] in ("S", "U")):
+            kind = code[:20] if isinstance(code, str) else type(code).__name__
             raise Refusal(
-                f"holds a numpy array of {str(code)[:20]!r}, which are not plain numbers and may "
+                f"holds a numpy array of {kind!r}, which are not plain numbers and may "
                 f"hide code; {SAVE_WEIGHTS}"
             )
         self.code, self.order = code, "<"
@@ -133,7 +135,7 @@ class ArrayType:
 
     def set_state(self, state: object) -> None:
         """The state that numpy pickles: version, order of bytes, then what only records have."""
-        if not isinstance(state, tuple) or len(state) < 5 or any(state[2:5]):
+        if not isinstance(state, tuple) or len(state) < 5 or state[2:5] != (None, None, None):
             raise Refusal(f"holds a numpy array of records; {SAVE_WEIGHTS}")
         self.order = ">" if state[1] == ">" else "<"
 
@@ -159,7 +161,7 @@ class Array:
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise damaged("an array without shape, type and bytes")
         shape, dtype, fortran, data = state[-4:]
-        self.tensor = as_tensor(data, dtype, shape, "F" if fortran else "C", allowance)
+        self.tensor = as_tensor(data, dtype, shape, "F" if fortran is True else "C", allowance)
 
 
 def as_tensor(

@@ -1,6 +1,6 @@
 """What reading a file may cost, and how it is told that one is not read."""
 
-_BASE = 160 << 20  # bytes that values may take besides the size of their file
+_BASE = 200 << 20  # bytes that values may take besides twice the size of their file
 
 SAVE_WEIGHTS = "save model.state_dict() with safetensors instead"
 """What to do about most files that are refused."""
@@ -23,7 +23,7 @@ class Allowance:
     """
 
     def __init__(self, size: int) -> None:
-        self.values = _BASE + size
+        self.values = _BASE + 2 * size
         self.tensors = size
 
     def charge(self, n_bytes: int) -> None:

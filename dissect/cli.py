@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     inspect = add("inspect", _inspect, "spaces, layers and shapes of a generator; one forward pass")
     inspect.add_argument("generator", metavar="GENERATOR")
+    inspect.add_argument("--raw", action="store_true", help="only what the file holds, of any kind")
 
     run = add("run", _run, "dissect a generator into a run folder")
     run.add_argument("generator", metavar="GENERATOR")
@@ -230,14 +231,10 @@ def _zoo(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from dissect.inspection import inspect_generator
-    from dissect.terminal import describe_generator
+    from dissect.inspection import describe, inspect_file, inspect_generator
 
-    found = inspect_generator(options.generator)
-    if options.json:
-        _print_json(found)
-        return
-    print(describe_generator(found))
+    found = (inspect_file if options.raw else inspect_generator)(options.generator)
+    _print_json(found) if options.json else print(describe(found))
 
 
 def _run(options: argparse.Namespace) -> None:

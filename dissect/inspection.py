@@ -1,10 +1,18 @@
-"""What a generator is made of, as plain values: spaces, layers, one forward pass."""
+"""What a generator is made of, or what a file holds, as plain values and as text."""
 
+import json
+import math
 import time
+from pathlib import Path
 
 import torch
 
 from dissect.generators import Generator, load_generator
+from dissect.generators.checkpoint import read
+from dissect.sizes import format_size
+from dissect.terminal import describe_generator
+
+_SHOWN = 40  # tensors and attributes that are listed in text
 
 
 def inspect_generator(generator: Generator | str) -> dict[str, object]:
@@ -37,3 +45,77 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         "seconds": seconds,
         "fingerprint": generator.fingerprint,
     }
+
+
+def inspect_file(path: str | Path) -> dict[str, object]:
+    """Describe what a file or folder of weights holds, of whatever family it is.
+
+    Returns:
+        path, container, groups (name → tensors, bytes), tensors (name → shape, dtype), attributes
+        (name → value) and globals (names of classes and functions in it).
+
+    Raises:
+        CheckpointError: a file that cannot be read.
+    """
+    checkpoint = read(path)
+    return {
+        "path": str(path),
+        "container": checkpoint.container,
+        "groups": {
+            _text(name): {"tensors": len(group), "bytes": sum(t.nbytes for t in group.values())}
+            for name, group in checkpoint.groups().items()
+        },
+        "tensors": {
+            _text(name): {"shape": list(tensor.shape), "dtype": str(tensor.dtype)[6:]}
+            for name, tensor in checkpoint.tensors.items()
+        },
+        "attributes": {_text(name): _plain(v) for name, v in checkpoint.attributes.items()},
+        "globals": list(checkpoint.globals),
+    }
+
+
+def describe(found: dict) -> str:
+    """What ``inspect_generator`` or ``inspect_file`` found, as text."""
+    if "container" not in found:
+        return describe_generator(found)
+    lines = [f"{found['path']}: {found['container']}, {len(found['tensors']):,} tensors"]
+    lines += [
+        f"  group {_name(name) or '(top)'}: {group['tensors']:,} tensors, "
+        f"{format_size(group['bytes'])}"
+        for name, group in found["groups"].items()
+    ]
+    tensors = [
+        f"  tensor {_name(name)}  {' × '.join(map(str, tensor['shape'])) or 'one value'}  "
+        f"{tensor['dtype']}"
+        for name, tensor in found["tensors"].items()
+    ]
+    attributes = [
+        f"  attribute {_name(name)} = {json.dumps(value)[:100]}"
+        for name, value in found["attributes"].items()
+    ]
+    lines += _shorten(tensors, "tensors") + _shorten(attributes, "attributes")
+    return "\n".join([*lines, *(f"  names {name}" for name in found["globals"])])
+
+
+def _shorten(lines: list[str], kind: str) -> list[str]:
+    more = len(lines) - _SHOWN
+    return lines[:_SHOWN] + ([f"  … {more:,} more {kind} (--json)"] if more > 0 else [])
+
+
+def _name(name: str) -> str:
+    """A name that was found in a file, safe for a terminal."""
+    return name if name.isprintable() else json.dumps(name)
+
+
+def _text(text: str) -> str:
+    """Text of a file, without halves of characters, which cannot be printed."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: object) -> object:
+    """A value of a file as JSON can have it: there is no infinity and no NaN."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return _text(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

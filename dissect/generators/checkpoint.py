@@ -1,20 +1,49 @@
 """Reads a file of weights without running anything that is in it.
 
-Two containers are read: safetensors, which holds no code, and what ``torch.save`` wrote, through
-torch's own restricted reader (``weights_only=True``). Nested dictionaries are flattened, so that
-``{"netG_state_dict": {"main.0.weight": …}}`` gives the key ``netG_state_dict/main.0.weight``.
+Four containers and folders of them are read: safetensors, which holds no code; what ``torch.save``
+writes; what it wrote before 2020; and plain pickles, such as NVIDIA's. Pickles are programs, but
+nothing of them is called or imported here: see ``dissect.generators.reading``.
+
+What is found gets flat names. Nested dictionaries are joined with ``/``, so that
+``{"netG_state_dict": {"main.0.weight": …}}`` gives ``netG_state_dict/main.0.weight``. A pickled
+torch module is a group like a dictionary, with the names its ``state_dict()`` would have:
+``G_ema/synthesis.b4.const``; a file that is a module has names without a group.
 """
 
-from collections.abc import Iterator, Mapping
+import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dissect.errors import CheckpointError
+from dissect.generators.reading.bounds import Allowance, Refusal, damaged
+from dissect.generators.reading.flattening import flatten
+from dissect.generators.reading.folders import open_folder
+from dissect.generators.reading.streams import read_stream
+from dissect.generators.reading.zipped import read_zip
+
+_HEAD = 512
+_OTHER_KINDS = (
+    # What a file begins with, and what is told of it
+    (b"", b"ustar", 257, "is a tar archive, or torch's format of before 2017; unpack it, or save"
+     " the weights again with a later torch"),
+    (b"\x1f\x8b", b"", 0, "is compressed (gzip); unpack it first"),
+    (b"\x28\xb5\x2f\xfd", b"", 0, "is compressed (zstandard); unpack it first"),
+    (b"\xfd7zXZ", b"", 0, "is compressed (xz); unpack it first"),
+    (b"7z\xbc\xaf", b"", 0, "is compressed (7z); unpack it first"),
+    (b"\x89HDF", b"", 0, "is a file of HDF5 (Keras); convert its weights to safetensors first"),
+    (b"\x93NUMPY", b"", 0, "is an array of numpy; save the weights with safetensors instead"),
+    (b"version https://git-lfs", b"", 0, "is a pointer of git LFS, not the file; run git lfs pull"),
+    (b"<", b"", 0, "is a page of the web; the download gave no file of weights; get it again"),
+)  # fmt: skip
+_OTHER_SUFFIXES = {
+    ".onnx": "is an ONNX program; give the weights it was exported from",
+    ".pb": "is a program of TensorFlow; convert its weights to safetensors first",
+    ".tflite": "is a program of TensorFlow; convert its weights to safetensors first",
+}
 
 
 @dataclass(frozen=True)
@@ -22,19 +51,26 @@ class Checkpoint:
     """What a file holds.
 
     Attributes:
-        path: The file.
-        container: ``safetensors`` or ``torch``.
+        path: The file or folder.
+        container: ``safetensors``, ``torch``, ``torch legacy``, ``pickle`` or ``folder``.
         tensors: On the CPU, under flat names.
-        attributes: What a safetensors file says about itself.
+        attributes: Plain values (numbers, text, None, lists of up to 64 of them) under the same
+            names: ``G_ema/img_resolution``, ``G_ema/synthesis.b8.conv0.up``, ``args/latent``.
+            What class something is of is its ``__class__``: ``G_ema/synthesis.b4.__class__`` is
+            ``torch_utils.persistence:SynthesisBlock``. Of a safetensors file they are its
+            metadata, of a folder what its ``config.json`` says. Small tensors that a module has
+            beside its parameters and buffers are lists here.
+        globals: Every class and function that the file names, in order of first appearance.
     """
 
     path: Path
     container: str
     tensors: Mapping[str, Tensor]
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    globals: tuple[str, ...] = ()
 
     def groups(self) -> dict[str, dict[str, Tensor]]:
-        """The tensors of each dictionary in the file: name of the dictionary → its state."""
+        """The tensors of each dictionary or module in the file: its name → its state."""
         found: dict[str, dict[str, Tensor]] = {}
         for name, tensor in self.tensors.items():
             group, _, key = name.rpartition("/")
@@ -43,20 +79,53 @@ class Checkpoint:
 
 
 def read(path: str | Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint. Memory and time are bounded by the size of the file.
 
     Args:
-        path: A ``.safetensors`` file, or one that ``torch.save`` wrote, whatever its suffix.
+        path: A file in one of the containers, whatever its suffix, or a folder that holds one.
 
     Raises:
-        CheckpointError: no such file, a damaged one, or one that would have to run code to be read.
+        CheckpointError: no such file, a damaged one, one of a kind that is not read, or one that
+            asks for what weights have no need of.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; expected a checkpoint; check the path")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return Checkpoint(path, "torch", _read_torch(path))
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        if not path.is_file():
+            raise Refusal("is not a file; expected a checkpoint; check the path")
+        return _read_file(path)
+    except Refusal as refusal:
+        raise CheckpointError(f"{path} {refusal}") from refusal
+
+
+def _read_file(path: Path) -> Checkpoint:
+    size = path.stat().st_size
+    if size == 0:
+        raise Refusal("is empty; expected a checkpoint; get it again")
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if path.suffix == ".safetensors" or head[8:10] == b'{"':
+            return _read_safetensors(path)
+        _refuse_other_kinds(path, head)
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    container = "torch"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        content, reader = read_zip(data)
+    else:
+        content, container, reader = read_stream(data)
+    tensors, attributes = flatten(content, reader.allowance)
+    if not tensors:
+        raise Refusal("holds no tensors; expected a generator's weights")
+    return Checkpoint(path, container, tensors, attributes, tuple(reader.globals))
+
+
+def _refuse_other_kinds(path: Path, head: bytes) -> None:
+    for start, later, at, reason in _OTHER_KINDS:
+        if head.startswith(start) and head.startswith(later, at):
+            raise Refusal(reason)
+    if path.suffix in _OTHER_SUFFIXES:
+        raise Refusal(_OTHER_SUFFIXES[path.suffix])
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -65,36 +134,23 @@ def _read_safetensors(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Checkpoint(path, "safetensors", tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({_first_line(error)}); get it again"
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise Refusal(f"is not a whole safetensors file ({reason}); get it again") from error
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors and plain values, and reading it would run its code; "
-            "expected a state dict; save model.state_dict() instead of the model"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a torch file ({_first_line(error)}); get it again"
-        ) from error
-    tensors = dict(_flatten(content, ""))
-    if not tensors:
-        raise CheckpointError(f"{path} holds no tensors; expected a generator's state dict")
-    return tensors
-
-
-def _flatten(value: object, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield prefix, value.detach()
-    elif isinstance(value, Mapping):
-        for key, child in value.items():
-            yield from _flatten(child, f"{prefix}/{key}" if prefix else str(key))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+def _read_folder(path: Path) -> Checkpoint:
+    folder = open_folder(path)
+    tensors: dict[str, Tensor] = {}
+    attributes: dict[str, object] = {}
+    named: dict[str, None] = {}
+    for file, wanted in folder.weights.items():
+        found = read(file)
+        missing = (wanted or frozenset()) - found.tensors.keys()
+        if missing:
+            raise damaged(f"{file.name} lacks {min(missing)[:80]!r}, which the index places there")
+        tensors |= {k: v for k, v in found.tensors.items() if wanted is None or k in wanted}
+        named |= dict.fromkeys(found.globals)
+        if found.container != "safetensors":
+            attributes |= found.attributes
+    more, config = flatten(folder.config, Allowance(0))
+    return Checkpoint(path, "folder", tensors | more, attributes | config, tuple(named))

@@ -1,0 +1,169 @@
+"""What ``torch.save`` writes: a zip file that holds a pickle and, beside it, each storage.
+
+Members must lie there as they are, not compressed, each with a name of its own, and together no
+larger than the file; a storage must be as large as its values. The list of members is read here,
+since Python's own zip reader keeps ten times the memory of that list, whatever it says.
+
+References:
+    PKWARE, .ZIP File Format Specification, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16.
+    PyTorch, torch/serialization.py, ``_save``.
+"""
+
+import struct
+
+from dissect.generators.reading.bounds import SAVE_WEIGHTS, Refusal, damaged
+from dissect.generators.reading.machine import unpickle
+from dissect.generators.reading.meanings import Reader
+from dissect.generators.reading.streams import check_identity, load_storage, storage_dtype
+from dissect.generators.reading.tensors import Storage, fill, reserve
+
+_MOST_MEMBERS = 200_000
+_END = b"PK\x05\x06"
+_NOT_TORCH = {
+    ".npy": "numpy's arrays; save them with safetensors instead",
+    ".h5": "a model of Keras; convert its weights to safetensors first",
+    "keras_metadata.pb": "a model of Keras; convert its weights to safetensors first",
+    "[Content_Types].xml": "an office document; give the file of weights",
+}
+
+
+def read_zip(data: memoryview) -> tuple[object, Reader]:
+    """Read what ``torch.save`` wrote.
+
+    Returns:
+        The value, and the reader, which knows every name.
+
+    Raises:
+        Refusal: another kind of zip file, a damaged one, or one that is refused.
+    """
+    reader = Reader(len(data), load_storage)
+    members = _members(data, reader)
+    content = _find_content(members)
+    folder = content.removesuffix("data.pkl")
+    order = members.get(f"{folder}byteorder")
+    if order is not None and bytes(order) != b"little":
+        raise Refusal(f"was written on a machine with the other order of bytes; {SAVE_WEIGHTS}")
+    memories = {}
+
+    def persistent(identity: object) -> Storage:
+        kind, key, n_values, part = check_identity(identity)
+        dtype = storage_dtype(kind)
+        name = f"{folder}data/{key}"
+        if part is not None or name not in members:
+            raise damaged(f"there is no storage {key[:40]!r}")
+        stored = members[name]
+        if len(stored) != n_values * dtype.itemsize:
+            raise damaged(f"storage {key[:40]!r} is of another size than its {n_values:,} values")
+        if name not in memories:
+            memories[name] = reserve(len(stored), reader.allowance)
+            fill(memories[name], stored)
+        return Storage(memories[name], dtype)
+
+    value, _ = unpickle(members[content], 0, reader, persistent)
+    return value, reader
+
+
+def _find_content(members: dict[str, memoryview]) -> str:
+    found = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+    names = {name.rpartition("/")[2] for name in members}
+    if "constants.pkl" in names or any("/code/" in name for name in members):
+        raise Refusal(
+            "is a TorchScript program, which can only be read by running it; "
+            "save the state_dict() of the original model instead"
+        )
+    if {"archive_format", "serialized_exported_program.json"} & names:
+        raise Refusal(
+            "is a program of torch.export (.pt2); save the state_dict() of the original model "
+            "instead"
+        )
+    if len(found) == 1:
+        return found[0]
+    for ending, kind in _NOT_TORCH.items():
+        if any(name.endswith(ending) for name in names):
+            raise Refusal(f"is a zip file of {kind}")
+    raise Refusal(
+        f"is a zip file with {len(found)} members data.pkl; expected exactly one, as torch.save "
+        "writes it; give the file of weights, unpacked if this is an archive of several"
+    )
+
+
+def _members(data: memoryview, reader: Reader) -> dict[str, memoryview]:
+    """Every member's bytes where they lie, by name."""
+    try:
+        count, position = _find_directory(data)
+        members: dict[str, memoryview] = {}
+        reader.allowance.charge(512 * count)
+        total = 0
+        for _ in range(count):
+            name, found, position = _read_entry(data, position)
+            total += len(found)
+            if name in members:
+                raise damaged(f"a zip file with two members {name[:80]!r}")
+            members[name] = found
+    except struct.error as error:
+        raise damaged("a zip file that is cut short") from error
+    if total > len(data):
+        raise damaged("a zip file whose members are larger together than the file")
+    return members
+
+
+def _find_directory(data: memoryview) -> tuple[int, int]:
+    """Number of members and where their list begins."""
+    tail = bytes(data[max(0, len(data) - 65_557) :])
+    at = tail.rfind(_END)
+    if at < 0:
+        raise damaged("a zip file that is cut short")
+    end = len(data) - len(tail) + at
+    count, _, start = struct.unpack_from("<HII", data, end + 10)
+    locator = end - 20
+    if locator >= 0 and bytes(data[locator : locator + 4]) == b"PK\x06\x07":
+        (end64,) = struct.unpack_from("<Q", data, locator + 8)
+        if end64 > len(data) or bytes(data[end64 : end64 + 4]) != b"PK\x06\x06":
+            raise damaged("a zip file with a broken end")
+        count, _, start = struct.unpack_from("<QQQ", data, end64 + 32)
+    if count > _MOST_MEMBERS or start > len(data):
+        raise damaged("a zip file with a broken list of members")
+    return count, start
+
+
+def _read_entry(data: memoryview, position: int) -> tuple[str, memoryview, int]:
+    """One line of the list: a member's name and bytes, and where the next line begins."""
+    signature, flags, method, packed, size, n_name, n_extra, n_comment, local = struct.unpack_from(
+        "<4s4xHH8xIIHHH8xI", data, position
+    )
+    if signature != b"PK\x01\x02":
+        raise damaged("a zip file with a broken list of members")
+    start = position + 46
+    name = str(data[start : start + n_name], "utf-8", "replace")
+    extra = data[start + n_name : start + n_name + n_extra]
+    size, packed, local = _widen(extra, size, packed, local)
+    if flags & 1 or method != 0 or packed != size:
+        raise Refusal(
+            f"is a zip file whose member {name[:80]!r} is compressed or encrypted, which "
+            "torch.save never does; unpack it, or get the file again"
+        )
+    if local > len(data) or bytes(data[local : local + 4]) != b"PK\x03\x04":
+        raise damaged("a zip file with a broken member")
+    n_name_again, n_extra_again = struct.unpack_from("<HH", data, local + 26)
+    first = local + 30 + n_name_again + n_extra_again
+    if first + size > len(data):
+        raise damaged(f"a zip file whose member {name[:80]!r} is cut short")
+    return name, data[first : first + size], start + n_name + n_extra + n_comment
+
+
+def _widen(extra: memoryview, *values: int) -> list[int]:
+    """Sizes and places beyond 32 bits, which lie in an extra field in this order."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == 1:
+            wide, found = at + 4, []
+            for value in values:
+                if value == 0xFFFFFFFF:
+                    found.append(struct.unpack_from("<Q", extra, wide)[0])
+                    wide += 8
+                else:
+                    found.append(value)
+            return found
+        at += 4 + length
+    return list(values)

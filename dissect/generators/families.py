@@ -5,12 +5,22 @@ from pathlib import Path
 import torch
 
 from dissect.errors import CheckpointError
-from dissect.generators import biggan, dcgan, eigengan, lucidrains, pggan, stylegan1, stylegan2
+from dissect.generators import (
+    biggan,
+    dcgan,
+    eigengan,
+    lucidrains,
+    pggan,
+    stylegan1,
+    stylegan2_files,
+    stylegan3,
+)
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
 
 FAMILIES = {
-    "StyleGAN2": stylegan2,
+    "StyleGAN2": stylegan2_files,
+    "StyleGAN3": stylegan3,
     "StyleGAN": stylegan1,
     "stylegan2_pytorch": lucidrains,
     "BigGAN": biggan,

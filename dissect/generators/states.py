@@ -20,11 +20,16 @@ Network = TypeVar("Network", bound=nn.Module)
 _WRAPPER = "module."  # what torch.nn.DataParallel puts before every name
 
 
-def find_states(checkpoint: Checkpoint) -> list[dict[str, Tensor]]:
-    """The state dicts of a file, averaged ones first, otherwise in the file's order."""
+def find_groups(checkpoint: Checkpoint) -> dict[str, dict[str, Tensor]]:
+    """The state dicts of a file by name, averaged ones first, otherwise in the file's order."""
     groups = checkpoint.groups()
     order = sorted(groups, key=lambda group: group.rpartition("/")[2].lower() not in _AVERAGED)
-    return [_unwrap(groups[group]) for group in order]
+    return {group: _unwrap(groups[group]) for group in order}
+
+
+def find_states(checkpoint: Checkpoint) -> list[dict[str, Tensor]]:
+    """The values of ``find_groups``."""
+    return list(find_groups(checkpoint).values())
 
 
 def _unwrap(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

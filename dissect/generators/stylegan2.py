@@ -30,9 +30,8 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
-from dissect.generators.native import build_native, save_native
+from dissect.generators.native import save_native
 from dissect.generators.styled import StyledGenerator
 from segmenters.base import hash_tensors
 
@@ -324,7 +323,7 @@ class StyleGAN2Network(nn.Module):
         return self.config.n_ws
 
     @property
-    def w_avg(self) -> Float[Tensor, " w"]:
+    def w_avg(self) -> Float[Tensor, " w"] | None:
         return self.mapping.w_avg
 
     def styles(
@@ -389,18 +388,3 @@ class StyleGAN2(StyledGenerator):
 def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False) -> None:
     """Write weights and configuration; see ``save_native``."""
     save_native(path, format=FORMAT, config=network.config, state=network.state_dict(), half=half)
-
-
-def matches(checkpoint: Checkpoint) -> bool:
-    """Whether ``save_stylegan2`` wrote the file."""
-    return checkpoint.attributes.get("format") == FORMAT
-
-
-def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN2:
-    """The generator that a file holds.
-
-    Raises:
-        CheckpointError: tensors that do not fit the file's own configuration.
-    """
-    network = build_native(checkpoint, lambda config: StyleGAN2Network(StyleGAN2Config(**config)))
-    return StyleGAN2(network.to(device), name=name)

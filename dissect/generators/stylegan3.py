@@ -18,16 +18,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import ConfigError
+from dissect.errors import CheckpointError, ConfigError
 from dissect.generators.base import LayerInfo
+from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
-from dissect.generators.native import save_native
+from dissect.generators.native import build_native, save_native
+from dissect.generators.states import build, find_groups
 from dissect.generators.styled import StyledGenerator
 from segmenters.base import hash_tensors
 
@@ -318,7 +321,7 @@ class StyleGAN3Network(nn.Module):
         return self.config.n_ws
 
     @property
-    def w_avg(self) -> Float[Tensor, " w"]:
+    def w_avg(self) -> Float[Tensor, " w"] | None:
         return self.mapping.w_avg
 
     def styles(
@@ -367,3 +370,95 @@ class StyleGAN3(StyledGenerator):
 def save_stylegan3(network: StyleGAN3Network, path: Path, *, half: bool = False) -> None:
     """Write weights and configuration; see ``save_native``."""
     save_native(path, format=FORMAT, config=network.config, state=network.state_dict(), half=half)
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether the file is this project's own, or a pickle of the stylegan3 repository."""
+    return checkpoint.attributes.get("format") == FORMAT or _find_group(checkpoint) is not None
+
+
+def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN3:
+    """The generator that a file holds.
+
+    Raises:
+        CheckpointError: tensors that do not fit together, or a file without the attributes that
+            say how layers are sampled.
+    """
+    if checkpoint.attributes.get("format") == FORMAT:
+        network = build_native(
+            checkpoint, lambda config: StyleGAN3Network(StyleGAN3Config(**config))
+        )
+    else:
+        group = _find_group(checkpoint)
+        config, state = _read_config(checkpoint, group)
+        network = build(
+            lambda: StyleGAN3Network(config), state, checkpoint.path, family="StyleGAN3"
+        )
+    return StyleGAN3(network.to(device), name=name)
+
+
+def _find_group(checkpoint: Checkpoint) -> str | None:
+    for group, state in find_groups(checkpoint).items():
+        if "synthesis.input.freqs" in state and "mapping.fc0.weight" in state:
+            return group
+    return None
+
+
+def _read_config(checkpoint: Checkpoint, group: str) -> tuple[StyleGAN3Config, dict[str, Tensor]]:
+    state = dict(find_groups(checkpoint)[group])
+
+    def attribute(name: str) -> Any:
+        key = f"{group}/{name}" if group else name
+        if key not in checkpoint.attributes:
+            raise CheckpointError(
+                f"{checkpoint.path} holds the tensors of a StyleGAN3 but not its attribute {name}; "
+                "expected the pickle that the program wrote, since tensors do not say how layers "
+                "are sampled"
+            )
+        return checkpoint.attributes[key]
+
+    def read_layer(name: str) -> LayerConfig:
+        layer = f"synthesis.{name}"
+        weight = state[f"{layer}.weight"]
+        taps = {
+            part: tuple(state[f"{layer}.{part}_filter"].shape)
+            if f"{layer}.{part}_filter" in state
+            else ()
+            for part in ("up", "down")
+        }
+        rate = int(attribute(f"{layer}.out_sampling_rate"))
+        size = attribute(f"{layer}.out_size")
+        return LayerConfig(
+            name=name,
+            n_in=weight.shape[1],
+            n_out=weight.shape[0],
+            size=int(max(size)),
+            rate=rate,
+            kernel=weight.shape[2],
+            up=int(attribute(f"{layer}.up_factor")),
+            down=int(attribute(f"{layer}.down_factor")),
+            up_taps=taps["up"],
+            down_taps=taps["down"],
+            padding=tuple(map(int, attribute(f"{layer}.padding"))),
+            clamp=attribute(f"{layer}.conv_clamp"),
+            to_rgb=bool(attribute(f"{layer}.is_torgb")),
+        )
+
+    classes = state.get("mapping.embed.weight")
+    n_in = state["mapping.fc0.weight"].shape[1]
+    config = StyleGAN3Config(
+        image_size=int(attribute("img_resolution")),
+        layers=tuple(map(read_layer, attribute("synthesis.layer_names"))),
+        input_size=int(max(attribute("synthesis.input.size"))),
+        input_rate=float(attribute("synthesis.input.sampling_rate")),
+        input_bandwidth=float(attribute("synthesis.input.bandwidth")),
+        z_size=n_in if classes is None else n_in - classes.shape[0],
+        w_size=state["synthesis.input.affine.weight"].shape[1],
+        n_classes=0 if classes is None else classes.shape[1],
+        mapping_depth=sum(
+            name.startswith("mapping.fc") and name.endswith(".weight") for name in state
+        ),
+        mapping_rate=float(attribute("mapping.fc0.bias_gain")),
+        output_scale=float(attribute("synthesis.output_scale")),
+    )
+    return config, state

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -290,53 +289,3 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
 def test_settings_that_do_not_fit_are_refused(changes):
     with pytest.raises(ConfigError, match="expected"):
         StyleGAN2Config(**({"image_size": 16, "channels": (8, 8, 8)} | changes))
-
-
-def from_rosinality(state, average):
-    """The weights of a rosinality checkpoint under this project's names."""
-    tensors = {"mapping.w_avg": average, "synthesis.b4.const": state["input.input"][0]}
-    for k in range(sum(name.startswith("style.") for name in state) // 2):
-        for part in ("weight", "bias"):
-            tensors[f"mapping.fc{k}.{part}"] = state[f"style.{k + 1}.{part}"]
-
-    def take(name, source, noise=None):
-        weight = state[f"{source}.conv.weight"][0]
-        for part in ("weight", "bias"):
-            tensors[f"{name}.affine.{part}"] = state[f"{source}.conv.modulation.{part}"]
-        if noise is None:
-            tensors[f"{name}.weight"] = weight
-            tensors[f"{name}.bias"] = state[f"{source}.bias"].flatten()
-            return
-        tensors[f"{name}.weight"] = weight / math.sqrt(weight[0].numel())
-        tensors[f"{name}.bias"] = state[f"{source}.activate.bias"]
-        tensors[f"{name}.noise_strength"] = state[f"{source}.noise.weight"][0]
-        tensors[f"{name}.noise_const"] = state[f"noises.noise_{noise}"][0, 0]
-
-    take("synthesis.b4.conv1", "conv1", 0)
-    take("synthesis.b4.torgb", "to_rgb1")
-    for k in range(4):
-        block = f"synthesis.b{8 * 2**k}"
-        take(f"{block}.conv0", f"convs.{2 * k}", 2 * k + 1)
-        take(f"{block}.conv1", f"convs.{2 * k + 1}", 2 * k + 2)
-        take(f"{block}.torgb", f"to_rgbs.{k}")
-    return tensors
-
-
-def test_the_weights_of_a_real_program_give_its_images(checkpoints):
-    file = torch.load(
-        checkpoints / "rosinality_converted64.pt", weights_only=True, map_location="cpu"
-    )
-    expected = np.load(checkpoints / "rosinality_converted64.npz")
-    config = StyleGAN2Config(64, (32, 32, 32, 24, 16), z_size=32, w_size=32, mapping_depth=4)
-    network = StyleGAN2Network(config)
-    tensors = from_rosinality(file["g_ema"], file["latent_avg"].flatten())
-    rest = {k for k in network.state_dict() if not k.endswith("resample_filter")}
-    assert set(tensors) == rest
-    network.load_state_dict(network.state_dict() | tensors)
-    generator = StyleGAN2(network.requires_grad_(False), name="rosinality")
-    z = Latent("z", torch.from_numpy(expected["z"]))
-    for truncation, name in ((1.0, "img"), (0.5, "img_psi05")):
-        image = generator.synthesize(generator.convert(z, "w", truncation=truncation))
-        assert np.abs(image.numpy() - expected[name]).max() < 2e-5, name
-    s = generator.convert(z, "s").data[:, generator.style_slices["b16.conv0"]]
-    assert np.abs(s.numpy() - expected["S.convs.2"]).max() < 2e-5

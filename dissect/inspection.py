@@ -19,7 +19,7 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
     """Describe a generator.
 
     Returns:
-        name, image_size, channels, n_classes, parameters (how many), spaces (name → shape), layers
+        name, family (the class of a generator that is not from a file), image_size, channels, n_classes, parameters (how many), spaces (name → shape), layers
         (name → units, height, width), range (lowest and highest value of one image), seconds (of
         that forward pass) and fingerprint.
     """
@@ -32,6 +32,7 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
     seconds = time.perf_counter() - started
     return {
         "name": generator.name,
+        "family": getattr(generator, "family", type(generator).__name__),
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,

@@ -97,8 +97,9 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
 def describe_generator(found: dict) -> str:
     """What ``inspect_generator`` found, a line for each space and layer."""
     lines = [
-        f"{found['name']}: {found['image_size']} × {found['image_size']} px, "
+        f"{found['name']}: {found['family']}, {found['image_size']} × {found['image_size']} px, "
         f"{found['channels']} channels, {found['parameters']:,} parameters"
+        + (f", {found['n_classes']:,} classes" if found["n_classes"] else "")
     ]
     lines += [
         f"  space {name:<4} {' × '.join(map(str, shape))}"

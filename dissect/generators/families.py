@@ -42,7 +42,9 @@ def load_file(path: Path, *, name: str, device: torch.device | str = "cpu") -> G
     for title, family in FAMILIES.items():
         try:
             if family.matches(checkpoint):
-                return family.from_checkpoint(checkpoint, name=name, device=device)
+                generator = family.from_checkpoint(checkpoint, name=name, device=device)
+                generator.family = title
+                return generator
         # What indexing, unpacking or reshaping tensors of unexpected shapes raises.
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]

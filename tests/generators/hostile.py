@@ -103,7 +103,7 @@ def hostile_files(canary):
         name("torch_utils.persistence", "_reconstruct_persistent_obj") + b"}("
         + text("module_src") + text(source) + text("class_name") + text("G")
     )  # fmt: skip
-    bomb = torch_zip(b"}.", {"archive/data/0": bytes(20 << 20)}, zipfile.ZIP_DEFLATED)
+    bomb = torch_zip(b"}.", {"archive/data/0": bytes(4 << 20)}, zipfile.ZIP_DEFLATED)
     return {
         "os.system": (pickled(Calls(os.system, command)), "names posix.system"),
         "eval": (pickled(Calls(eval, source)), "names builtins.eval"),
@@ -149,9 +149,9 @@ def hostile_files(canary):
         "legacy giant": (legacy_bytes(torch.zeros(4)).replace(b"K\x04N", b"J\xff\xff\xff\x7fN"), "larger tensors than the file"),
         "memo bomb": (doubling(60), "more values than"),
         "memo bomb of keys": (wide_key(), "more values than"),
-        "deep lists": (b"]" * 100_000 + b"a" * 99_999 + b".", "nested deeper"),
-        "deep tuples": (b")" + b"\x85" * 200_000 + b"q\x00}h\x00Ns.", "tuple as a key"),
-        "deep records": (name("a", "B") + b"q\x00)R" + b"q\x01h\x00h\x01\x85R" * 50_000 + b".", "nested deeper"),
+        "deep lists": (b"]" * 30_000 + b"a" * 29_999 + b".", "nested deeper"),
+        "deep tuples": (b")" + b"\x85" * 100_000 + b"q\x00}h\x00Ns.", "tuple as a key"),
+        "deep records": (name("a", "B") + b"q\x00)R" + b"q\x01h\x00h\x01\x85R" * 10_000 + b".", "nested deeper"),
         "long integer": (b"\x8b\xff\xff\xff\x7f1.", "an integer of"),
         "long text": (b"X\xff\xff\xff\xff1.", "bytes declared"),
         "long bytes": (b"\x8e" + b"\xff" * 8 + b".", "bytes declared"),

@@ -15,6 +15,7 @@ from dissect.generators.reading.tensors import Array
 _DEEPEST = 100
 _MOST_ELEMENTS = 64  # of a list that is kept as a plain value
 _LONGEST_TEXT = 10_000
+_VISIT = 512  # bytes that a visit may take
 _TENSORS = ("_parameters", "_buffers")
 # What torch.nn.Module keeps for itself.
 _PRIVATE = (
@@ -47,7 +48,7 @@ class _Walk:
         self.path: list[int] = []  # identities of what is being visited, to end where it is cyclic
 
     def visit(self, value: object, name: str, *, in_module: bool) -> None:
-        self.allowance.charge(256 + len(name))
+        self.allowance.charge(_VISIT + len(name))
         value = value.tensor if isinstance(value, Array) else value
         if isinstance(value, Tensor):
             if in_module and value.numel() <= _MOST_ELEMENTS:
@@ -81,7 +82,7 @@ class _Walk:
         for key, value in module.state.items():
             if key in _TENSORS:
                 for part, stored in value.items():
-                    self.allowance.charge(256 + len(name))
+                    self.allowance.charge(_VISIT + len(name))
                     tensor = stored.tensor if isinstance(stored, Array) else stored
                     if isinstance(tensor, Tensor):
                         self.keep(_join(name, separator, part), tensor)
@@ -90,7 +91,7 @@ class _Walk:
         for key, child in module.state["_modules"].items():
             if not _is_module(child) or id(child) in self.path:
                 continue
-            self.allowance.charge(256 + len(name))
+            self.allowance.charge(_VISIT + len(name))
             if len(self.path) >= _DEEPEST:
                 raise Refusal(f"has modules nested deeper than {_DEEPEST} levels")
             self.path.append(id(child))

@@ -106,7 +106,7 @@ class Reader:
         """A list, set, dictionary, … of values; what follows them says nothing of the content."""
         if not isinstance(values, list | tuple | set | frozenset | dict):
             raise damaged(f"a {kind.__name__} of a {type(values).__name__}")
-        self.allowance.charge(128 * len(values))
+        self.allowance.charge(256 * len(values))
         if kind in (list, tuple):
             return kind(values)
         if kind is dict:

@@ -5,6 +5,7 @@ names are those of its ``state_dict()``. A list of pairs (name, tensor) is like 
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 from torch import Tensor
 
@@ -110,8 +111,8 @@ def _children(value: object) -> Iterable[tuple[object, object]]:
         return value.items()
     if isinstance(value, Record):
         class_name = {} if value.name == "argparse.Namespace" else {"__class__": value.class_name}
-        listed = enumerate([*value.arguments, *value.elements])
-        return [*class_name.items(), *value.state.items(), *listed]
+        listed = enumerate(chain(value.arguments, value.elements))
+        return chain(class_name.items(), value.state.items(), listed)
     pairs = all(isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str) for v in value)
     if pairs and any(isinstance(v[1], Tensor | Array) for v in value):
         return value

@@ -79,24 +79,29 @@ def test_inspect_lists_spaces_and_layers(command):
     assert "layer units" in command("inspect", PLANTED).stdout
 
 
-def test_inspect_raw_tells_what_a_file_of_no_known_family_holds(command, tmp_path):
+def test_inspect_raw_tells_what_a_file_of_no_known_family_holds(capsys, tmp_path):
     import torch
+
+    from dissect.cli import main
 
     content = {"net": {f"w{i}": torch.ones(2, i) for i in range(50)}, "it\x1b[m": float("nan")}
     torch.save(content | {"half": "\ud800"}, tmp_path / "f.pt")
-    found = json.loads(command("inspect", tmp_path / "f.pt", "--raw", "--json").stdout)
+    given = ["inspect", str(tmp_path / "f.pt"), "--raw"]
+    assert main([*given, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert found["container"] == "torch"
     assert found["groups"] == {"net": {"tensors": 50, "bytes": 2 * 4 * sum(range(50))}}
     assert found["tensors"]["net/w3"] == {"shape": [2, 3], "dtype": "float32"}
     assert found["attributes"] == {"it\x1b[m": "nan", "half": "\\ud800"}
     assert "torch.FloatStorage" in found["globals"]
-    text = command("inspect", tmp_path / "f.pt", "--raw").stdout
+    assert main(given) == 0
+    text = capsys.readouterr().out
     assert "tensor net/w39  2 × 39  float32" in text
     assert "… 10 more tensors" in text
     assert "\x1b" not in text
     assert "names torch.FloatStorage" in text
-    done = command("inspect", tmp_path / "none.pt", "--raw")
-    assert (done.returncode, "is not a file" in one_line(done.stderr)) == (2, True)
+    assert main(["inspect", str(tmp_path / "none.pt"), "--raw"]) == 2
+    assert "is not a file" in one_line(capsys.readouterr().err)
 
 
 def test_zoo_lists_generators_and_segmenters(command, tmp_path):

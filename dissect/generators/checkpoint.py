@@ -133,7 +133,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Checkpoint(path, "safetensors", tensors, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError, RuntimeError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise Refusal(f"is not a whole safetensors file ({reason}); get it again") from error
 

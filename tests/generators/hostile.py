@@ -103,7 +103,7 @@ def hostile_files(canary):
         name("torch_utils.persistence", "_reconstruct_persistent_obj") + b"}("
         + text("module_src") + text(source) + text("class_name") + text("G")
     )  # fmt: skip
-    bomb = torch_zip(b"}.", {"archive/data/0": bytes(20 << 20)}, zipfile.ZIP_DEFLATED)
+    bomb = torch_zip(b"}.", {"archive/data/0": bytes(4 << 20)}, zipfile.ZIP_DEFLATED)
     return {
         "os.system": (pickled(Calls(os.system, command)), "names posix.system"),
         "eval": (pickled(Calls(eval, source)), "names builtins.eval"),
@@ -149,9 +149,9 @@ def hostile_files(canary):
         "legacy giant": (legacy_bytes(torch.zeros(4)).replace(b"K\x04N", b"J\xff\xff\xff\x7fN"), "larger tensors than the file"),
         "memo bomb": (doubling(60), "more values than"),
         "memo bomb of keys": (wide_key(), "more values than"),
-        "deep lists": (b"]" * 100_000 + b"a" * 99_999 + b".", "nested deeper"),
-        "deep tuples": (b")" + b"\x85" * 200_000 + b"q\x00}h\x00Ns.", "tuple as a key"),
-        "deep records": (name("a", "B") + b"q\x00)R" + b"q\x01h\x00h\x01\x85R" * 50_000 + b".", "nested deeper"),
+        "deep lists": (b"]" * 30_000 + b"a" * 29_999 + b".", "nested deeper"),
+        "deep tuples": (b")" + b"\x85" * 100_000 + b"q\x00}h\x00Ns.", "tuple as a key"),
+        "deep records": (name("a", "B") + b"q\x00)R" + b"q\x01h\x00h\x01\x85R" * 10_000 + b".", "nested deeper"),
         "long integer": (b"\x8b\xff\xff\xff\x7f1.", "an integer of"),
         "long text": (b"X\xff\xff\xff\xff1.", "bytes declared"),
         "long bytes": (b"\x8e" + b"\xff" * 8 + b".", "bytes declared"),
@@ -160,6 +160,13 @@ def hostile_files(canary):
         "colliding keys": (b"}" + b"".join(b"\x8a\x09" + (i * (2**61 - 1)).to_bytes(9, "little") + b"Ns" for i in range(1, 9)) + b".", "a key beyond 61 bits"),
         "copies of sets": (b"(" + b"K\x01" * 60_000 + b"lq\x00" + name("builtins", "frozenset") + b"q\x01" + b"h\x01h\x00\x85R" * 60_000 + b".", "more values than"),
         "copies of text": (b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20) + b"q\x00" + name("_codecs", "encode") + b"q\x01" + b"h\x01h\x00\x85R" * 2000 + b".", "more values than"),
+        "calls of long tuples": (b"(" + b"K\x01" * 100_000 + b"tq\x00" + name("builtins", "set") + b"q\x01" + b"h\x01h\x00R" * 100 + b".", "a set of a int"),
+        "records of long tuples": (b"(" + b"K\x01" * 100_000 + b"tq\x00" + name("a", "B") + b"q\x01" + b"h\x01h\x00R0" * 50_000 + b".", "more values than"),
+        "calls in calls": (name("copyreg", "__newobj__") + b"q\x00(" + b"h\x00" * 5000 + b"tR.", "RecursionError"),
+        "tensors in tensors": (name("torch._tensor", "_rebuild_from_type_v2") + b"q\x00)q\x01" + b"(h\x00Nh\x01Ntq\x01" * 5000 + b"h\x00h\x01R.", "RecursionError"),
+        "a long name": (b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20) + b"q\x00" + b"h\x00h\x00\x930" * 99_999 + b".", "more than 400 letters"),
+        "a long type": (b"X" + struct.pack("<I", 1 << 20) + b"<" * (1 << 20) + b"\x85q\x00" + name("numpy", "dtype") + b"q\x01" + b"h\x01h\x00R0" * 99_999 + b".", "numpy array of"),
+        "copies of a number": (text("U99999") + b"\x85q\x00" + name("numpy", "dtype") + b"h\x00Rq\x01" + b"B" + struct.pack("<I", 399_996) + bytes(399_996) + b"\x86q\x02" + name("numpy.core.multiarray", "scalar") + b"q\x03" + b"h\x03h\x02R" * 9999 + b".", "more values than"),
         "many sets": (b"\x8f" * 1_000_000 + b".", "more values than"),
         "truncated": (good[: len(good) // 2], "cut short"),
         "empty": (b"", "is empty"),

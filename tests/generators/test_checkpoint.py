@@ -359,7 +359,7 @@ def good_files():
 
 @given(data=st.data())
 @settings(
-    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @pytest.mark.parametrize("kind", ["zip", "legacy", "arrays", "storages"])
 def test_a_damaged_file_is_read_or_told_in_one_line(good_files, tmp_path, kind, data):
@@ -378,6 +378,16 @@ def test_a_damaged_file_is_read_or_told_in_one_line(good_files, tmp_path, kind, 
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert sum(tensor.nbytes for tensor in found.tensors.values()) <= 2 * len(content)
+
+
+@pytest.mark.parametrize("shape", [[2**63, 0], [2**32, 2**32], [-1], [3], ["a"]])
+def test_a_safetensors_file_that_contradicts_itself_is_told_in_one_line(tmp_path, shape):
+    header = {"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}
+    raw = json.dumps(header).encode()
+    (tmp_path / "f").write_bytes(struct.pack("<Q", len(raw)) + raw)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file") as caught:
+        read(tmp_path / "f")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_zip_of_more_than_4_gigabytes_has_its_sizes_elsewhere(tmp_path):

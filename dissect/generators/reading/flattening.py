@@ -5,6 +5,7 @@ names are those of its ``state_dict()``. A list of pairs (name, tensor) is like 
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from dissect.generators.reading.tensors import Array
 _DEEPEST = 100
 _MOST_ELEMENTS = 64  # of a list that is kept as a plain value
 _LONGEST_TEXT = 10_000
+_VISIT = 512  # bytes that a visit may take
 _TENSORS = ("_parameters", "_buffers")
 # What torch.nn.Module keeps for itself.
 _PRIVATE = (
@@ -47,7 +49,7 @@ class _Walk:
         self.path: list[int] = []  # identities of what is being visited, to end where it is cyclic
 
     def visit(self, value: object, name: str, *, in_module: bool) -> None:
-        self.allowance.charge(256 + len(name))
+        self.allowance.charge(_VISIT + len(name))
         value = value.tensor if isinstance(value, Array) else value
         if isinstance(value, Tensor):
             if in_module and value.numel() <= _MOST_ELEMENTS:
@@ -81,7 +83,7 @@ class _Walk:
         for key, value in module.state.items():
             if key in _TENSORS:
                 for part, stored in value.items():
-                    self.allowance.charge(256 + len(name))
+                    self.allowance.charge(_VISIT + len(name))
                     tensor = stored.tensor if isinstance(stored, Array) else stored
                     if isinstance(tensor, Tensor):
                         self.keep(_join(name, separator, part), tensor)
@@ -90,7 +92,7 @@ class _Walk:
         for key, child in module.state["_modules"].items():
             if not _is_module(child) or id(child) in self.path:
                 continue
-            self.allowance.charge(256 + len(name))
+            self.allowance.charge(_VISIT + len(name))
             if len(self.path) >= _DEEPEST:
                 raise Refusal(f"has modules nested deeper than {_DEEPEST} levels")
             self.path.append(id(child))
@@ -109,8 +111,8 @@ def _children(value: object) -> Iterable[tuple[object, object]]:
         return value.items()
     if isinstance(value, Record):
         class_name = {} if value.name == "argparse.Namespace" else {"__class__": value.class_name}
-        listed = enumerate([*value.arguments, *value.elements])
-        return [*class_name.items(), *value.state.items(), *listed]
+        listed = enumerate(chain(value.arguments, value.elements))
+        return chain(class_name.items(), value.state.items(), listed)
     pairs = all(isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str) for v in value)
     if pairs and any(isinstance(v[1], Tensor | Array) for v in value):
         return value

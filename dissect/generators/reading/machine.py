@@ -43,8 +43,11 @@ def unpickle(
     machine = Machine(data, start, meaning, persistent)
     try:
         return _run(machine), machine.position
-    except (LookupError, TypeError, ValueError, ArithmeticError, struct.error) as error:
-        # Whatever is left to Python's own checks: nothing to pop, no such note, no such digits.
+    except (
+        LookupError, TypeError, ValueError, ArithmeticError, RecursionError, struct.error,
+    ) as error:  # fmt: skip
+        # Whatever is left to Python's own checks: nothing to pop, no such note, no such digits,
+        # calls within the arguments of calls without end.
         raise damaged(f"byte {machine.position}: {type(error).__name__}") from error
 
 

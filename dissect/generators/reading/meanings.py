@@ -57,6 +57,7 @@ class Reader:
             raise Refusal(f"calls something that is no name; {SAVE_WEIGHTS}")
         if not isinstance(arguments, tuple) or not isinstance(keywords, dict):
             raise damaged("a call without arguments")
+        self.allowance.charge(16 * len(arguments))
         name = str(function).replace("numpy.core.", "numpy._core.")
         if name in ("copyreg.__newobj__", "copyreg.__newobj_ex__"):
             inner, *rest = arguments
@@ -106,7 +107,7 @@ class Reader:
         """A list, set, dictionary, … of values; what follows them says nothing of the content."""
         if not isinstance(values, list | tuple | set | frozenset | dict):
             raise damaged(f"a {kind.__name__} of a {type(values).__name__}")
-        self.allowance.charge(128 * len(values))
+        self.allowance.charge(256 * len(values))
         if kind in (list, tuple):
             return kind(values)
         if kind is dict:
@@ -201,6 +202,13 @@ def _subclass(
     return _parameter(reader, reader.call(function, arguments, {}))
 
 
+def _number(reader: Reader, dtype: object, data: object) -> object:
+    if not isinstance(data, str | bytes | memoryview):
+        raise damaged("a number without bytes")
+    reader.allowance.charge(4 * len(data))
+    return as_number(dtype, data)
+
+
 def _array(reader: Reader, *arguments: object) -> Array:
     return Array()
 
@@ -241,6 +249,6 @@ _MEANINGS: dict[str, Callable[..., object]] = {
     "torch._tensor._rebuild_from_type_v2": _subclass,
     "numpy._core.multiarray._reconstruct": _array,
     "numpy._core.numeric._frombuffer": _array_of_buffer,
-    "numpy._core.multiarray.scalar": lambda reader, dtype, data: as_number(dtype, data),
+    "numpy._core.multiarray.scalar": _number,
     "numpy.dtype": lambda reader, code, *rest: ArrayType(code),
 }

@@ -42,7 +42,8 @@ _REFUSED_NAMES = frozenset(
 _PLAIN_TYPES = frozenset(
     "bool bytearray bytes complex dict float frozenset int list object set str tuple type".split()  # noqa: SIM905
 )
-_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
+_LONGEST = 400
+_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,15 @@ def make_global(module: object, name: object) -> Global:
     """
     if not (isinstance(module, str) and isinstance(name, str)):
         raise damaged("a name that is no text")
+    if len(module) + len(name) > _LONGEST:
+        raise damaged(f"a name of more than {_LONGEST} letters")
     if "." in name:
         raise Refusal(
             f"names {_short(module)}.{_short(name)}, which reaches through a module into what it "
             f"imported; names in a file of weights have no dot; {SAVE_WEIGHTS}"
         )
     parts = module.split(".")
-    if len(module) + len(name) > 400 or not all(part.isidentifier() for part in [*parts, name]):
+    if not all(part.isidentifier() for part in [*parts, name]):
         raise damaged(f"{_short(module)}.{_short(name)} is no name")
     module = _OLD_MODULES.get(module, module)
     found = f"{module}.{name}"

@@ -21,9 +21,9 @@ def as_key(value: object, allowance: Allowance, depth: int = 0) -> object:
     Raises:
         Refusal: no value to be hashed.
     """
-    if isinstance(value, str):
+    if isinstance(value, str) and depth == 0:
         return value
-    allowance.charge(64)
+    allowance.charge(64 if depth == 0 else 256)
     if isinstance(value, memoryview):
         allowance.charge(len(value))
         return bytes(value)
@@ -31,7 +31,7 @@ def as_key(value: object, allowance: Allowance, depth: int = 0) -> object:
         return type(value)(as_key(item, allowance, depth + 1) for item in value)
     if isinstance(value, int) and abs(value) >= _WIDEST_KEY:
         raise damaged("a key beyond 61 bits")
-    if value is None or isinstance(value, bytes | int | float | complex | Global | Record):
+    if value is None or isinstance(value, str | bytes | int | float | complex | Global | Record):
         return value
     raise damaged(f"a {type(value).__name__} as a key")
 

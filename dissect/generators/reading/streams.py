@@ -21,6 +21,7 @@ from dissect.generators.reading.tensors import STORAGES, Storage, fill, reserve
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
+_LONGEST_KEY = 1000
 _DEEPEST = 2  # files within files
 
 
@@ -91,6 +92,7 @@ class _Storages:
             raise damaged(f"a part of storage {key[:40]!r} without offset and size")
         if not 0 <= offset <= offset + n_part <= len(whole):
             raise damaged(f"a part beyond storage {key[:40]!r}")
+        self.reader.allowance.charge(1024)
         first = offset * dtype.itemsize
         return Storage(whole.memory[first : first + n_part * dtype.itemsize], dtype)
 
@@ -104,7 +106,12 @@ def check_identity(identity: object) -> tuple[object, str, int, object]:
     ):
         raise damaged("a reference to something that is no storage")
     _, kind, key, _, n_values, *part = identity
-    if not isinstance(key, str) or type(n_values) is not int or n_values < 0:
+    if (
+        not isinstance(key, str)
+        or len(key) > _LONGEST_KEY
+        or type(n_values) is not int
+        or n_values < 0
+    ):
         raise damaged("a storage without key or size")
     return kind, key, n_values, part[0] if part else None
 

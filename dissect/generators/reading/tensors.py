@@ -118,7 +118,7 @@ class ArrayType:
     """
 
     def __init__(self, code: object) -> None:
-        code = code.lstrip("<>=|") if isinstance(code, str) else code
+        code = code[:20].lstrip("<>=|") if isinstance(code, str) else code
         if not isinstance(code, str) or not (code in _ARRAYS or code[:1] in ("S", "U")):
             kind = code[:20] if isinstance(code, str) else type(code).__name__
             raise Refusal(

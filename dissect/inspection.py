@@ -19,7 +19,8 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
     """Describe a generator.
 
     Returns:
-        name, family (the class of a generator that is not from a file), image_size, channels, n_classes, parameters (how many), spaces (name → shape), layers
+        name, family (of a file; else the class), image_size, channels, n_classes, parameters
+        (how many), spaces (name → shape), layers
         (name → units, height, width), range (lowest and highest value of one image), seconds (of
         that forward pass) and fingerprint.
     """

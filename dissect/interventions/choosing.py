@@ -179,6 +179,7 @@ def prepare(
     block = run.config.block
     behind = -(-max(run.config.n_samples, choice.n_samples) // block) * block
     search = Originals(*models, n_samples=choice.n_search, first=behind, bases=bases)
+    originals.fill(progress=progress)
     if inserted:
         values = insertion_values(run, search, layer, choice.concept, choice.value)
     else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions import store
@@ -97,25 +98,40 @@ def measure_units(
     )
     originals, treatment, region = ready.originals, ready.treatment, ready.treatment.region
     edits = treatment.of(ready.units)
-    started = time.perf_counter()
-    counts = {"chosen": measure(originals, edits, region)}
-    seconds = time.perf_counter() - started
-    drawn = {
-        f"{RANDOM} {number}": measure(originals, treatment.of(chosen), region)
-        for number, chosen in enumerate(ready.random_sets, start=1)
-    }
+    n_sets = 1 + len(ready.random_sets) + inserted
+    bar = tqdm(
+        total=n_sets * question.n_samples,
+        desc="measure",
+        unit="image",
+        disable=None if progress else True,
+    )
+
+    def count(treatment: Treatment, units: Sequence[int]) -> PixelCounts:
+        return measure(
+            originals, treatment.of(units), region, look=lambda images: bar.update(len(images))
+        )
+
+    with bar:
+        started = time.perf_counter()
+        counts = {"chosen": count(treatment, ready.units)}
+        seconds = time.perf_counter() - started
+        drawn = {
+            f"{RANDOM} {number}": count(treatment, chosen)
+            for number, chosen in enumerate(ready.random_sets, start=1)
+        }
+        if inserted:
+            ablated = count(Treatment(ready.layer, None, region), ready.units)
     if drawn:
         counts |= {RANDOM: _mean(list(drawn.values())), **drawn}
     table = table_of_sets(counts, run.vocabulary, seed=run.config.seed)
     if inserted:
-        ablated = measure(originals, Treatment(ready.layer, None, region).of(ready.units), region)
         ace = causal_effect(counts["chosen"], ablated, run.vocabulary, seed=run.config.seed)
         table = table.merge(ace.assign(set="chosen"), on=["set", "concept"], how="left")
     asked = ready.asked(question.kind, question, question.n_samples / seconds)
     summary = summarise(table, asked)
     files = {store.SHEET: _sheet(originals, edits, counts["chosen"], summary)}
     if question.curve:
-        files |= _curves(originals, treatment, ready.orders, question)
+        files |= _curves(originals, treatment, ready.orders, question, progress=progress)
     target = name or store.default_name(
         question.kind, question.concept, ready.layer, question.n_units, question.order
     )
@@ -146,12 +162,17 @@ def _sheet(originals: Originals, edits: list[Edit], counts: PixelCounts, summary
 
 
 def _curves(
-    originals: Originals, treatment: Treatment, orders: Orders, question: Question
+    originals: Originals,
+    treatment: Treatment,
+    orders: Orders,
+    question: Question,
+    *,
+    progress: bool,
 ) -> dict[str, bytes]:
     share = share_of(question.kind)
     verb = share.removesuffix("_share")
     tables = {
-        order: effect_curve(originals, treatment, orders.rank(order, max(SIZES)))
+        order: effect_curve(originals, treatment, orders.rank(order, max(SIZES)), progress=progress)
         for order in dict.fromkeys(question.curve)
     }
     lines = {o: table[table.concept == question.concept] for o, table in tables.items()}

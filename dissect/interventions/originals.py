@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
@@ -99,6 +100,17 @@ class Originals:
         if number not in self._planes:
             self._planes[number] = self.label(self.images(number))
         return self._planes[number]
+
+    def fill(self, *, progress: bool) -> None:
+        """Label all unedited images now."""
+        with tqdm(
+            total=self.n_samples,
+            desc="originals",
+            unit="image",
+            disable=None if progress else True,
+        ) as bar:
+            for number in self.numbers:
+                bar.update(len(self.planes(number)))
 
     def pixels(self) -> Int[np.ndarray, "image concept"]:
         """Pixels of each concept in each unedited image."""

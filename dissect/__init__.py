@@ -32,6 +32,7 @@ _HOMES = {
     "load_segmenter": "segmenters.registry",
     "open_run": "dissect.runs",
     "trace": "dissect.tracing",
+    "wrap": "dissect.generators.wrapping",
 }
 
 __all__ = list(_HOMES)

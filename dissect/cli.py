@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from dissect.convert_command import add_convert_command
 from dissect.effect_commands import add_effect_commands
 from dissect.errors import ConfigError, DissectError
 
@@ -145,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN")
     report.add_argument("--out", help="folder to write (default: RUN/report)")
     add_effect_commands(add)
+    add_convert_command(add)
     return parser
 
 

@@ -334,18 +334,19 @@ _COUNTERS = (".accumulation_counter", ".num_batches_tracked")
 
 def _divided(state: Mapping[str, Tensor], path: str) -> Tensor:
     """The weight of a module, divided by its spectral norm if it was trained with one."""
+    # Norms are float64: sums of float32 round differently where memory lies differently.
     if f"{path}.weight_orig" in state:  # Hugging Face: both singular vectors are stored
         weight = state[f"{path}.weight_orig"].float()
-        u, v = state[f"{path}.weight_u"].float(), state[f"{path}.weight_v"].float()
-        return weight / torch.dot(u, torch.mv(weight.flatten(1), v))
+        u, v = state[f"{path}.weight_u"].double(), state[f"{path}.weight_v"].double()
+        return weight / torch.dot(u, torch.mv(weight.flatten(1).double(), v)).float()
     weight = state[f"{path}.weight"].float()
     if f"{path}.u0" not in state:
         return weight
-    matrix = weight.flatten(1)
-    u = state[f"{path}.u0"].float().flatten()
+    matrix = weight.flatten(1).double()
+    u = state[f"{path}.u0"].double().flatten()
     v = functional.normalize(u @ matrix, dim=0, eps=_EPS_STEP)
     u = functional.normalize(matrix @ v, dim=0, eps=_EPS_STEP)
-    return weight / torch.dot(u, matrix @ v)
+    return weight / torch.dot(u, matrix @ v).float()
 
 
 class _Reader:

@@ -10,6 +10,7 @@ torch module is a group like a dictionary, with the names its ``state_dict()`` w
 ``G_ema/synthesis.b4.const``; a file that is a module has names without a group.
 """
 
+import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from dissect.generators.reading.folders import open_folder
 from dissect.generators.reading.streams import read_stream
 from dissect.generators.reading.zipped import read_zip
 
+CONVERTED = "gan-dissection/checkpoint"
+"""The format of safetensors files whose metadata hold the attributes of another file."""
 _HEAD = 512
 _OTHER_KINDS = (
     # What a file begins with, and what is told of it
@@ -132,10 +135,16 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Checkpoint(path, "safetensors", tensors, file.metadata() or {})
+            attributes = file.metadata() or {}
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise Refusal(f"is not a whole safetensors file ({reason}); get it again") from error
+    if attributes.get("format") == CONVERTED:
+        try:
+            attributes = dict(json.loads(attributes["attributes"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refusal("has damaged attributes in its metadata; convert it again") from error
+    return Checkpoint(path, "safetensors", tensors, attributes)
 
 
 def _read_folder(path: Path) -> Checkpoint:

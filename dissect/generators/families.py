@@ -16,7 +16,7 @@ from dissect.generators import (
     stylegan3,
 )
 from dissect.generators.base import Generator
-from dissect.generators.checkpoint import read
+from dissect.generators.checkpoint import Checkpoint, read
 
 FAMILIES = {
     "StyleGAN2": stylegan2_files,
@@ -38,7 +38,18 @@ def load_file(path: Path, *, name: str, device: torch.device | str = "cpu") -> G
         CheckpointError: a file that cannot be read, of no family known here, or whose tensors do
             not fit together.
     """
-    checkpoint = read(path)
+    return build_generator(read(path), name=name, device=device)
+
+
+def build_generator(
+    checkpoint: Checkpoint, *, name: str, device: torch.device | str = "cpu"
+) -> Generator:
+    """The generator of a file that was read; its ``family`` names one of ``FAMILIES``.
+
+    Raises:
+        CheckpointError: see ``load_file``.
+    """
+    path = checkpoint.path
     for title, family in FAMILIES.items():
         try:
             if family.matches(checkpoint):

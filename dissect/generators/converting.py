@@ -1,0 +1,81 @@
+"""Any file that is read here as one safetensors file, which holds no code.
+
+The file keeps the tensors that the generator is made of, under their own names, and what the
+original said of itself as JSON in its metadata. Reading it back gives the same ``Checkpoint``, so
+every family converts alike and nothing about it is written twice.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from dissect.errors import CheckpointError
+from dissect.generators.base import Generator
+from dissect.generators.checkpoint import CONVERTED, Checkpoint, read
+from dissect.generators.families import build_generator
+
+
+def convert_file(path: str | Path, out: str | Path) -> Generator:
+    """Write a generator's tensors and architecture as safetensors.
+
+    What is written is read back and compared before it takes its place.
+
+    Args:
+        path: A checkpoint of a known family, in any container.
+        out: The file to write, ``.safetensors``.
+
+    Returns:
+        The generator, as the new file gives it.
+
+    Raises:
+        CheckpointError: a file that cannot be read or is of no known family, or an ``out`` of
+            another suffix or that exists.
+    """
+    path, out = Path(path), Path(out)
+    if out.suffix != ".safetensors":
+        raise CheckpointError(
+            f"{out} was given to write; expected a name that ends in .safetensors"
+        )
+    if out.exists():
+        raise CheckpointError(f"{out} exists; expected a name that is free")
+    checkpoint = read(path)
+    generator = build_generator(checkpoint, name=path.stem)
+    for part in _parts(checkpoint):
+        try:
+            enough = build_generator(part, name=path.stem).fingerprint == generator.fingerprint
+        except CheckpointError:
+            enough = False
+        if enough:
+            break
+    partial = out.with_name(out.name + ".partial")
+    try:
+        # Copies, as tensors of a file may share memory.
+        tensors = {name: value.contiguous().clone() for name, value in part.tensors.items()}
+        about = {"format": CONVERTED, "attributes": json.dumps(dict(part.attributes))}
+        save_file(tensors, partial, metadata=about)
+        again = build_generator(replace(read(partial), path=out), name=path.stem)
+        if again.fingerprint != generator.fingerprint:
+            raise CheckpointError(
+                f"{path} gives another generator when it is read back; expected the same; nothing "
+                "was written; tell the authors of this program"
+            )
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return again
+
+
+def _parts(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+    """One top-level entry of the file alone, each in turn; then the whole."""
+    tops = list(dict.fromkeys(name.split("/")[0] for name in checkpoint.tensors if "/" in name))
+    for kept in tops:
+        others = set(tops) - {kept}
+        tensors, attributes = (
+            {name: value for name, value in values.items() if name.split("/")[0] not in others}
+            for values in (checkpoint.tensors, checkpoint.attributes)
+        )
+        yield replace(checkpoint, tensors=tensors, attributes=attributes)
+    yield checkpoint

@@ -1,0 +1,189 @@
+"""The laws that every generator keeps, as one call for whoever writes one.
+
+    from dissect.testing import check_generator
+
+    def test_my_generator_keeps_the_laws():
+        check_generator(my_generator())
+
+What is checked is what the rest of the toolkit relies on: a run that breaks one of these laws is
+wrong without a word.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from dissect.errors import GeneratorError
+from dissect.generators.base import Generator
+from dissect.interventions.applying import check_reach, intervene
+from dissect.interventions.edits import Ablate
+from dissect.latents import Latent
+from dissect.tracing import trace
+
+_LARGEST = 100.0  # images in [0, 255] are told from those in [-1, 1]
+
+
+def check_generator(generator: Generator, *, seed: int = 0, tolerance: float = 1e-4) -> list[str]:
+    """Hold a generator against all laws.
+
+    Args:
+        generator: Any that follows the protocol.
+        seed: Of the samples, three of which are made again and again.
+        tolerance: By how much images may differ that are the same but for the order of sums, as a
+            share of their range.
+
+    Returns:
+        What was checked, a few words each.
+
+    Raises:
+        GeneratorError: the first law that does not hold, with what was found and expected.
+
+    Example:
+        >>> from dissect.worlds.planted import generator
+        >>> check_generator(generator())[0]
+        'follows the protocol'
+    """
+    laws = _Laws(generator, seed, tolerance)
+    checked = []
+    for words, law in laws.all():
+        law()
+        checked.append(words)
+    return checked
+
+
+class _Laws:
+    def __init__(self, generator: Generator, seed: int, tolerance: float) -> None:
+        self.generator, self.seed, self.tolerance = generator, seed, tolerance
+
+    def all(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "follows the protocol", self.protocol
+        yield "samples do not depend on their batch", self.samples
+        yield "images have their shape and range", self.images
+        yield "images are the same twice", self.determinism
+        yield "images do not depend on their batch", self.batches
+        yield "every space gives the same image", self.spaces
+        yield "gradients reach the latent", self.gradients
+        yield "layers are as listed, and hooks are gone after", self.layers
+        yield "no edit changes no bit, and an edit one", self.edits
+        yield "every layer reaches the image", self.reach
+
+    def _demand(self, holds: bool, found: str, expected: str) -> None:
+        if not holds:
+            raise GeneratorError(f"{self.generator.name} {found}; expected {expected}")
+
+    def _sample(self, indices: list[int] | None = None) -> Latent:
+        return self.generator.sample([0, 1, 2] if indices is None else indices, seed=self.seed)
+
+    @torch.no_grad()
+    def _image(self, latent: Latent) -> Tensor:
+        return self.generator.synthesize(latent)
+
+    def _near(self, first: Tensor, second: Tensor) -> bool:
+        span = float(second.max() - second.min())
+        return float((first - second).abs().max()) <= self.tolerance * max(span, 1e-12)
+
+    def protocol(self) -> None:
+        self._demand(
+            isinstance(self.generator, Generator),
+            "lacks a part of the protocol",
+            f"{', '.join(Generator.__annotations__)}, sample, convert and synthesize",
+        )
+        modules = self.generator.module.modules()
+        training = [type(module).__name__ for module in modules if module.training]
+        self._demand(not training, f"has {training[:1]} in training mode", "eval mode")
+        self._demand(bool(self.generator.layers), "lists no layer", "at least one")
+        key = self.generator.fingerprint
+        self._demand(
+            len(key) == 64 and set(key) <= set("0123456789abcdef"),
+            f"has the fingerprint {key[:20]!r}",
+            "64 hexadecimal digits",
+        )
+
+    def samples(self) -> None:
+        latent, alone = self._sample(), self._sample([2])
+        space = next(iter(self.generator.spaces.values()))
+        shape = (latent.space, tuple(latent.data.shape))
+        expected = (space.name, (3, *space.shape))
+        self._demand(shape == expected, f"samples {shape}", f"{expected}")
+        same = torch.equal(latent.data[2:], alone.data)
+        self._demand(same, "gives sample 2 other bits in another batch", "the same")
+        other = self.generator.sample([0, 1, 2], seed=self.seed + 1)
+        differs = not torch.equal(latent.data, other.data)
+        self._demand(differs, "gives two seeds the same samples", "others")
+        if self.generator.n_classes:
+            labelled = self.generator.sample([0], seed=self.seed, label=0).label
+            self._demand(labelled is not None, "drops the label of a sample", "it in the latent")
+
+    def images(self) -> None:
+        image = self._image(self._sample())
+        size = self.generator.image_size
+        shape, expected = tuple(image.shape), (3, self.generator.channels, size, size)
+        self._demand(shape == expected, f"gives images of shape {shape}", f"{expected}")
+        self._demand(image.dtype == torch.float32, f"gives {image.dtype}", "torch.float32")
+        self._demand(bool(image.isfinite().all()), "gives NaN or infinity", "finite numbers")
+        largest = float(image.abs().max())
+        self._demand(largest <= _LARGEST, f"gives values up to {largest:.0f}", "about [-1, 1]")
+        self._demand(not torch.equal(image[0], image[1]), "gives two samples one image", "two")
+
+    def determinism(self) -> None:
+        latent = self._sample()
+        same = torch.equal(self._image(latent), self._image(latent))
+        self._demand(same, "gives one latent two images", "the same bits")
+
+    def batches(self) -> None:
+        latent = self._sample()
+        alone = torch.cat([self._image(latent[i : i + 1]) for i in range(3)])
+        near = self._near(alone, self._image(latent))
+        self._demand(near, "gives other images in another batch", "the same up to rounding")
+
+    def spaces(self) -> None:
+        latent = self._sample()
+        image, order = self._image(latent), list(self.generator.spaces)
+        for name, space in self.generator.spaces.items():
+            with torch.no_grad():
+                there = self.generator.convert(latent, name)
+            shape, expected = tuple(there.data.shape), (3, *space.shape)
+            self._demand(shape == expected, f"gives {shape} in {name}", f"{expected}")
+            near = self._near(self._image(there), image)
+            self._demand(near, f"gives another image from {name}", f"that from {order[0]}")
+            if name != order[0]:
+                try:
+                    self.generator.convert(there, order[0])
+                except GeneratorError:
+                    continue
+                self._demand(False, f"goes back from {name} to {order[0]}", "GeneratorError")
+
+    def gradients(self) -> None:
+        latent = self._sample()
+        data = latent.data.clone().requires_grad_(True)
+        image = self.generator.synthesize(Latent(latent.space, data, latent.label))
+        self._demand(image.requires_grad, "cuts gradients off", "synthesize without no_grad")
+
+    def layers(self) -> None:
+        before = self._hooks()
+        with trace(self.generator, "all") as maps:  # refuses maps of another shape
+            self._image(self._sample())
+        silent = [name for name in self.generator.layers if name not in maps]
+        self._demand(
+            not silent, f"never calls {silent[:3]}", "every listed layer in a forward pass"
+        )
+        self._demand(self._hooks() == before, "keeps hooks", "none after a trace")
+
+    def _hooks(self) -> int:
+        modules: Iterator[nn.Module] = self.generator.module.modules()
+        return sum(len(module._forward_hooks) for module in modules)
+
+    def edits(self) -> None:
+        latent = self._sample()
+        image = self._image(latent)
+        with intervene(self.generator, []):
+            same = torch.equal(self._image(latent), image)
+        self._demand(same, "changes under no edit", "the same bits")
+        first, info = next(iter(self.generator.layers.items()))
+        with intervene(self.generator, [Ablate(first, range(info.units))]):
+            changed = not torch.equal(self._image(latent), image)
+        self._demand(changed, f"does not change without {first}", "another image")
+
+    def reach(self) -> None:
+        check_reach(self.generator, list(self.generator.layers), seed=self.seed)

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--concept", default="window")
     parser.add_argument("--units", type=int, default=20)
     parser.add_argument("--samples", type=int, default=500)
-    parser.add_argument("--orders", default="iou,sweep,greedy")
+    parser.add_argument("--orders", default="iou,sweep,greedy,optimise")
     options = parser.parse_args()
 
     run = dissect.open_run(options.run)

@@ -1,6 +1,5 @@
 """BigGAN against the program of its folder, and against the plain arithmetic of the other one."""
 
-import contextlib
 import json
 
 import numpy as np
@@ -10,24 +9,11 @@ from torch.nn import functional
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
 from dissect.generators import biggan
-from dissect.generators.checkpoint import Checkpoint, read
-
-
-def load_folder(folder):
-    """A Hugging Face folder; where the reader takes files only, what it would make of one."""
-    with contextlib.suppress(CheckpointError):
-        return load_generator(folder)
-    weights = read(folder / "pytorch_model.bin")
-    config = folder / "config.json"
-    attributes = json.loads(config.read_text()) if config.exists() else {}
-    checkpoint = Checkpoint(folder, "folder", weights.tensors, attributes)
-    assert biggan.matches(checkpoint)
-    return biggan.from_checkpoint(checkpoint, name="g", device="cpu")
 
 
 @pytest.mark.parametrize("one_hot", [True, False])
 def test_a_folder_gives_the_images_and_maps_its_own_program_gives(checkpoints, one_hot):
-    generator = load_folder(checkpoints / "biggan_hf32")
+    generator = load_generator(checkpoints / "biggan_hf32")
     expected = np.load(checkpoints / "biggan_hf32.npz")
     label = torch.from_numpy(expected["class_label"])
     label = label if one_hot else label.argmax(dim=1)
@@ -89,7 +75,7 @@ def test_a_folder_of_other_sizes_keeps_the_laws(tmp_path, check_laws, described)
     if described:
         config = {"layers": [[True, 8, 8], [True, 8, 4]], "eps": 1e-3}
         (tmp_path / "config.json").write_text(json.dumps(config))
-    generator = load_folder(tmp_path)
+    generator = load_generator(tmp_path)
     assert generator.image_size == (16 if described else 8)
     assert (generator.n_classes, generator.spaces["z"].shape) == (5, (6,))
     assert [layer.units for layer in generator.layers.values()] == [8, 4]
@@ -106,7 +92,7 @@ def test_the_doubling_blocks_are_listed_in_the_configuration():
 
 def test_the_table_is_entered_by_truncation_with_the_weights_swapped(tmp_path):
     torch.save(hugging_face_state(width=1, blocks=((8, 4),)), tmp_path / "pytorch_model.bin")
-    generator = load_folder(tmp_path)
+    generator = load_generator(tmp_path)
     table = generator.module.get_submodule("generator.bn").means
     assert torch.equal(biggan._row(table, 0.5), table[1])
     assert torch.equal(biggan._row(table, 1.0), table[2])

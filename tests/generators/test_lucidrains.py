@@ -1,6 +1,5 @@
 """stylegan2_pytorch's generators against that program, and at sizes that have no file."""
 
-import contextlib
 import json
 
 import numpy as np
@@ -8,23 +7,10 @@ import pytest
 import torch
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
-from dissect.generators import lucidrains
-from dissect.generators.checkpoint import Checkpoint, read
-
-
-def load_folder(folder):
-    """A project's folder; where the reader takes files only, what it would make of one."""
-    with contextlib.suppress(CheckpointError):
-        return load_generator(folder)
-    weights = read(next(folder.glob("model_*.pt")))
-    attributes = json.loads((folder / ".config.json").read_text())
-    checkpoint = Checkpoint(folder, "folder", weights.tensors, attributes)
-    assert lucidrains.matches(checkpoint)
-    return lucidrains.from_checkpoint(checkpoint, name="g", device="cpu")
 
 
 def test_a_folder_gives_the_images_styles_and_maps_its_own_program_gives(checkpoints):
-    generator = load_folder(checkpoints / "lucidrains_sg2_32")
+    generator = load_generator(checkpoints / "lucidrains_sg2_32")
     expected = np.load(checkpoints / "lucidrains_sg2_32.npz")
 
     def assert_is(value, name):
@@ -177,7 +163,7 @@ def test_noise_is_fixed_absent_fresh_or_given_with_height_and_width_exchanged(tm
 def test_the_mappings_rate_comes_from_the_configuration(tmp_path):
     plain = load(tmp_path)
     (tmp_path / ".config.json").write_text(json.dumps({"lr_mlp": 0.2, "image_size": 16}))
-    other = load_folder(tmp_path)
+    other = load_generator(tmp_path)
     z = plain.sample([0], seed=0)
     assert not torch.allclose(plain.convert(z, "w").data, other.convert(z, "w").data)
     assert plain.fingerprint != other.fingerprint

@@ -8,6 +8,7 @@ from dissect.errors import CheckpointError
 from dissect.generators import (
     biggan,
     dcgan,
+    diffusers_decoders,
     eigengan,
     lucidrains,
     pggan,
@@ -23,6 +24,7 @@ FAMILIES = {
     "StyleGAN3": stylegan3,
     "StyleGAN": stylegan1,
     "stylegan2_pytorch": lucidrains,
+    "autoencoder of diffusers": diffusers_decoders,
     "BigGAN": biggan,
     "EigenGAN": eigengan,
     "PGGAN": pggan,

@@ -100,7 +100,8 @@ def _choose(
             f"layers of {name} are {odd or 'none'}, which put out no map; expected some of "
             f"{', '.join(list(maps)[:12]) or 'none: no module of it puts out a map'}"
         )
-    return {path: LayerInfo(*maps[path], path) for path in layers}
+    # In the order of calls, which is that from the latent to the image.
+    return {path: LayerInfo(*maps[path], path) for path in maps if path in layers}
 
 
 def wrap(

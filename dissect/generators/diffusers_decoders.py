@@ -1,0 +1,81 @@
+"""Decoders of the autoencoders that diffusers defines: latent map → image, by its own classes.
+
+The library is needed to load them (``pip install 'gan-dissection[diffusers]'``); weights and
+configuration are read by the reader of this package, so nothing in the folder is run.
+
+Latents are drawn from the standard normal distribution, over ``scaling_factor`` where the folder
+names one: latents of that spread are what a diffusion model over it works with. An image needs more
+than that, so what such samples show are textures; encode images to see more.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dissect.errors import CheckpointError
+from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.states import build
+from dissect.generators.wrapping import WrappedGenerator
+from dissect.latents import standard_normal
+
+_CLASSES = ("AutoencoderKL", "VQModel")
+_LAYERS = ("ResnetBlock2D", "Attention", "Upsample2D")
+
+
+class _Decoder(nn.Module):
+    """The half of an autoencoder that makes images."""
+
+    def __init__(self, autoencoder: nn.Module) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(
+        self, z: Float[Tensor, "batch latent height width"]
+    ) -> Float[Tensor, "batch channels size size"]:
+        return self.autoencoder.decode(z).sample
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether the folder is an autoencoder of diffusers."""
+    return checkpoint.attributes.get("_class_name") in _CLASSES
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint, *, name: str, device: torch.device | str
+) -> WrappedGenerator:
+    """The decoder that a folder holds; its layers are residual blocks, attentions and upsamplings.
+
+    Raises:
+        CheckpointError: tensors that do not fit the configuration, or no diffusers installed.
+    """
+    given = checkpoint.attributes
+    title = str(given["_class_name"])
+    try:
+        import diffusers  # noqa: PLC0415, an extra
+    except ImportError as error:
+        raise CheckpointError(
+            f"{checkpoint.path} is a {title} of diffusers, which is not installed; "
+            "pip install 'gan-dissection[diffusers]'"
+        ) from error
+    config = {key: value for key, value in given.items() if "/" not in key}
+    autoencoder = build(
+        lambda: getattr(diffusers, title).from_config(config),
+        checkpoint.tensors,
+        checkpoint.path,
+        family=title,
+    )
+    channels = int(given["latent_channels"])
+    side = int(given["sample_size"]) >> (len(given["block_out_channels"]) - 1)
+    spread = 1 / float(given.get("scaling_factor") or 1)
+
+    def draw(indices: list[int], seed: int) -> Tensor:
+        values = standard_normal(indices, seed=seed, size=channels * side * side)
+        return spread * values.reshape(-1, channels, side, side)
+
+    decoder = _Decoder(autoencoder).to(device)
+    layers = [
+        path
+        for path, module in decoder.named_modules()
+        if ".decoder." in path and type(module).__name__ in _LAYERS
+    ]
+    return WrappedGenerator(decoder, draw, (channels, side, side), layers, name)

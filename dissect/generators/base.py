@@ -155,3 +155,20 @@ def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
             f"cannot convert from {latent.space!r} back to {space!r}; "
             f"the way is {' → '.join(order)}"
         )
+
+
+def scale_latent(
+    generator: Generator, latent: Latent, space: str, *, truncation: float, cutoff: int | None
+) -> Latent:
+    """``convert`` of a generator that has z alone, with mean 0: z scaled by ψ.
+
+    Raises:
+        GeneratorError: another space, or a cutoff.
+    """
+    check_conversion(generator, latent, space)
+    if cutoff is not None:
+        raise GeneratorError(
+            f"{generator.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
+        )
+    shape = generator.spaces["z"].shape
+    return Latent("z", latent.data.reshape(len(latent), *shape) * truncation)

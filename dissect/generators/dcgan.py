@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.errors import CheckpointError
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
 from dissect.generators.checkpoint import Checkpoint
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
@@ -201,12 +201,7 @@ class DCGAN:
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
         """Only z to z; ψ scales z, whose mean is 0. See ``Generator.convert``."""
-        check_conversion(self, latent, space)
-        if cutoff is not None:
-            raise GeneratorError(
-                f"{self.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
-            )
-        return Latent("z", latent.data.flatten(1) * truncation)
+        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.errors import CheckpointError
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.states import build, find_states
 from dissect.latents import Latent
@@ -144,12 +144,7 @@ class EigenGAN:
         Raises:
             GeneratorError: another space, or a cutoff.
         """
-        check_conversion(self, latent, space)
-        if cutoff is not None:
-            raise GeneratorError(
-                f"{self.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
-            )
-        return Latent("z", latent.data.flatten(1) * truncation)
+        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

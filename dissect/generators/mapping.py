@@ -7,12 +7,18 @@ References:
 """
 
 import math
+import re
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from dissect.generators.base import LayerInfo
+from dissect.generators.styled import StyledGenerator
+from segmenters.base import hash_tensors
 
 LEAK = 0.2
 
@@ -21,8 +27,11 @@ LEAK = 0.2
 
 
 class MappingConfig(Protocol):
-    """What a mapping is built from."""
+    """What a mapping is built from, and what a generator over it tells."""
 
+    image_size: int
+    rgb_channels: int
+    n_ws: int
     z_size: int
     w_size: int
     n_classes: int
@@ -78,3 +87,53 @@ class MappingNetwork(nn.Module):
         for k in range(self.depth):
             x = self.get_submodule(f"fc{k}")(x)
         return x
+
+
+class MappedNetwork(nn.Module):
+    """A mapping; families add the synthesis behind it."""
+
+    def __init__(self, config: MappingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(config)
+
+    @property
+    def n_ws(self) -> int:
+        return self.config.n_ws
+
+    @property
+    def w_avg(self) -> Float[Tensor, " w"] | None:
+        return self.mapping.w_avg
+
+
+class MappedGenerator(StyledGenerator):
+    """A ``MappedNetwork`` behind the ``Generator`` protocol; families name its layers."""
+
+    def __init__(
+        self, module: MappedNetwork, *, name: str, layers: Mapping[str, LayerInfo]
+    ) -> None:
+        config = module.config
+        super().__init__(
+            module.eval(),
+            name=name,
+            layers=layers,
+            image_size=config.image_size,
+            channels=config.rgb_channels,
+            n_classes=config.n_classes,
+            z_size=config.z_size,
+            w_size=config.w_size,
+            fingerprint=hash_tensors(module.state_dict(), config),
+        )
+
+
+def mapping_sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """``z_size``, ``n_classes`` and ``mapping_depth``, read off a mapping's tensors."""
+    classes = state.get("mapping.embed.weight")
+    n_in = state["mapping.fc0.weight"].shape[1]
+    return {
+        "z_size": n_in if classes is None else n_in - classes.shape[0],
+        "n_classes": 0 if classes is None else classes.shape[1],
+        "mapping_depth": sum(
+            re.fullmatch(r"mapping\.fc\d+\.weight", name) is not None for name in state
+        ),
+    }

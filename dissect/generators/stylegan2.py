@@ -30,10 +30,8 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
-from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
+from dissect.generators.mapping import LEAK, FullyConnected, MappedGenerator, MappedNetwork
 from dissect.generators.native import save_native
-from dissect.generators.styled import StyledGenerator
-from segmenters.base import hash_tensors
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 FORMAT = "gan-dissection/stylegan2"
@@ -309,22 +307,12 @@ def _size_of(layer: str) -> int:
     return int(layer.partition(".")[0][1:])
 
 
-class StyleGAN2Network(nn.Module):
+class StyleGAN2Network(MappedNetwork):
     """Mapping and synthesis, with the steps between the spaces."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config)
+        super().__init__(config)
         self.synthesis = SynthesisNetwork(config)
-
-    @property
-    def n_ws(self) -> int:
-        return self.config.n_ws
-
-    @property
-    def w_avg(self) -> Float[Tensor, " w"] | None:
-        return self.mapping.w_avg
 
     def styles(
         self, ws: Float[Tensor, "batch layer w"], *, resolution: int | None = None
@@ -351,7 +339,7 @@ class StyleGAN2Network(nn.Module):
         return self.synthesis(styles, noise=noise, resolution=resolution)
 
 
-class StyleGAN2(StyledGenerator):
+class StyleGAN2(MappedGenerator):
     """A StyleGAN2 behind the ``Generator`` protocol.
 
     Args:
@@ -366,23 +354,12 @@ class StyleGAN2(StyledGenerator):
     """
 
     def __init__(self, module: StyleGAN2Network, *, name: str) -> None:
-        config = module.config
         layers = {}
         for layer in module.synthesis.style_layers():
             units = module.synthesis.get_submodule(layer).bias.shape[0]
             size = _size_of(layer)
             layers[layer] = LayerInfo(units, size, size, f"synthesis.{layer}")
-        super().__init__(
-            module.eval(),
-            name=name,
-            layers=layers,
-            image_size=config.image_size,
-            channels=config.rgb_channels,
-            n_classes=config.n_classes,
-            z_size=config.z_size,
-            w_size=config.w_size,
-            fingerprint=hash_tensors(module.state_dict(), config),
-        )
+        super().__init__(module, name=name, layers=layers)
 
 
 def save_stylegan2(network: StyleGAN2Network, path: Path, *, half: bool = False) -> None:

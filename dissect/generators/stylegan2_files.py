@@ -26,6 +26,7 @@ from torch import Tensor
 
 from dissect.errors import CheckpointError
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.mapping import mapping_sizes
 from dissect.generators.native import build_native
 from dissect.generators.states import build, find_groups
 from dissect.generators.stylegan2 import (
@@ -207,9 +208,7 @@ def _complete(state: dict[str, Tensor], rate: float, clamp: float | None) -> Fou
         for name in state
         if (found := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
     )
-    classes = state.get("mapping.embed.weight")
     w_size = state["synthesis.b4.conv1.affine.weight"].shape[1]
-    n_in = state["mapping.fc0.weight"].shape[1]
     architecture = "orig"
     if "synthesis.b4.torgb.weight" in state:
         architecture = "skip"
@@ -218,17 +217,13 @@ def _complete(state: dict[str, Tensor], rate: float, clamp: float | None) -> Fou
     config = StyleGAN2Config(
         image_size=sizes[-1],
         channels=tuple(state[f"synthesis.b{size}.conv1.weight"].shape[0] for size in sizes),
-        z_size=n_in if classes is None else n_in - classes.shape[0],
         w_size=w_size,
-        n_classes=0 if classes is None else classes.shape[1],
-        mapping_depth=sum(
-            re.fullmatch(r"mapping\.fc\d+\.weight", name) is not None for name in state
-        ),
         mapping_rate=rate,
         rgb_channels=state[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[0],
         architecture=architecture,
         conv_clamp=None if clamp is None else float(clamp),
         use_noise="synthesis.b4.conv1.noise_const" in state,
+        **mapping_sizes(state),
     )
     for size in sizes:
         block = f"synthesis.b{size}"

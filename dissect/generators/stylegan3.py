@@ -28,11 +28,15 @@ from torch.nn import functional
 from dissect.errors import CheckpointError, ConfigError
 from dissect.generators.base import LayerInfo
 from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.mapping import LEAK, FullyConnected, MappingNetwork
+from dissect.generators.mapping import (
+    LEAK,
+    FullyConnected,
+    MappedGenerator,
+    MappedNetwork,
+    mapping_sizes,
+)
 from dissect.generators.native import build_native, save_native
 from dissect.generators.states import build, find_groups
-from dissect.generators.styled import StyledGenerator
-from segmenters.base import hash_tensors
 
 FORMAT = "gan-dissection/stylegan3"
 
@@ -307,22 +311,12 @@ class SynthesisNetwork(nn.Module):
         return x * self.output_scale
 
 
-class StyleGAN3Network(nn.Module):
+class StyleGAN3Network(MappedNetwork):
     """Mapping and synthesis, with the step from w+ to s."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config)
+        super().__init__(config)
         self.synthesis = SynthesisNetwork(config)
-
-    @property
-    def n_ws(self) -> int:
-        return self.config.n_ws
-
-    @property
-    def w_avg(self) -> Float[Tensor, " w"] | None:
-        return self.mapping.w_avg
 
     def styles(
         self, ws: Float[Tensor, "batch layer w"]
@@ -334,7 +328,7 @@ class StyleGAN3Network(nn.Module):
         }
 
 
-class StyleGAN3(StyledGenerator):
+class StyleGAN3(MappedGenerator):
     """A StyleGAN3 behind the ``Generator`` protocol. It has no noise, so ``noise`` changes nothing.
 
     Args:
@@ -343,7 +337,6 @@ class StyleGAN3(StyledGenerator):
     """
 
     def __init__(self, module: StyleGAN3Network, *, name: str) -> None:
-        config = module.config
         layers = {
             layer.name: LayerInfo(
                 layer.n_out,
@@ -352,19 +345,9 @@ class StyleGAN3(StyledGenerator):
                 f"synthesis.{layer.name}",
                 margin=(layer.size - layer.rate) // 2,
             )
-            for layer in config.layers
+            for layer in module.config.layers
         }
-        super().__init__(
-            module.eval(),
-            name=name,
-            layers=layers,
-            image_size=config.image_size,
-            channels=config.rgb_channels,
-            n_classes=config.n_classes,
-            z_size=config.z_size,
-            w_size=config.w_size,
-            fingerprint=hash_tensors(module.state_dict(), config),
-        )
+        super().__init__(module, name=name, layers=layers)
 
 
 def save_stylegan3(network: StyleGAN3Network, path: Path, *, half: bool = False) -> None:
@@ -374,7 +357,7 @@ def save_stylegan3(network: StyleGAN3Network, path: Path, *, half: bool = False)
 
 def matches(checkpoint: Checkpoint) -> bool:
     """Whether the file is this project's own, or a pickle of the stylegan3 repository."""
-    return checkpoint.attributes.get("format") == FORMAT or _find_group(checkpoint) is not None
+    return checkpoint.attributes.get("format") == FORMAT or _find(checkpoint) is not None
 
 
 def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN3:
@@ -389,24 +372,24 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device |
             checkpoint, lambda config: StyleGAN3Network(StyleGAN3Config(**config))
         )
     else:
-        group = _find_group(checkpoint)
-        config, state = _read_config(checkpoint, group)
+        group, state = _find(checkpoint)
+        config = _read_config(checkpoint, group, state)
         network = build(
             lambda: StyleGAN3Network(config), state, checkpoint.path, family="StyleGAN3"
         )
     return StyleGAN3(network.to(device), name=name)
 
 
-def _find_group(checkpoint: Checkpoint) -> str | None:
+def _find(checkpoint: Checkpoint) -> tuple[str, dict[str, Tensor]] | None:
     for group, state in find_groups(checkpoint).items():
         if "synthesis.input.freqs" in state and "mapping.fc0.weight" in state:
-            return group
+            return group, state
     return None
 
 
-def _read_config(checkpoint: Checkpoint, group: str) -> tuple[StyleGAN3Config, dict[str, Tensor]]:
-    state = dict(find_groups(checkpoint)[group])
-
+def _read_config(
+    checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]
+) -> StyleGAN3Config:
     def attribute(name: str) -> Any:
         key = f"{group}/{name}" if group else name
         if key not in checkpoint.attributes:
@@ -444,21 +427,14 @@ def _read_config(checkpoint: Checkpoint, group: str) -> tuple[StyleGAN3Config, d
             to_rgb=bool(attribute(f"{layer}.is_torgb")),
         )
 
-    classes = state.get("mapping.embed.weight")
-    n_in = state["mapping.fc0.weight"].shape[1]
-    config = StyleGAN3Config(
+    return StyleGAN3Config(
         image_size=int(attribute("img_resolution")),
         layers=tuple(map(read_layer, attribute("synthesis.layer_names"))),
         input_size=int(max(attribute("synthesis.input.size"))),
         input_rate=float(attribute("synthesis.input.sampling_rate")),
         input_bandwidth=float(attribute("synthesis.input.bandwidth")),
-        z_size=n_in if classes is None else n_in - classes.shape[0],
         w_size=state["synthesis.input.affine.weight"].shape[1],
-        n_classes=0 if classes is None else classes.shape[1],
-        mapping_depth=sum(
-            name.startswith("mapping.fc") and name.endswith(".weight") for name in state
-        ),
         mapping_rate=float(attribute("mapping.fc0.bias_gain")),
         output_scale=float(attribute("synthesis.output_scale")),
+        **mapping_sizes(state),
     )
-    return config, state

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -74,12 +74,7 @@ class WrappedGenerator:
         Raises:
             GeneratorError: another space, or a cutoff.
         """
-        check_conversion(self, latent, space)
-        if cutoff is not None:
-            raise GeneratorError(
-                f"{self.name} has no w, so cutoff {cutoff} means nothing; leave it out"
-            )
-        return Latent("z", latent.data * truncation)
+        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

@@ -23,6 +23,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.generators.base import Generator
+from dissect.interventions import frechet
+from dissect.interventions.frechet import Moments
 from dissect.worlds import render_scenes
 from segmenters.scenes import SIZE, ScenesNetwork, ScenesSegmenter
 from segmenters.scenes_vocabulary import SCENES_VOCABULARY
@@ -41,17 +43,7 @@ def frechet_distance(
         >>> round(frechet_distance(x, x + 2), 3)  # 3 · 2²
         12.0
     """
-    first, second = first.double(), second.double()
-    sigma_1, sigma_2 = torch.cov(first.T), torch.cov(second.T)
-    root = _square_root(sigma_1)
-    middle = torch.linalg.eigvalsh(root @ sigma_2 @ root).clamp_min(0).sqrt().sum()
-    shift = (first.mean(dim=0) - second.mean(dim=0)).square().sum()
-    return (shift + sigma_1.trace() + sigma_2.trace() - 2 * middle).item()
-
-
-def _square_root(matrix: Float[Tensor, "size size"]) -> Float[Tensor, "size size"]:
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    return frechet.frechet_distance(*(Moments.of(x.numpy()) for x in (first, second)))
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """The commands ``ablate``, ``insert``, ``context`` and ``effects``: what units do, kept with a run.
 
-Like ``dissect.cli``, it imports everything heavy inside its functions.
+Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dissect.commands.adding import Add, nothing_kept, print_json
 from dissect.errors import ConfigError
-from dissect.repair_command import add_repair_command
 
 if TYPE_CHECKING:
     from dissect.interventions.store import StoredEffect
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 _ORDERS = ("iou", "excess", "sweep", "greedy", "optimise")
 
 
-def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+def add_effects(add: Add) -> None:
     """Add the subcommands, with ``add(name, command, summary)``."""
     ablate = add("ablate", _measure, "take units away and measure what goes from the images")
     insert = add("insert", _measure, "hold units at a value and measure what comes into the images")
@@ -47,7 +45,6 @@ def add_effect_commands(add: Callable[[str, object, str], argparse.ArgumentParse
             "--value", default="mean",
             help="mean, where the concept is, or a quantile such as q0.99 (default: %(default)s)",
         )  # fmt: skip
-    add_repair_command(add)
     effects = add("effects", _effects, "what was measured on a run: list, or show NAME")
     effects.add_argument("run", metavar="RUN")
     effects.add_argument("action", nargs="?", choices=["list", "show"], default="list")
@@ -115,7 +112,7 @@ def _measure_and_tell(
 ) -> None:
     from dissect.runs import open_run
 
-    try:
+    with nothing_kept("nothing was measured or stored"):
         effect = measure(
             open_run(options.run),
             concept=options.concept,
@@ -130,13 +127,9 @@ def _measure_and_tell(
             device=options.device,
             **settings,
         )
-    except KeyboardInterrupt:
-        # Unlike a run, a measurement leaves nothing that could be gone on with.
-        print("dissect: stopped; nothing was measured or stored", file=sys.stderr)
-        raise SystemExit(130) from None
     if options.json:
         summary = effect.record["summary"]
-        _print_json(summary | {"name": effect.name, "folder": str(effect.path)})
+        print_json(summary | {"name": effect.name, "folder": str(effect.path)})
         return
     _tell(effect)
 
@@ -163,20 +156,16 @@ def _effects(options: argparse.Namespace) -> None:
             raise ConfigError(f"effects show was given no name; expected one of: {names}")
         effect = open_effect(run, options.name)
         if options.json:
-            _print_json({"name": effect.name, "folder": str(effect.path), **effect.record})
+            print_json({"name": effect.name, "folder": str(effect.path), **effect.record})
             return
         _tell(effect)
         return
     effects = [open_effect(run, name) for name in effect_names(run)]
     if options.json:
         rows = [{"name": e.name, "folder": str(e.path), **e.record["summary"]} for e in effects]
-        _print_json({"run": str(run.path), "effects": rows})
+        print_json({"run": str(run.path), "effects": rows})
         return
     if not effects:
         print(f"nothing was measured yet; dissect ablate {options.run} --concept C does")
     for effect in effects:
         print(f"{effect.name}: {headline(effect.record['summary'])}")
-
-
-def _print_json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,15 +1,14 @@
 """The command ``repair``: which units draw what is not in the data, and what goes without them.
 
-Like ``dissect.cli``, it imports everything heavy inside its functions.
+Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
-import json
-import sys
-from collections.abc import Callable
+
+from dissect.commands.adding import Add, nothing_kept, print_json
 
 
-def add_repair_command(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+def add_repair(add: Add) -> None:
     """Add the subcommand, with ``add(name, command, summary)``."""
     command = add(
         "repair", _repair, "propose units whose removal brings images nearer to real ones"
@@ -60,7 +59,7 @@ def _repair(options: argparse.Namespace) -> None:
     from dissect.interventions.telling import describe_repair
     from dissect.runs import open_run
 
-    try:
+    with nothing_kept("nothing was stored"):
         repair = repair_run(
             open_run(options.run),
             data=options.data,
@@ -74,14 +73,10 @@ def _repair(options: argparse.Namespace) -> None:
             name=options.name,
             device=options.device,
         )
-    except KeyboardInterrupt:
-        print("dissect: stopped; nothing was stored", file=sys.stderr)
-        raise SystemExit(130) from None
     effect = repair.effect
     if options.json:
         where = {"name": effect and effect.name, "folder": effect and str(effect.path)}
-        told = json.dumps(repair.summary | where, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write(told + "\n")
+        print_json(repair.summary | where)
         return
     print(describe_repair(repair.summary))
     if effect is not None:

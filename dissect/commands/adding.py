@@ -1,0 +1,29 @@
+"""What every subcommand needs: how it is added, and how it prints one JSON object."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Add = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+"""``add(name, command, summary)`` gives the parser of a new subcommand."""
+
+
+def print_json(content: object) -> None:
+    """One object on one line of stdout; NaN, which is no JSON, is a fault."""
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def nothing_kept(what: str) -> Iterator[None]:
+    """Ctrl-C inside leaves nothing that could be gone on with; ``what`` says so.
+
+    Raises:
+        SystemExit: status 130, after the line on stderr.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"dissect: stopped; {what}", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them needs more
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 

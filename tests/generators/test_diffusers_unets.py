@@ -142,6 +142,24 @@ def test_it_keeps_all_laws_with_classes_in_one_channel(tmp_path):
     assert generator.synthesize(mixed).isfinite().all()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
+         "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"), "block_out_channels": (32, 32)},
+        {"downsample_type": "resnet", "upsample_type": "resnet", "mid_block_type": None},
+    ],
+)  # fmt: skip
+def test_other_kinds_of_blocks_keep_all_laws(tmp_path, settings):
+    save(tmp_path / "p", **settings)
+    generator = load_unet(tmp_path / "p", n_steps=1)
+    assert len(check_generator(generator)) == 10
+    blocks = [name for name in generator.layers if "resnet" not in name]
+    middle = [] if "mid_block_type" in settings else ["t0/mid_block"]
+    down, up = ([f"t0/{way}_blocks.{i}" for i in (0, 1)] for way in ("down", "up"))
+    assert blocks == ["t0/conv_in", *down, *middle, *up]
+
+
 def test_an_edit_at_one_step_leaves_all_before_it(real):
     generator, _, _ = real
     latent = generator.sample([0, 1], seed=0)

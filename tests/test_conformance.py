@@ -4,6 +4,7 @@ import torch
 from dissect import load_generator
 from dissect.errors import DissectError, GeneratorError
 from dissect.generators.base import LayerInfo
+from dissect.generators.diffusers_unets import load_unet
 from dissect.latents import Latent
 from dissect.testing import check_generator
 from dissect.worlds.planted import PlantedGenerator
@@ -19,6 +20,11 @@ FILES = (
 @pytest.mark.parametrize("name", FILES)
 def test_generators_from_files_keep_all_laws(checkpoints, name):
     assert len(check_generator(load_generator(checkpoints / name))) == 10
+
+
+def test_diffusion_models_keep_all_laws(checkpoints):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    assert len(check_generator(load_unet(checkpoints / "diffusers_ddpm16", n_steps=2))) == 10
 
 
 @pytest.mark.parametrize("name", ["scenes-stylegan2", "scenes-pggan"])

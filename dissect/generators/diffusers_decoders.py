@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.errors import CheckpointError
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
 from dissect.generators.states import build
 from dissect.generators.wrapping import WrappedGenerator
 from dissect.latents import standard_normal
@@ -50,17 +50,11 @@ def from_checkpoint(
     """
     given = checkpoint.attributes
     title = str(given["_class_name"])
-    try:
-        import diffusers  # noqa: PLC0415, an extra
-    except ImportError as error:
-        raise CheckpointError(
-            f"{checkpoint.path} is a {title} of diffusers, which is not installed; "
-            "pip install 'gan-dissection[diffusers]'"
-        ) from error
-    config = {key: value for key, value in given.items() if "/" not in key}
+    diffusers = open_library(checkpoint, title)
+    config = own_config(checkpoint)
     autoencoder = build(
         lambda: getattr(diffusers, title).from_config(config),
-        checkpoint.tensors,
+        rename_attentions(checkpoint.tensors),
         checkpoint.path,
         family=title,
     )

@@ -50,6 +50,14 @@ def test_another_size_and_class_load_too(tmp_path):
     assert torch.allclose(generator.synthesize(latent), theirs, atol=1e-6)
     weights = tmp_path / "vq" / "diffusion_pytorch_model.safetensors"
     state = load_file(weights)
+    # What attentions were called before version 0.14 of the library.
+    old = {
+        name.replace(".to_out.0.", ".proj_attn.").replace(".to_q.", ".query."): state[name]
+        for name in state
+    }
+    assert old.keys() != state.keys()
+    save_file(old, weights)
+    assert load_generator(tmp_path / "vq").fingerprint == generator.fingerprint
     save_file({name: value for name, value in state.items() if "conv_out" not in name}, weights)
     with pytest.raises(CheckpointError, match="is a VQModel but for 4 of its tensors"):
         load_generator(tmp_path / "vq")

@@ -2,6 +2,8 @@
 
 - Hugging Face: ``config.json`` beside ``model.safetensors`` (or ``diffusion_pytorch_model``, or
   ``pytorch_model.bin``), perhaps in several files with an index of them;
+- a pipeline of diffusers: ``model_index.json`` names its parts, ``unet/`` is such a folder, and
+  ``scheduler/`` says how it is used; in old ones all files lie side by side;
 - lucidrains' stylegan2_pytorch: ``.config.json`` beside ``model_N.pt``, of which the last counts.
 """
 
@@ -19,6 +21,9 @@ _WEIGHTS = (
     "diffusion_pytorch_model.bin",
 )
 _CONFIGS = ("config.json", ".config.json")
+_PIPELINE = "model_index.json"
+_SCHEDULER = "scheduler_config.json"
+_LONGEST_LIST = 64  # what flattening keeps of a configuration
 _LARGEST_JSON = 16 << 20
 _NUMBERED = re.compile(r"model_(\d{1,18})\.pt")
 
@@ -42,8 +47,59 @@ def open_folder(path: Path) -> Folder:
     Raises:
         Refusal: none there, or a description that cannot be read.
     """
-    configs = [path / name for name in _CONFIGS if (path / name).is_file()]
-    return Folder(_find_weights(path), _read_json(configs[0]) if configs else {})
+    place = path
+    if (path / _PIPELINE).is_file() and not (path / _CONFIGS[0]).is_file():
+        if not (path / "unet" / _CONFIGS[0]).is_file():
+            raise Refusal(
+                "is a whole pipeline of diffusers without a U-Net (unet/config.json); give the "
+                "folder of one of its networks"
+            )
+        place = path / "unet"
+    configs = [place / name for name in _CONFIGS if (place / name).is_file()]
+    config = _read_json(configs[0]) if configs else {}
+    if isinstance(config, dict) and str(config.get("_class_name")).startswith("UNet"):
+        config = config | _read_surroundings(place)
+    return Folder(_find_weights(place), config)
+
+
+def _read_surroundings(place: Path) -> dict[str, object]:
+    """What the pipeline around a U-Net says: its class, its other networks, its scheduler.
+
+    The folder of the U-Net alone is looked at from outside too, since without the scheduler nothing
+    says what its output means.
+    """
+    found: dict[str, object] = {}
+    homes = [place] + [place.parent] * (place.parent / _PIPELINE).is_file()
+    for home in homes:
+        if "pipeline" not in found and (home / _PIPELINE).is_file():
+            found["pipeline"] = _summarise(_read_json(home / _PIPELINE))
+        for file in (home / _SCHEDULER, home / "scheduler" / _SCHEDULER):
+            if "scheduler" not in found and file.is_file():
+                found["scheduler"] = _read_scheduler(file)
+    return found
+
+
+def _summarise(index: object) -> dict[str, object]:
+    """The class of a pipeline and the names of its parts, as ``name:class``."""
+    index = index if isinstance(index, dict) else {}
+    parts = {
+        name: str(value[1])
+        for name, value in index.items()
+        if not name.startswith("_") and isinstance(value, list) and len(value) == 2 and value[1]
+    }
+    listed = [f"{name}:{part}" for name, part in parts.items()][:_LONGEST_LIST]
+    return {"_class_name": str(index.get("_class_name")), "parts": listed}
+
+
+def _read_scheduler(path: Path) -> object:
+    scheduler = _read_json(path)
+    betas = scheduler.get("trained_betas") if isinstance(scheduler, dict) else None
+    if isinstance(betas, list) and len(betas) > _LONGEST_LIST:
+        raise Refusal(
+            f"has a scheduler with {len(betas)} betas of its own ({path.name}), where a "
+            "beta_schedule by name was expected; wrap it as package.module:factory instead"
+        )
+    return scheduler
 
 
 def _find_weights(path: Path) -> dict[Path, frozenset[str] | None]:
@@ -55,11 +111,6 @@ def _find_weights(path: Path) -> dict[Path, frozenset[str] | None]:
     found = {int(m[1]): f for f in path.iterdir() if (m := _NUMBERED.fullmatch(f.name))}
     if found:
         return {found[max(found)]: None}
-    if (path / "model_index.json").is_file():
-        raise Refusal(
-            "is a whole pipeline of diffusers; give the folder of one of its networks, such as "
-            f"{path / 'unet'}"
-        )
     if (path / "saved_model.pb").is_file():
         raise Refusal(
             "is a SavedModel of TensorFlow, a program; convert its weights to safetensors first"

@@ -1,0 +1,421 @@
+"""Diffusion models: U-Nets of diffusers as generators, noise → image in a few steps of DDIM.
+
+    generator = load_generator("ddpm-cat-256")           # 5 steps
+    generator = load_unet("ddpm-cat-256", n_steps=20)
+
+Nothing is drawn at random on the way (η = 0), so a latent, the noise x_T, has one image:
+
+    x_s = √ᾱ_s · x̂₀(x_t, t) + √(1 − ᾱ_s) · ε̂(x_t, t),   t → s → … → 0
+
+with x̂₀ and ε̂ from what the U-Net puts out at step t. The network and the rule are the library's own
+(``UNet2DModel``, ``DDIMScheduler``); weights and configuration are read by the reader of this
+package, so nothing in the folder is run (``pip install 'gan-dissection[diffusers]'``).
+
+**Layers belong to a step**: ``t800/mid_block`` is what the U-Net's ``mid_block`` puts out at
+t = 800. The same modules run at every step, so each hands its output through a module of that step
+alone, ``taps.t800.mid_block``, which passes it on; traces and edits hook there. An edit at one step
+changes that step and what comes after it, and reaches the skip connections as well. Listed are
+``conv_in``, the blocks, and the residual blocks inside (but one whose output is the block's own).
+
+References:
+    Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020, section 3.
+    Song, Meng and Ermon, Denoising Diffusion Implicit Models, ICLR 2021, equation 12.
+    Kwon, Jeong and Uh, Diffusion Models Already Have a Semantic Latent Space, ICLR 2023 (the
+    bottleneck at each step as h-space).
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dissect.errors import CheckpointError, GeneratorError
+from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
+from dissect.generators.checkpoint import Checkpoint, read
+from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
+from dissect.generators.labels import class_vectors
+from dissect.generators.states import build
+from dissect.latents import Latent
+from segmenters.base import hash_tensors
+
+N_STEPS = 5
+"""Of the forward pass, unless something else is asked for."""
+_CLASS = "UNet2DModel"
+_BLOCK = re.compile(r"conv_in|mid_block|(down|up)_blocks\.\d+")
+_INSIDE = ("ResnetBlock2D", "ResnetBlockCondNorm2D")
+# What DDIMScheduler knows.
+_CHOICES = {
+    "prediction_type": ("epsilon", "sample", "v_prediction"),
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "timestep_spacing": ("leading", "linspace", "trailing"),
+}
+# What DDIMScheduler makes of noise; the fingerprint holds these.
+_SETTINGS = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
+    "clip_sample", "clip_sample_range", "set_alpha_to_one", "steps_offset", "prediction_type",
+    "thresholding", "dynamic_thresholding_ratio", "sample_max_value", "timestep_spacing",
+    "rescale_betas_zero_snr",
+)  # fmt: skip
+_MOST = {"sample_size": 4096, "layers_per_block": 64, "num_train_timesteps": 100_000}
+
+
+class Scheduler(Protocol):
+    """What is used of ``diffusers.DDIMScheduler``."""
+
+    config: Mapping[str, object]
+    timesteps: Tensor
+    alphas_cumprod: Tensor
+
+    def set_timesteps(self, num_inference_steps: int) -> None:
+        """Choose the steps."""
+        ...
+
+    def step(
+        self, model_output: Tensor, timestep: int, sample: Tensor, *, eta: float, return_dict: bool
+    ) -> tuple[Tensor, Tensor]:
+        """One step; returns (next sample, x̂₀)."""
+        ...
+
+
+class _Tap(nn.Module):
+    """A module of one step through which a layer's output goes; below it are those inside."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps
+
+
+class _Route:
+    """Hook that hands what a module of the U-Net puts out through the tap of the current step."""
+
+    def __init__(self, owner: "Diffusion", path: str) -> None:
+        self.owner, self.path = owner, path
+
+    def __call__(self, module: nn.Module, inputs: tuple, output: object) -> object:
+        if self.owner.now is None:  # the U-Net was called by somebody else
+            return output
+        tap = self.owner.taps.get_submodule(f"{self.owner.now}.{self.path}")
+        if isinstance(output, Tensor):
+            return tap(output)
+        maps = output[0]
+        edited = tap(maps)
+        # Down blocks also list their output among the skips; it is the same map there.
+        return (edited, *(_exchange(part, maps, edited) for part in output[1:]))
+
+
+def _exchange(part: object, old: Tensor, new: Tensor) -> object:
+    if isinstance(part, tuple):
+        return tuple(new if value is old else value for value in part)
+    return part
+
+
+class _ClassVectors(nn.Module):
+    """An embedding of classes that takes weights of classes; one of them is 1 for an index."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, vectors: Float[Tensor, "batch n_classes"]) -> Float[Tensor, "batch size"]:
+        return vectors @ self.weight
+
+
+class Diffusion(nn.Module):
+    """A U-Net and the steps that it is called at.
+
+    Args:
+        unet: ``diffusers.UNet2DModel``, with its weights.
+        scheduler: Its steps set.
+        paths: Of modules of the U-Net that get a tap at every step.
+
+    Attributes:
+        timesteps: From noise to image.
+        taps: ``taps.t800.mid_block`` and so on.
+        now: The name of the step that is being made, such as ``t800``; None outside a pass.
+    """
+
+    def __init__(self, unet: nn.Module, scheduler: Scheduler, paths: Sequence[str]) -> None:
+        super().__init__()
+        self.unet, self.scheduler = unet, scheduler
+        self.channels = int(unet.config["in_channels"])
+        self.timesteps = [int(t) for t in scheduler.timesteps]
+        self.now: str | None = None
+        self.taps = _Tap()
+        for t in self.timesteps:
+            for path in paths:
+                _grow(self.taps, f"t{t}.{path}")
+        for path in paths:
+            unet.get_submodule(path).register_forward_hook(_Route(self, path))
+
+    def forward(
+        self,
+        noise: Float[Tensor, "batch channels size size"],
+        classes: Float[Tensor, "batch n_classes"] | None = None,
+    ) -> Float[Tensor, "batch channels size size"]:
+        """Images of noise, DDIM with η = 0."""
+        sample = noise
+        try:
+            for t in self.timesteps:
+                self.now = f"t{t}"
+                output = self.unet(sample, t, class_labels=classes, return_dict=False)[0]
+                # A network with twice the channels learned its variance too; η = 0 has none.
+                output = output[:, : self.channels]
+                sample = self.scheduler.step(output, t, sample, eta=0.0, return_dict=False)[0]
+        finally:
+            self.now = None
+        return sample
+
+
+def _grow(root: nn.Module, path: str) -> None:
+    for name in path.split("."):
+        if name not in root._modules:
+            root.add_module(name, _Tap())
+        root = root.get_submodule(name)
+
+
+class DiffusionGenerator:
+    """A diffusion model as a generator; follows the ``Generator`` protocol.
+
+    Args:
+        unet: ``diffusers.UNet2DModel`` with its weights; gets hooks that stay.
+        scheduler: ``diffusers.DDIMScheduler`` with its steps set.
+        n_classes: That the U-Net embeds; 0 if none.
+        fingerprint, name: See ``Generator``.
+    """
+
+    def __init__(
+        self, unet: nn.Module, scheduler: Scheduler, *, n_classes: int, fingerprint: str, name: str
+    ) -> None:
+        self.name, self.fingerprint, self.n_classes = name, fingerprint, n_classes
+        self.channels, self.image_size = int(unet.config["in_channels"]), _side(unet.config)
+        self.device = next(unet.parameters()).device
+        self.spaces = {"z": Space("z", (self.channels, self.image_size, self.image_size))}
+        maps = self._probe(unet, int(scheduler.timesteps[0]))
+        self.module = Diffusion(unet, scheduler, list(maps)).eval().requires_grad_(False)
+        self.layers = {
+            f"t{t}/{path}": LayerInfo(*shape, f"taps.t{t}.{path}")
+            for t in self.module.timesteps
+            for path, shape in maps.items()
+        }
+
+    @torch.no_grad()
+    def _probe(self, unet: nn.Module, t: int) -> dict[str, tuple[int, ...]]:
+        """What modules put out in one call, in the order of calls: path → units, height, width."""
+        maps: dict[str, Tensor] = {}
+        handles = []
+        for path, module in unet.named_modules():
+
+            def note(module: nn.Module, inputs: tuple, output: object, path: str = path) -> None:
+                own = output if isinstance(output, Tensor) else output[0]
+                same = [inside for inside, other in maps.items() if other is own]
+                for inside in same:  # the last residual block of a block
+                    del maps[inside]
+                maps[path] = own
+
+            if _BLOCK.fullmatch(path) or type(module).__name__ in _INSIDE:
+                handles.append(module.register_forward_hook(note))
+        latent = self.sample([0], seed=0)
+        classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
+        try:
+            unet(latent.data, t, class_labels=classes)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return {path: tuple(values.shape[1:]) for path, values in maps.items()}
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        """Noise x_T of the samples ``indices`` of a seed; see ``Generator.sample``."""
+        return sample_normal(self, indices, seed=seed, label=label)
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Only z to z, scaled by ψ: noise of another spread than the network was trained with.
+
+        Raises:
+            GeneratorError: another space, or a cutoff.
+        """
+        scaled = scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
+        return replace(scaled, label=latent.label)
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The last step's images; ``noise`` changes nothing, as no step adds any."""
+        check_conversion(self, latent, latent.space)
+        classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
+        return self.module(latent.data, classes)
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    """Whether the folder is a U-Net of diffusers, also one that is refused."""
+    return str(checkpoint.attributes.get("_class_name")).startswith("UNet")
+
+
+def load_unet(
+    path: str | Path,
+    *,
+    n_steps: int = N_STEPS,
+    name: str | None = None,
+    device: torch.device | str = "cpu",
+) -> DiffusionGenerator:
+    """The diffusion model in a folder, with as many steps as wanted.
+
+    Args:
+        path: Folder of a U-Net, or of the pipeline around it.
+        n_steps: Calls of the U-Net for an image. More give better images and more layers.
+        name: What to call it; the folder's name if None.
+        device: Where it should run.
+
+    Raises:
+        CheckpointError: see ``from_checkpoint``.
+        GeneratorError: fewer steps than one, or more than it was trained with.
+
+    Example:
+        >>> list(load_unet("ddpm-cat-256", n_steps=20).layers)[0]
+        't950/conv_in'
+    """
+    checkpoint, name = read(path), Path(path).stem if name is None else name
+    if not matches(checkpoint):
+        raise CheckpointError(f"{path} is no U-Net of diffusers; expected the folder of one")
+    return from_checkpoint(checkpoint, name=name, device=device, n_steps=n_steps)
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint, *, name: str, device: torch.device | str, n_steps: int = N_STEPS
+) -> DiffusionGenerator:
+    """The generator that a folder holds, see the head of this module.
+
+    Raises:
+        CheckpointError: a network that needs more than noise, a scheduler whose steps DDIM cannot
+            take, tensors that do not fit the configuration, or no diffusers installed.
+        GeneratorError: a number of steps out of range.
+    """
+    _refuse_others(checkpoint)
+    diffusers, config = open_library(checkpoint, _CLASS), own_config(checkpoint)
+    scheduler = _make_scheduler(diffusers, checkpoint)
+    most = int(scheduler.config["num_train_timesteps"])
+    if not 1 <= n_steps <= most:
+        raise GeneratorError(f"n_steps is {n_steps}; expected 1 to {most} for {name}")
+    scheduler.set_timesteps(n_steps)
+    first, prediction = int(scheduler.timesteps[0]), scheduler.config["prediction_type"]
+    if prediction == "epsilon" and float(scheduler.alphas_cumprod[first]) == 0:
+        raise _odd(
+            checkpoint, f"predicts noise at t = {first}, where there is nothing else (ᾱ = 0)"
+        )
+    unet = build(
+        lambda: diffusers.UNet2DModel.from_config(config),
+        rename_attentions(checkpoint.tensors),
+        checkpoint.path,
+        family=_CLASS,
+    )
+    n_classes = int(config.get("num_class_embeds") or 0)
+    if n_classes:
+        unet.class_embedding = _ClassVectors(unet.class_embedding.weight).eval()
+    settings = {key: scheduler.config[key] for key in _SETTINGS}
+    architecture = {key: value for key, value in config.items() if not key.startswith("_")}
+    about = json.dumps([architecture, settings, n_steps], sort_keys=True)
+    return DiffusionGenerator(
+        unet.to(device),
+        scheduler,
+        n_classes=n_classes,
+        fingerprint=hash_tensors(unet.state_dict(), "diffusion", about),
+        name=name,
+    )
+
+
+def _make_scheduler(diffusers: ModuleType, checkpoint: Checkpoint) -> Scheduler:
+    """DDIM over the betas that the folder names, or those of DDPM where it names none."""
+    start = "scheduler/"
+    given = {
+        key.removeprefix(start): value
+        for key, value in checkpoint.attributes.items()
+        if key.startswith(start)
+    }
+    title = str(given.get("_class_name", "DDIMScheduler"))
+    known = diffusers.schedulers.KarrasDiffusionSchedulers.__members__
+    # This one is listed among them, but has no betas.
+    if title not in known or title == "EDMEulerScheduler":
+        raise _odd(checkpoint, f"has the scheduler {title}, whose steps are not those of DDIM")
+    for key, known in _CHOICES.items():
+        if given.get(key, known[0]) not in known:
+            raise _odd(
+                checkpoint,
+                f"has a scheduler whose {key} is {str(given[key])[:40]!r}, where "
+                f"{', '.join(known)} were expected",
+            )
+    _check_sizes(checkpoint, given)
+    return diffusers.DDIMScheduler.from_config(given)
+
+
+def _refuse_others(checkpoint: Checkpoint) -> None:
+    """Refuse what noise alone makes no image of."""
+    given, path = checkpoint.attributes, checkpoint.path
+    title, pipeline = given["_class_name"], given.get("pipeline/_class_name")
+    if title != _CLASS:
+        within = f" of a {pipeline}" if pipeline else ""
+        raise CheckpointError(
+            f"{path} is a {title}{within}, which needs more than noise (a text, a video, states "
+            f"of an agent); expected {_CLASS}; wrap it with what it needs as "
+            "package.module:factory, or give its vae folder for the decoder alone"
+        )
+    others = [
+        part
+        for part in given.get("pipeline/parts", [])
+        if not part.startswith("unet:") and not part.endswith("Scheduler")
+    ]
+    if others:
+        raise CheckpointError(
+            f"{path} is part of a {pipeline}, which has {', '.join(others)[:80]} beside its U-Net; "
+            f"expected a U-Net that makes images alone; give the folder "
+            f"{others[0].split(':')[0]} there for a decoder, or wrap all as package.module:factory"
+        )
+    _check_sizes(checkpoint, given)
+    _side(given, checkpoint)
+    channels, out = given.get("in_channels", 3), given.get("out_channels", 3)
+    learned = str(given.get("scheduler/variance_type")).startswith("learned")
+    if channels not in (1, 3) or out not in (channels, 2 * channels if learned else channels):
+        raise _odd(
+            checkpoint,
+            f"goes from {channels} to {out} channels, where images (1 or 3) were expected",
+        )
+    if given.get("class_embed_type") is not None:
+        raise _odd(
+            checkpoint,
+            f"embeds classes by {given['class_embed_type']!r}, where indices were expected",
+        )
+    if given.get("time_embedding_type") == "fourier":
+        raise _odd(checkpoint, "embeds levels of noise, where timesteps were expected")
+
+
+def _check_sizes(checkpoint: Checkpoint, given: Mapping[str, object]) -> None:
+    """Bounds on what laying out would loop over or allocate before tensors are compared."""
+    for key, most in _MOST.items():
+        value = given.get(key)
+        numbers = value if isinstance(value, list | tuple) else [1 if value is None else value]
+        if not all(isinstance(number, int) and 1 <= number <= most for number in numbers):
+            raise CheckpointError(
+                f"{checkpoint.path} says {key} is {str(value)[:40]}; expected 1 to {most}; "
+                "get the folder again"
+            )
+
+
+def _side(config: Mapping[str, object], checkpoint: Checkpoint | None = None) -> int:
+    """Height and width of images."""
+    size = config.get("sample_size")
+    sides = size if isinstance(size, list | tuple) else [size, size]
+    if checkpoint is not None and (size is None or len(set(sides)) != 1):
+        raise _odd(checkpoint, f"says sample_size is {size}, where that of squares was expected")
+    return int(sides[0])
+
+
+def _odd(checkpoint: Checkpoint, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{checkpoint.path} {what}; wrap it as package.module:factory with a sampler of its own"
+    )

@@ -79,12 +79,11 @@ def _render(comparison: Comparison, matchings: Sequence[UnitMatching]) -> str:
         colours={row.name: row.colour for row in comparison.concepts},
         totals=[_totals(comparison, run) for run in range(len(comparison.runs))],
         pictured=pictured,
+        named=[row for row in comparison.shared if any(cell.n_units for cell in row.cells)],
+        unnamed=[row for row in comparison.shared if not any(cell.n_units for cell in row.cells)],
         strips=[_strips(comparison, row) for row in pictured],
         matchings=[_describe_matching(m) for m in matchings],
         apart=[row for row in comparison.concepts if not row.shared],
-        scale=max(
-            [cell.share for row in comparison.concepts for cell in row.cells if cell], default=0.0
-        ),
     )
 
 

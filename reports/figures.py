@@ -22,7 +22,7 @@ from reports.figures_drawing import (
     ROW,
     TRACK,
     add_axes_in_inches,
-    cut,
+    add_title,
     draw_bars,
     draw_legend,
     draw_tick,
@@ -70,7 +70,7 @@ def draw_layers(run: Run, *, width: float, suffix: str) -> bytes:
         name_rows(axes, layers, width)
         axes.set_xlim(0, 100)
         axes.set_xlabel("units named after a concept (%)")
-        axes.set_title("Which layers know which concepts?")
+        add_title(figure, "Which layers know which concepts?")
         draw_legend(figure, run, legend, len(totals) - len(legend), per_line, height)
         return save_figure(figure, suffix)
 
@@ -86,7 +86,7 @@ def draw_concepts(run: Run, *, width: float, suffix: str, most: int = 24) -> byt
     best = ranked.drop_duplicates("concept")
     n_concepts, counts = len(best), table.concept.value_counts()
     rows = best.head(most).sort_values("iou", ascending=False, kind="stable")
-    height = 0.85 + ROW * len(rows)
+    height = 1.05 + ROW * len(rows)
     with open_figure(width, height) as figure:
         axes = add_axes_in_inches(
             figure, width, height, left=room_for(rows.concept, width), bottom=0.4, right=0.45
@@ -103,9 +103,9 @@ def draw_concepts(run: Run, *, width: float, suffix: str, most: int = 24) -> byt
             ha="right", va="bottom", fontsize=6, color=QUIET,
         )  # fmt: skip
         name_rows(axes, rows.concept, width)
-        left_out = f"; {len(rows)} of {n_concepts} concepts" if n_concepts > len(rows) else ""
+        left_out = f"\n{len(rows)} of {n_concepts} concepts" if n_concepts > len(rows) else ""
         axes.set_xlabel(f"IoU of the clearest unit (tick: chance){left_out}")
-        axes.set_title("How well do the best units match?")
+        add_title(figure, "How well do the best units match?")
         return save_figure(figure, suffix)
 
 
@@ -130,11 +130,7 @@ def draw_unit(run: Run, layer: str, unit: int, *, width: float, suffix: str) -> 
             )
             axes.imshow(picture.crop((number * tile, 0, (number + 1) * tile, tile)))
             axes.axis("off")
-        title = cut(f"What does {layer} unit {unit} draw?", width - 0.1, 0.075)
-        figure.text(
-            0.05 / width, 1 - 0.08 / height, title,
-            fontsize=8, fontweight="bold", va="top",
-        )  # fmt: skip
+        add_title(figure, f"What does {layer} unit {unit} draw?")
         axes = add_axes_in_inches(
             figure, width, height, left=room_for(rows.concept, width), bottom=0.4, top=0.4 + strip
         )
@@ -186,6 +182,6 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
         verb = share.removesuffix("_share")
         long = len(name) > 16  # the title has the name too
         axes.set_ylabel(f"{'its' if long else name} pixels {verb} (%)")
-        axes.set_title(cut(f"How many units does {name} take?", width - 0.6, 0.072))
+        add_title(figure, f"How many units does {name} take?")
         axes.legend(frameon=False, fontsize=6.5, title="order of units", title_fontsize=6.5)
         return save_figure(figure, suffix)

@@ -90,6 +90,15 @@ def add_axes_in_inches(figure, width, height, *, left, bottom, right=0.12, top=0
     )
 
 
+def add_title(figure: "Figure", text: str) -> None:
+    """A title from the figure's left edge, cut where it would leave the figure."""
+    width, height = figure.get_size_inches()
+    figure.text(
+        0.06 / width, 1 - 0.07 / height, cut(text, width - 0.12, 0.075),
+        fontsize=8, fontweight="bold", va="top",
+    )  # fmt: skip
+
+
 def draw_bars(axes: "Axes", rows: pd.DataFrame, colours: list[str]) -> None:
     for row, (pair, colour) in enumerate(zip(rows.itertuples(), colours, strict=True)):
         axes.barh(row, 1, color=TRACK, height=0.7)

@@ -1,0 +1,129 @@
+"""The command ``compare``: runs side by side, as a page, one object or a few lines.
+
+Heavy imports stand inside functions, so that ``--help`` answers at once.
+"""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from dissect.commands.adding import Add, nothing_kept, print_json
+
+if TYPE_CHECKING:
+    from dissect.runs.compare import Comparison
+    from dissect.runs.compare_units import UnitMatching
+
+
+def add_compare(add: Add) -> None:
+    """Add the subcommand, with ``add(name, command, summary)``."""
+    compare = add("compare", _compare, "runs side by side: layers, concepts gained and lost, units")
+    compare.add_argument("runs", metavar="RUN", nargs="+", help="two or more; A is the first")
+    compare.add_argument(
+        "--out", default="comparison.html", metavar="FILE", help="page (default: %(default)s)"
+    )
+    compare.add_argument(
+        "--match", type=int, metavar="SAMPLES",
+        help="also match units by their activations on that many samples; loads the generators",
+    )  # fmt: skip
+    compare.add_argument("--device", default="cpu", help="for --match; default: %(default)s")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from dissect.interventions.originals import open_models
+    from dissect.runs import open_run
+    from dissect.runs.compare import compare_runs
+    from dissect.runs.compare_units import match_units
+    from dissect.samples import check_device
+    from reports.comparison import build_comparison
+
+    comparison = compare_runs([open_run(path) for path in options.runs])
+    matchings = []
+    if options.match is not None:
+        check_device(options.device)
+        with nothing_kept("nothing was compared"):
+            generators = [open_models(run, device=options.device)[0] for run in comparison.runs]
+            matchings = [
+                match_units(
+                    comparison.runs, generators, comparison.layers, position=position,
+                    n_samples=options.match, progress=True,
+                )
+                for position in range(1, len(generators))
+            ]  # fmt: skip
+    page = build_comparison(comparison, matchings, out=options.out)
+    if options.json:
+        print_json(_as_json(comparison, matchings) | {"page": str(page)})
+        return
+    print(_as_text(comparison, matchings), f"\n\nopen {page}", sep="")
+
+
+def _as_json(comparison: "Comparison", matchings: "list[UnitMatching]") -> dict[str, object]:
+    import dataclasses
+    import math
+
+    def plain(value: object) -> object:
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+    others = range(1, len(comparison.runs))
+    return {
+        "runs": [
+            {"letter": letter, "name": name}
+            | {key: value for key, value in run.summary().items() if key != "layers"}
+            for letter, name, run in zip(
+                comparison.letters, comparison.names, comparison.runs, strict=True
+            )
+        ],
+        "cautions": [dataclasses.asdict(caution) for caution in comparison.cautions],
+        "aligned_by": comparison.aligned_by,
+        "layers": [plain(dataclasses.asdict(row)) for row in comparison.layers],
+        "concepts": [
+            plain(dataclasses.asdict(row)) | {"changes": [row.change(run) for run in others]}
+            for row in comparison.concepts
+        ],
+        "changes": {
+            comparison.letters[run]: {
+                change: [row.name for row in comparison.changed(run, change)]
+                for change in ("gained", "lost")
+            }
+            for run in others
+        },
+        "matches": [
+            {
+                "run": comparison.letters[m.position],
+                "samples": m.n_samples,
+                "units": len(m.best),
+                "matched": json.loads(m.matched.drop(columns="matched").to_json(orient="records")),
+            }
+            for m in matchings
+        ],
+    }  # fmt: skip
+
+
+def _as_text(comparison: "Comparison", matchings: "list[UnitMatching]") -> str:
+    lines = []
+    for position, (letter, name) in enumerate(
+        zip(comparison.letters, comparison.names, strict=True)
+    ):
+        findings = comparison.findings(position)
+        found, units = (sum(getattr(f, n) for f in findings) for n in ("interpretable", "units"))
+        lines.append(f"{letter}  {name}: {found} of {units} units interpretable")
+    for run in range(1, len(comparison.runs)):
+        for change in ("gained", "lost"):
+            names = [row.name for row in comparison.changed(run, change)]
+            shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" * (len(names) > 12))
+            lines.append(f"A to {comparison.letters[run]}, {change}: {shown or 'none'}")
+    for matching in matchings:
+        lines.append(
+            f"A to {comparison.letters[matching.position]}: {len(matching.matched)} of "
+            f"{len(matching.best)} units matched on {matching.n_samples} samples"
+        )
+    for caution in comparison.cautions:
+        values = "; ".join(
+            f"{letter} {value}"
+            for letter, value in zip(comparison.letters, caution.values, strict=True)
+        )
+        lines.append(f"caution, {caution.what}: {values}: {caution.consequence}")
+    return "\n".join(lines)

@@ -1,0 +1,300 @@
+"""Compares finished runs: their layers side by side, their concepts, and what came and went.
+
+Only what the runs hold is read, no generator. Runs are told apart by letters, A first; what is
+gained or lost is so against A.
+
+Units are counted once: a layer that was read in its channels is counted in them, and its other
+bases (``layer@basis``) are left out; a layer that was read only in other bases is counted in the
+first of these.
+"""
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from dissect.bases.spec import MARK
+from dissect.errors import ConfigError
+from dissect.generators.base import LayerInfo
+from dissect.runs.compare_settings import Caution, find_cautions
+from dissect.runs.read import Run
+
+MOST_RUNS = 12
+BY_NAME, BY_SIZE = "name", "size"
+
+
+@dataclass(frozen=True)
+class LayerFinding:
+    """What a run found in a layer.
+
+    Attributes:
+        layer: Its name.
+        units, height, width: Shape of its maps.
+        depth: Where it stands among the run's counted layers, from 0 (first) to 1 (last).
+        interpretable: Units that match a concept better than chance.
+        concepts: Concept → how many of them it labels, most first.
+        rotated: Interpretable units in random rotations of the layer, None without any.
+    """
+
+    layer: str
+    units: int
+    height: int
+    width: int
+    depth: float
+    interpretable: int
+    concepts: dict[str, int]
+    rotated: float | None
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """Layers that stand side by side: for each run those of one name or size, in their order."""
+
+    title: str
+    cells: tuple[tuple[LayerFinding, ...], ...]
+
+
+@dataclass(frozen=True)
+class BestUnit:
+    """The unit that tells most about a concept; ``named`` if it is one that the concept labels."""
+
+    layer: str
+    unit: int
+    iou: float
+    iou_low: float
+    iou_high: float
+    chance: float
+    named: bool
+
+
+@dataclass(frozen=True)
+class ConceptInRun:
+    """A concept in one run.
+
+    Attributes:
+        n_units: Units that it labels.
+        share: The same as a fraction of all counted units.
+        area: Fraction of the pixels that it covers.
+        best: Of the units that it labels the one that tells most; the nearest one if none.
+    """
+
+    n_units: int
+    share: float
+    area: float
+    best: BestUnit
+
+
+@dataclass(frozen=True)
+class ConceptRow:
+    """A concept in every run, None where the run's segmenter does not know it."""
+
+    name: str
+    category: str
+    colour: str
+    cells: tuple[ConceptInRun | None, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether every run could mark it."""
+        return all(cell is not None for cell in self.cells)
+
+    def change(self, run: int) -> str:
+        """``gained``, ``lost``, ``both`` or ``neither`` against the first run; "" if not shared."""
+        first, other = self.cells[0], self.cells[run]
+        if first is None or other is None:
+            return ""
+        told = {(0, 1): "gained", (1, 0): "lost", (1, 1): "both", (0, 0): "neither"}
+        return told[int(first.n_units > 0), int(other.n_units > 0)]
+
+    def clear(self, run: int) -> bool:
+        """Whether the 95 % intervals of the best units of the first run and another lie apart.
+
+        The best of many units was picked, so this is a guide, not a test.
+        """
+        first, other = self.cells[0], self.cells[run]
+        if first is None or other is None:
+            return False
+        a, b = first.best, other.best
+        return bool(a.iou_high < b.iou_low or b.iou_high < a.iou_low)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: In the order given.
+        letters: A, B, … for them.
+        names: What they are called: the generator, with the folder where that is not enough.
+        aligned_by: ``name`` where all runs read layers of the same names and sizes, else ``size``.
+        layers: Layers side by side, from the coarsest on, or in the generator's order.
+        concepts: Every concept that some run could mark, in the order of the vocabularies.
+        cautions: Where the runs differ in something that is no finding.
+        left_out: For each run the layers in other bases, which are not counted.
+    """
+
+    runs: tuple[Run, ...]
+    letters: tuple[str, ...]
+    names: tuple[str, ...]
+    aligned_by: str
+    layers: tuple[LayerRow, ...]
+    concepts: tuple[ConceptRow, ...]
+    cautions: tuple[Caution, ...]
+    left_out: tuple[tuple[str, ...], ...]
+
+    def findings(self, run: int) -> list[LayerFinding]:
+        """The counted layers of a run."""
+        return [finding for row in self.layers for finding in row.cells[run]]
+
+    @cached_property
+    def shared(self) -> tuple[ConceptRow, ...]:
+        """Concepts that every run could mark."""
+        return tuple(row for row in self.concepts if row.shared)
+
+    def changed(self, run: int, change: str) -> list[ConceptRow]:
+        """Shared concepts that came or went, those of most units first; see ``change``."""
+        found = [row for row in self.shared if row.change(run) == change]
+        return sorted(found, key=lambda row: -max(cell.n_units for cell in row.cells))
+
+
+def compare_runs(runs: Sequence[Run]) -> Comparison:
+    """Put runs side by side.
+
+    Args:
+        runs: At least two; the first is what the others are compared with.
+
+    Raises:
+        ConfigError: fewer than two, or more than ``MOST_RUNS``.
+    """
+    if not 2 <= len(runs) <= MOST_RUNS:
+        were = "1 run was" if len(runs) == 1 else f"{len(runs)} runs were"
+        raise ConfigError(f"{were} given to compare; expected 2 to {MOST_RUNS}")
+    letters = tuple(string.ascii_uppercase[: len(runs)])
+    findings = [_findings(run) for run in runs]
+    aligned_by, rows = _align(runs, findings)
+    return Comparison(
+        tuple(runs),
+        letters,
+        _names(runs),
+        aligned_by,
+        rows,
+        _concept_rows(runs),
+        find_cautions(runs, letters, rows),
+        tuple(tuple(t for t in run.layers if t not in counted_layers(run)) for run in runs),
+    )
+
+
+def counted_layers(run: Run) -> dict[str, LayerInfo]:
+    """One reading of each layer: its channels where the run has them, else its first basis."""
+    first: dict[str, str] = {}
+    for text in run.layers:
+        plain = text.partition(MARK)[0]
+        if text == plain or plain not in first:
+            first[plain] = text
+    kept = set(first.values())
+    return {text: info for text, info in run.layers.items() if text in kept}
+
+
+def labels(run: Run) -> pd.DataFrame:
+    """The units of the counted layers; ``concept`` is "" where one is not interpretable."""
+    chosen = run.table[run.table.is_label & run.table.layer.isin(counted_layers(run))]
+    named = chosen.concept.where(chosen.interpretable, "")
+    return chosen.assign(concept=named).reset_index(drop=True)
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    generators = [str(run.record["generator"]["name"]) for run in runs]
+    folders = [run.path.resolve().name for run in runs]
+    if len(set(generators)) == len(runs):
+        return tuple(generators)
+    if len(set(folders)) == len(runs):
+        return tuple(f"{g} ({f})" for g, f in zip(generators, folders, strict=True))
+    return tuple(f"{g} ({run.path})" for g, run in zip(generators, runs, strict=True))
+
+
+def _findings(run: Run) -> list[LayerFinding]:
+    found, summary = [], run.summary()["layers"]
+    counted = counted_layers(run)
+    for position, (layer, info) in enumerate(counted.items()):
+        told = summary[layer]
+        depth = position / (len(counted) - 1) if len(counted) > 1 else 0.0
+        shape = info.units, info.height, info.width
+        counts = told["interpretable"], told["concepts"], told["rotated"]
+        found.append(LayerFinding(layer, *shape, depth, *counts))
+    return found
+
+
+def _align(
+    runs: Sequence[Run], findings: Sequence[list[LayerFinding]]
+) -> tuple[str, tuple[LayerRow, ...]]:
+    """Layers of one name side by side where the names agree, else those of one relative size.
+
+    Sizes are shares of the image's side, to the nearest power of two; where all images are of one
+    size, rows are titled in cells of the map.
+    """
+    shapes = [[(f.layer, f.height, f.width) for f in of_run] for of_run in findings]
+    if all(shape == shapes[0] for shape in shapes):
+        rows = zip(*findings, strict=True)
+        return BY_NAME, tuple(LayerRow(row[0].layer, tuple((f,) for f in row)) for row in rows)
+    sizes = [run.record["generator"]["image_size"] for run in runs]
+    scale = [
+        [round(float(np.log2(size / max(1, f.height)))) for f in of_run]
+        for size, of_run in zip(sizes, findings, strict=True)
+    ]
+    rows = []
+    for step in sorted({s for of_run in scale for s in of_run}, reverse=True):
+        cells = tuple(
+            tuple(f for f, s in zip(of_run, steps, strict=True) if s == step)
+            for of_run, steps in zip(findings, scale, strict=True)
+        )
+        rows.append(LayerRow(_size_title(step, sizes, cells), cells))
+    return BY_SIZE, tuple(rows)
+
+
+def _size_title(step: int, sizes: list[int], cells: tuple[tuple[LayerFinding, ...], ...]) -> str:
+    shapes = {(f.height, f.width) for of_run in cells for f in of_run}
+    if len(set(sizes)) == 1 and len(shapes) == 1:
+        height, width = shapes.pop()
+        return f"{height} × {width}"
+    if step <= 0:
+        return "the image’s size" if step == 0 else f"{2**-step} × the image’s side"
+    return f"1/{2**step} of the image’s side"
+
+
+def _concept_rows(runs: Sequence[Run]) -> tuple[ConceptRow, ...]:
+    """Every concept, in the order of the first vocabulary that has it."""
+    known = {c.name: c for run in reversed(runs) for c in run.vocabulary}
+    names = dict.fromkeys(c.name for run in runs for c in run.vocabulary)
+    cells = [_concepts(run) for run in runs]
+    return tuple(
+        ConceptRow(
+            name,
+            known[name].category,
+            known[name].colour,
+            tuple(of_run.get(name) for of_run in cells),
+        )
+        for name in names
+    )
+
+
+def _concepts(run: Run) -> dict[str, ConceptInRun]:
+    counted = counted_layers(run)
+    n_units = sum(info.units for info in counted.values())
+    table = run.table[run.table.layer.isin(counted)]
+    found = table[table.interpretable].concept.value_counts()
+    # Units that the concept labels first, then whatever tells most about it.
+    ranked = table.sort_values(
+        ["interpretable", "excess_information"], ascending=False, kind="stable"
+    )
+    areas = run.areas()
+    numbers = ["iou", "iou_low", "iou_high", "chance"]
+    cells = {}
+    for row in ranked.drop_duplicates("concept").itertuples():
+        count, scores = int(found.get(row.concept, 0)), (float(getattr(row, n)) for n in numbers)
+        best = BestUnit(row.layer, int(row.unit), *scores, bool(row.interpretable))
+        area = float(areas[row.concept])
+        cells[row.concept] = ConceptInRun(count, count / n_units, area, best)
+    return cells

@@ -1,0 +1,138 @@
+"""Builds the page of a comparison: one file with its pictures in it, nothing from a network."""
+
+import base64
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dissect.errors import ConfigError
+from dissect.runs.compare import Comparison, ConceptRow
+from dissect.runs.compare_units import UnitMatching
+from reports.charts import ink_on
+
+MOST_STRIPS = 60
+"""Strips of top images that a page holds; each takes some 20 KB."""
+MOST_MATCHES = 40
+_MARK = '<meta name="generator" content="gan-dissection comparison">'
+
+
+def build_comparison(
+    comparison: Comparison, matchings: Sequence[UnitMatching] = (), *, out: str | Path
+) -> Path:
+    """Write the page of a comparison.
+
+    Args:
+        comparison: What ``compare_runs`` found.
+        matchings: Units of the first run matched with those of others, where that was asked for.
+        out: File to write; an earlier comparison there is replaced.
+
+    Raises:
+        ConfigError: the place holds something else.
+    """
+    path = Path(out)
+    if path.is_dir() or (path.exists() and _MARK not in _head(path)):
+        raise ConfigError(
+            f"{path} exists and is not a comparison; expected a new file; choose another --out"
+        )
+    text = _render(comparison, matchings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name[:100]}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(scratch).chmod(0o644)
+        os.replace(scratch, path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return path
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(2048).decode("utf-8", "replace")
+
+
+def _render(comparison: Comparison, matchings: Sequence[UnitMatching]) -> str:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
+    environment.globals["ink_on"] = ink_on
+    read = resources.files("reports").joinpath("static")
+    style = "\n".join(
+        read.joinpath(name).read_text(encoding="utf-8") for name in ("report.css", "comparison.css")
+    )
+    pictured = _pictured(comparison)
+    return environment.get_template("comparison.html").render(
+        c=comparison,
+        style=style,
+        colours={row.name: row.colour for row in comparison.concepts},
+        totals=[_totals(comparison, run) for run in range(len(comparison.runs))],
+        pictured=pictured,
+        named=[row for row in comparison.shared if any(cell.n_units for cell in row.cells)],
+        unnamed=[row for row in comparison.shared if not any(cell.n_units for cell in row.cells)],
+        strips=[_strips(comparison, row) for row in pictured],
+        matchings=[_describe_matching(m) for m in matchings],
+        apart=[row for row in comparison.concepts if not row.shared],
+    )
+
+
+def _totals(comparison: Comparison, run: int) -> dict[str, float]:
+    findings = comparison.findings(run)
+    units, found = (sum(getattr(f, name) for f in findings) for name in ("units", "interpretable"))
+    concepts = {name for f in findings for name in f.concepts}
+    return {
+        "layers": len(findings),
+        "units": units,
+        "interpretable": found,
+        "share": found / units,
+        "concepts": len(concepts),
+    }
+
+
+def _pictured(comparison: Comparison) -> list[ConceptRow]:
+    """Concepts whose units are shown: those that came or went first, then the most frequent."""
+    others = range(1, len(comparison.runs))
+
+    def order(row: ConceptRow) -> tuple[bool, int]:
+        moved = any(row.change(run) in ("gained", "lost") for run in others)
+        return not moved, -max(cell.n_units for cell in row.cells)
+
+    shown = [row for row in comparison.shared if any(cell.n_units for cell in row.cells)]
+    return sorted(shown, key=order)[: MOST_STRIPS // len(comparison.runs)]
+
+
+def _strips(comparison: Comparison, row: ConceptRow) -> list[str]:
+    """The best unit's strip in each run, as data."""
+    return [
+        "data:image/webp;base64,"
+        + base64.b64encode(run.strip(cell.best.layer, cell.best.unit)).decode()
+        for run, cell in zip(comparison.runs, row.cells, strict=True)
+    ]
+
+
+def _describe_matching(matching: UnitMatching) -> dict[str, object]:
+    found, best = matching.matched, matching.best
+    both = found[(found.concept != "") & (found.other_concept != "")]
+    return {
+        "position": matching.position,
+        "n_samples": matching.n_samples,
+        "n_units": len(best),
+        "n_other": matching.n_other,
+        "n_matched": len(found),
+        "n_both": len(both),
+        "n_same": int((both.concept == both.other_concept).sum()),
+        "median": float(best.correlation.median()) if len(best) else math.nan,
+        "chance": float(best.chance.median()) if len(best) else math.nan,
+        "rows": list(found.head(MOST_MATCHES).itertuples()),
+    }

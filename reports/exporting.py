@@ -1,0 +1,153 @@
+"""Writes the units table of a run for other programs: CSV, Parquet, JSON, or LaTeX for a paper."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dissect.errors import ConfigError
+from dissect.runs import Run
+from dissect.terminal import select_rows
+
+FORMATS = ("csv", "parquet", "json", "latex")
+
+COLUMNS = {
+    "layer": "layer of the generator, or layer@basis",
+    "unit": "coordinate of the layer, from 0",
+    "concept": "the concept that the row compares the unit with; without --concept the one about "
+    "which the unit tells most",
+    "category": "object, part, material, colour or attribute",
+    "iou": "intersection over union on the evaluation fold, 0 to 1",
+    "iou_low": "lower bound of the 95 % interval of iou over clusters of samples",
+    "iou_high": "upper bound of the same",
+    "chance": "iou with the masks of other images",
+    "over_chance": "(iou - chance) / (1 - chance)",
+    "q_value": "false discovery rate at which the unit's own label is still a find",
+    "same_in_halves": "whether both halves of the evaluation fold give the unit the same label",
+    "threshold": "activation above which the unit counts as on",
+    "information_quality_ratio": "I(A;C) / H(A,C), 0 to 1",
+    "excess_information": "the same less its level for other images' masks; negative if avoided",
+    "precision": "share of the unit's mask that is the concept",
+    "recall": "share of the concept that the unit's mask covers",
+    "named": "the concept that the unit is named after, empty if it is not interpretable",
+}
+"""What each column of the table means."""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+
+
+def units_table(
+    run: Run,
+    *,
+    layer: str | None = None,
+    concept: str | None = None,
+    interpretable: bool = False,
+    n_rows: int | None = None,
+) -> pd.DataFrame:
+    """The columns of ``COLUMNS``, those that tell most first.
+
+    Args:
+        run: A finished run.
+        layer: Only this layer.
+        concept: All units against this concept, instead of each against its best.
+        interpretable: Only units that are named after the row's concept.
+        n_rows: At most so many.
+
+    Raises:
+        LayerError: a layer that the run did not read.
+        SegmenterError: a concept that is not in its vocabulary.
+        ConfigError: fewer than one row.
+    """
+    if n_rows is not None and n_rows < 1:
+        raise ConfigError(f"rows is {n_rows}; expected at least 1")
+    table = select_rows(run, layer, concept)
+    if interpretable:
+        table = table[table.named == table.concept]
+    return (
+        table[list(COLUMNS)].head(len(table) if n_rows is None else n_rows).reset_index(drop=True)
+    )
+
+
+def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
+    """A units table as the bytes of a file.
+
+    Args:
+        table: See ``units_table``.
+        kind: One of ``FORMATS``. JSON is one object, ``columns`` (name → meaning) and ``rows``;
+            Parquet has the meanings as metadata of its fields.
+        caption: Of the LaTeX table.
+
+    Raises:
+        ConfigError: an unknown format.
+    """
+    if kind == "csv":
+        return table.to_csv(index=False, lineterminator="\n").encode()
+    if kind == "json":
+        rows = json.loads(table.to_json(orient="records", double_precision=15))
+        content = {"columns": COLUMNS, "rows": rows}
+        return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    if kind == "latex":
+        return to_latex(table, caption).encode()
+    if kind == "parquet":
+        whole = pa.Table.from_pandas(table, preserve_index=False)
+        fields = [f.with_metadata({"description": COLUMNS[f.name]}) for f in whole.schema]
+        buffer = io.BytesIO()
+        pq.write_table(whole.cast(pa.schema(fields, whole.schema.metadata)), buffer)
+        return buffer.getvalue()
+    raise ConfigError(f"format is {kind!r}; expected one of {', '.join(FORMATS)}")
+
+
+def to_latex(table: pd.DataFrame, caption: str) -> str:
+    """A floating table with the rules of booktabs: the columns that fit a paper.
+
+    Two decimals; an interval in brackets behind the IoU. Names are escaped, so that they stand as
+    they are whatever characters they hold.
+    """
+    lines = [
+        r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} with pdfLaTeX",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape_latex(caption)}}}",
+        r"  \begin{tabular}{lrlrlrrr}",
+        r"    \toprule",
+        r"    Layer & Unit & Concept & IoU & 95\,\% & Chance & Precision & Recall \\",
+        r"    \midrule",
+    ]
+    for row in table.itertuples():
+        interval = "--" if pd.isna(row.iou_low) else f"[{_two(row.iou_low)}, {_two(row.iou_high)}]"
+        cells = [
+            escape_latex(row.layer), str(row.unit), escape_latex(row.concept), _two(row.iou),
+            f"{{{interval}}}", _two(row.chance), _two(row.precision), _two(row.recall),
+        ]  # fmt: skip
+        lines.append(f"    {' & '.join(cells)} \\\\")
+    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Text of any kind as LaTeX that prints it."""
+    shown = (" " if c.isspace() or not c.isprintable() else _SPECIAL.get(c, c) for c in str(text))
+    return "".join(shown)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put bytes beside the place first, then into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _two(value: float) -> str:
+    return "--" if pd.isna(value) else f"{value:.2f}"

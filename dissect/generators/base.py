@@ -171,4 +171,4 @@ def scale_latent(
             f"{generator.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
         )
     shape = generator.spaces["z"].shape
-    return Latent("z", latent.data.reshape(len(latent), *shape) * truncation)
+    return Latent("z", latent.data.reshape(len(latent), *shape) * truncation, latent.label)

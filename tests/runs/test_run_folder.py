@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dissect import ConfigError, LayerError, RunError, dissect, open_run
-from dissect.runs.images import outline
+from dissect.runs.strips import outline
 
 PLANTED = "dissect.worlds.planted:generator"
 

@@ -17,7 +17,7 @@ from dissect.runs.schema import ALL_PIXELS, plane_row
 from dissect.statistics.scores import above, intersection_over_union
 
 CURVES = 4
-"""Concepts of a unit whose IoU is kept at every threshold: its label, then what it tells most of."""
+"""Concepts of a unit whose IoU is kept at every threshold: its label, then the next best."""
 NEIGHBOURS = 6
 """Co-active units that are named for each unit."""
 NUMBERS = {

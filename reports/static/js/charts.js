@@ -3,7 +3,8 @@
 
 const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]; // Okabe and Ito; names say the same
 const DASHES = ["none", "8 4", "2 4", "8 4 2 4"];
-const FRAME = { width: 520, height: 280, left: 48, right: 112, top: 16, bottom: 48 };
+// Drawn at the size at which it is shown, so that letters keep theirs on small screens.
+const FRAME = { width: innerWidth < 720 ? 352 : 520, height: 280, left: 48, right: 112, top: 24, bottom: 48 };
 
 // Round numbers between two ends.
 function ticks(low, high, about = 5) {
@@ -30,21 +31,24 @@ function frame({ low, high, most, x, y, title }) {
     ticks(low, high, 5).map((tick) =>
       text({ x: at(tick), y: height - bottom + 20, class: "tick-text", "text-anchor": "middle" }, String(tick))),
     text({ x: left + (width - left - right) / 2, y: height - 8, class: "axis", "text-anchor": "middle" }, x),
-    text({ x: left, y: top - 4, class: "axis", "text-anchor": "start" }, y));
+    text({ x: left, y: 12, class: "axis", "text-anchor": "start" }, y));
   return { svg, at, up };
 }
 
-// Names at the ends of lines, moved apart where they would meet.
-function labels(svg, ends) {
-  ends.sort((a, b) => a.y - b.y);
-  let lowest = 8;
-  for (const end of ends) {
-    lowest = Math.max(end.y, lowest + 16);
-    const shown = end.name.length > 15 ? `${end.name.slice(0, 14)}…` : end.name;
+// Names beside the chart, in the order of the lines' peaks and as near to their heights as there is
+// room, each with a piece of its line.
+function labels(svg, lines) {
+  lines.sort((a, b) => a.y - b.y);
+  const left = FRAME.width - FRAME.right + 8;
+  const lowest = FRAME.height - FRAME.bottom;
+  let last = FRAME.top - 8;
+  lines.forEach((line, i) => {
+    last = Math.max(last + 16, Math.min(line.y, lowest - 16 * (lines.length - 1 - i)));
+    const shown = line.name.length > 11 ? `${line.name.slice(0, 10)}…` : line.name;
     svg.append(
-      s("path", { d: `M${end.x} ${end.y}L${FRAME.width - FRAME.right + 4} ${lowest}`, class: "leader", stroke: end.colour }),
-      s("text", { x: FRAME.width - FRAME.right + 8, y: lowest + 4, class: "line-name" }, shown, s("title", {}, end.name)));
-  }
+      s("path", { d: `M${left} ${last}h16`, class: "line", stroke: line.colour, "stroke-dasharray": line.dash }),
+      s("text", { x: left + 20, y: last + 4, class: "line-name" }, shown, s("title", {}, line.name)));
+  });
 }
 
 // IoU at every threshold, for the concepts of which the unit tells most.
@@ -64,8 +68,8 @@ function thresholdChart(distributions, threshold) {
       points: points.map((p) => p.map((v) => v.toFixed(1)).join()).join(" "),
       class: "line", stroke: LINES[rank], "stroke-dasharray": DASHES[rank],
     }));
-    const [x, y] = points[points.length - 1];
-    return { x, y, name: run.concepts[curve.concept].name, colour: LINES[rank] };
+    const y = Math.min(...points.map((point) => point[1]));
+    return { y, name: run.concepts[curve.concept].name, colour: LINES[rank], dash: DASHES[rank] };
   });
   const x = chart.at(Math.max(edges[0], Math.min(threshold, edges[edges.length - 1])));
   chart.svg.append(
@@ -103,8 +107,7 @@ function spreadChart({ edges, inside, outside }, concept, threshold) {
     chart.svg.append(s("path", {
       d: path, class: "spread", stroke: part.colour, fill: part.colour, "stroke-dasharray": part.dash,
     }));
-    const peak = part.values.indexOf(Math.max(...part.values));
-    return { x: chart.at(edges[peak + 1]), y: chart.up(part.values[peak]), name: part.name, colour: part.colour };
+    return { ...part, y: chart.up(Math.max(...part.values)) };
   });
   const x = chart.at(Math.max(edges[0], Math.min(threshold, edges[edges.length - 1])));
   chart.svg.append(s("path", { d: `M${x} ${FRAME.top}V${FRAME.height - FRAME.bottom}`, class: "threshold" }));

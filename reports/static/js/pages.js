@@ -133,7 +133,7 @@ async function unitPage(number, unit) {
         h("section", {}, h("h2", {}, `Does it tell ${concept.name} from the rest?`), spreadChart(spread, concept, facts.threshold),
           h("p", { class: "quiet small" }, `Beyond the ends: up to ${four(spread.edges[0])} lie ${Math.round(100 * spread.inside[0])} % of ${concept.name} and ${Math.round(100 * spread.outside[0])} % elsewhere.`),
           behind("Shares of pixels as a table", () => spreadTable(spread, concept)))),
-      h("h2", {}, "What else does it match?"),
+      h("h2", {}, "Which concepts does it match?"),
       table(["Concept", "IoU", "chance"], layer.best[unit].map(([c, iou, chance]) => [conceptLink(c), two(iou), two(chance)])),
       h("h2", {}, "Which units fire together with it?"),
       coactiveUnits(layer, number, unit),

@@ -119,7 +119,7 @@ function tiles(unit, samples, values) {
     return h(
       "li", {},
       h("div", { class: "tile" }, picture, mask),
-      h("span", { class: "quiet" }, `sample ${sample}`), h("span", { class: "quiet" }, four(values[rank])),
+      h("span", { class: "quiet" }, h("span", { class: "word" }, "sample "), sample), h("span", { class: "quiet" }, four(values[rank])),
     );
   });
   setPictures(unit.layer, unit.unit, images, masks);
@@ -137,11 +137,11 @@ function card(unit) {
     h("div", { class: "card-facts" },
       h("span", { class: "card-concept" }, conceptLink(unit.concept),
         unit.note && h("span", { class: "quiet" }, unit.note)),
-      bar(unit, concept.colour),
-      h("span", { class: "n" }, h("b", {}, two(unit.iou)),
+      h("span", { class: "n" }, h("span", { class: "quiet" }, "IoU "), h("b", {}, two(unit.iou)),
         unit.low !== null && h("span", { class: "quiet" }, ` [${two(unit.low)}, ${two(unit.high)}]`)),
-      h("span", { class: "quiet card-more" }, `chance ${two(unit.chance)}`,
-        unit.information !== undefined && ` · information ${two(unit.information)}`)),
+      bar(unit, concept.colour),
+      h("span", { class: "quiet card-more" }, h("span", {}, unit.information !== undefined && `information ${two(unit.information)}`),
+        h("span", {}, `chance ${two(unit.chance)}`))),
   );
 }
 

@@ -111,6 +111,12 @@ def page_text(
     given = {
         "title": title,
         "seed": run.config.seed,
+        "floors": {
+            "iou": run.config.min_iou,
+            "over": run.config.min_over_chance,
+            "q": run.config.fdr,
+            "compat": run.config.compat,
+        },
         "top_images": _tiles(run, layers),
         "pictures": _where(contents, inline),
         "concepts": concepts,

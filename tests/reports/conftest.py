@@ -18,7 +18,7 @@ def full_run(tmp_path_factory):
         "colour",
         out=tmp_path_factory.mktemp("runs") / "full",
         layers=["units", "units@rotation:0"],
-        n_samples=64,
+        n_samples=128,
         coactivation=True,
         progress=False,
     )

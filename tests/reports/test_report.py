@@ -216,7 +216,7 @@ def test_a_run_in_which_nothing_was_found_is_still_a_page(planted, tmp_path, ope
     path = build_report(run)
     assert "No unit of these layers matches a concept" in Page(path).text
     view = open_page(path, "#layer/units/unit/3")
-    view.get_by_text("It matches no concept of this vocabulary").wait_for()
+    view.get_by_text("It is not interpretable.").wait_for()
     view.goto(path.as_uri() + "#concept/red")
     view.get_by_text("No unit is named after it.").wait_for()
 

@@ -117,7 +117,7 @@ async function unitPage(number, unit) {
       h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
       h("p", { class: "lead" }, facts.interpretable
         ? ["It matches ", conceptLink(facts.concept), `: IoU ${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}], chance ${two(facts.chance)}.`]
-        : ["It matches no concept of this vocabulary better than chance; nearest is ", conceptLink(facts.concept), `, IoU ${two(facts.iou)}, chance ${two(facts.chance)}.`]),
+        : ["It is not interpretable. Nearest is ", conceptLink(facts.concept), `, IoU ${two(facts.iou)}, chance ${two(facts.chance)}: ${whyNot(facts)}.`]),
       h("h2", {}, "Where does it fire most?"),
       h("p", {}, `The ${many(layer.samples[unit].length, "sample")} with its highest activations${info.masks ? `; outlined where it is above ${four(facts.threshold)}` : ""}. Below each: which sample of seed ${run.seed}, and the activation.`),
       tiles(facts, layer.samples[unit], layer.values[unit]),
@@ -142,6 +142,15 @@ async function unitPage(number, unit) {
         `No measured set of units holds this one. dissect ablate RUN --concept ${quote(concept.name)} --layer ${quote(info.name)} measures what units do.`),
     ],
   };
+}
+
+// Which of the rules a unit fails.
+function whyNot(facts) {
+  const { iou, over, q, compat } = run.floors;
+  if (!(facts.iou > iou)) return `an IoU of at most ${iou} is no match`;
+  if (compat) return "it tells too little of it";
+  if (!(facts.over > over)) return "too near what it would reach by chance";
+  return `so few samples do not rule out chance (q ${four(facts.q)}, at most ${q} is asked for)`;
 }
 
 function coactiveUnits(layer, number, unit) {

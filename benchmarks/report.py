@@ -4,8 +4,8 @@
 
 Without a run one of scenes-stylegan2 over all its layers is made first. ``seconds`` are of the
 process's own clock for the folder and for one layer in one file; ``first_paint_ms`` is Chromium's
-own first contentful paint of the folder's page, opened from a file, the median of ``--rounds`` fresh
-pages; ``load_ms`` the end of its load event. None where there is no Chromium.
+own first contentful paint of the folder's page, opened from a file, the median of ``--rounds``
+fresh pages; ``load_ms`` the end of its load event. None where there is no Chromium.
 """
 
 import argparse

@@ -174,6 +174,7 @@ def test_a_layer_may_have_any_name(planted, tmp_path, monkeypatch):
 
 
 EVIL = "<script>alert(1)</script>"
+LONG = "w" * 60
 
 
 class Evil(ColourSegmenter):
@@ -183,7 +184,9 @@ class Evil(ColourSegmenter):
         super().__init__()
         rows = [(c.name, c.category, c.plane, c.colour) for c in self.vocabulary]
         self.name = "evil"
-        self.vocabulary = Vocabulary.build([(EVIL if n == "red" else n, *r) for n, *r in rows])
+        self.vocabulary = Vocabulary.build(
+            [({"red": EVIL, "blue": LONG}.get(n, n), *r) for n, *r in rows]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +205,19 @@ def test_a_concept_named_like_a_script_shows_as_text(evil_page, open_page):
     view.get_by_role("heading", name=EVIL, exact=True).wait_for()
     view.get_by_role("link", name=re.compile("units unit 0")).first.click()
     view.get_by_role("heading", name=f"Does it tell {EVIL} from the rest?").wait_for()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_names_of_sixty_letters_break_no_page(evil_page, open_page, width):
+    view = open_page(evil_page, width=width)
+    for address in ("#summary", "#layers", "#concepts", f"#concept/{LONG}", "#layer/units"):
+        view.goto(evil_page.as_uri() + address)
+        view.locator("h1:visible").wait_for()
+        assert view.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
+    view.goto(evil_page.as_uri() + f"#concept/{LONG}")
+    view.locator(".card-link").first.click()
+    view.locator("#made svg.chart").first.wait_for()
+    assert view.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 class Blind(ColourSegmenter):

@@ -11,7 +11,9 @@ CHROMIUM = shutil.which("chromium")
 def full_run(tmp_path_factory):
     """A run of two layers with co-activation and measured effects. Tests must not change it."""
     from dissect import dissect
+    from dissect.interventions.context import measure_context
     from dissect.interventions.experiment import measure_units
+    from dissect.interventions.repair import repair_run
 
     run = dissect(
         "dissect.worlds.planted:generator",
@@ -25,6 +27,8 @@ def full_run(tmp_path_factory):
     measured = {"layer": "units", "n_units": 1, "n_samples": 16, "n_search": 16, "draws": 1}
     for kind, curve in (("ablate", ("iou", "random")), ("insert", ())):
         measure_units(run, kind=kind, concept="red", curve=curve, progress=False, **measured)
+    measure_context(run, concept="red", side=16, progress=False, **measured)
+    repair_run(run, bad=(("units", 3),), n_samples=16, draws=0, progress=False)
     return run
 
 

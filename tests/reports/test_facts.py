@@ -108,3 +108,6 @@ def test_effects_say_how_to_measure_them_again(full_run):
     assert "--value" not in ablated.command
     assert "--value mean" in effects["insert"].command
     assert effects["insert"].lines == []
+    assert "--side 16" in effects["context"].command
+    assert "--bad units:3" in effects["repair"].command
+    assert effects["repair"].layers == {"units": [3]}

@@ -1,5 +1,6 @@
 import base64
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dissect import LayerError, dissect
 from reports.compact import compact_layer, quantise, to_script_text
 from reports.facts import CURVES, by_chance, concept_pairs, layer_facts, unit_facts
+from reports.findings import run_command
 from reports.measured import effect_facts
 
 
@@ -111,3 +113,13 @@ def test_effects_say_how_to_measure_them_again(full_run):
     assert "--side 16" in effects["context"].command
     assert "--bad units:3" in effects["repair"].command
     assert effects["repair"].layers == {"units": [3]}
+
+
+def test_the_commands_of_a_report_are_ones_that_the_command_line_takes(full_run):
+    from dissect.cli import _parser
+
+    commands = [effect.command for effect in effect_facts(full_run)] + [run_command(full_run)]
+    assert len(commands) == 5
+    for command in commands:
+        words = shlex.split(command)
+        assert _parser().parse_args(words[1:]).command

@@ -142,7 +142,7 @@ def _strips(
     for part in parts:
         chosen = {layer: results[layer] for layer in part.layers}
         yield from unit_strips(
-            generator, part, segmenter.vocabulary, chosen, bases,
+            generator, part, chosen, bases,
             scratch=workspace.folder, progress=progress,
         )  # fmt: skip
 

@@ -28,7 +28,8 @@ from dissect.passes import (
     sketch_bases,
 )
 from dissect.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
-from dissect.runs.images import TILE, draw_strip, to_tile
+from dissect.runs.images import to_tile
+from dissect.runs.strips import TILE, make_strip
 from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
 from dissect.sizes import parse_size
 from dissect.statistics import CLUSTER, Counter, LayerCounts
@@ -226,10 +227,10 @@ def _time_block(
     picture = np.stack([to_tile(block.images[0])] * config.top_images)
     masks = np.zeros(picture.shape[:3], bool)
     masks[:, TILE // 4 : TILE // 2, TILE // 4 : TILE // 2] = True
-    draw_strip(picture, masks, "#ffffff")  # the first one loads what writes WebP
-    strip, drawn = _timed(lambda: draw_strip(picture, masks, "#ffffff"))
+    make_strip(picture, masks)  # the first one loads what writes WebP
+    strip, drawn = _timed(lambda: make_strip(picture, masks))
     strip /= torch.get_num_threads()  # as many are drawn at once
-    return _BlockTimes(generate, segment, count, strip, len(drawn))
+    return _BlockTimes(generate, segment, count, strip, len(drawn.picture) + len(drawn.mask))
 
 
 def _timed(work: Callable[[], _T]) -> tuple[float, _T]:

@@ -1,40 +1,72 @@
-"""Builds the report of a run: one page, its strips beside it, nothing from a network."""
+"""Builds the report of a run: a folder or one file that opens offline, nothing from a network.
 
-import math
+build_report(open_run("runs/a"))                                  # runs/a/report/index.html
+build_report(open_run("runs/a"), single_file=True, layers=["b16.conv1"])   # runs/a/report.html
+"""
+
 import shutil
 import tempfile
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from tqdm import tqdm
 
-from dissect.errors import RunError
+from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
-from dissect.runs.replacing import replace_folder
-from dissect.runs.schema import layer_key
-from reports.charts import best_cells, layer_bars
+from dissect.runs.replacing import replace_file, replace_folder
+from reports.compact import compact_layer, to_script_text
+from reports.facts import layer_facts
+from reports.pages import Contents, concept_data, page_text, script_text, style_text
+from reports.pictures import Pictures
 
-UNITS_PER_CONCEPT = 6
+BUDGET = 25_000_000
+"""Bytes that a report in one file may take, if nothing else is said."""
 _MARK = "report.css"
+_SIGN = '<meta name="generator" content="gan-dissection report">'
 
 
-def build_report(run: Run, *, out: str | Path | None = None) -> Path:
+def build_report(
+    run: Run,
+    *,
+    out: str | Path | None = None,
+    single_file: bool = False,
+    layers: Sequence[str] | None = None,
+    units: int | None = None,
+    budget: int = BUDGET,
+    progress: bool = False,
+) -> Path:
     """Write the report of a run.
 
     Args:
         run: A finished run.
-        out: Folder to write; ``report`` in the run's own folder if None. An earlier report there is
-            replaced as a whole.
+        out: Folder to write, or file with ``single_file``; ``report`` or ``report.html`` in the
+            run's own folder if None. An earlier report there is replaced as a whole.
+        single_file: Everything in one HTML file.
+        layers: Which are shown; all if None.
+        units: Clearest units of each layer whose images are kept; all if None. Numbers are kept of
+            all of them.
+        budget: Most bytes of a single file.
+        progress: Show a progress bar.
 
     Returns:
-        The page, ``index.html``.
+        The page.
 
     Raises:
-        RunError: the folder holds something that is no report.
+        LayerError: a layer that the run did not read.
+        RunError: the place holds something that is no report, or a single file is over its budget.
     """
-    folder = Path(out) if out is not None else run.path / "report"
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
+    if units is not None and units < 0:
+        raise ConfigError(f"units is {units}; expected 0 or more")
+    contents = Contents.of(run, layers, units)
+    if single_file:
+        return _build_file(run, contents, Path(out or run.path / "report.html"), budget, progress)
+    return _build_folder(run, contents, Path(out or run.path / "report"), progress)
+
+
+def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) -> Path:
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file())
+    ):
         raise RunError(
             f"{folder} exists and is not a report; expected a new or empty folder; "
             "choose another --out"
@@ -42,13 +74,19 @@ def build_report(run: Run, *, out: str | Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        concepts = _concepts(run)
-        (scratch / "strips").mkdir()
-        for unit in {(u.layer, u.unit) for concept in concepts for u in concept["units"]}:
-            (scratch / strip_path(*unit)).write_bytes(run.strip(*unit))
-        style = resources.files("reports").joinpath("static", _MARK).read_text(encoding="utf-8")
-        (scratch / _MARK).write_text(style, encoding="utf-8")
-        (scratch / "index.html").write_text(_render(run, concepts), encoding="utf-8")
+        pictures = Pictures(run, contents.shown, scratch)
+        (scratch / "data" / "layers").mkdir(parents=True)
+        for layer, key in _progress(contents.keys, progress):
+            pictures.write(layer)
+            data = to_script_text(compact_layer(layer_facts(run, layer)))
+            name = to_script_text(f"layer/{key}")
+            (scratch / "data" / "layers" / f"{key}.js").write_text(f"report.data({name},{data});\n")
+        concepts = to_script_text(concept_data(run, contents.layers))
+        (scratch / "data" / "concepts.js").write_text(f'report.data("concepts",{concepts});\n')
+        (scratch / _MARK).write_text(style_text())
+        (scratch / "report.js").write_text(script_text())
+        text = page_text(run, contents, pictures, inline=None)
+        (scratch / "index.html").write_text(text, encoding="utf-8")
         scratch.chmod(0o755)
         replace_folder(scratch, folder)
     finally:
@@ -56,67 +94,49 @@ def build_report(run: Run, *, out: str | Path | None = None) -> Path:
     return folder / "index.html"
 
 
-def strip_path(layer: str, unit: int) -> str:
-    """Where a unit's strip lies, relative to the page."""
-    return f"strips/{layer_key(layer)}-{unit}.webp"
+def _build_file(run: Run, contents: Contents, file: Path, budget: int, progress: bool) -> Path:
+    if file.exists() and not (file.is_file() and _SIGN in file.read_text(errors="replace")[:2000]):
+        raise RunError(
+            f"{file} exists and is not a report; expected a new file; choose another --out"
+        )
+    pictures = Pictures(run, contents.shown, None)
+    inline, sizes = {}, []
+    for layer, key in _progress(contents.keys, progress):
+        strips = pictures.inside(layer)
+        sizes += [sum(len(part or "") for part in strip) for strip in strips if strip]
+        inline[f"layer/{key}"] = to_script_text(compact_layer(layer_facts(run, layer), strips))
+    inline["concepts"] = to_script_text(concept_data(run, contents.layers))
+    text = page_text(run, contents, pictures, inline=inline)
+    size = len(text.encode())
+    if size > budget:
+        raise RunError(_over(size, sizes, budget, contents))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, text.encode())
+    return file
 
 
-def _concepts(run: Run) -> list[dict[str, object]]:
-    """For each concept its share of the image and its best units, strongest first."""
-    labelled = run.table[run.table.is_label & run.table.interpretable]
-    areas = run.areas()
-    return [
-        {
-            "concept": concept,
-            "area": areas[concept.name],
-            "nearest": next(run.pairs(concept.name).itertuples()),
-            "n_units": int((labelled.concept == concept.name).sum()),
-            "units": list(
-                labelled[labelled.concept == concept.name]
-                .nlargest(UNITS_PER_CONCEPT, "excess_information")
-                .itertuples()
-            ),
-        }
-        for concept in run.vocabulary
-    ]
-
-
-def _strongest(table: pd.DataFrame, most: int = 3) -> list[object]:
-    """The most certain findings, one for each concept."""
-    found = table[table.is_label & table.interpretable]
-    ranked = found.sort_values("excess_information", ascending=False, kind="stable")
-    return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
-
-
-def _stable(table: pd.DataFrame) -> float | None:
-    """Share of interpretable units that both halves of the evaluation fold label alike."""
-    found = table[table.is_label & table.interpretable]
-    return float(found.same_in_halves.mean()) if len(found) else None
-
-
-def _render(run: Run, concepts: list[dict[str, object]]) -> str:
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _over(size: int, sizes: list[int], budget: int, contents: Contents) -> str:
+    """What to do about a file that is too large."""
+    bare = size - sum(sizes)
+    told = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
+    if not sizes or bare > budget:
+        return (
+            f"{told}, and {_mb(bare)} are no images of units; choose fewer --layers or another "
+            "--budget"
+        )
+    fit = int((budget - bare) / (sum(sizes) / len(sizes)))
+    each = fit // len(contents.layers)
+    return (
+        f"{told}: images of about {fit:,} of {len(sizes):,} units fit; choose --layers, or --units "
+        f"{each} for the clearest {each} of each layer, or --budget {-(-size // 1_000_000)}MB"
     )
-    environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
-    environment.globals["strip_path"] = strip_path
-    found = [entry for entry in concepts if entry["units"]]
-    found.sort(key=lambda entry: -entry["units"][0].excess_information)
-    return environment.get_template("report.html").render(
-        run=run,
-        record=run.record,
-        config=run.config,
-        summary=run.summary(),
-        bars=layer_bars(run),
-        cells=best_cells(run),
-        areas={entry["concept"].name: entry["area"] for entry in concepts},
-        found=found,
-        missing=[entry for entry in concepts if not entry["units"]],
-        strongest=_strongest(run.table),
-        stable=_stable(run.table),
-        n_units=sum(info.units for info in run.layers.values()),
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _progress(keys: dict[str, str], progress: bool) -> tqdm:
+    return tqdm(
+        keys.items(), desc="report", unit="layer", disable=None if progress else True, leave=False
     )

@@ -1,8 +1,14 @@
-"""Small charts as inline SVG. Text comes in through the template, which escapes it."""
+"""Small charts as plain values; the templates draw them, and text is escaped there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dissect.runs import Run
+
+CATEGORY_COLOURS = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999",
+)  # fmt: skip
+"""Okabe and Ito's colours, for colour-blind readers; names and numbers say the same."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class LayerBar:
-    """A layer as a stacked bar: how many units each concept labels."""
+    """A layer as a stacked bar: how many units each concept, or category, labels."""
 
     layer: str
     units: int
@@ -39,38 +45,61 @@ class Cell:
     interpretable: bool
 
 
-def layer_bars(run: Run) -> list[LayerBar]:
+def layer_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBar]:
     """Which layers know which concepts: a bar for each layer, all units its full width."""
-    bars = []
-    for layer, found in run.summary()["layers"].items():
-        start, segments = 0.0, []
+    colours = {concept.name: concept.colour for concept in run.vocabulary}
+    return [_bar(layer, found, found["concepts"], colours) for layer, found in _layers(run, layers)]
+
+
+def category_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBar]:
+    """The same, by category of concept."""
+    colours, bars = category_colours(run), []
+    for layer, found in _layers(run, layers):
+        counts = dict.fromkeys(colours, 0)
         for name, count in found["concepts"].items():
-            width = 100 * count / found["units"]
-            colour = run.vocabulary[name].colour
-            segments.append(Segment(name, colour, ink_on(colour), count, start, width))
-            start += width
-        counts = found["units"], found["interpretable"], found["rotated"]
-        bars.append(LayerBar(layer, *counts, tuple(segments)))
+            counts[run.vocabulary[name].category] += count
+        bars.append(_bar(layer, found, {k: n for k, n in counts.items() if n}, colours))
     return bars
 
 
-def best_cells(run: Run) -> dict[str, list[Cell]]:
+def category_colours(run: Run) -> dict[str, str]:
+    """A colour for each category, in the vocabulary's order; beyond seven they repeat."""
+    names = list(dict.fromkeys(concept.category for concept in run.vocabulary))
+    return {name: CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i, name in enumerate(names)}
+
+
+def _layers(run: Run, layers: Sequence[str] | None) -> list[tuple[str, dict]]:
+    found = run.summary()["layers"]
+    return [(layer, found[layer]) for layer in (found if layers is None else layers)]
+
+
+def _bar(layer: str, found: dict, counts: dict[str, int], colours: dict[str, str]) -> LayerBar:
+    start, segments = 0.0, []
+    for name, count in counts.items():
+        width = 100 * count / found["units"]
+        segments.append(Segment(name, colours[name], ink_on(colours[name]), count, start, width))
+        start += width
+    return LayerBar(
+        layer, found["units"], found["interpretable"], found["rotated"], tuple(segments)
+    )
+
+
+def best_cells(run: Run, layers: Sequence[str] | None = None) -> dict[str, list[Cell]]:
     """For each concept and layer the unit that tells most about it, named after it or not."""
     config = run.config
-    cells: dict[str, list[Cell]] = {}
     ranked = run.table.sort_values("excess_information", ascending=False, kind="stable")
-    best = ranked.groupby(["concept", "layer"], sort=False).head(1).set_index(["concept", "layer"])
-    for concept in run.vocabulary.names:
-        cells[concept] = []
-        for layer in run.layers:
-            row = best.loc[(concept, layer)]
-            stands = bool(
-                row.iou > config.min_iou
-                and row.over_chance > config.min_over_chance
-                and row.p_value <= config.fdr
-            )
-            cells[concept].append(Cell(layer, int(row.unit), row.iou, row.chance, stands))
-    return cells
+    best = ranked.groupby(["concept", "layer"], sort=False).head(1)
+    stands = (
+        (best.iou > config.min_iou)
+        & (best.over_chance > config.min_over_chance)
+        & (best.p_value <= config.fdr)
+    )
+    found = {
+        (row.concept, row.layer): Cell(row.layer, int(row.unit), row.iou, row.chance, bool(sure))
+        for row, sure in zip(best.itertuples(), stands, strict=True)
+    }
+    layers = list(run.layers) if layers is None else layers
+    return {name: [found[name, layer] for layer in layers] for name in run.vocabulary.names}
 
 
 def ink_on(colour: str) -> str:

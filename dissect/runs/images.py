@@ -1,9 +1,8 @@
-"""A strip of images for each unit: where it fires most, its mask outlined in its concept's colour.
+"""Makes a strip of images for each unit: where it fires most, and its mask there.
 
 The images are made again from their sample index, so the pass keeps none of them.
 """
 
-import io
 import os
 import tempfile
 from collections import defaultdict
@@ -14,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -23,33 +22,27 @@ from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.runs.results import LayerResult
+from dissect.runs.strips import TILE, Strip, make_strip
 from dissect.samples import as_rgb, make_block
 from dissect.statistics.resize import resize
-from segmenters import Vocabulary
 
-TILE = 128
-"""Height and width of one image of a strip, in pixels."""
-_QUALITY = 82
 _AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
-_UNLABELLED = "#ffffff"
 
 
 def unit_strips(
     generator: Generator,
     config: RunConfig,
-    vocabulary: Vocabulary,
     results: dict[str, LayerResult],
     bases: Mapping[str, Basis] = NO_BASES,
     *,
     scratch: Path,
     progress: bool,
-) -> Iterator[tuple[str, list[bytes]]]:
+) -> Iterator[tuple[str, list[Strip]]]:
     """Draw the strip of every unit.
 
     Args:
         generator: What made the images.
         config: Settings, with the layers to be drawn.
-        vocabulary: Concepts, for their colours.
         results: Of these layers.
         bases: For each layer that is not read in its channels, its basis.
         scratch: Folder for a file of pictures that is gone afterwards: their number grows with
@@ -57,14 +50,13 @@ def unit_strips(
         progress: Show progress bars.
 
     Yields:
-        A layer, and one WebP for each of its units, ``top_images`` tiles wide.
+        A layer, and a strip for each of its units, ``top_images`` tiles wide.
     """
     with tempfile.TemporaryFile(dir=scratch) as file:
         tiles = _Tiles(file)
         masks = _draw(generator, config, results, bases, tiles, progress=progress)
         for layer, result in results.items():
-            drawn = _encode(layer, result, masks.pop(layer), tiles, vocabulary, progress=progress)
-            yield layer, drawn
+            yield layer, _encode(layer, result, masks.pop(layer), tiles, progress=progress)
 
 
 class _Tiles:
@@ -136,41 +128,6 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())
 
 
-def outline(
-    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
-) -> UInt8[np.ndarray, "n tile tile 3"]:
-    """Draw the border of masks: two pixels of colour inside, one dark pixel around it."""
-    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
-    inner = _erode(_erode(masks))
-    around = ~_erode(~masks) & ~masks
-    drawn = tiles.copy()
-    drawn[around] = drawn[around] // 3
-    drawn[masks & ~inner] = rgb
-    return drawn
-
-
-def draw_strip(
-    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
-) -> bytes:
-    """Tiles side by side with their masks outlined, as WebP."""
-    buffer = io.BytesIO()
-    row = np.concatenate(list(outline(tiles, masks, colour)), axis=1)
-    Image.fromarray(row).save(buffer, "WEBP", quality=_QUALITY, method=3)
-    return buffer.getvalue()
-
-
-def _erode(masks: Bool[np.ndarray, "n tile tile"]) -> Bool[np.ndarray, "n tile tile"]:
-    """Keep pixels whose four neighbours belong too; the edge of the image takes nothing away."""
-    padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-    return (
-        masks
-        & padded[:, :-2, 1:-1]
-        & padded[:, 2:, 1:-1]
-        & padded[:, 1:-1, :-2]
-        & padded[:, 1:-1, 2:]
-    )
-
-
 def _label_thresholds(result: LayerResult) -> np.ndarray:
     rows = np.arange(len(result.best))
     return result.thresholds[result.chosen, rows, result.best]
@@ -198,19 +155,14 @@ def _encode(
     result: LayerResult,
     masks: np.ndarray,
     tiles: _Tiles,
-    vocabulary: Vocabulary,
     *,
     progress: bool,
-) -> list[bytes]:
-    colours = [concept.colour for concept in vocabulary]
-
-    def strip(unit: int) -> bytes:
+) -> list[Strip]:
+    def strip(unit: int) -> Strip:
         shown = [index for index in result.top.indices[unit].tolist() if index >= 0]
         bits = np.unpackbits(masks[unit][: len(shown)], axis=1).astype(bool)
-        colour = colours[result.best[unit]] if result.interpretable[unit] else _UNLABELLED
-        return draw_strip(
-            np.stack([tiles[index] for index in shown]), bits.reshape(-1, TILE, TILE), colour
-        )
+        pictures = np.stack([tiles[index] for index in shown])
+        return make_strip(pictures, bits.reshape(-1, TILE, TILE))
 
     units = range(len(result.best))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -1,7 +1,7 @@
 """Opens a run folder, whole or not at all."""
 
 import json
-import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from dissect.errors import ConfigError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import readings, schema
 from dissect.runs.integrity import check_files
+from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.statistics import THRESHOLDS
 from dissect.statistics.coactivation import Coactivation
 from segmenters import Vocabulary
@@ -193,25 +194,7 @@ class Run:
         random rotations of the layer, on average over those of the run; None without any) and
         ``concepts``: for each the number of interpretable units that it labels, most first.
         """
-        layers = {}
-        for layer, info in self.layers.items():
-            units = self.units(layer)
-            found = units[units.interpretable].concept.value_counts()
-            ordered = sorted(
-                found.items(), key=lambda item: (-item[1], self.vocabulary[item[0]].id)
-            )
-            layers[layer] = {
-                "units": info.units,
-                "height": info.height,
-                "width": info.width,
-                "interpretable": int(units.interpretable.sum()),
-                "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
-                "concepts": {name: int(count) for name, count in ordered},
-            }
-        for layer, found in layers.items():
-            of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
-            counts = [layers[name]["interpretable"] for name in of_layer]
-            found["rotated"] = sum(counts) / len(counts) if counts else None
+        tables = {layer: self.units(layer) for layer in self.layers}
         return {
             "run": str(self.path),
             "generator": self.record["generator"]["name"],
@@ -220,7 +203,7 @@ class Run:
             "seed": self.config.seed,
             "threshold": self.config.threshold,
             "seconds": self.record["seconds"],
-            "layers": layers,
+            "layers": readings.count_labels(tables, self.layers, self.vocabulary),
         }
 
     def areas(self) -> pd.Series:
@@ -268,20 +251,38 @@ class Run:
         arrays = {name: self.array(layer, name).values for name in names}
         return readings.unit_correlation(Coactivation.from_arrays(arrays))
 
+    def strips(self, layer: str, units: Iterable[int] | None = None) -> Iterator[Strip]:
+        """Top images of units (all if None), pictures and masks apart, in the order asked for.
+
+        Raises:
+            LayerError: a layer or unit that the run does not have.
+            RunError: images that are not there or cannot be read.
+        """
+        self._check_layer(layer)
+        units = range(self.layers[layer].units) if units is None else list(units)
+        for unit in units:
+            self._check_unit(layer, unit)
+        if not self.has_strips(layer):
+            raise RunError(f"{self.path} holds no images of {layer}; make the run again with them")
+        archive = self.path / schema.IMAGES / f"{schema.layer_key(layer)}.zip"
+        return read_strips(archive, units)
+
+    def has_strips(self, layer: str) -> bool:
+        """Whether the run holds images of a layer's units."""
+        self._check_layer(layer)
+        return f"{schema.IMAGES}/{schema.layer_key(layer)}.zip" in self.record["files"]
+
     def strip(self, layer: str, unit: int) -> bytes:
-        """A unit's top images with its mask outlined, as WebP.
+        """A unit's top images with its mask outlined in its concept's colour, as WebP.
 
         Raises:
             LayerError: a layer or unit that the run does not have.
             RunError: images that cannot be read.
         """
-        self._check_unit(layer, unit)
-        archive = self.path / schema.IMAGES / f"{schema.layer_key(layer)}.zip"
-        try:
-            with zipfile.ZipFile(archive) as file:
-                return file.read(schema.strip_name(unit))
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise RunError(f"{archive} is damaged ({error}); make the run again") from error
+        (strip,) = self.strips(layer, [unit])
+        label = self.units(layer).iloc[unit]
+        named = label.interpretable
+        return strip.outlined(self.vocabulary[label.concept].colour if named else UNLABELLED)
 
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:

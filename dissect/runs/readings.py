@@ -1,11 +1,16 @@
 """What else a run's arrays say about its units and concepts; ``Run`` has a method for each."""
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
+from dissect.generators.base import LayerInfo
 from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.scores import pixels
+from segmenters import Vocabulary
 
 
 def activations(
@@ -50,3 +55,35 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
         attrs={"images": int(sums.images)},
         name="coactivation",
     )
+
+
+def count_labels(
+    tables: Mapping[str, pd.DataFrame], shapes: Mapping[str, LayerInfo], vocabulary: Vocabulary
+) -> dict[str, dict[str, object]]:
+    """How many units of each layer are interpretable, and what they are named after.
+
+    Args:
+        tables: Layer → ``Run.units``.
+        shapes: Layer → shape of its maps.
+        vocabulary: Concepts; equal counts stand in its order.
+
+    Returns:
+        The layers of ``Run.summary``.
+    """
+    layers = {}
+    for layer, units in tables.items():
+        found = units[units.interpretable].concept.value_counts()
+        ordered = sorted(found.items(), key=lambda item: (-item[1], vocabulary[item[0]].id))
+        layers[layer] = {
+            "units": shapes[layer].units,
+            "height": shapes[layer].height,
+            "width": shapes[layer].width,
+            "interpretable": int(units.interpretable.sum()),
+            "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
+            "concepts": {name: int(count) for name, count in ordered},
+        }
+    for layer, found in layers.items():
+        of_layer = [name for name in layers if name.startswith(f"{layer}@rotation:")]
+        counts = [layers[name]["interpretable"] for name in of_layer]
+        found["rotated"] = sum(counts) / len(counts) if counts else None
+    return layers

@@ -22,3 +22,13 @@ def replace_folder(fresh: Path, target: Path) -> None:
             os.replace(old, target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file beside ``target`` and rename it there, so that none is ever half written."""
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        fresh.write_bytes(content)
+        os.replace(fresh, target)
+    finally:
+        fresh.unlink(missing_ok=True)

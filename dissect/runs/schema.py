@@ -4,7 +4,7 @@ run.json            settings, hashes, versions, coverage, and every other file w
 arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds;
                     and one of concepts
 units.parquet       long table: layer, unit, concept and their scores
-images/LAYER.zip    one WebP strip per unit, stored
+images/LAYER.zip    a strip per unit, stored: its images as WebP, its masks as a PNG of one bit
 """
 
 import hashlib
@@ -75,6 +75,11 @@ def layer_key(layer: str) -> str:
 def strip_name(unit: int) -> str:
     """Name of a unit's strip in its layer's zip."""
     return f"unit-{unit:05d}.webp"
+
+
+def mask_name(unit: int) -> str:
+    """Name of the strip's mask beside it; older runs have it drawn into the strip."""
+    return f"unit-{unit:05d}.mask.png"
 
 
 def file_digest(path: Path) -> str:

@@ -20,6 +20,7 @@ from dissect.runs.arrays import write_arrays
 from dissect.runs.partial import Workspace
 from dissect.runs.results import LayerResult
 from dissect.runs.state import PassState
+from dissect.runs.strips import Strip
 from dissect.samples import mask_grid
 from dissect.statistics import calibration_size
 from segmenters import Segmenter
@@ -35,7 +36,7 @@ def write_run(
     segmenter: Segmenter,
     state: PassState,
     results: dict[str, LayerResult],
-    strips: Iterable[tuple[str, list[bytes]]],
+    strips: Iterable[tuple[str, list[Strip]]],
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -45,7 +46,7 @@ def write_run(
         generator, segmenter: Models.
         state: Of the finished passes; its counts are read one layer at a time.
         results: Layer → scores.
-        strips: Each layer with the WebP of each of its units, made when asked for.
+        strips: Each layer with the strips of its units, made when asked for.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -114,10 +115,11 @@ def _describe_generator(
     }
 
 
-def _write_strips(path: Path, strips: list[bytes]) -> None:
+def _write_strips(path: Path, strips: list[Strip]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for unit, strip in enumerate(strips):
-            archive.writestr(zipfile.ZipInfo(schema.strip_name(unit), _EPOCH), strip)
+            archive.writestr(zipfile.ZipInfo(schema.strip_name(unit), _EPOCH), strip.picture)
+            archive.writestr(zipfile.ZipInfo(schema.mask_name(unit), _EPOCH), strip.mask)
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

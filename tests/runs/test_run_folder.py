@@ -1,13 +1,14 @@
 import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dissect import ConfigError, LayerError, RunError, dissect, open_run
-from dissect.runs.images import outline
+from dissect.runs.strips import outline
 
 PLANTED = "dissect.worlds.planted:generator"
 
@@ -61,6 +62,38 @@ def test_a_strip_shows_the_top_images_with_the_mask_outlined(planted_run):
     # Each of the eight tiles shows a 24 × 24 px square (6 of 32 px at 128 px).
     for tile in range(8):
         assert red[:, 128 * tile : 128 * (tile + 1)].sum() > 300
+
+
+def test_pictures_and_masks_are_kept_apart(planted_run):
+    (strip,) = planted_run.strips("units", [0])
+    plain = np.asarray(Image.open(io.BytesIO(strip.picture)).convert("RGB")).astype(int)
+    overlay = np.asarray(Image.open(io.BytesIO(strip.overlay("#00ffff"))))
+    assert plain.shape[:2] == overlay.shape[:2] == (128, 8 * 128)
+    masks = strip.masks()
+    assert masks.shape == (8, 128, 128)
+    # Unit 0 paints red squares of 24 × 24 px and is above its threshold there.
+    inside = np.concatenate(list(masks), axis=1)
+    red = (plain[..., 0] > 150) & (plain[..., 1:].max(axis=-1) < 90)
+    assert (inside & red).sum() / (inside | red).sum() > 0.5
+    drawn = overlay[..., 3] == 255
+    assert (overlay[drawn][:, :3] == [0, 255, 255]).all()
+    assert not (drawn & ~inside).any()
+    assert (overlay[..., 3] == 0).mean() > 0.8
+
+
+def test_a_run_of_an_earlier_version_shows_the_strips_it_has(copy):
+    archive = copy / "images" / "units.zip"
+    with zipfile.ZipFile(archive) as file:
+        held = {name: file.read(name) for name in file.namelist() if name.endswith(".webp")}
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in held.items():
+            file.writestr(name, content)
+    edit(copy, lambda r: r["files"]["images/units.zip"].update(bytes=archive.stat().st_size))
+    run = open_run(copy)
+    (strip,) = run.strips("units", [3])
+    assert strip.mask is None
+    assert strip.overlay("#00ffff") is None
+    assert run.strip("units", 3) == held["unit-00003.webp"]
 
 
 def test_an_outline_is_drawn_inside_the_mask_and_the_inside_is_left_alone():

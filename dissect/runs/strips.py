@@ -1,0 +1,143 @@
+"""Strips: a unit's top images side by side, and its mask on them.
+
+Pictures and masks are kept apart: whoever shows them outlines the mask in its concept's colour, or
+leaves it away. In runs of earlier versions the outline is part of the picture.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from dissect.errors import RunError
+from dissect.runs import schema
+
+TILE = 128
+"""Height and width of one image of a strip, in pixels."""
+UNLABELLED = "#ffffff"
+"""Colour of the outline of a unit that is named after no concept."""
+_QUALITY = 82
+_DARK = 170  # opacity of the dark pixel around an outline, of 255: two thirds
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A unit's top images, side by side.
+
+    Attributes:
+        picture: They, as WebP.
+        mask: Where the unit is above its label's threshold, as a PNG of one bit of the same size;
+            None in runs that have it drawn into the picture.
+    """
+
+    picture: bytes
+    mask: bytes | None
+
+    def outlined(self, colour: str) -> bytes:
+        """The picture with the mask's outline drawn into it, as WebP."""
+        if self.mask is None:
+            return self.picture
+        tiles = _split(np.asarray(Image.open(io.BytesIO(self.picture)).convert("RGB")))
+        return draw_strip(tiles, self.masks(), colour)
+
+    def overlay(self, colour: str) -> bytes | None:
+        """The outline alone, all else transparent, as WebP; None where it is in the picture."""
+        if self.mask is None:
+            return None
+        masks = self.masks()
+        inner, around = _border(masks)
+        rgba = np.zeros((*masks.shape, 4), np.uint8)
+        rgba[around, 3] = _DARK
+        rgba[inner] = (*_rgb(colour), 255)
+        return _webp(rgba, lossless=True, quality=20, method=1)
+
+    def masks(self) -> Bool[np.ndarray, "n tile tile"]:
+        """The mask of each image."""
+        if self.mask is None:
+            raise ValueError("this strip has its mask drawn into the picture")
+        return _split(np.asarray(Image.open(io.BytesIO(self.mask))))
+
+
+def read_strips(archive: Path, units: Iterable[int]) -> Iterator[Strip]:
+    """The strips of units, in the order asked for, from their layer's zip.
+
+    Raises:
+        RunError: images that cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            held = set(file.namelist())
+            for unit in units:
+                mask = schema.mask_name(unit)
+                yield Strip(
+                    file.read(schema.strip_name(unit)), file.read(mask) if mask in held else None
+                )
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(f"{archive} is damaged ({error}); make the run again") from error
+
+
+def outline(
+    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
+) -> UInt8[np.ndarray, "n tile tile 3"]:
+    """Draw the border of masks: two pixels of colour inside, one dark pixel around it."""
+    inner, around = _border(masks)
+    drawn = tiles.copy()
+    drawn[around] = drawn[around] // 3
+    drawn[inner] = _rgb(colour)
+    return drawn
+
+
+def draw_strip(
+    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
+) -> bytes:
+    """Tiles side by side with their masks outlined, as WebP."""
+    return _webp(outline(tiles, masks, colour), quality=_QUALITY, method=3)
+
+
+def make_strip(
+    tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"]
+) -> Strip:
+    """Tiles side by side, and their masks apart."""
+    buffer = io.BytesIO()
+    Image.fromarray(_row(masks)).save(buffer, "PNG")
+    return Strip(_webp(tiles, quality=_QUALITY, method=3), buffer.getvalue())
+
+
+def _webp(tiles: UInt8[np.ndarray, "n tile tile channel"], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(_row(tiles)).save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def _row(tiles: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(tiles), axis=1)
+
+
+def _split(row: np.ndarray) -> np.ndarray:
+    return np.stack(np.split(row, row.shape[1] // TILE, axis=1))
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def _border(masks: Bool[np.ndarray, "n tile tile"]) -> tuple[np.ndarray, np.ndarray]:
+    """The two outermost pixels of masks, and the one around them."""
+    return masks & ~_erode(_erode(masks)), ~_erode(~masks) & ~masks
+
+
+def _erode(masks: Bool[np.ndarray, "n tile tile"]) -> Bool[np.ndarray, "n tile tile"]:
+    """Keep pixels whose four neighbours belong too; the edge of the image takes nothing away."""
+    padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    return (
+        masks
+        & padded[:, :-2, 1:-1]
+        & padded[:, 2:, 1:-1]
+        & padded[:, 1:-1, :-2]
+        & padded[:, 1:-1, 2:]
+    )

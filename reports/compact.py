@@ -1,0 +1,81 @@
+"""A layer's facts as small JSON: distributions of thousands of units as 16-bit numbers in base64.
+
+Shares lie within 1/65,534 of what was counted, edges within that part of their unit's range. What
+is printed as a number is stored as one, with four digits.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.facts import LayerFacts, short
+
+_MOST = 65534
+_NONE = 65535  # there is no number
+
+
+def compact_layer(
+    facts: LayerFacts, strips: Sequence[Sequence[str | None] | None] | None = None
+) -> dict[str, object]:
+    """Values for JSON, read by static/js/data.js.
+
+    Args:
+        facts: Of a layer.
+        strips: For each unit the addresses of its picture and its outline, where they are to be
+            part of the data.
+    """
+    low, high = facts.edges[:, :1], facts.edges[:, -1:]
+    width = np.where(high > low, high - low, 1)
+    inside, outside = (np.nan_to_num(part, nan=0.0) for part in (facts.inside, facts.outside))
+    most = np.maximum(inside.max(axis=1), outside.max(axis=1))
+    scale = np.where(most > 0, most, 1)[:, None]
+    return {
+        "layer": facts.layer,
+        "units": facts.units,
+        "height": facts.height,
+        "width": facts.width,
+        "concept": facts.concept,
+        "interpretable": [int(one) for one in facts.interpretable],
+        "halves": [int(one) for one in facts.halves],
+        "numbers": facts.numbers,
+        "best": [
+            _best(*row) for row in zip(facts.best, facts.best_iou, facts.best_chance, strict=True)
+        ],
+        "samples": facts.samples.tolist(),
+        "values": [[short(value) for value in row] for row in facts.values],
+        "coactive": facts.coactive,
+        "n_edges": facts.edges.shape[1],
+        "low": [short(value, 7) for value in low[:, 0]],
+        "high": [short(value, 7) for value in high[:, 0]],
+        "edges": quantise((facts.edges - low) / width),
+        "curves": quantise(facts.curves),
+        "most": [short(value) for value in most],
+        "inside": quantise(inside / scale),
+        "outside": quantise(outside / scale),
+        "strips": strips,
+    }
+
+
+def _best(
+    concepts: np.ndarray, ious: np.ndarray, chances: np.ndarray
+) -> list[list[int | float | None]]:
+    return [
+        [int(concept), short(iou), short(chance)]
+        for concept, iou, chance in zip(concepts, ious, chances, strict=True)
+    ]
+
+
+def quantise(values: np.ndarray) -> str:
+    """Numbers of [0, 1] as base64 of little-endian 16 bits; NaN has a code of its own."""
+    codes = np.where(np.isnan(values), _NONE, np.rint(np.clip(values, 0, 1) * _MOST))
+    return base64.b64encode(codes.astype("<u2").tobytes()).decode("ascii")
+
+
+def to_script_text(value: object) -> str:
+    """JSON that may stand inside a script element: no name in it can close that element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text

@@ -1,0 +1,241 @@
+"""What a report tells of a run, as plain values: no HTML, no paths, nothing that JSON cannot hold.
+
+    layer = layer_facts(open_run("runs/a"), "b16.conv1")
+    unit_facts(layer, 12)["concept"], unit_facts(layer, 12)["curves"]
+
+A layer's numbers are columns with one entry for each unit, so that two thousand units cost little.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dissect.runs import Run
+from dissect.runs.schema import ALL_PIXELS, plane_row
+from dissect.statistics.scores import above, intersection_over_union
+
+CURVES = 4
+"""Concepts of a unit whose IoU is kept at every threshold: its label, then the next best."""
+NEIGHBOURS = 6
+"""Co-active units that are named for each unit."""
+NUMBERS = {
+    "iou": "iou",
+    "low": "iou_low",
+    "high": "iou_high",
+    "chance": "chance",
+    "over": "over_chance",
+    "q": "q_value",
+    "information": "information_quality_ratio",
+    "excess": "excess_information",
+    "precision": "precision",
+    "recall": "recall",
+    "threshold": "threshold",
+}
+"""Name in a report → column of the run's table."""
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """Everything that is told of a layer's units.
+
+    Attributes:
+        layer: Its name.
+        units: How many.
+        height, width: Of its maps.
+        concept: For each unit the number of its best concept in the vocabulary.
+        interpretable, halves: For each unit whether it is, and whether both halves agree.
+        numbers: Key of ``NUMBERS`` → a value for each unit.
+        best: For each unit the ``CURVES`` concepts that its curves are of; its label first.
+        best_iou, best_chance: Of these, at the run's threshold.
+        edges: (unit, edge) thresholds.
+        curves: (unit, concept of ``best``, edge) IoU at each; NaN where the union is empty.
+        inside, outside: (unit, bin) share of the label's pixels, and of all others, between edges.
+        samples, values: (unit, rank) top images and the highest value there.
+        coactive: For each unit its most co-active ones with their correlation; None without.
+    """
+
+    layer: str
+    units: int
+    height: int
+    width: int
+    concept: list[int]
+    interpretable: list[bool]
+    halves: list[bool]
+    numbers: dict[str, list[float | None]]
+    best: np.ndarray
+    best_iou: np.ndarray
+    best_chance: np.ndarray
+    edges: np.ndarray = field(repr=False)
+    curves: np.ndarray = field(repr=False)
+    inside: np.ndarray = field(repr=False)
+    outside: np.ndarray = field(repr=False)
+    samples: np.ndarray = field(repr=False)
+    values: np.ndarray = field(repr=False)
+    coactive: list[list[tuple[int, float]]] | None
+
+
+def short(value: float, digits: int = 4) -> float | None:
+    """A number with few digits, for JSON; None where there is none."""
+    return None if not np.isfinite(value) else float(f"{value:.{digits}g}")
+
+
+def layer_facts(run: Run, layer: str) -> LayerFacts:
+    """Read a layer.
+
+    Raises:
+        LayerError: a layer that the run did not read.
+    """
+    table = run.table[run.table.layer == layer]
+    labels = run.units(layer)
+    names = list(run.vocabulary.names)
+    concept = [names.index(name) for name in labels.concept]
+    by_pair = {
+        name: table[name].to_numpy().reshape(len(labels), len(names))
+        for name in ("iou", "chance", "excess_information")
+    }
+    best = _best_concepts(by_pair["excess_information"], np.array(concept))
+    edges, curves, inside, outside = _distributions(run, layer, best)
+    info = run.layers[layer]
+    return LayerFacts(
+        layer=layer,
+        units=info.units,
+        height=info.height,
+        width=info.width,
+        concept=concept,
+        interpretable=labels.interpretable.tolist(),
+        halves=labels.same_in_halves.tolist(),
+        numbers={key: [short(v) for v in labels[name]] for key, name in NUMBERS.items()},
+        best=best,
+        best_iou=np.take_along_axis(by_pair["iou"], best, axis=1),
+        best_chance=np.take_along_axis(by_pair["chance"], best, axis=1),
+        edges=edges,
+        curves=curves,
+        inside=inside,
+        outside=outside,
+        samples=run.array(layer, "top_indices").values,
+        values=run.array(layer, "top_values").values,
+        coactive=_coactive(run, layer) if run.config.coactivation else None,
+    )
+
+
+def unit_facts(facts: LayerFacts, unit: int) -> dict[str, object]:
+    """One unit's share of a layer's facts, as plain values."""
+    return {
+        "layer": facts.layer,
+        "unit": unit,
+        "concept": facts.concept[unit],
+        "interpretable": facts.interpretable[unit],
+        "halves": facts.halves[unit],
+        **{key: column[unit] for key, column in facts.numbers.items()},
+        "best": [
+            {"concept": int(concept), "iou": short(iou), "chance": short(chance)}
+            for concept, iou, chance in zip(
+                facts.best[unit], facts.best_iou[unit], facts.best_chance[unit], strict=True
+            )
+        ],
+        "edges": facts.edges[unit].tolist(),
+        "curves": [[short(v) for v in curve] for curve in facts.curves[unit]],
+        "inside": [short(v) for v in facts.inside[unit]],
+        "outside": [short(v) for v in facts.outside[unit]],
+        "samples": facts.samples[unit].tolist(),
+        "values": [short(v) for v in facts.values[unit]],
+        "coactive": facts.coactive[unit] if facts.coactive is not None else None,
+    }
+
+
+def concept_pairs(run: Run, layers: Sequence[str], most: int = 60) -> dict[str, pd.DataFrame]:
+    """For each concept the units that tell most about it, named after it or not.
+
+    Args:
+        run: A run.
+        layers: Which are looked at.
+        most: Units for each concept.
+
+    Returns:
+        Concept → rows of the run's table, with ``named``: the number of the concept that the unit
+        is named after, -1 for none.
+    """
+    table = run.table[run.table.layer.isin(list(layers))]
+    labels = table[table.is_label].set_index(["layer", "unit"])
+    number = {name: place for place, name in enumerate(run.vocabulary.names)}
+    named = labels.concept.map(number).where(labels.interpretable, -1).rename("named")
+    ranked = table.sort_values("excess_information", ascending=False, kind="stable")
+    ranked = ranked.groupby("concept", sort=False).head(most).join(named, on=["layer", "unit"])
+    groups = dict(list(ranked.groupby("concept", sort=False)))
+    return {name: groups[name] for name in run.vocabulary.names}
+
+
+def by_chance(run: Run) -> dict[str, dict[str, int]]:
+    """What each layer would seem to know if the masks were those of other images.
+
+    Returns:
+        Layer → category → units whose IoU with such masks exceeds the run's floor, each counted for
+        the concept where it is highest, and in ``concepts`` how many distinct ones these are.
+    """
+    categories = {concept.name: concept.category for concept in run.vocabulary}
+    rows = run.table[run.table.chance > run.config.min_iou]
+    rows = rows.sort_values("chance", ascending=False, kind="stable")
+    rows = rows.groupby(["layer", "unit"], sort=False).head(1)
+    found = {}
+    for layer in run.layers:
+        own = rows[rows.layer == layer]
+        counts = own.concept.map(categories).value_counts()
+        found[layer] = {
+            **{name: int(counts.get(name, 0)) for name in dict.fromkeys(categories.values())},
+            "units": len(own),
+            "concepts": int(own.concept.nunique()),
+        }
+    return found
+
+
+def _best_concepts(excess: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """The label's column, then those of most excess information: (unit, CURVES)."""
+    ranked = np.where(np.isnan(excess), -np.inf, excess)
+    ranked[np.arange(len(label)), label] = np.inf
+    return np.argsort(-ranked, axis=1, kind="stable")[:, :CURVES]
+
+
+def _distributions(run: Run, layer: str, best: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Edges, IoU at each of them, and how values are spread inside and outside the label."""
+    stored = run.array(layer, "histogram").sel(set="evaluation")
+    edges = run.array(layer, "edges").values
+    row = {name: place for place, name in enumerate(stored.row.values.tolist())}
+    counts, units = stored.values, np.arange(len(best))
+    everything = counts[row[ALL_PIXELS]].astype(np.int64)
+    concepts = list(run.vocabulary)
+    # Concepts that never occur have no row; they get one of zeros, behind all others.
+    counts = np.concatenate([counts, np.zeros_like(counts[:1])])
+    of_concept = np.array([row.get(concept.name, len(row)) for concept in concepts])
+    plane = np.array([row.get(plane_row(c.plane), row[ALL_PIXELS]) for c in concepts])
+    curves = np.full((*best.shape, edges.shape[1]), np.nan)
+    for rank in range(best.shape[1]):
+        own = counts[of_concept[best[:, rank]], units].astype(np.int64)
+        counted = counts[plane[best[:, rank]], units].astype(np.int64)
+        curves[:, rank] = intersection_over_union(
+            above(own), above(counted), own.sum(axis=1, keepdims=True)
+        )
+    label = counts[of_concept[best[:, 0]], units].astype(np.int64)
+    return edges, curves, _shares(label), _shares(everything - label)
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Counts of bins as shares of their sum; NaN where there is nothing."""
+    total = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+
+
+def _coactive(run: Run, layer: str) -> list[list[tuple[int, float]]]:
+    """For each unit the others whose means over images rise and fall with its own."""
+    matrix = run.coactivation(layer).values.copy()
+    np.fill_diagonal(matrix, np.nan)
+    ranked = np.argsort(-np.where(np.isnan(matrix), -np.inf, matrix), axis=1, kind="stable")
+    return [
+        [
+            (int(other), round(float(matrix[unit, other]), 3))
+            for other in ranked[unit, :NEIGHBOURS]
+            if matrix[unit, other] > 0
+        ]
+        for unit in range(len(matrix))
+    ]

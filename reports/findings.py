@@ -1,0 +1,121 @@
+"""What stands on the pages that are written into the report itself: summary, layers, concepts."""
+
+import shlex
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dissect.runs import Run
+from dissect.runs.schema import layer_key
+from reports.charts import category_bars
+from reports.facts import by_chance
+
+CLEAREST = 6
+"""Findings that the summary shows."""
+
+
+def layer_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
+    """For each layer its counts, and beside them what chance would give.
+
+    Returns:
+        ``expected``: as text, how many of the interpretable units would be false finds at the
+        largest q-value among them; None where the original's rules ask for none.
+        ``chance_units``, ``chance_concepts``: how many units exceed the IoU floor against the masks
+        of other images, and after how many distinct concepts these would be named.
+    """
+    chance, rows = by_chance(run), []
+    for bar in category_bars(run, layers):
+        units = run.units(bar.layer)
+        found = units[units.interpretable]
+        false = float(found.q_value.max() * len(found)) if len(found) else 0.0
+        info = run.layers[bar.layer]
+        rows.append(
+            {
+                "name": bar.layer,
+                "key": layer_key(bar.layer),
+                "units": info.units,
+                "height": info.height,
+                "width": info.width,
+                "interpretable": bar.interpretable,
+                "same_in_halves": int(found.same_in_halves.sum()),
+                "distinct": int(found.concept.nunique()),
+                "expected": None if run.config.compat else _about(false),
+                "rotated": bar.rotated,
+                "chance_units": chance[bar.layer]["units"],
+                "chance_concepts": chance[bar.layer]["concepts"],
+                "bar": bar,
+                "categories": {part.concept: part.count for part in bar.segments},
+            }
+        )
+    return rows
+
+
+def concept_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
+    """For each concept of the vocabulary its colour, area and units by layer."""
+    table = run.table[run.table.is_label & run.table.interpretable]
+    counts = table.groupby(["concept", "layer"]).size().to_dict()
+    areas = run.areas()
+    return [
+        {
+            "name": concept.name,
+            "category": concept.category,
+            "colour": concept.colour,
+            "area": round(float(areas[concept.name]), 5),
+            "counts": (by_layer := [int(counts.get((concept.name, name), 0)) for name in layers]),
+            "units": sum(by_layer),
+        }
+        for concept in run.vocabulary
+    ]
+
+
+def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[object]:
+    """The most certain findings, one for each concept, as rows of the run's table."""
+    found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
+    ranked = found.sort_values("excess_information", ascending=False, kind="stable")
+    return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
+
+
+def clearest_units(run: Run, layer: str, most: int) -> list[int]:
+    """The units of a layer that tell most about their concept, interpretable ones first."""
+    units = run.units(layer)
+    ranked = units.sort_values(
+        ["interpretable", "excess_information"], ascending=False, kind="stable"
+    )
+    return sorted(int(unit) for unit in ranked.unit.head(most))
+
+
+def stable_share(table: pd.DataFrame) -> float | None:
+    """Share of interpretable units that both halves of the evaluation fold label alike."""
+    found = table[table.is_label & table.interpretable]
+    return float(found.same_in_halves.mean()) if len(found) else None
+
+
+def run_command(run: Run) -> str:
+    """The command line that makes the run again."""
+    config, words = run.config, ["dissect", "run"]
+    words.append(shlex.quote(config.generator))
+    options = {
+        "segmenter": config.segmenter,
+        "layers": ",".join(config.layers),
+        "samples": config.n_samples,
+        "seed": config.seed,
+        "threshold": config.threshold,
+        "tail": config.tail,
+        "min-iou": config.min_iou,
+        "min-over-chance": config.min_over_chance,
+        "fdr": config.fdr,
+        "batch": config.block,
+        "truncation": config.truncation if config.truncation != 1 else None,
+        "label": config.label,
+        "grid": config.grid,
+        "compat": config.compat,
+    }
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name}", shlex.quote(str(value))]
+    words += ["--coactivation"] if config.coactivation else []
+    return " ".join([*words, "--out", "RUN"])
+
+
+def _about(count: float) -> str:
+    return "fewer than one" if count < 1 else f"about {count:.0f}"

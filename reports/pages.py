@@ -1,0 +1,271 @@
+"""The page itself: what is written into it, and what its scripts are given."""
+
+import base64
+import hashlib
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dissect.errors import ConfigError
+from dissect.runs import Run
+from dissect.runs.schema import layer_key
+from reports import findings
+from reports.charts import best_cells, category_colours, layer_bars
+from reports.compact import to_script_text
+from reports.facts import concept_pairs, short
+from reports.measured import EffectFacts, effect_facts
+from reports.pictures import Pictures
+
+_SCRIPTS = ("data.js", "parts.js", "charts.js", "pages.js", "main.js")
+_SIDE_EFFECTS = 8  # that are shown before the rest is opened
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is part of a report.
+
+    Attributes:
+        layers: Which are shown.
+        shown: Layer → units whose images are kept.
+    """
+
+    layers: list[str]
+    shown: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, run: Run, layers: Sequence[str] | None, units: int | None) -> "Contents":
+        """Of a run, its clearest ``units`` of each layer if not None.
+
+        Raises:
+            LayerError: a layer that the run did not read.
+            ConfigError: no layer.
+        """
+        layers = list(run.layers) if layers is None else list(dict.fromkeys(layers))
+        if not layers:
+            raise ConfigError("layers is empty; expected at least one layer")
+        shown = {}
+        for layer in layers:
+            every = list(range(len(run.units(layer))))
+            kept = every if units is None else findings.clearest_units(run, layer, units)
+            shown[layer] = kept if run.has_strips(layer) else []
+        return cls(layers, shown)
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Layer → its name as part of a path."""
+        return {layer: layer_key(layer) for layer in self.layers}
+
+
+def concept_data(run: Run, layers: Sequence[str]) -> list[list[list[object]]]:
+    """For each concept its units as rows: layer, unit, IoU, low, high, chance, named."""
+    number = {layer: place for place, layer in enumerate(layers)}
+    return [
+        [
+            [number[row.layer], row.unit]
+            + [short(value) for value in (row.iou, row.iou_low, row.iou_high, row.chance)]
+            + [int(row.named)]
+            for row in pairs.itertuples()
+        ]
+        for pairs in concept_pairs(run, layers).values()
+    ]
+
+
+def style_text() -> str:
+    """The style sheet."""
+    return resources.files("reports").joinpath("static", "report.css").read_text(encoding="utf-8")
+
+
+def script_text() -> str:
+    """All scripts as one."""
+    folder = resources.files("reports").joinpath("static", "js")
+    parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
+    # One directive is enough; in the middle of a file it says nothing.
+    bodies = [part.replace('"use strict";\n', "", 1) for part in parts]
+    return '"use strict";\n' + "\n".join(bodies)
+
+
+def page_text(
+    run: Run, contents: Contents, pictures: Pictures, *, inline: Mapping[str, str] | None
+) -> str:
+    """The page, index.html.
+
+    Args:
+        run: A run.
+        contents: What is shown of it.
+        pictures: Where its images are, written before.
+        inline: Name → data that the page itself shall hold, as script text; None where they lie in
+            files beside it.
+    """
+    layers = contents.layers
+    rows = findings.layer_rows(run, layers)
+    concepts = findings.concept_rows(run, layers)
+    effects = effect_facts(run)
+    title = f"What {run.record['generator']['name']} draws"
+    given = {
+        "title": title,
+        "seed": run.config.seed,
+        "floors": {
+            "iou": run.config.min_iou,
+            "over": run.config.min_over_chance,
+            "q": run.config.fdr,
+            "compat": run.config.compat,
+        },
+        "top_images": _tiles(run, layers),
+        "pictures": _where(contents, inline),
+        "concepts": concepts,
+        "layers": [_layer_given(row, contents, pictures) for row in rows],
+        "effects": [
+            {"name": e.name, "concept": e.concept, "layers": e.layers, "text": e.text}
+            for e in effects
+        ],
+    }
+    script, style = script_text(), style_text()
+    if inline is None:
+        policy = "script-src 'self' file:; style-src 'self' file: 'unsafe-inline'"
+        policy += "; img-src 'self' file: data:"
+    else:
+        policy = f"script-src '{_digest(script)}'; style-src 'unsafe-inline'; img-src data:"
+    found = run.table[run.table.is_label & run.table.interpretable]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            run=run,
+            record=run.record,
+            config=run.config,
+            title=title,
+            policy=f"default-src 'none'; {policy}; base-uri 'none'; form-action 'none'",
+            given=Markup(to_script_text(given)),  # noqa: S704 - no sign of HTML is left in it
+            inline=None if inline is None else {k: Markup(v) for k, v in inline.items()},  # noqa: S704
+            script=Markup(script) if inline is not None else None,  # noqa: S704
+            style=Markup(style) if inline is not None else None,  # noqa: S704
+            rows=rows,
+            concepts=concepts,
+            found=sum(row["interpretable"] for row in rows),
+            n_units=sum(row["units"] for row in rows),
+            n_layers=len(run.layers),
+            bars=layer_bars(run, layers),
+            categories=category_colours(run),
+            cells=best_cells(run, layers),
+            clearest=findings.clearest(run, layers),
+            stable=findings.stable_share(run.table[run.table.layer.isin(layers)]),
+            n_distinct=int(found[found.layer.isin(layers)].concept.nunique()),
+            effects=effects,
+            sheets={e.name: pictures.sheet(e.name, e.sheet) for e in effects if e.sheet},
+            pictures=pictures,
+            tiles=_tiles(run, layers),
+            cells_layers=layers,
+            command=findings.run_command(run),
+            n_side_effects=_SIDE_EFFECTS,
+        )
+    )
+
+
+def _tiles(run: Run, layers: Sequence[str]) -> int:
+    """Images in a strip: no more than the run has samples."""
+    return int(run.array(layers[0], "top_indices").shape[1])
+
+
+def _where(contents: Contents, inline: Mapping[str, str] | None) -> str | None:
+    if not any(contents.shown.values()):
+        return None
+    return "files" if inline is None else "inside"
+
+
+def _layer_given(row: dict, contents: Contents, pictures: Pictures) -> dict[str, object]:
+    """What scripts must know of a layer before its data are there."""
+    kept = contents.shown[row["name"]]
+    return {
+        **{name: row[name] for name in ("name", "key", "units", "expected", "rotated")},
+        "masks": pictures.outlined(row["name"]),
+        "shown": True if len(kept) == row["units"] else kept or False,
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["two"] = lambda value: _number(value, 2)
+    environment.filters["number"] = _number
+    environment.filters["percent"] = _percent
+    environment.filters["part"] = lambda value: quote(str(value), safe="!'()*-._~")
+    environment.filters["shell"] = shlex.quote
+    environment.globals |= {"curve": _curve, "none_value": math.nan}
+    return environment
+
+
+def _number(value: float | None, digits: int = 2, sign: str = "") -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:{sign},.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    """A share as a length in CSS, within the bar."""
+    known = value is not None and not math.isnan(value)
+    return f"{100 * min(1, max(0, value)) if known else 0:.1f}%"
+
+
+def _digest(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
+
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 560, 280, 48, 112, 24, 48
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES = ("none", "8 4", "2 4", "8 4 2 4", "12 4", "4 2")
+
+
+def _curve(effect: EffectFacts) -> dict[str, object]:
+    """Places of a curve's lines, bands, ticks and names, for an SVG of fixed size."""
+    lines = effect.lines
+    longest = max(1, *(max(line.n_units) for line in lines))
+    most = max(1.0, *(value for line in lines for value in line.high if not math.isnan(value)))
+
+    def at(n_units: float, share: float) -> str:
+        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * n_units / longest
+        return f"{x:.1f},{_HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share / most:.1f}"
+
+    def points(n_units: list[int], shares: list[float]) -> list[str]:
+        return [at(n, v) for n, v in zip(n_units, shares, strict=True) if not math.isnan(v)]
+
+    drawn = []
+    for number, line in enumerate(lines):
+        low, high = points(line.n_units, line.low), points(line.n_units, line.high)
+        middle = points(line.n_units, line.share)
+        drawn.append(
+            {
+                "name": line.name,
+                "points": " ".join(middle),
+                "band": " ".join([*low, *high[::-1]]),
+                "colour": _COLOURS[number],
+                "dash": _DASHES[number],
+                "end": tuple(map(float, middle[-1].split(","))),
+            }
+        )
+    lowest = 0.0
+    for line in sorted(drawn, key=lambda one: one["end"][1]):
+        lowest = max(line["end"][1], lowest + 16)
+        line["label_y"] = lowest + 4
+    sizes = sorted({n for line in lines for n in line.n_units if n not in (1, 2) or longest <= 20})
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "left": _LEFT,
+        "right": _WIDTH - _RIGHT,
+        "lines": drawn,
+        "sizes": [(n, *map(float, at(n, 0).split(","))) for n in sizes],
+        "shares": [
+            (f"{k * most / 4:.2f}", float(at(0, k * most / 4).split(",")[1])) for k in range(5)
+        ],
+    }

@@ -1,0 +1,102 @@
+"""The images of a report: strips, their outlines apart, effects' sheets; as files or inside."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+
+from dissect.runs import Run
+from dissect.runs.schema import layer_key
+from dissect.runs.strips import UNLABELLED, Strip
+
+_SHEET_QUALITY = 85
+_THREADS = 2
+
+
+class Pictures:
+    """Where the images of a report are.
+
+    Args:
+        run: Whose.
+        shown: Layer → units that have images in the report.
+        folder: Where files are written; None keeps them as data addresses.
+    """
+
+    def __init__(self, run: Run, shown: Mapping[str, list[int]], folder: Path | None) -> None:
+        self._run, self._shown, self._folder = run, shown, folder
+        self._inside: dict[tuple[str, int], list[str | None]] = {}
+        self._outlined: dict[str, bool] = {}
+
+    def write(self, layer: str) -> None:
+        """Write the strips of a layer as files."""
+        place = self._folder / "strips" / layer_key(layer)
+        place.mkdir(parents=True)
+        for unit, strip, outline in self._drawn(layer):
+            (place / f"{unit}.webp").write_bytes(strip.picture)
+            if outline is not None:
+                (place / f"{unit}.mask.webp").write_bytes(outline)
+
+    def inside(self, layer: str) -> list[list[str | None] | None]:
+        """For each unit the addresses of its picture and outline; None where it has no images."""
+        for unit, strip, outline in self._drawn(layer):
+            self._inside[layer, unit] = [
+                data_address(strip.picture),
+                None if outline is None else data_address(outline),
+            ]
+        return [self._inside.get((layer, unit)) for unit in range(self._run.layers[layer].units)]
+
+    def outlined(self, layer: str) -> bool:
+        """Whether outlines lie apart from the pictures; known once a layer was written."""
+        return self._outlined.get(layer, False)
+
+    def strip(self, layer: str, unit: int) -> tuple[str, str | None] | None:
+        """The addresses of a unit's picture and outline; None where it has no images."""
+        if unit not in self._shown[layer]:
+            return None
+        if self._folder is None:
+            picture, outline = self._inside[layer, unit]
+            return picture, outline
+        place = f"strips/{quote(layer_key(layer), safe='')}/{unit}"
+        return f"{place}.webp", f"{place}.mask.webp" if self.outlined(layer) else None
+
+    def sheet(self, name: str, content: bytes) -> tuple[str, int, int]:
+        """The address of an effect's picture, its width and its height."""
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=_SHEET_QUALITY, method=3)
+        if self._folder is None:
+            return data_address(buffer.getvalue()), *image.size
+        folder = self._folder / "effects"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.webp").write_bytes(buffer.getvalue())
+        return f"effects/{quote(name, safe='')}.webp", *image.size
+
+    def _drawn(self, layer: str) -> Iterator[tuple[int, Strip, bytes | None]]:
+        """Each unit with images, its strip and the outline in its concept's colour."""
+        wanted = self._shown[layer]
+        if not wanted:
+            return
+        units = self._run.units(layer)
+        colours = [
+            self._run.vocabulary[concept].colour if interpretable else UNLABELLED
+            for concept, interpretable in zip(units.concept, units.interpretable, strict=True)
+        ]
+
+        def draw(pair: tuple[int, Strip]) -> tuple[int, Strip, bytes | None]:
+            unit, strip = pair
+            return unit, strip, strip.overlay(colours[unit])
+
+        strips = zip(wanted, self._run.strips(layer, wanted), strict=True)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for unit, strip, outline in pool.map(draw, strips):
+                self._outlined[layer] = outline is not None
+                yield unit, strip, outline
+
+
+def data_address(webp: bytes) -> str:
+    """An image as an address that holds it."""
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")

@@ -1,0 +1,221 @@
+"""Through the report as a reader goes, in Chromium, from a file."""
+
+import dataclasses
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from reports import build_report
+from reports.compact import compact_layer, to_script_text
+from reports.facts import layer_facts
+
+ADDRESSES = {
+    "summary": "",
+    "layers": "#layers",
+    "concepts": "#concepts",
+    "effects": "#effects",
+    "methods": "#methods",
+    "layer": "#layer/units",
+    "unit": "#layer/units/unit/0",
+    "concept": "#concept/red",
+    "nowhere": "#layer/nope",
+}
+
+
+def ready(view):
+    """The heading of the page that is shown."""
+    heading = view.locator("h1:visible")
+    heading.wait_for()
+    return heading.inner_text()
+
+
+def go(view, address):
+    view.evaluate(
+        """address => new Promise((done) => {
+            if (location.hash === address) done();
+            addEventListener("hashchange", done, { once: true });
+            location.hash = address;
+        })""",
+        address or "#summary",
+    )
+    view.locator("#made:not([aria-busy])").wait_for(state="attached")
+    return ready(view)
+
+
+@pytest.mark.parametrize("width", [1440, 768, 390])
+def test_every_page_fits_the_screen_and_every_picture_is_there(site, open_page, width):
+    view = open_page(site / "index.html", width=width)
+    for name, address in ADDRESSES.items():
+        go(view, address)
+        overflow = view.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, name
+        loaded = view.evaluate("""async () => {
+            const shown = [...document.images].filter((image) => image.offsetParent);
+            for (const image of shown) image.loading = "eager";
+            await Promise.all(shown.map((image) => image.decode()));
+            return shown.every((image) => image.naturalWidth > 0);
+        }""")
+        assert loaded, name
+
+
+def test_a_reader_sorts_filters_and_opens_a_unit(site, open_page, full_run):
+    view = open_page(site / "index.html", "#layer/units")
+    cards = view.locator(".card")
+    cards.first.wait_for()
+    assert cards.count() == 9
+    view.locator("select[name=sort]").select_option("IoU")
+    shown = [
+        float(text)
+        for text in view.locator(".card b:text-matches('^[0-9]\\\\.')").all_inner_texts()
+    ]
+    assert shown == sorted(shown, reverse=True)
+    view.locator("select[name=concept]").select_option("red")
+    assert cards.count() == int((full_run.units("units").concept == "red").sum())
+    view.locator("select[name=show]").select_option("not interpretable")
+    assert view.url.endswith("?sort=iou&concept=red&show=no")
+    view.reload()
+    assert view.locator("select[name=concept]").input_value() == "red"
+    view.locator("select[name=show]").select_option("interpretable")
+    cards.first.get_by_role("link", name=re.compile("unit 0")).click()
+    assert ready(view) == "units unit 0"
+    view.get_by_role("heading", name="Which units fire together with it?").wait_for()
+    view.get_by_role("link", name="ablate-red").click()
+    view.get_by_role("heading", name="What goes without 1 unit of units?").wait_for()
+
+
+def test_a_bar_of_the_layer_filters_by_keyboard_and_keeps_the_focus(site, open_page):
+    view = open_page(site / "index.html", "#layer/units")
+    bar = view.get_by_role("button", name=re.compile("^red, .*: 2 units"))
+    bar.focus()
+    view.keyboard.press("Enter")
+    view.get_by_text("2 of 9 units").wait_for()
+    assert bar.get_attribute("aria-pressed") == "true"
+    assert bar.evaluate("bar => bar === document.activeElement")
+
+
+def test_a_link_to_a_unit_stays_valid_and_its_numbers_are_those_of_the_run(
+    site, open_page, full_run
+):
+    view = open_page(site / "index.html", "#layer/units/unit/4")
+    assert ready(view) == "units unit 4"
+    label = full_run.units("units").iloc[4]
+    lead = view.locator("#made .lead").inner_text()
+    assert f"IoU {label.iou:.2f} [{label.iou_low:.2f}, {label.iou_high:.2f}]" in lead
+    assert (
+        view.locator(".tile img:not(.mask)")
+        .first.get_attribute("alt")
+        .startswith(f"units unit 4, {label.concept}, IoU {label.iou:.2f}")
+    )
+    assert view.locator("#made svg.chart").count() == 2
+    view.get_by_text("IoU at each threshold").click()
+    shown = view.locator("details[open] tbody tr td:nth-child(2)").all_inner_texts()
+    facts = layer_facts(full_run, "units")
+    assert shown == [f"{v:.3f}" for v in facts.curves[4, 0]]
+    view.get_by_role("link", name=label.concept).first.click()
+    assert ready(view) == label.concept
+
+
+def test_the_outline_can_be_taken_away_and_colours_are_dark_where_that_is_preferred(
+    site, open_page
+):
+    view = open_page(site / "index.html", "#layer/units/unit/0", color_scheme="dark")
+    ready(view)
+    mask = view.locator(".tile img.mask").first
+    assert mask.is_visible()
+    view.keyboard.press("m")
+    assert not mask.is_visible()
+    view.get_by_role("button", name="Outlines").click()
+    assert mask.is_visible()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert view.evaluate(ground) == "rgb(21, 23, 26)"
+    view.get_by_role("button", name="Dark").click()
+    assert view.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "rules", "names"),
+    [
+        ("light", {}, ADDRESSES),
+        # In the dark only colours are others.
+        ("dark", {"runOnly": ["color-contrast"]}, ["summary", "layer", "unit", "effects"]),
+    ],
+)
+def test_axe_finds_no_serious_violation(site, open_page, scheme, rules, names):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    # axe is put into the page, which the page's own policy forbids to everybody else.
+    view = open_page(site / "index.html", color_scheme=scheme, bypass_csp=True)
+    for name in names:
+        go(view, ADDRESSES[name])
+        found = axe.run(
+            view, options={"preload": False, "resultTypes": ["violations"], **rules}
+        ).response
+        assert found["passes"], "axe looked at nothing"
+        serious = [
+            (one["id"], one["nodes"][0]["html"])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], name
+
+
+def test_the_summary_is_read_without_scripts(site, open_page):
+    view = open_page(site / "index.html", java_script_enabled=False)
+    for heading in (
+        "What is surest?",
+        "How was this measured?",
+        "Which layers know which concepts?",
+    ):
+        assert view.get_by_role("heading", name=heading).is_visible()
+
+
+def test_one_file_is_walked_like_the_folder(full_run, tmp_path, open_page):
+    path = build_report(full_run, out=tmp_path / "one.html", single_file=True, units=3)
+    view = open_page(path, "#concept/red")
+    picture = view.locator(".card img").first
+    picture.wait_for()
+    assert picture.get_attribute("src").startswith("data:image/webp")
+    view.locator(".card-link").first.click()
+    assert ready(view) == "units unit 0"
+
+
+def test_a_layer_of_two_thousand_units_shows_a_few_at_a_time(site, full_run, tmp_path, open_page):
+    copy = shutil.copytree(site, tmp_path / "many")
+    facts, n = layer_facts(full_run, "units"), 2048
+
+    def repeat(value):
+        if isinstance(value, np.ndarray):
+            return np.resize(value, (n, *value.shape[1:]))
+        if isinstance(value, dict):
+            return {key: repeat(column) for key, column in value.items()}
+        return (value * n)[:n] if isinstance(value, list) else value
+
+    fields = {f.name: repeat(getattr(facts, f.name)) for f in dataclasses.fields(facts)}
+    many = dataclasses.replace(facts, **fields | {"units": n, "coactive": None})
+    data = to_script_text(compact_layer(many))
+    assert len(data) < 4_000_000
+    (copy / "data/layers/units.js").write_text(f'report.data("layer/units",{data});')
+    index = copy / "index.html"
+    text = index.read_text().replace(
+        '"name":"units","key":"units","units":9', f'"name":"units","key":"units","units":{n}'
+    )
+    index.write_text(
+        re.sub(r'"masks":true,"shown":true', '"masks":true,"shown":[0]', text, count=1)
+    )
+    view = open_page(index, "#layer/units")
+    view.locator(".card").first.wait_for()
+    assert view.locator(".card").count() <= 144
+    view.get_by_role("button", name=re.compile("Show more of 2,048 units")).click()
+    view.locator(".card").nth(95).wait_for(state="attached")
+    view.locator("select[name=concept]").select_option("yellow")
+    assert "of 2,048 units" in view.locator("output").inner_text()
+
+
+def test_a_part_that_is_missing_is_told(site, tmp_path, browser):
+    copy = shutil.copytree(site, tmp_path / "torn")
+    (copy / "data" / "layers" / "units.js").unlink()
+    view = browser.new_page()
+    view.goto((copy / "index.html").as_uri() + "#layer/units")
+    view.get_by_role("heading", name="This part of the report could not be read").wait_for()
+    view.close()

@@ -50,14 +50,21 @@ VOCABULARY = Vocabulary.build(
         ("lower lip", "part", "part", "#882255"),
         ("mouth inside", "part", "part", "#aa4499"),
     ],
-    part_of={
-        name: "person"
-        for name in (
-            "skin", "left brow", "right brow", "left eye", "right eye", "nose", "upper lip",
-            "lower lip", "mouth inside",
-        )
-    },
-)  # fmt: skip
+    part_of=dict.fromkeys(
+        (
+            "skin",
+            "left brow",
+            "right brow",
+            "left eye",
+            "right eye",
+            "nose",
+            "upper lip",
+            "lower lip",
+            "mouth inside",
+        ),
+        "person",
+    ),
+)
 
 # The network's output channels: the object plane has no "none", the part plane has one, first.
 N_OBJECTS = len(VOCABULARY.in_plane("object"))

@@ -23,13 +23,12 @@ from torch import Tensor
 from segmenters.base import Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import image_features
-from segmenters.vocabulary import Vocabulary
+from segmenters.vocabulary import SIDES, Vocabulary
 
 NAME = "quadrants"
 """How it is asked for, behind a ``+``."""
 
-VERTICAL = ("top", "bottom")
-HORIZONTAL = ("left", "right")
+DIRECTIONS = {"vertical": SIDES[:2], "horizontal": SIDES[2:]}
 _VERSION = 1  # of the rule; belongs to the fingerprint
 _SHADES = {"top": 0.45, "bottom": -0.45, "left": 0.25, "right": -0.25}
 
@@ -68,7 +67,7 @@ class Quadrants:
         self._planes = [p for p in known.planes if any(c.plane == p for c in objects)]
         rows, halves, part_of = [], [], {}
         for plane in self._planes:
-            for direction, sides in (("vertical", VERTICAL), ("horizontal", HORIZONTAL)):
+            for direction, sides in DIRECTIONS.items():
                 for concept in (c for c in objects if c.plane == plane):
                     for side in sides:
                         name = f"{concept.name}-{side}"
@@ -126,7 +125,7 @@ class Quadrants:
                 device=planes.device,
             )
             own = planes[:, len(self.inner.vocabulary.planes) :].long()
-            inside.scatter_(1, own, True)  # noqa: FBT003
+            inside.scatter_(1, own, True)
             inside = inside[:, n_known + 1 :].to(scores.device)
         return torch.cat([scores, scores[:, self._wholes.to(scores.device)] * inside], dim=1)
 
@@ -161,7 +160,7 @@ def divide(
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202
+def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202, PLR0912
     """Fills ``vertical`` and ``horizontal``: pieces by union-find, their extents, then halves."""
     height, width = labels.shape
     parent = np.arange(height * width)

@@ -14,6 +14,8 @@ from functools import cached_property
 from segmenters.errors import SegmenterError
 
 CATEGORIES = ("object", "part", "material", "colour", "attribute")
+SIDES = ("top", "bottom", "left", "right")
+"""What follows the name of a concept, behind a hyphen, where half of it is a concept too."""
 _HEX = re.compile(r"#[0-9a-f]{6}")
 _SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])")
 _OTHER_SIDE = {"left": "right", "right": "left"}
@@ -49,6 +51,11 @@ class Concept:
             raise SegmenterError(
                 f"concept {self.name!r} has the colour {self.colour!r}; expected #rrggbb"
             )
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is half of another concept, as ``segmenters.quadrants`` names them."""
+        return self.part_of is not None and self.name in {f"{self.part_of}-{s}" for s in SIDES}
 
 
 @dataclass(frozen=True)

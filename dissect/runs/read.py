@@ -14,7 +14,7 @@ import zarr
 
 from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
-from dissect.errors import ConfigError, LayerError, RunError
+from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import readings, schema
 from dissect.runs.integrity import check_files
@@ -99,12 +99,14 @@ class Run:
             check_files(path, record["files"])
             self.config = RunConfig.from_json(record["config"])
             rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
-            self.vocabulary = Vocabulary.build(rows)
+            # Runs of the first versions say nothing of parts.
+            part_of = record["segmenter"].get("part_of")
+            self.vocabulary = Vocabulary.build(rows, part_of=part_of)
             self.layers = {
                 name: LayerInfo(units, height, width, name)
                 for name, (units, height, width) in record["generator"]["layers"].items()
             }
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, DissectError) as error:
             raise RunError(
                 f"{path / schema.RUN_FILE} is damaged ({error}); make the run again"
             ) from error
@@ -186,42 +188,25 @@ class Run:
         return chosen[_LABEL_COLUMNS].reset_index(drop=True)
 
     def summary(self) -> dict[str, object]:
-        """What was dissected and what was found, as plain values for JSON.
+        """What was dissected and what was found, as plain values; see ``readings.summarise``."""
+        return readings.summarise(self)
 
-        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how
-        many of these both halves of the evaluation fold label alike), ``rotated`` (how many are in
-        random rotations of the layer, on average over those of the run; None without any) and
-        ``concepts``: for each the number of interpretable units that it labels, most first.
+    @cached_property
+    def trust(self) -> pd.DataFrame | None:
+        """How well masks of a few samples agree with those of the same images changed a little.
+
+        One row for each concept, as ``dissect.trust.agreement_table`` has them; None in a run of
+        a version that did not measure it. ``attrs["images"]`` says how many samples.
         """
-        layers = {}
-        for layer, info in self.layers.items():
-            units = self.units(layer)
-            found = units[units.interpretable].concept.value_counts()
-            ordered = sorted(
-                found.items(), key=lambda item: (-item[1], self.vocabulary[item[0]].id)
-            )
-            layers[layer] = {
-                "units": info.units,
-                "height": info.height,
-                "width": info.width,
-                "interpretable": int(units.interpretable.sum()),
-                "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
-                "concepts": {name: int(count) for name, count in ordered},
-            }
-        for layer, found in layers.items():
-            of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
-            counts = [layers[name]["interpretable"] for name in of_layer]
-            found["rotated"] = sum(counts) / len(counts) if counts else None
-        return {
-            "run": str(self.path),
-            "generator": self.record["generator"]["name"],
-            "segmenter": self.record["segmenter"]["name"],
-            "samples": self.config.n_samples,
-            "seed": self.config.seed,
-            "threshold": self.config.threshold,
-            "seconds": self.record["seconds"],
-            "layers": layers,
-        }
+        file = self.path / schema.TRUST
+        if schema.TRUST not in self.record["files"]:
+            return None
+        stored = json.loads(file.read_text())
+        table = pd.DataFrame(stored["concepts"], columns=stored["columns"])
+        numbers = table.columns.drop(["concept", "category"])
+        table[numbers] = table[numbers].astype(float)
+        table.attrs["images"] = stored["images"]
+        return table
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""

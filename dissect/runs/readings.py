@@ -1,4 +1,6 @@
-"""What else a run's arrays say about its units and concepts; ``Run`` has a method for each."""
+"""What else a run says about its units and concepts; ``Run`` has a method for each."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -6,6 +8,9 @@ from jaxtyping import Float, Int
 
 from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.scores import pixels
+
+if TYPE_CHECKING:
+    from dissect.runs.read import Run
 
 
 def activations(
@@ -50,3 +55,56 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
         attrs={"images": int(sums.images)},
         name="coactivation",
     )
+
+
+def summarise(run: "Run") -> dict[str, object]:
+    """What was dissected and what was found, as plain values for JSON.
+
+    ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many of
+    these both halves of the evaluation fold label alike), ``rotated`` (how many are in random
+    rotations of the layer, on average over those of the run; None without any) and ``concepts``:
+    for each the number of interpretable units that it labels, most first. ``trust`` holds
+    ``images`` and, for each concept that labels a unit, ``agreement``: the lowest IoU of its masks
+    with those of the same images changed a little; None in a run that did not measure it.
+    """
+    layers = {}
+    for layer, info in run.layers.items():
+        units = run.units(layer)
+        found = units[units.interpretable].concept.value_counts()
+        ordered = sorted(found.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
+        layers[layer] = {
+            "units": info.units,
+            "height": info.height,
+            "width": info.width,
+            "interpretable": int(units.interpretable.sum()),
+            "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
+            "concepts": {name: int(count) for name, count in ordered},
+        }
+    for layer, found in layers.items():
+        of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
+        counts = [layers[name]["interpretable"] for name in of_layer]
+        found["rotated"] = sum(counts) / len(counts) if counts else None
+    return {
+        "run": str(run.path),
+        "generator": run.record["generator"]["name"],
+        "segmenter": run.record["segmenter"]["name"],
+        "samples": run.config.n_samples,
+        "seed": run.config.seed,
+        "threshold": run.config.threshold,
+        "seconds": run.record["seconds"],
+        "layers": layers,
+        "trust": _trust_of_labels(run, layers),
+    }
+
+
+def _trust_of_labels(run: "Run", layers: dict[str, dict]) -> dict[str, object] | None:
+    if run.trust is None:
+        return None
+    labels = {name for layer in layers.values() for name in layer["concepts"]}
+    lowest = run.trust.set_index("concept").lowest
+    agreement = {
+        name: None if np.isnan(lowest[name]) else round(float(lowest[name]), 4)
+        for name in run.vocabulary.names
+        if name in labels
+    }
+    return {"images": run.trust.attrs["images"], "agreement": agreement}

@@ -42,7 +42,8 @@ def _describe_trust(trust: dict | None) -> list[str]:
     told = ", ".join(f"{name} {known[name]:.2f}" for name in weakest)
     return [
         f"  masks of {trust['images']} samples agree with those of the same images flipped, "
-        f"shifted and enlarged to an IoU of {median(known.values()):.2f} (median of labels); least: {told}"
+        f"shifted and enlarged to an IoU of {median(known.values()):.2f} (median of labels); "
+        f"least: {told}"
     ]
 
 

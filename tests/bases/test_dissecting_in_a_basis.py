@@ -180,7 +180,7 @@ def test_only_samples_of_the_pilot_are_fitted(tmp_path):
 def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
     bases_run, tmp_path, monkeypatch
 ):
-    import dissect.dissection as module
+    import dissect.planes as module
 
     label = module.label_block
     seen = []

@@ -14,6 +14,9 @@ NATIVE = "native"
 COMPAT = "gandissect"
 """The ``compat`` of a run that counts as the original code of GAN Dissection."""
 
+_LATER = frozenset({"min_share"})
+"""Settings that came after the first runs were written; these do not name them."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -41,6 +44,8 @@ class RunConfig:
         compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
             masks of half the image's size; None as this toolkit does.
         coactivation: Also count which units of a layer are active in the same images.
+        min_share: Share of the evaluation fold's mask-grid pixels that a concept has to cover to
+            be a label; 0 lets all be. What is counted and stored of it does not change.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -64,6 +69,7 @@ class RunConfig:
     top_images: int = 8
     compat: str | None = None
     coactivation: bool = False
+    min_share: float = 0.0
 
     def __post_init__(self) -> None:
         at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
@@ -83,7 +89,7 @@ class RunConfig:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}; expected a fraction above 0 and below 1"
                 )
-        for name in ("min_iou", "min_over_chance"):
+        for name in ("min_iou", "min_over_chance", "min_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected from 0 to below 1")
         if self.threshold not in THRESHOLDS:
@@ -109,7 +115,7 @@ class RunConfig:
             return
         if self.compat != COMPAT:
             raise ConfigError(f"compat is {self.compat!r}; expected {COMPAT!r} or none")
-        for name in ("grid", "min_over_chance", "fdr"):
+        for name in ("grid", "min_over_chance", "fdr", "min_share"):
             value = getattr(self, name)
             if value != getattr(RunConfig, name):
                 raise ConfigError(
@@ -123,8 +129,17 @@ class RunConfig:
         return self.grid == NATIVE
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, in the order of the fields."""
-        return dataclasses.asdict(self) | {"layers": list(self.layers)}
+        """Plain values, in the order of the fields.
+
+        Those that came later are left out where they have their default, so that the settings of a
+        run that does not use them, and its fingerprint, stay what they were.
+        """
+        values = dataclasses.asdict(self) | {"layers": list(self.layers)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in _LATER or value != getattr(RunConfig, name)
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "RunConfig":
@@ -134,7 +149,8 @@ class RunConfig:
             ConfigError: a field that is missing or unknown.
         """
         fields = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != fields:
-            odd = ", ".join(sorted(set(values) ^ fields))
+        odd = (set(values) ^ fields) - (_LATER - set(values))
+        if odd:
+            odd = ", ".join(sorted(odd))
             raise ConfigError(f"the settings of the run differ from those known here in: {odd}")
         return cls(**{**values, "layers": tuple(values["layers"])})

@@ -26,6 +26,7 @@ from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.passes import divide
 from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
+from dissect.planes import PlaneStore, cache_folder
 from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
@@ -33,13 +34,14 @@ from dissect.runs.results import LayerResult, layer_results
 from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
 from dissect.runs.write import write_run
-from dissect.samples import Block, check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.samples import Block, check_device, make_block, n_blocks
 from dissect.sizes import parse_size
 from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
 from dissect.statistics.edges import N_EDGES, quantile_edge
 from dissect.statistics.gandissect import plane_rows
 from dissect.statistics.presence import count_together
 from dissect.tracing import resolve_layers
+from dissect.trust import trust_of_run
 from segmenters import Segmenter, load_segmenter
 
 
@@ -53,6 +55,7 @@ def dissect(
     resume: bool = False,
     progress: bool = True,
     memory: str | int | None = None,
+    cache: str | Path | None = None,
     save_every: float = 60.0,
     **settings: object,
 ) -> Run:
@@ -68,6 +71,8 @@ def dissect(
         progress: Show progress bars on stderr.
         memory: What the process may take, such as ``"4GB"``; layers that do not fit together are
             counted in passes of their own. The bytes of the run do not depend on it.
+        cache: Folder that keeps masks for later runs over the same samples, ``"user"`` for one
+            in the user's cache. The bytes of the run do not depend on it.
         save_every: Seconds between saves of what is counted.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
@@ -104,6 +109,9 @@ def dissect(
     with workspace.claim(resume=resume):
         saved = workspace.saved_passes()
         groups = divide(generator, segmenter, config, bases, saved, budget)
+        # Of several passes, the later ones find the masks of the first.
+        shared = workspace.folder / "planes" if len(groups) > 1 else None
+        planes = PlaneStore(generator, segmenter, config, cache_folder(cache) or shared)
         for number, group in enumerate(groups):
             if number < len(saved) and saved[number].next_block == n_blocks(config):
                 continue
@@ -116,6 +124,7 @@ def dissect(
                 count_pass(
                     generator, segmenter, part, state, kept, workspace,
                     number=number, n_passes=len(groups), save_every=save_every, progress=progress,
+                    planes=planes,
                 )  # fmt: skip
             del state  # the next pass and the scores need its room
         finished = workspace.finished_state(config.layers)
@@ -124,7 +133,8 @@ def dissect(
         strips = _strips(
             generator, segmenter, parts, finished.bases, results, workspace, progress=progress
         )
-        write_run(workspace, config, generator, segmenter, finished, results, strips)
+        trust = trust_of_run(generator, segmenter, config, progress=progress)
+        write_run(workspace, config, generator, segmenter, finished, results, strips, trust)
     return open_run(out)
 
 
@@ -188,6 +198,7 @@ def count_pass(
     n_passes: int = 1,
     save_every: float = 60.0,
     progress: bool,
+    planes: PlaneStore | None = None,
 ) -> None:
     """Count the blocks that are still to be counted into ``state``.
 
@@ -201,8 +212,9 @@ def count_pass(
         n_passes: How many there are.
         save_every: Seconds between saves.
         progress: Show a progress bar.
+        planes: What labels blocks; None segments each of them.
     """
-    grid = mask_grid(generator, config)
+    planes = planes or PlaneStore(generator, segmenter, config)
     rows = plane_rows(segmenter.vocabulary) if config.compat else None
     saved = started = time.monotonic()
     before = state.seconds
@@ -229,9 +241,8 @@ def count_pass(
             block = kept.take(block_number) or make_block(
                 generator, config, block_number, state.bases
             )
-            planes = label_block(segmenter, block.images, grid)
             labels = BlockLabels.prepare(
-                planes,
+                planes.label(block.images, block.indices),
                 block.indices,
                 n_concepts=len(segmenter.vocabulary),
                 n_samples=config.n_samples,

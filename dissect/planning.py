@@ -124,7 +124,7 @@ def plan(
     seconds = {
         "pilot": again * generate,
         "generate": len(groups) * blocks * generate,
-        "segment": len(groups) * blocks * segment,
+        "segment": blocks * segment,  # later passes read the masks of the first
         "count": blocks * sum(t.count for t in times),
         "images": images * generate + sum(units) * strip,
     }

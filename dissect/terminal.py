@@ -1,10 +1,16 @@
 """Findings as text for the terminal, and the rows they are taken from."""
 
+import math
+from statistics import median
+
 import pandas as pd
 
 from dissect.planning import Plan
 from dissect.runs import Run
 from dissect.sizes import format_size
+
+_WEAKEST = 5  # labels that are told to agree least with themselves
+_TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")
 
 
 def describe_run(run: Run) -> str:
@@ -22,7 +28,53 @@ def describe_run(run: Run) -> str:
             f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units{rotated}: "
             f"{concepts}"
         )
+    return "\n".join([*lines, *_describe_trust(summary["trust"])])
+
+
+def _describe_trust(trust: dict | None) -> list[str]:
+    """The labels whose masks are least to be trusted, in one line; none of an older run."""
+    if trust is None:
+        return []
+    known = {name: value for name, value in trust["agreement"].items() if value is not None}
+    if not known:
+        return []
+    weakest = sorted(known, key=known.get)[:_WEAKEST]
+    told = ", ".join(f"{name} {known[name]:.2f}" for name in weakest)
+    return [
+        f"  masks of {trust['images']} samples agree with those of the same images flipped, "
+        f"shifted and enlarged to an IoU of {median(known.values()):.2f} (median of labels); "
+        f"least: {told}"
+    ]
+
+
+def describe_trust(table: pd.DataFrame, most: int | None = None) -> str:
+    """The table of ``dissect trust``: a line for each concept that occurs.
+
+    Args:
+        table: As ``Trust.table`` gives it, with the columns of a comparison if there was one.
+        most: Lines to print; all of them if None.
+    """
+    shown = table[table.images > 0]
+    names = [name for name in _TRUST_COLUMNS if name in table]
+    width = max([len("concept"), *map(len, shown.concept)]) + 2
+    lines = [f"{'concept':<{width}}images   share" + "".join(f"{n:>10}" for n in names)]
+    lines[0] += "  best match" if "best" in table else ""
+    for row in shown.head(len(shown) if most is None else most).to_dict("records"):
+        numbers = "".join(f"{_number(row[name]):>10}" for name in names)
+        match = f"  {row['best']} {row['best_iou']:.2f}" if row.get("best") else ""
+        lines.append(
+            f"{row['concept']:<{width}}{row['images']:>6}{row['share']:>8.3f}{numbers}{match}"
+        )
+    if most is not None and len(shown) > most:
+        lines.append(f"… {len(shown) - most:,} more (--rows N)")
+    never = list(table.concept[table.images == 0])
+    if never:
+        lines.append(f"never marked: {', '.join(never)}")
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def describe_plan(plan: Plan) -> str:

@@ -6,6 +6,7 @@
 from segmenters.lazy import lazy_names
 
 _HOMES = {
+    "MODIFIERS": "segmenters.registry",
     "PREDICTORS": "segmenters.registry",
     "SEGMENTERS": "segmenters.registry",
     "Concept": "segmenters.vocabulary",

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from segmenters.errors import SegmenterError
 from segmenters.features import image_features
 from segmenters.vocabulary import Vocabulary
 
@@ -98,15 +99,26 @@ def hash_tensors(tensors: Mapping[str, Tensor], *settings: object) -> str:
 class JoinedSegmenter:
     """Two segmenters read as one: the planes of the first, then those of the second.
 
+    Names of the second that the first has too are marked with its own; see ``Vocabulary.join``.
+
     Raises:
-        SegmenterError: a concept or plane that both of them name.
+        SegmenterError: a segmenter joined to itself.
     """
 
     def __init__(self, first: Segmenter, second: Segmenter) -> None:
+        joined = [first]
+        while joined:  # whatever was joined before
+            one = joined.pop()
+            joined += [getattr(one, n) for n in ("first", "second", "inner") if hasattr(one, n)]
+            if one.fingerprint == second.fingerprint:
+                raise SegmenterError(
+                    f"{second.name} is joined to itself; expected each segmenter once; leave one "
+                    "of them out"
+                )
         self.first = first
         self.second = second
         self.name = f"{first.name}+{second.name}"
-        self.vocabulary = first.vocabulary.join(second.vocabulary)
+        self.vocabulary = first.vocabulary.join(second.vocabulary, name=second.name)
         self.fingerprint = hashlib.sha256(
             f"{first.fingerprint}+{second.fingerprint}".encode()
         ).hexdigest()

@@ -49,7 +49,21 @@ VOCABULARY = Vocabulary.build(
         ("upper lip", "part", "part", "#cc6677"),
         ("lower lip", "part", "part", "#882255"),
         ("mouth inside", "part", "part", "#aa4499"),
-    ]
+    ],
+    part_of=dict.fromkeys(
+        (
+            "skin",
+            "left brow",
+            "right brow",
+            "left eye",
+            "right eye",
+            "nose",
+            "upper lip",
+            "lower lip",
+            "mouth inside",
+        ),
+        "person",
+    ),
 )
 
 # The network's output channels: the object plane has no "none", the part plane has one, first.

@@ -3,6 +3,7 @@
 import importlib
 from difflib import get_close_matches
 
+from segmenters.autocast import Autocast
 from segmenters.base import JoinedSegmenter, Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
@@ -14,6 +15,11 @@ SEGMENTERS = {
 }
 """Names at hand → what they mark. Each is a module here with ``load(device) -> Segmenter``."""
 
+MODIFIERS = {
+    "quadrants": "adds the halves of every object before it: tree-top, tree-left",
+    "autocast": "everything before it in half precision, on an accelerator only",
+}
+"""Names that follow segmenters behind a ``+`` → what they do to all of these."""
 
 PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
 """Names at hand → what they tell. Each is a module here with ``load_predictor(device)``."""
@@ -23,11 +29,12 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
     """Find and load a segmenter.
 
     Args:
-        spec: A name of ``SEGMENTERS``, ``package.module:factory``, or several joined by ``+``.
+        spec: A name of ``SEGMENTERS``, ``package.module:factory``, or several joined by ``+``; a
+            name of ``MODIFIERS`` behind them changes all before it.
         device: Where it should run. A factory places its segmenter itself.
 
     Raises:
-        SegmenterError: no such segmenter, or two that name the same concept.
+        SegmenterError: no such segmenter, or one joined to itself.
 
     Example:
         >>> load_segmenter("colour").vocabulary.names[:2]
@@ -35,8 +42,11 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
     """
     first, *others = spec.split("+")
     segmenter = _load_one(first.strip(), device)
-    for other in others:
-        segmenter = JoinedSegmenter(segmenter, _load_one(other.strip(), device))
+    for other in (name.strip() for name in others):
+        if other in MODIFIERS:
+            segmenter = _modify(segmenter, other)
+        else:
+            segmenter = JoinedSegmenter(segmenter, _load_one(other, device))
     return segmenter
 
 
@@ -64,7 +74,20 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
     )
 
 
+def _modify(segmenter: Segmenter, name: str) -> Segmenter:
+    if name == "quadrants":
+        from segmenters.quadrants import Quadrants  # noqa: PLC0415, what compiles is loaded late
+
+        return Quadrants(segmenter)
+    return Autocast(segmenter)
+
+
 def _load_one(name: str, device: str) -> Segmenter:
+    if name in MODIFIERS:
+        raise SegmenterError(
+            f"segmenter {name!r} has nothing before it; expected a segmenter whose masks it "
+            f"changes, such as scenes+{name}"
+        )
     if name in SEGMENTERS:
         return importlib.import_module(f"segmenters.{name}").load(device)
     if ":" in name:

@@ -34,7 +34,17 @@ SCENES_VOCABULARY = Vocabulary.build(
         ("brick", "material", "material", "#b5482f"),
         ("wood", "material", "material", "#a9743f"),
         ("stone", "material", "material", "#8793a3"),
-    ]
+    ],
+    part_of={
+        "trunk": "tree",
+        "crown": "tree",
+        "wall": "house",
+        "roof": "house",
+        "window": "house",
+        "lit window": "house",
+        "door": "house",
+        "chimney": "house",
+    },
 )
 
 ATTRIBUTES = ("lighting", "cloudiness", "season", "view", "vegetation", "house size", "fog")

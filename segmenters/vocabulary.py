@@ -1,19 +1,24 @@
-"""The concepts a segmenter can mark: their names, categories, planes and colours.
+"""The concepts a segmenter can mark: their names, categories, planes, colours and wholes.
 
 A vocabulary is an ordered, immutable list of concepts. Ids run from 1 without gaps; 0 means "none
 of them" in every plane. A concept belongs to one plane, so that within a plane a pixel carries at
-most one concept, and keeps one colour everywhere it is shown.
+most one concept, and keeps one colour everywhere it is shown. It may be a part of another concept:
+a window of a house.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from segmenters.errors import SegmenterError
 
 CATEGORIES = ("object", "part", "material", "colour", "attribute")
+SIDES = ("top", "bottom", "left", "right")
+"""What follows the name of a concept, behind a hyphen, where half of it is a concept too."""
 _HEX = re.compile(r"#[0-9a-f]{6}")
+_SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])")
+_OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Concept:
         category: One of ``CATEGORIES``.
         plane: Name of the plane that carries it.
         colour: ``#rrggbb`` in which it is drawn.
+        part_of: Name of the concept that it is a part of, None if of none.
     """
 
     id: int
@@ -33,6 +39,7 @@ class Concept:
     category: str
     plane: str
     colour: str
+    part_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.category not in CATEGORIES:
@@ -45,6 +52,11 @@ class Concept:
                 f"concept {self.name!r} has the colour {self.colour!r}; expected #rrggbb"
             )
 
+    @property
+    def is_half(self) -> bool:
+        """Whether it is half of another concept, as ``segmenters.quadrants`` names them."""
+        return self.part_of is not None and self.name in {f"{self.part_of}-{s}" for s in SIDES}
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -56,7 +68,7 @@ class Vocabulary:
         (1, ('object',))
 
     Raises:
-        SegmenterError: ids with gaps, or a name given twice.
+        SegmenterError: ids with gaps, a name given twice, or a part of nothing that is known.
     """
 
     concepts: tuple[Concept, ...]
@@ -73,11 +85,48 @@ class Vocabulary:
                 f"the vocabulary names {', '.join(map(repr, twice))} twice; expected unique names"
             )
         object.__setattr__(self, "planes", tuple(dict.fromkeys(c.plane for c in self.concepts)))
+        for concept in self.concepts:
+            self._check_whole(concept)
+
+    def _check_whole(self, concept: Concept) -> None:
+        seen, whole = {concept.name}, concept.part_of
+        while whole is not None:
+            if whole not in self._by_name or whole in seen:
+                what = "itself" if whole in seen else repr(whole)
+                raise SegmenterError(
+                    f"concept {concept.name!r} is a part of {what}; expected another concept of "
+                    "the vocabulary"
+                )
+            seen.add(whole)
+            whole = self._by_name[whole].part_of
 
     @classmethod
-    def build(cls, rows: Sequence[tuple[str, str, str, str]]) -> "Vocabulary":
-        """Make one from ``(name, category, plane, colour)`` rows; ids follow their order."""
-        return cls(tuple(Concept(i, *row) for i, row in enumerate(rows, start=1)))
+    def build(
+        cls,
+        rows: Sequence[tuple[str, str, str, str]],
+        *,
+        part_of: Mapping[str, str] | None = None,
+    ) -> "Vocabulary":
+        """Make one from ``(name, category, plane, colour)`` rows; ids follow their order.
+
+        Args:
+            rows: Of the concepts.
+            part_of: Name of a part → name of its whole.
+
+        Raises:
+            SegmenterError: also where ``part_of`` names a part that no row has.
+        """
+        wholes = dict(part_of or {})
+        unknown = sorted(set(wholes) - {row[0] for row in rows})
+        if unknown:
+            raise SegmenterError(
+                f"{', '.join(map(repr, unknown))} of part_of is no concept; expected names of rows"
+            )
+        return cls(
+            tuple(
+                Concept(i, *row, part_of=wholes.get(row[0])) for i, row in enumerate(rows, start=1)
+            )
+        )
 
     @cached_property
     def _by_name(self) -> dict[str, Concept]:
@@ -86,6 +135,11 @@ class Vocabulary:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(concept.name for concept in self.concepts)
+
+    @property
+    def wholes(self) -> dict[str, str]:
+        """Name of each part → name of its whole; what ``build`` takes as ``part_of``."""
+        return {c.name: c.part_of for c in self.concepts if c.part_of is not None}
 
     def __len__(self) -> int:
         return len(self.concepts)
@@ -108,23 +162,52 @@ class Vocabulary:
         """The concepts that a plane carries, in the order of their ids."""
         return tuple(concept for concept in self.concepts if concept.plane == plane)
 
-    def join(self, other: "Vocabulary") -> "Vocabulary":
+    def parts(self, name: str) -> tuple[Concept, ...]:
+        """The concepts that are parts of one, in the order of their ids; not the parts of these."""
+        whole = self[name].name
+        return tuple(concept for concept in self.concepts if concept.part_of == whole)
+
+    def mirrored(self, name: str) -> Concept:
+        """What a concept becomes in the mirror: left and right as words change places.
+
+        A name without such a word, or whose counterpart is not in the vocabulary, stays itself.
+        """
+        other = _SIDE.sub(lambda found: _OTHER_SIDE[found[0]], name)
+        return self[other] if other in self else self[name]
+
+    def join(self, other: "Vocabulary", *, name: str) -> "Vocabulary":
         """Both vocabularies as one: the other's ids move up by ``len(self)``.
 
-        Raises:
-            SegmenterError: a concept or a plane that both of them name.
+        A concept or plane of the other one whose name is taken gets the segmenter's name behind its
+        own, ``sky (ade20k)``, and a number where that is taken too, ``sky (ade20k 2)``. Names of
+        this one never change.
+
+        Args:
+            other: The vocabulary that comes behind.
+            name: What marks its concepts where names clash.
         """
-        clash = sorted(set(self.names) & set(other.names))
-        if clash:
-            raise SegmenterError(
-                f"both segmenters name {', '.join(map(repr, clash))}; expected none in common; "
-                "join segmenters with different concepts"
+        # A new name must clash with no old name of either side, wherever that stands.
+        taken = {*self.names, *other.names}
+        names = {n: _free(n, name, taken) if n in self else n for n in other.names}
+        used = {*self.planes, *other.planes}
+        planes = {p: _free(p, name, used) if p in self.planes else p for p in other.planes}
+        moved = [
+            replace(
+                concept,
+                id=concept.id + len(self),
+                name=names[concept.name],
+                plane=planes[concept.plane],
+                part_of=None if concept.part_of is None else names[concept.part_of],
             )
-        planes = sorted(set(self.planes) & set(other.planes))
-        if planes:
-            raise SegmenterError(
-                f"both segmenters have a plane {', '.join(map(repr, planes))}; expected planes of "
-                "different names; join each segmenter once"
-            )
-        rows = [(c.name, c.category, c.plane, c.colour) for c in (*self.concepts, *other.concepts)]
-        return Vocabulary.build(rows)
+            for concept in other
+        ]
+        return Vocabulary((*self.concepts, *moved))
+
+
+def _free(text: str, name: str, taken: Collection[str]) -> str:
+    """``text (name)``, or the first of ``text (name 2)``, ``text (name 3)``, … that is free."""
+    found, number = f"{text} ({name})", 1
+    while found in taken:
+        number += 1
+        found = f"{text} ({name} {number})"
+    return found

@@ -193,7 +193,7 @@ def test_another_batch_size_changes_counts_by_rounding_only(faces_dcgan, tmp_pat
 
 
 def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, monkeypatch):
-    import dissect.dissection as module
+    import dissect.planes as module
 
     out = tmp_path / "r"
     labelled, blocks = module.label_block, []

@@ -9,12 +9,14 @@ from dissect.commands.repair import add_repair
 from dissect.commands.report import add_report
 from dissect.commands.run import add_run
 from dissect.commands.show import add_show
+from dissect.commands.trust import add_trust
 
 # In the order in which --help lists them.
 ADDERS = (
     add_demo,
     add_models,
     add_run,
+    add_trust,
     add_show,
     add_report,
     add_compare,

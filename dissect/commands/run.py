@@ -11,7 +11,7 @@ from dissect.errors import ConfigError
 # Options of `run` that are fields of RunConfig under the same name.
 _SETTINGS = (
     "seed", "label", "truncation", "threshold", "tail", "min_iou", "min_over_chance", "fdr", "grid",
-    "compat", "coactivation",
+    "compat", "coactivation", "min_share",
 )  # fmt: skip
 
 
@@ -19,7 +19,11 @@ def add_run(add: Add) -> None:
     """Add the subcommand, with ``add(name, command, summary)``."""
     run = add("run", _run, "dissect a generator into a run folder")
     run.add_argument("generator", metavar="GENERATOR")
-    run.add_argument("--segmenter", required=True, help="as zoo lists them; join with +")
+    run.add_argument(
+        "--segmenter",
+        required=True,
+        help="as zoo lists them; join with +; +quadrants adds halves of objects",
+    )
     run.add_argument(
         "--layers",
         default="all",
@@ -39,6 +43,12 @@ def add_run(add: Add) -> None:
     )
     run.add_argument("--min-iou", type=float, default=0.05, help="default: %(default)s")
     run.add_argument("--min-over-chance", type=float, default=0.02, help="default: %(default)s")
+    run.add_argument(
+        "--min-share",
+        type=float,
+        default=0.0,
+        help="share of all pixels that a concept has to cover to be a label; %(default)s",
+    )
     run.add_argument("--fdr", type=float, default=0.05, help="false discovery rate; %(default)s")
     run.add_argument(
         "--grid",
@@ -57,6 +67,12 @@ def add_run(add: Add) -> None:
     run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     run.add_argument(
         "--memory", metavar="SIZE", help="most that may be taken, such as 4GB; takes more passes"
+    )
+    run.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="keep masks there, so that further runs over the same samples segment nothing again; "
+        "user: a folder in the user's cache",
     )
     run.add_argument(
         "--dry-run", action="store_true", help="only say what it takes: passes, memory, time, disk"
@@ -99,7 +115,7 @@ def _run(options: argparse.Namespace) -> None:
         plan = plan_run(*models, **settings)
         print_json(plan.to_json()) if options.json else print(describe_plan(plan))
         return
-    run = dissect(*models, out=options.out, resume=options.resume, **settings)
+    run = dissect(*models, out=options.out, resume=options.resume, cache=options.cache, **settings)
     if options.json:
         print_json(run.summary())
         return

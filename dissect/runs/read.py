@@ -14,7 +14,7 @@ import zarr
 
 from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
-from dissect.errors import ConfigError, LayerError, RunError
+from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import readings, schema
 from dissect.runs.integrity import check_files
@@ -100,12 +100,14 @@ class Run:
             check_files(path, record["files"])
             self.config = RunConfig.from_json(record["config"])
             rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
-            self.vocabulary = Vocabulary.build(rows)
+            # Runs of the first versions say nothing of parts.
+            part_of = record["segmenter"].get("part_of")
+            self.vocabulary = Vocabulary.build(rows, part_of=part_of)
             self.layers = {
                 name: LayerInfo(units, height, width, name)
                 for name, (units, height, width) in record["generator"]["layers"].items()
             }
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, DissectError) as error:
             raise RunError(
                 f"{path / schema.RUN_FILE} is damaged ({error}); make the run again"
             ) from error
@@ -187,24 +189,17 @@ class Run:
         return chosen[_LABEL_COLUMNS].reset_index(drop=True)
 
     def summary(self) -> dict[str, object]:
-        """What was dissected and what was found, as plain values for JSON.
+        """What was dissected and what was found, as plain values; see ``readings.summarise``."""
+        return readings.summarise(self)
 
-        ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how
-        many of these both halves of the evaluation fold label alike), ``rotated`` (how many are in
-        random rotations of the layer, on average over those of the run; None without any) and
-        ``concepts``: for each the number of interpretable units that it labels, most first.
+    @cached_property
+    def trust(self) -> pd.DataFrame | None:
+        """How well masks of a few samples agree with those of the same images changed a little.
+
+        One row for each concept, as ``dissect.trust.agreement_table`` has them; None in a run of
+        a version that did not measure it. ``attrs["images"]`` says how many samples.
         """
-        tables = {layer: self.units(layer) for layer in self.layers}
-        return {
-            "run": str(self.path),
-            "generator": self.record["generator"]["name"],
-            "segmenter": self.record["segmenter"]["name"],
-            "samples": self.config.n_samples,
-            "seed": self.config.seed,
-            "threshold": self.config.threshold,
-            "seconds": self.record["seconds"],
-            "layers": readings.count_labels(tables, self.layers, self.vocabulary),
-        }
+        return readings.read_trust(self)
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""

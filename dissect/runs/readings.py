@@ -1,16 +1,19 @@
-"""What else a run's arrays say about its units and concepts; ``Run`` has a method for each."""
+"""What else a run says about its units and concepts; ``Run`` has a method for each."""
 
-from collections.abc import Mapping
+import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
-from dissect.generators.base import LayerInfo
+from dissect.runs import schema
 from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.scores import pixels
-from segmenters import Vocabulary
+
+if TYPE_CHECKING:
+    from dissect.runs.read import Run
 
 
 def activations(
@@ -57,33 +60,66 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
     )
 
 
-def count_labels(
-    tables: Mapping[str, pd.DataFrame], shapes: Mapping[str, LayerInfo], vocabulary: Vocabulary
-) -> dict[str, dict[str, object]]:
-    """How many units of each layer are interpretable, and what they are named after.
+def summarise(run: "Run") -> dict[str, object]:
+    """What was dissected and what was found, as plain values for JSON.
 
-    Args:
-        tables: Layer → ``Run.units``.
-        shapes: Layer → shape of its maps.
-        vocabulary: Concepts; equal counts stand in its order.
-
-    Returns:
-        The layers of ``Run.summary``.
+    ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many of
+    these both halves of the evaluation fold label alike), ``rotated`` (how many are in random
+    rotations of the layer, on average over those of the run; None without any) and ``concepts``:
+    for each the number of interpretable units that it labels, most first. ``trust`` holds
+    ``images`` and, for each concept that labels a unit, ``agreement``: the lowest IoU of its masks
+    with those of the same images changed a little; None in a run that did not measure it.
     """
     layers = {}
-    for layer, units in tables.items():
+    for layer, info in run.layers.items():
+        units = run.units(layer)
         found = units[units.interpretable].concept.value_counts()
-        ordered = sorted(found.items(), key=lambda item: (-item[1], vocabulary[item[0]].id))
+        ordered = sorted(found.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
         layers[layer] = {
-            "units": shapes[layer].units,
-            "height": shapes[layer].height,
-            "width": shapes[layer].width,
+            "units": info.units,
+            "height": info.height,
+            "width": info.width,
             "interpretable": int(units.interpretable.sum()),
             "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
             "concepts": {name: int(count) for name, count in ordered},
         }
     for layer, found in layers.items():
-        of_layer = [name for name in layers if name.startswith(f"{layer}@rotation:")]
+        of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
         counts = [layers[name]["interpretable"] for name in of_layer]
         found["rotated"] = sum(counts) / len(counts) if counts else None
-    return layers
+    return {
+        "run": str(run.path),
+        "generator": run.record["generator"]["name"],
+        "segmenter": run.record["segmenter"]["name"],
+        "samples": run.config.n_samples,
+        "seed": run.config.seed,
+        "threshold": run.config.threshold,
+        "seconds": run.record["seconds"],
+        "layers": layers,
+        "trust": _trust_of_labels(run, layers),
+    }
+
+
+def _trust_of_labels(run: "Run", layers: dict[str, dict]) -> dict[str, object] | None:
+    if run.trust is None:
+        return None
+    labels = {name for layer in layers.values() for name in layer["concepts"]}
+    lowest = run.trust.set_index("concept").lowest
+    agreement = {
+        name: None if np.isnan(lowest[name]) else round(float(lowest[name]), 4)
+        for name in run.vocabulary.names
+        if name in labels
+    }
+    return {"images": run.trust.attrs["images"], "agreement": agreement}
+
+
+def read_trust(run: "Run") -> pd.DataFrame | None:
+    """The table of ``Run.trust``, None where the run has none."""
+    if schema.TRUST not in run.record["files"]:
+        return None
+    stored = json.loads((run.path / schema.TRUST).read_text())
+    table = pd.DataFrame(stored["concepts"], columns=stored["columns"])
+    numbers = table.columns.drop(["concept", "category"])
+    table[numbers] = table[numbers].astype(float)
+    table.attrs["images"] = stored["images"]
+    return table

@@ -34,7 +34,7 @@ class LayerResult:
         iou_low, iou_high: 95 % interval of IoU.
         p_value: Of each pair against masks of other images.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
-        best: Column of each unit's best concept at that threshold.
+        best: Column of each unit's label at that threshold.
         q_value: False discovery rate at which the label still is a find, over the whole run.
         same_in_halves: Whether both halves of the evaluation fold give the unit this label; with
             ``compat``, whether it has the highest IoU in both.
@@ -105,6 +105,7 @@ def layer_results(
     chosen = THRESHOLDS.index(config.threshold)
     rows = plane_rows(vocabulary) if config.compat else None
     at_quantile = quantile_edge(config.tail)
+    halved = np.array([concept.is_half for concept in vocabulary])
     n_clusters = evaluation_clusters(config.n_samples)
     parts, label_p = {}, {}
     for layer, counts in state.counts.items():
@@ -114,10 +115,21 @@ def layer_results(
         )
         area = pairs.area.sum(axis=0)
         edges = state.edges[layer].numpy()
+        allowed = area >= config.min_share * pairs.pixels.sum()
+        halves = [
+            score(
+                pairs.inside[half],
+                pairs.active[half],
+                pairs.shuffled[half],
+                pairs.area[half],
+                int(pairs.pixels[half]),
+            )
+            for half in range(2)
+        ]
         if rows is None:
             edge = choose_edges(counts.histogram[0], quantile_edge=at_quantile)
             scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
-            best = scores.best(chosen)
+            best = scores.best_unless_halved(chosen, allowed, halved, halves)
         else:
             edge, label = choose_unit_edges(
                 counts.histogram[0], edges, rows, quantile_edge=at_quantile
@@ -135,19 +147,10 @@ def layer_results(
             best = label if config.threshold == "information" else scores.highest_iou(chosen)
         low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
         p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
-        label_p[layer] = label_p_values(p[chosen], best, int((area > 0).sum()))
+        label_p[layer] = label_p_values(p[chosen], best, int((allowed & (area > 0)).sum()))
         halves = [
-            score(
-                pairs.inside[half],
-                pairs.active[half],
-                pairs.shuffled[half],
-                pairs.area[half],
-                int(pairs.pixels[half]),
-            )
-            for half in range(2)
-        ]
-        halves = [
-            half.best(chosen) if rows is None else half.highest_iou(chosen) for half in halves
+            half.best(chosen, allowed) if rows is None else half.highest_iou(chosen)
+            for half in halves
         ]
         parts[layer] = {
             "edges": edges,
@@ -159,17 +162,19 @@ def layer_results(
             "p_value": p,
             "chosen": chosen,
             "best": best,
+            "allowed": allowed[best],
             "same_in_halves": (halves[0] == best) & (halves[1] == best),
         }
     q = q_values(np.concatenate(list(label_p.values())))
     results, start = {}, 0
     for layer, part in parts.items():
         scores, best = part["scores"], part["best"]
+        interpretable = part.pop("allowed")  # with a label at all
         own = q[start : start + len(best)]
         start += len(best)
         pair = (chosen, np.arange(len(best)), best)
         # NaN compares false: a unit without a union anywhere is not interpretable.
-        interpretable = scores.iou[pair] > config.min_iou
+        interpretable = interpretable & (scores.iou[pair] > config.min_iou)
         if config.compat:
             interpretable &= scores.information[pair] > MIN_INFORMATION
         else:

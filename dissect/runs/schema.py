@@ -4,6 +4,7 @@ run.json            settings, hashes, versions, coverage, and every other file w
 arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds;
                     and one of concepts
 units.parquet       long table: layer, unit, concept and their scores
+trust.json          how well the masks of a few samples agree with those of the images changed
 images/LAYER.zip    a strip per unit, stored: its images as WebP, its masks as a PNG of one bit
 """
 
@@ -26,6 +27,7 @@ CONCEPTS = "+concepts"
 """Group of what is known about concepts alone; the sign keeps it apart from every layer's key."""
 TABLE = "units.parquet"
 IMAGES = "images"
+TRUST = "trust.json"
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
 ALL_PIXELS = "(all pixels)"

@@ -37,6 +37,7 @@ def write_run(
     state: PassState,
     results: dict[str, LayerResult],
     strips: Iterable[tuple[str, list[Strip]]],
+    trust: dict[str, object],
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -47,6 +48,7 @@ def write_run(
         state: Of the finished passes; its counts are read one layer at a time.
         results: Layer → scores.
         strips: Each layer with the strips of its units, made when asked for.
+        trust: Plain values that say how well masks agree; see ``dissect.trust``.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -61,6 +63,7 @@ def write_run(
             [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
         )
         table.to_parquet(folder / schema.TABLE, index=False)
+        _write_json(folder / schema.TRUST, trust)
         for layer, encoded in strips:
             _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
         _write_json(
@@ -79,6 +82,7 @@ def write_run(
                     "vocabulary": [
                         [c.name, c.category, c.plane, c.colour] for c in segmenter.vocabulary
                     ],
+                    "part_of": segmenter.vocabulary.wholes,
                 },
                 "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
                 "coverage": _coverage(config, mask_grid(generator, config)),

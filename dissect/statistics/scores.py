@@ -10,10 +10,11 @@ References:
     Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 def above(histogram: Int[np.ndarray, "*rows bin"]) -> Int[np.ndarray, "*rows edge"]:
@@ -139,13 +140,53 @@ class LayerScores:
         sign = np.sign(np.nan_to_num(self.over_chance))
         return sign * np.maximum(self.information - self.chance_information, 0)
 
-    def best(self, threshold: int) -> Int[np.ndarray, " unit"]:
+    def best(
+        self, threshold: int, allowed: Bool[np.ndarray, " concept"] | None = None
+    ) -> Int[np.ndarray, " unit"]:
         """Each unit's best concept as a column index: the highest excess information.
+
+        Args:
+            threshold: Position in ``THRESHOLDS``.
+            allowed: Concepts that may be chosen; all of them if None.
 
         Plain IoU would name every unit after whatever fills the image, since at its best threshold
         a concept of half the pixels overlaps anything that fires everywhere by a half.
         """
-        return self.excess_information[threshold].argmax(axis=1)
+        excess = self.excess_information[threshold]
+        if allowed is not None:
+            excess = np.where(allowed, excess, -np.inf)
+        return excess.argmax(axis=1)
+
+    def best_unless_halved(
+        self,
+        threshold: int,
+        allowed: Bool[np.ndarray, " concept"],
+        halved: Bool[np.ndarray, " concept"],
+        folds: Sequence["LayerScores"],
+    ) -> Int[np.ndarray, " unit"]:
+        """Each unit's best concept, where half a concept has to be surely better than a whole one.
+
+        Halves are many and each resembles its whole, so the best of them is often ahead by luck. A
+        half is chosen only where it has more excess information than the best of the other concepts
+        in every part of the evaluation fold as well.
+
+        Args:
+            threshold: Position in ``THRESHOLDS``.
+            allowed: Concepts that may be chosen.
+            halved: Concepts that are half of another one.
+            folds: Scores of parts of the evaluation fold.
+        """
+        best, units = self.best(threshold, allowed), np.arange(self.iou.shape[1])
+        if not halved.any() or not (allowed & ~halved).any():
+            return best
+        whole = self.best(threshold, allowed & ~halved)
+        surely = ~halved[best]
+        ahead = [
+            fold.excess_information[threshold][units, best]
+            > fold.excess_information[threshold][units, whole]
+            for fold in folds
+        ]
+        return np.where(surely | np.all(ahead, axis=0), best, whole)
 
     def highest_iou(self, threshold: int) -> Int[np.ndarray, " unit"]:
         """Each unit's concept of highest IoU as a column index: Network Dissection's label."""

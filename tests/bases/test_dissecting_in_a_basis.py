@@ -180,7 +180,7 @@ def test_only_samples_of_the_pilot_are_fitted(tmp_path):
 def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
     bases_run, tmp_path, monkeypatch
 ):
-    import dissect.dissection as module
+    import dissect.planes as module
 
     label = module.label_block
     seen = []
@@ -200,7 +200,7 @@ def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
     assert state.next_block == 3
     assert state.bases[PCA].fingerprint == bases_run.basis(PCA).fingerprint
     # What was fitted is read, not fitted again.
-    monkeypatch.setattr(module, "prepare_bases", None)
+    monkeypatch.setattr("dissect.dissection.prepare_bases", None)
     resumed = dissect(
         PLANTED, "colour", out=tmp_path / "r", layers=layers, n_samples=200, resume=True,
         progress=False,

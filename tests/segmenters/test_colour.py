@@ -88,7 +88,7 @@ def test_joined_segmenters_give_both_planes_with_ids_of_the_joint_vocabulary(col
     [
         ("color", "did you mean 'colour'"),
         ("", "segmenter '' is not known"),
-        ("colour+colour", "both segmenters name"),
+        ("colour+colour", "colour is joined to itself"),
         ("no_such:thing", "cannot be imported"),
         ("builtins:list", "gave a list"),
     ],

@@ -1,0 +1,178 @@
+"""Masks that are made once: for every pass over the samples, and for later runs by a cache.
+
+What a block's masks follow from makes the name of a folder; a file in it holds one block. It is
+read only where its digest fits, so that counts with a cache are the same integers as without: a
+damaged one is told in a line and made again. Files are small, since masks are: zlib takes them to a
+few kilobytes an image. A cache may be deleted at any time.
+
+    <folder>/<what the masks follow from>/<first sample>-<samples>.planes
+        16 bytes  what it is
+        32 bytes  SHA-256 of the file's name, folder and packed masks
+        the rest  zlib: labels (batch plane grid grid), uint8, or uint16 of many concepts
+"""
+
+import hashlib
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from platformdirs import user_cache_path
+from torch import Tensor
+from tqdm import tqdm
+
+from dissect.config import RunConfig
+from dissect.errors import ConfigError
+from dissect.generators.base import Generator
+from dissect.generators.zoo import CACHE_VARIABLE
+from dissect.samples import label_block, mask_grid
+from segmenters import Segmenter
+
+_MAGIC = b"gan-dissection\x00\x01"
+_HEAD = len(_MAGIC) + hashlib.sha256().digest_size
+_LEVEL = 1  # of zlib: higher ones take several times as long for a tenth less
+USERS_OWN = "user"
+"""Written for a folder: the cache of the user."""
+
+
+def planes_key(generator: Generator, segmenter: Segmenter, config: RunConfig) -> str:
+    """Digest of everything that masks follow from, but for the samples themselves.
+
+    The kind of device, the version of torch, the processor's instructions and the number of threads
+    are among it: they may change how convolutions round.
+    """
+    content = [
+        generator.fingerprint,
+        segmenter.fingerprint,
+        config.seed,
+        config.label,
+        config.truncation,
+        config.block,
+        mask_grid(generator, config),
+        generator.device.type,
+        segmenter.device.type,
+        torch.__version__,
+        torch.backends.cpu.get_cpu_capability(),
+        torch.get_num_threads(),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+class PlaneStore:
+    """Labels blocks, and keeps the masks where it was given a folder.
+
+    Args:
+        generator, segmenter: Models.
+        config: Settings; its layers do not matter.
+        folder: Where masks are kept; None keeps none.
+
+    Attributes:
+        n_read: Blocks that were not segmented, since their masks were at hand.
+
+    Raises:
+        ConfigError: a folder that cannot be written.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        segmenter: Segmenter,
+        config: RunConfig,
+        folder: Path | None = None,
+    ) -> None:
+        self.segmenter = segmenter
+        self.grid = mask_grid(generator, config)
+        self.n_read = 0
+        self._type = np.dtype("u1" if len(segmenter.vocabulary) < 256 else "<u2")
+        self._folder = None
+        if folder is not None:
+            self._folder = folder / planes_key(generator, segmenter, config)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                writable = os.access(self._folder, os.W_OK)
+            except OSError:
+                writable = False
+            if not writable:
+                raise ConfigError(
+                    f"cache {str(folder)!r} cannot be written; expected a folder of one's own; "
+                    "choose another, or leave it out"
+                )
+
+    def label(
+        self, images: Float[Tensor, "batch channels height width"], indices: list[int]
+    ) -> Int[Tensor, "batch plane grid grid"]:
+        """Masks of a block on the mask grid, read where they are at hand and made where not.
+
+        Args:
+            images: Of the block.
+            indices: Its samples.
+
+        Raises:
+            SegmenterError: as ``label_block``.
+        """
+        if self._folder is None:
+            return label_block(self.segmenter, images, self.grid)
+        path = self._folder / f"{indices[0]:09d}-{len(indices)}.planes"
+        planes = self._read(path, len(indices))
+        if planes is None:
+            planes = label_block(self.segmenter, images, self.grid)
+            self._write(path, planes)
+        return planes
+
+    def _read(self, path: Path, batch: int) -> Int[Tensor, "batch plane grid grid"] | None:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _warn(f"{path} cannot be read ({error.strerror}); its masks are made again")
+            return None
+        shape = (batch, len(self.segmenter.vocabulary.planes), self.grid, self.grid)
+        size = int(np.prod(shape)) * self._type.itemsize
+        packed = content[_HEAD:]
+        fits = content[:_HEAD] == _MAGIC + self._digest(path, packed)
+        try:
+            # No more than is expected is unpacked, whatever a file says.
+            labels = zlib.decompressobj().decompress(packed, size) if fits else b""
+        except zlib.error:
+            labels = b""
+        if len(labels) != size:
+            _warn(f"{path} is damaged; its masks are made again")
+            return None
+        self.n_read += 1
+        found = np.frombuffer(labels, self._type).reshape(shape).astype(np.int64)
+        return torch.from_numpy(found)
+
+    def _write(self, path: Path, planes: Int[Tensor, "batch plane grid grid"]) -> None:
+        packed = zlib.compress(planes.numpy().astype(self._type).tobytes(), _LEVEL)
+        # Two processes may share a cache.
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+        try:
+            temporary.write_bytes(_MAGIC + self._digest(path, packed) + packed)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            self._folder = None
+            _warn(f"cannot write {path} ({error.strerror}); going on without keeping masks")
+
+    @staticmethod
+    def _digest(path: Path, packed: bytes) -> bytes:
+        return hashlib.sha256(f"{path.parent.name}/{path.name}|".encode() + packed).digest()
+
+
+def cache_folder(given: str | Path | None) -> Path | None:
+    """The folder of a cache as it was asked for; ``"user"`` is that of the user."""
+    if given is None:
+        return None
+    if str(given) == USERS_OWN:
+        root = os.environ.get(CACHE_VARIABLE) or user_cache_path("gan-dissection")
+        return Path(root) / "planes"
+    return Path(given)
+
+
+def _warn(line: str) -> None:
+    tqdm.write(f"dissect: {line}", file=sys.stderr)  # which leaves progress bars whole

@@ -37,7 +37,9 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,
-        "parameters": sum(p.numel() for p in generator.module.parameters()),
+        # A program's are not those of a torch module.
+        "parameters": getattr(generator, "n_parameters", None)
+        or sum(p.numel() for p in generator.module.parameters()),
         "spaces": {name: list(space.shape) for name, space in generator.spaces.items()},
         "layers": {
             name: {"units": info.units, "height": info.height, "width": info.width}

@@ -11,6 +11,7 @@ from dissect.generators import (
     diffusers_decoders,
     eigengan,
     lucidrains,
+    onnx_programs,
     pggan,
     stylegan1,
     stylegan2_files,
@@ -20,6 +21,7 @@ from dissect.generators.base import Generator
 from dissect.generators.checkpoint import Checkpoint, read
 
 FAMILIES = {
+    "ONNX program": onnx_programs,
     "StyleGAN2": stylegan2_files,
     "StyleGAN3": stylegan3,
     "StyleGAN": stylegan1,

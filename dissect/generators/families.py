@@ -22,6 +22,7 @@ from dissect.generators import (
 )
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import Checkpoint, read
+from dissect.generators.unread import refuse_unread
 
 FAMILIES = {
     "ONNX program": onnx_programs,
@@ -61,6 +62,7 @@ def build_generator(
         CheckpointError: see ``load_file``.
     """
     path = checkpoint.path
+    refuse_unread(checkpoint)
     for part in _parts(checkpoint):
         for title, family in FAMILIES.items():
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dissect.generators import Generator, load_generator
+from dissect.generators import Generator, load_generator, zoo
 from dissect.generators.checkpoint import read
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
@@ -54,13 +54,19 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
 def inspect_file(path: str | Path) -> dict[str, object]:
     """Describe what a file or folder of weights holds, of whatever family it is.
 
+    Args:
+        path: Where it lies, or the name of a zoo generator.
+
     Returns:
         path, container, groups (name → tensors, bytes), tensors (name → shape, dtype), attributes
         (name → value) and globals (names of classes and functions in it).
 
     Raises:
         CheckpointError: a file that cannot be read.
+        GeneratorError: a zoo generator that is not at hand.
     """
+    if str(path) in zoo.ENTRIES:
+        path = zoo.find_weights(str(path))
     checkpoint = read(path)
     return {
         "path": str(path),

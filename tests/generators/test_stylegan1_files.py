@@ -113,10 +113,6 @@ def test_it_keeps_all_laws(tmp_path):
     check_generator(load_generator(path))
 
 
-def test_stylegan2_of_tensorflow_stays_that(checkpoints):
-    assert load_generator(checkpoints / "tf_stylegan2_32.pkl").family == "StyleGAN2"
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dissect.generators import Generator, load_generator
+from dissect.generators import Generator, load_generator, zoo
 from dissect.generators.checkpoint import read
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
@@ -37,7 +37,9 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,
-        "parameters": sum(p.numel() for p in generator.module.parameters()),
+        # A program's are not those of a torch module.
+        "parameters": getattr(generator, "n_parameters", None)
+        or sum(p.numel() for p in generator.module.parameters()),
         "spaces": {name: list(space.shape) for name, space in generator.spaces.items()},
         "layers": {
             name: {"units": info.units, "height": info.height, "width": info.width}
@@ -52,13 +54,19 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
 def inspect_file(path: str | Path) -> dict[str, object]:
     """Describe what a file or folder of weights holds, of whatever family it is.
 
+    Args:
+        path: Where it lies, or the name of a zoo generator.
+
     Returns:
         path, container, groups (name → tensors, bytes), tensors (name → shape, dtype), attributes
         (name → value) and globals (names of classes and functions in it).
 
     Raises:
         CheckpointError: a file that cannot be read.
+        GeneratorError: a zoo generator that is not at hand.
     """
+    if str(path) in zoo.ENTRIES:
+        path = zoo.find_weights(str(path))
     checkpoint = read(path)
     return {
         "path": str(path),

@@ -6,7 +6,8 @@
         check_generator(my_generator())
 
 What is checked is what the rest of the toolkit relies on: a run that breaks one of these laws is
-wrong without a word.
+wrong without a word. A generator that says that it is ``not_editable`` has to refuse edits and
+gradients instead of obeying them; all else holds for it too.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,8 +64,11 @@ class _Laws:
         yield "images are the same twice", self.determinism
         yield "images do not depend on their batch", self.batches
         yield "every space gives the same image", self.spaces
-        yield "gradients reach the latent", self.gradients
         yield "layers are as listed, and hooks are gone after", self.layers
+        if getattr(self.generator, "not_editable", None) is not None:
+            yield "edits and gradients are refused in one line", self.refusals
+            return
+        yield "gradients reach the latent", self.gradients
         yield "no edit changes no bit, and an edit one", self.edits
         yield "every layer reaches the image", self.reach
 
@@ -173,6 +177,28 @@ class _Laws:
     def _hooks(self) -> int:
         modules: Iterator[nn.Module] = self.generator.module.modules()
         return sum(len(module._forward_hooks) for module in modules)
+
+    def refusals(self) -> None:
+        """Of a generator whose layers can only be read."""
+        latent, (layer, *_) = self._sample(), self.generator.layers
+        live = Latent(latent.space, latent.data.clone().requires_grad_(True), latent.label)
+
+        def edit() -> None:
+            with intervene(self.generator, [Ablate(layer, [0])]):
+                self._image(latent)
+
+        for what, attempt in (
+            ("an edit", edit),
+            ("noise in a layer", self.reach),
+            ("gradients", lambda: self.generator.synthesize(live)),
+        ):
+            try:
+                attempt()
+            except GeneratorError as error:
+                one_line = "\n" not in str(error)
+                self._demand(one_line, f"refuses {what} in several lines", "one")
+            else:
+                self._demand(False, f"takes {what}, but is not editable", "GeneratorError")
 
     def edits(self) -> None:
         latent = self._sample()

@@ -59,6 +59,9 @@ class Generator(Protocol):
         module: The wrapped network, in eval mode.
         fingerprint: SHA-256 over its parameters and buffers.
         device: Where its parameters are.
+
+    One whose layers can only be read, and that has no gradients, says why not in a further
+    attribute, ``not_editable``; its hooks are called with what layers put out, to no effect.
     """
 
     name: str
@@ -105,6 +108,20 @@ class Generator(Protocol):
             noise: ``const`` (as stored with the weights), ``none``, or ``random`` where it has any.
         """
         ...
+
+
+def check_editable(generator: Generator) -> None:
+    """Refuse what would change what a layer puts out, where that changes no image.
+
+    Raises:
+        GeneratorError: a generator that says that it is ``not_editable``, and why.
+    """
+    reason = getattr(generator, "not_editable", None)
+    if reason is not None:
+        raise GeneratorError(
+            f"units of {generator.name} were to be edited, but its layers can only be read: "
+            f"{reason}"
+        )
 
 
 def sample_normal(
@@ -171,4 +188,5 @@ def scale_latent(
             f"{generator.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
         )
     shape = generator.spaces["z"].shape
-    return Latent("z", latent.data.reshape(len(latent), *shape) * truncation, latent.label)
+    data = latent.data.reshape(len(latent), *shape) * truncation
+    return Latent("z", data, latent.label)

@@ -1,8 +1,8 @@
 """Reads a file of weights without running anything that is in it.
 
-Four containers and folders of them are read: safetensors, which holds no code; what ``torch.save``
-writes; what it wrote before 2020; and plain pickles, such as NVIDIA's. Pickles are programs, but
-nothing of them is called or imported here: see ``dissect.generators.reading``.
+Five containers and folders of them are read: safetensors, which holds no code; what ``torch.save``
+writes; what it wrote before 2020; plain pickles, such as NVIDIA's; and ONNX. Pickles are programs,
+but nothing of them is called or imported here: see ``dissect.generators.reading``.
 
 What is found gets flat names. Nested dictionaries are joined with ``/``, so that
 ``{"netG_state_dict": {"main.0.weight": …}}`` gives ``netG_state_dict/main.0.weight``. A pickled
@@ -23,6 +23,7 @@ from dissect.errors import CheckpointError
 from dissect.generators.reading.bounds import Allowance, Refusal, damaged
 from dissect.generators.reading.flattening import flatten
 from dissect.generators.reading.folders import open_folder
+from dissect.generators.reading.programs import load_tensor, read_program
 from dissect.generators.reading.streams import read_stream
 from dissect.generators.reading.zipped import read_zip
 
@@ -43,7 +44,6 @@ _OTHER_KINDS = (
     (b"<", b"", 0, "is a page of the web; the download gave no file of weights; get it again"),
 )  # fmt: skip
 _OTHER_SUFFIXES = {
-    ".onnx": "is an ONNX program; give the weights it was exported from",
     ".pb": "is a program of TensorFlow; convert its weights to safetensors first",
     ".tflite": "is a program of TensorFlow; convert its weights to safetensors first",
 }
@@ -55,7 +55,7 @@ class Checkpoint:
 
     Attributes:
         path: The file or folder.
-        container: ``safetensors``, ``torch``, ``torch legacy``, ``pickle`` or ``folder``.
+        container: ``safetensors``, ``torch``, ``torch legacy``, ``pickle``, ``onnx`` or ``folder``.
         tensors: On the CPU, under flat names.
         attributes: Plain values (numbers, text, None, lists of up to 64 of them) under the same
             names: ``G_ema/img_resolution``, ``G_ema/synthesis.b8.conv0.up``, ``args/latent``.
@@ -112,6 +112,8 @@ def _read_file(path: Path) -> Checkpoint:
             return _read_safetensors(path)
         _refuse_other_kinds(path, head)
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    if path.suffix == ".onnx":
+        return _read_onnx(path, data)
     container = "torch"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         content, reader = read_zip(data)
@@ -145,6 +147,18 @@ def _read_safetensors(path: Path) -> Checkpoint:
         except (KeyError, TypeError, ValueError) as error:
             raise Refusal("has damaged attributes in its metadata; convert it again") from error
     return Checkpoint(path, "safetensors", tensors, attributes)
+
+
+def _read_onnx(path: Path, data: memoryview) -> Checkpoint:
+    program = read_program(data, path.parent)
+    allowance = Allowance(len(data) + sum(f.stat().st_size for f in program.files.values()))
+    tensors = {name: load_tensor(stored, allowance) for name, stored in program.tensors.items()}
+    kinds = tuple(dict.fromkeys(node.kind for node in program.nodes))
+    attributes = dict(program.about)
+    for side, values in (("inputs", program.inputs), ("outputs", program.outputs)):
+        attributes |= {f"{side}/{value.name}": list(value.shape or ()) for value in values}
+    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    return Checkpoint(path, "onnx", kept, attributes, kinds)
 
 
 def _read_folder(path: Path) -> Checkpoint:

@@ -42,6 +42,10 @@ def convert_file(path: str | Path, out: str | Path) -> Generator:
     if out.exists():
         raise CheckpointError(f"{out} exists; expected a name that is free")
     checkpoint = read(path)
+    if checkpoint.container == "onnx":
+        raise CheckpointError(
+            f"{path} is an ONNX program; expected weights to convert; it is used as it is"
+        )
     generator = build_generator(checkpoint, name=path.stem)
     for part in _parts(checkpoint):
         try:

@@ -1,7 +1,8 @@
 """StyleGAN: mapping, and a synthesis whose maps are normalised and take a style's mean and size.
 
 Files are those of genforce (``mapping.dense0.weight``, ``synthesis.layer0.const``,
-``truncation.w_avg``), as its converter also writes the paper's networks; modules keep those names.
+``truncation.w_avg``), as its converter also writes the paper's networks, or the paper's own
+(``stylegan1_files``); modules keep genforce's names.
 Every size comes from the tensors. What they do not tell is taken as genforce sets it: the mapping's
 learning rate multiplier, 0.01, and from 128 pixels on a doubling by transposed convolution, which
 is the same as doubling and convolving with the kernel turned around.
@@ -30,6 +31,7 @@ from dissect.generators.base import LayerInfo
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.states import build, find_states
 from dissect.generators.styled import StyledGenerator
+from dissect.generators.stylegan1_files import from_tensorflow
 from segmenters.base import hash_tensors
 
 _LEAK, _GAIN = 0.2, math.sqrt(2)
@@ -251,11 +253,11 @@ def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
     for state in find_states(checkpoint):
         if "mapping.dense0.weight" in state and _count_layers(state) >= 2:
             return state
-    return None
+    return from_tensorflow(checkpoint.tensors)
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    """Whether genforce wrote a StyleGAN generator into the file."""
+    """Whether genforce, or the paper's program, wrote a StyleGAN generator into the file."""
     return _find_state(checkpoint) is not None
 
 

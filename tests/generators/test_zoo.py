@@ -6,6 +6,7 @@ import torch
 
 from dissect import GeneratorError, load_generator
 from dissect.generators import zoo
+from dissect.inspection import inspect_file
 
 
 @pytest.fixture
@@ -86,3 +87,11 @@ def test_a_factory_in_the_working_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "my_model.py").write_text("from dissect.worlds.planted import generator as make\n")
     monkeypatch.chdir(tmp_path)
     assert load_generator("my_model:make").name == "planted"
+
+
+def test_what_the_file_of_a_zoo_name_holds_is_told(empty_cache):
+    found = inspect_file("scenes-pggan")
+    assert found["path"] == str(zoo.find_entry("scenes-pggan").weights)
+    assert found["container"] == "safetensors"
+    with pytest.raises(GeneratorError, match="dissect zoo get faces-dcgan"):
+        inspect_file("faces-dcgan")

@@ -1,7 +1,8 @@
 """What ``torch.save`` writes: a zip file that holds a pickle and, beside it, each storage.
 
 Members must lie there as they are, not compressed, each with a name of its own, and together no
-larger than the file; a storage must be as large as its values. The list of members is read here,
+larger than the file; a storage must be as large as its values, and have the checksum that the list
+of members states (0 where the program was told to state none). The list of members is read here,
 since Python's own zip reader keeps ten times the memory of that list, whatever it says.
 
 References:
@@ -10,6 +11,10 @@ References:
 """
 
 import struct
+import zlib
+from typing import NamedTuple
+
+from torch import Tensor
 
 from dissect.generators.reading.bounds import SAVE_WEIGHTS, Refusal, damaged
 from dissect.generators.reading.machine import unpickle
@@ -17,6 +22,7 @@ from dissect.generators.reading.meanings import Reader
 from dissect.generators.reading.streams import check_identity, load_storage, storage_dtype
 from dissect.generators.reading.tensors import Storage, fill, reserve
 
+_PIECE = 1 << 20  # bytes that are copied, and then checked while they are near
 _MOST_MEMBERS = 200_000
 _END = b"PK\x05\x06"
 _NOT_TORCH = {
@@ -25,6 +31,13 @@ _NOT_TORCH = {
     "keras_metadata.pb": "a model of Keras; convert its weights to safetensors first",
     "[Content_Types].xml": "an office document; give the file of weights",
 }
+
+
+class _Member(NamedTuple):
+    """A member's bytes where they lie, and their CRC-32."""
+
+    data: memoryview
+    checksum: int
 
 
 def read_zip(data: memoryview) -> tuple[object, Reader]:
@@ -41,7 +54,7 @@ def read_zip(data: memoryview) -> tuple[object, Reader]:
     content = _find_content(members)
     folder = content.removesuffix("data.pkl")
     order = members.get(f"{folder}byteorder")
-    if order is not None and bytes(order) != b"little":
+    if order is not None and bytes(order.data) != b"little":
         raise Refusal(f"was written on a machine with the other order of bytes; {SAVE_WEIGHTS}")
     memories = {}
 
@@ -52,18 +65,36 @@ def read_zip(data: memoryview) -> tuple[object, Reader]:
         if part is not None or name not in members:
             raise damaged(f"there is no storage {key[:40]!r}")
         stored = members[name]
-        if len(stored) != n_values * dtype.itemsize:
+        if len(stored.data) != n_values * dtype.itemsize:
             raise damaged(f"storage {key[:40]!r} is of another size than its {n_values:,} values")
         if name not in memories:
-            memories[name] = reserve(len(stored), reader.allowance)
-            fill(memories[name], stored)
+            memories[name] = reserve(len(stored.data), reader.allowance)
+            _fill(memories[name], stored, name)
         return Storage(memories[name], dtype)
 
-    value, _ = unpickle(members[content], 0, reader, persistent)
+    stored = members[content]
+    _check(content, stored, zlib.crc32(stored.data))
+    value, _ = unpickle(stored.data, 0, reader, persistent)
     return value, reader
 
 
-def _find_content(members: dict[str, memoryview]) -> str:
+def _fill(memory: Tensor, stored: _Member, name: str) -> None:
+    """Copy a storage's bytes, and check them on the way."""
+    checksum = 0
+    for start in range(0, len(memory), _PIECE):
+        piece = memory[start : start + _PIECE]
+        fill(piece, stored.data[start : start + _PIECE])
+        if stored.checksum:
+            checksum = zlib.crc32(piece.numpy(), checksum)
+    _check(name, stored, checksum)
+
+
+def _check(name: str, stored: _Member, checksum: int) -> None:
+    if stored.checksum not in (0, checksum):
+        raise damaged(f"a zip file whose member {name[:80]!r} has another checksum than it states")
+
+
+def _find_content(members: dict[str, _Member]) -> str:
     found = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     names = {name.rpartition("/")[2] for name in members}
     if "constants.pkl" in names or any("/code/" in name for name in members):
@@ -87,16 +118,16 @@ def _find_content(members: dict[str, memoryview]) -> str:
     )
 
 
-def _members(data: memoryview, reader: Reader) -> dict[str, memoryview]:
-    """Every member's bytes where they lie, by name."""
+def _members(data: memoryview, reader: Reader) -> dict[str, _Member]:
+    """Every member by name."""
     try:
         count, position = _find_directory(data)
-        members: dict[str, memoryview] = {}
+        members: dict[str, _Member] = {}
         reader.allowance.charge(512 * count)
         total = 0
         for _ in range(count):
             name, found, position = _read_entry(data, position)
-            total += len(found)
+            total += len(found.data)
             if name in members:
                 raise damaged(f"a zip file with two members {name[:80]!r}")
             members[name] = found
@@ -126,11 +157,11 @@ def _find_directory(data: memoryview) -> tuple[int, int]:
     return count, start
 
 
-def _read_entry(data: memoryview, position: int) -> tuple[str, memoryview, int]:
-    """One line of the list: a member's name and bytes, and where the next line begins."""
-    signature, flags, method, packed, size, n_name, n_extra, n_comment, local = struct.unpack_from(
-        "<4s4xHH8xIIHHH8xI", data, position
-    )
+def _read_entry(data: memoryview, position: int) -> tuple[str, _Member, int]:
+    """One line of the list: a member and its name, and where the next line begins."""
+    (
+        signature, flags, method, checksum, packed, size, n_name, n_extra, n_comment, local,
+    ) = struct.unpack_from("<4s4xHH4xIIIHHH8xI", data, position)  # fmt: skip
     if signature != b"PK\x01\x02":
         raise damaged("a zip file with a broken list of members")
     start = position + 46
@@ -148,7 +179,8 @@ def _read_entry(data: memoryview, position: int) -> tuple[str, memoryview, int]:
     first = local + 30 + n_name_again + n_extra_again
     if first + size > len(data):
         raise damaged(f"a zip file whose member {name[:80]!r} is cut short")
-    return name, data[first : first + size], start + n_name + n_extra + n_comment
+    found = _Member(data[first : first + size], checksum)
+    return name, found, start + n_name + n_extra + n_comment
 
 
 def _widen(extra: memoryview, *values: int) -> list[int]:

@@ -39,8 +39,8 @@ def serve(
         sock = listen(settings.host, settings.port)
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"{settings.host} port {settings.port} cannot be listened on ({error}); expected a free "
-            "port of this machine; give another --port, or 0 for any"
+            f"{settings.host} port {settings.port} cannot be listened on ({error}); expected a "
+            "free port of this machine; give another --port, or 0 for any"
         ) from error
     settings = dataclasses.replace(settings, port=sock.getsockname()[1])
     server = make_server(create_app(runs_dir, settings), sock)

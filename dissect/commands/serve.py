@@ -25,8 +25,7 @@ def _serve(options: argparse.Namespace) -> None:
     from dissect.errors import ConfigError
 
     try:
-        from dashboard import Settings
-        from dashboard.serving import serve
+        from dashboard import Settings, serve
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the dashboard needs {error.name}, which is not installed; expected the extra "

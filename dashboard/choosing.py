@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
+from dashboard.pairs import Measured
+
 SORTS = {
     "clearest": ("excess_information", False),
     "iou": ("iou", False),
@@ -91,7 +93,7 @@ def read_choice(query: Mapping[str, object]) -> Choice:
 def choose(
     labels: pd.DataFrame,
     choice: Choice,
-    measured: Mapping[tuple[str, int], tuple[str, float]] | None = None,
+    measured: Mapping[tuple[str, int], Measured] | None = None,
 ) -> pd.DataFrame:
     """The chosen units in their order.
 
@@ -102,7 +104,7 @@ def choose(
 
     Returns:
         Rows of ``labels`` with ``effect``, the share of the smallest measured set of the unit, and
-        ``effect_name``.
+        ``effect_told``, what became of which concept; "" where nothing was measured.
     """
     keep = np.ones(len(labels), bool)
     for name in ("layer", "concept", "category"):
@@ -122,7 +124,7 @@ def choose(
         found = found[_holds(found, word)]
     found = _with_effects(found, measured or {})
     if choice.measured:
-        found = found[found.effect_name != ""]
+        found = found[found.effect_told != ""]
     column, rising = SORTS[choice.sort]
     if column is None:
         return found
@@ -143,15 +145,15 @@ def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
 
 
 def _with_effects(
-    labels: pd.DataFrame, measured: Mapping[tuple[str, int], tuple[str, float]]
+    labels: pd.DataFrame, measured: Mapping[tuple[str, int], Measured]
 ) -> pd.DataFrame:
     if not measured:
-        return labels.assign(effect=np.nan, effect_name="")
+        return labels.assign(effect=np.nan, effect_told="")
     keys = zip(labels.layer.astype(str), labels.unit.tolist(), strict=True)
-    found = [measured.get(key, ("", math.nan)) for key in keys]
+    found = [measured.get(key) for key in keys]
     return labels.assign(
-        effect=np.array([share for _, share in found], float),
-        effect_name=np.array([name for name, _ in found], object),
+        effect=np.array([math.nan if each is None else each.share for each in found], float),
+        effect_told=np.array(["" if each is None else each.told for each in found], object),
     )
 
 

@@ -65,25 +65,45 @@ def labels_of(opened: OpenRun) -> pd.DataFrame:
     return opened.once("labels", lambda: _labels(opened.run, pairs_of(opened)))
 
 
-def measured_of(run: Run) -> dict[tuple[str, int], tuple[str, float]]:
-    """Unit → the smallest measured set that it belongs to: that effect's name and share."""
-    found: dict[tuple[str, int], tuple[int, str, float]] = {}
+@dataclass(frozen=True)
+class Measured:
+    """The smallest measured set that a unit belongs to.
+
+    Attributes:
+        name: Of the effect.
+        n_units: Of the set.
+        told: What became of its concept, such as ``window removed``.
+        share: How much of it; NaN where that is undefined.
+    """
+
+    name: str
+    n_units: int
+    told: str
+    share: float
+
+
+def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
+    """For each unit that belongs to a measured set the smallest of them."""
+    found: dict[tuple[str, int], Measured] = {}
     for name in effect_names(run):
         try:
             effect = open_effect(run, name)
             summary = effect.record["summary"]
             if summary["kind"] in (CONTEXT, REPAIR):
                 continue
-            share = summary["target"][share_of(summary["kind"])]
+            column = share_of(summary["kind"])
+            share = summary["target"][column]
+            told = f"{summary['concept']} {column.removesuffix('_share')}"
             edits = [(edit.layer, list(edit.units)) for edit in effect.edits]
         except (RunError, KeyError, TypeError, AttributeError):
             continue  # a damaged one is told where effects are listed
         size = sum(len(units) for _, units in edits)
+        own = Measured(name, size, told, float("nan") if share is None else float(share))
         for layer, units in edits:
             for unit in units:
-                entry = (size, name, float("nan") if share is None else float(share))
-                found[layer, int(unit)] = min(found.get((layer, int(unit)), entry), entry)
-    return {key: (name, share) for key, (_, name, share) in found.items()}
+                known = found.get((layer, int(unit)), own)
+                found[layer, int(unit)] = min(known, own, key=lambda each: each.n_units)
+    return found
 
 
 def _read(run: Run) -> Pairs:

@@ -83,10 +83,8 @@ def cards(opened: OpenRun, units: pd.DataFrame) -> Component:
 def _card(opened: OpenRun, row: object) -> Component:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
-    effect = getattr(row, "effect_name", "")
-    facts: Iterable[object] = (
-        [html.Span(f"effect {two(row.effect)}", title=effect)] if effect else []
-    )
+    told = getattr(row, "effect_told", "")
+    measured = [html.Span(f"{told} {two(row.effect)}", className="measured")] if told else []
     return html.Li(
         dcc.Link(
             [
@@ -105,10 +103,10 @@ def _card(opened: OpenRun, row: object) -> Component:
                     [
                         bar(row.iou, row.chance, colour, row.iou_low, row.iou_high),
                         html.Span(two(row.iou), className="n"),
-                        *facts,
                     ],
                     className="numbers",
                 ),
+                *measured,
             ],
             href=unit_href(opened.id, layer, row.unit),
         ),

@@ -191,10 +191,16 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 
 
 def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
-    name, share = measured_of(opened.run).get((layer, unit), ("", float("nan")))
-    if not name:
+    found = measured_of(opened.run).get((layer, unit))
+    if found is None:
         return empty("It belongs to no measured set; the overview lists those there are.")
-    return facts([("Measured set", name), ("Share of its concept that it changes", two(share))])
+    return facts(
+        [
+            (f"{found.told.capitalize()}, share", two(found.share)),
+            ("Units of the set", found.n_units),
+            ("Measured as", found.name),
+        ]
+    )
 
 
 def _panels(of: UnitVisit) -> list[Component]:

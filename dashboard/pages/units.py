@@ -38,6 +38,7 @@ _CERTAINTIES = {
     "all": "All units",
 }
 _NUMBERS = ("iou", "chance", "over_chance", "precision", "recall", "effect")
+_TWO = {"function": "params.value == null ? '' : d3.format('.2f')(params.value)"}
 _BLOCK = 200  # rows of a table that are fetched at once
 _COLUMNS = (
     ("layer", "Layer", 140),
@@ -211,6 +212,7 @@ def _table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
             "sortable": False,
             "type": None if name in ("layer", "named", "category") else "rightAligned",
             "cellRenderer": "UnitLink" if name == "unit" else None,
+            "valueFormatter": _TWO if name in _NUMBERS else None,
         }
         for name, title, width in _COLUMNS
     ]

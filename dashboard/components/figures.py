@@ -51,7 +51,7 @@ def histograms(
         )
     content.add_vline(x=threshold, line={"width": 1, "dash": "dot", "color": "#808080"})
     content.update_layout(showlegend=True)
-    content.update_yaxes(type="log", tickformat=".0%", dtick=1)
+    content.update_yaxes(type="log", tickformat="~%", dtick=1)
     return content
 
 

@@ -47,9 +47,9 @@ _COLUMNS = (
     ("category", "Category", 110),
     ("iou", "IoU", 90),
     ("chance", "Chance", 90),
-    ("over_chance", "Over chance", 120),
-    ("q_value", "False discovery", 130),
-    ("precision", "Precision", 100),
+    ("over_chance", "Over chance", 130),
+    ("q_value", "False discovery", 150),
+    ("precision", "Precision", 110),
     ("recall", "Recall", 90),
     ("effect", "Effect", 90),
 )

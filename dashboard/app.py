@@ -17,6 +17,25 @@ from dissect.errors import DissectError
 
 log = logging.getLogger("dashboard")
 _TITLE = "gan-dissection"
+# As dash has it, but for the language, which readers aloud need.
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+{%favicon%}
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>
+{%config%}
+{%scripts%}
+{%renderer%}
+</footer>
+</body>
+</html>
+"""
 
 
 def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.Dash:
@@ -36,6 +55,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
         serve_locally=True,
         suppress_callback_exceptions=True,
         title=_TITLE,
+        index_string=_INDEX,
         update_title=None,
         add_log_handler=False,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dash
 import waitress
+from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
 from dashboard.app import create_app
@@ -57,10 +58,25 @@ def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:
     return waitress.create_server(app.server, sockets=[sock], threads=_THREADS, ident=None)
 
 
+def stop(server: BaseWSGIServer) -> None:
+    """End ``run()`` from another thread; open connections are closed."""
+
+    def close() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
+        wasyncore.close_all(server._map, ignore_all=True)
+
+    server.trigger.pull_trigger(close)  # the loop's own thread has to close what it waits for
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket bound to an address; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
+    try:
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
     return sock

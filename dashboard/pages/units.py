@@ -18,6 +18,7 @@ from dashboard.links import run_href, unit_href
 from dashboard.pairs import labels_of, measured_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
+from dissect.errors import DissectError
 from segmenters.vocabulary import CATEGORIES
 
 _CONTROLS = tuple(asdict(Choice()))
@@ -275,7 +276,10 @@ def _callbacks(app: Dash) -> None:
         start, stop = (request.get(name) for name in ("startRow", "endRow"))
         if not (isinstance(start, int) and isinstance(stop, int)):
             raise PreventUpdate
-        opened = context.current().store.open(text(run_id))
+        try:
+            opened = context.current().store.open(text(run_id))
+        except DissectError:
+            return {"rowData": [], "rowCount": 0}  # what is the matter stands where the page is
         choice = read_choice(_named(given))
         start = max(start, 0)
         stop = min(max(stop, start), start + 2 * _BLOCK)

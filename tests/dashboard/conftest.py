@@ -14,7 +14,7 @@ CHROMIUM = shutil.which("chromium")
 def _serving(runs_dir, settings=None):
     """A dashboard on a free port; gives its address."""
     from dashboard import Settings, create_app
-    from dashboard.serving import listen, make_server
+    from dashboard.serving import listen, make_server, stop
 
     sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
@@ -25,8 +25,9 @@ def _serving(runs_dir, settings=None):
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.close()
+        stop(server)
         thread.join(timeout=10)
+        server.task_dispatcher.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -109,14 +110,15 @@ def browser():
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        yield browser
+        # One context, so that scripts are fetched and compiled once.
+        yield browser.new_context(viewport={"width": 1440, "height": 900})
         browser.close()
 
 
 @pytest.fixture
 def page(browser):
     """A fresh page of 1440 × 900; fails the test if the console told of a problem."""
-    view = browser.new_page(viewport={"width": 1440, "height": 900})
+    view = browser.new_page()
     view.set_default_timeout(10_000)
     problems = []
     view.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)

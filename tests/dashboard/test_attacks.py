@@ -196,7 +196,7 @@ def test_nothing_is_answered_without_the_token_but_the_health_route(guarded):
 
 def test_the_token_is_kept_as_a_cookie_that_scripts_and_other_sites_cannot_use(guarded):
     client = guarded.test_client()
-    found = client.get("//evil.example/?token=" + TOKEN)
+    found = client.get("/?token=" + TOKEN, environ_overrides={"PATH_INFO": "//evil.example/"})
     assert found.status_code == 303
     assert found.headers["Location"] == "/evil.example/"
     cookie = found.headers["Set-Cookie"]

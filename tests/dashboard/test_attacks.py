@@ -147,7 +147,8 @@ def _payload(callback, value):
     def part(one):
         name = one["id"]
         if name.startswith("{"):
-            name = dict.fromkeys(json.loads(name), "x")
+            keys = json.loads(name).items()
+            name = {key: value if isinstance(value, str) else "x" for key, value in keys}
         return {"id": name, "property": one["property"], "value": value}
 
     outputs = []

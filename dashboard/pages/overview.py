@@ -6,7 +6,7 @@ from dash.development.base_component import Component
 from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
 from dashboard.components.units import cards, empty, facts
-from dashboard.links import run_href
+from dashboard.links import concept_href, run_href
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
@@ -15,6 +15,7 @@ from dissect.interventions.store import effect_names, open_effect
 from dissect.interventions.telling import headline
 
 _STRONGEST = 8
+_ROWS = 40  # of the matrix: each has a cell for every layer
 
 
 def layout(visit: Visit) -> Component:
@@ -25,6 +26,8 @@ def layout(visit: Visit) -> Component:
     named = labels[labels.interpretable]
     best = choose(labels, Choice()).drop_duplicates("concept").head(_STRONGEST)
     n_units, n_concepts = len(labels), named.concept.nunique()
+    counts = named.concept.value_counts()
+    concepts = sorted(run.vocabulary.names, key=lambda name: -counts.get(name, 0))
     areas = opened.once("areas", run.areas)
     found = f"{len(named):,} of {n_units:,} units match"
     lead = f"{found} one of {n_concepts} concepts better than chance."
@@ -60,11 +63,21 @@ def layout(visit: Visit) -> Component:
                 "IoU of the unit that tells most about the concept; the tick is its chance level. "
                 "Pale: not named after it. Click a name for all of its units."
             ),
-            matrix(opened, list(run.vocabulary.names), lambda name: _area(areas, name)),
+            matrix(opened, concepts[:_ROWS], lambda name: _area(areas, name)),
+            _rest(opened, concepts[_ROWS:]),
             html.H2("What was measured by removing or inserting units?"),
             _effects(opened),
         ]
     )
+
+
+def _rest(opened: OpenRun, concepts: list[str]) -> Component | None:
+    """Concepts with fewer units, as links."""
+    if not concepts:
+        return None
+    links = [dcc.Link(name, href=concept_href(opened.id, name)) for name in concepts]
+    label = f"{len(concepts)} more concepts, with fewer units"
+    return html.Details([html.Summary(label), html.P([p for link in links for p in (link, " ")])])
 
 
 def _area(areas: object, name: str) -> str:

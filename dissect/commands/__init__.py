@@ -8,6 +8,7 @@ from dissect.commands.models import add_models
 from dissect.commands.repair import add_repair
 from dissect.commands.report import add_report
 from dissect.commands.run import add_run
+from dissect.commands.serve import add_serve
 from dissect.commands.show import add_show
 from dissect.commands.trust import add_trust
 
@@ -21,6 +22,7 @@ ADDERS = (
     add_report,
     add_compare,
     add_export,
+    add_serve,
     add_effects,
     add_repair,
 )

@@ -27,7 +27,6 @@ References:
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -241,8 +240,7 @@ class DiffusionGenerator:
         Raises:
             GeneratorError: another space, or a cutoff.
         """
-        scaled = scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
-        return replace(scaled, label=latent.label)
+        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

@@ -1,0 +1,298 @@
+"""How fast the dashboard answers over a large run, and what its first view takes.
+
+    python -m benchmarks.dashboard [--layers 20] [--units 512] [--concepts 150] [--rounds 30]
+        [--clients 8] [--seconds 60] [--no-browser] [--json]
+
+The run is drawn, not dissected: random scores of a plausible kind, one picture for all units.
+``units_page`` and ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for
+filters and units drawn at random, after the run was opened once (``open_s``). ``browser`` is the
+first view of all units in Chromium: seconds until the first card, requests before scrolling.
+``load`` is that many clients at once, each asking for one page after the other: answers, errors,
+and memory (the clients' included) after a quarter of the time and at the end.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import zarr
+from PIL import Image
+
+from dashboard import Settings, create_app
+from dashboard.pairs import SCORES
+from dashboard.serving import listen, make_server, stop
+from dissect.config import RunConfig
+from dissect.runs import schema
+
+_EDGES, _TOP = 48, 8
+
+
+def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> None:
+    """A run folder of any size with random content, as ``open_run`` reads it."""
+    draw = np.random.default_rng(0)
+    layers = [f"b{n}.conv" for n in range(n_layers)]
+    concepts = [f"concept {n}" for n in range(n_concepts)]
+    (folder / schema.IMAGES).mkdir(parents=True)
+    root = zarr.create_group(folder / schema.ARRAYS)
+    tables = []
+    strip = _strip()
+    for layer in layers:
+        group = root.create_group(
+            schema.layer_key(layer), attributes={"row": [schema.ALL_PIXELS, *concepts]}
+        )
+        edges = np.sort(draw.normal(size=(n_units, _EDGES)).astype(np.float32), axis=1)
+        counts = draw.integers(0, 1000, (2, n_concepts + 1, n_units, _EDGES + 1), np.int32)
+        chunks = (1, n_concepts + 1, 32, _EDGES + 1)
+        for name, array, chunk in (("edges", edges, edges.shape), ("histogram", counts, chunks)):
+            stored = group.create_array(name, shape=array.shape, dtype=array.dtype, chunks=chunk)
+            stored[...] = array
+        tables.append(_table(draw, layer, n_units, concepts))
+        with zipfile.ZipFile(
+            folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", "w"
+        ) as file:
+            for unit in range(n_units):
+                file.writestr(schema.strip_name(unit), strip)
+    alone = root.create_group(schema.CONCEPTS, attributes={"pixels": 1000, "concept": concepts})
+    alone["area"] = draw.integers(1, 500, n_concepts)
+    pd.concat(tables).to_parquet(folder / schema.TABLE, index=False)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    config = RunConfig("synthetic", "synthetic", tuple(layers), n_samples=1000)
+    record = {
+        "kind": schema.KIND,
+        "schema_version": schema.SCHEMA_VERSION,
+        "fingerprint": "0" * 64,
+        "created": "2026-01-01T00:00:00+00:00",
+        "seconds": 1.0,
+        "config": config.to_json(),
+        "generator": {"name": "synthetic", "layers": {name: [n_units, 8, 8] for name in layers}},
+        "segmenter": {
+            "name": "synthetic",
+            "vocabulary": [
+                [name, "object", "object", f"#{(n * 7919 * 997) % (1 << 24):06x}"]
+                for n, name in enumerate(concepts)
+            ],
+        },
+        "coverage": {"evaluation": 750},
+        "files": {
+            path.relative_to(folder).as_posix(): {
+                "bytes": path.stat().st_size,
+                "sha256": schema.file_digest(path),
+            }
+            for path in files
+        },
+    }
+    (folder / schema.RUN_FILE).write_text(json.dumps(record))
+
+
+def _table(
+    draw: np.random.Generator, layer: str, n_units: int, concepts: list[str]
+) -> pd.DataFrame:
+    n_rows = n_units * len(concepts)
+    iou = draw.beta(1, 12, n_rows)
+    label = np.zeros((n_units, len(concepts)), bool)
+    label[np.arange(n_units), iou.reshape(n_units, -1).argmax(axis=1)] = True
+    spread = {name: draw.random(n_rows) * iou for name in SCORES}
+    spread |= {"iou": iou, "iou_low": iou * 0.9, "iou_high": iou * 1.1, "chance": iou * 0.3}
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "unit": np.repeat(np.arange(n_units), len(concepts)),
+            "concept": np.tile(np.array(concepts), n_units),
+            "category": "object",
+            **spread,
+            "is_label": label.ravel(),
+            "interpretable": label.ravel() & (iou > 0.1),
+            "q_value": np.repeat(draw.random(n_units), len(concepts)),
+            "same_in_halves": np.repeat(draw.random(n_units) > 0.2, len(concepts)),
+        }
+    )
+
+
+def _strip() -> bytes:
+    noise = np.random.default_rng(1).integers(0, 255, (16, 16 * _TOP, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((128 * _TOP, 128), Image.Resampling.BICUBIC)
+    buffer = BytesIO()
+    picture.save(buffer, "WEBP", quality=82)
+    return buffer.getvalue()
+
+
+def page_request(path: str, search: str = "") -> bytes:
+    """What a browser posts to be shown an address."""
+    return json.dumps(
+        {
+            "output": ".._pages_content.children..._pages_store.data..",
+            "outputs": [
+                {"id": "_pages_content", "property": "children"},
+                {"id": "_pages_store", "property": "data"},
+            ],
+            "inputs": [
+                {"id": "_pages_location", "property": "pathname", "value": path},
+                {"id": "_pages_location", "property": "search", "value": search},
+            ],
+            "changedPropIds": ["_pages_location.pathname"],
+        }
+    ).encode()
+
+
+def random_units(draw: random.Random, options: argparse.Namespace) -> bytes:
+    """The page of units with one filter or another."""
+    layer, concept = draw.randrange(options.layers), draw.randrange(options.concepts)
+    search = draw.choice(
+        [
+            "",
+            "?certainty=all",
+            f"?layer=b{layer}.conv&certainty=all",
+            f"?concept=concept+{concept}",
+            f"?search=concept+{concept}&sort=iou",
+            "?certainty=all&sort=certainty&iou=0.1",
+        ]
+    )
+    return page_request("/run/large/units", search)
+
+
+def random_unit(draw: random.Random, options: argparse.Namespace) -> bytes:
+    """The page of a unit."""
+    layer, unit = draw.randrange(options.layers), draw.randrange(options.units)
+    return page_request(f"/run/large/layer/b{layer}.conv/unit/{unit}")
+
+
+def time_pages(ask: Callable[[bytes], int], make: Callable[[], bytes], rounds: int) -> dict:
+    """Milliseconds of so many answers."""
+    times = []
+    for _ in range(rounds):
+        body = make()
+        started = time.perf_counter()
+        if ask(body) != 200:
+            raise SystemExit("the dashboard failed; no time is worth telling")
+        times.append(1000 * (time.perf_counter() - started))
+    p95 = statistics.quantiles(times, n=20)[-1]
+    return {"median_ms": round(statistics.median(times), 1), "p95_ms": round(p95, 1)}
+
+
+def first_view(url: str) -> dict[str, object] | None:
+    """The grid of 2,000 units and more in Chromium, before scrolling; None without one."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return None
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        started = time.perf_counter()
+        page.goto(f"{url}/run/large/units?certainty=all")
+        page.locator(".card").first.wait_for()
+        seconds = time.perf_counter() - started
+        page.wait_for_load_state("networkidle")
+        browser.close()
+    images = sum("/media/" in request for request in requests)
+    return {"first_card_s": round(seconds, 2), "requests": len(requests), "images": images}
+
+
+def load(url: str, options: argparse.Namespace) -> dict[str, object]:
+    """Many clients at once."""
+    answers, errors, end = [0] * options.clients, [0] * options.clients, [0.0]
+
+    def ask(client: int) -> None:
+        draw = random.Random(client)  # noqa: S311 - which page is looked at
+        while time.monotonic() < end[0]:
+            make = draw.choice([random_units, random_unit])
+            request = urllib.request.Request(  # noqa: S310 - an address of our own
+                f"{url}/_dash-update-component",
+                make(draw, options),
+                {"Content-Type": "application/json"},
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=60) as found:  # noqa: S310
+                    found.read()
+                answers[client] += 1
+            except OSError:
+                errors[client] += 1
+
+    end[0] = time.monotonic() + options.seconds
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(options.clients)]
+    for thread in threads:
+        thread.start()
+    time.sleep(options.seconds / 4)
+    early = _resident_mb()
+    for thread in threads:
+        thread.join()
+    return {
+        "clients": options.clients,
+        "answers": sum(answers),
+        "errors": sum(errors),
+        "memory_early_mb": early,
+        "memory_end_mb": _resident_mb(),
+    }
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * 4096 / 1e6, 1)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("layers", 20), ("units", 512), ("concepts", 150), ("rounds", 30),
+                          ("clients", 8), ("seconds", 60)):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
+    parser.add_argument("--no-browser", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        sizes = {f"n_{kind}": getattr(options, kind) for kind in ("layers", "units", "concepts")}
+        write_run(Path(name) / "large", **sizes)
+        found = sizes | _measure(Path(name), options)
+    print(json.dumps(found, indent=None if options.json else 1))
+
+
+def _measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    sock = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    app = create_app(folder, Settings(port=sock.getsockname()[1]))
+    client = app.server.test_client()
+    client.get("/")
+
+    def ask(body: bytes) -> int:
+        answer = client.post("/_dash-update-component", data=body, content_type="application/json")
+        return answer.status_code
+
+    draw = random.Random(0)  # noqa: S311 - which page is looked at
+    started = time.perf_counter()
+    ask(page_request("/run/large/units"))
+    found: dict[str, object] = {"open_s": round(time.perf_counter() - started, 2)}
+    for name, make in (("units_page", random_units), ("unit_page", random_unit)):
+        found[name] = time_pages(ask, lambda make=make: make(draw, options), options.rounds)
+    overview = page_request("/run/large")
+    started = time.perf_counter()
+    ask(overview)
+    found["first_overview_s"] = round(time.perf_counter() - started, 2)
+    server = make_server(app, sock)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    found["browser"] = None if options.no_browser else first_view(url)
+    found["load"] = load(url, options) if options.seconds else None
+    stop(server)
+    thread.join(timeout=10)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What stands around every page: navigation, the run's name, what is shown when a page fails."""
+
+import dash_mantine_components as dmc
+from dash import dcc, html, page_container
+from dash.development.base_component import Component
+
+from dashboard.links import run_href
+from dashboard.routing import Page, Visit
+
+
+def document() -> Component:
+    """The layout of the app; pages are put inside."""
+    return dmc.MantineProvider(
+        [html.A("Skip to the page", href="#page", className="skip"), page_container],
+        defaultColorScheme="auto",
+        theme={"primaryColor": "blue", "fontFamily": "system-ui, sans-serif", "defaultRadius": 4},
+    )
+
+
+def frame(visit: Visit, page: Page, content: object, *, run_id: str | None = None) -> Component:
+    """A page within its navigation."""
+    return html.Div(
+        [
+            html.Header(navigation(visit, page, run_id), className="top"),
+            html.Main(content, id="page", tabIndex=-1),
+        ],
+        className="frame",
+    )
+
+
+def navigation(visit: Visit, page: Page, run_id: str | None) -> list[Component]:
+    """The app's entries, then those of the run."""
+    pages = [entry for entry in visit.context.parts.pages.values() if entry.navigation]
+    links = [_link(e, e.template, page) for e in pages if "<" not in e.template]
+    parts: list[Component] = [
+        html.Nav(links, **{"aria-label": "Dashboard"}),
+        dmc.ColorSchemeToggle(
+            lightIcon="☀", darkIcon="☾", variant="subtle", **{"aria-label": "Light or dark"}
+        ),
+    ]
+    if run_id is not None:
+        start = "/run/<run>"
+        own = [e for e in pages if e.template.startswith(start) and e.template.count("<") == 1]
+        links = [_link(e, run_href(run_id) + e.template.removeprefix(start), page) for e in own]
+        parts.append(html.Nav([html.B(run_id), *links], **{"aria-label": "Run"}))
+    return parts
+
+
+def _link(entry: Page, href: str, page: Page) -> Component:
+    if entry is not page:
+        return dcc.Link(entry.navigation, href=href)
+    # The page that one is on is loaded anew: its controls change the address behind dash's back.
+    return html.A(entry.navigation, href=href, **{"aria-current": "page"})
+
+
+def failed(title: str, message: str) -> Component:
+    """What is shown in place of a page that cannot be drawn."""
+    return html.Section(
+        [
+            html.H1(title),
+            html.P(message, className="failed", role="alert"),
+            html.P(dcc.Link("All runs", href="/")),
+        ]
+    )

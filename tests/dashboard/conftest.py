@@ -1,0 +1,129 @@
+"""A running dashboard over small runs, and a browser to look at it with."""
+
+import contextlib
+import json
+import shutil
+import threading
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+
+
+@contextlib.contextmanager
+def _serving(runs_dir, settings=None):
+    """A dashboard on a free port; gives its address."""
+    from dashboard import Settings, create_app
+    from dashboard.serving import listen, make_server, stop
+
+    sock = listen("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    app = create_app(runs_dir, settings or Settings(port=port))
+    server = make_server(app, sock)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(server)
+        thread.join(timeout=10)
+        server.task_dispatcher.shutdown()
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """``with serving(runs_dir, settings) as url``: a dashboard of one's own."""
+    return _serving
+
+
+EVIL = "<script>alert(1)</script>"
+EVIL_LAYER = "a/b é%20<"
+
+
+def make_evil_run(out):
+    """A run whose concept and layer are named as nobody should name them."""
+    from dissect import dissect
+    from dissect.worlds.planted import generator
+    from segmenters.colour import ColourSegmenter
+    from segmenters.vocabulary import Vocabulary
+
+    segmenter, planted = ColourSegmenter(), generator()
+    rows = [(c.name, c.category, c.plane, c.colour) for c in segmenter.vocabulary]
+    renamed = [(EVIL if name == "red" else name, *rest) for name, *rest in rows]
+    segmenter.vocabulary = Vocabulary.build(renamed)
+    planted.layers = {EVIL_LAYER: planted.layers["units"]}
+    return dissect(planted, segmenter, out=out, n_samples=32, progress=False)
+
+
+@pytest.fixture(scope="session")
+def runs_dir(planted_run, command, tmp_path_factory):
+    """A folder of runs in every state. Tests must not change it."""
+    from dissect import dissect
+
+    folder = tmp_path_factory.mktemp("dashboard") / "runs"
+    folder.mkdir()
+    shutil.copytree(planted_run.path, folder / "planted")
+    done = command(
+        "ablate", folder / "planted", "--concept", "red", "--units", 1, "--samples", 16, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    dissect(
+        "dissect.worlds.planted:generator", "colour", out=folder / "planted too", n_samples=64,
+        coactivation=True, progress=False,
+    )  # fmt: skip
+    make_evil_run(folder / "evil")
+    record = json.loads((planted_run.path / "run.json").read_text())
+    newer = json.dumps(record | {"schema_version": 99})
+    for name, content in (("broken", "{"), ("newer", newer)):
+        shutil.copytree(planted_run.path, folder / name)
+        (folder / name / "run.json").write_text(content)
+    shutil.copytree(planted_run.path, folder / "changed")
+    with (folder / "changed" / "units.parquet").open("ab") as file:
+        file.write(b"more")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(runs_dir):
+    """Asks the app without a server."""
+    from dashboard import create_app
+
+    return create_app(runs_dir).server.test_client()
+
+
+@pytest.fixture(scope="session")
+def dashboard_url(runs_dir):
+    """The address of a running dashboard over ``runs_dir``."""
+    with _serving(runs_dir) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, once for all journeys."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        # One context, so that scripts are fetched and compiled once.
+        yield browser.new_context(viewport={"width": 1440, "height": 900})
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page of 1440 × 900; fails the test if the console told of a problem."""
+    view = browser.new_page()
+    view.set_default_timeout(10_000)
+    problems = []
+    view.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
+    view.on("pageerror", lambda error: problems.append(str(error)))
+    view.problems = problems
+    yield view
+    view.close()
+    assert problems == []

@@ -1,0 +1,109 @@
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboard.choosing import STEP, Choice, choose, read_choice
+from dashboard.pairs import Measured
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return pd.DataFrame(
+        {
+            "layer": pd.Categorical(["low", "low", "high", "high"]),
+            "unit": [0, 1, 0, 12],
+            "concept": pd.Categorical(["red", "green", "red", "dark red"]),
+            "category": ["colour"] * 3 + ["part"],
+            "interpretable": [True, True, False, True],
+            "same_in_halves": [True, False, False, True],
+            "iou": [0.5, 0.9, 0.1, float("nan")],
+            "excess_information": [0.2, 0.4, 0.1, 0.3],
+            "over_chance": [0.1, 0.2, 0.3, 0.4],
+            "q_value": [0.01, 0.04, 0.9, 0.001],
+            "precision": [0.1, 0.2, 0.3, 0.4],
+            "recall": [0.4, 0.3, 0.2, 0.1],
+        }
+    )
+
+
+def _found(labels, effects=None, **chosen):
+    found = choose(labels, Choice(**chosen), effects)
+    return [(str(row.layer), row.unit) for row in found.itertuples()]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, [("low", 1), ("high", 12), ("low", 0)]),
+        ({"certainty": "all", "sort": "unit"}, [("low", 0), ("low", 1), ("high", 0), ("high", 12)]),
+        ({"certainty": "unnamed"}, [("high", 0)]),
+        ({"certainty": "sure", "sort": "certainty"}, [("high", 12), ("low", 0)]),
+        ({"iou": 0.4, "sort": "iou"}, [("low", 1), ("low", 0)]),
+        ({"layer": "high"}, [("high", 12)]),
+        ({"concept": "red"}, [("low", 0)]),
+        ({"category": "part"}, [("high", 12)]),
+        ({"search": "RED"}, [("high", 12), ("low", 0)]),
+        ({"search": "red low"}, [("low", 0)]),
+        ({"search": "unit 12"}, [("high", 12)]),
+        ({"search": "unit"}, [("low", 1), ("high", 12), ("low", 0)]),
+        ({"search": "blue"}, []),
+        ({"layer": "no such layer"}, []),
+        ({"measured": True}, []),
+    ],
+)
+def test_units_are_filtered_and_sorted_as_was_chosen(labels, chosen, expected):
+    assert _found(labels, **chosen) == expected
+
+
+def test_units_without_the_number_come_last_when_it_sorts(labels):
+    assert _found(labels, sort="iou", certainty="all")[-1] == ("high", 12)
+
+
+def test_only_units_of_measured_sets_are_left_where_that_is_asked_for(labels):
+    effects = {("low", 0): Measured("one", 1, "red removed", 0.75)}
+    assert _found(labels, effects, measured=True) == [("low", 0)]
+    assert _found(labels, effects, sort="effect")[0] == ("low", 0)
+
+
+choices = st.builds(
+    Choice,
+    layer=st.text(max_size=20),
+    concept=st.text(max_size=20),
+    iou=st.floats(0, 1),
+    certainty=st.sampled_from(["all", "named", "sure", "unnamed"]),
+    measured=st.booleans(),
+    search=st.text(max_size=20),
+    sort=st.sampled_from(["clearest", "iou", "unit"]),
+    view=st.sampled_from(["grid", "table"]),
+    most=st.integers(STEP, 4096),
+)
+
+
+@given(choices)
+@settings(deadline=None, max_examples=60)
+def test_a_choice_comes_back_from_its_query_string(choice):
+    from urllib.parse import parse_qs
+
+    query = choice.to_query()
+    given = {n: v[0] for n, v in parse_qs(query[1:], keep_blank_values=True).items()}
+    assert read_choice(given) == choice
+
+
+anything = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({})
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(Choice.__dataclass_fields__)), anything))
+@settings(deadline=None, max_examples=100)
+def test_anything_a_browser_sends_is_read_as_some_choice(query):
+    choice = read_choice(query)
+    assert 0 <= choice.iou <= 1
+    assert STEP <= choice.most <= 4096
+    assert all(isinstance(v, str) for v in (choice.layer, choice.concept, choice.search))
+
+
+def test_the_default_choice_needs_no_query():
+    assert Choice().to_query() == ""
+    assert Choice(measured=True).to_query() == "?measured=1"

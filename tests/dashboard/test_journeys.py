@@ -1,0 +1,165 @@
+"""A person's ways through the dashboard, in Chromium."""
+
+import re
+import shutil
+
+import pytest
+
+EVIL = "<script>alert(1)</script>"
+
+
+def _open(page, address):
+    page.goto(address)
+    page.get_by_role("heading", level=1).wait_for()
+
+
+def _serious(page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        (v["id"], v["nodes"][0]["html"][:200])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def test_a_red_unit_is_found_and_opened(page, dashboard_url):
+    _open(page, dashboard_url)
+    page.get_by_role("link", name="planted", exact=True).click()
+    page.get_by_role("heading", name="planted").wait_for()
+    page.get_by_role("link", name="red: 2 of 9 units of units").click()
+    page.get_by_text("2 of 9 units", exact=True).wait_for()
+    assert "concept=red" in page.url
+    image = page.get_by_role("img", name=re.compile("units unit 0, red, IoU 1.00"))
+    assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 1024
+    image.click()
+    page.get_by_role("heading", name="red", exact=True).wait_for()
+    assert page.url.endswith("/run/planted/layer/units/unit/0")
+    assert page.get_by_text("IoU 1.00").first.is_visible()
+    page.locator("#unit-curves .js-plotly-plot").wait_for()
+    assert page.get_by_text("Red removed, share").is_visible()
+    page.go_back()
+    page.get_by_text("2 of 9 units", exact=True).wait_for()
+
+
+def test_filters_stand_in_the_address_and_come_back_from_it(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted/units")
+    page.get_by_text("7 of 9 units", exact=True).wait_for()
+    page.get_by_label("Search").fill("unit 3")
+    page.get_by_text("1 of 9 units", exact=True).wait_for()
+    page.wait_for_url("**/units?search=unit+3")
+    page.get_by_text("Table", exact=True).click()
+    page.get_by_role("gridcell", name="yellow").wait_for()
+    page.wait_for_url("**/units?search=unit+3&view=table")
+    page.reload()
+    page.get_by_role("gridcell", name="yellow").wait_for()
+    assert page.get_by_label("Search").input_value() == "unit 3"
+    page.get_by_role("gridcell", name="3", exact=True).get_by_role("link").click()
+    page.get_by_role("heading", name="yellow", exact=True).wait_for()
+
+
+def test_a_filter_that_nothing_passes_says_how_to_go_on(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted/units?search=nonsense")
+    page.get_by_text("No unit is like that").wait_for()
+    page.get_by_role("link", name="show all units").click()
+    page.get_by_text("9 of 9 units", exact=True).wait_for()
+
+
+def test_two_runs_are_compared_on_one_scale(page, dashboard_url):
+    _open(page, dashboard_url)
+    page.get_by_role("link", name="Compare two runs").click()
+    page.get_by_role("heading", name="Which layers know which concepts?").wait_for()
+    page.get_by_role("textbox", name="First run").click()
+    page.get_by_role("option", name="planted", exact=True).click()
+    page.get_by_role("textbox", name="Second run").click()
+    page.get_by_role("option", name="planted-too").click()
+    page.wait_for_url("**/compare?a=planted&b=planted-too-*")
+    page.get_by_text("The full width is 9 units in both.").wait_for()
+    row = page.get_by_role("row", name=re.compile("^red"))
+    assert row.get_by_role("link").count() == 4
+
+
+def test_everything_can_be_reached_by_keyboard(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted/units")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the page"
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate(
+            "(a => a.getAttribute('aria-label') || a.labels?.[0]?.textContent || a.textContent)(document.activeElement)"
+        ))  # fmt: skip
+    wanted = {"Runs", "Compare", "Overview", "Search", "Layer", "Concept", "Certainty", "Sort by"}
+    assert wanted <= seen
+    assert any("units · unit 0" in text for text in seen)
+    page.get_by_role("link", name=re.compile("unit 3")).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="yellow", exact=True).wait_for()
+
+
+def test_no_page_has_serious_faults_for_people_who_cannot_see_or_point(page, dashboard_url):
+    for address in ("/", "/run/planted", "/run/planted/units", "/run/planted/units?view=table",
+                    "/run/planted/layer/units/unit/0", "/compare?a=planted&b=evil",
+                    "/run/changed"):  # fmt: skip
+        _open(page, dashboard_url + address)
+        assert _serious(page) == [], address
+
+
+@pytest.mark.parametrize("address", ["/run/planted/units", "/run/planted/layer/units/unit/0"])
+def test_nor_has_it_in_the_dark(page, dashboard_url, address):
+    page.emulate_media(color_scheme="dark")
+    _open(page, dashboard_url + address)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 26)"
+    assert _serious(page) == []
+
+
+def test_pages_fit_a_telephone(page, dashboard_url):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for address in ("/", "/run/planted", "/run/evil/units", "/run/planted/layer/units/unit/0",
+                    "/compare?a=planted&b=evil"):  # fmt: skip
+        _open(page, dashboard_url + address)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
+
+
+def test_names_that_are_scripts_are_shown_as_text_and_lead_to_their_pages(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/evil")
+    page.get_by_role("rowheader", name=EVIL).get_by_role("link").click()
+    page.get_by_role("heading", name=EVIL).wait_for()
+    page.locator(".card a").first.click()
+    page.get_by_text("a/b é%20< · unit").first.wait_for()
+    assert page.url.endswith("/run/evil/layer/a%2Fb%20%C3%A9%2520%3C/unit/0")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("changed", "units.parquet has"), ("broken", "damaged"), ("newer", "update gan-dissection"),
+     ("nope", "moved or deleted")],
+)  # fmt: skip
+def test_a_run_that_cannot_be_opened_says_so_on_its_page(page, dashboard_url, name, words):
+    _open(page, f"{dashboard_url}/run/{name}")
+    assert words in page.get_by_role("alert").text_content()
+    page.get_by_role("link", name="All runs").click()
+    page.get_by_role("link", name="planted", exact=True).wait_for()
+
+
+def test_a_run_deleted_under_the_app_is_told_and_the_rest_goes_on(
+    page, serving, runs_dir, tmp_path
+):
+    for name in ("one", "two"):
+        shutil.copytree(runs_dir / "planted", tmp_path / name)
+    with serving(tmp_path) as url:
+        _open(page, f"{url}/run/one/units")
+        page.wait_for_function("[...document.images].every(i => i.src && i.complete)")
+        shutil.rmtree(tmp_path / "one")
+        page.get_by_label("Search").fill("red")
+        page.get_by_role("alert").get_by_text("moved or deleted").wait_for()
+        page.get_by_role("link", name="Runs").click()
+        page.get_by_role("link", name="two").click()
+        page.get_by_role("heading", name="two").wait_for()
+
+
+def test_an_empty_folder_says_what_to_do(page, serving, tmp_path):
+    with serving(tmp_path) as url:
+        _open(page, url)
+        assert page.get_by_text("dissect demo makes one").is_visible()

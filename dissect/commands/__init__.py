@@ -6,9 +6,19 @@ from dissect.commands.models import add_models
 from dissect.commands.repair import add_repair
 from dissect.commands.report import add_report
 from dissect.commands.run import add_run
+from dissect.commands.serve import add_serve
 from dissect.commands.show import add_show
 
 # In the order in which --help lists them.
-ADDERS = (add_demo, add_models, add_run, add_show, add_report, add_effects, add_repair)
+ADDERS = (
+    add_demo,
+    add_models,
+    add_run,
+    add_show,
+    add_report,
+    add_serve,
+    add_effects,
+    add_repair,
+)
 
 __all__ = ["ADDERS"]

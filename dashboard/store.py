@@ -1,0 +1,150 @@
+"""The runs of a folder: found by name, opened once, looked up by id.
+
+An id is the folder's name where that is a plain word, else a slug of it with a piece of its digest.
+An address is never joined to a path: ids are keys of an index of the folders that are there.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from dissect.errors import DissectError, RunError
+from dissect.runs import Run, open_run, schema
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LOST = "no such run is there: it was moved or deleted, or the address is mistyped"
+
+
+class UnknownRunError(RunError):
+    """An id that no run has."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder that is a run, was one, or is becoming one.
+
+    Attributes:
+        id: In addresses.
+        path: The folder.
+        record: Content of run.json; {} where it cannot be read.
+        problem: Why it cannot be opened, in one line; "" if nothing is known against it.
+    """
+
+    id: str
+    path: Path
+    record: dict
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """An opened run.
+
+    Attributes:
+        id: In addresses.
+        run: Its content.
+        cache: What others computed from it, by name; gone when the run is closed or changes.
+    """
+
+    id: str
+    run: Run
+    cache: dict[object, object]
+
+    @property
+    def name(self) -> str:
+        return self.run.path.name
+
+
+def run_id(name: str) -> str:
+    """The id of a folder's name: letters, digits and any of . _ -"""
+    if _PLAIN.fullmatch(name):
+        return name
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:60] or "run"
+    return f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+class RunStore:
+    """The runs of a folder. Threads may share it.
+
+    Args:
+        folder: Holds runs, or is one.
+        most_open: So many stay open; the one used longest ago is closed first.
+    """
+
+    def __init__(self, folder: str | Path, *, most_open: int = 8) -> None:
+        self.folder = Path(folder)
+        self._most_open = most_open
+        self._open: OrderedDict[str, tuple[tuple, OpenRun]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+
+    def entries(self) -> list[Entry]:
+        """Every run there is, by name; the folder is looked through anew each time."""
+        return [_entry(name, path) for name, path in sorted(self._index().items())]
+
+    def open(self, name: str) -> OpenRun:
+        """The run of an id.
+
+        Raises:
+            UnknownRunError: no run has it.
+            RunError: a damaged one, or one of a newer version.
+        """
+        path = self._index().get(name)
+        if path is None:
+            raise UnknownRunError(f"{name!r}: {_LOST}; the list of runs shows what there is")
+        stamp = _stamp(path)
+        with self._lock:
+            lock = self._opening.setdefault(name, threading.Lock())
+        with lock:
+            with self._lock:
+                known = self._open.get(name)
+                if known is not None and known[0] == stamp:
+                    self._open.move_to_end(name)
+                    return known[1]
+            opened = OpenRun(name, open_run(path), {})
+            with self._lock:
+                self._open[name] = (stamp, opened)
+                self._open.move_to_end(name)
+                while len(self._open) > self._most_open:
+                    self._open.popitem(last=False)
+            return opened
+
+    def _index(self) -> dict[str, Path]:
+        if (self.folder / schema.RUN_FILE).is_file():
+            return {run_id(self.folder.resolve().name): self.folder.resolve()}
+        try:
+            folders = sorted(path for path in self.folder.iterdir() if path.is_dir())
+        except OSError:
+            return {}
+        found = [path for path in folders if (path / schema.RUN_FILE).is_file()]
+        return {run_id(path.name): path for path in found if not path.name.startswith(".")}
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Changes when another run takes the place of this one."""
+    try:
+        found = (path / schema.RUN_FILE).stat()
+    except OSError as error:
+        raise UnknownRunError(f"{path.name!r}: {_LOST}") from error
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _entry(name: str, path: Path) -> Entry:
+    try:
+        record = json.loads((path / schema.RUN_FILE).read_text())
+        if record["kind"] != schema.KIND:
+            return Entry(name, path, {}, "not a run of this program")
+        if record["schema_version"] > schema.SCHEMA_VERSION:
+            return Entry(name, path, {}, "made by a newer version; update gan-dissection")
+        _ = record["config"]["n_samples"], record["generator"]["layers"], record["created"]
+    except (OSError, ValueError, TypeError, KeyError, DissectError) as error:
+        return Entry(name, path, {}, f"run.json is damaged ({type(error).__name__})")
+    return Entry(name, path, record)

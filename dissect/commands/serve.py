@@ -1,0 +1,46 @@
+"""The command ``serve``: runs in a browser.
+
+Heavy imports stand inside functions, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+
+from dissect.commands.adding import Add, print_json
+
+
+def add_serve(add: Add) -> None:
+    """Add the subcommand, with ``add(name, command, summary)``."""
+    serve = add("serve", _serve, "explore runs in a browser")
+    serve.add_argument("runs", metavar="RUNS", help="a folder of runs, or one run")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8050, help="default: %(default)s; 0: a free one")
+    serve.add_argument("--token", help="what browsers have to show, at least 16 characters")
+    serve.add_argument(
+        "--behind-proxy", action="store_true", help="a proxy in front decides who may come"
+    )
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from dissect.errors import ConfigError
+
+    try:
+        from dashboard import Settings, serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the dashboard needs {error.name}, which is not installed; expected the extra "
+            "'dashboard'; pip install 'gan-dissection[dashboard]'"
+        ) from error
+
+    settings = Settings(
+        host=options.host,
+        port=options.port,
+        token=options.token,
+        behind_proxy=options.behind_proxy,
+    )
+
+    def started(url: str) -> None:
+        print_json({"url": url}) if options.json else print(f"{url}  (Ctrl-C stops)")
+        sys.stdout.flush()
+
+    serve(options.runs, settings, started=started)

@@ -202,7 +202,9 @@ class Process:
             status = None
         self._stop()
         if status is not None and status < 0:
-            why = f"killed by signal {-status}" + (", perhaps for its memory" if status == -9 else "")
+            why = f"killed by signal {-status}" + (
+                ", perhaps for its memory" if status == -9 else ""
+            )
         else:
             words = [line for line in self._last_words if line.strip()]
             why = words[-1].strip()[:200] if words else f"exit status {status}"

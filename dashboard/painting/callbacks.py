@@ -1,4 +1,4 @@
-"""What the paint page answers; each answer is a few lines over ``state``, ``history`` and ``ask``."""
+"""What the paint page answers: a few lines each over ``state``, ``history`` and ``ask``."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, 
 
 from dashboard import context
 from dashboard.painting.history import History
-from dashboard.painting.state import read_painting, read_stroke, read_units
+from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
 from dashboard.painting.telling import change_table, stroke_list
 from dashboard.rendering.asking import ask, to_uri
 from dashboard.rendering.process import SupersededError
@@ -17,8 +17,7 @@ from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
 _FIELDS = ("seed", "index", "truncation", "label")
-_HAND = "(by hand)"
-_BEST = "(best)"
+_LOOKING = "Units are looked for, a few seconds the first time …"
 
 
 def register(app: Dash) -> None:
@@ -43,8 +42,8 @@ def register(app: Dash) -> None:
         Input("paint-units", "value"),
         State("paint-run", "data"),
         State("paint-view", "data"),
-        running=[(Output("paint-how", "children"), "Units are looked for, a few seconds the first time …", "")],
-    )(_brush)  # fmt: skip
+        running=[(Output("paint-how", "children"), _LOOKING, "")],
+    )(_brush)
     _register_strokes(app)
     app.callback(
         Output("paint-before", "src"),
@@ -145,13 +144,18 @@ def _about(run_id: object, view: object) -> tuple:
 
 
 def _brush(
-    about: object, concept: object, mode: object, layer: object, units: object,
-    run_id: object, view: object,
-) -> tuple:  # fmt: skip
-    by_hand = concept == _HAND
+    about: object,
+    concept: object,
+    mode: object,
+    layer: object,
+    units: object,
+    run_id: object,
+    view: object,
+) -> tuple:
+    by_hand = concept == BY_HAND
     if not about:
         return no_update, no_update, no_update, no_update, not by_hand
-    chosen = None if layer == _BEST else layer
+    chosen = None if layer == BEST else layer
     question = {"ask": "brush", "mode": mode, "layer": chosen}
     try:
         if by_hand:
@@ -241,9 +245,7 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
 def _open(contents: object, about: object) -> tuple:
     try:
         if not isinstance(contents, str) or len(contents) > 2 * LARGEST_BYTES:
-            raise ConfigError(
-                "the file is none, or too large; expected a recipe of a painted image"
-            )
+            raise ConfigError("the file is too large, or none; expected a saved recipe")
         data = base64.b64decode(re.sub(r"^data:[^,]{0,200},", "", contents, count=1), validate=True)
         painting = read_recipe(data)
         if not isinstance(about, dict) or painting.generator != about.get("fingerprint"):

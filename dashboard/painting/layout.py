@@ -6,13 +6,10 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.painting.state import View, read_view
+from dashboard.painting.state import BEST, BY_HAND, View, read_view
 from dashboard.routing import Visit
 from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
-
-BY_HAND = ""
-"""The value of the list of concepts that stands for units chosen by hand."""
 
 
 def layout(visit: Visit) -> Component:
@@ -76,10 +73,21 @@ def _picture(view: View, size: int, label: int | None) -> Component:
     return html.Div(
         [
             stage,
-            html.Div(id="paint-status", className="paint-status", role="status", children="The generator is being loaded …"),
+            html.Div(
+                id="paint-status",
+                className="paint-status",
+                role="status",
+                children="The generator is being loaded …",
+            ),
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
-            dmc.Slider(id="paint-reveal", value=100, min=0, max=100, updatemode="drag",
-                       thumbLabel="Painted image uncovered, in percent"),
+            dmc.Slider(
+                id="paint-reveal",
+                value=100,
+                min=0,
+                max=100,
+                updatemode="drag",
+                thumbLabel="Painted image uncovered, in percent",
+            ),
             html.Div(
                 [
                     dmc.Button("Previous", id="paint-previous", variant="default"),
@@ -91,10 +99,40 @@ def _picture(view: View, size: int, label: int | None) -> Component:
             ),
             html.Div(
                 [
-                    dmc.NumberInput(id="paint-index", label="Sample", value=view.index, min=0, allowDecimal=False, debounce=True),
-                    dmc.NumberInput(id="paint-seed", label="Seed", value=view.seed, min=0, allowDecimal=False, debounce=True),
-                    dmc.NumberInput(id="paint-truncation", label="Truncation ψ", value=view.truncation, min=-5, max=5, step=0.1, debounce=True),
-                    dmc.NumberInput(id="paint-label", label="Class", value="" if label is None else label, min=0, allowDecimal=False, debounce=True, placeholder="its own"),
+                    dmc.NumberInput(
+                        id="paint-index",
+                        label="Sample",
+                        value=view.index,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-seed",
+                        label="Seed",
+                        value=view.seed,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-truncation",
+                        label="Truncation ψ",
+                        value=view.truncation,
+                        min=-5,
+                        max=5,
+                        step=0.1,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-label",
+                        label="Class",
+                        value="" if label is None else label,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                        placeholder="its own",
+                    ),
                 ],
                 className="paint-row",
             ),
@@ -104,13 +142,15 @@ def _picture(view: View, size: int, label: int | None) -> Component:
                     dmc.Button("Save recipe", id="paint-save-recipe", variant="default"),
                     dcc.Upload(
                         dmc.Button("Open recipe", id="paint-open", variant="default"),
-                        id="paint-upload", accept=".json,application/json", max_size=LARGEST_BYTES,
+                        id="paint-upload",
+                        accept=".json,application/json",
+                        max_size=LARGEST_BYTES,
                     ),
                 ],
                 className="paint-row",
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Component:
@@ -122,31 +162,60 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
             html.Div(
                 [
                     dmc.SegmentedControl(
-                        id="paint-mode", value=view.mode,
-                        data=[{"value": DRAW, "label": "Draw"}, {"value": REMOVE, "label": "Remove"}],
+                        id="paint-mode",
+                        value=view.mode,
+                        data=[
+                            {"value": DRAW, "label": "Draw"},
+                            {"value": REMOVE, "label": "Remove"},
+                        ],
                         **{"aria-label": "Draw or remove"},
                     ),
                     dmc.Select(
-                        id="paint-concept", label="Concept", value=view.concept or "(by hand)",
-                        data=[*names, "(by hand)"], searchable=True, allowDeselect=False,
+                        id="paint-concept",
+                        label="Concept",
+                        value=view.concept or BY_HAND,
+                        data=[*names, BY_HAND],
+                        searchable=True,
+                        allowDeselect=False,
                     ),
                     dmc.Select(
-                        id="paint-layer", label="Layer", value=view.layer or "(best)",
-                        data=["(best)", *run.layers], searchable=True, allowDeselect=False,
+                        id="paint-layer",
+                        label="Layer",
+                        value=view.layer or BEST,
+                        data=[BEST, *run.layers],
+                        searchable=True,
+                        allowDeselect=False,
                     ),
                 ],
                 className="paint-row",
             ),
             html.Div(
-                dmc.TextInput(id="paint-units", label="Units by hand", value=view.units, placeholder="3, 7, 12", debounce=True),
-                id="paint-by-hand", hidden=bool(view.concept),
+                dmc.TextInput(
+                    id="paint-units",
+                    label="Units by hand",
+                    value=view.units,
+                    placeholder="3, 7, 12",
+                    debounce=True,
+                ),
+                id="paint-by-hand",
+                hidden=bool(view.concept),
             ),
             html.P(id="paint-how", role="status", children="The renderer is starting …"),
             html.Div(
                 [
-                    dmc.NumberInput(id="paint-n-units", label="Units", value=16, min=1, allowDecimal=False),
-                    dmc.NumberInput(id="paint-strength", label="Strength", value=1, min=0, max=10, step=0.25),
-                    dmc.NumberInput(id="paint-size", label="Brush, pixels", value=max(2, size // 6), min=1, max=size),
+                    dmc.NumberInput(
+                        id="paint-n-units", label="Units", value=16, min=1, allowDecimal=False
+                    ),
+                    dmc.NumberInput(
+                        id="paint-strength", label="Strength", value=1, min=0, max=10, step=0.25
+                    ),
+                    dmc.NumberInput(
+                        id="paint-size",
+                        label="Brush, pixels",
+                        value=max(2, size // 6),
+                        min=1,
+                        max=size,
+                    ),
                 ],
                 className="paint-row",
             ),
@@ -155,7 +224,14 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     html.Legend("Without a brush"),
                     html.Div(
                         [
-                            dmc.NumberInput(id=f"paint-{name.lower()}", label=name, value=value, min=0, max=size, allowDecimal=False)
+                            dmc.NumberInput(
+                                id=f"paint-{name.lower()}",
+                                label=name,
+                                value=value,
+                                min=0,
+                                max=size,
+                                allowDecimal=False,
+                            )
                             for name, value in corners.items()
                         ],
                         className="paint-row",
@@ -184,7 +260,7 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                 ]
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def _seen(planes: tuple[str, ...]) -> Component:
@@ -196,12 +272,22 @@ def _seen(planes: tuple[str, ...]) -> Component:
             ),
             html.Div(
                 [
-                    html.Figure([html.Img(id="paint-labels-before", alt="Concepts before"), html.Figcaption("Before")]),
-                    html.Figure([html.Img(id="paint-labels-after", alt="Concepts after"), html.Figcaption("After")]),
+                    html.Figure(
+                        [
+                            html.Img(id="paint-labels-before", alt="Concepts before"),
+                            html.Figcaption("Before"),
+                        ]
+                    ),
+                    html.Figure(
+                        [
+                            html.Img(id="paint-labels-after", alt="Concepts after"),
+                            html.Figcaption("After"),
+                        ]
+                    ),
                 ],
                 className="paint-labels",
             ),
             html.H2("What changed"),
             html.Div(id="paint-changes"),
         ]
-    )  # fmt: skip
+    )

@@ -8,6 +8,11 @@ from dissect.painting.checks import as_number, is_whole, short
 from dissect.painting.recipe import Painting
 from dissect.painting.strokes import DRAW, REMOVE, Stroke, decode_mask
 
+BY_HAND = "(by hand)"
+"""Stands in the list of concepts for units chosen by hand."""
+BEST = "(best)"
+"""Stands in the list of layers for the one that a brush is found in."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -47,6 +52,7 @@ def read_view(
     """
     favourite = next((name for name in ("tree", *concepts) if name in concepts), "")
     concept, layer = query.get("concept", favourite), query.get("layer", "")
+    concept = "" if concept == BY_HAND else concept
     return View(
         seed=_whole(query.get("seed"), seed, 2**53),
         index=_whole(query.get("index"), 0, 2**53),
@@ -89,7 +95,8 @@ def read_stroke(brush: object, *, n_units: object, strength: object, place: obje
         brush: As the renderer told it.
         n_units: How many of its units.
         strength: See ``Stroke``.
-        place: ``{"png": base64}``, ``{"box": [top, left, bottom, right]}`` or ``{}`` for everywhere.
+        place: ``{"png": base64}``, ``{"box": [top, left, bottom, right]}`` or ``{}`` for
+            everywhere.
 
     Raises:
         ConfigError: something of another type or out of its range.

@@ -37,13 +37,16 @@ def stroke_list(history: History) -> Component:
             [
                 html.Span(describe_stroke(history.strokes[name])),
                 dmc.Button(
-                    "Delete", id={"type": "paint-delete", "name": name}, size="compact-sm",
-                    variant="default", **{"aria-label": f"Delete stroke {number}"},
+                    "Delete",
+                    id={"type": "paint-delete", "name": name},
+                    size="compact-sm",
+                    variant="default",
+                    **{"aria-label": f"Delete stroke {number}"},
                 ),
             ]
         )
         for number, name in enumerate(history.now, start=1)
-    ]  # fmt: skip
+    ]
     return html.Ol(items, className="paint-strokes")
 
 

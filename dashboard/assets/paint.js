@@ -92,6 +92,9 @@
   window.dash_clientside.paint = {
     size: function (value) {
       state.size = Number(value) || 1;
+      // dcc.Upload takes no label for its field.
+      const field = document.querySelector("#paint-upload input");
+      if (field) field.setAttribute("aria-label", "Open recipe");
       return window.dash_clientside.no_update;
     },
     // How much of the edited image is uncovered, from the left.

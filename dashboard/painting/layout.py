@@ -212,7 +212,7 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     dmc.NumberInput(
                         id="paint-size",
                         label="Brush, pixels",
-                        value=max(2, size // 6),
+                        value=max(2, size // 4),
                         min=1,
                         max=size,
                     ),

@@ -17,6 +17,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -94,7 +95,7 @@ class Desk:
         if concept is None:
             check_text("layer", layer)
             units = check_list("units", asked.get("units"), MOST_UNITS)
-            return Frame(pick_brush(self._canvas, units, str(mode), layer=layer).to_json())
+            return Frame(asdict(pick_brush(self._canvas, units, str(mode), layer=layer)))
         check_text("concept", concept)
         if layer is not None:
             check_text("layer", layer)
@@ -107,7 +108,7 @@ class Desk:
         )
         key = json.dumps([concept, mode, layer, measured])
         if key not in self._kept:
-            self._kept[key] = find_brush(self._canvas, concept, mode, layer=layer).to_json()
+            self._kept[key] = asdict(find_brush(self._canvas, concept, mode, layer=layer))
             self._keep()
         return dict(self._kept[key])
 
@@ -154,9 +155,6 @@ def _load(path: Path, stamp: list[object]) -> dict[str, dict]:
     try:
         content = json.loads(path.read_text())
         brushes = content["brushes"] if content["of"] == stamp else {}
-        return {
-            str(key): Brush(**values | {n: tuple(values[n]) for n in ("units", "values")}).to_json()
-            for key, values in brushes.items()
-        }
+        return {str(key): asdict(Brush(**values)) for key, values in brushes.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # it is made again

@@ -12,11 +12,11 @@ is often too weak, so neither is taken on trust.
 - To remove, units are taken away everywhere in images that have most of it.
   gain = share of its pixels that go, less the share of all other pixels whose concepts change.
 
-Of what reaches 90 % of the best gain, the smallest strength wins, then the smallest set.
+Of what reaches 90 % of the best gain, the smallest strength wins, then the largest gain.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -69,10 +69,6 @@ class Brush:
     strength: float
     gain: float | None
     how: str
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values."""
-        return asdict(self)
 
 
 def find_brush(canvas: Canvas, concept: str, mode: str, *, layer: str | None = None) -> Brush:
@@ -138,7 +134,7 @@ def _telling_layers(run: Run, concept: str) -> list[str]:
 
 
 def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Brush | None:
-    """From an effect that was measured with a search, the latest by name."""
+    """From an effect that was measured with a search, the last by name."""
     kind = "insert" if mode == DRAW else "ablate"
     for name in reversed(effect_names(run)):
         try:
@@ -216,7 +212,7 @@ class _Trial:
         }
         best = max(found.values())
         near = [one for one, gain in found.items() if gain >= best - (1 - _NEAR_BEST) * abs(best)]
-        layer, size, strength = min(near, key=lambda one: (one[2], one[1], -found[one]))
+        layer, size, strength = min(near, key=lambda one: (one[2], -found[one], one[1]))
         chosen = [float(values[layer][u]) for u in orders[layer]] if self.mode == DRAW else []
         return Brush(
             self.concept.name,

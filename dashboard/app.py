@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import dash
 from dash.development.base_component import Component
 
-from dashboard import context, shell
+from dashboard import context, media, security, shell
 from dashboard.context import Context
 from dashboard.routing import Page, Visit, discover
 from dashboard.settings import Settings
@@ -57,6 +57,8 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
         if part.callbacks is not None:
             part.callbacks(app)
     app.layout = shell.document
+    media.register(app.server)
+    security.protect(app, settings)
     return app
 
 

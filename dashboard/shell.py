@@ -1,11 +1,10 @@
 """What stands around every page: navigation, the run's name, what is shown when a page fails."""
 
-from urllib.parse import quote
-
 import dash_mantine_components as dmc
 from dash import dcc, html, page_container
 from dash.development.base_component import Component
 
+from dashboard.links import run_href
 from dashboard.routing import Page, Visit
 
 
@@ -14,7 +13,7 @@ def document() -> Component:
     return dmc.MantineProvider(
         [html.A("Skip to the page", href="#page", className="skip"), page_container],
         defaultColorScheme="auto",
-        theme={"primaryColor": "blue", "fontFamily": "system-ui, sans-serif"},
+        theme={"primaryColor": "blue", "fontFamily": "system-ui, sans-serif", "defaultRadius": 4},
     )
 
 
@@ -32,8 +31,7 @@ def frame(visit: Visit, page: Page, content: object, *, run_id: str | None = Non
 def navigation(visit: Visit, page: Page, run_id: str | None) -> list[Component]:
     """The app's entries, then those of the run."""
     pages = [entry for entry in visit.context.parts.pages.values() if entry.navigation]
-    entries = [entry for entry in pages if "<" not in entry.template]
-    links = [_link(entry, entry.template, page) for entry in entries]
+    links = [_link(e, e.template, page) for e in pages if "<" not in e.template]
     parts: list[Component] = [
         html.Nav(links, **{"aria-label": "Dashboard"}),
         dmc.ColorSchemeToggle(
@@ -41,18 +39,18 @@ def navigation(visit: Visit, page: Page, run_id: str | None) -> list[Component]:
         ),
     ]
     if run_id is not None:
-        own = [
-            entry for entry in pages if entry.template.count("<") == 1 and "<run>" in entry.template
-        ]
-        links = [_link(e, e.template.replace("<run>", quote(run_id)), page) for e in own]
+        start = "/run/<run>"
+        own = [e for e in pages if e.template.startswith(start) and e.template.count("<") == 1]
+        links = [_link(e, run_href(run_id) + e.template.removeprefix(start), page) for e in own]
         parts.append(html.Nav([html.B(run_id), *links], **{"aria-label": "Run"}))
     return parts
 
 
 def _link(entry: Page, href: str, page: Page) -> Component:
-    here = {"aria-current": "page"} if entry is page else {}
-    # dcc.Link takes no aria attributes; the list item carries them.
-    return html.Span(dcc.Link(entry.navigation, href=href), **here)
+    if entry is not page:
+        return dcc.Link(entry.navigation, href=href)
+    # The page that one is on is loaded anew: its controls change the address behind dash's back.
+    return html.A(entry.navigation, href=href, **{"aria-current": "page"})
 
 
 def failed(title: str, message: str) -> Component:

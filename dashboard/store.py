@@ -9,12 +9,15 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from dissect.errors import DissectError, RunError
 from dissect.runs import Run, open_run, schema
 
+Known = TypeVar("Known")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LOST = "no such run is there: it was moved or deleted, or the address is mistyped"
 
@@ -44,19 +47,26 @@ class Entry:
         return self.path.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OpenRun:
     """An opened run.
 
     Attributes:
         id: In addresses.
         run: Its content.
-        cache: What others computed from it, by name; gone when the run is closed or changes.
     """
 
     id: str
     run: Run
-    cache: dict[object, object]
+    _known: dict[object, object] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def once(self, name: object, compute: Callable[[], Known]) -> Known:
+        """What was computed under a name; kept until the run is closed or changes."""
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = compute()
+            return self._known[name]
 
     @property
     def name(self) -> str:
@@ -109,7 +119,7 @@ class RunStore:
                 if known is not None and known[0] == stamp:
                     self._open.move_to_end(name)
                     return known[1]
-            opened = OpenRun(name, open_run(path), {})
+            opened = OpenRun(name, open_run(path))
             with self._lock:
                 self._open[name] = (stamp, opened)
                 self._open.move_to_end(name)

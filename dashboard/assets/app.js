@@ -1,0 +1,72 @@
+// What the dashboard does in the browser without asking the server.
+
+window.dash_clientside = Object.assign({}, window.dash_clientside, {
+  dissect: {
+    // The values of controls into the address, without a new page: NAME of an id "page-NAME".
+    writeQuery(...given) {
+      const defaults = given[given.length - 1] || {};
+      const query = new URLSearchParams();
+      for (const { id, value } of window.dash_clientside.callback_context.inputs_list.flat()) {
+        const name = id.slice(id.indexOf("-") + 1);
+        const empty = value === null || value === undefined || value === "" || value === false;
+        if (!empty && value !== defaults[name]) query.set(name, value === true ? "1" : value);
+      }
+      const text = query.toString();
+      const address = window.location.pathname + (text ? "?" + text : "");
+      window.history.replaceState(window.history.state, "", address);
+      return window.dash_clientside.no_update;
+    },
+    // 48 more, as dashboard/choosing.py has it.
+    more(clicks, most) {
+      return clicks ? most + 48 : window.dash_clientside.no_update;
+    },
+  },
+});
+
+// A link in a table, followed without loading the app anew.
+window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {};
+window.dashAgGridComponentFunctions.UnitLink = function (props) {
+  if (!props.data) return null;
+  const follow = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    window.history.pushState({}, "", props.data.href);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    window.scrollTo(0, 0);
+  };
+  return window.React.createElement("a", { href: props.data.href, onClick: follow }, props.value);
+};
+
+// Pictures are fetched when they come near the screen: dash's img has no "loading".
+(function () {
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        if (target.dataset.src) target.src = target.dataset.src;
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  const look = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.matches("img[data-src]")) near.observe(node);
+    for (const image of node.querySelectorAll("img[data-src]")) near.observe(image);
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") {
+        // A card that now shows another unit.
+        change.target.removeAttribute("src");
+        near.unobserve(change.target);
+        near.observe(change.target);
+      } else change.addedNodes.forEach(look);
+    }
+  }).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    attributes: true,
+    attributeFilter: ["data-src"],
+  });
+})();

@@ -1,0 +1,47 @@
+"""What callbacks are wrapped in: a mistake becomes a line on the page, a fault one in the log."""
+
+import functools
+import logging
+from collections.abc import Callable
+
+from dash import html
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from dissect.errors import ConfigError, DissectError
+
+log = logging.getLogger("dashboard")
+
+
+def told(answer: Callable[..., object]) -> Callable[..., object]:
+    """For callbacks whose only output is a place for children."""
+
+    @functools.wraps(answer)
+    def guarded(*arguments: object) -> object:
+        try:
+            return answer(*arguments)
+        except PreventUpdate:
+            raise
+        except DissectError as error:
+            return problem(str(error))
+        except Exception:
+            log.exception("callback %s failed", answer.__name__)
+            return problem("This failed; the log of the server says why.")
+
+    return guarded
+
+
+def problem(message: str) -> Component:
+    """A line in place of what cannot be shown."""
+    return html.P(message, className="failed", role="alert")
+
+
+def text(given: object) -> str:
+    """A text that a browser sent.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if not isinstance(given, str):
+        raise ConfigError(f"this is a {type(given).__name__}; expected a text; reload the page")
+    return given

@@ -1,0 +1,167 @@
+"""Which units are shown and in which order: a choice as a value, to and from a query string."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+
+from dashboard.pairs import Measured
+
+SORTS = {
+    "clearest": ("excess_information", False),
+    "iou": ("iou", False),
+    "over-chance": ("over_chance", False),
+    "certainty": ("q_value", True),
+    "precision": ("precision", False),
+    "recall": ("recall", False),
+    "effect": ("effect", False),
+    "unit": (None, True),
+}
+"""Name → column, and whether small values come first. ``unit`` keeps the order of the run."""
+CERTAINTIES = ("all", "named", "sure", "unnamed")
+VIEWS = ("grid", "table")
+STEP = 48
+"""So many units more each time."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which units are shown.
+
+    Args:
+        layer, concept, category: Only these; "" for all.
+        iou: At least this IoU with the best concept.
+        certainty: ``all``; ``named``: interpretable; ``sure``: these, and both halves of the
+            evaluation fold agree; ``unnamed``.
+        measured: Only units that belong to a measured set.
+        search: Words that all occur in the layer's, unit's or concept's name.
+        sort: One of ``SORTS``.
+        view: One of ``VIEWS``.
+        most: So many are shown in the grid.
+    """
+
+    layer: str = ""
+    concept: str = ""
+    category: str = ""
+    iou: float = 0.0
+    certainty: str = "named"
+    measured: bool = False
+    search: str = ""
+    sort: str = "clearest"
+    view: str = "grid"
+    most: int = STEP
+
+    def to_query(self, **changes: object) -> str:
+        """The query string with what differs from the default; "" if nothing does."""
+        plain = asdict(replace(self, **changes))
+        default = asdict(Choice())
+        kept = {name: value for name, value in plain.items() if value != default[name]}
+        return (
+            "?" + urlencode({n: int(v) if v is True else v for n, v in kept.items()})
+            if kept
+            else ""
+        )
+
+
+def read_choice(query: Mapping[str, object]) -> Choice:
+    """A choice from anything a browser may send; what makes no sense is left out."""
+    default = Choice()
+    text = {
+        name: str(query[name])[:200]
+        for name in ("layer", "concept", "category", "search")
+        if isinstance(query.get(name), str)
+    }
+    picked = {
+        name: query[name]
+        for name, known in (("certainty", CERTAINTIES), ("sort", SORTS), ("view", VIEWS))
+        if isinstance(query.get(name), str) and query[name] in known
+    }
+    iou = _number(query.get("iou"), default.iou)
+    most = int(_number(query.get("most"), default.most))
+    return Choice(
+        **text,
+        **picked,
+        iou=min(max(iou, 0.0), 1.0),
+        measured=str(query.get("measured", "")).lower() in ("1", "true"),
+        most=min(max(most, STEP), 4096),
+    )
+
+
+def choose(
+    labels: pd.DataFrame,
+    choice: Choice,
+    measured: Mapping[tuple[str, int], Measured] | None = None,
+) -> pd.DataFrame:
+    """The chosen units in their order.
+
+    Args:
+        labels: ``labels_of`` a run.
+        choice: Which.
+        measured: ``measured_of`` that run.
+
+    Returns:
+        Rows of ``labels`` with ``effect``, the share of the smallest measured set of the unit, and
+        ``effect_told``, what became of which concept; "" where nothing was measured.
+    """
+    keep = np.ones(len(labels), bool)
+    for name in ("layer", "concept", "category"):
+        if getattr(choice, name):
+            keep &= (labels[name] == getattr(choice, name)).to_numpy()
+    if choice.iou > 0:
+        keep &= (labels.iou >= choice.iou).to_numpy()
+    named = labels.interpretable.to_numpy()
+    if choice.certainty == "unnamed":
+        keep &= ~named
+    elif choice.certainty != "all":
+        keep &= named
+        if choice.certainty == "sure":
+            keep &= labels.same_in_halves.to_numpy()
+    found = labels[keep]
+    for word in choice.search.lower().split():
+        found = found[_holds(found, word)]
+    found = _with_effects(found, measured or {})
+    if choice.measured:
+        found = found[found.effect_told != ""]
+    column, rising = SORTS[choice.sort]
+    if column is None:
+        return found
+    return found.sort_values(column, ascending=rising, kind="stable", na_position="last")
+
+
+def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
+    """Whether a word occurs in a row's names. Categories are searched once for each name."""
+    found = np.zeros(len(labels), bool)
+    for name in ("layer", "concept"):
+        column = labels[name].cat
+        hits = np.array([word in str(category).lower() for category in column.categories], bool)
+        found |= hits[column.codes.to_numpy()]
+    number = word.removeprefix("unit").removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        found |= (labels.unit == int(number)).to_numpy()
+    return found if word != "unit" else np.ones(len(labels), bool)
+
+
+def _with_effects(
+    labels: pd.DataFrame, measured: Mapping[tuple[str, int], Measured]
+) -> pd.DataFrame:
+    if not measured:
+        return labels.assign(effect=np.nan, effect_told="")
+    keys = zip(labels.layer.astype(str), labels.unit.tolist(), strict=True)
+    found = [measured.get(key) for key in keys]
+    return labels.assign(
+        effect=np.array([math.nan if each is None else each.share for each in found], float),
+        effect_told=np.array(["" if each is None else each.told for each in found], object),
+    )
+
+
+def _number(given: object, otherwise: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        return otherwise
+    try:
+        value = float(given)
+    except ValueError:
+        return otherwise
+    return value if math.isfinite(value) else otherwise

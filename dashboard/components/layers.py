@@ -1,0 +1,154 @@
+"""Layers as bars of the concepts that their units are named after."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.choosing import Choice
+from dashboard.components.units import bar, swatch, two
+from dashboard.links import concept_href, run_href, unit_href
+from dashboard.pairs import pairs_of
+from dashboard.store import OpenRun
+from reports.charts import Cell, LayerBar, Segment, ink_on
+
+
+def bars_of(opened: OpenRun) -> list[LayerBar]:
+    """A bar for each layer, as in the report; all units are its full width."""
+    return opened.once("bars", lambda: _bars(opened))
+
+
+def _bars(opened: OpenRun) -> list[LayerBar]:
+    run, pairs = opened.run, pairs_of(opened)
+    concepts = list(run.vocabulary)
+    counts = {}
+    for index, layer in enumerate(run.layers):
+        best = pairs.best[(pairs.layer == index) & pairs.interpretable]
+        counts[layer] = np.bincount(best, minlength=len(concepts))
+    bars = []
+    for layer, info in run.layers.items():
+        start, segments = 0.0, []
+        for column in np.argsort(-counts[layer], kind="stable"):
+            count = int(counts[layer][column])
+            if count == 0:
+                break
+            width, concept = 100 * count / info.units, concepts[column]
+            ink = ink_on(concept.colour)
+            segments.append(Segment(concept.name, concept.colour, ink, count, start, width))
+            start += width
+        turned = [name for name in counts if name.startswith(f"{layer}@rotation:")]
+        found = [int(counts[name].sum()) for name in turned]
+        rotated = sum(found) / len(found) if found else None
+        n_found = int(counts[layer].sum())
+        bars.append(LayerBar(layer, info.units, n_found, rotated, tuple(segments)))
+    return bars
+
+
+def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = None) -> Component:
+    """The bars; a piece of one leads to its units.
+
+    Args:
+        opened: The run.
+        bars: ``bars_of`` it.
+        widest: Units that fill the width, so that bars of several layers or runs have one scale;
+            each layer's own number if None.
+    """
+    rows = []
+    for found in bars:
+        share = 1.0 if widest is None else found.units / widest
+        pieces = [_piece(opened, found, segment) for segment in found.segments]
+        if found.rotated is not None:
+            told = f"in a random rotation: {found.rotated:.4g} of {found.units} units"
+            left = f"{100 * found.rotated / found.units:.2f}%"
+            pieces.append(html.Span(className="rotated", title=told, style={"left": left}))
+        query = Choice(layer=found.layer, certainty="all").to_query()
+        text = f"{found.interpretable} of {found.units}"
+        if found.rotated is not None:
+            text += f", rotated {found.rotated:.4g}"
+        rows += [
+            html.Div(
+                dcc.Link(found.layer, href=run_href(opened.id, "units") + query),
+                className="stack-name",
+            ),
+            html.Div(pieces, className="stack", style={"width": f"{100 * share:.2f}%"}),
+            html.Div(text, className="stack-count"),
+        ]
+    return html.Div(rows, className="stacks")
+
+
+def _piece(opened: OpenRun, found: LayerBar, segment: Segment) -> Component:
+    query = Choice(layer=found.layer, concept=segment.concept).to_query()
+    told = f"{segment.concept}: {segment.count} of {found.units} units of {found.layer}"
+    fits = segment.width > 3 + 1.1 * len(segment.concept)
+    return html.Span(
+        dcc.Link(
+            [
+                html.Span(told, className="hidden"),
+                html.Span(segment.concept if fits else "", **{"aria-hidden": "true"}),
+            ],
+            href=run_href(opened.id, "units") + query,
+            title=told,
+            style={"color": segment.ink},
+        ),
+        className="segment",
+        style={"width": f"{segment.width:.3f}%", "background": segment.colour},
+    )
+
+
+def cells_of(opened: OpenRun) -> dict[str, list[Cell | None]]:
+    """For each concept and layer the unit that tells most about it, named after it or not."""
+    return opened.once("cells", lambda: _cells(opened))
+
+
+def _cells(opened: OpenRun) -> dict[str, list[Cell | None]]:
+    run, pairs = opened.run, pairs_of(opened)
+    names = list(run.vocabulary.names)
+    found: dict[str, list[Cell | None]] = {name: [] for name in names}
+    excess = np.nan_to_num(pairs.scores["excess_information"], nan=-np.inf)
+    for layer, info in run.layers.items():
+        start = pairs.starts[layer]
+        for column, row in enumerate(start + excess[start : start + info.units].argmax(axis=0)):
+            iou, chance = (float(pairs.scores[name][row, column]) for name in ("iou", "chance"))
+            named = bool(pairs.interpretable[row] and pairs.best[row] == column)
+            cell = Cell(layer, int(pairs.unit[row]), iou, chance, named)
+            found[names[column]].append(None if np.isnan(iou) else cell)
+    return found
+
+
+def matrix(
+    opened: OpenRun, concepts: Sequence[str], value: Callable[[str], str] | None = None
+) -> Component:
+    """IoU of the unit of each layer that tells most about each concept."""
+    cells = cells_of(opened)
+    head = [html.Th("Concept", scope="col")]
+    head += [html.Th(value("") if value else "Area", scope="col", className="n")] if value else []
+    head += [html.Th(layer, scope="col") for layer in opened.run.layers]
+    rows = []
+    for name in concepts:
+        colour = opened.run.vocabulary[name].colour
+        link = dcc.Link(name, href=concept_href(opened.id, name))
+        row = [html.Th([swatch(colour), link], scope="row")]
+        row += [html.Td(value(name), className="n")] if value else []
+        row += [html.Td(_cell(opened, cell, colour)) for cell in cells[name]]
+        rows.append(html.Tr(row))
+    return html.Div(
+        html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="matrix"),
+        className="scroll",
+        tabIndex=0,
+        role="region",
+        **{"aria-label": "IoU of the best unit of each layer"},
+    )
+
+
+def _cell(opened: OpenRun, cell: Cell | None, colour: str) -> Component | str:
+    if cell is None:
+        return "–"
+    told = f"{cell.layer} unit {cell.unit}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
+    content = [bar(cell.iou, cell.chance, colour), html.Span(two(cell.iou), className="n")]
+    return dcc.Link(
+        content,
+        href=unit_href(opened.id, cell.layer, cell.unit),
+        title=told,
+        className="cell" if cell.interpretable else "cell pale",
+    )

@@ -1,0 +1,126 @@
+"""A unit as a picture with its numbers beside it."""
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.links import unit_href
+from dashboard.media import strip_url
+from dashboard.store import OpenRun
+
+
+def two(value: float | None) -> str:
+    """A number with two decimals; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def swatch(colour: str) -> Component:
+    """A concept's colour; its name always stands beside it."""
+    return html.Span(className="swatch", style={"background": colour})
+
+
+def bar(
+    value: float,
+    chance: float,
+    colour: str,
+    low: float = math.nan,
+    high: float = math.nan,
+    *,
+    most: float = 1.0,
+) -> Component:
+    """A value from 0 to ``most`` with a tick at its chance level and its interval."""
+
+    def place(x: float) -> str:
+        return f"{100 * min(max(x / most, 0.0), 1.0):.2f}%"
+
+    parts = []
+    if not math.isnan(value):
+        parts.append(
+            html.Span(className="value", style={"width": place(value), "background": colour})
+        )
+    if not (math.isnan(low) or math.isnan(high)):
+        width = f"{100 * min((high - low) / most, 1.0):.2f}%"
+        parts.append(html.Span(className="interval", style={"left": place(low), "width": width}))
+    if not math.isnan(chance):
+        parts.append(html.Span(className="tick", style={"left": place(chance)}))
+    return html.Span(
+        parts,
+        className="bar",
+        role="img",
+        **{"aria-label": f"IoU {two(value)}, chance {two(chance)}"},
+    )
+
+
+def strip_image(
+    opened: OpenRun, layer: str, unit: int, what: str, *, lazy: bool = True
+) -> Component:
+    """A unit's top images; a lazy one is fetched when it comes near the screen (app.js)."""
+    n_images = opened.run.config.top_images
+    source = strip_url(opened, layer, unit)
+    place = {"data-src": source} if lazy else {"src": source}
+    return html.Img(
+        **place,
+        className="strip-image",
+        width=128 * n_images,
+        height=128,
+        alt=f"{layer} unit {unit}, {what}: its top {n_images} images, the unit’s mask outlined",
+    )
+
+
+def label_of(row: object) -> str:
+    """What a unit is called: its concept, or that it has none."""
+    return str(row.concept) if row.interpretable else "no concept"
+
+
+def cards(opened: OpenRun, units: pd.DataFrame) -> Component:
+    """Units as pictures that lead to their pages."""
+    return html.Ul([_card(opened, row) for row in units.itertuples()], className="cards")
+
+
+def _card(opened: OpenRun, row: object) -> Component:
+    layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
+    name = label_of(row)
+    told = getattr(row, "effect_told", "")
+    measured = [html.Span(f"{told} {two(row.effect)}", className="measured")] if told else []
+    return html.Li(
+        dcc.Link(
+            [
+                html.Span(
+                    strip_image(opened, layer, row.unit, f"{name}, IoU {two(row.iou)}"),
+                    className="strip",
+                ),
+                html.Span(
+                    [
+                        html.Span([swatch(colour), html.B(name)]),
+                        html.Span(f"{layer} · unit {row.unit}", className="quiet"),
+                    ],
+                    className="names",
+                ),
+                html.Span(
+                    [
+                        bar(row.iou, row.chance, colour, row.iou_low, row.iou_high),
+                        html.Span(two(row.iou), className="n"),
+                    ],
+                    className="numbers",
+                ),
+                *measured,
+            ],
+            href=unit_href(opened.id, layer, row.unit),
+        ),
+        className="card",
+    )
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Component:
+    """A row of facts, each with its name above."""
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className="facts"
+    )
+
+
+def empty(message: object) -> Component:
+    """In place of what there is none of."""
+    return html.P(message, className="empty")

@@ -1,0 +1,89 @@
+"""A run at a glance: its clearest units, what each layer knows, how well the best units match."""
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.choosing import Choice, choose
+from dashboard.components.layers import bars_of, matrix, stacks
+from dashboard.components.units import cards, empty, facts
+from dashboard.links import run_href
+from dashboard.pairs import labels_of
+from dashboard.routing import Page, Visit
+from dashboard.store import OpenRun
+from dissect.errors import DissectError
+from dissect.interventions.store import effect_names, open_effect
+from dissect.interventions.telling import headline
+
+_STRONGEST = 8
+
+
+def layout(visit: Visit) -> Component:
+    """Pictures first, then bars, then numbers."""
+    opened = visit.run
+    run = opened.run
+    labels = labels_of(opened)
+    named = labels[labels.interpretable]
+    best = choose(labels, Choice()).drop_duplicates("concept").head(_STRONGEST)
+    n_units, n_concepts = len(labels), named.concept.nunique()
+    areas = opened.once("areas", run.areas)
+    found = f"{len(named):,} of {n_units:,} units match"
+    lead = f"{found} one of {n_concepts} concepts better than chance."
+    return html.Div(
+        [
+            html.H1(opened.name),
+            html.P([lead, " ", dcc.Link("Look at all units", href=run_href(opened.id, "units"))]),
+            facts(
+                [
+                    ("Generator", run.record["generator"]["name"]),
+                    ("Segmenter", run.record["segmenter"]["name"]),
+                    ("Samples", f"{run.config.n_samples:,} of seed {run.config.seed}"),
+                    ("Scored on", f"{run.record['coverage']['evaluation']:,} held-out"),
+                    ("Thresholds", run.config.threshold),
+                    ("Made", run.record["created"][:10]),
+                ]
+            ),
+            html.H2("What is clearest?"),
+            cards(opened, best)
+            if len(best)
+            else empty(
+                "No unit matches a concept of this vocabulary better than chance. Try other "
+                "layers, more samples, or a segmenter that names what the images show."
+            ),
+            html.H2("Which layers know which concepts?"),
+            html.P(
+                "Each bar is all units of a layer; its pieces are the units that a concept labels. "
+                "Click one to see them. What is left matches nothing better than chance."
+            ),
+            stacks(opened, bars_of(opened)),
+            html.H2("How well does the best unit of each layer match?"),
+            html.P(
+                "IoU of the unit that tells most about the concept; the tick is its chance level. "
+                "Pale: not named after it. Click a name for all of its units."
+            ),
+            matrix(opened, list(run.vocabulary.names), lambda name: _area(areas, name)),
+            html.H2("What was measured by removing or inserting units?"),
+            _effects(opened),
+        ]
+    )
+
+
+def _area(areas: object, name: str) -> str:
+    return f"{100 * areas[name]:.1f} %" if name else "Area"
+
+
+def _effects(opened: OpenRun) -> Component:
+    rows = []
+    for name in effect_names(opened.run):
+        try:
+            told = headline(open_effect(opened.run, name).record["summary"])
+        except (DissectError, KeyError, TypeError) as error:
+            rows.append(html.Li([html.B(name), html.Span(str(error), className="failed")]))
+            continue
+        rows.append(html.Li([html.B(name), html.Span(told, className="quiet")]))
+    if not rows:
+        text = "Nothing yet: a match is not a cause. "
+        return empty([text, html.Code("dissect ablate RUN --concept NAME"), " measures one."])
+    return html.Ul(rows, className="rows")
+
+
+PAGE = Page("/run/<run>", "Overview", layout, navigation="Overview", order=10)

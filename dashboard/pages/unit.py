@@ -1,0 +1,220 @@
+"""A unit: what it fires on, how sure that is, what goes with it, what removing it does."""
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard import unit_facts
+from dashboard.components.figures import figure, histograms, iou_curves
+from dashboard.components.units import bar, empty, facts, strip_image, swatch, two
+from dashboard.links import concept_href, run_href, unit_href
+from dashboard.pairs import labels_of, measured_of, pairs_of
+from dashboard.routing import Absent, Page, UnitVisit, Visit
+from dashboard.store import OpenRun
+from dashboard.unit_facts import Match, Values
+from dissect.errors import DissectError, LayerError
+
+_CURVES = 3
+_ALL_COLOUR = "#808080"
+
+
+def layout(visit: Visit) -> Component:
+    """The picture, then its numbers, then everything else."""
+    opened, layer = visit.run, visit.path["layer"]
+    unit = _number(visit.path["unit"])
+    row = unit_facts.row_of(opened, layer, unit)
+    found = unit_facts.matches(opened, row)
+    named = bool(pairs_of(opened).interpretable[row])
+    title = found[0].concept if named and found else "no concept"
+    return html.Div(
+        [
+            _steps(opened, layer, unit),
+            html.H1([swatch(found[0].colour) if named and found else None, title]),
+            html.P(_sentence(opened, row, layer, unit, found, named)),
+            html.Div(
+                strip_image(opened, layer, unit, title, lazy=False),
+                className="strip whole",
+                tabIndex=0,
+                role="region",
+                **{"aria-label": "Top images"},
+            ),
+            html.P(
+                "The images on which it fires most; the outline is where it exceeds its threshold.",
+                className="quiet",
+            ),
+            html.H2("Which concepts does it match?"),
+            _table(opened, found),
+            *_figures(opened, layer, unit, found),
+            html.H2("Which units fire with it?"),
+            _coactive(opened, layer, unit),
+            html.H2("What does removing or inserting it do?"),
+            _effects(opened, layer, unit),
+            *_panels(UnitVisit(visit, layer, unit)),
+        ]
+    )
+
+
+def _number(given: str) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise LayerError(f"unit is {given[:40]!r}; expected a whole number; check the address")
+    return int(given)
+
+
+def _steps(opened: OpenRun, layer: str, unit: int) -> Component:
+    last = opened.run.layers[layer].units - 1
+    before, after = max(unit - 1, 0), min(unit + 1, last)
+    units = run_href(opened.id, "units")
+    return html.Nav(
+        [
+            dcc.Link("All units", href=units),
+            html.Span(f"{layer} · unit {unit} of {last + 1}"),
+            dcc.Link("← previous", href=unit_href(opened.id, layer, before)) if unit else None,
+            dcc.Link("next →", href=unit_href(opened.id, layer, after)) if unit < last else None,
+        ],
+        className="steps",
+        **{"aria-label": "Units of this layer"},
+    )
+
+
+def _sentence(
+    opened: OpenRun, row: int, layer: str, unit: int, found: list[Match], named: bool
+) -> str:
+    name = f"Unit {unit} of {layer}"
+    if not found:
+        return f"{name} was never active together with a concept of this vocabulary."
+    best = found[0]
+    told = f"IoU {two(best.iou)}, {two(best.chance)} by chance"
+    if not named:
+        return f"{name} is named after nothing; nearest is {best.concept}: {told}."
+    row = labels_of(opened).iloc[row]
+    halves = "both halves" if row.same_in_halves else "not both halves"
+    certain = "" if row.q_value != row.q_value else f" False discovery rate {row.q_value:.2g}."
+    return f"{name}: {told}; {halves} of the samples say so.{certain}"
+
+
+def _table(opened: OpenRun, found: list[Match]) -> Component:
+    head = ("Concept", "IoU", "", "95 %", "Chance", "Precision", "Recall", "Threshold")
+    rows = [
+        html.Tr(
+            [
+                html.Th(
+                    [
+                        swatch(m.colour),
+                        dcc.Link(m.concept, href=concept_href(opened.id, m.concept)),
+                    ],
+                    scope="row",
+                ),
+                html.Td(bar(m.iou, m.chance, m.colour, m.iou_low, m.iou_high), className="wide"),
+                html.Td(two(m.iou), className="n"),
+                html.Td(f"{two(m.iou_low)} – {two(m.iou_high)}", className="n"),
+                html.Td(two(m.chance), className="n"),
+                html.Td(two(m.precision), className="n"),
+                html.Td(two(m.recall), className="n"),
+                html.Td(f"{m.threshold:.3g}", className="n"),
+            ]
+        )
+        for m in found
+    ]
+    if not rows:
+        return empty("None: it was never active where a concept was.")
+    names = [html.Th(name, scope="col") if name else html.Td() for name in head]
+    table = html.Table([html.Thead(html.Tr(names)), html.Tbody(rows)])
+    label = {"aria-label": "Concepts it matches"}
+    return html.Div(table, className="scroll", tabIndex=0, role="region", **label)
+
+
+def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list[Component]:
+    if not found:
+        return []
+    values = unit_facts.values(opened.run, layer, unit)
+    names = ", ".join(m.concept for m in found[:_CURVES])
+    return [
+        html.Div(
+            [
+                html.Section(
+                    [
+                        html.H2("At which threshold does it match best?"),
+                        figure(
+                            "unit-curves",
+                            _curves(opened, values, found),
+                            f"IoU against the threshold for {names}",
+                        ),
+                    ]
+                ),
+                html.Section(
+                    [
+                        html.H2(f"Is it higher on {found[0].concept}?"),
+                        figure(
+                            "unit-histogram",
+                            _spread(values, found[0]),
+                            f"Histogram of activation on {found[0].concept} and on all pixels",
+                        ),
+                    ]
+                ),
+            ],
+            className="two",
+        )
+    ]
+
+
+def _curves(opened: OpenRun, values: Values, found: list[Match]) -> object:
+    columns = {name: index for index, name in enumerate(opened.run.vocabulary.names)}
+    curves = [(m.concept, m.colour, values.iou[columns[m.concept]]) for m in found[:_CURVES]]
+    return iou_curves(values.edges, curves, found[0].threshold)
+
+
+def _spread(values: Values, best: Match) -> object:
+    shares = [
+        (best.concept, best.colour, values.spread.share.sel(concept=best.concept).values),
+        ("all pixels", _ALL_COLOUR, values.spread.all_pixels.values),
+    ]
+    return histograms(unit_facts.centres(values.spread), shares, best.threshold)
+
+
+def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
+    try:
+        found = unit_facts.coactive(opened, layer, unit)
+    except DissectError:
+        text = "This run did not count it; one made with "
+        return empty([text, html.Code("--coactivation"), " does."])
+    if not found:
+        return empty("None: its mean over images does not vary.")
+    labels = labels_of(opened)
+    start = pairs_of(opened).starts[layer]
+    rows = []
+    for other, value in found:
+        row = labels.iloc[start + other]
+        name = row.concept if row.interpretable else "no concept"
+        link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
+        told = html.Span(f"correlation {value:.2f}", className="n")
+        rows.append(html.Li([link, html.Span(str(name), className="quiet"), told]))
+    return html.Ul(rows, className="rows")
+
+
+def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
+    found = measured_of(opened.run).get((layer, unit))
+    if found is None:
+        return empty("It belongs to no measured set; the overview lists those there are.")
+    return facts(
+        [
+            (f"{found.told.capitalize()}, share", two(found.share)),
+            ("Units of the set", found.n_units),
+            ("Measured as", found.name),
+        ]
+    )
+
+
+def _panels(of: UnitVisit) -> list[Component]:
+    """What other modules add to the page."""
+    sections = []
+    for panel in of.visit.context.parts.panels.values():
+        try:
+            built = panel.build(of)
+        except DissectError as error:
+            built = Absent(str(error))
+        if isinstance(built, Absent):
+            built = empty(built.reason)
+        sections.append(html.Section([html.H2(panel.title), built]))
+    return sections
+
+
+PAGE = Page("/run/<run>/layer/<layer>/unit/<unit>", "Unit", layout)

@@ -1,0 +1,295 @@
+"""All units of a run, filtered and sorted, as a grid of pictures or as a table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from dashboard import context
+from dashboard.callbacks import text, told
+from dashboard.choosing import SORTS, STEP, VIEWS, Choice, choose, read_choice
+from dashboard.components.units import cards, empty, label_of
+from dashboard.links import run_href, unit_href
+from dashboard.pairs import labels_of, measured_of
+from dashboard.routing import Page, Visit
+from dashboard.store import OpenRun
+from segmenters.vocabulary import CATEGORIES
+
+_CONTROLS = tuple(asdict(Choice()))
+_SORTS = {
+    "clearest": "Clearest",
+    "iou": "IoU",
+    "over-chance": "IoU over chance",
+    "certainty": "Certainty",
+    "precision": "Precision",
+    "recall": "Recall",
+    "effect": "Measured effect",
+    "unit": "Layer and unit",
+}
+_CERTAINTIES = {
+    "named": "Named after a concept",
+    "sure": "Named, both halves agree",
+    "unnamed": "Named after nothing",
+    "all": "All units",
+}
+_NUMBERS = ("iou", "chance", "over_chance", "precision", "recall", "effect")
+_TWO = {"function": "params.value == null ? '' : d3.format('.2f')(params.value)"}
+_BLOCK = 200  # rows of a table that are fetched at once
+_COLUMNS = (
+    ("layer", "Layer", 140),
+    ("unit", "Unit", 90),
+    ("named", "Concept", 150),
+    ("category", "Category", 110),
+    ("iou", "IoU", 90),
+    ("chance", "Chance", 90),
+    ("over_chance", "Over chance", 120),
+    ("q_value", "False discovery", 130),
+    ("precision", "Precision", 100),
+    ("recall", "Recall", 90),
+    ("effect", "Effect", 90),
+)
+
+
+def layout(visit: Visit) -> Component:
+    """Controls, then what they choose."""
+    opened = visit.run
+    choice = read_choice(visit.query)
+    return html.Div(
+        [
+            html.H1("Units"),
+            _controls(opened, choice),
+            dcc.Store(id="units-run", data=opened.id),
+            dcc.Store(id="units-most", data=choice.most),
+            dcc.Store(id="units-defaults", data=asdict(Choice())),
+            dcc.Store(id="units-written"),
+            html.Div(results(opened, choice), id="units-results", className="results"),
+        ]
+    )
+
+
+def results(opened: OpenRun, choice: Choice) -> Component:
+    """The chosen units as a grid or table, with how many there are."""
+    measured = measured_of(opened.run)
+    found = choose(labels_of(opened), choice, measured)
+    told = html.P(_count(opened, len(found)), className="count", role="status")
+    if not len(found):
+        return html.Div([told, _nothing(opened, choice)])
+    if choice.view == "table":
+        return html.Div([told, _table(opened, choice, len(found))])
+    shown = found.head(choice.most)
+    more = []
+    if len(shown) < len(found):
+        step = min(STEP, len(found) - len(shown))
+        more = [html.Button(f"Show {step} more", id="units-more", className="action")]
+    return html.Div([told, cards(opened, shown), *more])
+
+
+def rows(opened: OpenRun, choice: Choice, start: int, stop: int) -> list[dict[str, object]]:
+    """Rows of the table as plain values; numbers that are none become None."""
+    found = _chosen(opened, choice).iloc[start:stop]
+    return [
+        {
+            "layer": str(row.layer),
+            "unit": int(row.unit),
+            "named": label_of(row),
+            "category": row.category if row.interpretable else "",
+            "href": unit_href(opened.id, str(row.layer), int(row.unit)),
+            **{name: _plain(getattr(row, name), ".4f") for name in _NUMBERS},
+            "q_value": _plain(row.q_value, ".2g"),
+        }
+        for row in found.itertuples()
+    ]
+
+
+def _plain(value: float, digits: str) -> float | None:
+    return None if math.isnan(value) else float(format(value, digits))
+
+
+def _chosen(opened: OpenRun, choice: Choice) -> object:
+    """Kept for the latest choice, since a table asks for its rows piece by piece."""
+    query = choice.to_query()
+    known = opened.once("latest choice", dict)
+    if query not in known:
+        found = choose(labels_of(opened), choice, measured_of(opened.run))
+        known.clear()
+        known[query] = found
+        return found
+    return known.get(query, choose(labels_of(opened), choice, measured_of(opened.run)))
+
+
+def _count(opened: OpenRun, n_found: int) -> str:
+    n_units = len(labels_of(opened))
+    return f"{n_found:,} of {n_units:,} units"
+
+
+def _nothing(opened: OpenRun, choice: Choice) -> Component:
+    hint = "No unit is like that. "
+    if choice.certainty != "all":
+        hint += "Units that are named after nothing are hidden; "
+    link = html.A("show all units", href=run_href(opened.id, "units") + "?certainty=all")
+    return empty([hint, link, "."])
+
+
+def _controls(opened: OpenRun, choice: Choice) -> Component:
+    vocabulary = opened.run.vocabulary
+    categories = [c for c in CATEGORIES if any(concept.category == c for concept in vocabulary)]
+    return html.Div(
+        [
+            dmc.TextInput(
+                id="units-search",
+                label="Search",
+                placeholder="window, b16, unit 7",
+                value=choice.search,
+                debounce=300,
+            ),
+            _select("layer", "Layer", list(opened.run.layers), choice.layer),
+            _select("concept", "Concept", list(vocabulary.names), choice.concept),
+            _select("category", "Category", categories, choice.category),
+            _select("certainty", "Certainty", _CERTAINTIES, choice.certainty, clearable=False),
+            dmc.NumberInput(
+                id="units-iou",
+                label="IoU at least",
+                value=choice.iou,
+                min=0,
+                max=1,
+                step=0.05,
+                decimalScale=2,
+                debounce=300,
+            ),
+            _select("sort", "Sort by", _SORTS, choice.sort, clearable=False),
+            html.Div(
+                [
+                    dmc.Checkbox(
+                        id="units-measured", label="Effect measured", checked=choice.measured
+                    ),
+                    dmc.SegmentedControl(
+                        id="units-view",
+                        data=[{"value": view, "label": view.capitalize()} for view in VIEWS],
+                        value=choice.view,
+                    ),
+                    html.A("Clear", href=run_href(opened.id, "units")),
+                ],
+                className="switches",
+            ),
+        ],
+        className="controls",
+        role="search",
+    )
+
+
+def _select(
+    name: str,
+    label: str,
+    options: Sequence[str] | Mapping[str, str],
+    value: str,
+    *,
+    clearable: bool = True,
+) -> Component:
+    named = options.items() if isinstance(options, Mapping) else zip(options, options, strict=True)
+    return dmc.Select(
+        id=f"units-{name}",
+        label=label,
+        data=[{"value": key, "label": told} for key, told in named],
+        value=value or None,
+        placeholder="All",
+        clearable=clearable,
+        allowDeselect=clearable,
+        searchable=len(options) > 8,
+    )
+
+
+def _table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
+    columns = [
+        {
+            "field": name,
+            "headerName": title,
+            "width": width,
+            "sortable": False,
+            "type": None if name in ("layer", "named", "category") else "rightAligned",
+            "cellRenderer": "UnitLink" if name == "unit" else None,
+            "valueFormatter": _TWO if name in _NUMBERS else None,
+        }
+        for name, title, width in _COLUMNS
+    ]
+    return dag.AgGrid(
+        id={"type": "units-table", "run": opened.id, "query": choice.to_query()},
+        columnDefs=[{k: v for k, v in column.items() if v is not None} for column in columns],
+        rowModelType="infinite",
+        dashGridOptions={
+            "cacheBlockSize": _BLOCK,
+            "maxBlocksInCache": 20,
+            "infiniteInitialRowCount": min(n_rows, _BLOCK),
+            "rowHeight": 36,
+        },
+        className="ag-theme-quartz-auto-dark table",
+        style={"height": "70vh"},
+    )
+
+
+def _callbacks(app: Dash) -> None:
+    held_in = {"measured": "checked", "most": "data"}
+    values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
+
+    @app.callback(
+        Output("units-results", "children"),
+        values,
+        State("units-run", "data"),
+        prevent_initial_call=True,
+    )
+    @told
+    def show(*given: object) -> Component:
+        opened = context.current().store.open(text(given[-1]))
+        return results(opened, read_choice(_named(given)))
+
+    app.clientside_callback(
+        ClientsideFunction("dissect", "writeQuery"),
+        Output("units-written", "data"),
+        values,
+        State("units-defaults", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("dissect", "more"),
+        Output("units-most", "data"),
+        Input("units-more", "n_clicks"),
+        State("units-most", "data"),
+        prevent_initial_call=True,
+    )
+
+    table = {"type": "units-table", "run": MATCH, "query": MATCH}
+
+    @app.callback(
+        Output(table, "getRowsResponse"),
+        Input(table, "getRowsRequest"),
+        State("units-run", "data"),
+        *[State(value.component_id, value.component_property) for value in values],
+    )
+    def fetch(request: object, run_id: object, *given: object) -> dict[str, object]:
+        if not isinstance(request, dict):
+            raise PreventUpdate
+        start, stop = (request.get(name) for name in ("startRow", "endRow"))
+        if not (isinstance(start, int) and isinstance(stop, int)):
+            raise PreventUpdate
+        opened = context.current().store.open(text(run_id))
+        choice = read_choice(_named(given))
+        start = max(start, 0)
+        stop = min(max(stop, start), start + 2 * _BLOCK)
+        return {
+            "rowData": rows(opened, choice, start, stop),
+            "rowCount": len(_chosen(opened, choice)),
+        }
+
+
+def _named(given: Sequence[object]) -> dict[str, object]:
+    """Values of the controls by name."""
+    return dict(zip(_CONTROLS, given, strict=False))
+
+
+PAGE = Page("/run/<run>/units", "Units", layout, callbacks=_callbacks, navigation="Units", order=20)
+
+assert set(SORTS) == set(_SORTS)

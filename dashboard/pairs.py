@@ -1,0 +1,159 @@
+"""All pairs of a run as arrays: rows are units in the order of the run, columns its concepts.
+
+``units.parquet`` lists them layer by layer, unit by unit, concept by concept, so its columns only
+have to be folded; a hundred thousand units of a hundred concepts take seconds to group as a table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from jaxtyping import Float, Int
+
+from dashboard.store import OpenRun
+from dissect.errors import RunError
+from dissect.interventions.store import effect_names, open_effect
+from dissect.interventions.summary import CONTEXT, REPAIR, share_of
+from dissect.runs import Run, schema
+
+SCORES = (
+    "iou",
+    "iou_low",
+    "iou_high",
+    "chance",
+    "over_chance",
+    "threshold",
+    "excess_information",
+    "precision",
+    "recall",
+)
+_OF_UNIT = ("q_value", "same_in_halves")
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """All pairs of a run.
+
+    Attributes:
+        layer: Position of each unit's layer in the run.
+        unit: Number of each unit in its layer.
+        scores: Score → float32 (unit, concept).
+        best: Column of the concept that each unit matches best.
+        interpretable: Whether the unit is named after it.
+        of_unit: ``q_value`` and ``same_in_halves``.
+        starts: Layer → its first row.
+    """
+
+    layer: Int[np.ndarray, " unit"]
+    unit: Int[np.ndarray, " unit"]
+    scores: Mapping[str, Float[np.ndarray, "unit concept"]]
+    best: Int[np.ndarray, " unit"]
+    interpretable: np.ndarray
+    of_unit: Mapping[str, np.ndarray]
+    starts: Mapping[str, int]
+
+
+def pairs_of(opened: OpenRun) -> Pairs:
+    """The pairs of an opened run, read once."""
+    return opened.once("pairs", lambda: _read(opened.run))
+
+
+def labels_of(opened: OpenRun) -> pd.DataFrame:
+    """One row for each unit with the concept it matches best; built once."""
+    return opened.once("labels", lambda: _labels(opened.run, pairs_of(opened)))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The smallest measured set that a unit belongs to.
+
+    Attributes:
+        name: Of the effect.
+        n_units: Of the set.
+        told: What became of its concept, such as ``window removed``.
+        share: How much of it; NaN where that is undefined.
+    """
+
+    name: str
+    n_units: int
+    told: str
+    share: float
+
+
+def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
+    """For each unit that belongs to a measured set the smallest of them."""
+    found: dict[tuple[str, int], Measured] = {}
+    for name in effect_names(run):
+        try:
+            effect = open_effect(run, name)
+            summary = effect.record["summary"]
+            if summary["kind"] in (CONTEXT, REPAIR):
+                continue
+            column = share_of(summary["kind"])
+            share = summary["target"][column]
+            told = f"{summary['concept']} {column.removesuffix('_share')}"
+            edits = [(edit.layer, list(edit.units)) for edit in effect.edits]
+        except (RunError, KeyError, TypeError, AttributeError):
+            continue  # a damaged one is told where effects are listed
+        size = sum(len(units) for _, units in edits)
+        own = Measured(name, size, told, float("nan") if share is None else float(share))
+        for layer, units in edits:
+            for unit in units:
+                known = found.get((layer, int(unit)), own)
+                found[layer, int(unit)] = min(known, own, key=lambda each: each.n_units)
+    return found
+
+
+def _read(run: Run) -> Pairs:
+    columns = ["unit", "concept", "is_label", "interpretable", *SCORES, *_OF_UNIT]
+    table = pq.read_table(run.path / schema.TABLE, columns=columns)
+    names = list(run.vocabulary.names)
+    sizes = [info.units for info in run.layers.values()]
+    n_units, n_concepts = sum(sizes), len(names)
+    unit = np.concatenate([np.arange(size) for size in sizes])
+    folded = len(table) == n_units * n_concepts
+    if folded:
+        given = table["unit"].to_numpy().reshape(n_units, n_concepts)
+        folded = bool((given == unit[:, None]).all())
+        folded &= table["concept"][:n_concepts].to_pylist() == names
+    if not folded:
+        raise RunError(
+            f"{run.path / schema.TABLE} does not list its pairs in the order of the run; expected "
+            "the table that dissect run wrote; make the run again"
+        )
+
+    def fold(name: str) -> np.ndarray:
+        return table[name].to_numpy().reshape(n_units, n_concepts)
+
+    label = fold("is_label")
+    best = label.argmax(axis=1)
+    rows = np.arange(n_units)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
+    return Pairs(
+        layer=np.repeat(np.arange(len(sizes)), sizes),
+        unit=unit,
+        scores={name: fold(name).astype(np.float32) for name in SCORES},
+        best=best,
+        interpretable=fold("interpretable")[rows, best],
+        of_unit={name: fold(name)[:, 0].copy() for name in _OF_UNIT},
+        starts=dict(zip(run.layers, starts, strict=True)),
+    )
+
+
+def _labels(run: Run, pairs: Pairs) -> pd.DataFrame:
+    concepts = list(run.vocabulary)
+    rows = np.arange(len(pairs.best))
+    names = pd.Categorical.from_codes(pairs.layer, list(run.layers))
+    return pd.DataFrame(
+        {
+            "layer": names,
+            "unit": pairs.unit,
+            "concept": pd.Categorical.from_codes(pairs.best, [c.name for c in concepts]),
+            "category": np.array([c.category for c in concepts], object)[pairs.best],
+            "interpretable": pairs.interpretable,
+            **pairs.of_unit,
+            **{name: values[rows, pairs.best] for name, values in pairs.scores.items()},
+        }
+    )

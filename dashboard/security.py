@@ -1,0 +1,194 @@
+"""Who may ask, for what, and what a browser may do with the answer.
+
+- Without a token only names of this machine are answered (``Host``), so that a page elsewhere whose
+  name is made to point here (DNS rebinding) gets nothing.
+- A request that another site made the browser send is refused (``Sec-Fetch-Site``, ``Origin``).
+- With a token, it is compared in constant time and kept as a cookie that scripts cannot read and
+  other sites cannot send. An address that failed ten times within a minute has to wait.
+- Content-Security-Policy: scripts from here only, and the few inline ones of dash by their hash.
+  Styles may be inline: Mantine and plotly write style elements.
+- What goes wrong is logged; the browser is told one line.
+"""
+
+import hmac
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import dash
+import flask
+from werkzeug.exceptions import HTTPException
+
+from dashboard.settings import Settings
+
+log = logging.getLogger("dashboard")
+
+COOKIE = "dissect-dashboard"
+HEALTH = "/healthz"
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_FAILURES, _WITHIN = 10, 60.0  # so many of one address within so many seconds
+_ADDRESSES = 1024  # whose failures are remembered
+
+
+class FailureLimit:
+    """Counts failures for each address. Threads may share it.
+
+    Args:
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def reached(self, address: str) -> bool:
+        """Whether an address has to wait."""
+        with self._lock:
+            times = self._failures.get(address, ())
+            since = self._clock() - _WITHIN
+            return sum(moment > since for moment in times) >= _FAILURES
+
+    def add(self, address: str) -> None:
+        """One more failure of an address."""
+        with self._lock:
+            times = self._failures.setdefault(address, deque(maxlen=_FAILURES))
+            times.append(self._clock())
+            self._failures.move_to_end(address)
+            while len(self._failures) > _ADDRESSES:
+                self._failures.popitem(last=False)
+
+
+def protect(app: dash.Dash, settings: Settings) -> None:
+    """Put all of it around an app, after its callbacks were registered."""
+    server = app.server
+    server.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    server.config["PROPAGATE_EXCEPTIONS"] = False
+    server.add_url_rule(HEALTH, "healthz", lambda: flask.Response("ok\n", mimetype="text/plain"))
+    # Before dash's own, which expect a request that may be answered.
+    before = server.before_request_funcs.setdefault(None, [])
+    before.insert(0, _gate(settings))
+    server.register_error_handler(HTTPException, _refused)
+    server.register_error_handler(Exception, _fault)
+
+    @server.after_request
+    def _headers(response: flask.Response) -> flask.Response:
+        response.headers.update(
+            {
+                "X-Content-Type-Options": "nosniff",
+                "X-Frame-Options": "DENY",
+                "Referrer-Policy": "no-referrer",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "Cross-Origin-Opener-Policy": "same-origin",
+            }
+        )
+        scripts = app.csp_hashes() if response.mimetype == "text/html" else []
+        response.headers["Content-Security-Policy"] = content_policy(scripts)
+        if response.mimetype in ("text/html", "application/json"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def content_policy(hashes: list[str]) -> str:
+    """The policy, with the hashes of inline scripts that may run."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            " ".join(["script-src 'self'", *hashes]),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self' blob:",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def _gate(settings: Settings) -> Callable[[], flask.Response | None]:
+    """What every request has to pass first."""
+    limit = FailureLimit()
+    session = secrets.token_urlsafe(32)  # what the cookie holds: the token itself stays out of it
+
+    def gate() -> flask.Response | None:
+        request = flask.request
+        if not settings.behind_proxy and not _host_is_known(request, settings):
+            return _line(f"{request.host!r} is no name of this dashboard", 421)
+        if request.path == HEALTH:
+            return None
+        if _comes_from_elsewhere(request):
+            return _line("another site asked for this; open the dashboard itself", 403)
+        if settings.token is None or _same(request.cookies.get(COOKIE, ""), session):
+            return None
+        return _ask_for_token(settings.token, session, limit)
+
+    return gate
+
+
+def _ask_for_token(token: str, session: str, limit: FailureLimit) -> flask.Response:
+    """A cookie for the right token, a line for anything else."""
+    request = flask.request
+    address = request.remote_addr or ""
+    given = request.args.get("token")
+    if given is None:
+        return _line("a token is asked for; open the address that dissect serve printed", 401)
+    if limit.reached(address):
+        return _line("too many wrong tokens; wait a minute", 429)
+    if not _same(given, token):
+        limit.add(address)
+        return _line("the token is wrong; open the address that dissect serve printed", 401)
+    # A path of two slashes would lead to another site.
+    response = flask.redirect("/" + request.path.lstrip("/"), 303)
+    response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.is_secure)
+    return response
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def _host_is_known(request: flask.Request, settings: Settings) -> bool:
+    """Where a token is asked of other machines, it protects, whatever name they use."""
+    if not settings.is_local:
+        return True
+    try:
+        name = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        return False
+    return name in _LOCAL_NAMES | {settings.host.lower()}
+
+
+def _comes_from_elsewhere(request: flask.Request) -> bool:
+    if request.method in ("GET", "HEAD"):
+        return False  # answers cannot be read from elsewhere, and looking changes nothing
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("Origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc != request.host
+    except ValueError:
+        return True
+
+
+def _line(text: str, status: int) -> flask.Response:
+    return flask.Response(text + "\n", status, mimetype="text/plain")
+
+
+def _refused(error: HTTPException) -> flask.Response:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()
+    return _line(f"{status} {error.name}", status)
+
+
+def _fault(error: Exception) -> flask.Response:
+    request = flask.request
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _line("this failed; the log of the server says why", 500)

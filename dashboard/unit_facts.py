@@ -1,0 +1,118 @@
+"""What a run knows of one unit, read without reading its whole layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+import zarr
+from jaxtyping import Float, Int
+
+from dashboard.pairs import pairs_of
+from dashboard.store import OpenRun
+from dissect.errors import LayerError
+from dissect.runs import Run, readings, schema
+from dissect.statistics import SETS
+from dissect.statistics.scores import above, intersection_over_union
+
+
+@dataclass(frozen=True)
+class Match:
+    """A unit against one concept."""
+
+    concept: str
+    colour: str
+    iou: float
+    iou_low: float
+    iou_high: float
+    chance: float
+    precision: float
+    recall: float
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """How a unit's values are spread.
+
+    Attributes:
+        edges: Its thresholds, rising.
+        iou: Of every concept at each of them.
+        spread: See ``readings.activations``.
+    """
+
+    edges: Float[np.ndarray, " edge"]
+    iou: Float[np.ndarray, "concept edge"]
+    spread: xr.Dataset
+
+
+def row_of(opened: OpenRun, layer: str, unit: int) -> int:
+    """A unit's row in ``pairs_of``.
+
+    Raises:
+        LayerError: a layer or unit that the run does not have.
+    """
+    layers = opened.run.layers
+    if layer not in layers:
+        raise LayerError(
+            f"layer {layer!r} is not in {opened.name}; expected one of {', '.join(layers)}"
+        )
+    if not 0 <= unit < layers[layer].units:
+        raise LayerError(f"unit {unit} is not in {layer}; expected 0 to {layers[layer].units - 1}")
+    return pairs_of(opened).starts[layer] + unit
+
+
+def matches(opened: OpenRun, row: int, *, most: int = 8) -> list[Match]:
+    """The concepts about which a unit tells most, its label first."""
+    pairs, concepts = pairs_of(opened), list(opened.run.vocabulary)
+    excess = np.nan_to_num(pairs.scores["excess_information"][row], nan=-np.inf).copy()
+    excess[pairs.best[row]] = np.inf
+    names = ("iou", "iou_low", "iou_high", "chance", "precision", "recall", "threshold")
+    return [
+        Match(
+            concepts[column].name,
+            concepts[column].colour,
+            *(float(pairs.scores[name][row, column]) for name in names),
+        )
+        for column in np.argsort(-excess, kind="stable")[:most]
+        if excess[column] > -np.inf
+    ]
+
+
+def values(run: Run, layer: str, unit: int) -> Values:
+    """The spread of a unit's values over the evaluation fold, from its own part of the file."""
+    group = zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+    stored = np.asarray(group["histogram"][SETS.index("evaluation"), :, unit], np.int64)
+    edges = np.asarray(group["edges"][unit])
+    names = list(run.vocabulary.names)
+    rows = {name: row for row, name in enumerate(group.attrs["row"])}
+    histogram = np.zeros((len(names) + 1, stored.shape[1]), np.int64)
+    for place, name in enumerate([schema.ALL_PIXELS, *names]):
+        if name in rows:  # rows of concepts that never occur are not stored
+            histogram[place] = stored[rows[name]]
+    return Values(edges, _iou(histogram), readings.activations(histogram, edges, names))
+
+
+def coactive(opened: OpenRun, layer: str, unit: int, *, most: int = 8) -> list[tuple[int, float]]:
+    """The units of the layer whose means over images go most with this one's.
+
+    Raises:
+        RunError: a run that did not count it.
+    """
+    found = opened.once(("coactivation", layer), lambda: opened.run.coactivation(layer).values)
+    own = found[unit].copy()
+    own[unit] = np.nan
+    order = np.argsort(-np.nan_to_num(own, nan=-np.inf), kind="stable")[:most]
+    return [(int(other), float(own[other])) for other in order if not np.isnan(own[other])]
+
+
+def centres(spread: xr.Dataset) -> Float[np.ndarray, " bin"]:
+    """A place for each bin on an axis; the two open ones stand at their bound."""
+    low, high = spread.above.values, spread.up_to.values
+    low, high = np.where(np.isinf(low), high, low), np.where(np.isinf(high), low, high)
+    return (low + high) / 2
+
+
+def _iou(histogram: Int[np.ndarray, "row bin"]) -> Float[np.ndarray, "concept edge"]:
+    counts = above(histogram)
+    area = histogram[1:].sum(axis=1, keepdims=True)
+    return intersection_over_union(counts[1:], counts[:1], area)

@@ -224,10 +224,8 @@ def test_the_worker_of_a_run_answers_and_tells_of_mistakes(planted_run):
     assert 0 == none < strip.content["share"]
     new = of_run(ask="masks", layer="units", unit=0, first=0).content["indices"]
     assert min(new) >= planted_run.config.n_samples
-    gone = dict(
-        (row[0], row[1:]) for row in of_run(ask="ablate", layer="units", unit=0).content["changes"]
-    )
-    assert gone["red"] == [8 * 36, 0]
+    found = of_run(ask="ablate", layer="units", unit=0).content["changes"]
+    assert [row[1:] for row in found if row[0] == "red"] == [[8 * 36, 0]]
     for question in (
         {"ask": "nothing"}, {"ask": ["about"]}, {}, {"ask": "image"}, {"ask": "image", "recipe": []},
         {"ask": "masks", "layer": "units", "unit": 99}, {"ask": "masks", "layer": "../units", "unit": 0},

@@ -82,6 +82,9 @@
     "load",
     function (event) {
       if (event.target.id !== "paint-after" || state.painting) return;
+      // dcc.Upload takes no label for its field, and is there later than the page.
+      const field = document.querySelector("#paint-upload input");
+      if (field) field.setAttribute("aria-label", "Open recipe");
       const shown = canvas();
       if (shown) shown.getContext("2d").clearRect(0, 0, shown.width, shown.height);
     },
@@ -92,9 +95,6 @@
   window.dash_clientside.paint = {
     size: function (value) {
       state.size = Number(value) || 1;
-      // dcc.Upload takes no label for its field.
-      const field = document.querySelector("#paint-upload input");
-      if (field) field.setAttribute("aria-label", "Open recipe");
       return window.dash_clientside.no_update;
     },
     // How much of the edited image is uncovered, from the left.

@@ -127,7 +127,7 @@ def _form(run: Run) -> Component:
                         allowDeselect=False,
                     ),
                     dmc.NumberInput(
-                        id="effects-units", label="Units", value=20, min=1, allowDecimal=False
+                        id="effects-units", label="Units", value=8, min=1, allowDecimal=False
                     ),
                     dmc.NumberInput(
                         id="effects-samples", label="Samples", value=200, min=2, allowDecimal=False

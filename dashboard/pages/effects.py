@@ -140,7 +140,7 @@ def _form(run: Run) -> Component:
             ),
             html.Div(
                 [
-                    dmc.Button("Measure", id="effects-go"),
+                    dmc.Button("Measure", id="effects-go", variant="default"),
                     dmc.Button("Stop", id="effects-stop", variant="default"),
                 ],
                 className="paint-row",

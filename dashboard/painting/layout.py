@@ -138,7 +138,7 @@ def _picture(view: View, size: int, label: int | None) -> Component:
             ),
             html.Div(
                 [
-                    dmc.Button("Save image", id="paint-save-image"),
+                    dmc.Button("Save image", id="paint-save-image", variant="default"),
                     dmc.Button("Save recipe", id="paint-save-recipe", variant="default"),
                     dcc.Upload(
                         dmc.Button("Open recipe", id="paint-open", variant="default"),
@@ -238,7 +238,7 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     ),
                     html.Div(
                         [
-                            dmc.Button("Paint this rectangle", id="paint-box"),
+                            dmc.Button("Paint this rectangle", id="paint-box", variant="default"),
                             dmc.Button("Everywhere", id="paint-everywhere", variant="default"),
                         ],
                         className="paint-row",

@@ -19,7 +19,7 @@ def build(visit: UnitVisit) -> Component:
     return html.Div(
         [
             dcc.Store(id="ablating-unit", data=own),
-            dmc.Button("Ablate this unit", id="ablating-go"),
+            dmc.Button("Ablate this unit", id="ablating-go", variant="default"),
             html.P(id="ablating-status", role="status"),
             html.Div(id="ablating-found"),
         ]

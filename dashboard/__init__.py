@@ -1,7 +1,15 @@
-"""The dashboard: any number of runs, explored in a browser."""
+"""The dashboard: any number of runs, explored in a browser.
 
-from dashboard.app import create_app
-from dashboard.serving import serve
-from dashboard.settings import Settings
+Names are imported when they are first used: a rendering worker needs none of the web's modules.
+"""
 
-__all__ = ["Settings", "create_app", "serve"]
+from segmenters.lazy import lazy_names
+
+_HOMES = {
+    "Settings": "dashboard.settings",
+    "create_app": "dashboard.app",
+    "serve": "dashboard.serving",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

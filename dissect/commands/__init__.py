@@ -5,6 +5,7 @@ from dissect.commands.demo import add_demo
 from dissect.commands.effects import add_effects
 from dissect.commands.export import add_export
 from dissect.commands.models import add_models
+from dissect.commands.paint import add_paint
 from dissect.commands.repair import add_repair
 from dissect.commands.report import add_report
 from dissect.commands.run import add_run
@@ -25,6 +26,7 @@ ADDERS = (
     add_serve,
     add_effects,
     add_repair,
+    add_paint,
 )
 
 __all__ = ["ADDERS"]

@@ -1,0 +1,128 @@
+/* The brush of the paint page: strokes on a canvas become a PNG mask in the store "paint-place". */
+(function () {
+  "use strict";
+  const state = { size: 12, painting: false, last: null, mask: null, count: 0 };
+
+  function canvas() {
+    return document.getElementById("paint-canvas");
+  }
+
+  function position(event, element) {
+    const box = element.getBoundingClientRect();
+    return {
+      x: ((event.clientX - box.left) / box.width) * element.width,
+      y: ((event.clientY - box.top) / box.height) * element.height,
+    };
+  }
+
+  // Whole pixels whose centre is within the brush, so that the mask has no soft border.
+  function dab(context, at, colour) {
+    const radius = state.size / 2;
+    context.fillStyle = colour;
+    for (let y = Math.floor(at.y - radius); y <= Math.ceil(at.y + radius); y++) {
+      for (let x = Math.floor(at.x - radius); x <= Math.ceil(at.x + radius); x++) {
+        const far = Math.hypot(x + 0.5 - at.x, y + 0.5 - at.y);
+        if (far <= Math.max(radius, 0.71)) {
+          context.clearRect(x, y, 1, 1);
+          context.fillRect(x, y, 1, 1);
+        }
+      }
+    }
+  }
+
+  function line(context, from, to, colour) {
+    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y)));
+    for (let step = 0; step <= steps; step++) {
+      const part = step / steps;
+      const at = { x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part };
+      dab(context, at, colour);
+    }
+  }
+
+  function draw(event) {
+    const shown = canvas();
+    const at = position(event, shown);
+    const from = state.last || at;
+    line(shown.getContext("2d"), from, at, "rgba(255, 64, 129, 0.6)");
+    line(state.mask.getContext("2d"), from, at, "#000");
+    state.last = at;
+  }
+
+  document.addEventListener("pointerdown", function (event) {
+    if (event.target.id !== "paint-canvas" || event.button !== 0) return;
+    event.preventDefault();
+    const shown = event.target;
+    shown.setPointerCapture(event.pointerId);
+    state.mask = document.createElement("canvas");
+    state.mask.width = shown.width;
+    state.mask.height = shown.height;
+    state.painting = true;
+    state.last = null;
+    draw(event);
+  });
+
+  document.addEventListener("pointermove", function (event) {
+    if (state.painting && canvas()) draw(event);
+  });
+
+  function finish(event) {
+    if (!state.painting) return;
+    state.painting = false;
+    const png = state.mask.toDataURL("image/png").split(",")[1];
+    state.count += 1;
+    window.dash_clientside.set_props("paint-place", {
+      data: { png: png, number: Date.now() + state.count },
+    });
+  }
+  document.addEventListener("pointerup", finish);
+  document.addEventListener("pointercancel", finish);
+
+  // What was painted is seen in the image as soon as that has come; until then it stays marked.
+  document.addEventListener(
+    "load",
+    function (event) {
+      if (event.target.id !== "paint-after" || state.painting) return;
+      // dcc.Upload takes no label for its field, and is there later than the page.
+      const field = document.querySelector("#paint-upload input");
+      if (field) field.setAttribute("aria-label", "Open recipe");
+      const shown = canvas();
+      if (shown) shown.getContext("2d").clearRect(0, 0, shown.width, shown.height);
+    },
+    true
+  );
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.paint = {
+    size: function (value) {
+      state.size = Number(value) || 1;
+      return window.dash_clientside.no_update;
+    },
+    // How much of the edited image is uncovered, from the left.
+    reveal: function (value) {
+      const share = Math.min(100, Math.max(0, Number(value)));
+      return { clipPath: "inset(0 0 0 " + (100 - share) + "%)" };
+    },
+    step: function (previous, next, random, index) {
+      const cause = (window.dash_clientside.callback_context.triggered_id || "").toString();
+      const now = Number(index) || 0;
+      if (cause === "paint-previous") return Math.max(0, now - 1);
+      if (cause === "paint-next") return now + 1;
+      if (cause === "paint-random") return Math.floor(Math.random() * 1000000);
+      return window.dash_clientside.no_update;
+    },
+    address: function (seed, index, truncation, concept, mode, layer, units) {
+      if (!document.getElementById("paint-canvas")) return window.dash_clientside.no_update;
+      const query = new URLSearchParams();
+      const values = { seed: seed, index: index, truncation: truncation, concept: concept };
+      Object.assign(values, { mode: mode, layer: layer, units: units });
+      for (const [name, value] of Object.entries(values)) {
+        if (value !== null && value !== undefined && (value !== "" || name === "concept")) {
+          query.set(name, value);
+        }
+      }
+      const wanted = window.location.pathname + "?" + query.toString();
+      window.history.replaceState(window.history.state, "", wanted);
+      return window.dash_clientside.no_update;
+    },
+  };
+})();

@@ -1,0 +1,265 @@
+"""What the paint page answers: a few lines each over ``state``, ``history`` and ``ask``."""
+
+import base64
+import binascii
+import re
+from dataclasses import replace
+
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, no_update
+
+from dashboard import context
+from dashboard.painting.history import History
+from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
+from dashboard.painting.telling import change_table, stroke_list
+from dashboard.rendering.asking import ask, to_uri
+from dashboard.rendering.process import SupersededError
+from dissect.errors import ConfigError, DissectError
+from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
+
+_FIELDS = ("seed", "index", "truncation", "label")
+_LOOKING = "Units are looked for, a few seconds the first time …"
+
+
+def register(app: Dash) -> None:
+    """Register all of them."""
+    _register_browser(app)
+    app.callback(
+        Output("paint-about", "data"),
+        Output("paint-status", "children"),
+        Input("paint-run", "data"),
+        State("paint-view", "data"),
+    )(_about)
+    app.callback(
+        Output("paint-brush", "data"),
+        Output("paint-how", "children"),
+        Output("paint-n-units", "value"),
+        Output("paint-strength", "value"),
+        Output("paint-by-hand", "hidden"),
+        Input("paint-about", "data"),
+        Input("paint-concept", "value"),
+        Input("paint-mode", "value"),
+        Input("paint-layer", "value"),
+        Input("paint-units", "value"),
+        State("paint-run", "data"),
+        State("paint-view", "data"),
+        running=[(Output("paint-how", "children"), _LOOKING, "")],
+    )(_brush)
+    _register_strokes(app)
+    app.callback(
+        Output("paint-before", "src"),
+        Output("paint-after", "src"),
+        Output("paint-labels-before", "src"),
+        Output("paint-labels-after", "src"),
+        Output("paint-changes", "children"),
+        Output("paint-status", "children", allow_duplicate=True),
+        Input("paint-about", "data"),
+        Input("paint-history", "data"),
+        *[Input(f"paint-{name}", "value") for name in _FIELDS],
+        Input("paint-plane", "value"),
+        State("paint-run", "data"),
+        State("paint-view", "data"),
+        prevent_initial_call=True,
+    )(_render)
+    _register_files(app)
+
+
+def _register_browser(app: Dash) -> None:
+    def here(name: str) -> ClientsideFunction:
+        return ClientsideFunction("paint", name)
+
+    app.clientside_callback(
+        here("size"), Output("paint-none", "data"), Input("paint-size", "value")
+    )
+    app.clientside_callback(
+        here("reveal"), Output("paint-after", "style"), Input("paint-reveal", "value")
+    )
+    steps = ("previous", "next", "random")
+    app.clientside_callback(
+        here("step"),
+        Output("paint-index", "value"),
+        *[Input(f"paint-{name}", "n_clicks") for name in steps],
+        State("paint-index", "value"),
+        prevent_initial_call=True,
+    )
+    shown = ("seed", "index", "truncation", "concept", "mode", "layer", "units")
+    app.clientside_callback(
+        here("address"),
+        Output("paint-none", "data", allow_duplicate=True),
+        *[Input(f"paint-{name}", "value") for name in shown],
+        prevent_initial_call=True,
+    )
+    app.callback(Output("paint-stage", "className"), Input("paint-smooth", "checked"))(
+        lambda smooth: "paint-stage" if smooth else "paint-stage paint-crisp"
+    )
+
+
+def _register_strokes(app: Dash) -> None:
+    buttons = ("box", "everywhere", "undo", "redo", "clear")
+    app.callback(
+        Output("paint-history", "data"),
+        Output("paint-strokes", "children"),
+        Output("paint-status", "children", allow_duplicate=True),
+        Input("paint-place", "data"),
+        *[Input(f"paint-{name}", "n_clicks") for name in buttons],
+        Input({"type": "paint-delete", "name": ALL}, "n_clicks"),
+        State("paint-history", "data"),
+        State("paint-brush", "data"),
+        State("paint-n-units", "value"),
+        State("paint-strength", "value"),
+        *[State(f"paint-{name}", "value") for name in ("top", "left", "bottom", "right")],
+        prevent_initial_call=True,
+    )(_strokes)
+
+
+def _register_files(app: Dash) -> None:
+    app.callback(
+        Output("paint-download", "data"),
+        Output("paint-status", "children", allow_duplicate=True),
+        Input("paint-save-image", "n_clicks"),
+        Input("paint-save-recipe", "n_clicks"),
+        State("paint-about", "data"),
+        State("paint-history", "data"),
+        *[State(f"paint-{name}", "value") for name in _FIELDS],
+        State("paint-run", "data"),
+        State("paint-view", "data"),
+        prevent_initial_call=True,
+    )(_save)
+    app.callback(
+        Output("paint-about", "data", allow_duplicate=True),
+        Output("paint-history", "data", allow_duplicate=True),
+        Output("paint-strokes", "children", allow_duplicate=True),
+        *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in _FIELDS],
+        Output("paint-status", "children", allow_duplicate=True),
+        Input("paint-upload", "contents"),
+        State("paint-about", "data"),
+        prevent_initial_call=True,
+    )(_open)
+
+
+def _about(run_id: object, view: object) -> tuple:
+    try:
+        return dict(ask(run_id, {"ask": "about"}, view=f"{view}-about").content), ""
+    except DissectError as error:
+        return no_update, f"Painting is off: {error}"
+
+
+def _brush(
+    about: object,
+    concept: object,
+    mode: object,
+    layer: object,
+    units: object,
+    run_id: object,
+    view: object,
+) -> tuple:
+    by_hand = concept == BY_HAND
+    if not about:
+        return no_update, no_update, no_update, no_update, not by_hand
+    chosen = None if layer == BEST else layer
+    question = {"ask": "brush", "mode": mode, "layer": chosen}
+    try:
+        if by_hand:
+            if chosen is None or not units:
+                return None, "Choose a layer and units of it.", no_update, no_update, False
+            question |= {"units": read_units(units)}
+        else:
+            question |= {"concept": concept}
+        brush = ask(run_id, question, view=f"{view}-brush").content
+    except SupersededError:
+        return (no_update,) * 5
+    except DissectError as error:
+        return None, str(error), no_update, no_update, not by_hand
+    gain = brush["gain"]
+    how = f"{brush['layer']}: {brush['how']}"
+    if gain is not None:
+        verb = "covers" if mode == "draw" else "removes"
+        how += f"; it {verb} {100 * max(0, gain):.0f} % more than it disturbs elsewhere"
+        how += " (little: don't expect much)" if gain < 0.2 else ""
+    plain = {name: brush[name] for name in ("concept", "mode", "layer", "units", "values")}
+    return plain, how, brush["n_units"], brush["strength"], not by_hand
+
+
+def _strokes(place: object, *given: object) -> tuple:
+    _, _, _, _, _, deleted, history, brush, n_units, strength, *corners = given
+    cause = ctx.triggered_id
+    try:
+        old = new = History.from_json(history)
+        if isinstance(cause, dict):
+            if any(deleted):  # a list that is drawn anew triggers too, with no click
+                new = old.without(str(cause.get("name")))
+        elif cause in ("paint-undo", "paint-redo", "paint-clear"):
+            new = {"undo": old.undone, "redo": old.redone, "clear": old.cleared}[cause[6:]]()
+        elif cause in ("paint-box", "paint-everywhere", "paint-place"):
+            places = {"paint-box": {"box": corners}, "paint-everywhere": {}, "paint-place": place}
+            new = old.added(
+                read_stroke(brush, n_units=n_units, strength=strength, place=places[cause])
+            )
+    except DissectError as error:
+        return no_update, no_update, str(error)
+    if new is old:
+        return no_update, no_update, no_update
+    return new.to_json(), stroke_list(new), no_update
+
+
+def _render(about: object, history: object, *given: object) -> tuple:
+    *fields, plane, run_id, view = given
+    if not about:
+        return (no_update,) * 6
+    try:
+        bare = read_painting(about, dict(zip(_FIELDS, fields, strict=True)))
+        painting = replace(bare, strokes=History.from_json(history).shown)
+        before, after = (
+            ask(run_id, {"ask": "image", "recipe": one.to_json()}, view=str(view))
+            for one in (bare, painting)
+        )
+        planes = after.content["planes"]
+        if plane not in planes:
+            raise ConfigError(f"the plane is none of {', '.join(planes)}; reload the page")
+    except SupersededError:
+        return (no_update,) * 6
+    except DissectError as error:
+        return (*(no_update,) * 5, str(error))
+    column = 1 + planes.index(plane)
+    vocabulary = context.current().store.open(run_id).run.vocabulary
+    colours = {concept.name: concept.colour for concept in vocabulary}
+    table = change_table(after.content["changes"], colours, pixels=painting.image_size**2)
+    pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]
+    labels = [to_uri(one.parts[column], "image/png") for one in (before, after)]
+    return (*pictures, *labels, table, "")
+
+
+def _save(image: object, recipe: object, about: object, history: object, *given: object) -> tuple:
+    *fields, run_id, view = given
+    try:
+        bare = read_painting(about, dict(zip(_FIELDS, fields, strict=True)))
+        painting = replace(bare, strokes=History.from_json(history).shown)
+        name = f"painting-{painting.seed}-{painting.index}"
+        if ctx.triggered_id == "paint-save-recipe":
+            return dcc.send_bytes(write_recipe(painting), f"{name}.json"), no_update
+        asked = {"ask": "png", "recipe": painting.to_json()}
+        return dcc.send_bytes(ask(run_id, asked, view=f"{view}-save").parts[0], f"{name}.png"), ""
+    except DissectError as error:
+        return no_update, str(error)
+
+
+def _open(contents: object, about: object) -> tuple:
+    try:
+        if not isinstance(contents, str) or len(contents) > 2 * LARGEST_BYTES:
+            raise ConfigError("the file is too large, or none; expected a saved recipe")
+        data = base64.b64decode(re.sub(r"^data:[^,]{0,200},", "", contents, count=1), validate=True)
+        painting = read_recipe(data)
+        if not isinstance(about, dict) or painting.generator != about.get("fingerprint"):
+            raise ConfigError(
+                f"the recipe was painted with another generator ({painting.generator[:12]}…); open "
+                "it in a run of that one"
+            )
+    except binascii.Error:
+        return (*(no_update,) * 7, "the file is damaged; expected a recipe of a painted image")
+    except DissectError as error:
+        return (*(no_update,) * 7, str(error))
+    history = History.of(painting.strokes)
+    fields = (painting.seed, painting.index, painting.truncation)
+    label = "" if painting.label is None else painting.label
+    known = {**about, "threads": painting.threads}
+    told = f"opened a recipe of {len(painting.strokes)} strokes"
+    return known, history.to_json(), stroke_list(history), *fields, label, told

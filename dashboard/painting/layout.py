@@ -1,0 +1,293 @@
+"""What stands on the paint page."""
+
+import uuid
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.painting.state import BEST, BY_HAND, View, read_view
+from dashboard.routing import Visit
+from dissect.painting.recipe import LARGEST_BYTES
+from dissect.painting.strokes import DRAW, REMOVE
+
+
+def layout(visit: Visit) -> Component:
+    """The page for an address."""
+    run = visit.run.run
+    names = tuple(run.vocabulary.names)
+    view = read_view(
+        visit.query,
+        seed=run.config.seed,
+        truncation=run.config.truncation,
+        concepts=names,
+        layers=tuple(run.layers),
+    )
+    size = run.record["generator"]["image_size"]
+    return html.Div(
+        [
+            html.H1("Paint"),
+            html.P(
+                "Choose what to draw and brush over the image: the units that draw it are held at "
+                "a value there. Or remove: they are taken away there."
+            ),
+            *_stores(visit),
+            html.Div(
+                [_picture(view, size, run.config.label), _tools(view, names, run, size)],
+                className="paint",
+            ),
+            _seen(run.vocabulary.planes),
+        ]
+    )
+
+
+def _stores(visit: Visit) -> list[Component]:
+    return [
+        dcc.Store(id="paint-run", data=visit.run.id),
+        dcc.Store(id="paint-view", data=f"paint-{uuid.uuid4()}"),
+        dcc.Store(id="paint-about"),
+        dcc.Store(id="paint-brush"),
+        dcc.Store(id="paint-place"),
+        dcc.Store(id="paint-history"),
+        dcc.Store(id="paint-none"),
+        dcc.Download(id="paint-download"),
+    ]
+
+
+def _picture(view: View, size: int, label: int | None) -> Component:
+    stage = html.Div(
+        [
+            html.Img(id="paint-before", alt="The image before painting"),
+            html.Img(id="paint-after", alt="The painted image"),
+            html.Canvas(
+                id="paint-canvas",
+                width=min(size, 1024),
+                height=min(size, 1024),
+                role="img",
+                **{"aria-label": "Brush here; the rectangle fields do the same by keyboard"},
+            ),
+        ],
+        id="paint-stage",
+        className="paint-stage paint-crisp",
+    )
+    return html.Div(
+        [
+            stage,
+            html.Div(
+                id="paint-status",
+                className="paint-status",
+                role="status",
+                children="The generator is being loaded …",
+            ),
+            html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
+            dmc.Slider(
+                id="paint-reveal",
+                value=100,
+                min=0,
+                max=100,
+                updatemode="drag",
+                thumbLabel="Painted image uncovered, in percent",
+            ),
+            html.Div(
+                [
+                    dmc.Button("Previous", id="paint-previous", variant="default"),
+                    dmc.Button("Next", id="paint-next", variant="default"),
+                    dmc.Button("Random", id="paint-random", variant="default"),
+                    dmc.Switch(id="paint-smooth", label="Smooth", checked=False),
+                ],
+                className="paint-row",
+            ),
+            html.Div(
+                [
+                    dmc.NumberInput(
+                        id="paint-index",
+                        label="Sample",
+                        value=view.index,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-seed",
+                        label="Seed",
+                        value=view.seed,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-truncation",
+                        label="Truncation ψ",
+                        value=view.truncation,
+                        min=-5,
+                        max=5,
+                        step=0.1,
+                        debounce=True,
+                    ),
+                    dmc.NumberInput(
+                        id="paint-label",
+                        label="Class",
+                        value="" if label is None else label,
+                        min=0,
+                        allowDecimal=False,
+                        debounce=True,
+                        placeholder="its own",
+                    ),
+                ],
+                className="paint-row",
+            ),
+            html.Div(
+                [
+                    dmc.Button("Save image", id="paint-save-image", variant="default"),
+                    dmc.Button("Save recipe", id="paint-save-recipe", variant="default"),
+                    dcc.Upload(
+                        dmc.Button("Open recipe", id="paint-open", variant="default"),
+                        id="paint-upload",
+                        accept=".json,application/json",
+                        max_size=LARGEST_BYTES,
+                    ),
+                ],
+                className="paint-row",
+            ),
+        ]
+    )
+
+
+def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Component:
+    corners = dict(
+        zip(("Top", "Left", "Bottom", "Right"), (size // 2, 0, size, size // 3), strict=True)
+    )
+    return html.Div(
+        [
+            html.Div(
+                [
+                    dmc.SegmentedControl(
+                        id="paint-mode",
+                        value=view.mode,
+                        data=[
+                            {"value": DRAW, "label": "Draw"},
+                            {"value": REMOVE, "label": "Remove"},
+                        ],
+                        **{"aria-label": "Draw or remove"},
+                    ),
+                    dmc.Select(
+                        id="paint-concept",
+                        label="Concept",
+                        value=view.concept or BY_HAND,
+                        data=[*names, BY_HAND],
+                        searchable=True,
+                        allowDeselect=False,
+                    ),
+                    dmc.Select(
+                        id="paint-layer",
+                        label="Layer",
+                        value=view.layer or BEST,
+                        data=[BEST, *run.layers],
+                        searchable=True,
+                        allowDeselect=False,
+                    ),
+                ],
+                className="paint-row",
+            ),
+            html.Div(
+                dmc.TextInput(
+                    id="paint-units",
+                    label="Units by hand",
+                    value=view.units,
+                    placeholder="3, 7, 12",
+                    debounce=True,
+                ),
+                id="paint-by-hand",
+                hidden=bool(view.concept),
+            ),
+            html.P(id="paint-how", role="status", children="The renderer is starting …"),
+            html.Div(
+                [
+                    dmc.NumberInput(
+                        id="paint-n-units", label="Units", value=16, min=1, allowDecimal=False
+                    ),
+                    dmc.NumberInput(
+                        id="paint-strength", label="Strength", value=1, min=0, max=10, step=0.25
+                    ),
+                    dmc.NumberInput(
+                        id="paint-size",
+                        label="Brush, pixels",
+                        value=max(2, size // 4),
+                        min=1,
+                        max=size,
+                    ),
+                ],
+                className="paint-row",
+            ),
+            html.Fieldset(
+                [
+                    html.Legend("Without a brush"),
+                    html.Div(
+                        [
+                            dmc.NumberInput(
+                                id=f"paint-{name.lower()}",
+                                label=name,
+                                value=value,
+                                min=0,
+                                max=size,
+                                allowDecimal=False,
+                            )
+                            for name, value in corners.items()
+                        ],
+                        className="paint-row",
+                    ),
+                    html.Div(
+                        [
+                            dmc.Button("Paint this rectangle", id="paint-box", variant="default"),
+                            dmc.Button("Everywhere", id="paint-everywhere", variant="default"),
+                        ],
+                        className="paint-row",
+                    ),
+                ]
+            ),
+            html.Fieldset(
+                [
+                    html.Legend("Strokes"),
+                    html.Div(
+                        [
+                            dmc.Button("Undo", id="paint-undo", variant="default"),
+                            dmc.Button("Redo", id="paint-redo", variant="default"),
+                            dmc.Button("Clear", id="paint-clear", variant="default"),
+                        ],
+                        className="paint-row",
+                    ),
+                    html.Div(id="paint-strokes"),
+                ]
+            ),
+        ]
+    )
+
+
+def _seen(planes: tuple[str, ...]) -> Component:
+    return html.Section(
+        [
+            html.H2("What the segmenter sees"),
+            dmc.SegmentedControl(
+                id="paint-plane", value=planes[0], data=list(planes), **{"aria-label": "Plane"}
+            ),
+            html.Div(
+                [
+                    html.Figure(
+                        [
+                            html.Img(id="paint-labels-before", alt="Concepts before"),
+                            html.Figcaption("Before"),
+                        ]
+                    ),
+                    html.Figure(
+                        [
+                            html.Img(id="paint-labels-after", alt="Concepts after"),
+                            html.Figcaption("After"),
+                        ]
+                    ),
+                ],
+                className="paint-labels",
+            ),
+            html.H2("What changed"),
+            html.Div(id="paint-changes"),
+        ]
+    )

@@ -1,0 +1,156 @@
+"""What the paint page's address and fields say, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dissect.errors import ConfigError
+from dissect.painting.checks import as_number, is_whole, short
+from dissect.painting.recipe import Painting
+from dissect.painting.strokes import DRAW, REMOVE, Stroke, decode_mask
+
+BY_HAND = "(by hand)"
+"""Stands in the list of concepts for units chosen by hand."""
+BEST = "(best)"
+"""Stands in the list of layers for the one that a brush is found in."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the address says; anything that it says wrongly is left at its default.
+
+    Attributes:
+        seed, index, truncation: The image.
+        concept: What is drawn or removed; "" for units that somebody chose.
+        mode: ``draw`` or ``remove``.
+        layer: "" chooses.
+        units: Chosen by hand, with commas.
+    """
+
+    seed: int
+    index: int
+    truncation: float
+    concept: str
+    mode: str
+    layer: str
+    units: str
+
+
+def read_view(
+    query: Mapping[str, str],
+    *,
+    seed: int,
+    truncation: float,
+    concepts: tuple[str, ...],
+    layers: tuple[str, ...],
+) -> View:
+    """The view of an address.
+
+    Args:
+        query: Of the address. Untrusted.
+        seed, truncation: Of the run.
+        concepts, layers: That there are.
+    """
+    favourite = next((name for name in ("tree", *concepts) if name in concepts), "")
+    concept, layer = query.get("concept", favourite), query.get("layer", "")
+    concept = "" if concept == BY_HAND else concept
+    return View(
+        seed=_whole(query.get("seed"), seed, 2**53),
+        index=_whole(query.get("index"), 0, 2**53),
+        truncation=_fraction(query.get("truncation"), truncation),
+        concept=concept if concept in ("", *concepts) else favourite,
+        mode=REMOVE if query.get("mode") == REMOVE else DRAW,
+        layer=layer if layer in layers else "",
+        units=query.get("units", "")[:400],
+    )
+
+
+def read_painting(about: object, fields: Mapping[str, object]) -> Painting:
+    """A painting without strokes from the page's fields.
+
+    Args:
+        about: What the renderer said of its models, kept by the browser.
+        fields: ``seed``, ``index``, ``truncation``, ``label``.
+
+    Raises:
+        ConfigError: a field that is empty or wrong.
+    """
+    if not isinstance(about, Mapping):
+        raise ConfigError("the page does not know its generator yet; wait or reload it")
+    names = ("fingerprint", "run", "image_size", "threads")
+    generator, run, size, threads = (about.get(name) for name in names)
+    own = {name: _integral(fields.get(name)) for name in ("seed", "index", "label")}
+    for name in ("seed", "index"):
+        if own[name] is None:
+            raise ConfigError(f"{name} is empty; expected a whole number from 0")
+    truncation = as_number("truncation", fields.get("truncation"))
+    return Painting(
+        generator, run, size, own["seed"], own["index"], truncation, own["label"], threads
+    )
+
+
+def read_stroke(brush: object, *, n_units: object, strength: object, place: object) -> Stroke:
+    """A stroke with a brush, from what the browser sends.
+
+    Args:
+        brush: As the renderer told it.
+        n_units: How many of its units.
+        strength: See ``Stroke``.
+        place: ``{"png": base64}``, ``{"box": [top, left, bottom, right]}`` or ``{}`` for
+            everywhere.
+
+    Raises:
+        ConfigError: something of another type or out of its range.
+    """
+    if not isinstance(brush, Mapping) or not isinstance(brush.get("units"), list):
+        raise ConfigError("no brush is chosen yet; choose a concept, or units by hand")
+    count = _integral(n_units)
+    if not is_whole(count, 1, len(brush["units"])):
+        raise ConfigError(
+            f"the number of units is {short(n_units)}; expected 1 to {len(brush['units'])}"
+        )
+    if not isinstance(place, Mapping):
+        raise ConfigError("the page sent no place for the stroke; reload it")
+    values = brush.get("values")
+    box, png = place.get("box"), place.get("png")
+    return Stroke(
+        brush.get("mode"),
+        brush.get("layer"),
+        tuple(brush["units"][:count]),
+        tuple(values[:count]) if isinstance(values, list) else (),
+        strength,
+        box=tuple(_integral(at) for at in box) if isinstance(box, list) else None,
+        mask=None if png is None else decode_mask(png),
+        concept=brush.get("concept") or None,
+    )
+
+
+def read_units(text: object) -> list[int]:
+    """Units from a text such as ``3, 7, 12``.
+
+    Raises:
+        ConfigError: something else.
+    """
+    parts = text.replace(",", " ").split() if isinstance(text, str) else []
+    if not parts or not all(part.isascii() and part.isdigit() and len(part) < 7 for part in parts):
+        raise ConfigError(f"units is {short(text)}; expected numbers from 0 such as 3, 7, 12")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+def _whole(text: object, default: int, most: int) -> int:
+    plain = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 17
+    return int(text) if plain and int(text) <= most else default
+
+
+def _fraction(text: object, default: float) -> float:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return default
+    return number if -5 <= number <= 5 else default
+
+
+def _integral(value: object) -> object:
+    """A whole number that a field gives as 3.0; anything else as it is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return None if value == "" else value

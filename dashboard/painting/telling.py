@@ -1,0 +1,88 @@
+"""Strokes and changes as what is read on a page."""
+
+from collections.abc import Mapping, Sequence
+
+import dash_mantine_components as dmc
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.painting.history import History
+from dissect.painting.strokes import DRAW, Stroke
+
+_MOST_ROWS = 15
+_Change = tuple[str, int, int]
+
+
+def describe_stroke(stroke: Stroke) -> str:
+    """A stroke in one line."""
+    what = stroke.concept or "units by hand"
+    where = "everywhere"
+    if stroke.box is not None:
+        where = f"in {', '.join(map(str, stroke.box))}"
+    elif stroke.mask is not None:
+        where = "brushed"
+    verb = "Draw" if stroke.mode == DRAW else "Remove"
+    n_units = len(stroke.units)
+    return (
+        f"{verb} {what}, {where} ({n_units} units of {stroke.layer}, strength {stroke.strength:g})"
+    )
+
+
+def stroke_list(history: History) -> Component:
+    """The strokes that are shown, each with a button that deletes it."""
+    if not history.now:
+        return html.P("None yet.")
+    items = [
+        html.Li(
+            [
+                html.Span(describe_stroke(history.strokes[name])),
+                dmc.Button(
+                    "Delete",
+                    id={"type": "paint-delete", "name": name},
+                    size="compact-sm",
+                    variant="default",
+                    **{"aria-label": f"Delete stroke {number}"},
+                ),
+            ]
+        )
+        for number, name in enumerate(history.now, start=1)
+    ]
+    return html.Ol(items, className="paint-strokes")
+
+
+def change_table(
+    changes: Sequence[_Change], colours: Mapping[str, str], *, pixels: int
+) -> Component:
+    """Pixels of each concept before and after, the largest change first.
+
+    Args:
+        changes: concept, before, after.
+        colours: Of the concepts.
+        pixels: Of what was looked at.
+    """
+    ranked = sorted(changes, key=lambda one: (-abs(one[2] - one[1]), -one[1]))[:_MOST_ROWS]
+    rows = [
+        html.Tr(
+            [
+                html.Th(
+                    [
+                        html.Span(className="paint-swatch", style={"background": colours[name]}),
+                        name,
+                    ],
+                    scope="row",
+                ),
+                html.Td(_area(before, pixels)),
+                html.Td(_area(after, pixels)),
+                html.Td(f"{after - before:+,}".replace("-", "−")),
+            ],
+            **{"data-concept": name, "data-change": after - before},
+        )
+        for name, before, after in ranked
+        if name in colours
+    ]
+    heads = [html.Th(name, scope="col") for name in ("Concept", "Before", "After", "Pixels")]
+    return html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="paint-table")
+
+
+def _area(n_pixels: int, whole: int) -> str:
+    return f"{100 * n_pixels / whole:.1f} %"

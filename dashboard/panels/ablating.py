@@ -1,0 +1,71 @@
+"""Panel of a unit's page: its top images without it, and what went with it."""
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard import context
+from dashboard.painting.telling import change_table
+from dashboard.panels.looking import ask_unit
+from dashboard.rendering.asking import to_uri
+from dashboard.rendering.process import SupersededError
+from dashboard.routing import Panel, UnitVisit
+from dissect.errors import DissectError
+
+
+def build(visit: UnitVisit) -> Component:
+    """The panel; nothing is rendered until somebody asks."""
+    own = {"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit}
+    return html.Div(
+        [
+            dcc.Store(id="ablating-unit", data=own),
+            dmc.Button("Ablate this unit", id="ablating-go", variant="default"),
+            html.P(id="ablating-status", role="status"),
+            html.Div(id="ablating-found"),
+        ]
+    )
+
+
+def register(app: Dash) -> None:
+    """Register its callbacks."""
+    app.callback(
+        Output("ablating-found", "children"),
+        Output("ablating-status", "children"),
+        Input("ablating-go", "n_clicks"),
+        State("ablating-unit", "data"),
+        prevent_initial_call=True,
+        running=[(Output("ablating-go", "disabled"), True, False)],
+    )(_ablate)
+
+
+def _ablate(clicks: object, unit: object) -> tuple:
+    if not clicks:
+        return no_update, no_update
+    try:
+        found = ask_unit(unit, {"ask": "ablate"}, view="ablating")
+        vocabulary = context.current().store.open(unit["run"]).run.vocabulary
+    except SupersededError:
+        return no_update, no_update
+    except DissectError as error:
+        return None, str(error)
+    content = found.content
+    pictures = [
+        html.Figure(
+            [
+                html.Figcaption(name),
+                html.Img(
+                    src=to_uri(part, "image/webp"),
+                    className="unit-strip",
+                    alt=f"{name} it is taken away",
+                ),
+            ],
+            style={"margin": "0 0 8px"},
+        )
+        for name, part in zip(("Before", "After"), found.parts, strict=True)
+    ]
+    colours = {concept.name: concept.colour for concept in vocabulary}
+    table = change_table(content["changes"], colours, pixels=content["pixels"])
+    return [*pictures, table], f"{len(content['indices'])} top images, the unit set to zero."
+
+
+PANEL = Panel("Ablate this unit", build, callbacks=register, order=70)

@@ -1,0 +1,97 @@
+"""Panel of a unit's page: its images with another threshold, and new images of it."""
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.rendering.asking import ask, to_uri
+from dashboard.rendering.process import SupersededError
+from dashboard.routing import Panel, UnitVisit
+from dissect.errors import DissectError
+
+_STEPS = 200
+_NEW = 64  # samples that are looked through for each strip of new ones
+
+
+def build(visit: UnitVisit) -> Component:
+    """The panel; its pictures come when the renderer has them."""
+    run = visit.visit.run.run
+    edges = run.array(visit.layer, "edges").values[visit.unit]
+    low, high = float(edges.min()), float(edges.max())
+    now = float(run.units(visit.layer).iloc[visit.unit].threshold)
+    return html.Div(
+        [
+            dcc.Store(
+                id="looking-unit",
+                data={"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit},
+            ),
+            dcc.Store(id="looking-first"),
+            dmc.Slider(
+                id="looking-threshold",
+                value=min(max(now, low), high),
+                min=low,
+                max=high,
+                step=max((high - low) / _STEPS, 1e-6),
+                precision=6,
+                thumbLabel="Threshold",
+            ),
+            html.P(id="looking-status", role="status", children="The generator is being loaded …"),
+            html.Img(id="looking-strip", className="unit-strip", alt="Images, the mask outlined"),
+            html.Div(
+                [
+                    dmc.Button("More images", id="looking-more", variant="default"),
+                    dmc.Button("Top images of the run", id="looking-top", variant="default"),
+                ],
+                className="paint-row",
+            ),
+        ]
+    )
+
+
+def register(app: Dash) -> None:
+    """Register its callbacks."""
+    app.callback(
+        Output("looking-strip", "src"),
+        Output("looking-status", "children"),
+        Output("looking-first", "data"),
+        Input("looking-threshold", "value"),
+        Input("looking-more", "n_clicks"),
+        Input("looking-top", "n_clicks"),
+        State("looking-first", "data"),
+        State("looking-unit", "data"),
+    )(_look)
+
+
+def _look(threshold: object, more: object, top: object, first: object, unit: object) -> tuple:
+    if ctx.triggered_id == "looking-more":
+        first = first + _NEW if type(first) is int else 0
+    elif ctx.triggered_id == "looking-top":
+        first = None
+    question = {"ask": "masks", "threshold": threshold, "first": first}
+    try:
+        found = ask_unit(unit, question, view="looking")
+    except SupersededError:
+        return (no_update,) * 3
+    except DissectError as error:
+        return no_update, str(error), no_update
+    which = "Top images of the run" if first is None else f"Best of {_NEW} new samples"
+    indices = ", ".join(map(str, found.content["indices"]))
+    told = (
+        f"{which}: {indices}. Above {found.content['threshold']:.3g}: "
+        f"{100 * found.content['share']:.1f} % of their pixels."
+    )
+    return to_uri(found.parts[0], "image/webp"), told, first
+
+
+def ask_unit(unit: object, question: dict, *, view: str):  # noqa: ANN201 - a frame
+    """Ask about the unit that a panel keeps in its store.
+
+    Raises:
+        DissectError: see ``ask``.
+    """
+    given = unit if isinstance(unit, dict) else {}
+    own = {name: given.get(name) for name in ("layer", "unit")}
+    return ask(given.get("run"), {**question, **own}, view=f"{view}-{own}")
+
+
+PANEL = Panel("Look closer", build, callbacks=register, order=60)

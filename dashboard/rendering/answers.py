@@ -1,0 +1,160 @@
+"""What a worker can be asked, by the word in ``ask``; everything that comes in is checked here.
+
+=======  ==============================================  ========================================
+ask      with                                            answer
+=======  ==============================================  ========================================
+about    –                                               sizes, layers, concepts of the models
+brush    concept or units, mode, layer                   a ``Brush``
+image    recipe                                          view, and one picture for each plane
+png      recipe                                          the image as a PNG, byte for byte
+masks    layer, unit, threshold, first                   a unit's top images, or new ones from
+                                                         ``first``, its mask outlined
+ablate   layer, unit                                     its top images before and after
+=======  ==============================================  ========================================
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from dashboard.rendering.frames import Frame
+from dashboard.rendering.units import UnitDesk
+from dissect.errors import ConfigError
+from dissect.painting.brushes import Brush, find_brush, pick_brush
+from dissect.painting.checks import check_list, check_text, short
+from dissect.painting.making import Canvas, changes, labels_to_png, to_png
+from dissect.painting.recipe import Painting
+from dissect.painting.strokes import MOST_UNITS
+from dissect.runs import open_run
+from dissect.runs.images import to_picture
+
+_LARGEST_PLAIN = 256  # pixels along a side up to which a view is a PNG
+_BRUSHES = "painting/brushes.json"
+_BRUSH_VERSION = 1
+
+
+class Desk:
+    """Answers questions about one run.
+
+    Args:
+        run: Its folder.
+
+    Raises:
+        DissectError: a run that cannot be opened, or models that cannot be loaded.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = open_run(run)
+        self._canvas = Canvas(self._run)
+        self._units = UnitDesk(self._canvas)
+        self._stamp = [_BRUSH_VERSION, self._run.record["fingerprint"]]
+        self._kept = _load(self._run.path / _BRUSHES, self._stamp)
+        self._questions = {
+            "about": self._about,
+            "brush": self._brush,
+            "image": self._image,
+            "png": self._png,
+            "masks": self._units.masks,
+            "ablate": self._units.ablate,
+        }
+
+    def answer(self, question: Frame) -> Frame:
+        """The answer to one question.
+
+        Raises:
+            DissectError: a mistake in it, in one line.
+        """
+        asked = dict(question.content)
+        word = asked.pop("ask", None)
+        if not isinstance(word, str) or word not in self._questions:
+            raise ConfigError(f"{short(word)} was asked; expected {', '.join(self._questions)}")
+        return self._questions[word](asked)
+
+    def _about(self, asked: Mapping[str, object]) -> Frame:
+        canvas = self._canvas
+        blank = canvas.blank(seed=0, index=0, truncation=1.0, label=None)
+        return Frame(
+            {
+                "generator": canvas.generator.name,
+                "fingerprint": canvas.generator.fingerprint,
+                "run": self._run.record["fingerprint"],
+                "image_size": canvas.generator.image_size,
+                "n_classes": canvas.generator.n_classes,
+                "threads": blank.threads,
+                "planes": list(canvas.vocabulary.planes),
+            }
+        )
+
+    def _brush(self, asked: Mapping[str, object]) -> Frame:
+        mode, layer, concept = (asked.get(name) for name in ("mode", "layer", "concept"))
+        if concept is None:
+            check_text("layer", layer)
+            units = check_list("units", asked.get("units"), MOST_UNITS)
+            return Frame(asdict(pick_brush(self._canvas, units, str(mode), layer=layer)))
+        check_text("concept", concept)
+        if layer is not None:
+            check_text("layer", layer)
+        return Frame(self._found(concept, str(mode), layer) | {"fleeting": True})
+
+    def _found(self, concept: str, mode: str, layer: str | None) -> dict[str, object]:
+        """A brush that was tried before, or is tried now and kept beside the run."""
+        measured = sorted(
+            path.name for path in (self._run.path / "effects").glob("[!.]*") if path.is_dir()
+        )
+        key = json.dumps([concept, mode, layer, measured])
+        if key not in self._kept:
+            self._kept[key] = asdict(find_brush(self._canvas, concept, mode, layer=layer))
+            self._keep()
+        return dict(self._kept[key])
+
+    def _keep(self) -> None:
+        target = self._run.path / _BRUSHES
+        try:
+            target.parent.mkdir(exist_ok=True)
+            text = json.dumps({"of": self._stamp, "brushes": self._kept})
+            fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+            fresh.write_text(text)
+            os.replace(fresh, target)
+        except OSError:
+            return  # a folder that cannot be written; it is tried again next time
+
+    def _image(self, asked: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(asked.get("recipe"))
+        canvas = self._canvas
+        painted = canvas.paint(painting)
+        before = canvas.original(painting)
+        vocabulary = canvas.vocabulary
+        plain = canvas.generator.image_size <= _LARGEST_PLAIN
+        view = to_png(painted.image) if plain else _to_webp(painted.image)
+        found = changes(before, painted, vocabulary)
+        content = {
+            "type": "image/png" if plain else "image/webp",
+            "planes": list(vocabulary.planes),
+            "changes": [[one.concept, one.before, one.after] for one in found],
+        }
+        labels = [labels_to_png(painted.planes, vocabulary, name) for name in vocabulary.planes]
+        return Frame(content, (view, *labels))
+
+    def _png(self, asked: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(asked.get("recipe"))
+        return Frame({}, (to_png(self._canvas.paint(painting).image),))
+
+
+def _to_webp(image: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    to_picture(image).convert("RGB").save(buffer, "WEBP", quality=90, method=2)
+    return buffer.getvalue()
+
+
+def _load(path: Path, stamp: list[object]) -> dict[str, dict]:
+    try:
+        content = json.loads(path.read_text())
+        brushes = content["brushes"] if content["of"] == stamp else {}
+        return {str(key): asdict(Brush(**values)) for key, values in brushes.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}  # it is made again

@@ -1,0 +1,230 @@
+"""The web's side of a worker: starts it, sends it one question at a time, tells when it died.
+
+Of the questions that wait for the same view (one browser tab, say), the latest wins: an older one
+that has not begun is answered with ``SupersededError`` at once.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from dashboard.rendering.frames import Frame, FrameError, pack, read
+from dissect.errors import DissectError
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 180.0
+_ASK_SECONDS = 300.0
+_REMEMBERED = 20.0
+"""So long a worker that could not start is not started again: the reason is known."""
+
+
+class RenderError(DissectError):
+    """The worker cannot answer; the message says why, in one line."""
+
+
+class SupersededError(DissectError):
+    """A later question for the same view has come, so nobody waits for this answer."""
+
+
+class Process:
+    """A worker for one run. Threads may share it; it is started by the first question.
+
+    Args:
+        run: Folder of the run.
+        module: That is run as the worker.
+    """
+
+    def __init__(self, run: Path, *, module: str = "dashboard.rendering.worker") -> None:
+        self._run, self._module = run, module
+        self._turn = threading.Condition()
+        self._waiting: OrderedDict[int, str] = OrderedDict()  # ticket → view, in their order
+        self._busy = False
+        self._closed = False
+        self._n_tickets = 0
+        self._child: subprocess.Popen | None = None
+        self._last_words: deque[str] = deque(maxlen=8)
+        self._failure = ("", 0.0)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker, if there is one."""
+        child = self._child
+        return child.pid if child is not None and child.poll() is None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody asks or waits."""
+        with self._turn:
+            return self._busy or bool(self._waiting)
+
+    def ask(
+        self,
+        question: Mapping[str, object],
+        parts: Sequence[bytes] = (),
+        *,
+        view: str,
+        seconds: float = _ASK_SECONDS,
+    ) -> Frame:
+        """Send a question and wait for its answer.
+
+        Args:
+            question: Plain values; ``ask`` names what is asked.
+            parts: Files with it.
+            view: Who waits.
+            seconds: After which the worker is taken for hung and killed.
+
+        Raises:
+            SupersededError: the same view asked again before this question had its turn.
+            RenderError: no worker can be had, it died, or what was asked was a mistake.
+        """
+        data = pack(question, parts)
+        self._wait_for_turn(view)
+        try:
+            child = self._started()
+            answer = self._exchange(child, data, seconds)
+        finally:
+            with self._turn:
+                self._busy = False
+                self._turn.notify_all()
+        if "problem" in answer.content:
+            raise RenderError(str(answer.content["problem"]))
+        return answer
+
+    def close(self) -> None:
+        """Stop the worker, after the question that it is at."""
+        with self._turn:
+            self._closed = True
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: not self._busy, timeout=_ASK_SECONDS)
+            self._stop()
+
+    def _wait_for_turn(self, view: str) -> None:
+        with self._turn:
+            self._n_tickets += 1
+            ticket = self._n_tickets
+            for older in [one for one, who in self._waiting.items() if who == view]:
+                del self._waiting[older]
+            self._waiting[ticket] = view
+            self._turn.notify_all()
+            self._turn.wait_for(
+                lambda: (
+                    self._closed
+                    or ticket not in self._waiting
+                    or (not self._busy and next(iter(self._waiting)) == ticket)
+                )
+            )
+            if self._closed:
+                self._waiting.pop(ticket, None)
+                raise RenderError("the renderer was stopped to make room; ask again")
+            if ticket not in self._waiting:
+                raise SupersededError("a later question of the same view took its place")
+            del self._waiting[ticket]
+            self._busy = True
+
+    def _started(self) -> subprocess.Popen:
+        if self._child is not None and self._child.poll() is None:
+            return self._child
+        reason, until = self._failure
+        if time.monotonic() < until:
+            raise RenderError(reason)
+        self._stop()
+        self._last_words.clear()
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
+        }
+        child = subprocess.Popen(
+            [sys.executable, "-m", self._module, str(self._run)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the server, which closes the pipe
+        )
+        self._child = child
+        threading.Thread(target=_listen, args=(child.stderr, self._last_words), daemon=True).start()
+        ready = self._read(child, _START_SECONDS)
+        if "problem" in ready.content:
+            reason = str(ready.content["problem"])
+            self._failure = (reason, time.monotonic() + _REMEMBERED)
+            self._stop()
+            raise RenderError(reason)
+        return child
+
+    def _exchange(self, child: subprocess.Popen, data: bytes, seconds: float) -> Frame:
+        try:
+            child.stdin.write(data)
+            child.stdin.flush()
+        except OSError:
+            raise self._died(child) from None
+        return self._read(child, seconds)
+
+    def _read(self, child: subprocess.Popen, seconds: float) -> Frame:
+        limit = time.monotonic() + seconds
+        source = child.stdout.fileno()
+
+        def take(n_bytes: int) -> bytes:
+            pieces = []
+            while n_bytes:
+                left = limit - time.monotonic()
+                if left <= 0 or not select.select([source], [], [], left)[0]:
+                    raise TimeoutError
+                piece = os.read(source, min(n_bytes, 1 << 20))
+                if not piece:
+                    raise EOFError
+                pieces.append(piece)
+                n_bytes -= len(piece)
+            return b"".join(pieces)
+
+        try:
+            return read(take)
+        except TimeoutError:
+            self._stop()
+            raise RenderError(
+                f"the renderer did not answer within {seconds:.0f} s and was stopped; the next "
+                "request starts it again"
+            ) from None
+        except (EOFError, OSError, FrameError):
+            raise self._died(child) from None
+
+    def _died(self, child: subprocess.Popen) -> RenderError:
+        try:
+            status = child.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            status = None
+        self._stop()
+        if status is not None and status < 0:
+            why = f"killed by signal {-status}" + (
+                ", perhaps for its memory" if status == -9 else ""
+            )
+        else:
+            words = [line for line in self._last_words if line.strip()]
+            why = words[-1].strip()[:200] if words else f"exit status {status}"
+        return RenderError(f"the renderer stopped ({why}); the next request starts it again")
+
+    def _stop(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            try:
+                pipe.close()
+            except OSError:
+                continue  # what was left to be sent has no reader any more
+
+
+def _listen(errors: IO[bytes], last_words: deque[str]) -> None:
+    """Keep the last lines that a worker wrote to stderr, whose pipe would fill up otherwise."""
+    with errors:
+        for line in errors:
+            last_words.append(line.decode(errors="replace"))

@@ -1,0 +1,140 @@
+"""Workers of the runs that were looked at last, and the answers that were given last.
+
+An answer is a pure function of its question and the run, so the same question is answered from
+memory, which is bounded in bytes. Workers are bounded in number: each holds a generator.
+"""
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dashboard.rendering.frames import Frame
+from dashboard.rendering.process import Process, RenderError, SupersededError
+from dissect.errors import RunError
+
+__all__ = ["Answers", "RenderError", "Renderers", "SupersededError"]
+
+MOST_WORKERS = 2
+MOST_BYTES = 64 * 1024 * 1024
+_OVERHEAD = 1024  # bytes of an entry besides its parts
+
+
+class Answers:
+    """The last answers, at most so many bytes of them. Threads may share it."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._kept: OrderedDict[str, tuple[Frame, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.n_bytes = 0
+
+    def get(self, key: str) -> Frame | None:
+        """The answer, if it is still there."""
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+
+    def put(self, key: str, answer: Frame) -> None:
+        """Keep it, at the cost of those that were used longest ago."""
+        size = _OVERHEAD + sum(len(part) for part in answer.parts)
+        size += len(json.dumps(answer.content))
+        with self._lock:
+            self._drop(key)
+            if size > self._most:
+                return
+            self._kept[key] = (answer, size)
+            self.n_bytes += size
+            while self.n_bytes > self._most:
+                self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: str) -> None:
+        if key in self._kept:
+            self.n_bytes -= self._kept.pop(key)[1]
+
+
+class Renderers:
+    """Asks the worker of a run, which is started where there is none.
+
+    Args:
+        most_workers: So many live at once; the one that was asked longest ago is stopped first.
+        most_bytes: Of answers that are kept.
+    """
+
+    def __init__(self, *, most_workers: int = MOST_WORKERS, most_bytes: int = MOST_BYTES) -> None:
+        self._most = most_workers
+        self._workers: OrderedDict[tuple[str, str], Process] = OrderedDict()
+        self._answers = Answers(most_bytes)
+        self._lock = threading.Lock()
+
+    def ask(
+        self,
+        run: Path,
+        fingerprint: str,
+        question: Mapping[str, object],
+        parts: Sequence[bytes] = (),
+        *,
+        view: str,
+    ) -> Frame:
+        """An answer from memory or from the run's worker.
+
+        Args:
+            run: Folder of the run.
+            fingerprint: Of the run; another run at the same place gets another worker.
+            question: Plain values; see ``answers``.
+            parts: Files with it.
+            view: Who waits; see ``Process.ask``.
+
+        Raises:
+            SupersededError, RenderError: see ``Process.ask``.
+        """
+        key = _key(run, fingerprint, question, parts)
+        known = self._answers.get(key)
+        if known is not None:
+            return known
+        answer = self._worker(run, fingerprint).ask(question, parts, view=view)
+        if not answer.content.get("fleeting"):
+            self._answers.put(key, answer)
+        return answer
+
+    def pids(self) -> list[int]:
+        """Of the workers that live."""
+        with self._lock:
+            return [one.pid for one in self._workers.values() if one.pid is not None]
+
+    def close(self) -> None:
+        """Stop every worker."""
+        with self._lock:
+            workers = list(self._workers.values())
+            self._workers.clear()
+        for worker in workers:
+            worker.close()
+
+    def _worker(self, run: Path, fingerprint: str) -> Process:
+        place = (str(run), fingerprint)
+        stale: list[Process] = []
+        with self._lock:
+            if place not in self._workers:
+                if not run.is_dir():
+                    raise RunError(f"{run.name} is gone: it was moved or deleted; reload the page")
+                self._workers[place] = Process(run)
+            self._workers.move_to_end(place)
+            while len(self._workers) > self._most:
+                stale.append(self._workers.popitem(last=False)[1])
+            found = self._workers[place]
+        for worker in stale:  # before the new one loads its models
+            worker.close()
+        return found
+
+
+def _key(
+    run: Path, fingerprint: str, question: Mapping[str, object], parts: Sequence[bytes]
+) -> str:
+    digest = hashlib.sha256(json.dumps([str(run), fingerprint, question], sort_keys=True).encode())
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()

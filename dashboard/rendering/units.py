@@ -1,0 +1,136 @@
+"""What a worker answers about one unit: images with any threshold, new images, and without it."""
+
+import io
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from dashboard.rendering.frames import Frame
+from dissect.bases import split_layer
+from dissect.errors import ConfigError, LayerError
+from dissect.interventions.applying import intervene
+from dissect.interventions.edits import Ablate
+from dissect.painting.checks import as_number, check_text, is_whole, short
+from dissect.painting.making import Canvas, Painted, changes
+from dissect.runs.images import TILE, draw_strip, to_tile
+from dissect.samples import label_block, make_images
+from dissect.statistics.resize import resize
+from dissect.tracing import trace
+
+SHOWN = 8
+"""Images in a strip."""
+LOOKED_AT = 64
+"""New samples among which a unit's top images are found."""
+_KEPT = 32  # strips whose maps are at hand while the threshold moves
+
+
+class UnitDesk:
+    """Answers about units.
+
+    Args:
+        canvas: Models of the run.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self._seen = lru_cache(maxsize=_KEPT)(self._see)
+
+    def masks(self, asked: Mapping[str, object]) -> Frame:
+        """A strip with the unit's mask at a threshold; see ``answers``."""
+        layer, unit, row = self._unit(asked)
+        threshold = as_number("threshold", asked.get("threshold", float(row.threshold)))
+        first = asked.get("first")
+        if first is not None and not is_whole(first, 0, 2**40):
+            raise ConfigError(f"first is {short(first)}; expected a whole number from 0")
+        indices, tiles, values = self._seen(layer, unit, first)
+        masks = values > threshold
+        colour = self._canvas.vocabulary[row.concept].colour if row.interpretable else "#ffffff"
+        content = {
+            "indices": list(indices),
+            "peaks": [float(one.max()) for one in values],
+            "share": float(masks.mean()),
+            "threshold": threshold,
+        }
+        return Frame(content, (draw_strip(tiles, masks, colour),))
+
+    @torch.no_grad()
+    def ablate(self, asked: Mapping[str, object]) -> Frame:
+        """The unit's top images before and after it is taken away; see ``answers``."""
+        layer, unit, row = self._unit(asked)
+        canvas, config = self._canvas, self._canvas.run.config
+        indices = self._top(layer, unit)
+        before = make_images(canvas.generator, config, indices)
+        with intervene(canvas.generator, [Ablate(layer, [unit])], bases=canvas.bases):
+            after = make_images(canvas.generator, config, indices)
+        size = canvas.generator.image_size
+        planes = [label_block(canvas.segmenter, images, size) for images in (before, after)]
+        # All images side by side are one picture, whose pixels are counted.
+        wide = [Painted(before[0], torch.cat(list(one), dim=-1)) for one in planes]
+        found = changes(*wide, canvas.vocabulary)
+        content = {
+            "indices": indices,
+            "concept": row.concept if row.interpretable else "",
+            "changes": [[one.concept, one.before, one.after] for one in found],
+            "pixels": len(indices) * size * size,
+        }
+        return Frame(content, tuple(_strip(images) for images in (before, after)))
+
+    def _unit(self, asked: Mapping[str, object]) -> tuple[str, int, object]:
+        layer, unit = asked.get("layer"), asked.get("unit")
+        check_text("layer", layer)
+        if layer not in self._canvas.run.layers:
+            raise LayerError(f"layer {short(layer)} is not in the run; expected one that it read")
+        most = self._canvas.run.layers[layer].units - 1
+        if not is_whole(unit, 0, most):
+            raise LayerError(f"unit {short(unit)} is not in {layer}; expected 0 to {most}")
+        return layer, unit, self._canvas.run.units(layer).iloc[unit]
+
+    def _top(self, layer: str, unit: int) -> list[int]:
+        top = self._canvas.run.array(layer, "top_indices").values[unit]
+        return [int(index) for index in top if index >= 0][:SHOWN]
+
+    @torch.no_grad()
+    def _see(
+        self, layer: str, unit: int, first: int | None
+    ) -> tuple[tuple[int, ...], np.ndarray, Float[np.ndarray, "image tile tile"]]:
+        """Images and the unit's values over them, at the size of tiles."""
+        indices = self._top(layer, unit)
+        if first is not None:
+            start = self._canvas.run.config.n_samples + first
+            looked = list(range(start, start + LOOKED_AT))
+            peaks = torch.cat(
+                [self._maps(layer, unit, part)[1].flatten(1).amax(dim=1) for part in _parts(looked)]
+            )
+            best = torch.argsort(peaks, descending=True, stable=True)[:SHOWN]
+            indices = [looked[place] for place in best.tolist()]
+        images, maps = self._maps(layer, unit, indices)
+        native = self._canvas.run.config.native
+        values = resize(maps[:, None].float(), (TILE, TILE), nearest=native)[:, 0].numpy()
+        return tuple(indices), np.stack([to_tile(image) for image in images]), values
+
+    def _maps(self, layer: str, unit: int, indices: list[int]) -> tuple[Tensor, Tensor]:
+        canvas = self._canvas
+        plain = split_layer(layer, canvas.generator.layers)[0]
+        with trace(canvas.generator, plain) as recorded:
+            images = make_images(canvas.generator, canvas.run.config, indices)
+        maps = recorded[plain]
+        basis = canvas.bases.get(layer)
+        return images.cpu(), (maps if basis is None else basis.encode(maps))[:, unit].cpu()
+
+
+def _parts(indices: list[int]) -> list[list[int]]:
+    n_parts = math.ceil(len(indices) / 16)
+    return [indices[part * 16 : (part + 1) * 16] for part in range(n_parts)]
+
+
+def _strip(images: Float[Tensor, "image channels height width"]) -> bytes:
+    buffer = io.BytesIO()
+    row = np.concatenate([to_tile(image) for image in images.cpu()], axis=1)
+    Image.fromarray(row).save(buffer, "WEBP", quality=85, method=2)
+    return buffer.getvalue()

@@ -1,0 +1,78 @@
+"""The process that owns the generator and the segmenter of a run.
+
+    python -m dashboard.rendering.worker RUN
+
+It answers frames from stdin on stdout, one at a time, until stdin ends: when the server goes, so
+does it. The first frame says that it is ready, or why it cannot be.
+"""
+
+import os
+import sys
+from typing import BinaryIO
+
+from dashboard.rendering.frames import Frame, pack, read
+from dissect.errors import DissectError
+
+
+def main(run: str) -> int:
+    """Answer until nobody asks any more; returns the exit status."""
+    # Whatever a library prints would break the frames, so it goes where the log goes.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    questions = sys.stdin.buffer
+    try:
+        from dashboard.rendering.answers import Desk  # noqa: PLC0415 - torch takes a while
+
+        desk = Desk(run)
+    except (DissectError, OSError) as error:
+        _send(answers, Frame({"problem": str(error)}))
+        return 0
+    except Exception as error:
+        _send(answers, Frame({"problem": f"the generator could not be loaded ({_told(error)})"}))
+        raise
+    _send(answers, Frame({"ready": True}))
+    while True:
+        try:
+            question = read(_taking(questions))
+        except EOFError:
+            return 0
+        _send(answers, _answer(desk, question))
+
+
+def _answer(desk: object, question: Frame) -> Frame:
+    try:
+        return desk.answer(question)
+    except DissectError as error:
+        return Frame({"problem": str(error)})
+    except MemoryError:
+        return Frame({"problem": "the renderer ran out of memory; ask for less at once"})
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return Frame({"problem": f"the renderer failed ({_told(error)}); its log says more"})
+
+
+def _told(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+
+
+def _send(answers: BinaryIO, frame: Frame) -> None:
+    answers.write(pack(frame.content, frame.parts))
+    answers.flush()
+
+
+def _taking(questions: BinaryIO):  # noqa: ANN202 - see ``frames.read``
+    def take(n_bytes: int) -> bytes:
+        data = questions.read(n_bytes)
+        if len(data) < n_bytes:
+            raise EOFError
+        return data
+
+    return take
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except BrokenPipeError:
+        sys.exit(0)  # the server is gone

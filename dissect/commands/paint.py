@@ -1,0 +1,42 @@
+"""The command ``paint``: a painted image from its recipe, byte for byte as the dashboard saved it.
+
+Heavy imports stand inside functions, so that ``--help`` answers at once.
+"""
+
+import argparse
+from pathlib import Path
+
+from dissect.commands.adding import Add, nothing_kept, print_json
+
+
+def add_paint(add: Add) -> None:
+    """Add the subcommand, with ``add(name, command, summary)``."""
+    paint = add("paint", _paint, "make a painted image again from its recipe")
+    paint.add_argument("run", metavar="RUN", help="a run of the generator that it was painted with")
+    paint.add_argument("recipe", metavar="RECIPE", help="JSON, saved from the paint page")
+    paint.add_argument("--out", required=True, metavar="FILE", help="PNG to write")
+
+
+def _paint(options: argparse.Namespace) -> None:
+    from dissect.painting.making import Canvas, changes, to_png
+    from dissect.painting.recipe import LARGEST_BYTES, read_recipe
+    from dissect.runs import open_run
+
+    with Path(options.recipe).open("rb") as file:
+        painting = read_recipe(file.read(LARGEST_BYTES + 1))
+    with nothing_kept("no image was written"):
+        canvas = Canvas(open_run(options.run))
+        painted = canvas.paint(painting)
+        found = changes(canvas.original(painting), painted, canvas.vocabulary)
+        out = Path(options.out)
+        fresh = out.with_name(f".{out.name}.new")
+        fresh.write_bytes(to_png(painted.image))
+        fresh.replace(out)
+    if options.json:
+        rows = [{"concept": c.concept, "before": c.before, "after": c.after} for c in found]
+        print_json({"file": str(out), "strokes": len(painting.strokes), "changes": rows})
+        return
+    n_strokes = len(painting.strokes)
+    print(f"{out}: sample {painting.index} of seed {painting.seed}, {n_strokes} strokes")
+    for one in sorted(found, key=lambda c: -abs(c.after - c.before))[:8]:
+        print(f"  {one.concept}: {one.before:,} to {one.after:,} pixels")

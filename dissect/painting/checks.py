@@ -1,0 +1,59 @@
+"""Checks of plain values that anyone may have written: one line says what is wrong with them."""
+
+import math
+from collections.abc import Mapping
+
+from dissect.errors import ConfigError
+
+_LONGEST_NAME = 300
+
+
+def check_fields(what: str, content: object, names: tuple[str, ...]) -> Mapping[str, object]:
+    """A mapping with exactly these fields, or a ``ConfigError``."""
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{what} is {short(content)}; expected the fields {', '.join(names)}")
+    odd = sorted(str(name)[:40] for name in set(content) ^ set(names))
+    if odd:
+        raise ConfigError(
+            f"{what} differs in {', '.join(odd[:5])}; expected the fields {', '.join(names)}"
+        )
+    return content
+
+
+def check_list(name: str, content: object, most: int) -> list:
+    """A list of at most so many entries, or a ``ConfigError``."""
+    if not isinstance(content, (list, tuple)) or len(content) > most:
+        raise ConfigError(f"{name} is {short(content)}; expected a list of at most {most}")
+    return list(content)
+
+
+def check_text(name: str, content: object) -> None:
+    """Refuse what is no text of a moderate length."""
+    if not isinstance(content, str) or not 0 < len(content) <= _LONGEST_NAME:
+        raise ConfigError(
+            f"{name} is {short(content)}; expected a text of 1 to {_LONGEST_NAME} letters"
+        )
+
+
+def is_whole(content: object, least: int, most: int) -> bool:
+    """Whether it is a whole number of a range; true and false are none."""
+    return type(content) is int and least <= content <= most
+
+
+def as_number(name: str, content: object) -> float:
+    """A finite number, or a ``ConfigError``."""
+    if isinstance(content, bool) or not isinstance(content, (int, float)):
+        raise ConfigError(f"{name} is {short(content)}; expected a number")
+    try:
+        number = float(content)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"{name} is {short(content)}; expected a finite number")
+    return number
+
+
+def short(content: object) -> str:
+    """How a value is told of in a message."""
+    text = repr(content)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,235 @@
+"""Makes painted images: same recipe, same bytes, from the dashboard or from a script.
+
+    canvas = Canvas(open_run("runs/scenes"))
+    Path("tree.png").write_bytes(to_png(canvas.paint(read_recipe(data)).image))
+
+A painted image is made **alone**, with as many threads as its recipe says: convolutions round the
+last bit differently for other batch sizes and other numbers of threads. So it may differ from the
+same sample in its run, which was made in a block, by one step of 255 in a few pixels; it does not
+differ from itself.
+"""
+
+import io
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from dissect.config import RunConfig
+from dissect.errors import ConfigError, RunError
+from dissect.interventions.applying import intervene
+from dissect.interventions.originals import Originals, count_pixels, open_models
+from dissect.painting.covering import to_edits
+from dissect.painting.recipe import Painting
+from dissect.runs import Run
+from dissect.runs.images import to_picture
+from dissect.samples import label_block, make_images
+from segmenters import Vocabulary
+
+N_SEARCH = 64
+"""Samples that brushes are tried on are chosen from so many."""
+_KEPT = 8  # unedited images at hand, so that a stroke costs one forward pass
+_MOST_THREADS = 4  # more don't make one image of a few hundred pixels faster
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """An image and what is seen in it.
+
+    Attributes:
+        image: In [-1, 1].
+        planes: Concepts of each pixel, by the vocabulary's planes.
+    """
+
+    image: Float[Tensor, "channels height width"]
+    planes: Int[Tensor, "plane height width"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Pixels of a concept before and after."""
+
+    concept: str
+    before: int
+    after: int
+
+
+class Canvas:
+    """The generator and the segmenter of a run, to paint with.
+
+    Args:
+        run: A finished run whose models can be loaded.
+        device: Where; bytes are the same from one machine to the next on the CPU only.
+
+    Raises:
+        RunError: models that are not the run's any more.
+        DissectError: models that cannot be loaded.
+    """
+
+    def __init__(self, run: Run, *, device: str = "cpu") -> None:
+        self.run = run
+        self.generator, self.segmenter = open_models(run, device=device)
+        self.bases = {
+            layer: run.basis(layer) for layer in run.layers if layer not in self.generator.layers
+        }
+        self._originals: OrderedDict[Painting, Painted] = OrderedDict()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Concepts that are told apart."""
+        return self.segmenter.vocabulary
+
+    @cached_property
+    def search(self) -> Originals:
+        """Samples behind those of the run, unedited, to try brushes on."""
+        config = self.run.config
+        behind = -(-config.n_samples // config.block) * config.block
+        models = (self.generator, self.segmenter, config)
+        return Originals(*models, n_samples=N_SEARCH, first=behind, bases=self.bases)
+
+    def blank(self, *, seed: int, index: int, truncation: float, label: int | None) -> Painting:
+        """A painting without strokes.
+
+        Raises:
+            ConfigError: see ``Painting``.
+        """
+        size = self.generator.image_size
+        # A small image is made fastest by one thread, and a machine with less cores makes the same.
+        threads = 1 if size <= 128 else min(_MOST_THREADS, torch.get_num_threads())
+        return Painting(
+            self.generator.fingerprint,
+            self.run.record["fingerprint"],
+            size,
+            seed,
+            index,
+            truncation,
+            label,
+            threads,
+        )
+
+    def original(self, painting: Painting) -> Painted:
+        """The image without any stroke; the last few are kept.
+
+        Raises:
+            DissectError: see ``paint``.
+        """
+        bare = replace(painting, strokes=())
+        if bare not in self._originals:
+            self._originals[bare] = self._make(bare)
+        self._originals.move_to_end(bare)
+        while len(self._originals) > _KEPT:
+            self._originals.popitem(last=False)
+        return self._originals[bare]
+
+    def paint(self, painting: Painting) -> Painted:
+        """The image with its strokes.
+
+        Raises:
+            RunError: the recipe of another generator.
+            LayerError: a layer or unit that this one does not have.
+            ConfigError: a region that leaves the image, a class that does not exist.
+            GeneratorError: strokes that drive it to numbers that are not finite.
+        """
+        self.check(painting)
+        return self._make(painting) if painting.strokes else self.original(painting)
+
+    def check(self, painting: Painting) -> None:
+        """Refuse a painting of another generator.
+
+        Raises:
+            RunError: another fingerprint or another size of images.
+            ConfigError: a class that the generator does not have.
+        """
+        generator = self.generator
+        if painting.generator != generator.fingerprint:
+            raise RunError(
+                f"the recipe was painted with the generator {painting.generator[:12]}…; "
+                f"{generator.name} of {self.run.path.name} is {generator.fingerprint[:12]}…; "
+                "open it in a run of the same generator"
+            )
+        if painting.image_size != generator.image_size:
+            raise RunError(
+                f"the recipe's images have {painting.image_size} pixels along a side; "
+                f"{generator.name} makes {generator.image_size}; the recipe is damaged"
+            )
+        if painting.label is not None and painting.label >= generator.n_classes:
+            raise ConfigError(
+                f"label is {painting.label}; expected none or below {generator.n_classes}, the "
+                f"classes of {generator.name}"
+            )
+
+    @torch.no_grad()
+    def _make(self, painting: Painting) -> Painted:
+        config = self._config(painting)
+        edits = to_edits(painting.strokes, painting.image_size)
+        with _threads(painting.threads):
+            with intervene(self.generator, edits, bases=self.bases):
+                images = make_images(self.generator, config, [painting.index])
+            planes = label_block(self.segmenter, images, painting.image_size)
+        return Painted(images[0].cpu(), planes[0])
+
+    def _config(self, painting: Painting) -> RunConfig:
+        own = {name: getattr(painting, name) for name in ("seed", "truncation", "label")}
+        return replace(self.run.config, **own)
+
+
+def changes(before: Painted, after: Painted, vocabulary: Vocabulary) -> list[Change]:
+    """Pixels of every concept that is there before or after, in the vocabulary's order."""
+    both = torch.stack([before.planes, after.planes])
+    counts: np.ndarray = count_pixels(both, len(vocabulary))
+    return [
+        Change(concept.name, int(old), int(new))
+        for concept, old, new in zip(vocabulary, *counts, strict=True)
+        if old or new
+    ]
+
+
+def to_png(image: Float[Tensor, "channels height width"]) -> bytes:
+    """An image as a PNG file."""
+    buffer = io.BytesIO()
+    to_picture(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def labels_to_png(
+    planes: Int[Tensor, "plane height width"], vocabulary: Vocabulary, plane: str
+) -> bytes:
+    """One plane as a PNG in the concepts' colours; what has no concept is transparent."""
+    ids = planes[vocabulary.planes.index(plane)].numpy()
+    buffer = io.BytesIO()
+    colours = {concept.id: concept.colour for concept in vocabulary.in_plane(plane)}
+    # A palette holds 256 colours; the ids of one plane may be beyond that.
+    order = sorted(colours)
+    position = np.zeros(max(order) + 1, np.int64)
+    position[order] = np.arange(1, len(order) + 1)
+    if len(order) > 255:
+        rgba = np.zeros((max(order) + 1, 4), np.uint8)
+        for number, colour in colours.items():
+            rgba[number] = [*bytes.fromhex(colour[1:]), 255]
+        Image.fromarray(rgba[ids]).save(buffer, "PNG")
+        return buffer.getvalue()
+    picture = Image.fromarray(position[ids].astype(np.uint8)).convert("P")
+    picture.putpalette(_palette([colours[number] for number in order]))
+    picture.save(buffer, "PNG", transparency=0)
+    return buffer.getvalue()
+
+
+def _palette(colours: Sequence[str]) -> list[int]:
+    return [0, 0, 0, *(channel for colour in colours for channel in bytes.fromhex(colour[1:]))]
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,135 @@
+"""Recipes of painted images: a sample and strokes over it, as values and as JSON.
+
+    {"kind": "gan-dissection painting", "version": 1,
+     "generator": "<fingerprint>", "run": "<fingerprint>", "image_size": 64,
+     "seed": 0, "index": 3, "truncation": 1.0, "label": null, "threads": 1,
+     "strokes": [{"mode": "draw", "concept": "tree", "layer": "b16.conv1", "units": [3, 7],
+                  "values": [2.5, 4.0], "strength": 1.0, "region": {"box": [40, 4, 60, 24]}}]}
+
+``strokes`` says what a stroke is; in JSON, its region is a box (top, left, bottom, right), a mask
+(a PNG in base64) or null for everywhere. Strokes lie over each other in their order: where two want
+the same unit at the same place, the later one has it.
+
+A recipe names neither a file nor a module: the generator is that of the run it is opened with, and
+has to have the fingerprint that the recipe tells. Nothing in here imports torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from dissect.errors import ConfigError
+from dissect.painting.checks import as_number, check_fields, check_list, check_text, is_whole, short
+from dissect.painting.strokes import Stroke
+
+KIND = "gan-dissection painting"
+VERSION = 1
+LARGEST_BYTES = 4 * 1024 * 1024
+MOST_STROKES = 64
+_MOST_THREADS = 64
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A sample and the strokes over it.
+
+    Args:
+        generator: Fingerprint of the generator.
+        run: Fingerprint of the run that it was painted with; told, not used.
+        image_size: Height and width of its images.
+        seed, index: The sample.
+        truncation: ψ of its latent.
+        label: Its class; None lets the sample draw its own.
+        threads: That it is made with; sums in another order round the last bit differently.
+        strokes: From the first to the last.
+
+    Raises:
+        ConfigError: something of another type or out of its range.
+    """
+
+    generator: str
+    run: str
+    image_size: int
+    seed: int
+    index: int
+    truncation: float = 1.0
+    label: int | None = None
+    threads: int = 1
+    strokes: tuple[Stroke, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_text("generator", self.generator)
+        check_text("run", self.run)
+        ranges = {
+            "image_size": (1, 2**14),
+            "seed": (0, 2**64 - 1),
+            "index": (0, 2**63 - 1),  # streams from there on belong to no sample
+            "threads": (1, _MOST_THREADS),
+        }
+        if self.label is not None:
+            ranges["label"] = (0, 2**31)
+        for name, (least, most) in ranges.items():
+            if not is_whole(getattr(self, name), least, most):
+                raise ConfigError(
+                    f"{name} is {short(getattr(self, name))}; expected a whole number from "
+                    f"{least} to {most}"
+                )
+        truncation = as_number("truncation", self.truncation)
+        if not -5 <= truncation <= 5:
+            raise ConfigError(f"truncation is {truncation:g}; expected a number from -5 to 5")
+        object.__setattr__(self, "truncation", truncation)
+        if len(self.strokes) > MOST_STROKES:
+            raise ConfigError(
+                f"the painting has {len(self.strokes)} strokes; expected at most {MOST_STROKES}; "
+                "delete some"
+            )
+        object.__setattr__(self, "strokes", tuple(self.strokes))
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, in the order of the fields."""
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "strokes"}
+        strokes = [stroke.to_json() for stroke in self.strokes]
+        return {"kind": KIND, "version": VERSION, **own, "strokes": strokes}
+
+    @classmethod
+    def from_json(cls, content: object) -> "Painting":
+        """The inverse of ``to_json``.
+
+        Raises:
+            ConfigError: no recipe, one of a newer version, a field missing, unknown or wrong.
+        """
+        if not isinstance(content, Mapping) or content.get("kind") != KIND:
+            raise ConfigError(f"this is no recipe of a painted image; expected kind {KIND!r}")
+        if not is_whole(content.get("version"), 1, VERSION):
+            raise ConfigError(
+                f"the recipe has version {short(content.get('version'))}; this version reads up "
+                f"to {VERSION}; update gan-dissection"
+            )
+        names = [one.name for one in fields(cls)]
+        found = dict(check_fields("the recipe", content, ("kind", "version", *names)))
+        strokes = check_list("strokes", found["strokes"], MOST_STROKES)
+        del found["kind"], found["version"]
+        return cls(**found | {"strokes": tuple(Stroke.from_json(one) for one in strokes)})
+
+
+def read_recipe(data: bytes) -> Painting:
+    """A recipe from a file's bytes.
+
+    Raises:
+        ConfigError: too many bytes, no JSON, or see ``Painting.from_json``.
+    """
+    if len(data) > LARGEST_BYTES:
+        raise ConfigError(f"the recipe has {len(data):,} bytes; expected at most {LARGEST_BYTES:,}")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            "the recipe is no JSON; expected a file saved from the paint page"
+        ) from None
+    return Painting.from_json(content)
+
+
+def write_recipe(painting: Painting) -> bytes:
+    """A recipe as a file's bytes; ``read_recipe`` reads them."""
+    text = json.dumps(painting.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()

@@ -1,0 +1,187 @@
+import json
+import time
+
+import pytest
+
+from tests.dashboard.conftest import serving
+
+LAYERS = "b16.conv1,b32.conv1"
+
+
+@pytest.fixture(scope="module")
+def scenes_url(tmp_path_factory, command):
+    """A dashboard over a small run of drawn scenes."""
+    folder = tmp_path_factory.mktemp("scenes") / "runs"
+    done = command(
+        "run", "scenes-stylegan2", "--segmenter", "scenes", "--layers", LAYERS,
+        "--samples", 64, "--out", folder / "scenes",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with serving(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def paint(page, scenes_url):
+    """The paint page, ready."""
+
+    def opened(query):
+        page.set_default_timeout(60_000)  # the first brush is tried on a machine with other work
+        page.goto(f"{scenes_url}/run/scenes/paint?{query}")
+        until(page, "document.querySelector('#paint-after')?.src.startsWith('data:')")
+        until(page, "/tried|hand-picked/.test(document.querySelector('#paint-how')?.textContent)")
+        until(page, "document.querySelector('#paint-after').naturalWidth == 64")
+        return page
+
+    return opened
+
+
+def until(page, told, arg=None):
+    """Wait in here: the page's policy lets no text become code there."""
+    end = time.monotonic() + 60
+    while not page.evaluate(told, arg):
+        assert time.monotonic() < end, told
+        page.wait_for_timeout(50)
+
+
+def source(page):
+    return page.get_attribute("#paint-after", "src")
+
+
+def changed_from(page, before):
+    until(page, "s => document.querySelector('#paint-after').src !== s", arg=before)
+    return source(page)
+
+
+def change(page, concept):
+    row = page.locator(f"tr[data-concept='{concept}']")
+    return int(row.get_attribute("data-change")) if row.count() else 0
+
+
+def brush(page, points):
+    box = page.locator("#paint-canvas").bounding_box()
+    places = [
+        (box["x"] + box["width"] * x / 64, box["y"] + box["height"] * y / 64) for x, y in points
+    ]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+
+
+def fill(page, label, value):
+    field = page.get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tmp_path):
+    page = paint("index=5002&concept=tree")
+    fill(page, "Brush, pixels", 24)
+    bare = source(page)
+    brush(page, [(12, 30), (12, 50)])
+    painted = changed_from(page, bare)
+    assert change(page, "tree") > 50
+    assert "Draw tree, brushed" in page.inner_text("#paint-strokes")
+    page.get_by_role("button", name="Undo").click()
+    assert changed_from(page, painted) == bare
+    page.get_by_role("button", name="Redo").click()
+    assert changed_from(page, bare) == painted
+    files = {}
+    for kind in ("image", "recipe"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=f"Save {kind}").click()
+        files[kind] = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(files[kind])
+    assert files["image"].read_bytes()[:4] == b"\x89PNG"
+    page = paint("index=7&concept=sun")
+    other = source(page)
+    page.set_input_files("#paint-upload input", files["recipe"])
+    assert changed_from(page, other)
+    until(page, "s => document.querySelector('#paint-after').src === s", arg=painted)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save image").click()
+    again = tmp_path / "again.png"
+    waiting.value.save_as(again)
+    assert again.read_bytes() == files["image"].read_bytes()
+    assert "index=5002" in page.url
+
+
+def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
+    page = paint("index=5003&concept=window&mode=remove")
+    bare = source(page)
+    page.locator("#paint-everywhere").focus()
+    page.keyboard.press("Enter")
+    gone = changed_from(page, bare)
+    assert change(page, "window") < -10
+    for name, value in (("Top", 0), ("Left", 0), ("Bottom", 20), ("Right", 64)):
+        fill(page, name, value)
+    page.locator("#paint-box").press("Enter")
+    page.get_by_text("in 0, 0, 20, 64").wait_for()
+    page.get_by_role("button", name="Delete stroke 1").press("Enter")
+    changed_from(page, gone)
+    assert page.locator("#paint-strokes li").count() == 1
+    page.get_by_role("slider").first.press("ArrowLeft")
+    until(page, "document.querySelector('#paint-after').style.clipPath.includes('1%')")
+
+
+def test_mistakes_are_told_in_one_line_and_the_page_lives_on(paint, tmp_path):
+    page = paint("index=x&seed=-3&truncation=nan&concept=<b>&layer=../etc&mode=erase")
+    bare = source(page)
+    assert page.get_by_label("Sample", exact=True).input_value() == "0"
+    for content in ("{", json.dumps({"kind": "run"}), "[" * 5000):
+        file = tmp_path / "recipe.json"
+        file.write_text(content)
+        page.set_input_files("#paint-upload input", file)
+        until(page, "document.querySelector('#paint-status').textContent.includes('recipe')")
+    fill(page, "Bottom", 0)
+    page.get_by_role("button", name="Paint this rectangle").click()
+    page.get_by_text("is not inside the image").wait_for()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Next").click()
+    changed_from(page, bare)
+    until(page, "location.search.includes('index=1')")
+
+
+def test_the_page_has_no_serious_barriers(paint):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = paint("index=3&concept=grass")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page.locator("#page").page).response["violations"]
+        own = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        assert [name for name in own if name != "html-has-lang"] == []
+
+
+def test_callbacks_refuse_payloads_of_wrong_types(scenes_url):
+    from dashboard.painting.history import History
+    from dashboard.painting.state import read_painting, read_stroke, read_units
+    from dissect.errors import ConfigError
+
+    about = {"fingerprint": "f", "run": "r", "image_size": 64, "threads": 1}
+    fields = {"seed": 0, "index": 1, "truncation": 1, "label": ""}
+    assert read_painting(about, fields).label is None
+
+    def stroke(**values):
+        brush = {"mode": "remove", "layer": "l", "units": [1], "values": []} | values
+        return read_stroke(brush, n_units=1, strength=1, place={})
+
+    calls = [
+        lambda value: read_painting(value, fields),
+        lambda value: read_painting({**about, "image_size": value}, fields),
+        lambda value: read_painting(about, {**fields, "seed": value}),
+        lambda value: read_stroke(value, n_units=1, strength=1, place={}),
+        lambda value: read_stroke({"units": [1]}, n_units=value, strength=1, place={}),
+        lambda value: stroke(mode=value),
+        lambda value: stroke(units=[value]),
+        lambda value: stroke(values=[value]),
+        lambda value: History.from_json(
+            {"strokes": {}, "now": value, "past": [["1"]], "future": []}
+        ),
+        read_units,
+    ]
+    for value in (None, [], {}, "x", -1, 1.5, True, 10**400, [[[]]]):
+        for call in calls:
+            with pytest.raises(ConfigError):
+                call(value)

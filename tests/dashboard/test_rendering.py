@@ -1,0 +1,239 @@
+import os
+import signal
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dashboard.rendering.frames import Frame, FrameError, pack, read
+from dashboard.rendering.process import Process, RenderError, SupersededError
+from dashboard.rendering.renderers import Answers, Renderers
+
+# A worker that needs no torch: it sleeps, dies or tells what it was asked.
+TOY = """
+import os, sys, time
+from dashboard.rendering.frames import pack, read
+
+def take(n):
+    data = sys.stdin.buffer.read(n)
+    if len(data) < n:
+        raise SystemExit(0)
+    return data
+
+def send(content, parts=()):
+    sys.stdout.buffer.write(pack(content, parts))
+    sys.stdout.buffer.flush()
+
+if sys.argv[1].endswith("broken"):
+    send({"problem": "no generator at hand"})
+    raise SystemExit(0)
+send({"ready": True})
+while True:
+    asked = read(take)
+    word = asked.content["ask"]
+    if word == "sleep":
+        time.sleep(asked.content["seconds"])
+    if word == "die":
+        print("out of paint", file=sys.stderr, flush=True)
+        raise SystemExit(3)
+    if word == "mistake":
+        send({"problem": "that was wrong"})
+        continue
+    send({"pid": os.getpid(), "word": word}, [b"x" * asked.content.get("bytes", 0), *asked.parts])
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toyworker.py").write_text(textwrap.dedent(TOY))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    yield folder
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def process(toy, monkeypatch):
+    # dashboard's own package would bring dash along only if somebody asked for it
+    worker = Process(toy, module="toyworker")
+    yield worker
+    worker.close()
+
+
+def ask(process, word="hello", view="tab", **more):
+    return process.ask({"ask": word, **more}, view=view)
+
+
+def taking(data):
+    left = bytearray(data)
+
+    def take(n_bytes):
+        if len(left) < n_bytes:
+            raise EOFError
+        piece = bytes(left[:n_bytes])
+        del left[:n_bytes]
+        return piece
+
+    return take
+
+
+def test_a_frame_is_read_as_it_was_packed():
+    frame = read(taking(pack({"a": [1, "ü"]}, [b"", b"\0\1"])))
+    assert frame == Frame({"a": [1, "ü"]}, (b"", b"\0\1"))
+    with pytest.raises(ValueError, match="JSON"):
+        pack({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\2[]",
+        b"\0\0\0\2{x",
+        b'\0\0\0\x20{"content":{},"parts":[-1]      }',
+        b'\0\0\0\x22{"content":{},"parts":[999999999]}',
+    ],
+)
+def test_what_is_no_frame_is_refused_before_it_is_read(data):
+    with pytest.raises(FrameError):
+        read(taking(data))
+
+
+def test_questions_are_answered_by_one_process_that_is_started_by_the_first(process):
+    assert process.pid is None
+    first = ask(process)
+    assert first.content["pid"] == process.pid
+    again = process.ask({"ask": "echo"}, [b"mask"], view="tab")
+    assert (again.content["pid"], again.parts[1]) == (process.pid, b"mask")
+
+
+def test_a_mistake_is_told_and_the_worker_lives_on(process):
+    with pytest.raises(RenderError, match="that was wrong"):
+        ask(process, "mistake")
+    assert ask(process).content["pid"] == process.pid
+
+
+def test_a_worker_that_dies_is_told_of_in_one_line_and_started_by_the_next_question(process):
+    first = ask(process).content["pid"]
+    with pytest.raises(RenderError, match=r"out of paint.*next request") as caught:
+        ask(process, "die")
+    assert "\n" not in str(caught.value)
+    assert ask(process).content["pid"] != first
+
+
+def test_a_worker_that_is_killed_at_work_is_told_of_too(process):
+    pid = ask(process).content["pid"]
+    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(RenderError, match="signal 9"):
+        ask(process, "sleep", seconds=30)
+    assert ask(process).content["pid"] != pid
+
+
+def test_a_worker_that_hangs_is_stopped(process):
+    ask(process)
+    with pytest.raises(RenderError, match="within"):
+        process.ask({"ask": "sleep", "seconds": 30}, view="tab", seconds=0.2)
+    assert process.pid is None
+
+
+def test_of_the_questions_of_a_view_the_latest_wins_and_other_views_get_theirs(process):
+    ask(process)
+    with ThreadPoolExecutor(5) as pool:
+        working = pool.submit(ask, process, "sleep", "tab", seconds=0.6)
+        time.sleep(0.15)
+        waiting = []
+        for word, view in (
+            ("old", "tab"),
+            ("other", "second tab"),
+            ("older", "tab"),
+            ("new", "tab"),
+        ):
+            waiting.append(pool.submit(ask, process, word, view))
+            time.sleep(0.05)
+        for stale in (waiting[0], waiting[2]):
+            with pytest.raises(SupersededError):
+                stale.result(timeout=0.2)  # at once, before the present question is done
+        assert not working.done()
+        assert waiting[1].result().content["word"] == "other"
+        assert waiting[3].result().content["word"] == "new"
+        assert working.result().content["word"] == "sleep"
+
+
+def test_a_generator_that_is_not_at_hand_is_told_of_without_starting_again_and_again(toy):
+    worker = Process(toy / "broken", module="toyworker")
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(RenderError, match="no generator at hand"):
+            ask(worker)
+    assert time.monotonic() - started < 0.05
+    assert worker.pid is None
+
+
+def test_answers_are_bounded_in_bytes_and_those_used_longest_ago_go_first():
+    answers = Answers(10_000)
+    for key in "abc":
+        answers.put(key, Frame({}, (bytes(2000),)))
+    assert answers.get("a") is not None
+    answers.put("d", Frame({}, (bytes(2000),)))
+    assert answers.get("b") is None
+    assert answers.get("a") is not None
+    answers.put("huge", Frame({}, (bytes(20_000),)))
+    assert answers.get("huge") is None
+    assert answers.n_bytes <= 10_000
+
+
+def test_few_workers_live_at_once_and_the_same_question_is_answered_from_memory(
+    toy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Process.__init__, "__kwdefaults__", {"module": "toyworker"})
+    renderers = Renderers(most_workers=2)
+    seen = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        answer = renderers.ask(tmp_path / name, "f", {"ask": "hello"}, view="tab")
+        seen.append(answer.content["pid"])
+    assert len(renderers.pids()) == 2
+    assert seen[0] not in renderers.pids()
+    assert (
+        renderers.ask(tmp_path / "a", "f", {"ask": "hello"}, view="tab").content["pid"] == seen[0]
+    )
+    assert (
+        renderers.ask(tmp_path / "a", "g", {"ask": "hello"}, view="tab").content["pid"] != seen[0]
+    )
+    renderers.close()
+    assert renderers.pids() == []
+
+
+def test_the_worker_of_a_run_answers_and_tells_of_mistakes(planted_run):
+    renderers = Renderers()
+
+    def of_run(**question):
+        return renderers.ask(planted_run.path, "f", question, view="tab")
+
+    about = of_run(ask="about").content
+    assert (about["generator"], about["image_size"]) == ("planted", 32)
+    strip = of_run(ask="masks", layer="units", unit=0, threshold=0.5)
+    assert strip.parts[0][8:12] == b"WEBP"
+    none = of_run(ask="masks", layer="units", unit=0, threshold=100).content["share"]
+    assert 0 == none < strip.content["share"]
+    new = of_run(ask="masks", layer="units", unit=0, first=0).content["indices"]
+    assert min(new) >= planted_run.config.n_samples
+    found = of_run(ask="ablate", layer="units", unit=0).content["changes"]
+    assert [row[1:] for row in found if row[0] == "red"] == [[8 * 36, 0]]
+    for question in (
+        {"ask": "nothing"}, {"ask": ["about"]}, {}, {"ask": "image"}, {"ask": "image", "recipe": []},
+        {"ask": "masks", "layer": "units", "unit": 99}, {"ask": "masks", "layer": "../units", "unit": 0},
+        {"ask": "masks", "layer": "units", "unit": 0, "threshold": "x"},
+        {"ask": "brush", "concept": "unicorn", "mode": "draw"}, {"ask": "brush", "units": [1]},
+    ):  # fmt: skip
+        with pytest.raises(RenderError) as caught:
+            of_run(**question)
+        assert "\n" not in str(caught.value)
+    assert len(renderers.pids()) == 1
+    renderers.close()

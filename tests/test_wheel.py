@@ -29,7 +29,7 @@ def installed(tmp_path_factory):
     # that are no more.
     source = folder / "source"
     source.mkdir()
-    for name in ("dissect", "segmenters", "reports"):
+    for name in ("dissect", "segmenters", "reports", "dashboard"):
         shutil.copytree(REPOSITORY / name, source / name)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)

@@ -166,9 +166,9 @@ def _reading(spec: Spec, config: Mapping[str, Any], folder: Path, network: nn.Mo
         if not side.isdecimal() or int(side) == 0:
             raise SegmenterError(f"segmenter {spec.text!r} has size={side}; expected pixels")
         found["size"] = (int(side), int(side))
-    stride = int(getattr(network.encoder, "output_stride", 32))
-    divides = not any(side % stride for side in found.get("size", ()))
-    if not divides and getattr(network, "requires_divisible_input_shape", True):
+    needs = getattr(network, "requires_divisible_input_shape", True)
+    stride = int(getattr(network.encoder, "output_stride", 32)) if needs else 1
+    if any(side % stride for side in found.get("size", ())):
         raise SegmenterError(
             f"{spec.target} would read images at {found['size']}; expected multiples of {stride}; "
             "give one with size="

@@ -176,18 +176,18 @@ def _open(transformers: Any, folder: Path, queries: bool) -> nn.Module:
     try:
         network, report = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
-            output_loading_info=True,
+            output_loading_info=True, ignore_mismatched_sizes=True,  # told below
         )  # fmt: skip
     except Exception as error:  # the library raises all kinds for what it can't read
         raise SegmenterError(
             f"{folder} can't be opened by transformers: {' '.join(str(error).split())[:200]}"
         ) from None
-    missing = [*report["missing_keys"], *report["mismatched_keys"]]
+    missing = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
     if missing:
         # The library would go on with random numbers in their place.
         raise SegmenterError(
-            f"{folder} lacks {len(missing)} of the weights that its configuration asks for "
-            f"({sorted(map(str, missing))[0]}); expected all of them; fetch it again"
+            f"{folder} lacks {len(missing)} of the weights that its configuration asks for, or has "
+            f"them in other shapes ({min(missing)}); expected all of them; fetch it again"
         )
     return network
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segmenters.base import hash_tensors
 from segmenters.class_names import Classes
+from segmenters.errors import SegmenterError
 from segmenters.images import check_images, resize
 from segmenters.reading import Reading, average_tiles
 from segmenters.vocabulary import Vocabulary
@@ -29,7 +30,7 @@ MEANINGS = ("logits", "shares", "binary", "probabilities")
 class NetworkSegmenter:
     """A network, how it reads an image, and what its classes are called; a ``Segmenter``.
 
-    Images are read one at a time on a CPU, so that an answer has the same bits in any batch.
+    Images are read one at a time, so that on a CPU an answer has the same bits in any batch.
 
     Args:
         name: As ``load_segmenter`` finds it.
@@ -42,7 +43,7 @@ class NetworkSegmenter:
             0 where the class is; ``probabilities``, one for each class, which don't exclude each
             other: each class gets a plane.
         device: Where it runs.
-        settings: What else its answers depend on, for the fingerprint.
+        settings: What else its answers depend on, such as its configuration, for the fingerprint.
         label: How classes are found, if not by the largest number.
     """
 
@@ -66,12 +67,12 @@ class NetworkSegmenter:
         if meaning == "probabilities":
             self.vocabulary = one_plane_each(classes)
         self.network = network.eval().requires_grad_(False).to(self.device)
-        self._forward, self._label = forward, label
+        self._run, self._label = forward, label
         self._ids = classes.ids.to(self.device)
         self._marked = self._ids.nonzero().flatten()
         self.fingerprint = hash_tensors(
-            network.state_dict(), repr(network), classes.rows, classes.plane, reading, meaning,
-            settings,
+            network.state_dict(), type(network).__name__, classes.rows, classes.plane, reading,
+            meaning, settings,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -125,6 +126,19 @@ class NetworkSegmenter:
             # Their sum leaves 1 where queries overlap; dividing keeps which of them is largest.
             said = said / said.sum(dim=1, keepdim=True).clamp(min=1)
         return said[:, self._marked].clamp(0, 1)
+
+    def _forward(self, read: Float[Tensor, "1 3 rows columns"]) -> Float[Tensor, "1 k r c"]:
+        try:
+            return self._run(read)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            height, width = read.shape[-2:]
+            raise SegmenterError(
+                f"{self.name} can't read an image at {height} × {width} pixels "
+                f"({' '.join(str(error).split())[:120]}); expected a size that its network takes; "
+                "give one with size= where it has that option"
+            ) from error
 
     def _answer(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 k h w"]:
         size = (image.shape[-2], image.shape[-1])

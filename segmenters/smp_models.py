@@ -77,7 +77,14 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     )
     reading = _reading(spec, config, folder, network)
     return NetworkSegmenter(
-        text, network, _Forward(network), classes, reading, meaning=meaning, device=device
+        text,
+        network,
+        _Forward(network),
+        classes,
+        reading,
+        meaning=meaning,
+        device=device,
+        settings=sorted(config.items(), key=str),
     )
 
 

@@ -179,9 +179,10 @@ class _Laws:
         for position, plane in enumerate(vocabulary.planes):
             ids = torch.tensor([c.id for c in vocabulary.in_plane(plane)], device=score.device)
             labels = planes[:, position]
-            best = ids[score[:, ids - 1].argmax(dim=1)]
             marked = labels > 0
-            share = float((best != labels)[marked].float().mean()) if marked.any() else 0.0
+            own = score.gather(1, (labels - 1).clamp(min=0)[:, None])[:, 0]
+            lower = own < score[:, ids - 1].amax(dim=1) - self.tolerance  # equals may be either
+            share = float(lower[marked].float().mean()) if marked.any() else 0.0
             self._demand(
                 share <= _SHARE,
                 f"labels {share:.1%} of plane {plane!r} with another concept than its highest",

@@ -73,7 +73,13 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
             "classes or more"
         )
     return NetworkSegmenter(
-        text, network, _Forward(network), classes, _reading(chosen, spec.options), device=device
+        text,
+        network,
+        _Forward(network),
+        classes,
+        _reading(chosen, spec.options),
+        device=device,
+        settings=architecture,
     )
 
 

@@ -30,6 +30,7 @@ OPTIONS = {
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin", "README.md")
 _QUERIES = ("maskformer", "mask2former", "oneformer")
+_NO_MATTER = ("_name_or_path", "transformers_version")  # entries of no weight for the answers
 _MODES = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -84,7 +85,8 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     network.to(device)
     return NetworkSegmenter(
         text, network, forward, classes, reading,
-        meaning="shares" if queries else "logits", device=device, settings=output,
+        meaning="shares" if queries else "logits", device=device,
+        settings=(output, sorted((k, v) for k, v in config.items() if k not in _NO_MATTER)),
         label=forward.panoptic if output == "panoptic" else None,
     )  # fmt: skip
 

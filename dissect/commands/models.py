@@ -58,15 +58,15 @@ def _zoo(options: argparse.Namespace) -> None:
     print("Generators")
     for entry in generators:
         state = "at hand" if entry["at_hand"] else f"dissect zoo get {entry['name']}"
-        print(f"  {entry['name']:<17} {entry['title']} ({entry['licence']}; {state})")
+        print(f"  {entry['name']:<19} {entry['title']} ({entry['licence']}; {state})")
     print("Segmenters")
     for name, title in SEGMENTERS.items():
-        print(f"  {name:<17} {title}")
+        print(f"  {name:<19} {title}")
     for prefix, (_, title) in PREFIXES.items():
-        print(f"  {prefix + ':TARGET':<17} {title}")
+        print(f"  {prefix + ':TARGET':<19} {title}")
     print("Predictors of attributes")
     for name, title in PREDICTORS.items():
-        print(f"  {name:<17} {title}")
+        print(f"  {name:<19} {title}")
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -9,6 +9,10 @@ import pytest
 import torch
 
 PLACES = ["sky", "tree", "road", "car", "person"]
+SWIN = {
+    "image_size": 64, "embed_dim": 8, "depths": [1] * 4, "num_heads": [1] * 4, "window_size": 4,
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +97,7 @@ def mask2former_folder(tmp_path_factory):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("hf") / "tiny-mask2former"
-    backbone = SwinConfig(
-        image_size=64, embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, window_size=4,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
+    backbone = SwinConfig(**SWIN)
     network = Mask2FormerForUniversalSegmentation(
         Mask2FormerConfig(
             backbone_config=backbone, num_queries=8, feature_size=32, mask_feature_size=32,
@@ -111,6 +112,45 @@ def mask2former_folder(tmp_path_factory):
     Mask2FormerImageProcessor(size={"shortest_edge": 64, "longest_edge": 256}).save_pretrained(
         folder
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def oneformer_folder(tmp_path_factory):
+    """With a tokenizer that knows letters, and reads the two tasks."""
+    from transformers import (
+        CLIPTokenizer,
+        OneFormerConfig,
+        OneFormerForUniversalSegmentation,
+        OneFormerImageProcessor,
+        SwinConfig,
+    )
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("hf") / "tiny-oneformer"
+    network = OneFormerForUniversalSegmentation(
+        OneFormerConfig(
+            backbone_config=SwinConfig(**SWIN), num_queries=8, hidden_dim=32, conv_dim=32,
+            mask_dim=32, encoder_layers=1, decoder_layers=2, num_attention_heads=2,
+            dim_feedforward=16, encoder_feedforward_dim=16, text_encoder_width=16,
+            text_encoder_num_layers=1, text_encoder_vocab_size=100,
+            id2label=dict(enumerate(PLACES)),
+        )
+    )  # fmt: skip
+    for name, weight in network.named_parameters():
+        if "class_embed" in name or "mask_features" in name or "task_mlp" in name:
+            torch.nn.init.normal_(weight)
+    network.save_pretrained(folder)
+    letters = sorted(set("the task is semantic panoptic"))
+    tokens = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    CLIPTokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+    OneFormerImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
     return folder
 
 

@@ -102,6 +102,35 @@ def test_mask2former_marks_what_its_image_processor_says(mask2former_folder, som
 
 
 @torch.no_grad()
+def test_oneformer_is_asked_for_its_task_and_marks_what_its_processor_says(
+    oneformer_folder, some_images
+):
+    from transformers import (
+        AutoTokenizer,
+        OneFormerForUniversalSegmentation,
+        OneFormerImageProcessor,
+        OneFormerProcessor,
+    )
+
+    size = tuple(some_images.shape[2:])
+    processor = OneFormerProcessor(
+        OneFormerImageProcessor.from_pretrained(oneformer_folder),
+        AutoTokenizer.from_pretrained(oneformer_folder),
+    )
+    network = OneFormerForUniversalSegmentation.from_pretrained(oneformer_folder).eval()
+    given = processor(list(as_bytes(some_images)), ["semantic"] * 3, return_tensors="pt")
+    said = network(pixel_values=given["pixel_values"], task_inputs=given["task_inputs"])
+    maps = processor.post_process_semantic_segmentation(said, target_sizes=[size] * 3)
+    expected = torch.stack(maps) + 1
+    semantic = load_segmenter(f"hf:{oneformer_folder}")
+    assert spread(expected) > 1
+    assert (semantic.segment(some_images)[:, 0] == expected).float().mean() > 0.9995
+    panoptic = load_segmenter(f"hf:{oneformer_folder},output=panoptic")
+    # Another task is another question.
+    assert not torch.allclose(panoptic.score(some_images), semantic.score(some_images))
+
+
+@torch.no_grad()
 def test_torchvision_marks_what_its_transforms_and_network_mark(torchvision_file, some_images):
     from torchvision.models.segmentation import (
         LRASPP_MobileNet_V3_Large_Weights,
@@ -134,6 +163,14 @@ def test_an_answer_has_the_same_bits_in_any_batch(smp_folder, some_images):
     assert torch.equal(segmenter.score(some_images)[1:2], segmenter.score(some_images[1:2]))
 
 
+def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path, smp_folder, segformer_folder):
+    for prefix, folder in (("smp", smp_folder), ("hf", segformer_folder)):
+        other = load_segmenter(f"{prefix}:{copy(folder, tmp_path / prefix)}")
+        here = load_segmenter(f"{prefix}:{folder}")
+        assert other.fingerprint == here.fingerprint
+        assert load_segmenter(f"{here.name},plane=p").fingerprint != here.fingerprint
+
+
 def test_each_of_them_drives_a_run(
     command, tmp_path, smp_folder, segformer_folder, mask2former_folder, torchvision_file
 ):
@@ -142,7 +179,7 @@ def test_each_of_them_drives_a_run(
     for k, spec in enumerate(specs):
         out = tmp_path / f"run{k}"
         done = command(
-            "run", "scenes-stylegan2", "--segmenter", spec, "--layers", "b8.conv1", "--samples", 16,
+            "run", "scenes-stylegan2", "--segmenter", spec, "--layers", "b8.torgb", "--samples", 16,
             "--out", out,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ _HOMES = {
     "Concept": "segmenters.vocabulary",
     "DissectError": "segmenters.errors",
     "JoinedSegmenter": "segmenters.base",
+    "PREFIXES": "segmenters.registry",
     "Predictor": "segmenters.base",
     "Segmenter": "segmenters.base",
     "SegmenterError": "segmenters.errors",

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from segmenters.errors import SegmenterError
+from segmenters.images import check_images
 from segmenters.vocabulary import Vocabulary
 
 TYPICAL = {
@@ -77,11 +77,7 @@ class ColourSegmenter:
     def _distances(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch height width concept"]:
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise SegmenterError(
-                f"colour was given images of shape {tuple(images.shape)}; expected (batch, 3, "
-                "height, width) in RGB"
-            )
+        check_images(images, self.device, name=self.name)
         lab = oklab(images)
         return sum((lab[..., None, i] - self._centres[:, i]) ** 2 for i in range(3))
 

@@ -24,10 +24,10 @@ import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.nn import functional
 
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
+from segmenters.images import check_images, resize
 from segmenters.vocabulary import Vocabulary
 
 INPUT_SIZE = 64
@@ -184,25 +184,23 @@ class FacesSegmenter:
         Raises:
             SegmenterError: images of a wrong shape, type or device.
         """
-        _check_images(images, self.device)
-        if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
-            images = _resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
+        check_images(images, self.device)
+        images = resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
         images = images.contiguous(memory_format=torch.channels_last)
         return self.network.encoder(images)[-1].mean(dim=(2, 3))
 
     def _logits(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        _check_images(images, self.device)
+        check_images(images, self.device)
         size = tuple(images.shape[-2:])
-        if size != (INPUT_SIZE, INPUT_SIZE):
-            images = _resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
+        images = resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
         # Of the image and of its mirror image, turned back: about one point of IoU, and a face and
         # its mirror image get the same answers.
         both = torch.cat([images, images.flip(-1)]).contiguous(memory_format=torch.channels_last)
         straight, mirrored = self.network(both).chunk(2)
         logits = (straight + mirrored.flip(-1)[:, _MIRRORED_CHANNELS]) / 2
-        return logits if size == (INPUT_SIZE, INPUT_SIZE) else _resize(logits, size)
+        return resize(logits, size)
 
 
 def load(device: torch.device | str = "cpu", *, weights: Path = WEIGHTS) -> FacesSegmenter:
@@ -248,27 +246,3 @@ def load(device: torch.device | str = "cpu", *, weights: Path = WEIGHTS) -> Face
             "train again with python -m recipes.face_parts"
         ) from None
     return FacesSegmenter(network, device=device)
-
-
-def _resize(images: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
-    return functional.interpolate(
-        images, size=size, mode="bilinear", align_corners=False, antialias=antialias
-    )
-
-
-def _check_images(images: Tensor, device: torch.device) -> None:
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise SegmenterError(
-            f"images have the shape {tuple(images.shape)}; expected (batch, 3, height, width) in "
-            "RGB; repeat a grey channel with images.expand(-1, 3, -1, -1)"
-        )
-    if images.dtype != torch.float32:
-        raise SegmenterError(
-            f"images are {images.dtype}; expected torch.float32 in [-1, 1]; "
-            "convert bytes with images.float() / 127.5 - 1"
-        )
-    if images.device.type != device.type:
-        raise SegmenterError(
-            f"images are on {images.device}; expected {device}; "
-            f"move them with images.to({str(device)!r})"
-        )

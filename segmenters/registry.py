@@ -21,6 +21,13 @@ MODIFIERS = {
 }
 """Names that follow segmenters behind a ``+`` → what they do to all of these."""
 
+PREFIXES = {
+    "smp": ("smp_models", "a folder or hub id of segmentation-models-pytorch"),
+    "torchvision": ("torchvision_models", "a network of torchvision, @WEIGHTS or @FILE"),
+    "hf": ("transformers_models", "a folder or hub id of transformers"),
+}
+"""``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and what TARGET is."""
+
 PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
 """Names at hand → what they tell. Each is a module here with ``load_predictor(device)``."""
 
@@ -29,8 +36,9 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
     """Find and load a segmenter.
 
     Args:
-        spec: A name of ``SEGMENTERS``, ``package.module:factory``, or several joined by ``+``; a
-            name of ``MODIFIERS`` behind them changes all before it.
+        spec: A name of ``SEGMENTERS``, ``PREFIX:TARGET`` of ``PREFIXES``,
+            ``package.module:factory``, or several joined by ``+``; a name of ``MODIFIERS`` behind
+            them changes all before it.
         device: Where it should run. A factory places its segmenter itself.
 
     Raises:
@@ -90,11 +98,15 @@ def _load_one(name: str, device: str) -> Segmenter:
         )
     if name in SEGMENTERS:
         return importlib.import_module(f"segmenters.{name}").load(device)
-    if ":" in name:
+    prefix, colon, _ = name.partition(":")
+    if colon and prefix in PREFIXES:
+        return importlib.import_module(f"segmenters.{PREFIXES[prefix][0]}").load(name, device)
+    if colon:
         return call_factory(name, protocol=Segmenter, error=SegmenterError)
     near = get_close_matches(name, SEGMENTERS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise SegmenterError(
-        f"segmenter {name!r} is not known; {hint}expected {', '.join(SEGMENTERS)}, or "
-        "package.module:factory; join them with +"
+        f"segmenter {name!r} is not known; {hint}expected {', '.join(SEGMENTERS)}, "
+        f"{', '.join(f'{known}:TARGET' for known in PREFIXES)} or package.module:factory; "
+        "join them with +"
     )

@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
+from segmenters.images import check_images, resize
 from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 
 FORMAT = "gan-dissection/scenes-reader"
@@ -102,11 +102,7 @@ def load_network(path: Path | None = None) -> ScenesNetwork:
 
 
 def _at_size(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 64 64"]:
-    if images.shape[-2:] == (SIZE, SIZE):
-        return images
-    return functional.interpolate(
-        images, (SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True
-    )
+    return resize(images, (SIZE, SIZE), antialias=True)
 
 
 class _Reader:
@@ -133,12 +129,9 @@ class ScenesSegmenter(_Reader):
     vocabulary = SCENES_VOCABULARY
 
     def _planes(self, images: Tensor) -> tuple[Tensor, ...]:
+        check_images(images, self.device)
         logits, _ = self.network(_at_size(images))
-        if images.shape[-2:] != logits.shape[-2:]:
-            logits = functional.interpolate(
-                logits, images.shape[-2:], mode="bilinear", align_corners=False
-            )
-        return logits.split(PLANE_SIZES, dim=1)
+        return resize(logits, tuple(images.shape[-2:])).split(PLANE_SIZES, dim=1)
 
     @torch.no_grad()
     def segment(
@@ -163,6 +156,7 @@ class ScenesSegmenter(_Reader):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
         """Means over space of the encoder's deepest stage, 256; see ``segmenters.features``."""
+        check_images(images, self.device)
         return self.network.unet.encoder(_at_size(images))[-1].mean(dim=(2, 3))
 
 

@@ -1,0 +1,211 @@
+"""What the classes of a network are called: sets that come with the package, and files.
+
+A file of names is JSON, a list with one entry for each class in the network's order, or a text file
+with a line for each:
+
+    ["sky", {"name": "sand", "category": "material", "colour": "#e69f00"}, null]
+
+    sky
+    sand<TAB>material<TAB>#e69f00
+    -
+
+``null``, ``-`` and the names of ``NOTHING`` are classes that mark nothing: they become 0 in the
+plane. A JSON object ``{"plane": ..., "classes": [...]}`` names the plane as well.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from segmenters.errors import SegmenterError
+from segmenters.hub import read_json
+from segmenters.vocabulary import Vocabulary
+
+SETS = {"ade20k": "ADE20K's 150", "cityscapes": "Cityscapes' 19", "voc": "Pascal VOC's 21"}
+"""Names of sets that come with the package → what they are."""
+
+NOTHING = ("background", "unlabelled", "unlabeled", "void", "none", "-")
+"""Names of classes that mark nothing; underscores around them and capitals make no difference."""
+
+_HINTS = {
+    "ade20k": re.compile(r"ade[-_ ]?20k|\bade\b|ade[-_ ]?160k|sceneparse", re.I),
+    "cityscapes": re.compile(r"cityscapes", re.I),
+    "voc": re.compile(r"\bpascal|\bvoc(20\d\d)?\b", re.I),
+}
+_COUNTS = {"ade20k": 150, "cityscapes": 19, "voc": 21}
+_FOLDER = resources.files("segmenters") / "names"
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a network, in its order.
+
+    Args:
+        plane: Name of the plane that carries them.
+        rows: For each class its name, category and colour, or None where it marks nothing.
+        source: Where they are from, for messages.
+    """
+
+    plane: str
+    rows: tuple[tuple[str, str, str] | None, ...]
+    source: str
+
+    def check(self, n_classes: int) -> "Classes":
+        """The same, where there are as many as the network has.
+
+        Raises:
+            SegmenterError: another number, nothing to mark, or one class and nothing besides it.
+        """
+        given = len(self.rows)
+        if given != n_classes:
+            hint = "; begin with background" if given == n_classes - 1 else ""
+            raise SegmenterError(
+                f"{self.source} names {given} classes; expected {n_classes}, as the network has"
+                f"{hint}; give a file with names=FILE"
+            )
+        if all(row is None for row in self.rows):
+            raise SegmenterError(
+                f"{self.source} names nothing but background; expected a class that marks something"
+            )
+        return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The concepts: classes that mark something, in their order."""
+        return Vocabulary.build(
+            [(row[0], row[1], self.plane, row[2]) for row in self.rows if row is not None]
+        )
+
+    @property
+    def ids(self) -> Int[Tensor, " class"]:
+        """The concept's id of each class, 0 for those that mark nothing."""
+        marks = torch.tensor([row is not None for row in self.rows])
+        return torch.where(marks, marks.cumsum(0), 0)
+
+
+def colours(n: int) -> list[str]:
+    """``n`` colours that are told apart as well as so many can be; from 257 on they come again."""
+    table = (_FOLDER / "colours.txt").read_text(encoding="utf-8").split()
+    return [table[i % len(table)] for i in range(n)]
+
+
+def shipped(name: str) -> Classes:
+    """One of ``SETS``."""
+    return _from_json(read_json(Path(str(_FOLDER / f"{name}.json"))), plane=name, source=name)
+
+
+def from_file(path: Path) -> Classes:
+    """Names from a JSON or text file; the plane is called like the file.
+
+    Raises:
+        SegmenterError: a file that can't be read or is not of this form.
+    """
+    plane = path.stem or "classes"
+    if path.suffix == ".json":
+        return _from_json(read_json(path), plane=plane, source=str(path))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SegmenterError(
+            f"cannot read the names {path}: {error}; expected a JSON or text file, or one of the "
+            f"sets {', '.join(SETS)}"
+        ) from None
+    keys = ("name", "category", "colour")
+    entries = [dict(zip(keys, line.split("\t"), strict=False)) for line in lines if line.strip()]
+    return _classes(entries, plane=plane, source=str(path))
+
+
+def from_labels(labels: Sequence[str], *, plane: str, source: str) -> Classes:
+    """Names from a network's configuration; one that comes twice gets a number."""
+    seen: dict[str, int] = {}
+    entries = []
+    for label in (str(label).strip() for label in labels):
+        seen[label] = seen.get(label, 0) + 1
+        entries.append(
+            label if seen[label] == 1 or _is_nothing(label) else f"{label} {seen[label]}"
+        )
+    return _classes(entries, plane=plane, source=source)
+
+
+def recognise(n_classes: int, text: str) -> Classes | None:
+    """A set of the package, if the number of classes fits and the text speaks of it.
+
+    150 classes are ADE20K's whatever the text says; 19 and 21 are those of other data too.
+    """
+    for name, count in _COUNTS.items():
+        if count == n_classes and (name == "ade20k" or _HINTS[name].search(text)):
+            return shipped(name)
+    return None
+
+
+def choose(
+    options: Mapping[str, str], n_classes: int, *, own: Classes | None, text: str
+) -> Classes:
+    """The names that were asked for, else those that the model brings, else a set that fits.
+
+    Args:
+        options: ``names`` is a set or a file, ``plane`` the plane's name.
+        n_classes: Of the network.
+        own: Names from the model's folder.
+        text: What is known of the model: its id, its card.
+
+    Raises:
+        SegmenterError: none are known, or another number than the network has.
+    """
+    asked = options.get("names")
+    if asked is not None:
+        found = shipped(asked) if asked in SETS else from_file(Path(asked).expanduser())
+    else:
+        found = own or recognise(n_classes, text)
+    if found is None:
+        raise SegmenterError(
+            f"{text.partition(' ')[0]} has {n_classes} classes without names; expected "
+            f"names=FILE, or one of {', '.join(SETS)} after names="
+        )
+    found.check(n_classes)
+    return replace(found, plane=options.get("plane", found.plane))
+
+
+def _is_nothing(name: str) -> bool:
+    return name.strip("_ ").lower() in NOTHING or name.strip() == "-"
+
+
+def _from_json(content: Any, *, plane: str, source: str) -> Classes:
+    if isinstance(content, dict) and "classes" in content:
+        plane = str(content.get("plane", plane))
+        content = content["classes"]
+    if not isinstance(content, list):
+        raise SegmenterError(
+            f"{source} holds a {type(content).__name__}; expected a list with a name for each class"
+        )
+    return _classes(content, plane=plane, source=source)
+
+
+def _classes(entries: Sequence[Any], *, plane: str, source: str) -> Classes:
+    rows: list[tuple[str, str, str] | None] = []
+    spare = iter(colours(len(entries)))
+    for position, entry in enumerate(entries):
+        told = {"name": entry} if isinstance(entry, str) else entry
+        if told is None or (isinstance(told, dict) and _is_nothing(str(told.get("name", "?")))):
+            rows.append(None)
+            continue
+        if not isinstance(told, dict) or not isinstance(told.get("name"), str):
+            raise SegmenterError(
+                f"{source} has {entry!r} for class {position}; expected a name, null, or an object "
+                "with name, category and colour"
+            )
+        row = (told["name"], told.get("category") or "object", told.get("colour") or next(spare))
+        rows.append(tuple(str(value).strip() for value in row))
+    found = Classes(plane, tuple(rows), source)
+    try:
+        found.vocabulary  # noqa: B018, refuses categories, colours and names that come twice
+    except SegmenterError as error:
+        raise SegmenterError(f"{source}: {error}") from None
+    return found

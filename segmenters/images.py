@@ -1,0 +1,54 @@
+"""What every segmenter asks of the images it is given, and how they are resized."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from segmenters.errors import SegmenterError
+
+
+def check_images(images: Tensor, device: torch.device, *, name: str | None = None) -> None:
+    """Refuse what is no batch of RGB images on the device.
+
+    Args:
+        images: What was given; right is ``batch 3 height width``, float32.
+        device: Of the segmenter.
+        name: Of the segmenter, where the message should begin with it.
+
+    Raises:
+        SegmenterError: images of a wrong shape, type or device.
+    """
+    given = "images" if name is None else f"{name}: images"
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise SegmenterError(
+            f"{given} have the shape {tuple(images.shape)}; expected (batch, 3, height, width) in "
+            "RGB; repeat a grey channel with images.expand(-1, 3, -1, -1)"
+        )
+    if images.dtype != torch.float32:
+        raise SegmenterError(
+            f"{given} are {images.dtype}; expected torch.float32 in [-1, 1]; "
+            "convert bytes with images.float() / 127.5 - 1"
+        )
+    if images.device.type != device.type:
+        raise SegmenterError(
+            f"{given} are on {images.device}; expected {device}; "
+            f"move them with images.to({str(device)!r})"
+        )
+
+
+def resize(
+    images: Tensor, size: tuple[int, int], *, mode: str = "bilinear", antialias: bool = False
+) -> Tensor:
+    """Images or scores at another size, corners not aligned; as they are where nothing changes.
+
+    Args:
+        images: ``batch channel height width``.
+        size: Height and width.
+        mode: ``bilinear`` or ``bicubic``.
+        antialias: Whether pixels are averaged when there are fewer of them afterwards.
+    """
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    return functional.interpolate(
+        images, size=tuple(size), mode=mode, align_corners=False, antialias=antialias
+    )

@@ -1,0 +1,163 @@
+"""Networks of other libraries as segmenters: what they put out becomes planes and scores.
+
+``smp_models``, ``torchvision_models`` and ``transformers_models`` build one of these each.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from segmenters.base import hash_tensors
+from segmenters.class_names import Classes
+from segmenters.errors import SegmenterError
+from segmenters.images import check_images, resize
+from segmenters.reading import Reading, average_tiles
+from segmenters.vocabulary import Vocabulary
+
+Forward = Callable[[Float[Tensor, "1 3 rows columns"]], Float[Tensor, "1 class rows columns"]]
+"""What the network gives for an image it can take; for each class, any size."""
+
+Label = Callable[
+    [Float[Tensor, "1 3 rows columns"], tuple[int, int]], Int[Tensor, "1 height width"]
+]
+"""Classes of an image's pixels at a size, −1 for none; where argmax is not how they are found."""
+
+MEANINGS = ("logits", "shares", "binary", "probabilities")
+
+
+class NetworkSegmenter:
+    """A network, how it reads an image, and what its classes are called; a ``Segmenter``.
+
+    Images are read one at a time, so that on a CPU an answer has the same bits in any batch.
+
+    Args:
+        name: As ``load_segmenter`` finds it.
+        network: Put into eval mode, frozen and moved.
+        forward: From what ``reading`` made to what the network says.
+        classes: Names of its classes.
+        reading: How it reads an image.
+        meaning: What it says: ``logits``, whose softmax are probabilities of classes that exclude
+            each other; ``shares``, numbers from 0 on of such classes; ``binary``, one logit, above
+            0 where the class is; ``probabilities``, one for each class, which don't exclude each
+            other: each class gets a plane.
+        device: Where it runs.
+        settings: What else its answers depend on, such as its configuration, for the fingerprint.
+        label: How classes are found, if not by the largest number.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        forward: Forward,
+        classes: Classes,
+        reading: Reading,
+        *,
+        meaning: str = "logits",
+        device: torch.device | str = "cpu",
+        settings: object = None,
+        label: Label | None = None,
+    ) -> None:
+        assert meaning in MEANINGS
+        self.name, self.reading, self.meaning = name, reading, meaning
+        self.device = torch.device(device)
+        self.vocabulary = classes.vocabulary
+        if meaning == "probabilities":
+            self.vocabulary = one_plane_each(classes)
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        self._run, self._label = forward, label
+        self._ids = classes.ids.to(self.device)
+        self._marked = self._ids.nonzero().flatten()
+        self.fingerprint = hash_tensors(
+            network.state_dict(), type(network).__name__, classes.rows, classes.plane, reading,
+            meaning, settings,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def segment(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Int[Tensor, "batch plane height width"]:
+        """Label every pixel with its most likely class; see ``segmenters.Segmenter.segment``.
+
+        Raises:
+            SegmenterError: images of a wrong shape, type or device.
+        """
+        check_images(images, self.device, name=self.name)
+        planes = [self._planes(image[None]) for image in images]
+        if not planes:
+            return self._ids.new_zeros(0, len(self.vocabulary.planes), *images.shape[2:])
+        return torch.cat(planes)
+
+    def score(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch concept height width"]:
+        """Probability of each concept at each pixel, differentiable in the images.
+
+        Raises:
+            SegmenterError: images of a wrong shape, type or device.
+        """
+        check_images(images, self.device, name=self.name)
+        scores = [self._scores(image[None]) for image in images]
+        if not scores:
+            return images.new_zeros(0, len(self.vocabulary), *images.shape[2:])
+        return torch.cat(scores)
+
+    def _planes(self, image: Float[Tensor, "1 3 height width"]) -> Int[Tensor, "1 p height width"]:
+        size = tuple(image.shape[-2:])
+        if self._label is not None:
+            found = self._label(self.reading.read(image), size)
+            return torch.where(found >= 0, self._ids[found.clamp(min=0)], 0)[:, None]
+        said = self._answer(image)
+        if self.meaning == "binary":
+            return (said > 0).long()
+        if self.meaning == "probabilities":
+            return (said[:, self._marked] > 0.5).long() * self._ids[self._marked][:, None, None]
+        return self._ids[said.argmax(dim=1)][:, None]
+
+    def _scores(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 c h w"]:
+        said = self._answer(image)
+        if self.meaning == "logits":
+            said = said.softmax(dim=1)
+        elif self.meaning == "binary":
+            said = said.sigmoid()
+        elif self.meaning == "shares":
+            # Their sum leaves 1 where queries overlap; dividing keeps which of them is largest.
+            said = said / said.sum(dim=1, keepdim=True).clamp(min=1)
+        return said[:, self._marked].clamp(0, 1)
+
+    def _forward(self, read: Float[Tensor, "1 3 rows columns"]) -> Float[Tensor, "1 k r c"]:
+        try:
+            return self._run(read)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            height, width = read.shape[-2:]
+            raise SegmenterError(
+                f"{self.name} can't read an image at {height} × {width} pixels "
+                f"({' '.join(str(error).split())[:120]}); expected a size that its network takes; "
+                "give one with size= where it has that option"
+            ) from error
+
+    def _answer(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 k h w"]:
+        size = (image.shape[-2], image.shape[-1])
+        cut = self.reading.cut(*size)
+        if cut is None:
+            return resize(self._forward(self.reading.read(image)), size)
+        scaled, corners = cut
+        height, width = self.reading.size or scaled
+        read = self.reading.scale(self.reading.bring(image, scaled))
+        answers = [
+            resize(
+                self._forward(read[:, :, top : top + height, left : left + width]), (height, width)
+            )
+            for top, left in corners
+        ]
+        return resize(average_tiles(answers, corners, scaled), size)
+
+
+def one_plane_each(classes: Classes) -> Vocabulary:
+    """The vocabulary of classes of which a pixel may have several."""
+    rows = [row for row in classes.rows if row is not None]
+    return Vocabulary.build([(r[0], r[1], f"{classes.plane} {r[0]}", r[2]) for r in rows])

@@ -1,0 +1,138 @@
+"""How a network reads an image: at which size, and with which numbers.
+
+One rule for all networks of other libraries. Let T be the size that the network was trained at:
+
+- no side of the image is more than twice as long as T's: the image is resized to T;
+- otherwise it is cut into tiles of size T, which overlap by a quarter or more; a side that is
+  shorter than T's is brought up to it first, the other one with it. Where tiles overlap their
+  answers are averaged.
+
+What the network puts out is resized to the image bilinearly, and only then compared.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from segmenters.images import resize
+
+_LARGE = 2  # times T, from which on there are tiles
+_STEP = 0.75  # of a tile, at most, to the next one
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What happens to an image before a network sees it.
+
+    Args:
+        mean, std: Subtracted from, then divided into an image in [0, 1], for each channel.
+        size: Height and width that it is resized to, proportions lost.
+        shortest, longest: Without ``size``, what its shorter side becomes, unless the longer one
+            would leave ``longest``.
+        multiple: Sides are rounded up to multiples of this.
+        mode: ``bilinear`` or ``bicubic``.
+        antialias: Whether it is smoothed when it is made smaller.
+        reversed: Whether the network takes blue, green, red.
+        tiles: Whether large images are cut: ``auto`` by the rule above, ``tile`` always where they
+            are larger than ``size``, ``resize`` never.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    size: tuple[int, int] | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    multiple: int = 1
+    mode: str = "bilinear"
+    antialias: bool = True
+    reversed: bool = False
+    tiles: str = "auto"
+
+    def read(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 rows columns"]:
+        """Images in [-1, 1] as the network takes them, resized as a whole."""
+        height, width = images.shape[-2:]
+        return self.scale(self._resize(images, self._target(height, width)))
+
+    def scale(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Images in [-1, 1] with the network's numbers, at their size."""
+        unit = (images + 1) / 2
+        if self.reversed:
+            unit = unit.flip(1)
+        mean, std = (unit.new_tensor(value)[:, None, None] for value in (self.mean, self.std))
+        return (unit - mean) / std
+
+    def cut(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]] | None:
+        """The size an image is brought to and its tiles' upper left corners, or None for no tiles.
+
+        Example:
+            >>> Reading((0, 0, 0), (1, 1, 1), size=(64, 64)).cut(64, 160)[1]
+            [(0, 0), (0, 48), (0, 96)]
+        """
+        if self.size is None or self.tiles == "resize":
+            return None
+        limit = 1 if self.tiles == "tile" else _LARGE
+        sides, tile = (height, width), self.size
+        if all(side <= limit * of_tile for side, of_tile in zip(sides, tile, strict=True)):
+            return None
+        factor = max(1.0, *(t / side for t, side in zip(tile, sides, strict=True)))
+        scaled = tuple(max(t, round(factor * side)) for t, side in zip(tile, sides, strict=True))
+        corners = (_starts(side, t) for side, t in zip(scaled, tile, strict=True))
+        return (scaled[0], scaled[1]), list(product(*corners))
+
+    def _resize(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(images, size, mode=self.mode, antialias=self.antialias)
+
+    def bring(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Images at the size that ``cut`` names."""
+        return self._resize(images, size)
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        if self.size is not None:
+            target = self.size
+        elif self.shortest is not None:
+            target = self._by_shortest(height, width, self.shortest)
+        else:
+            target = (height, width)
+        return tuple(math.ceil(side / self.multiple) * self.multiple for side in target)
+
+    def _by_shortest(self, height: int, width: int, shortest: int) -> tuple[int, int]:
+        short, long = min(height, width), max(height, width)
+        exact = float(shortest)
+        if self.longest is not None and long / short * shortest > self.longest:
+            exact = self.longest * short / long
+            shortest = round(exact)
+        if short == shortest:
+            return height, width
+        other = int(exact * long / short)
+        return (other, shortest) if width < height else (shortest, other)
+
+
+def _starts(side: int, tile: int) -> list[int]:
+    n_steps = math.ceil((side - tile) / (_STEP * tile))
+    return [round(i * (side - tile) / n_steps) for i in range(n_steps + 1)] if n_steps else [0]
+
+
+def average_tiles(
+    answers: list[Float[Tensor, "1 class tile tile"]],
+    corners: list[tuple[int, int]],
+    size: tuple[int, int],
+) -> Float[Tensor, "1 class height width"]:
+    """Answers of tiles as one map, the mean where they overlap."""
+    canvas = answers[0].new_zeros(1, answers[0].shape[1], *size)
+    times = answers[0].new_zeros(1, 1, *size)
+    for answer, (top, left) in zip(answers, corners, strict=True):
+        rows, columns = (
+            slice(start, start + side)
+            for start, side in zip((top, left), answer.shape[-2:], strict=True)
+        )
+        canvas[:, :, rows, columns] += answer
+        times[:, :, rows, columns] += torch.ones_like(answer[:, :1])
+    return canvas / times

@@ -1,0 +1,82 @@
+"""How a segmenter of another library is written: ``PREFIX:TARGET,option=value,option=value``.
+
+    smp:runs/unet,names=classes.json,plane=street
+    hf:nvidia/segformer-b0-finetuned-ade-512-512@main,output=semantic
+
+Commas and equals signs need no quotes in a shell; a path that holds a comma or a plus can't be
+written so: give it another name, or go through ``package.module:factory``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segmenters.errors import SegmenterError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A target and its options.
+
+    Args:
+        text: All of it, as it was given: the segmenter's name.
+        target: A folder, an id, or whatever the prefix takes.
+        options: Name → value.
+    """
+
+    text: str
+    target: str
+    options: Mapping[str, str]
+
+    @property
+    def plane(self) -> str:
+        """What the plane is called where nothing names it: like the folder or the repository."""
+        target = Path(self.target).expanduser()
+        name = target.resolve().name if target.exists() else self.target.split("@")[0]
+        return name.rpartition("/")[2]
+
+
+def parse_spec(text: str, known: Mapping[str, str]) -> Spec:
+    """Take a spec apart.
+
+    Args:
+        text: With its prefix.
+        known: The options that may stand there → what they take.
+
+    Raises:
+        SegmenterError: no target, an option that is not known or stands twice, or has no value.
+
+    Example:
+        >>> parse_spec("smp:runs/unet,names=voc", {"names": "a set"}).options
+        {'names': 'voc'}
+    """
+    target, *parts = text.partition(":")[2].split(",")
+    if not target.strip():
+        raise SegmenterError(
+            f"segmenter {text!r} names nothing after the colon; expected a folder or an id there"
+        )
+    options: dict[str, str] = {}
+    for part in parts:
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in known or not value or key in options:
+            takes = ", ".join(f"{name}={what}" for name, what in known.items())
+            fault = "is given twice" if key in options else "is not an option"
+            raise SegmenterError(
+                f"segmenter {text!r}: {part.strip()!r} {fault}; expected {takes}, after commas"
+            )
+        options[key] = value
+    return Spec(text, target.strip(), options)
+
+
+def choice(spec: Spec, option: str, values: tuple[str, ...]) -> str:
+    """One of several values, the first where none is given.
+
+    Raises:
+        SegmenterError: another value.
+    """
+    value = spec.options.get(option, values[0])
+    if value not in values:
+        raise SegmenterError(
+            f"segmenter {spec.text!r} has {option}={value}; expected {' or '.join(values)}"
+        )
+    return value

@@ -29,7 +29,7 @@ def add_models(add: Add) -> None:
 
 def _zoo(options: argparse.Namespace) -> None:
     from dissect.generators import zoo
-    from segmenters import PREDICTORS, PREFIXES, SEGMENTERS
+    from segmenters import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
 
     if options.action == "get":
         if options.name is None:
@@ -49,8 +49,9 @@ def _zoo(options: argparse.Namespace) -> None:
         }
         for entry in zoo.ENTRIES.values()
     ]
+    titles = SEGMENTERS | {f"{n}:TARGET": title for n, (_, title) in PREFIXES.items()}
+    titles |= {f"…+{name}": title for name, title in MODIFIERS.items()}
     if options.json:
-        titles = SEGMENTERS | {f"{n}:TARGET": title for n, (_, title) in PREFIXES.items()}
         segmenters = [{"name": n, "title": t} for n, t in titles.items()]
         predictors = [{"name": n, "title": t} for n, t in PREDICTORS.items()]
         print_json({"generators": generators, "segmenters": segmenters, "predictors": predictors})
@@ -60,10 +61,8 @@ def _zoo(options: argparse.Namespace) -> None:
         state = "at hand" if entry["at_hand"] else f"dissect zoo get {entry['name']}"
         print(f"  {entry['name']:<19} {entry['title']} ({entry['licence']}; {state})")
     print("Segmenters")
-    for name, title in SEGMENTERS.items():
+    for name, title in titles.items():
         print(f"  {name:<19} {title}")
-    for prefix, (_, title) in PREFIXES.items():
-        print(f"  {prefix + ':TARGET':<19} {title}")
     print("Predictors of attributes")
     for name, title in PREDICTORS.items():
         print(f"  {name:<19} {title}")

@@ -22,6 +22,7 @@ from reports.pictures import Pictures
 
 BUDGET = 25_000_000
 """Bytes that a report in one file may take, if nothing else is said."""
+_WORTH_TELLING = 50_000
 _MARK = "report.css"
 _SIGN = '<meta name="generator" content="gan-dissection report">'
 
@@ -125,9 +126,10 @@ def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Conten
     bare = size - sum(sizes)
     told = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
     if not sizes or bare > budget:
+        examples = f", {_mb(masks)} of them example masks" if masks >= _WORTH_TELLING else ""
         return (
-            f"{told}, and {_mb(bare)} are no images of units ({_mb(masks)} are example masks of "
-            "concepts); choose fewer --layers or another --budget"
+            f"{told}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
+            "another --budget"
         )
     fit = int((budget - bare) / (sum(sizes) / len(sizes)))
     each = fit // len(contents.layers)

@@ -23,7 +23,7 @@ ADDRESSES = {
     "nowhere": "#layer/nope",
 }
 
-IN_THE_DARK = ("summary", "layer", "unit", "concept", "effects")
+IN_THE_DARK = ("summary", "layer", "unit", "effects")
 
 
 def ready(view):
@@ -193,7 +193,9 @@ def test_the_summary_is_read_without_scripts(site, open_page):
 
 
 def test_one_file_is_walked_like_the_folder(full_run, tmp_path, open_page):
-    path = build_report(full_run, out=tmp_path / "one.html", single_file=True, units=3)
+    path = build_report(
+        full_run, out=tmp_path / "one.html", single_file=True, layers=["units"], units=3
+    )
     view = open_page(path, "#concept/red")
     picture = view.locator(".card img").first
     picture.wait_for()

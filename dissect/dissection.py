@@ -27,6 +27,7 @@ from dissect.interrupt import deferred_interrupt
 from dissect.passes import divide
 from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.planes import PlaneStore, cache_folder
+from dissect.runs.examples import Examples
 from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
@@ -133,8 +134,14 @@ def dissect(
         strips = _strips(
             generator, segmenter, parts, finished.bases, results, workspace, progress=progress
         )
-        trust = trust_of_run(generator, segmenter, config, progress=progress)
-        write_run(workspace, config, generator, segmenter, finished, results, strips, trust)
+        examples = Examples(segmenter.vocabulary)
+        trust = trust_of_run(
+            generator, segmenter, config, watch=examples.add, progress=progress
+        )  # fmt: skip
+        write_run(
+            workspace, config, generator, segmenter, finished, results, strips, trust,
+            examples.strips(),
+        )  # fmt: skip
     return open_run(out)
 
 

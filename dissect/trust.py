@@ -14,7 +14,7 @@ than its masks.
 concepts of its plane and none of them, 0 … 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,8 @@ from segmenters import Segmenter, Vocabulary
 CHANGES = ("flip", "shift", "rescale")
 """What is done to images; each is a column of the table."""
 _MOST_IMAGES, _ONE_IN = 64, 16  # of a run: one sample of 16, at most 64
+Watch = Callable[[list[int], Tensor, Tensor], None]
+"""Is given samples, their images (batch, channels, h, w) and masks (batch, plane, h, w)."""
 _AT_ONCE = 8  # images whose scores are in memory together
 
 
@@ -230,6 +232,7 @@ def measure_trust(
     n_samples: int,
     other: Segmenter | None = None,
     scores: bool = True,
+    watch: Watch | None = None,
     progress: bool = True,
 ) -> tuple[Trust, Comparison | None]:
     """Look at the first samples of a seed, made in the blocks of a run.
@@ -241,6 +244,7 @@ def measure_trust(
         n_samples: How many, at most ``config.n_samples``.
         other: A segmenter to compare it with.
         scores: Also measure the entropy of the scores.
+        watch: Is given the samples of each block, their images and their masks.
         progress: Show a progress bar.
     """
     found = Trust.empty(segmenter.vocabulary, scores=scores)
@@ -253,8 +257,11 @@ def measure_trust(
         for number in range(n_blocks(config, n_samples)):
             # A block is made whole, so that images are the bits of a run.
             images = make_images(generator, config, block_indices(number, config))
-            images = images[: len(block_indices(number, config, n_samples))]
+            indices = block_indices(number, config, n_samples)
+            images = images[: len(indices)]
             planes = found.add(segmenter, images)
+            if watch is not None:
+                watch(indices, images, planes)
             if other is not None:
                 theirs = label_block(other, images, images.shape[-1])
                 pairs += count_pairs(planes, theirs, n, m)
@@ -267,13 +274,19 @@ def measure_trust(
 
 
 def trust_of_run(
-    generator: Generator, segmenter: Segmenter, config: RunConfig, *, progress: bool
+    generator: Generator,
+    segmenter: Segmenter,
+    config: RunConfig,
+    *,
+    watch: Watch | None = None,
+    progress: bool,
 ) -> dict[str, object]:
     """What a run stores: one sample of 16, at least eight and at most 64, without scores."""
     n_samples = min(_MOST_IMAGES, max(CLUSTER, config.n_samples // _ONE_IN // CLUSTER * CLUSTER))
     found, _ = measure_trust(
-        segmenter, generator, config, n_samples=n_samples, scores=False, progress=progress
-    )
+        segmenter, generator, config,
+        n_samples=n_samples, scores=False, watch=watch, progress=progress,
+    )  # fmt: skip
     table = found.table()
     return {
         "images": n_samples,

@@ -16,11 +16,13 @@ from dissect.runs import Run
 from dissect.runs.replacing import replace_file, replace_folder
 from reports.compact import compact_layer, to_script_text
 from reports.facts import layer_facts
+from reports.findings import labels_of
 from reports.pages import Contents, concept_data, page_text, script_text, style_text
 from reports.pictures import Pictures
 
 BUDGET = 25_000_000
 """Bytes that a report in one file may take, if nothing else is said."""
+_WORTH_TELLING = 50_000
 _MARK = "report.css"
 _SIGN = '<meta name="generator" content="gan-dissection report">'
 
@@ -81,7 +83,8 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
             data = to_script_text(compact_layer(layer_facts(run, layer)))
             name = to_script_text(f"layer/{key}")
             (scratch / "data" / "layers" / f"{key}.js").write_text(f"report.data({name},{data});\n")
-        concepts = to_script_text(concept_data(run, contents.layers))
+        examples = pictures.examples(run.vocabulary.names)
+        concepts = to_script_text(concept_data(run, contents.layers, examples))
         (scratch / "data" / "concepts.js").write_text(f'report.data("concepts",{concepts});\n')
         (scratch / _MARK).write_text(style_text())
         (scratch / "report.js").write_text(script_text())
@@ -105,24 +108,28 @@ def _build_file(run: Run, contents: Contents, file: Path, budget: int, progress:
         strips = pictures.inside(layer)
         sizes += [sum(len(part or "") for part in strip) for strip in strips if strip]
         inline[f"layer/{key}"] = to_script_text(compact_layer(layer_facts(run, layer), strips))
-    inline["concepts"] = to_script_text(concept_data(run, contents.layers))
+    # What is sent shall be small: concepts that label nothing here keep their numbers alone.
+    examples = pictures.examples(labels_of(run, contents.layers))
+    inline["concepts"] = to_script_text(concept_data(run, contents.layers, examples))
+    masks = sum(len(one["picture"]) + len(one["mask"]) for one in examples if one)
     text = page_text(run, contents, pictures, inline=inline)
     size = len(text.encode())
     if size > budget:
-        raise RunError(_over(size, sizes, budget, contents))
+        raise RunError(_over(size, sizes, masks, budget, contents))
     file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, text.encode())
     return file
 
 
-def _over(size: int, sizes: list[int], budget: int, contents: Contents) -> str:
+def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Contents) -> str:
     """What to do about a file that is too large."""
     bare = size - sum(sizes)
     told = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
     if not sizes or bare > budget:
+        examples = f", {_mb(masks)} of them example masks" if masks >= _WORTH_TELLING else ""
         return (
-            f"{told}, and {_mb(bare)} are no images of units; choose fewer --layers or another "
-            "--budget"
+            f"{told}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
+            "another --budget"
         )
     fit = int((budget - bare) / (sum(sizes) / len(sizes)))
     each = fit // len(contents.layers)

@@ -7,11 +7,14 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import layer_key
+from dissect.trust import CHANGES
 from reports.charts import category_bars
-from reports.facts import by_chance
+from reports.facts import by_chance, short
 
 CLEAREST = 6
 """Findings that the summary shows."""
+DOUBTFUL = 6
+"""Concepts of loose masks that the summary shows."""
 
 
 def layer_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
@@ -51,7 +54,13 @@ def layer_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
 
 
 def concept_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
-    """For each concept of the vocabulary its colour, area and units by layer."""
+    """For each concept of the vocabulary its colour, area, units by layer and trust.
+
+    Returns:
+        ``trust``: how far its masks agree with themselves by each change, and in how many images
+        they were seen; None where the run did not measure it or never saw the concept.
+    """
+    trust = _trust_rows(run)
     table = run.table[run.table.is_label & run.table.interpretable]
     counts = table.groupby(["concept", "layer"]).size().to_dict()
     areas = run.areas()
@@ -63,6 +72,7 @@ def concept_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
             "area": round(float(areas[concept.name]), 5),
             "counts": (by_layer := [int(counts.get((concept.name, name), 0)) for name in layers]),
             "units": sum(by_layer),
+            "trust": trust.get(concept.name),
         }
         for concept in run.vocabulary
     ]
@@ -73,6 +83,31 @@ def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[obje
     found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
     ranked = found.sort_values("excess_information", ascending=False, kind="stable")
     return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
+
+
+def doubtful(run: Run, layers: Sequence[str], most: int = DOUBTFUL) -> list[dict[str, object]]:
+    """The concepts that label units and whose masks agree least with themselves, worst first."""
+    rows = [row for row in concept_rows(run, layers) if row["units"] and row["trust"]]
+    return sorted(rows, key=lambda row: row["trust"]["lowest"])[:most]
+
+
+def _trust_rows(run: Run) -> dict[str, dict[str, float | None]]:
+    if run.trust is None:
+        return {}
+    seen = run.trust[run.trust.lowest.notna() & (run.trust.images > 0)].set_index("concept")
+    return {
+        name: {
+            **{key: short(float(row[key])) for key in (*CHANGES, "lowest")},
+            "images": int(row["images"]),
+        }
+        for name, row in seen.iterrows()
+    }
+
+
+def labels_of(run: Run, layers: Sequence[str]) -> set[str]:
+    """The concepts that interpretable units of these layers are named after."""
+    found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
+    return set(found.concept)
 
 
 def clearest_units(run: Run, layer: str, most: int) -> list[int]:

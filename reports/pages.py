@@ -63,8 +63,24 @@ class Contents:
         return {layer: layer_key(layer) for layer in self.layers}
 
 
-def concept_data(run: Run, layers: Sequence[str]) -> list[list[list[object]]]:
-    """For each concept its units as rows: layer, unit, IoU, low, high, chance, named."""
+def concept_data(
+    run: Run, layers: Sequence[str], examples: Sequence[object]
+) -> dict[str, Sequence[object]]:
+    """What the concepts' own pages show.
+
+    Args:
+        run: A run.
+        layers: Which are shown.
+        examples: Of each concept, as ``reports.examples`` gives them.
+
+    Returns:
+        ``pairs``: for each concept its units as rows: layer, unit, IoU, low, high, chance, named.
+        ``examples``: as given.
+    """
+    return {"pairs": _pairs(run, layers), "examples": examples}
+
+
+def _pairs(run: Run, layers: Sequence[str]) -> list[list[list[object]]]:
     number = {layer: place for place, layer in enumerate(layers)}
     return [
         [
@@ -120,6 +136,9 @@ def page_text(
         "top_images": _tiles(run, layers),
         "pictures": _where(contents, inline),
         "concepts": concepts,
+        "trust_images": None if run.trust is None else run.trust.attrs["images"],
+        "examples": run.has_concept_strips,
+        "pictures_inside": inline is not None,
         "layers": [_layer_given(row, contents, pictures) for row in rows],
         "effects": [
             {"name": e.name, "concept": e.concept, "layers": e.layers, "text": e.text}
@@ -157,6 +176,7 @@ def page_text(
             clearest=findings.clearest(run, layers),
             stable=findings.stable_share(run.table[run.table.layer.isin(layers)]),
             n_distinct=int(found[found.layer.isin(layers)].concept.nunique()),
+            doubtful=findings.doubtful(run, layers),
             effects=effects,
             sheets={e.name: pictures.sheet(e.name, e.sheet) for e in effects if e.sheet},
             pictures=pictures,

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from dissect.runs import Run
+from dissect.runs.examples import ConceptStrip
 from dissect.runs.schema import layer_key
 from dissect.runs.strips import UNLABELLED, Strip
 
@@ -74,6 +75,49 @@ class Pictures:
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.webp").write_bytes(buffer.getvalue())
         return f"effects/{quote(name, safe='')}.webp", *image.size
+
+    def examples(self, kept: Collection[str]) -> list[dict[str, object] | int | None]:
+        """Example masks of each concept, written as files or held as addresses.
+
+        Args:
+            kept: Concepts whose images the report keeps.
+
+        Returns:
+            For each concept of the vocabulary ``samples`` and ``shares`` of the images, with
+            ``picture`` and ``mask`` where addresses hold them; None where the segmenter marked
+            none, 0 where they are not kept.
+        """
+        if not self._run.has_concept_strips:
+            return [None] * len(self._run.vocabulary)
+        if self._folder is not None:
+            (self._folder / "concepts").mkdir()
+        found = self._run.concept_strips()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(
+                pool.map(
+                    lambda numbered: self._example(*numbered, kept),
+                    enumerate(found),
+                )
+            )
+
+    def _example(
+        self, number: int, example: ConceptStrip | None, kept: Collection[str]
+    ) -> dict[str, object] | int | None:
+        if example is None:
+            return None
+        if example.concept not in kept:
+            return 0
+        outline = example.strip.overlay(self._run.vocabulary[example.concept].colour)
+        told = {
+            "samples": list(example.samples),
+            "shares": [float(f"{share:.4g}") for share in example.shares],
+        }
+        if self._folder is None:
+            picture = data_address(example.strip.picture)
+            return told | {"picture": picture, "mask": data_address(outline)}
+        (self._folder / "concepts" / f"{number}.webp").write_bytes(example.strip.picture)
+        (self._folder / "concepts" / f"{number}.mask.webp").write_bytes(outline)
+        return told
 
     def _drawn(self, layer: str) -> Iterator[tuple[int, Strip, bytes | None]]:
         """Each unit with images, its strip and the outline in its concept's colour."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.generators.base import LayerInfo
 from dissect.runs import readings, schema
+from dissect.runs.examples import ConceptStrip
 from dissect.runs.integrity import check_files
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.statistics import THRESHOLDS
-from dissect.statistics.coactivation import Coactivation
 from segmenters import Vocabulary
 
 _LABEL_COLUMNS = [
@@ -237,14 +236,7 @@ class Run:
             RunError: a run that did not count it.
         """
         self._check_layer(layer)
-        if not self.config.coactivation:
-            raise RunError(
-                f"{self.path} holds no co-activation; expected a run made with it; make one with "
-                "--coactivation"
-            )
-        names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
-        arrays = {name: self.array(layer, name).values for name in names}
-        return readings.unit_correlation(Coactivation.from_arrays(arrays))
+        return readings.unit_correlation(readings.read_coactivation(self, layer))
 
     def strips(self, layer: str, units: Iterable[int] | None = None) -> Iterator[Strip]:
         """Top images of units (all if None), pictures and masks apart, in the order asked for.
@@ -266,6 +258,21 @@ class Run:
         """Whether the run holds images of a layer's units."""
         self._check_layer(layer)
         return f"{schema.IMAGES}/{schema.layer_key(layer)}.zip" in self.record["files"]
+
+    @property
+    def has_concept_strips(self) -> bool:
+        """Whether the run holds example masks of concepts."""
+        return schema.EXAMPLES in self.record["files"]
+
+    def concept_strips(self, *concepts: str) -> Iterator[ConceptStrip | None]:
+        """Samples with the segmenter's mask of each concept (all if none is named), in the order
+        asked for; None for a concept without a mask in the samples that ``trust`` looked at.
+
+        Raises:
+            SegmenterError: a concept that is not in the vocabulary.
+            RunError: a run of a version that kept none, or images that cannot be read.
+        """
+        return readings.read_concept_strips(self, concepts)
 
     def strip(self, layer: str, unit: int) -> bytes:
         """A unit's top images with its mask outlined in its concept's colour, as WebP.

@@ -1,6 +1,8 @@
 """What else a run says about its units and concepts; ``Run`` has a method for each."""
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +10,9 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
+from dissect.errors import RunError
 from dissect.runs import schema
+from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.scores import pixels
 
@@ -123,3 +127,28 @@ def read_trust(run: "Run") -> pd.DataFrame | None:
     table[numbers] = table[numbers].astype(float)
     table.attrs["images"] = stored["images"]
     return table
+
+
+def read_coactivation(run: "Run", layer: str) -> Coactivation:
+    """What was counted for ``Run.coactivation``.
+
+    Raises:
+        RunError: a run that did not count it.
+    """
+    if not run.config.coactivation:
+        raise RunError(
+            f"{run.path} holds no co-activation; expected a run made with it; make one with "
+            "--coactivation"
+        )
+    names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
+    return Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+
+
+def read_concept_strips(run: "Run", concepts: Sequence[str]) -> Iterator[ConceptStrip | None]:
+    """What ``Run.concept_strips`` gives; mistakes are told at once, not when it is read."""
+    names = [run.vocabulary[name].name for name in concepts or run.vocabulary.names]
+    if not run.has_concept_strips:
+        raise RunError(
+            f"{run.path} holds no example masks; expected a run made by this version; make it again"
+        )
+    return read_examples(run.path / schema.EXAMPLES, run.vocabulary, names)

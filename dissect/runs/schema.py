@@ -6,6 +6,7 @@ arrays.zarr/        one group per layer: histogram, edges, scores, top images, w
 units.parquet       long table: layer, unit, concept and their scores
 trust.json          how well the masks of a few samples agree with those of the images changed
 images/LAYER.zip    a strip per unit, stored: its images as WebP, its masks as a PNG of one bit
+images/+concepts.zip  the same for each concept that the segmenter marks, and samples.json
 """
 
 import hashlib
@@ -28,6 +29,11 @@ CONCEPTS = "+concepts"
 TABLE = "units.parquet"
 IMAGES = "images"
 TRUST = "trust.json"
+EXAMPLES = f"{IMAGES}/{CONCEPTS}.zip"
+"""Example masks of concepts; see ``dissect.runs.examples``."""
+EXAMPLES_TOLD = "samples.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time of everything in a zip, so that equal strips make equal zips."""
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
 ALL_PIXELS = "(all pixels)"
@@ -82,6 +88,16 @@ def strip_name(unit: int) -> str:
 def mask_name(unit: int) -> str:
     """Name of the strip's mask beside it; older runs have it drawn into the strip."""
     return f"unit-{unit:05d}.mask.png"
+
+
+def concept_strip_name(number: int) -> str:
+    """Name of a concept's example images in their zip; concepts are numbered from 0."""
+    return f"concept-{number:05d}.webp"
+
+
+def concept_mask_name(number: int) -> str:
+    """Name of the concept's masks on these images."""
+    return f"concept-{number:05d}.mask.png"
 
 
 def file_digest(path: Path) -> str:

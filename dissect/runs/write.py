@@ -17,6 +17,7 @@ from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.runs import schema
 from dissect.runs.arrays import write_arrays
+from dissect.runs.examples import ConceptStrip, write_examples
 from dissect.runs.partial import Workspace
 from dissect.runs.results import LayerResult
 from dissect.runs.state import PassState
@@ -26,7 +27,6 @@ from dissect.statistics import calibration_size
 from segmenters import Segmenter
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # so that equal strips make equal zips
 
 
 def write_run(
@@ -38,6 +38,7 @@ def write_run(
     results: dict[str, LayerResult],
     strips: Iterable[tuple[str, list[Strip]]],
     trust: dict[str, object],
+    examples: Iterable[ConceptStrip],
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -49,6 +50,7 @@ def write_run(
         results: Layer → scores.
         strips: Each layer with the strips of its units, made when asked for.
         trust: Plain values that say how well masks agree; see ``dissect.trust``.
+        examples: Example masks of concepts.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -64,6 +66,7 @@ def write_run(
         )
         table.to_parquet(folder / schema.TABLE, index=False)
         _write_json(folder / schema.TRUST, trust)
+        write_examples(folder / schema.EXAMPLES, segmenter.vocabulary, examples)
         for layer, encoded in strips:
             _write_strips(folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", encoded)
         _write_json(
@@ -122,8 +125,8 @@ def _describe_generator(
 def _write_strips(path: Path, strips: list[Strip]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for unit, strip in enumerate(strips):
-            archive.writestr(zipfile.ZipInfo(schema.strip_name(unit), _EPOCH), strip.picture)
-            archive.writestr(zipfile.ZipInfo(schema.mask_name(unit), _EPOCH), strip.mask)
+            archive.writestr(zipfile.ZipInfo(schema.strip_name(unit), schema.EPOCH), strip.picture)
+            archive.writestr(zipfile.ZipInfo(schema.mask_name(unit), schema.EPOCH), strip.mask)
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

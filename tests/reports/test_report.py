@@ -246,6 +246,27 @@ def without(run, out, change):
     return open_run(out)
 
 
+def drop_what_came_later(folder, record):
+    for name in ("trust.json", "images/+concepts.zip"):
+        (folder / name).unlink()
+        del record["files"][name]
+
+
+def test_a_run_of_an_earlier_version_says_what_it_does_not_hold(planted_run, tmp_path, open_page):
+    path = build_report(without(planted_run, tmp_path / "r", drop_what_came_later))
+    assert "This run did not measure it" in Page(path).text
+    view = open_page(path, "#concept/red")
+    view.get_by_text("This run keeps no masks of the segmenter").wait_for()
+    view.get_by_text("did not measure how far masks are to be trusted").wait_for()
+
+
+def test_the_summary_names_the_label_whose_masks_agree_least(page, planted_run):
+    agreement = planted_run.summary()["trust"]["agreement"]
+    worst = min(agreement, key=agreement.get)
+    text = Page(page / "index.html").text
+    assert f"the masks of {worst} agree least with themselves, to {agreement[worst]:.2f}" in text
+
+
 def drop_images(folder, record):
     shutil.rmtree(folder / "images")
     record["files"] = {n: f for n, f in record["files"].items() if not n.startswith("images/")}

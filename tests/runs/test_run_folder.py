@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dissect import ConfigError, LayerError, RunError, dissect, open_run
+from dissect import ConfigError, LayerError, RunError, SegmenterError, dissect, open_run
 from dissect.runs.strips import outline
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -79,6 +79,39 @@ def test_pictures_and_masks_are_kept_apart(planted_run):
     assert (overlay[drawn][:, :3] == [0, 255, 255]).all()
     assert not (drawn & ~inside).any()
     assert (overlay[..., 3] == 0).mean() > 0.8
+
+
+def test_a_concept_shows_the_samples_in_which_the_segmenters_mask_of_it_is_largest(planted_run):
+    from dissect import load_generator, load_segmenter
+
+    generator, segmenter = load_generator(PLANTED), load_segmenter("colour")
+    images = generator.synthesize(generator.sample(list(range(8)), seed=0))
+    planes = segmenter.segment(images)[:, 0].numpy()
+    for concept, one in zip(planted_run.vocabulary, planted_run.concept_strips(), strict=True):
+        truth = planes == concept.id
+        shares = truth.mean(axis=(1, 2))
+        if one is None:
+            assert not truth.any()
+            continue
+        largest = sorted(range(8), key=lambda sample: -shares[sample])[:6]
+        shown = tuple(sample for sample in largest if shares[sample] > 0)
+        assert one.samples == shown
+        assert one.shares == tuple(shares[list(shown)])
+        enlarged = truth[list(shown)].repeat(4, axis=1).repeat(4, axis=2)
+        np.testing.assert_array_equal(one.strip.masks(), enlarged)
+    assert [one.concept for one in planted_run.concept_strips("red", "blue")] == ["red", "blue"]
+    with pytest.raises(SegmenterError, match="nope"):
+        planted_run.concept_strips("nope")
+
+
+def test_a_run_without_example_masks_is_read_and_says_so(copy):
+    (copy / "images" / "+concepts.zip").unlink()
+    edit(copy, lambda r: r["files"].pop("images/+concepts.zip"))
+    run = open_run(copy)
+    assert not run.has_concept_strips
+    with pytest.raises(RunError, match="holds no example masks"):
+        run.concept_strips("red")
+    assert run.strip("units", 0)
 
 
 def test_a_run_of_an_earlier_version_shows_the_strips_it_has(copy):

@@ -105,7 +105,7 @@ function toggleMasks() {
   masks.setAttribute("aria-pressed", String(!off));
 }
 masks.addEventListener("click", toggleMasks);
-masks.hidden = !run.layers.some((layer) => layer.masks);
+masks.hidden = !run.examples && !run.layers.some((layer) => layer.masks);
 
 const theme = document.getElementById("theme");
 const dark = matchMedia("(prefers-color-scheme: dark)");

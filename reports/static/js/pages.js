@@ -174,7 +174,8 @@ function effectsOf(choose, none) {
 // Concept: its units over all layers.
 async function conceptPage(number) {
   const concept = run.concepts[number];
-  const pairs = (await loadConcepts())[number].map(([layer, unit, iou, low, high, chance, named]) => ({
+  const data = await loadConcepts();
+  const pairs = data.pairs[number].map(([layer, unit, iou, low, high, chance, named]) => ({
     layer, unit, iou, low, high, chance, concept: named < 0 ? number : named, interpretable: named >= 0, showLayer: true,
     against: named === number ? undefined : number, own: named === number,
     note: named < 0 ? " nearest" : "",
@@ -188,6 +189,9 @@ async function conceptPage(number) {
       crumbs(h("a", { href: "#concepts" }, "Concepts"), concept.name),
       h("h1", {}, swatch(concept.colour), concept.name),
       h("p", { class: "lead" }, `A concept of the category ${concept.category} on ${(100 * concept.area).toFixed(1)} % of the pixels. ${many(concept.units, "unit")} ${concept.units === 1 ? "is" : "are"} named after it.`),
+      h("h2", {}, "What does the segmenter take for it?"),
+      exampleMasks(number, data.examples[number]),
+      trustOf(concept),
       h("h2", {}, "Which layers know it?"),
       h("ol", { class: "counts" }, run.layers.map((layer, i) => h("li", {},
         h("a", { href: `${layerHref(i)}?concept=${encodeURIComponent(concept.name)}`, "aria-label": `${layer.name}: ${concept.counts[i]} of ${many(layer.units, "unit")}` },
@@ -210,6 +214,24 @@ async function conceptPage(number) {
       effectsOf((effect) => effect.concept === concept.name, `Nothing was measured yet; dissect ablate RUN --concept ${quote(concept.name)} does.`),
     ],
   };
+}
+
+function exampleMasks(number, example) {
+  const none = (text) => h("p", { class: "empty" }, text);
+  if (!run.examples) return none("This run keeps no masks of the segmenter; one made by a newer version does.");
+  if (example === 0) return none("This file keeps no masks of concepts that label none of its units; a report in a folder does.");
+  if (example === null) return none("It is nowhere in the few samples that masks were kept of.");
+  return [
+    h("p", {}, `Of the first ${many(run.trust_images, "sample")} of seed ${run.seed} those in which its mask is largest; the outline is the segmenter’s mask. Below each: which sample, and how much of the image it covers.`),
+    exampleTiles(number, example)];
+}
+
+// How far the masks of a concept agree with themselves, where the run measured it.
+function trustOf(concept) {
+  if (run.trust_images === null) return h("p", { class: "quiet" }, "This run did not measure how far masks are to be trusted.");
+  if (!concept.trust) return h("p", { class: "quiet" }, "How far its masks are to be trusted is not known: they were seen in no sample that was looked at.");
+  const { flip, shift, rescale, images } = concept.trust;
+  return h("p", {}, `Its masks agree with themselves to ${two(flip)} when the image is mirrored, to ${two(shift)} when it is shifted by a sixteenth, and to ${two(rescale)} when it is enlarged by a quarter: IoU over ${images} of ${many(run.trust_images, "sample")}. A unit is known no better than the masks it is compared with.`);
 }
 
 function missingPage(text) {

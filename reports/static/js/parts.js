@@ -126,6 +126,26 @@ function tiles(unit, samples, values) {
   return h("ol", { class: "tiles" }, list);
 }
 
+// Samples with the segmenter's own mask of a concept, cut from their strip.
+function exampleTiles(number, example) {
+  const concept = run.concepts[number];
+  const count = example.samples.length;
+  const inside = run.pictures_inside;
+  const address = (what) => `concepts/${number}${what}.webp`;
+  const list = example.samples.map((sample, rank) => {
+    const at = `${(100 * rank) / Math.max(1, count - 1)}% 0`;
+    const size = { width: 128, height: 128, loading: "lazy", decoding: "async", style: { "object-position": at } };
+    const share = `${Number((100 * example.shares[rank]).toPrecision(2))} %`;
+    return h(
+      "li", {},
+      h("div", { class: "tile" },
+        h("img", { ...size, src: inside ? example.picture : address(""), alt: `${concept.name} in sample ${sample}, ${share} of the image` }),
+        h("img", { ...size, src: inside ? example.mask : address(".mask"), alt: "", class: "mask" })),
+      h("span", { class: "quiet" }, h("span", { class: "word" }, "sample "), sample), h("span", { class: "quiet" }, share));
+  });
+  return h("ol", { class: "tiles examples" }, list);
+}
+
 function card(unit) {
   const concept = run.concepts[unit.against === undefined ? unit.concept : unit.against];
   const name = run.layers[unit.layer].name;

@@ -143,8 +143,8 @@ def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
         column = labels[name].cat
         hits = np.array([word in str(category).lower() for category in column.categories], bool)
         found |= hits[column.codes.to_numpy()]
-    people = np.flatnonzero((labels.second != "").to_numpy())
-    found[people] |= [word in str(name).lower() for name in labels.second.iloc[people]]
+    for row in np.flatnonzero((labels.second != "").to_numpy()):
+        found[row] |= word in str(labels.second.iloc[row]).lower()
     number = word.removeprefix("unit").removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
         found |= (labels.unit == int(number)).to_numpy()

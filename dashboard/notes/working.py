@@ -35,6 +35,7 @@ def working(opened: OpenRun, prefix: str) -> Component:
                     dmc.Textarea(
                         id=f"{prefix}-text",
                         label="Text",
+                        debounce=True,  # else Save may come before the last letters
                         autosize=True,
                         minRows=2,
                         inputProps={"maxLength": LONGEST[COMMENT]},

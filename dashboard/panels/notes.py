@@ -55,6 +55,7 @@ def _fields(names: list[str]) -> Component:
                 dmc.TextInput(
                     id="noting-label",
                     label="What do you call it?",
+                    debounce=True,  # else Enter may come before the last letters
                     inputProps={"maxLength": LONGEST[LABEL]},
                 ),
                 "Save label",
@@ -75,6 +76,7 @@ def _fields(names: list[str]) -> Component:
                 dmc.Textarea(
                     id="noting-comment",
                     label="Comment",
+                    debounce=True,
                     autosize=True,
                     minRows=1,
                     maxRows=12,

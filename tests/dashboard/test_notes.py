@@ -8,19 +8,26 @@ import pytest
 
 from dashboard import create_app
 from dashboard.choosing import Choice, choose
+from dashboard.notes.changing import restore
 from dashboard.notes.reading import second_labels
 from dashboard.pages.notes import Sought, results, seek
 from dashboard.pairs import labels_of
 from dashboard.store import RunStore
+from dissect.errors import ConfigError, GeneratorError
 from dissect.runs.note import Note
 from dissect.runs.notes import FILE, notes_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 
 
+def _no_generator(*_given, **_named):
+    raise GeneratorError("not in this test, where starting it would take longest")
+
+
 @pytest.fixture
-def noted(planted_run, tmp_path):
-    """A folder with one run, which a test may write on."""
+def noted(planted_run, tmp_path, monkeypatch):
+    """A folder with one run, which a test may write on; no generator is started for it."""
+    monkeypatch.setattr("dashboard.panels.looking.ask_unit", _no_generator)
     shutil.copytree(planted_run.path, tmp_path / "runs" / "planted")
     return tmp_path / "runs"
 
@@ -137,6 +144,7 @@ def test_a_unit_is_labelled_and_found_again(page, serving, noted):
         assert (told["unit"], told["text"], told["author"]) == (3, "corn field", "Ada")
         page.locator(".notes").get_by_role("link").click()
         page.wait_for_url("**/layer/units/unit/3")
+        page.goto("about:blank")  # so that nothing is asked of a server that is gone
 
 
 def test_notes_are_edited_deleted_and_brought_back_by_keyboard(page, serving, noted, opened):
@@ -161,9 +169,12 @@ def test_notes_are_edited_deleted_and_brought_back_by_keyboard(page, serving, no
         assert [n.text for n in notes.all()] == ["a typo " + EVIL]
         page.keyboard.press("Enter")
         page.get_by_text("2 of 2 notes").wait_for()
+        page.screenshot(path="/tmp/n1440.png", full_page=True)
         assert _serious(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        page.screenshot(path="/tmp/n390.png", full_page=True)
+        page.goto("about:blank")
 
 
 def test_damaged_notes_are_told_and_the_rest_goes_on(page, serving, noted):
@@ -178,15 +189,13 @@ def test_damaged_notes_are_told_and_the_rest_goes_on(page, serving, noted):
         page.get_by_role("status").get_by_text("is damaged").wait_for()
         page.get_by_role("link", name="Units", exact=True).click()
         page.get_by_text("7 of 9 units", exact=True).wait_for()
+        page.goto("about:blank")
 
 
 @pytest.mark.parametrize("kept", [None, {}, {"kind": "virus"}, {"kind": "label", "layer": "units",
     "unit": True, "text": "x", "author": "", "made": 1}, {"kind": "virus", "layer": "units",
     "unit": 1, "text": "x", "author": "", "made": 1}])  # fmt: skip
 def test_nothing_but_a_note_is_brought_back(noted, kept):
-    from dashboard.notes.changing import restore
-    from dissect.errors import ConfigError
-
     with create_app(noted).server.app_context():
         notes = notes_of(RunStore(noted).open("planted").run)
         with pytest.raises(ConfigError):

@@ -34,10 +34,11 @@ class Choice:
     Args:
         layer, concept, category: Only these; "" for all.
         iou: At least this IoU with the best concept.
-        certainty: ``all``; ``named``: interpretable; ``sure``: these, and both halves of the
-            evaluation fold agree; ``unnamed``.
+        certainty: ``all``; ``named``: interpretable, or named by a person; ``sure``: interpretable,
+            and both halves of the evaluation fold agree; ``unnamed``: not interpretable.
         measured: Only units that belong to a measured set.
-        search: Words that all occur in the layer's, unit's or concept's name.
+        search: Words that all occur in the layer's, unit's or concept's name, or in what people
+            call the unit.
         sort: One of ``SORTS``.
         view: One of ``VIEWS``.
         most: So many are shown in the grid.
@@ -94,6 +95,7 @@ def choose(
     labels: pd.DataFrame,
     choice: Choice,
     measured: Mapping[tuple[str, int], Measured] | None = None,
+    second: Mapping[tuple[str, int], str] | None = None,
 ) -> pd.DataFrame:
     """The chosen units in their order.
 
@@ -101,11 +103,14 @@ def choose(
         labels: ``labels_of`` a run.
         choice: Which.
         measured: ``measured_of`` that run.
+        second: ``second_labels`` of that run, what people call its units.
 
     Returns:
-        Rows of ``labels`` with ``effect``, the share of the smallest measured set of the unit, and
-        ``effect_told``, what became of which concept; "" where nothing was measured.
+        Rows of ``labels`` with ``second``, what people call the unit, or ""; ``effect``, the share
+        of the smallest measured set of the unit; and ``effect_told``, what became of which concept;
+        "" where nothing was measured.
     """
+    labels = labels.assign(second=_second(labels, second or {}))
     keep = np.ones(len(labels), bool)
     for name in ("layer", "concept", "category"):
         if getattr(choice, name):
@@ -116,7 +121,7 @@ def choose(
     if choice.certainty == "unnamed":
         keep &= ~named
     elif choice.certainty != "all":
-        keep &= named
+        keep &= named if choice.certainty == "sure" else named | (labels.second != "").to_numpy()
         if choice.certainty == "sure":
             keep &= labels.same_in_halves.to_numpy()
     found = labels[keep]
@@ -138,10 +143,24 @@ def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
         column = labels[name].cat
         hits = np.array([word in str(category).lower() for category in column.categories], bool)
         found |= hits[column.codes.to_numpy()]
+    for row in np.flatnonzero((labels.second != "").to_numpy()):
+        found[row] |= word in str(labels.second.iloc[row]).lower()
     number = word.removeprefix("unit").removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
         found |= (labels.unit == int(number)).to_numpy()
     return found if word != "unit" else np.ones(len(labels), bool)
+
+
+def _second(labels: pd.DataFrame, second: Mapping[tuple[str, int], str]) -> np.ndarray:
+    names = np.full(len(labels), "", object)
+    codes = {str(name): code for code, name in enumerate(labels.layer.cat.categories)}
+    # A layer's code and the unit in one number, so that no row is looked at one by one.
+    told = {(codes[layer] << 32) + n: name for (layer, n), name in second.items() if layer in codes}
+    if told:
+        keys = (labels.layer.cat.codes.to_numpy(np.int64) << 32) + labels.unit.to_numpy(np.int64)
+        for row in np.flatnonzero(np.isin(keys, list(told))):
+            names[row] = told[int(keys[row])]
+    return names
 
 
 def _with_effects(

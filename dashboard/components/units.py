@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.links import unit_href
 from dashboard.media import strip_url
+from dashboard.notes.reading import second_labels
 from dashboard.store import OpenRun
 
 
@@ -75,16 +76,31 @@ def label_of(row: object) -> str:
     return str(row.concept) if row.interpretable else "no concept"
 
 
+def second_label(name: str) -> Component | None:
+    """What people call a unit, beside what it was measured to match; None where nobody named it."""
+    if not name:
+        return None
+    return html.Span([html.Span("People call it ", className="hidden"), f"“{name}”"])
+
+
 def cards(opened: OpenRun, units: pd.DataFrame) -> Component:
     """Units as pictures that lead to their pages."""
-    return html.Ul([_card(opened, row) for row in units.itertuples()], className="cards")
+    people = second_labels(opened)
+    return html.Ul(
+        [
+            _card(opened, row, people.get((str(row.layer), int(row.unit)), ""))
+            for row in units.itertuples()
+        ],
+        className="cards",
+    )
 
 
-def _card(opened: OpenRun, row: object) -> Component:
+def _card(opened: OpenRun, row: object, people: str) -> Component:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
     told = getattr(row, "effect_told", "")
     measured = [html.Span(f"{told} {two(row.effect)}", className="measured")] if told else []
+    second = [html.Span(second_label(people), className="second")] if people else []
     return html.Li(
         dcc.Link(
             [
@@ -99,6 +115,7 @@ def _card(opened: OpenRun, row: object) -> Component:
                     ],
                     className="names",
                 ),
+                *second,
                 html.Span(
                     [
                         bar(row.iou, row.chance, colour, row.iou_low, row.iou_high),

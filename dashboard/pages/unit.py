@@ -5,8 +5,9 @@ from dash.development.base_component import Component
 
 from dashboard import unit_facts
 from dashboard.components.figures import figure, histograms, iou_curves
-from dashboard.components.units import bar, empty, facts, strip_image, swatch, two
+from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
+from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, Page, UnitVisit, Visit
 from dashboard.store import OpenRun
@@ -25,10 +26,17 @@ def layout(visit: Visit) -> Component:
     found = unit_facts.matches(opened, row)
     named = bool(pairs_of(opened).interpretable[row])
     title = found[0].concept if named and found else "no concept"
+    second = second_label(second_labels(opened).get((layer, unit), ""))
     return html.Div(
         [
             _steps(opened, layer, unit),
-            html.H1([swatch(found[0].colour) if named and found else None, title]),
+            html.H1(
+                [
+                    swatch(found[0].colour) if named and found else None,
+                    title,
+                    html.Span(second, id="unit-second", className="second"),
+                ]
+            ),
             html.P(_sentence(opened, row, layer, unit, found, named)),
             html.Div(
                 strip_image(opened, layer, unit, title, lazy=False),

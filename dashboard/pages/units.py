@@ -15,6 +15,7 @@ from dashboard.callbacks import text, told
 from dashboard.choosing import SORTS, STEP, VIEWS, Choice, choose, read_choice
 from dashboard.components.units import cards, empty, label_of
 from dashboard.links import run_href, unit_href
+from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
@@ -33,7 +34,7 @@ _SORTS = {
     "unit": "Layer and unit",
 }
 _CERTAINTIES = {
-    "named": "Named after a concept",
+    "named": "Named",
     "sure": "Named, both halves agree",
     "unnamed": "Named after nothing",
     "all": "All units",
@@ -45,6 +46,7 @@ _COLUMNS = (
     ("layer", "Layer", 140),
     ("unit", "Unit", 90),
     ("named", "Concept", 150),
+    ("second", "People call it", 150),
     ("category", "Category", 110),
     ("iou", "IoU", 90),
     ("chance", "Chance", 90),
@@ -75,8 +77,7 @@ def layout(visit: Visit) -> Component:
 
 def results(opened: OpenRun, choice: Choice) -> Component:
     """The chosen units as a grid or table, with how many there are."""
-    measured = measured_of(opened.run)
-    found = choose(labels_of(opened), choice, measured)
+    found = choose(labels_of(opened), choice, measured_of(opened.run), second_labels(opened))
     told = html.P(_count(opened, len(found)), className="count", role="status")
     if not len(found):
         return html.Div([told, _nothing(opened, choice)])
@@ -98,6 +99,7 @@ def rows(opened: OpenRun, choice: Choice, start: int, stop: int) -> list[dict[st
             "layer": str(row.layer),
             "unit": int(row.unit),
             "named": label_of(row),
+            "second": row.second,
             "category": row.category if row.interpretable else "",
             "href": unit_href(opened.id, str(row.layer), int(row.unit)),
             **{name: _plain(getattr(row, name), ".4f") for name in _NUMBERS},
@@ -113,14 +115,13 @@ def _plain(value: float, digits: str) -> float | None:
 
 def _chosen(opened: OpenRun, choice: Choice) -> object:
     """Kept for the latest choice, since a table asks for its rows piece by piece."""
-    query = choice.to_query()
+    second = second_labels(opened)  # the same object until somebody changes a note
     known = opened.once("latest choice", dict)
-    if query not in known:
-        found = choose(labels_of(opened), choice, measured_of(opened.run))
-        known.clear()
-        known[query] = found
-        return found
-    return known.get(query, choose(labels_of(opened), choice, measured_of(opened.run)))
+    query, of, found = known.get("latest", ("", None, None))
+    if query != choice.to_query() or of is not second:
+        found = choose(labels_of(opened), choice, measured_of(opened.run), second)
+        known["latest"] = choice.to_query(), second, found
+    return found
 
 
 def _count(opened: OpenRun, n_found: int) -> str:
@@ -211,7 +212,7 @@ def _table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
             "headerName": title,
             "width": width,
             "sortable": False,
-            "type": None if name in ("layer", "named", "category") else "rightAligned",
+            "type": None if name in ("layer", "named", "second", "category") else "rightAligned",
             "cellRenderer": "UnitLink" if name == "unit" else None,
             "valueFormatter": _TWO if name in _NUMBERS else None,
         }

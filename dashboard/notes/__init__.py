@@ -1,0 +1,1 @@
+"""Notes in the dashboard: what people call units, and how notes are shown and changed."""

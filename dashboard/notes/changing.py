@@ -1,0 +1,65 @@
+"""Deleting and bringing back, for every place that shows notes; values come from a browser."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from dash import ctx, html
+from dash.development.base_component import Component
+
+from dashboard import context
+from dashboard.callbacks import text
+from dashboard.store import OpenRun
+from dissect.errors import ConfigError
+from dissect.runs.note import LABEL, LIST, Note
+from dissect.runs.notes import Notes
+
+
+def clicked() -> object:
+    """What was used: its id. None where something only came onto the page."""
+    used = bool(ctx.triggered) and bool(ctx.triggered[0]["value"])
+    return ctx.triggered_id if used else None
+
+
+def opened_by(run_id: object) -> OpenRun:
+    """The run of an id that a browser sent.
+
+    Raises:
+        DissectError: no such run, or one that cannot be opened.
+    """
+    return context.current().store.open(text(run_id))
+
+
+def delete(notes: Notes, number: object) -> tuple[dict[str, object], str]:
+    """Delete a note; gives it, to be kept in the browser, and what to tell."""
+    gone = notes.delete(number)
+    return asdict(gone), f"Deleted the {told(gone)}."
+
+
+def restore(notes: Notes, kept: object) -> Note:
+    """Bring back what ``delete`` gave.
+
+    Raises:
+        ConfigError: something else.
+        DissectError: see ``Notes.restore``.
+    """
+    types = {"kind": str, "layer": str, "unit": int, "text": str, "author": str}
+    good = isinstance(kept, Mapping) and all(
+        type(kept.get(name)) is kind for name, kind in types.items()
+    )
+    if not good or type(kept.get("made")) not in (int, float):
+        raise ConfigError("there is nothing to bring back; reload the page")
+    made = min(max(float(kept["made"]), 0.0), 1e11)
+    return notes.restore(Note(id=0, made=made, **{name: kept[name] for name in types}))
+
+
+def told(note: Note) -> str:
+    """A note in a few words."""
+    short = note.text if len(note.text) <= 40 else note.text[:39] + "…"
+    if note.kind == LIST:
+        return f"place in the list “{short}”"
+    return f"{'label' if note.kind == LABEL else 'comment'} “{short}”"
+
+
+def undo_button(name: str) -> Component:
+    """The way back after a deletion; it takes the place of the button that is gone."""
+    return html.Button("Undo", id=name, className="action", autoFocus=True)

@@ -1,0 +1,145 @@
+"""What goes with a list of notes: deleting with a way back, and a dialog to edit one.
+
+The same stands on the page of notes and on that of a unit, apart by the prefix of its ids.
+"""
+
+import time
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from dashboard.callbacks import text
+from dashboard.notes import changing
+from dashboard.store import OpenRun
+from dissect.errors import ConfigError, DissectError
+from dissect.runs.note import COMMENT, LONGEST
+from dissect.runs.notes import notes_of
+
+
+def working(opened: OpenRun, prefix: str) -> Component:
+    """The parts that ``register`` needs on the page; ``prefix-changed`` tells of each change."""
+    return html.Div(
+        [
+            dcc.Store(id=f"{prefix}-run", data=opened.id),
+            dcc.Store(id=f"{prefix}-kept"),
+            dcc.Store(id=f"{prefix}-edited"),
+            dcc.Store(id=f"{prefix}-changed"),
+            html.Div(
+                [html.Span(id=f"{prefix}-status", role="status"), html.Span(id=f"{prefix}-back")],
+                className="note-status",
+            ),
+            dmc.Modal(
+                [
+                    dmc.Textarea(
+                        id=f"{prefix}-text",
+                        label="Text",
+                        debounce=True,  # else Save may come before the last letters
+                        autosize=True,
+                        minRows=2,
+                        inputProps={"maxLength": LONGEST[COMMENT]},
+                        **{"data-autofocus": True},
+                    ),
+                    html.P(id=f"{prefix}-refused", role="alert", className="note-refused"),
+                    dmc.Button("Save", id=f"{prefix}-save"),
+                ],
+                id=f"{prefix}-dialog",
+                title="Edit a note",
+                opened=False,
+                closeButtonProps={"aria-label": "Close without saving"},
+            ),
+        ]
+    )
+
+
+def register(app: Dash, prefix: str) -> None:
+    """Register the callbacks of ``working``."""
+    shared = {"prevent_initial_call": True}
+    app.callback(
+        Output(f"{prefix}-status", "children"),
+        Output(f"{prefix}-back", "children"),
+        Output(f"{prefix}-kept", "data"),
+        Output(f"{prefix}-changed", "data"),
+        Input({"type": f"{prefix}-delete", "note": ALL}, "n_clicks"),
+        State(f"{prefix}-run", "data"),
+        **shared,
+    )(lambda clicks, run_id: _delete(prefix, run_id))
+    app.callback(
+        Output(f"{prefix}-status", "children", allow_duplicate=True),
+        Output(f"{prefix}-back", "children", allow_duplicate=True),
+        Output(f"{prefix}-changed", "data", allow_duplicate=True),
+        Input(f"{prefix}-undo", "n_clicks"),
+        State(f"{prefix}-run", "data"),
+        State(f"{prefix}-kept", "data"),
+        **shared,
+    )(_undo)
+    app.callback(
+        Output(f"{prefix}-dialog", "opened"),
+        Output(f"{prefix}-text", "value"),
+        Output(f"{prefix}-edited", "data"),
+        Output(f"{prefix}-refused", "children"),
+        Output(f"{prefix}-status", "children", allow_duplicate=True),
+        Input({"type": f"{prefix}-edit", "note": ALL}, "n_clicks"),
+        State(f"{prefix}-run", "data"),
+        **shared,
+    )(_open_dialog)
+    app.callback(
+        Output(f"{prefix}-dialog", "opened", allow_duplicate=True),
+        Output(f"{prefix}-refused", "children", allow_duplicate=True),
+        Output(f"{prefix}-status", "children", allow_duplicate=True),
+        Output(f"{prefix}-changed", "data", allow_duplicate=True),
+        Input(f"{prefix}-save", "n_clicks"),
+        State(f"{prefix}-run", "data"),
+        State(f"{prefix}-edited", "data"),
+        State(f"{prefix}-text", "value"),
+        **shared,
+    )(_save)
+
+
+def _delete(prefix: str, run_id: object) -> tuple:
+    number = _note_of(changing.clicked())
+    try:
+        kept, told = changing.delete(notes_of(changing.opened_by(run_id).run), number)
+    except DissectError as error:
+        return str(error), None, None, time.time()
+    return told, changing.undo_button(f"{prefix}-undo"), kept, time.time()
+
+
+def _undo(clicks: object, run_id: object, kept: object) -> tuple:
+    if not clicks:
+        raise PreventUpdate
+    try:
+        back = changing.restore(notes_of(changing.opened_by(run_id).run), kept)
+    except DissectError as error:
+        return str(error), None, no_update
+    return f"Brought back the {changing.told(back)}.", None, time.time()
+
+
+def _open_dialog(clicks: object, run_id: object) -> tuple:
+    number = _note_of(changing.clicked())
+    try:
+        note = notes_of(changing.opened_by(run_id).run).get(number)
+    except DissectError as error:
+        return False, no_update, None, "", str(error)
+    return True, note.text, {"note": note.id, "was": note.text}, "", ""
+
+
+def _save(clicks: object, run_id: object, edited: object, written: object) -> tuple:
+    if not clicks:
+        raise PreventUpdate
+    try:
+        if not isinstance(edited, dict):
+            raise ConfigError("no note is being edited; reload the page")
+        notes = notes_of(changing.opened_by(run_id).run)
+        was = text(edited.get("was"))
+        note = notes.edit(edited.get("note"), text(written), was=was)
+    except DissectError as error:
+        return True, str(error), no_update, no_update
+    return False, "", f"Saved the {changing.told(note)}.", time.time()
+
+
+def _note_of(used: object) -> object:
+    if not isinstance(used, dict):
+        raise PreventUpdate
+    return used.get("note")

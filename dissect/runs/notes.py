@@ -1,0 +1,282 @@
+"""People's notes on the units of a run: labels, comments, lists. They lie in ``notes.sqlite``.
+
+    notes = notes_of(open_run("runs/faces"))
+    notes.label("main.7", 12, "left ear", author="Ada")
+    notes.labels()  # {("main.7", 12): "left ear"}
+
+The file stands beside what the run measured and is not among the files whose digests run.json
+holds, so notes never make a run count as damaged. Every operation opens the file, works in one
+transaction and closes it, so that processes may write at the same time: one waits for the other.
+The rollback journal is used, not write-ahead logging, which needs memory shared between processes
+and so does not work on network folders.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dissect.errors import ConfigError, LayerError, RunError
+from dissect.runs.database import open_database
+from dissect.runs.note import (
+    COMMENT,
+    KINDS,
+    LABEL,
+    LIST,
+    LONGEST,
+    LONGEST_AUTHOR,
+    Note,
+    checked,
+    checked_author,
+)
+
+if TYPE_CHECKING:
+    from dissect.runs.read import Run
+
+FILE = "notes.sqlite"
+SCHEMA_VERSION = 1
+MOST = 100_000
+"""So many notes a run may have, so that reading all of them stays a matter of a moment."""
+_OF_KIND = "SELECT * FROM notes WHERE kind = ? ORDER BY made, id LIMIT ?"
+_SCHEMA = (
+    # AUTOINCREMENT: a number is never given again, so that whoever deletes what another has just
+    # deleted does not meet a newer note.
+    """CREATE TABLE notes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, layer TEXT NOT NULL,
+        unit INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL, made REAL NOT NULL)""",
+    "CREATE INDEX of_unit ON notes (layer, unit)",
+    "CREATE UNIQUE INDEX one_label ON notes (layer, unit, author) WHERE kind = 'label'",
+    "CREATE UNIQUE INDEX once_in_list ON notes (layer, unit, text) WHERE kind = 'list'",
+)
+
+
+class Notes:
+    """The notes of one run. Threads and processes may share them.
+
+    Args:
+        folder: That of the run.
+        units: Layer → how many units it has.
+    """
+
+    def __init__(self, folder: str | Path, units: Mapping[str, int]) -> None:
+        self.file = Path(folder) / FILE
+        self._units = dict(units)
+
+    def label(self, layer: str, unit: int, text: str, *, author: str = "") -> Note:
+        """Call a unit something. An author's new label takes the place of their old one.
+
+        Raises:
+            LayerError: a layer or unit that the run does not have.
+            ConfigError: a text that is empty, too long or holds control characters.
+            RunError: notes that cannot be read or written.
+        """
+        return self._add(LABEL, layer, unit, text, author)
+
+    def comment(self, layer: str, unit: int, text: str, *, author: str = "") -> Note:
+        """Say something about a unit; raises what ``label`` raises."""
+        return self._add(COMMENT, layer, unit, text, author)
+
+    def add_to_list(self, layer: str, unit: int, name: str, *, author: str = "") -> Note:
+        """Put a unit into the list of a name, which begins with its first unit.
+
+        Raises what ``label`` raises, and ConfigError where the unit is in it already.
+        """
+        return self._add(LIST, layer, unit, name, author)
+
+    def edit(self, number: int, text: str, *, was: str | None = None) -> Note:
+        """Change the text of a note.
+
+        Args:
+            number: Its id.
+            text: The new text.
+            was: The text that whoever changes it has seen; None to change it whatever it is.
+
+        Raises:
+            ConfigError: no such note, another text than ``was``, or a text that cannot be.
+            RunError: notes that cannot be read or written.
+        """
+        with self._writing() as database:
+            old = _one(database, number)
+            if was is not None and old.text != was:
+                raise ConfigError(
+                    f"note {number} was changed meanwhile to {old.text[:40]!r}; expected "
+                    f"{was[:40]!r}; look at it and edit it again"
+                )
+            text = checked(text, old.kind)
+            change = "UPDATE notes SET text = ?, made = ? WHERE id = ?"
+            _once(database, change, (text, time.time(), number), old.kind, text)
+            return _one(database, number)
+
+    def delete(self, number: int) -> Note:
+        """Take a note away; gives what ``restore`` brings back.
+
+        Raises:
+            ConfigError: no such note.
+            RunError: notes that cannot be read or written.
+        """
+        with self._writing() as database:
+            old = _one(database, number)
+            database.execute("DELETE FROM notes WHERE id = ?", (number,))
+            return old
+
+    def restore(self, note: Note) -> Note:
+        """Bring a deleted note back, with its time, under a new number; raises as ``label``.
+
+        A label that the same author has given since then stays, and this one is refused.
+        """
+        if note.kind not in KINDS:
+            raise ConfigError(f"a note is a {note.kind!r}; expected one of {', '.join(KINDS)}")
+        return self._add(note.kind, note.layer, note.unit, note.text, note.author, made=note.made)
+
+    def all(self) -> list[Note]:
+        """Every note, those written first first.
+
+        Raises:
+            RunError: notes that are damaged or of a newer version.
+        """
+        return self._read("SELECT * FROM notes ORDER BY made, id LIMIT ?", (MOST,))
+
+    def of(self, layer: str, unit: int) -> list[Note]:
+        """Those of one unit; raises as ``all``."""
+        question = "SELECT * FROM notes WHERE layer = ? AND unit = ? ORDER BY made, id"
+        return self._read(question, (layer, unit))
+
+    def get(self, number: int) -> Note:
+        """The note of an id; raises as ``all``, and ConfigError where there is none."""
+        with open_database(self.file, "rw") as database:
+            return _one(database, number)
+
+    def labels(self) -> dict[tuple[str, int], str]:
+        """What people call each unit that they named: the latest label; raises as ``all``."""
+        return {(n.layer, n.unit): n.text for n in self._read(_OF_KIND, (LABEL, MOST))}
+
+    def lists(self) -> dict[str, list[tuple[str, int]]]:
+        """Name of a list → its units, in the order in which they came; raises as ``all``."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for note in self._read(_OF_KIND, (LIST, MOST)):
+            found.setdefault(note.text, []).append((note.layer, note.unit))
+        return found
+
+    def stamp(self) -> bytes:
+        """Differs after every change; b"" where there are no notes.
+
+        It is the change counter of the file (bytes 24 to 27, sqlite.org/fileformat.html section
+        1.3.8) with the file's identity; times of files are too coarse.
+        """
+        try:
+            with self.file.open("rb") as file:
+                header = file.read(28)
+            return b"%d." % self.file.stat().st_ino + header[24:]
+        except OSError:
+            return b""
+
+    def _add(
+        self, kind: str, layer: str, unit: int, text: str, author: str, *, made: float | None = None
+    ) -> Note:
+        self._check_unit(layer, unit)
+        text, author = checked(text, kind), checked_author(author)
+        values = (kind, layer, unit, text, author, time.time() if made is None else made)
+        with self._writing() as database:
+            (count,) = database.execute("SELECT count(*) FROM notes").fetchone()
+            if count >= MOST:
+                raise ConfigError(
+                    f"the run has {count:,} notes; expected less than {MOST:,}; delete some"
+                )
+            if kind == LABEL and made is None:
+                database.execute(
+                    "DELETE FROM notes WHERE kind = ? AND layer = ? AND unit = ? AND author = ?",
+                    (LABEL, layer, unit, author),
+                )
+            insert = (
+                "INSERT INTO notes (kind, layer, unit, text, author, made) "
+                "VALUES (?, ?, ?, ?, ?, ?)"
+            )
+            return _one(database, _once(database, insert, values, kind, text))
+
+    def _check_unit(self, layer: str, unit: int) -> None:
+        if layer not in self._units:
+            raise LayerError(
+                f"layer {str(layer)[:60]!r} is not in {self.file.parent.name}; expected one of "
+                f"{', '.join(self._units)}"
+            )
+        last = self._units[layer] - 1
+        if type(unit) is not int or not 0 <= unit <= last:
+            raise LayerError(f"unit {str(unit)[:20]} is not in {layer}; expected 0 to {last}")
+
+    def _read(self, question: str, values: tuple) -> list[Note]:
+        if not self.file.is_file():
+            return []
+        # rw, since what a killed writer left has to be rolled back first; where the file may only
+        # be read, sqlite reads.
+        with open_database(self.file, "rw") as database:
+            if _version(database, self.file) == 0:
+                return []  # another process is about to write the first note
+            return [_note(row) for row in database.execute(question, values)]
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The file, made if there is none, for one transaction that no other writer is in."""
+        with open_database(self.file, "rwc") as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                if _version(database, self.file) == 0:
+                    for statement in _SCHEMA:
+                        database.execute(statement)
+                    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+                yield database
+            except BaseException:
+                if database.in_transaction:
+                    database.rollback()
+                raise
+            database.commit()
+
+
+def notes_of(run: "Run") -> Notes:
+    """The notes of an opened run."""
+    return Notes(run.path, {name: info.units for name, info in run.layers.items()})
+
+
+def _version(database: sqlite3.Connection, file: Path) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{file} has schema version {version}; this version reads up to {SCHEMA_VERSION}; "
+            "update gan-dissection"
+        )
+    return version
+
+
+def _one(database: sqlite3.Connection, number: int) -> Note:
+    if type(number) is not int or not 0 < number < 2**63:
+        raise ConfigError(f"note {str(number)[:20]!r} is no number; reload the page")
+    row = database.execute("SELECT * FROM notes WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise ConfigError(f"note {number} is not there: it was deleted; reload the page")
+    return _note(row)
+
+
+def _note(row: tuple) -> Note:
+    """A row as a note; what a stranger's file may hold else is cut or refused."""
+    number, kind, layer, unit, text, author, made = row
+    if kind not in KINDS or type(unit) is not int:
+        raise ValueError(f"note {number} is a {str(kind)[:20]!r} on unit {str(unit)[:20]!r}")
+    return Note(
+        number,
+        kind,
+        str(layer)[:1000],
+        unit,
+        str(text)[: LONGEST[kind]],
+        str(author)[:LONGEST_AUTHOR],
+        min(max(float(made), 0.0), 1e11),
+    )
+
+
+def _once(database: sqlite3.Connection, statement: str, values: tuple, kind: str, text: str) -> int:
+    try:
+        return database.execute(statement, values).lastrowid
+    except sqlite3.IntegrityError as error:
+        if kind == LIST:
+            raise ConfigError(f"the unit is in the list {text!r} already") from error
+        raise ConfigError("the unit has a newer label of the same person; it stays") from error

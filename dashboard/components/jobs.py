@@ -47,12 +47,16 @@ def _row(job: Job) -> Component:
         html.Div([name, html.Span(told, className="failed" if job.told else "quiet")]),
         *_progress(job),
     ]
-    actions = []
+    buttons: list[Component] = []
     if job.live:
-        actions = [("cancel", "Stop")]
+        buttons = [_button("cancel", "Stop", job.name)]
     elif job.resumable:
-        actions = [("resume", "Resume"), ("remove", "Remove")]
-    buttons = [_button(action, label, job.name) for action, label in actions]
+        # Hours of counting do not go with one click.
+        sure = [
+            html.Summary("Remove", className="action", **{"aria-label": f"Remove: {job.name}"}),
+            _button("remove", "Delete what was counted", job.name),
+        ]
+        buttons = [_button("resume", "Resume", job.name), html.Details(sure)]
     return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.name)
 
 
@@ -78,7 +82,7 @@ def _button(action: str, label: str, name: str) -> Component:
         id={"page": "runs", "action": action, "name": name},
         type="button",
         className="action",
-        **{"aria-label": f"{label} {name}"},
+        **{"aria-label": f"{label}: {name}"},
     )
 
 
@@ -88,7 +92,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
     # Segmenters are named for what they know, generators for what they draw.
     kin = next((name for name in segmenters if str(first).startswith(name)), None)
     fields = [
-        dmc.TextInput(id="runs-name", label="Name of the run", value="", maxLength=60),
+        dmc.TextInput(id="runs-name", label="Name of the run", value=""),
         dmc.Select(
             id="runs-generator", label="Generator", data=list(generators), value=first,
             allowDeselect=False, searchable=True,
@@ -105,7 +109,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
             id="runs-seed", label="Seed", value=0, min=0, max=LARGEST_SEED, allowDecimal=False,
             clampBehavior="none",
         ),
-        dmc.TextInput(id="runs-layers", label="Layers: all, or names with commas", value="all"),
+        dmc.TextInput(id="runs-layers", label="Layers, commas between", value="all"),
         dmc.NumberInput(
             id="runs-truncation", label="Truncation ψ", value=1, step=0.1, clampBehavior="none"
         ),

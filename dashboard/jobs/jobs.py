@@ -69,12 +69,21 @@ class Jobs:
         folder: Holds the runs.
         most: So many may work at once.
         patience: Seconds between a stop that is asked for and a kill.
+        program: Python text that takes the command line's arguments; ``dissect`` itself.
     """
 
-    def __init__(self, folder: str | Path, *, most: int = 1, patience: float = 20.0) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        most: int = 1,
+        patience: float = 20.0,
+        program: str = _PROGRAM,
+    ) -> None:
         self.folder = Path(folder).resolve()
         self._most = most
         self._patience = patience
+        self._program = program
         self._lock = threading.Lock()
 
     def all(self) -> list[Job]:
@@ -173,7 +182,7 @@ class Jobs:
         place = self._place(name)
         with (place / _OUT).open("wb") as out, (place / _ERRORS).open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *record["arguments"]],
+                [sys.executable, "-c", self._program, *record["arguments"]],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
                 cwd=Path(__file__).resolve().parents[2],
                 start_new_session=True,

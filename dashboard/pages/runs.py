@@ -1,5 +1,6 @@
 """Every run found, whatever state it is in; its tags and disk; runs that are being made."""
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Mapping
 
@@ -24,7 +25,7 @@ from dashboard.store import Entry
 from dissect.errors import ConfigError, DissectError
 
 _TICK = 1000  # milliseconds
-_ACTIONS = {"cancel": "is asked to stop", "resume": "goes on", "remove": "is removed"}
+_ACTIONS = {"cancel": "was asked to stop", "resume": "goes on", "remove": "was removed"}
 
 
 def layout(visit: Visit) -> Component:
@@ -49,8 +50,8 @@ def layout(visit: Visit) -> Component:
                 [
                     dmc.TextInput(id="runs-search", label="Find a run", value=search, debounce=250),
                     dmc.Select(
-                        id="runs-tag", label="Tag", data=[*known], value=tag if tag in known else None,
-                        clearable=True, placeholder="any",
+                        id="runs-tag", label="Tag", data=known,
+                        value=tag if tag in known else None, clearable=True, placeholder="any",
                         clearButtonProps={"aria-label": "Any tag"},
                     ),
                 ],
@@ -89,10 +90,8 @@ def _list(
     disk = _disk(own)
     sizes = {entry.id: disk.of(entry.path) for entry in entries}
     count = f"{len(chosen)} of {len(entries)} runs, {_megabytes(sum(sizes.values()))} on disk"
-    try:
+    with contextlib.suppress(OSError):
         count += f"; {shutil.disk_usage(own.store.folder).free / 1e9:,.1f} GB free"
-    except OSError:
-        pass
     if not chosen:
         return [empty("No run is like that; empty the fields above to see all.")]
     rows = [_row(entry, tags.get(entry.id, ()), sizes[entry.id]) for entry in chosen]
@@ -191,7 +190,7 @@ def _start(clicks: object, *given: object) -> str:
     values["segmenters"] = check_segmenters(values["segmenters"], _segmenters())
     request = RunRequest(**values)
     _jobs(own).start(request)
-    return f"{request.name} is started; it goes on when this page is closed"
+    return f"{request.name} was started; it goes on when this page is closed"
 
 
 def _act(clicks: object) -> str:

@@ -153,5 +153,6 @@ def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
             ),
             html.Button("Keep tags", id="runs-keep", type="button", className="action"),
             html.P(id="runs-kept", role="status", className="told"),
-        ]
+        ],
+        hidden=not names,  # dash calls back only where all inputs are there
     )  # fmt: skip

@@ -63,7 +63,7 @@ def layout(visit: Visit) -> Component:
             html.P(id="runs-told", role="status", className="told"),
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not live),
             run_form(_generators(own), _segmenters()),
-            tag_form(names, known) if entries else None,
+            tag_form(names, known),
             dcc.Store(id="runs-address"),
         ]
     )  # fmt: skip

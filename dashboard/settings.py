@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from dissect.errors import ConfigError
@@ -18,6 +19,7 @@ class Settings:
         token: What a browser has to show; None asks for nothing.
         behind_proxy: A proxy in front of the app says who may come and under which name, so the
             ``Host`` header is left to it.
+        models: A folder whose checkpoints runs may be started from; None leaves the zoo alone.
         open_runs: So many runs are kept open.
         max_request_bytes: Larger requests are refused before they are read.
     """
@@ -26,6 +28,7 @@ class Settings:
     port: int = 8050
     token: str | None = None
     behind_proxy: bool = False
+    models: Path | None = None
     open_runs: int = 8
     max_request_bytes: int = 8_000_000
 
@@ -50,8 +53,14 @@ class Settings:
         """Refuse what would let anyone in.
 
         Raises:
-            ConfigError: another machine may come and nothing is asked of it; a short token.
+            ConfigError: another machine may come and nothing is asked of it; a short token; no such
+                folder of models.
         """
+        if self.models is not None and not Path(self.models).is_dir():
+            raise ConfigError(
+                f"models is {str(self.models)!r}, which is no folder; expected one that holds "
+                "checkpoints; check the path"
+            )
         if not (self.is_local or self.token or self.behind_proxy):
             raise ConfigError(
                 f"host is {self.host!r}, which other machines can reach; expected a --token that "

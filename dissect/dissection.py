@@ -265,6 +265,10 @@ def count_pass(
             state.next_block = block_number + 1
             state.seconds = before + time.monotonic() - started
             bar.update(len(block.indices))
+            counted = number * config.n_samples + min(
+                config.n_samples, (block_number + 1) * config.block
+            )
+            workspace.tell(counted, n_passes * config.n_samples)
             if stop_asked() or time.monotonic() - saved > save_every:
                 workspace.save(state, number)
                 saved = time.monotonic()

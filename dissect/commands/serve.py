@@ -5,6 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 import sys
+from pathlib import Path
 
 from dissect.commands.adding import Add, print_json
 
@@ -18,6 +19,9 @@ def add_serve(add: Add) -> None:
     serve.add_argument("--token", help="what browsers have to show, at least 16 characters")
     serve.add_argument(
         "--behind-proxy", action="store_true", help="a proxy in front decides who may come"
+    )
+    serve.add_argument(
+        "--models", metavar="FOLDER", help="runs may be started from the checkpoints in it"
     )
 
 
@@ -37,6 +41,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         token=options.token,
         behind_proxy=options.behind_proxy,
+        models=None if options.models is None else Path(options.models),
     )
 
     def started(url: str) -> None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +171,16 @@ class Workspace:
         except RunError:
             temporary.unlink(missing_ok=True)
             raise
+
+    def tell(self, done: int, total: int) -> None:
+        """Write how far the passes are, for whoever follows from outside.
+
+        Args:
+            done: Samples counted, of all passes.
+            total: That there are to count.
+        """
+        with suppress(OSError):  # what is only told must not cost the pass
+            _replace_text(self.folder / "progress.json", json.dumps({"done": done, "total": total}))
 
     def finished_state(self, layers: tuple[str, ...]) -> PassState:
         """All finished passes as one state, with its counts left on disk.

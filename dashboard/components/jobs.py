@@ -1,0 +1,158 @@
+"""Runs that are being made, with what can be done about them, and the form that starts one."""
+
+from collections.abc import Collection, Sequence
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.jobs.asking import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
+from dashboard.jobs.jobs import Job
+from dashboard.links import run_href
+
+FIELDS = (
+    "name", "generator", "segmenters", "layers", "samples", "seed", "truncation", "threshold",
+)  # fmt: skip
+SWITCHES = ("halves", "coactivation")
+_STATES = {
+    "running": "running",
+    "stopping": "stopping: the block that is at work is still counted",
+    "finished": "finished",
+    "cancelled": "stopped; it can be gone on with",
+    "failed": "failed",
+}
+
+
+def job_rows(jobs: Sequence[Job]) -> Component | None:
+    """The jobs that did not finish, and the last one that did."""
+    shown = [job for job in jobs if job.state != "finished"]
+    shown += [job for job in jobs if job.state == "finished"][:1]
+    if not shown:
+        return None
+    return html.Section(
+        [
+            html.H2("Being made", id="runs-jobs-title"),
+            html.Ul([_row(job) for job in shown], className="jobs"),
+        ],
+        **{"aria-labelledby": "runs-jobs-title"},
+    )
+
+
+def _row(job: Job) -> Component:
+    told = _STATES[job.state] + (f": {job.told}" if job.told else "")
+    name: Component = html.B(job.name)
+    if job.state == "finished":
+        name = dcc.Link(job.name, href=run_href(job.name), className="run-name")
+    parts: list[Component] = [
+        html.Div([name, html.Span(told, className="failed" if job.told else "quiet")]),
+        *_progress(job),
+    ]
+    buttons: list[Component] = []
+    if job.live:
+        buttons = [_button("cancel", "Stop", job.name)]
+    elif job.resumable:
+        # Hours of counting do not go with one click.
+        sure = [
+            html.Summary("Remove", className="action", **{"aria-label": f"Remove: {job.name}"}),
+            _button("remove", "Delete what was counted", job.name),
+        ]
+        buttons = [_button("resume", "Resume", job.name), html.Details(sure)]
+    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.name)
+
+
+def _progress(job: Job) -> list[Component]:
+    label = {"aria-label": f"Progress of {job.name}"}
+    if job.state == "finished":
+        return []
+    if not job.total:
+        bar = [html.Progress(max="1", **label)] if job.live else []
+        return [*bar, html.Span("begins …", className="n")] if job.live else []
+    counted = f"{job.done:,} of {job.total:,} samples"
+    if job.live and job.done == job.total:
+        counted += "; scores and images are made"
+    return [
+        html.Progress(value=str(job.done), max=str(job.total), **label),
+        html.Span(counted, className="n"),
+    ]
+
+
+def _button(action: str, label: str, name: str) -> Component:
+    return html.Button(
+        label,
+        id={"page": "runs", "action": action, "name": name},
+        type="button",
+        className="action",
+        **{"aria-label": f"{label}: {name}"},
+    )
+
+
+def run_form(generators: Collection[str], segmenters: Collection[str]) -> Component:
+    """The form over the settings of a run."""
+    first = next(iter(generators), None)
+    # Segmenters are named for what they know, generators for what they draw.
+    kin = next((name for name in segmenters if str(first).startswith(name)), None)
+    fields = [
+        dmc.TextInput(id="runs-name", label="Name of the run", value=""),
+        dmc.Select(
+            id="runs-generator", label="Generator", data=list(generators), value=first,
+            allowDeselect=False, searchable=True,
+        ),
+        dmc.MultiSelect(
+            id="runs-segmenters", label="Segmenters", data=list(segmenters),
+            value=[kin or next(iter(segmenters))],
+        ),
+        dmc.NumberInput(
+            id="runs-samples", label="Samples", value=1000, min=FEWEST_SAMPLES, max=MOST_SAMPLES,
+            allowDecimal=False, clampBehavior="none",
+        ),
+        dmc.NumberInput(
+            id="runs-seed", label="Seed", value=0, min=0, max=LARGEST_SEED, allowDecimal=False,
+            clampBehavior="none",
+        ),
+        dmc.TextInput(id="runs-layers", label="Layers, commas between", value="all"),
+        dmc.NumberInput(
+            id="runs-truncation", label="Truncation ψ", value=1, step=0.1, clampBehavior="none"
+        ),
+        dmc.Select(
+            id="runs-threshold", label="Threshold", data=list(THRESHOLDS), value=THRESHOLDS[0],
+            allowDeselect=False,
+        ),
+    ]  # fmt: skip
+    switches = [
+        dmc.Switch(id="runs-halves", label="Halves of objects too", checked=False),
+        dmc.Switch(id="runs-coactivation", label="Units that fire together", checked=False),
+    ]
+    return html.Details(
+        [
+            html.Summary("Start a new run", className="action"),
+            html.Div(fields, className="controls"),
+            html.Div(switches, className="switches"),
+            html.Button("Start", id="runs-start", type="button", className="action"),
+            html.P(id="runs-started", role="status", className="told"),
+        ],
+        id="runs-form",
+    )
+
+
+def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
+    """Where the tags of a run are changed."""
+    return html.Details(
+        [
+            html.Summary("Tag a run", className="action"),
+            html.Div(
+                [
+                    dmc.Select(
+                        id="runs-tagged", label="Run to tag", data=list(names), searchable=True
+                    ),
+                    dmc.TagsInput(
+                        id="runs-tags", label="Its tags, Enter after each", value=[],
+                        data=list(known), maxTags=12, clearable=False,
+                    ),
+                ],
+                className="controls",
+            ),
+            html.Button("Keep tags", id="runs-keep", type="button", className="action"),
+            html.P(id="runs-kept", role="status", className="told"),
+        ],
+        hidden=not names,  # dash calls back only where all inputs are there
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""Tags of runs, in ``RUNS/.tags.json``: the id of a run → its tags."""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+from dissect.errors import ConfigError, RunError
+from dissect.runs.replacing import replace_file
+
+_FILE = ".tags.json"
+_TAG = re.compile(r"[\w][\w .+-]{0,29}")
+_MOST = 12
+
+
+class Tags:
+    """The tags of a folder of runs. Threads may share it.
+
+    Args:
+        folder: Holds the runs.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._file = Path(folder) / _FILE
+        self._lock = threading.Lock()
+
+    def all(self) -> dict[str, list[str]]:
+        """The id of a run → its tags. A file that is damaged holds none."""
+        try:
+            found = json.loads(self._file.read_text())
+            return {str(run): [str(tag) for tag in tags] for run, tags in found.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}
+
+    def put(self, run: str, tags: object) -> list[str]:
+        """Replace the tags of a run; gives those it now has.
+
+        Raises:
+            ConfigError: too many, or one that is no tag.
+            RunError: the file is damaged, or cannot be written.
+        """
+        given = tags if isinstance(tags, list) else [tags]
+        plain = [tag.strip() if isinstance(tag, str) else tag for tag in given]
+        for tag in plain:
+            if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+                raise ConfigError(
+                    f"a tag is {str(tag)[:40]!r}; expected at most 30 letters, digits, spaces and "
+                    "any of . + - _"
+                )
+        kept = list(dict.fromkeys(plain))
+        if len(kept) > _MOST:
+            raise ConfigError(f"{len(kept)} tags are given; expected at most {_MOST}")
+        with self._lock:
+            known = self.all()
+            if not known and self._file.exists() and self._file.read_text().strip() not in "{}":
+                raise RunError(
+                    f"{_FILE} is damaged and was left as it is; expected JSON; mend or delete it"
+                )
+            known[run] = kept
+            filled = {name: tags for name, tags in sorted(known.items()) if tags}
+            try:
+                replace_file(self._file, json.dumps(filled, indent=1).encode())
+            except OSError as error:
+                raise RunError(
+                    f"tags cannot be written ({error.strerror or error}); expected free space and "
+                    "the right to write"
+                ) from error
+        return kept

@@ -1,0 +1,309 @@
+"""Runs that are started from the dashboard: what their files say, and a person's way."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from dashboard.jobs import processes
+from dashboard.jobs.asking import RunRequest, check_segmenters
+from dashboard.jobs.disk import DiskUse
+from dashboard.jobs.jobs import Jobs
+from dashboard.jobs.models import files_of, generators_of, look_up
+from dashboard.jobs.tags import Tags
+from dissect.errors import ConfigError, RunError
+
+# Counts 16 samples of 64, and the rest once there is a file "go"; as `dissect run` leaves files.
+COUNTS = """
+import json, os, signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
+out = Path(next(a for a in sys.argv if a.startswith("--out=")).removeprefix("--out="))
+partial = out.with_name(out.name + ".partial")
+partial.mkdir(exist_ok=True)
+file = partial / "progress.json"
+done = json.loads(file.read_text())["done"] if file.exists() else 0
+try:
+    while done < 64:
+        done += 16
+        fresh = partial / "new"
+        fresh.write_text(json.dumps({"done": done, "total": 64}))
+        os.replace(fresh, file)
+        while not (out.parent / "go").exists():
+            time.sleep(0.01)
+except KeyboardInterrupt:
+    sys.exit("dissect: stopped")
+(partial / "run.json").write_text("{}")
+partial.rename(out)
+"""
+IGNORES = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(60)
+"""
+FAILS = "import sys; print('noise', file=sys.stderr); sys.exit('dissect: no such layer')"
+
+
+def ask(name="first", **others):
+    values = {"generator": "scenes-pggan", "segmenters": ("colour",)} | others
+    return RunRequest(name=name, **values)
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Jobs over one folder, as one app after the other makes them; none outlives the test."""
+
+    def make(program=COUNTS, **options):
+        return Jobs(tmp_path, program=program, **options)
+
+    yield make
+    for file in tmp_path.glob(".jobs/*/job.json"):
+        record = json.loads(file.read_text())
+        if processes.identity(record["pid"]) == record["identity"]:
+            os.killpg(record["pid"], signal.SIGKILL)
+
+
+def wait(jobs, *, state, done=None):
+    """The newest job, once it is so."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        job = jobs.all()[0]
+        if job.state == state and done in (None, job.done):
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"still {jobs.all()[0]}")
+
+
+def test_an_app_that_starts_anew_sees_what_the_one_before_saw(begin, tmp_path):
+    begin().start(ask())
+    job = wait(begin(), state="running", done=16)
+    assert (job.name, job.total) == ("first", 64)
+    (tmp_path / "go").touch()
+    assert wait(begin(), state="finished").told == ""
+
+
+def test_a_stopped_run_is_gone_on_with_by_another_app(begin, tmp_path):
+    jobs = begin()
+    jobs.start(ask())
+    wait(jobs, state="running", done=16)
+    begin().cancel("first")
+    assert wait(begin(), state="cancelled").done == 16
+    (tmp_path / "go").touch()
+    begin().resume("first")
+    wait(begin(), state="finished")
+    with pytest.raises(ConfigError, match="is finished"):
+        begin().resume("first")
+
+
+def test_one_that_does_not_listen_is_killed_after_a_while(begin, tmp_path):
+    jobs = begin(IGNORES, patience=0.3)
+    jobs.start(ask())
+    while not (tmp_path / ".jobs/first/stdout.txt").read_text():
+        time.sleep(0.02)
+    jobs.cancel("first")
+    assert jobs.all()[0].state == "stopping"
+    wait(jobs, state="cancelled")
+
+
+def test_a_failed_run_shows_its_one_line_and_can_be_removed(begin, tmp_path):
+    jobs = begin(FAILS)
+    jobs.start(ask())
+    assert wait(jobs, state="failed").told == "no such layer"
+    jobs.remove("first")
+    assert jobs.all() == []
+    jobs.start(ask())
+
+
+def test_a_process_that_was_given_the_number_later_is_neither_shown_nor_stopped(begin, tmp_path):
+    jobs = begin(FAILS)
+    jobs.start(ask())
+    wait(jobs, state="failed")
+    file = tmp_path / ".jobs/first/job.json"
+    record = json.loads(file.read_text()) | {"pid": os.getpid()}
+    file.write_text(json.dumps(record))
+    assert jobs.all()[0].state == "failed"
+    processes.stop(os.getpid(), record["identity"], patience=0)
+    with pytest.raises(ConfigError, match="failed already"):
+        jobs.cancel("first")
+
+
+def test_a_second_run_at_once_and_a_name_that_is_taken_are_refused(begin, tmp_path):
+    jobs = begin()
+    jobs.start(ask())
+    with pytest.raises(ConfigError, match="first is at work; expected at most 1"):
+        jobs.start(ask("second"))
+    with pytest.raises(ConfigError, match="stop it first"):
+        jobs.remove("first")
+    (tmp_path / "go").touch()
+    wait(jobs, state="finished")
+    (tmp_path / "third.partial").mkdir()
+    for name in ("first", "third"):
+        with pytest.raises(ConfigError, match="expected a new name"):
+            jobs.start(ask(name))
+
+
+@pytest.mark.parametrize("name", ["..", "../first", "nope", "", None, 3, ["first"]])
+def test_a_job_is_looked_up_and_never_a_path(begin, tmp_path, name):
+    jobs = begin(FAILS)
+    jobs.start(ask())
+    wait(jobs, state="failed")
+    for act in (jobs.cancel, jobs.resume, jobs.remove):
+        with pytest.raises(ConfigError, match="no job is called"):
+            act(name)
+
+
+def test_a_folder_that_is_a_run_takes_no_other(planted_run):
+    with pytest.raises(RunError, match="expected a folder of runs"):
+        Jobs(planted_run.path, program=FAILS).start(ask())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../up"), ("name", "-x"), ("name", ""), ("name", "a" * 61), ("name", None),
+        ("samples", 15), ("samples", 10**9), ("samples", "64"), ("samples", True),
+        ("samples", 64.5), ("seed", -1), ("seed", 2**53), ("truncation", float("nan")),
+        ("truncation", "1"), ("truncation", 3), ("threshold", "other"), ("threshold", []),
+        ("layers", ""), ("layers", "a,,b"), ("layers", "a@sae:/etc/passwd"), ("layers", None),
+        ("layers", "a/b"), ("coactivation", "yes"), ("halves", None), ("segmenters", ()),
+    ],
+)  # fmt: skip
+def test_what_a_run_cannot_be_is_told_in_one_line(field, value):
+    with pytest.raises(ConfigError, match="expected") as caught:
+        ask(**({} if field == "name" else {"name": "first"}) | {field: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_reads_what_was_asked_for(tmp_path):
+    from dissect.cli import _parser
+
+    given = ask(
+        "first", generator="--out=/tmp/elsewhere", segmenters=("scenes", "colour"), halves=True,
+        layers="a.b, c@pca:4", samples=64, seed=3, truncation=0.5, threshold="quantile",
+        coactivation=True,
+    )  # fmt: skip
+    read = _parser().parse_args(given.arguments(tmp_path / "first"))
+    assert read.generator == "--out=/tmp/elsewhere"
+    assert read.out == str(tmp_path / "first")
+    assert read.segmenter == "scenes+colour+quadrants"
+    assert (read.layers, read.samples, read.seed) == ("a.b,c@pca:4", 64, 3)
+    assert (read.truncation, read.threshold) == (0.5, "quantile")
+    assert read.coactivation
+    assert read.resume
+
+
+def test_a_browser_chooses_of_what_is_at_hand(tmp_path):
+    models = tmp_path / "models"
+    (models / "deep").mkdir(parents=True)
+    for name in ("a.pt", "deep/b.safetensors", ".hidden.pt", "notes.txt"):
+        (models / name).touch()
+    (tmp_path / "secret.pt").touch()
+    (models / "link.pt").symlink_to(tmp_path / "secret.pt")
+    assert list(files_of(models)) == ["a.pt", "deep/b.safetensors"]
+    offered = generators_of({"here": True, "away": False}, models)
+    assert list(offered) == ["here", "file: a.pt", "file: deep/b.safetensors"]
+    assert look_up(offered, "file: a.pt") == str(models.resolve() / "a.pt")
+    for given in ("away", "os:system", "../secret.pt", str(models / "a.pt"), "file: link.pt", None, []):  # fmt: skip
+        with pytest.raises(ConfigError, match="expected one of the list"):
+            look_up(offered, given)
+    assert check_segmenters(["colour", "colour"], {"colour": ""}) == ("colour",)
+    for given in ([], None, "os:system", ["colour", {}]):
+        with pytest.raises(ConfigError, match="segmenters are"):
+            check_segmenters(given, {"colour": ""})
+
+
+def test_tags_are_kept_and_a_damaged_file_is_left_alone(tmp_path):
+    assert Tags(tmp_path).put("run", [" new ", "über", "new"]) == ["new", "über"]
+    Tags(tmp_path).put("other", ["x"])
+    assert Tags(tmp_path).all() == {"other": ["x"], "run": ["new", "über"]}
+    Tags(tmp_path).put("run", [])
+    assert Tags(tmp_path).all() == {"other": ["x"]}
+    for wrong in (["<b>"], ["a" * 31], [3], [""], None, [f"t{n}" for n in range(13)]):
+        with pytest.raises(ConfigError, match="expected"):
+            Tags(tmp_path).put("run", wrong)
+    (tmp_path / ".tags.json").write_text("{damaged")
+    with pytest.raises(RunError, match="left as it is"):
+        Tags(tmp_path).put("run", ["x"])
+    assert (tmp_path / ".tags.json").read_text() == "{damaged"
+
+
+def test_disk_is_all_files_of_a_folder_and_nothing_of_one_that_is_gone(tmp_path):
+    (tmp_path / "run/deep").mkdir(parents=True)
+    (tmp_path / "run/a").write_bytes(b"12")
+    (tmp_path / "run/deep/b").write_bytes(b"345")
+    disk = DiskUse()
+    assert disk.of(tmp_path / "run") == 5
+    (tmp_path / "run/c").write_bytes(b"6")
+    os.utime(tmp_path / "run", ns=(1, 1))
+    assert disk.of(tmp_path / "run") == 6
+    assert disk.of(tmp_path / "gone") == 0
+
+
+def test_a_started_run_is_the_one_of_the_command_line(begin, tmp_path):
+    from dissect import open_run
+
+    jobs = Jobs(tmp_path)
+    jobs.start(ask(layers="b4.conv1", samples=64, generator="scenes-stylegan2"))
+    told = set()
+    end = time.monotonic() + 60
+    while (job := jobs.all()[0]).live and time.monotonic() < end:
+        told.add((job.done, job.total))
+        time.sleep(0.05)
+    assert job.state == "finished", job.told
+    assert (64, 64) in told
+    assert open_run(tmp_path / "first").config.n_samples == 64
+
+
+def test_a_run_is_started_watched_stopped_and_gone_on_with(
+    page, serving, begin, tmp_path, monkeypatch
+):
+    # What stands in for `dissect run` waits where a person would look; see the test before.
+    monkeypatch.setattr("dashboard.pages.runs.Jobs", begin)
+    with serving(tmp_path) as url:
+        page.goto(url)
+        page.get_by_text("Start a new run").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_role("alert").get_by_text("expected 1 to 60 small letters").wait_for()
+        page.get_by_label("Name of the run").fill("first")
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_text("16 of 64 samples").wait_for()
+        page.get_by_role("button", name="Stop: first").click()
+        page.get_by_text("stopped; it can be gone on with").wait_for()
+    # Another app over the same folder.
+    with serving(tmp_path) as url:
+        page.goto(url)
+        page.get_by_role("button", name="Resume: first").click()
+        page.get_by_text("32 of 64 samples").wait_for()
+        page.get_by_role("button", name="Stop: first").click()
+        page.get_by_label("Remove: first").click()
+        page.get_by_role("button", name="Delete what was counted: first").click()
+        page.get_by_text("first was removed").wait_for()
+    assert [path.name for path in tmp_path.iterdir()] == [".jobs"]
+
+
+def test_runs_are_tagged_and_found_by_their_tags(page, serving, runs_dir, tmp_path):
+    import shutil
+
+    for name in ("one", "two"):
+        shutil.copytree(runs_dir / "planted", tmp_path / name)
+    with serving(tmp_path) as url:
+        page.goto(url)
+        page.get_by_text("2 of 2 runs").wait_for()
+        page.get_by_text("Tag a run").click()
+        page.get_by_role("textbox", name="Run to tag").click()
+        page.get_by_role("option", name="two").click()
+        page.get_by_role("textbox", name="Its tags").fill("good")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Keep tags").click()
+        page.get_by_text("two: good").wait_for()
+        page.get_by_role("textbox", name="Tag", exact=True).click()
+        page.get_by_role("option", name="good").click()
+        page.get_by_text("1 of 2 runs").wait_for()
+        page.wait_for_url("**/?tag=good")
+        page.reload()
+        page.get_by_text("1 of 2 runs").wait_for()
+        assert page.get_by_role("link", name="two", exact=True).is_visible()

@@ -169,11 +169,9 @@ def test_notes_are_edited_deleted_and_brought_back_by_keyboard(page, serving, no
         assert [n.text for n in notes.all()] == ["a typo " + EVIL]
         page.keyboard.press("Enter")
         page.get_by_text("2 of 2 notes").wait_for()
-        page.screenshot(path="/tmp/n1440.png", full_page=True)
         assert _serious(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        page.screenshot(path="/tmp/n390.png", full_page=True)
         page.goto("about:blank")
 
 

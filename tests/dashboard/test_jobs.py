@@ -261,7 +261,7 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
     page, serving, begin, tmp_path, monkeypatch
 ):
     # What stands in for `dissect run` waits where a person would look; see the test before.
-    monkeypatch.setattr("dashboard.pages.runs.Jobs", begin)
+    monkeypatch.setattr("dashboard.pages.runs.Jobs", lambda folder: begin())
     with serving(tmp_path) as url:
         page.goto(url)
         page.get_by_text("Start a new run").focus()

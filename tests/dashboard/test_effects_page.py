@@ -1,8 +1,6 @@
-"""The page of effects, and the panels of a unit that need its generator."""
+"""The page of effects."""
 
-import json
 import shutil
-import time
 
 import pytest
 
@@ -11,14 +9,9 @@ NAME = "ablate-red-units-1-iou"
 
 @pytest.fixture(scope="module")
 def folder(runs_dir, tmp_path_factory):
-    """Runs that may be changed: a whole one, and one whose generator is nowhere."""
+    """A run of one's own."""
     own = tmp_path_factory.mktemp("effects") / "runs"
-    for name in ("whole", "lost"):
-        shutil.copytree(runs_dir / "planted", own / name)
-    file = own / "lost" / "run.json"
-    record = json.loads(file.read_text())
-    record["config"]["generator"] = "gone/model.pkl"
-    file.write_text(json.dumps(record))
+    shutil.copytree(runs_dir / "planted", own / "whole")
     return own
 
 
@@ -58,52 +51,3 @@ def test_a_name_that_is_no_effect_is_told_and_the_form_stays(opened):
     page = opened("/run/whole/effects?name=../../x")
     assert "x" in page.get_by_role("alert").text_content()
     assert page.get_by_role("button", name="Measure").is_visible()
-
-
-def test_a_set_is_measured_from_the_page_and_found_in_the_list(opened, folder):
-    page = opened("/run/whole/effects")
-    for label, value in (("Units", "1"), ("Samples", "8"), ("Name", "mine")):
-        page.get_by_role("textbox", name=label, exact=True).fill(value)
-        page.get_by_role("textbox", name=label, exact=True).press("Tab")
-    page.get_by_text("Also a curve").click()
-    page.get_by_role("button", name="Measure").click()
-    page.locator("#effects-list").get_by_role("link", name="mine", exact=True).click()
-    page.get_by_role("img", name="Effect against the number of units").wait_for()
-    recipe = json.loads((folder / "whole" / "effects" / "mine" / "recipe.json").read_text())
-    assert recipe["question"]["n_samples"] == 8
-
-
-def test_the_threshold_moves_masks_new_images_come_and_the_unit_is_ablated(opened):
-    page = opened("/run/whole/layer/units/unit/0")
-    strip, status = page.locator("#looking-strip[src]"), page.locator("#looking-status")
-    strip.wait_for()
-    before, share = strip.get_attribute("src"), _share(status)
-    for _ in range(3):
-        page.get_by_role("slider").press("End")
-    _until(page, lambda: "Above" in status.inner_text() and _share(status) < share)
-    assert strip.get_attribute("src") != before
-    page.get_by_role("button", name="More images").click()
-    _until(page, lambda: "new samples" in status.inner_text())
-    page.get_by_role("button", name="Ablate this unit").click()
-    row = page.locator("#ablating-found tr[data-concept='red']")
-    row.wait_for()
-    assert int(row.get_attribute("data-change")) < 0
-
-
-def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(opened):
-    page = opened("/run/lost/layer/units/unit/0")
-    assert page.get_by_text("IoU 1.00").first.is_visible()
-    page.locator("#looking-status .failed").get_by_text("gone/model.pkl").wait_for()
-    page.goto(page.url.split("/layer")[0] + "/paint")
-    page.get_by_role("alert").get_by_text("Painting is off").wait_for()
-
-
-def _share(status):
-    return float(status.inner_text().split(": ")[-1].split(" %")[0])
-
-
-def _until(page, true):
-    end = time.monotonic() + 40
-    while not true():
-        assert time.monotonic() < end
-        page.wait_for_timeout(50)

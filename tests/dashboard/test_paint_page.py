@@ -12,7 +12,7 @@ def scenes_url(tmp_path_factory, command, serving):
     folder = tmp_path_factory.mktemp("scenes") / "runs"
     done = command(
         "run", "scenes-stylegan2", "--segmenter", "scenes", "--layers", LAYERS,
-        "--samples", 32, "--pilot", 32, "--out", folder / "scenes",
+        "--samples", 64, "--out", folder / "scenes",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     with serving(folder) as url:

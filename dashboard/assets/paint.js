@@ -102,6 +102,14 @@
       const share = Math.min(100, Math.max(0, Number(value)));
       return { clipPath: "inset(0 0 0 " + (100 - share) + "%)" };
     },
+    // Strokes are kept for the tab, with the run that they belong to.
+    keep: function (history, run) {
+      return history ? { run: run, history: history } : window.dash_clientside.no_update;
+    },
+    restore: function (time, kept, history, run) {
+      const own = kept && kept.run === run && !history;
+      return own ? kept.history : window.dash_clientside.no_update;
+    },
     step: function (previous, next, random, index) {
       const cause = (window.dash_clientside.callback_context.triggered_id || "").toString();
       const now = Number(index) || 0;

@@ -1,8 +1,8 @@
 """Measurements that run as processes of their own, and what they say of their progress.
 
-Each is ``dissect ablate`` or ``dissect insert`` with a name; its result is an effect in the run's
-folder. A registry in memory: a measurement outlives a reload of the page, and is stopped with the
-app.
+Each is ``dissect ablate``, ``insert`` or ``context`` with a name; its result is an effect in the
+folder of the run. A registry in memory: a measurement outlives a reload of the page, and is stopped
+with the app.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from typing import IO
 
 from dissect.errors import ConfigError
 
-_KINDS = ("ablate", "insert")
+_KINDS = ("ablate", "insert", "context")
 _ORDERS = ("iou", "excess", "sweep", "greedy")
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
 _MOST = 2  # at once
@@ -27,7 +27,17 @@ _TAIL = 2000  # bytes of the log in which progress is looked for
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be measured.
+    """What is to be measured, as the command line has it.
+
+    Args:
+        kind: ``ablate``, ``insert`` or ``context``.
+        concept: Whose pixels should go, or come.
+        name: Of the effect.
+        units: How many.
+        samples: How many.
+        order: Which units.
+        layer: None takes the one whose units tell most of the concept.
+        curve: Also the effect against the number of units; contexts have none.
 
     Raises:
         ConfigError: a field of another type or out of its range.
@@ -40,6 +50,7 @@ class Question:
     samples: int = 200
     order: str = "iou"
     layer: str | None = None
+    curve: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS or self.order not in _ORDERS:
@@ -51,6 +62,8 @@ class Question:
             raise ConfigError(
                 f"name is {str(self.name)[:40]!r}; expected letters, digits and any of - _ . +"
             )
+        if not isinstance(self.curve, bool):
+            raise ConfigError(f"curve is {str(self.curve)[:40]!r}; expected true or false")
         for field, least, most in (("units", 1, 4096), ("samples", 2, 100_000)):
             value = getattr(self, field)
             if type(value) is not int or not least <= value <= most:
@@ -64,6 +77,8 @@ class Question:
         options |= {"name": self.name, "concept": self.concept}
         if self.layer is not None:
             options["layer"] = self.layer
+        if self.curve and self.kind != "context":
+            options["curve"] = self.order
         return [
             self.kind,
             *[f"--{name}={value}" for name, value in options.items()],
@@ -80,11 +95,13 @@ class Progress:
         name: Of the effect.
         running: Whether it still works.
         told: Its last line.
+        failed: Whether it ended without a result.
     """
 
     name: str
     running: bool
     told: str
+    failed: bool = False
 
 
 class Measurements:
@@ -161,4 +178,4 @@ def _progress(name: str, process: subprocess.Popen, log: IO[bytes]) -> Progress:
         told = "measured" if process.returncode == 0 else failed[:300]
         if process.returncode and process.returncode < 0:
             told = "stopped; nothing was stored"
-    return Progress(name, running, told)
+    return Progress(name, running, told, failed=not running and process.returncode != 0)

@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import replace
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
 from dashboard.painting.history import History
@@ -88,6 +88,21 @@ def _register_browser(app: Dash) -> None:
         *[Input(f"paint-{name}", "value") for name in shown],
         prevent_initial_call=True,
     )
+    app.clientside_callback(
+        here("keep"),
+        Output("paint-kept", "data"),
+        Input("paint-history", "data"),
+        State("paint-run", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        here("restore"),
+        Output("paint-restored", "data"),
+        Input("paint-kept", "modified_timestamp"),
+        State("paint-kept", "data"),
+        State("paint-history", "data"),
+        State("paint-run", "data"),
+    )
     app.callback(Output("paint-stage", "className"), Input("paint-smooth", "checked"))(
         lambda smooth: "paint-stage" if smooth else "paint-stage paint-crisp"
     )
@@ -102,6 +117,7 @@ def _register_strokes(app: Dash) -> None:
         Input("paint-place", "data"),
         *[Input(f"paint-{name}", "n_clicks") for name in buttons],
         Input({"type": "paint-delete", "name": ALL}, "n_clicks"),
+        Input("paint-restored", "data"),
         State("paint-history", "data"),
         State("paint-brush", "data"),
         State("paint-n-units", "value"),
@@ -140,7 +156,7 @@ def _about(run_id: object, view: object) -> tuple:
     try:
         return dict(ask(run_id, {"ask": "about"}, view=f"{view}-about").content), ""
     except DissectError as error:
-        return no_update, f"Painting is off: {error}"
+        return no_update, html.P(f"Painting is off: {error}", className="failed", role="alert")
 
 
 def _brush(
@@ -180,11 +196,13 @@ def _brush(
 
 
 def _strokes(place: object, *given: object) -> tuple:
-    _, _, _, _, _, deleted, history, brush, n_units, strength, *corners = given
+    _, _, _, _, _, deleted, restored, history, brush, n_units, strength, *corners = given
     cause = ctx.triggered_id
     try:
         old = new = History.from_json(history)
-        if isinstance(cause, dict):
+        if cause == "paint-restored":
+            new = History.from_json(restored) if restored else old
+        elif isinstance(cause, dict):
             if any(deleted):  # a list that is drawn anew triggers too, with no click
                 new = old.without(str(cause.get("name")))
         elif cause in ("paint-undo", "paint-redo", "paint-clear"):

@@ -6,7 +6,9 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, View, read_view
+from dashboard.painting.telling import stroke_list
 from dashboard.routing import Visit
 from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
@@ -33,7 +35,11 @@ def layout(visit: Visit) -> Component:
             ),
             *_stores(visit),
             html.Div(
-                [_picture(view, size, run.config.label), _tools(view, names, run, size)],
+                [
+                    _picture(size),
+                    _tools(view, names, run, size),
+                    _sample(view, run.config.label, run.record["generator"].get("n_classes", 0)),
+                ],
                 className="paint",
             ),
             _seen(run.vocabulary.planes),
@@ -49,12 +55,14 @@ def _stores(visit: Visit) -> list[Component]:
         dcc.Store(id="paint-brush"),
         dcc.Store(id="paint-place"),
         dcc.Store(id="paint-history"),
+        dcc.Store(id="paint-kept", storage_type="session"),  # outlives a reload of the tab
+        dcc.Store(id="paint-restored"),
         dcc.Store(id="paint-none"),
         dcc.Download(id="paint-download"),
     ]
 
 
-def _picture(view: View, size: int, label: int | None) -> Component:
+def _picture(size: int) -> Component:
     stage = html.Div(
         [
             html.Img(id="paint-before", alt="The image before painting"),
@@ -88,6 +96,14 @@ def _picture(view: View, size: int, label: int | None) -> Component:
                 updatemode="drag",
                 thumbLabel="Painted image uncovered, in percent",
             ),
+        ],
+        className="paint-picture",
+    )
+
+
+def _sample(view: View, label: int | None, n_classes: int) -> Component:
+    return html.Div(
+        [
             html.Div(
                 [
                     dmc.Button("Previous", id="paint-previous", variant="default"),
@@ -99,22 +115,8 @@ def _picture(view: View, size: int, label: int | None) -> Component:
             ),
             html.Div(
                 [
-                    dmc.NumberInput(
-                        id="paint-index",
-                        label="Sample",
-                        value=view.index,
-                        min=0,
-                        allowDecimal=False,
-                        debounce=True,
-                    ),
-                    dmc.NumberInput(
-                        id="paint-seed",
-                        label="Seed",
-                        value=view.seed,
-                        min=0,
-                        allowDecimal=False,
-                        debounce=True,
-                    ),
+                    _whole("paint-index", "Sample", view.index),
+                    _whole("paint-seed", "Seed", view.seed),
                     dmc.NumberInput(
                         id="paint-truncation",
                         label="Truncation ψ",
@@ -124,14 +126,9 @@ def _picture(view: View, size: int, label: int | None) -> Component:
                         step=0.1,
                         debounce=True,
                     ),
-                    dmc.NumberInput(
-                        id="paint-label",
-                        label="Class",
-                        value="" if label is None else label,
-                        min=0,
-                        allowDecimal=False,
-                        debounce=True,
-                        placeholder="its own",
+                    html.Div(
+                        _whole("paint-label", "Class", "" if label is None else label),
+                        hidden=not n_classes,
                     ),
                 ],
                 className="paint-row",
@@ -149,7 +146,14 @@ def _picture(view: View, size: int, label: int | None) -> Component:
                 ],
                 className="paint-row",
             ),
-        ]
+        ],
+        className="paint-sample",
+    )
+
+
+def _whole(name: str, label: str, value: object) -> Component:
+    return dmc.NumberInput(
+        id=name, label=label, value=value, min=0, allowDecimal=False, debounce=True
     )
 
 
@@ -256,38 +260,34 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                         ],
                         className="paint-row",
                     ),
-                    html.Div(id="paint-strokes"),
+                    html.Div(stroke_list(History()), id="paint-strokes"),
                 ]
             ),
-        ]
+        ],
+        className="paint-tools",
     )
 
 
 def _seen(planes: tuple[str, ...]) -> Component:
-    return html.Section(
+    pictures = [
+        html.Figure([html.Figcaption(when), html.Img(id=name, alt=f"Concepts {when.lower()}")])
+        for when, name in (("Before", "paint-labels-before"), ("After", "paint-labels-after"))
+    ]
+    return html.Div(
         [
-            html.H2("What the segmenter sees"),
-            dmc.SegmentedControl(
-                id="paint-plane", value=planes[0], data=list(planes), **{"aria-label": "Plane"}
-            ),
-            html.Div(
+            html.Section(
                 [
-                    html.Figure(
-                        [
-                            html.Img(id="paint-labels-before", alt="Concepts before"),
-                            html.Figcaption("Before"),
-                        ]
+                    html.H2("What the segmenter sees"),
+                    dmc.SegmentedControl(
+                        id="paint-plane",
+                        value=planes[0],
+                        data=list(planes),
+                        **{"aria-label": "Plane"},
                     ),
-                    html.Figure(
-                        [
-                            html.Img(id="paint-labels-after", alt="Concepts after"),
-                            html.Figcaption("After"),
-                        ]
-                    ),
-                ],
-                className="paint-labels",
+                    html.Div(pictures, className="paint-labels"),
+                ]
             ),
-            html.H2("What changed"),
-            html.Div(id="paint-changes"),
-        ]
+            html.Section([html.H2("What changed"), html.Div(id="paint-changes")]),
+        ],
+        className="two",
     )

@@ -73,7 +73,7 @@ def change_table(
                 ),
                 html.Td(_area(before, pixels)),
                 html.Td(_area(after, pixels)),
-                html.Td(f"{after - before:+,}".replace("-", "−")),
+                html.Td(f"{after - before:+,}".replace("-", "−") if after != before else "–"),
             ],
             **{"data-concept": name, "data-change": after - before},
         )

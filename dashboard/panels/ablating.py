@@ -47,16 +47,23 @@ def _ablate(clicks: object, unit: object) -> tuple:
     except SupersededError:
         return no_update, no_update
     except DissectError as error:
-        return None, str(error)
+        return None, html.Span(str(error), className="failed")
     content = found.content
     pictures = [
         html.Figure(
             [
                 html.Figcaption(name),
-                html.Img(
-                    src=to_uri(part, "image/webp"),
-                    className="unit-strip",
-                    alt=f"{name} it is taken away",
+                html.Div(
+                    html.Img(
+                        src=to_uri(part, "image/webp"),
+                        className="unit-strip",
+                        alt=f"{name} it is taken away",
+                    ),
+                    className="strip whole",
+                    tabIndex=0,
+                    role="region",
+                    style={"margin": "0"},
+                    **{"aria-label": f"Images {name.lower()} it is taken away"},
                 ),
             ],
             style={"margin": "0 0 8px"},

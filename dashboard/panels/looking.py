@@ -26,6 +26,7 @@ def build(visit: UnitVisit) -> Component:
                 data={"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit},
             ),
             dcc.Store(id="looking-first"),
+            html.P("Threshold: where the unit exceeds it is outlined.", className="quiet"),
             dmc.Slider(
                 id="looking-threshold",
                 value=min(max(now, low), high),
@@ -36,7 +37,15 @@ def build(visit: UnitVisit) -> Component:
                 thumbLabel="Threshold",
             ),
             html.P(id="looking-status", role="status", children="The generator is being loaded …"),
-            html.Img(id="looking-strip", className="unit-strip", alt="Images, the mask outlined"),
+            html.Div(
+                html.Img(
+                    id="looking-strip", className="unit-strip", alt="Images, the mask outlined"
+                ),
+                className="strip whole",
+                tabIndex=0,
+                role="region",
+                **{"aria-label": "Images at this threshold"},
+            ),
             html.Div(
                 [
                     dmc.Button("More images", id="looking-more", variant="default"),
@@ -73,7 +82,7 @@ def _look(threshold: object, more: object, top: object, first: object, unit: obj
     except SupersededError:
         return (no_update,) * 3
     except DissectError as error:
-        return no_update, str(error), no_update
+        return no_update, html.Span(str(error), className="failed"), no_update
     which = "Top images of the run" if first is None else f"Best of {_NEW} new samples"
     indices = ", ".join(map(str, found.content["indices"]))
     told = (

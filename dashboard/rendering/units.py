@@ -18,7 +18,8 @@ from dissect.interventions.applying import intervene
 from dissect.interventions.edits import Ablate
 from dissect.painting.checks import as_number, check_text, is_whole, short
 from dissect.painting.making import Canvas, Painted, changes
-from dissect.runs.images import TILE, draw_strip, to_tile
+from dissect.runs.images import to_tile
+from dissect.runs.strips import TILE, draw_strip
 from dissect.samples import label_block, make_images
 from dissect.statistics.resize import resize
 from dissect.tracing import trace

@@ -7,8 +7,6 @@ import threading
 
 import pytest
 
-CHROMIUM = shutil.which("chromium")
-
 
 @contextlib.contextmanager
 def _serving(runs_dir, settings=None):
@@ -99,20 +97,11 @@ def dashboard_url(runs_dir):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Chromium, once for all journeys."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        # One context, so that scripts are fetched and compiled once.
-        yield browser.new_context(viewport={"width": 1440, "height": 900})
-        browser.close()
+def browser(chromium):
+    """One context for all journeys, so that scripts are fetched and compiled once."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    yield context
+    context.close()
 
 
 @pytest.fixture

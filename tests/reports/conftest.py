@@ -1,10 +1,6 @@
 """A run with everything that a report can show, its report, and one browser for all tests."""
 
-import shutil
-
 import pytest
-
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
@@ -40,28 +36,13 @@ def site(full_run, tmp_path_factory):
     return build_report(full_run, out=tmp_path_factory.mktemp("report") / "site").parent
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """One Chromium for the session."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def open_page(browser):
+def open_page(chromium):
     """Open an address; whatever goes wrong on it fails the test when it ends."""
     problems, opened = [], []
 
     def open_(path, address="", *, width=1440, **options):
-        view = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        view = chromium.new_page(viewport={"width": width, "height": 900}, **options)
         opened.append(view)
         view.on("console", lambda message: problems.append(message.text))
         view.on("pageerror", lambda error: problems.append(str(error)))

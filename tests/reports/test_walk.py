@@ -241,10 +241,10 @@ def test_a_layer_of_two_thousand_units_shows_a_few_at_a_time(site, full_run, tmp
     assert "of 2,048 units" in view.locator("output").inner_text()
 
 
-def test_a_part_that_is_missing_is_told(site, tmp_path, browser):
+def test_a_part_that_is_missing_is_told(site, tmp_path, chromium):
     copy = shutil.copytree(site, tmp_path / "torn")
     (copy / "data" / "layers" / "units.js").unlink()
-    view = browser.new_page()
+    view = chromium.new_page()
     view.goto((copy / "index.html").as_uri() + "#layer/units")
     view.get_by_role("heading", name="This part of the report could not be read").wait_for()
     view.close()

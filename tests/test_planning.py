@@ -228,9 +228,10 @@ def test_a_run_whose_pilot_waits_in_a_file_is_the_same_bytes(planted_run, tmp_pa
     assert contents(run) == contents(planted_run)
 
 
-def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(command, tmp_path):
+def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     arguments = ("run", PLANTED, "--segmenter", "colour", "--samples", 64, "--dry-run")
-    done = command(*arguments, "--json", cwd=tmp_path)
+    done = command(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["layers"]["units"]["units"] == 9
@@ -238,7 +239,7 @@ def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(command, tmp_path):
     assert found["memory_bytes"] > 10**8
     assert found["seconds"]["total"] > 0
     assert {"arrays", "table", "images", "unfinished"} == set(found["disk_bytes"])
-    text = command(*arguments, "--memory", "1MB", cwd=tmp_path)
+    text = command(*arguments, "--memory", "1MB")
     assert text.returncode == 2
     assert text.stderr.count("\n") == 1
     assert "memory is 1.0 MB; expected at least" in text.stderr

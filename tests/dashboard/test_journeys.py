@@ -159,9 +159,13 @@ def test_a_run_deleted_under_the_app_is_told_and_the_rest_goes_on(
         page.get_by_role("link", name="Runs").click()
         page.get_by_role("link", name="two").click()
         page.get_by_role("heading", name="two").wait_for()
+        page.wait_for_load_state("networkidle")
+        page.goto("about:blank")  # so that nothing is asked of a server that is gone
 
 
 def test_an_empty_folder_says_what_to_do(page, serving, tmp_path):
     with serving(tmp_path) as url:
         _open(page, url)
         assert page.get_by_text("dissect demo makes one").is_visible()
+        page.wait_for_load_state("networkidle")
+        page.goto("about:blank")  # so that nothing is asked of a server that is gone

@@ -98,7 +98,8 @@ def test_a_full_disk_loses_what_came_after_the_last_save_and_no_more(
     assert "\n" not in str(caught.value)
     monkeypatch.undo()
     partial = tmp_path / "r.partial"
-    assert sorted(p.name for p in partial.iterdir()) == ["key.json", "state.npz"]
+    kept = sorted(p.name for p in partial.iterdir())
+    assert kept == ["key.json", "progress.json", "state.npz"]
     assert Workspace(tmp_path / "r", planted_run.record["fingerprint"]).load().next_block == 2
     resumed = dissect(PLANTED, "colour", out=tmp_path / "r", resume=True, **settings)
     assert resumed.table.equals(planted_run.table)

@@ -29,6 +29,7 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.generators.zoo import CACHE_VARIABLE
+from dissect.runs.replacing import replace_file
 from dissect.samples import label_block, mask_grid
 from segmenters import Segmenter
 
@@ -150,12 +151,9 @@ class PlaneStore:
     def _write(self, path: Path, planes: Int[Tensor, "batch plane grid grid"]) -> None:
         packed = zlib.compress(planes.numpy().astype(self._type).tobytes(), _LEVEL)
         # Two processes may share a cache.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
-            temporary.write_bytes(_MAGIC + self._digest(path, packed) + packed)
-            os.replace(temporary, path)
+            replace_file(path, _MAGIC + self._digest(path, packed) + packed)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             self._folder = None
             _warn(f"cannot write {path} ({error.strerror}); going on without keeping masks")
 

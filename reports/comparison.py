@@ -2,18 +2,16 @@
 
 import base64
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from dissect.errors import ConfigError
 from dissect.runs.compare import Comparison, ConceptRow
 from dissect.runs.compare_units import UnitMatching
+from dissect.runs.replacing import replace_file
 from reports.charts import ink_on
+from reports.templating import template_environment
 
 MOST_STRIPS = 60
 """Strips of top images that a page holds; each takes some 20 KB."""
@@ -41,14 +39,7 @@ def build_comparison(
         )
     text = _render(comparison, matchings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name[:100]}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(scratch).chmod(0o644)
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    replace_file(path, text.encode())
     return path
 
 
@@ -58,13 +49,7 @@ def _head(path: Path) -> str:
 
 
 def _render(comparison: Comparison, matchings: Sequence[UnitMatching]) -> str:
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
     environment.globals["ink_on"] = ink_on

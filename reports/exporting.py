@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -136,17 +134,6 @@ def escape_latex(text: str) -> str:
     """Text of any kind as LaTeX that prints it."""
     shown = (" " if c.isspace() or not c.isprintable() else _SPECIAL.get(c, c) for c in str(text))
     return "".join(shown)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Put bytes beside the place first, then into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
-    try:
-        scratch.write_bytes(content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _two(value: float) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from importlib import resources
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from dissect.errors import ConfigError
@@ -22,6 +22,7 @@ from reports.compact import to_script_text
 from reports.facts import concept_pairs, short
 from reports.measured import EffectFacts, effect_facts
 from reports.pictures import Pictures
+from reports.templating import template_environment
 
 _SCRIPTS = ("data.js", "parts.js", "charts.js", "pages.js", "main.js")
 _SIDE_EFFECTS = 8  # that are shown before the rest is opened
@@ -210,13 +211,7 @@ def _layer_given(row: dict, contents: Contents, pictures: Pictures) -> dict[str,
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters["two"] = lambda value: _number(value, 2)
     environment.filters["number"] = _number
     environment.filters["percent"] = _percent

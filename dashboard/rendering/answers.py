@@ -15,7 +15,6 @@ ablate   layer, unit                                     its top images before a
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +31,7 @@ from dissect.painting.recipe import Painting
 from dissect.painting.strokes import MOST_UNITS
 from dissect.runs import open_run
 from dissect.runs.images import to_picture
+from dissect.runs.replacing import replace_file
 
 _LARGEST_PLAIN = 256  # pixels along a side up to which a view is a PNG
 _BRUSHES = "painting/brushes.json"
@@ -117,9 +117,7 @@ class Desk:
         try:
             target.parent.mkdir(exist_ok=True)
             text = json.dumps({"of": self._stamp, "brushes": self._kept})
-            fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-            fresh.write_text(text)
-            os.replace(fresh, target)
+            replace_file(target, text.encode())
         except OSError:
             return  # a folder that cannot be written; it is tried again next time
 

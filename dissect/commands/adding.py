@@ -15,6 +15,20 @@ def print_json(content: object) -> None:
     sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def measure_settings(options: argparse.Namespace) -> dict[str, object]:
+    """What every measurement of units takes, under the names of its arguments."""
+    return {
+        "layer": options.layer,
+        "n_units": options.units,
+        "n_samples": options.samples,
+        "n_search": options.search,
+        "n_candidates": options.candidates,
+        "draws": options.draws,
+        "name": options.name,
+        "device": options.device,
+    }
+
+
 @contextmanager
 def nothing_kept(what: str) -> Iterator[None]:
     """Ctrl-C inside leaves nothing that could be gone on with; ``what`` says so.

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dissect.commands.adding import Add, nothing_kept, print_json
+from dissect.commands.adding import Add, measure_settings, nothing_kept, print_json
 from dissect.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,15 +116,8 @@ def _measure_and_tell(
         effect = measure(
             open_run(options.run),
             concept=options.concept,
-            layer=options.layer,
-            n_units=options.units,
             order=options.order,
-            n_samples=options.samples,
-            n_search=options.search,
-            n_candidates=options.candidates,
-            draws=options.draws,
-            name=options.name,
-            device=options.device,
+            **measure_settings(options),
             **settings,
         )
     if options.json:

@@ -5,6 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 import sys
+from pathlib import Path
 
 from dissect.commands.adding import Add, print_json
 from dissect.errors import ConfigError
@@ -43,10 +44,9 @@ def add_export(add: Add) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from pathlib import Path
 
     from dissect.runs import open_run
-    from reports.exporting import COLUMNS, export_table, units_table, write_file
+    from reports.exporting import COLUMNS, export_table, units_table
 
     run = open_run(options.run)
     kind = "json" if options.json and options.out is None else options.format
@@ -62,7 +62,7 @@ def _export(options: argparse.Namespace) -> None:
     if options.out is None:
         sys.stdout.write(content.decode())
         return
-    write_file(Path(options.out), content)
+    _write(Path(options.out), content)
     if options.json:
         told = {"out": options.out, "format": kind, "rows": len(table), "columns": COLUMNS}
         print_json(told)
@@ -71,12 +71,10 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _figure(options: argparse.Namespace) -> None:
-    from pathlib import Path
 
     from dissect.interventions.store import effect_names, open_effect
     from dissect.runs import open_run
     from reports import figures, figures_drawing
-    from reports.exporting import write_file
 
     suffix = figures_drawing.check_suffix(options.out)
     width = figures_drawing.read_width(options.width)
@@ -95,5 +93,12 @@ def _figure(options: argparse.Namespace) -> None:
             raise ConfigError(f"figure curve was given no effect; expected --effect: {names}")
         effect = open_effect(run, options.effect)
         content = figures.draw_curve(effect, options.concept, width=width, suffix=suffix)
-    write_file(Path(options.out), content)
+    _write(Path(options.out), content)
     print_json({"figure": options.out}) if options.json else print(options.out)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from dissect.runs.replacing import replace_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)

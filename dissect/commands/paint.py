@@ -21,6 +21,7 @@ def _paint(options: argparse.Namespace) -> None:
     from dissect.painting.making import Canvas, changes, to_png
     from dissect.painting.recipe import LARGEST_BYTES, read_recipe
     from dissect.runs import open_run
+    from dissect.runs.replacing import replace_file
 
     with Path(options.recipe).open("rb") as file:
         painting = read_recipe(file.read(LARGEST_BYTES + 1))
@@ -29,9 +30,7 @@ def _paint(options: argparse.Namespace) -> None:
         painted = canvas.paint(painting)
         found = changes(canvas.original(painting), painted, canvas.vocabulary)
         out = Path(options.out)
-        fresh = out.with_name(f".{out.name}.new")
-        fresh.write_bytes(to_png(painted.image))
-        fresh.replace(out)
+        replace_file(out, to_png(painted.image))
     if options.json:
         rows = [{"concept": c.concept, "before": c.before, "after": c.after} for c in found]
         print_json({"file": str(out), "strokes": len(painting.strokes), "changes": rows})

@@ -5,7 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.adding import Add, nothing_kept, print_json
+from dissect.commands.adding import Add, measure_settings, nothing_kept, print_json
 
 
 def add_repair(add: Add) -> None:
@@ -64,14 +64,7 @@ def _repair(options: argparse.Namespace) -> None:
             open_run(options.run),
             data=options.data,
             bad=tuple(options.bad),
-            layer=options.layer,
-            n_units=options.units,
-            n_samples=options.samples,
-            n_search=options.search,
-            n_candidates=options.candidates,
-            draws=options.draws,
-            name=options.name,
-            device=options.device,
+            **measure_settings(options),
         )
     effect = repair.effect
     if options.json:

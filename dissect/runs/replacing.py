@@ -26,7 +26,7 @@ def replace_folder(fresh: Path, target: Path) -> None:
 
 def replace_file(target: Path, content: bytes) -> None:
     """Write a file beside ``target`` and rename it there, so that none is ever half written."""
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    fresh = target.with_name(f".{target.name[:100]}.{os.getpid()}.new")  # file systems stop at 255
     try:
         fresh.write_bytes(content)
         os.replace(fresh, target)

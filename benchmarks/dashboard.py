@@ -5,7 +5,8 @@
 
 The run is drawn, not dissected: random scores of a plausible kind, one picture for all units.
 ``units_page`` and ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for
-filters and units drawn at random, after the run was opened once (``open_s``). ``browser`` is the
+filters and units drawn at random, after the run was opened once (``open_s``); ``overview`` and
+``compare`` (the run with itself) likewise. ``browser`` is the
 first view of all units in Chromium: seconds until the first card, requests before scrolling.
 ``load`` is that many clients at once, each asking for one page after the other: answers, errors,
 and memory (the clients' included) after a quarter of the time and at the end.
@@ -22,7 +23,6 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from dashboard.pairs import SCORES
 from dashboard.serving import listen, make_server, stop
 from dissect.config import RunConfig
 from dissect.runs import schema
+from dissect.runs.strips import TILE, Strip, make_strip
 
 _EDGES, _TOP = 48, 8
 
@@ -55,17 +56,25 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
         edges = np.sort(draw.normal(size=(n_units, _EDGES)).astype(np.float32), axis=1)
         counts = draw.integers(0, 1000, (2, n_concepts + 1, n_units, _EDGES + 1), np.int32)
         chunks = (1, n_concepts + 1, 32, _EDGES + 1)
-        for name, array, chunk in (("edges", edges, edges.shape), ("histogram", counts, chunks)):
-            stored = group.create_array(name, shape=array.shape, dtype=array.dtype, chunks=chunk)
+        for name, array, chunk, names in (
+            ("edges", edges, edges.shape, ("unit", "edge")),
+            ("histogram", counts, chunks, ("set", "row", "unit", "bin")),
+        ):
+            stored = group.create_array(
+                name, shape=array.shape, dtype=array.dtype, chunks=chunk, dimension_names=names
+            )
             stored[...] = array
         tables.append(_table(draw, layer, n_units, concepts))
         with zipfile.ZipFile(
             folder / schema.IMAGES / f"{schema.layer_key(layer)}.zip", "w"
         ) as file:
             for unit in range(n_units):
-                file.writestr(schema.strip_name(unit), strip)
+                file.writestr(schema.strip_name(unit), strip.picture)
+                file.writestr(schema.mask_name(unit), strip.mask)
     alone = root.create_group(schema.CONCEPTS, attributes={"pixels": 1000, "concept": concepts})
-    alone["area"] = draw.integers(1, 500, n_concepts)
+    area, together = draw.integers(1, 500, n_concepts), draw.integers(1, 500, (n_concepts,) * 2)
+    alone.create_array("area", data=area, dimension_names=("concept",))
+    alone.create_array("together", data=together, dimension_names=("concept", "other"))
     pd.concat(tables).to_parquet(folder / schema.TABLE, index=False)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     config = RunConfig("synthetic", "synthetic", tuple(layers), n_samples=1000)
@@ -76,7 +85,12 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
         "created": "2026-01-01T00:00:00+00:00",
         "seconds": 1.0,
         "config": config.to_json(),
-        "generator": {"name": "synthetic", "layers": {name: [n_units, 8, 8] for name in layers}},
+        "generator": {
+            "name": "synthetic",
+            "image_size": 64,
+            "n_classes": 0,
+            "layers": {name: [n_units, 8, 8] for name in layers},
+        },
         "segmenter": {
             "name": "synthetic",
             "vocabulary": [
@@ -120,12 +134,13 @@ def _table(
     )
 
 
-def _strip() -> bytes:
-    noise = np.random.default_rng(1).integers(0, 255, (16, 16 * _TOP, 3), np.uint8)
-    picture = Image.fromarray(noise).resize((128 * _TOP, 128), Image.Resampling.BICUBIC)
-    buffer = BytesIO()
-    picture.save(buffer, "WEBP", quality=82)
-    return buffer.getvalue()
+def _strip() -> Strip:
+    draw = np.random.default_rng(1)
+    noise = draw.integers(0, 255, (16, 16 * _TOP, 3), np.uint8)
+    size = (TILE * _TOP, TILE)
+    row = np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
+    tiles = np.stack(np.split(row, _TOP, axis=1))
+    return make_strip(tiles, tiles[..., 0] > 200)
 
 
 def page_request(path: str, search: str = "") -> bytes:
@@ -168,13 +183,18 @@ def random_unit(draw: random.Random, options: argparse.Namespace) -> bytes:
     return page_request(f"/run/large/layer/b{layer}.conv/unit/{unit}")
 
 
-def time_pages(ask: Callable[[bytes], int], make: Callable[[], bytes], rounds: int) -> dict:
+def whole(answer: bytes) -> bool:
+    """Whether an answer is the page that was asked for, and not what went wrong with it."""
+    return b"page-failed" not in answer
+
+
+def time_pages(ask: Callable[[bytes], bool], make: Callable[[], bytes], rounds: int) -> dict:
     """Milliseconds of so many answers."""
     times = []
     for _ in range(rounds):
         body = make()
         started = time.perf_counter()
-        if ask(body) != 200:
+        if not ask(body):
             raise SystemExit("the dashboard failed; no time is worth telling")
         times.append(1000 * (time.perf_counter() - started))
     p95 = statistics.quantiles(times, n=20)[-1]
@@ -220,8 +240,7 @@ def load(url: str, options: argparse.Namespace) -> dict[str, object]:
             )
             try:
                 with urllib.request.urlopen(request, timeout=60) as found:  # noqa: S310
-                    found.read()
-                answers[client] += 1
+                    answers[client] += whole(found.read())
             except OSError:
                 errors[client] += 1
 
@@ -270,9 +289,9 @@ def _measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     client = app.server.test_client()
     client.get("/")
 
-    def ask(body: bytes) -> int:
+    def ask(body: bytes) -> bool:
         answer = client.post("/_dash-update-component", data=body, content_type="application/json")
-        return answer.status_code
+        return answer.status_code == 200 and whole(answer.data)
 
     draw = random.Random(0)  # noqa: S311 - which page is looked at
     started = time.perf_counter()
@@ -280,10 +299,10 @@ def _measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     found: dict[str, object] = {"open_s": round(time.perf_counter() - started, 2)}
     for name, make in (("units_page", random_units), ("unit_page", random_unit)):
         found[name] = time_pages(ask, lambda make=make: make(draw, options), options.rounds)
-    overview = page_request("/run/large")
-    started = time.perf_counter()
-    ask(overview)
-    found["first_overview_s"] = round(time.perf_counter() - started, 2)
+    for name, address, query in (("overview", "/run/large", ""),
+                                 ("compare", "/compare", "?a=large&b=large")):  # fmt: skip
+        body = page_request(address, query)
+        found[name] = time_pages(ask, lambda body=body: body, options.rounds)
     server = make_server(app, sock)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import numpy as np
@@ -18,6 +18,9 @@ SORTS = {
     "precision": ("precision", False),
     "recall": ("recall", False),
     "effect": ("effect", False),
+    "chance": ("chance", False),
+    "concept": ("concept", True),
+    "people": ("second", True),
     "unit": (None, True),
 }
 """Name → column, and whether small values come first. ``unit`` keeps the order of the run."""
@@ -40,6 +43,7 @@ class Choice:
         search: Words that all occur in the layer's, unit's or concept's name, or in what people
             call the unit.
         sort: One of ``SORTS``.
+        reverse: In the other order; units without a value come last in either.
         view: One of ``VIEWS``.
         most: So many are shown in the grid.
     """
@@ -52,19 +56,22 @@ class Choice:
     measured: bool = False
     search: str = ""
     sort: str = "clearest"
+    reverse: bool = False
     view: str = "grid"
     most: int = STEP
 
     def to_query(self, **changes: object) -> str:
         """The query string with what differs from the default; "" if nothing does."""
-        plain = asdict(replace(self, **changes))
-        default = asdict(Choice())
-        kept = {name: value for name, value in plain.items() if value != default[name]}
+        plain = vars(replace(self, **changes))  # not asdict: pages have thousands of links
+        kept = {name: value for name, value in plain.items() if value != _DEFAULT[name]}
         return (
             "?" + urlencode({n: int(v) if v is True else v for n, v in kept.items()})
             if kept
             else ""
         )
+
+
+_DEFAULT = vars(Choice())
 
 
 def read_choice(query: Mapping[str, object]) -> Choice:
@@ -86,7 +93,8 @@ def read_choice(query: Mapping[str, object]) -> Choice:
         **text,
         **picked,
         iou=min(max(iou, 0.0), 1.0),
-        measured=str(query.get("measured", "")).lower() in ("1", "true"),
+        measured=_is_on(query.get("measured")),
+        reverse=_is_on(query.get("reverse")),
         most=min(max(most, STEP), 4096),
     )
 
@@ -132,8 +140,17 @@ def choose(
         found = found[found.effect_told != ""]
     column, rising = SORTS[choice.sort]
     if column is None:
-        return found
-    return found.sort_values(column, ascending=rising, kind="stable", na_position="last")
+        return found[::-1] if choice.reverse else found
+    values = found[column]
+    if column == "concept":
+        values = values.astype(object).where(found.interpretable, "")
+    if column in ("concept", "second"):
+        values = values.astype(object).str.lower().replace("", None)
+    rising = rising != choice.reverse
+    order = values.reset_index(drop=True).sort_values(
+        ascending=rising, kind="stable", na_position="last"
+    )
+    return found.iloc[order.index]
 
 
 def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
@@ -174,6 +191,10 @@ def _with_effects(
         effect=np.array([math.nan if each is None else each.share for each in found], float),
         effect_told=np.array(["" if each is None else each.told for each in found], object),
     )
+
+
+def _is_on(given: object) -> bool:
+    return str(given).lower() in ("1", "true")
 
 
 def _number(given: object, otherwise: float) -> float:

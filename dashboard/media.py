@@ -11,8 +11,10 @@ from urllib.parse import quote
 import flask
 
 from dashboard import context
+from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
+from dissect.runs.strips import UNLABELLED
 
 _KEPT = "private, max-age=31536000, immutable"
 
@@ -43,10 +45,20 @@ def strip(run_id: str, digest: str, layer_index: int, unit: int) -> flask.Respon
         layers = list(opened.run.layers)
         if digest != digest_of(opened) or layer_index >= len(layers):
             flask.abort(404)
-        content = opened.run.strip(layers[layer_index], unit)
+        (found,) = opened.run.strips(layers[layer_index], [unit])
+        colour = _colour(opened, layers[layer_index], unit)
     except DissectError:
         flask.abort(404)
-    return kept(content, "image/webp")
+    return kept(found.outlined(colour), "image/webp")
+
+
+def _colour(opened: OpenRun, layer: str, unit: int) -> str:
+    """As ``Run.strip`` has it, which reads the whole table for it."""
+    pairs = pairs_of(opened)
+    row = pairs.starts[layer] + unit
+    if not pairs.interpretable[row]:
+        return UNLABELLED
+    return list(opened.run.vocabulary)[pairs.best[row]].colour
 
 
 def kept(content: bytes, mimetype: str) -> flask.Response:

@@ -60,5 +60,6 @@ def failed(title: str, message: str) -> Component:
             html.H1(title),
             html.P(message, className="failed", role="alert"),
             html.P(dcc.Link("All runs", href="/")),
-        ]
+        ],
+        id="page-failed",
     )

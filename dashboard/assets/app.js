@@ -16,6 +16,15 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       window.history.replaceState(window.history.state, "", address);
       return window.dash_clientside.no_update;
     },
+    // The header of a table that was clicked into the controls, which stand in the address.
+    sortedBy(requests, headers, sort, reverse) {
+      const none = window.dash_clientside.no_update;
+      const [order] = ((requests || []).find((one) => one) || {}).sortModel || [];
+      if (!order || !headers[order.colId]) return [none, none];
+      const [name, rising] = headers[order.colId];
+      const turned = (order.sort === "asc") !== rising;
+      return name === sort && turned === reverse ? [none, none] : [name, turned];
+    },
     // 48 more, as dashboard/choosing.py has it.
     more(clicks, most) {
       return clicks ? most + 48 : window.dash_clientside.no_update;

@@ -13,6 +13,9 @@ from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from reports.charts import Cell, LayerBar, Segment, ink_on
 
+_PIECES = 32  # concepts of a layer that are drawn one by one
+_NARROWEST = 0.5  # percent of the layer's units: about five pixels
+
 
 def bars_of(opened: OpenRun) -> list[LayerBar]:
     """A bar for each layer, as in the report; all units are its full width."""
@@ -57,7 +60,7 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
     rows = []
     for found in bars:
         share = 1.0 if widest is None else found.units / widest
-        pieces = [_piece(opened, found, segment) for segment in found.segments]
+        pieces = _pieces(opened, found)
         if found.rotated is not None:
             told = f"in a random rotation: {found.rotated:.4g} of {found.units} units"
             left = f"{100 * found.rotated / found.units:.2f}%"
@@ -77,22 +80,48 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
     return html.Div(rows, className="stacks")
 
 
+def _pieces(opened: OpenRun, found: LayerBar) -> list[Component]:
+    """The widest concepts of a layer one by one, the others as one piece."""
+    shown = [one for one in found.segments[:_PIECES] if one.width >= _NARROWEST]
+    pieces = [_piece(opened, found, segment) for segment in shown]
+    rest = found.segments[len(shown) :]
+    if len(rest) == 1:
+        return [*pieces, _piece(opened, found, rest[0])]
+    if rest:
+        width, count = sum(one.width for one in rest), sum(one.count for one in rest)
+        told = f"{len(rest)} more concepts: {count} of {found.units} units of {found.layer}"
+        query = Choice(layer=found.layer, sort="concept", view="table").to_query()
+        label = f"{len(rest)} more concepts"
+        pieces.append(_link(opened, query, told, label, width, "segment rest", {}))
+    return pieces
+
+
 def _piece(opened: OpenRun, found: LayerBar, segment: Segment) -> Component:
     query = Choice(layer=found.layer, concept=segment.concept).to_query()
     told = f"{segment.concept}: {segment.count} of {found.units} units of {found.layer}"
-    fits = segment.width > 3 + 1.1 * len(segment.concept)
-    return html.Span(
-        dcc.Link(
-            [
-                html.Span(told, className="hidden"),
-                html.Span(segment.concept if fits else "", **{"aria-hidden": "true"}),
-            ],
-            href=run_href(opened.id, "units") + query,
-            title=told,
-            style={"color": segment.ink},
-        ),
-        className="segment",
-        style={"width": f"{segment.width:.3f}%", "background": segment.colour},
+    colours = {"color": segment.ink, "background": segment.colour}
+    return _link(opened, query, told, segment.concept, segment.width, "segment", colours)
+
+
+def _link(
+    opened: OpenRun,
+    query: str,
+    told: str,
+    label: str,
+    width: float,
+    kind: str,
+    colours: dict[str, str],
+) -> Component:
+    """A piece that leads to units; its label stands on it if there is room."""
+    content = [html.Span(told, className="hidden")]
+    if width > 3 + 1.1 * len(label):
+        content.append(html.Span(label, **{"aria-hidden": "true"}))
+    return dcc.Link(
+        content,
+        href=run_href(opened.id, "units") + query,
+        title=told,
+        className=kind,
+        style={"width": f"{width:.3f}%"} | colours,
     )
 
 

@@ -37,20 +37,21 @@ def bar(
     def place(x: float) -> str:
         return f"{100 * min(max(x / most, 0.0), 1.0):.2f}%"
 
-    parts = []
+    # The bar and its tick are drawn by app.css from these: a matrix has hundreds of them.
+    style = {"--colour": colour}
     if not math.isnan(value):
-        parts.append(
-            html.Span(className="value", style={"width": place(value), "background": colour})
-        )
+        style["--value"] = place(value)
+    if not math.isnan(chance):
+        style["--chance"] = place(chance)
+    interval = None
     if not (math.isnan(low) or math.isnan(high)):
         width = f"{100 * min((high - low) / most, 1.0):.2f}%"
-        parts.append(html.Span(className="interval", style={"left": place(low), "width": width}))
-    if not math.isnan(chance):
-        parts.append(html.Span(className="tick", style={"left": place(chance)}))
+        interval = html.Span(className="interval", style={"left": place(low), "width": width})
     return html.Span(
-        parts,
+        interval,
         className="bar",
         role="img",
+        style=style,
         **{"aria-label": f"IoU {two(value)}, chance {two(chance)}"},
     )
 

@@ -136,11 +136,9 @@ def _colour(name: str, *runs: OpenRun) -> str:
 def _count(opened: OpenRun, name: str, count: int, most: int) -> object:
     if name not in opened.run.vocabulary.names:
         return html.Span("not in its vocabulary", className="quiet")
-    width = {"width": f"{100 * count / most:.2f}%", "background": _colour(name, opened)}
+    style = {"--value": f"{100 * count / most:.2f}%", "--colour": _colour(name, opened)}
     content = [
-        html.Span(
-            html.Span(className="value", style=width), className="bar", **{"aria-hidden": "true"}
-        ),
+        html.Span(className="bar", style=style, **{"aria-hidden": "true"}),
         html.Span(f"{count}", className="n"),
     ]
     href = run_href(opened.id, "units") + Choice(concept=name).to_query()

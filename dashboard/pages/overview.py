@@ -15,7 +15,7 @@ from dissect.interventions.store import effect_names, open_effect
 from dissect.interventions.telling import headline
 
 _STRONGEST = 8
-_ROWS = 40  # of the matrix: each has a cell for every layer
+_CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
 
 
 def layout(visit: Visit) -> Component:
@@ -28,6 +28,7 @@ def layout(visit: Visit) -> Component:
     n_units, n_concepts = len(labels), named.concept.nunique()
     counts = named.concept.value_counts()
     concepts = sorted(run.vocabulary.names, key=lambda name: -counts.get(name, 0))
+    n_rows = min(max(_CELLS // len(run.layers), 8), 40)
     areas = opened.once("areas", run.areas)
     found = f"{len(named):,} of {n_units:,} units match"
     lead = f"{found} one of {n_concepts} concepts better than chance."
@@ -63,8 +64,8 @@ def layout(visit: Visit) -> Component:
                 "IoU of the unit that tells most about the concept; the tick is its chance level. "
                 "Pale: not named after it. Click a name for all of its units."
             ),
-            matrix(opened, concepts[:_ROWS], lambda name: _area(areas, name)),
-            _rest(opened, concepts[_ROWS:]),
+            matrix(opened, concepts[:n_rows], lambda name: _area(areas, name)),
+            _rest(opened, concepts[n_rows:]),
             html.H2("What was measured by removing or inserting units?"),
             _effects(opened),
         ]

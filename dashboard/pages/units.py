@@ -1,22 +1,20 @@
 """All units of a run, filtered and sorted, as a grid of pictures or as a table."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-import dash_ag_grid as dag
 import dash_mantine_components as dmc
-from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import text, told
-from dashboard.choosing import SORTS, STEP, VIEWS, Choice, choose, read_choice
-from dashboard.components.units import cards, empty, label_of
-from dashboard.links import run_href, unit_href
-from dashboard.notes.reading import second_labels
-from dashboard.pairs import labels_of, measured_of
+from dashboard.choosing import SORTS, STEP, VIEWS, Choice, read_choice
+from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
+from dashboard.components.units import cards, empty
+from dashboard.links import run_href
+from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
@@ -31,6 +29,9 @@ _SORTS = {
     "precision": "Precision",
     "recall": "Recall",
     "effect": "Measured effect",
+    "chance": "Chance",
+    "concept": "Concept",
+    "people": "What people call it",
     "unit": "Layer and unit",
 }
 _CERTAINTIES = {
@@ -39,23 +40,6 @@ _CERTAINTIES = {
     "unnamed": "Named after nothing",
     "all": "All units",
 }
-_NUMBERS = ("iou", "chance", "over_chance", "precision", "recall", "effect")
-_TWO = {"function": "params.value == null ? '' : d3.format('.2f')(params.value)"}
-_BLOCK = 200  # rows of a table that are fetched at once
-_COLUMNS = (
-    ("layer", "Layer", 140),
-    ("unit", "Unit", 90),
-    ("named", "Concept", 150),
-    ("second", "People call it", 150),
-    ("category", "Category", 110),
-    ("iou", "IoU", 90),
-    ("chance", "Chance", 90),
-    ("over_chance", "Over chance", 130),
-    ("q_value", "False discovery", 150),
-    ("precision", "Precision", 110),
-    ("recall", "Recall", 90),
-    ("effect", "Effect", 90),
-)
 
 
 def layout(visit: Visit) -> Component:
@@ -69,6 +53,7 @@ def layout(visit: Visit) -> Component:
             dcc.Store(id="units-run", data=opened.id),
             dcc.Store(id="units-most", data=choice.most),
             dcc.Store(id="units-defaults", data=asdict(Choice())),
+            dcc.Store(id="units-headers", data=header_sorts()),
             dcc.Store(id="units-written"),
             html.Div(results(opened, choice), id="units-results", className="results"),
         ]
@@ -77,51 +62,18 @@ def layout(visit: Visit) -> Component:
 
 def results(opened: OpenRun, choice: Choice) -> Component:
     """The chosen units as a grid or table, with how many there are."""
-    found = choose(labels_of(opened), choice, measured_of(opened.run), second_labels(opened))
+    found = chosen(opened, choice)
     told = html.P(_count(opened, len(found)), className="count", role="status")
     if not len(found):
         return html.Div([told, _nothing(opened, choice)])
     if choice.view == "table":
-        return html.Div([told, _table(opened, choice, len(found))])
+        return html.Div([told, unit_table(opened, choice, len(found))])
     shown = found.head(choice.most)
     more = []
     if len(shown) < len(found):
         step = min(STEP, len(found) - len(shown))
         more = [html.Button(f"Show {step} more", id="units-more", className="action")]
     return html.Div([told, cards(opened, shown), *more])
-
-
-def rows(opened: OpenRun, choice: Choice, start: int, stop: int) -> list[dict[str, object]]:
-    """Rows of the table as plain values; numbers that are none become None."""
-    found = _chosen(opened, choice).iloc[start:stop]
-    return [
-        {
-            "layer": str(row.layer),
-            "unit": int(row.unit),
-            "named": label_of(row),
-            "second": row.second,
-            "category": row.category if row.interpretable else "",
-            "href": unit_href(opened.id, str(row.layer), int(row.unit)),
-            **{name: _plain(getattr(row, name), ".4f") for name in _NUMBERS},
-            "q_value": _plain(row.q_value, ".2g"),
-        }
-        for row in found.itertuples()
-    ]
-
-
-def _plain(value: float, digits: str) -> float | None:
-    return None if math.isnan(value) else float(format(value, digits))
-
-
-def _chosen(opened: OpenRun, choice: Choice) -> object:
-    """Kept for the latest choice, since a table asks for its rows piece by piece."""
-    second = second_labels(opened)  # the same object until somebody changes a note
-    known = opened.once("latest choice", dict)
-    query, of, found = known.get("latest", ("", None, None))
-    if query != choice.to_query() or of is not second:
-        found = choose(labels_of(opened), choice, measured_of(opened.run), second)
-        known["latest"] = choice.to_query(), second, found
-    return found
 
 
 def _count(opened: OpenRun, n_found: int) -> str:
@@ -169,6 +121,7 @@ def _controls(opened: OpenRun, choice: Choice) -> Component:
                     dmc.Checkbox(
                         id="units-measured", label="Effect measured", checked=choice.measured
                     ),
+                    dmc.Checkbox(id="units-reverse", label="Reverse order", checked=choice.reverse),
                     dmc.SegmentedControl(
                         id="units-view",
                         data=[{"value": view, "label": view.capitalize()} for view in VIEWS],
@@ -205,36 +158,8 @@ def _select(
     )
 
 
-def _table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
-    columns = [
-        {
-            "field": name,
-            "headerName": title,
-            "width": width,
-            "sortable": False,
-            "type": None if name in ("layer", "named", "second", "category") else "rightAligned",
-            "cellRenderer": "UnitLink" if name == "unit" else None,
-            "valueFormatter": _TWO if name in _NUMBERS else None,
-        }
-        for name, title, width in _COLUMNS
-    ]
-    return dag.AgGrid(
-        id={"type": "units-table", "run": opened.id, "query": choice.to_query()},
-        columnDefs=[{k: v for k, v in column.items() if v is not None} for column in columns],
-        rowModelType="infinite",
-        dashGridOptions={
-            "cacheBlockSize": _BLOCK,
-            "maxBlocksInCache": 20,
-            "infiniteInitialRowCount": min(n_rows, _BLOCK),
-            "rowHeight": 36,
-        },
-        className="ag-theme-quartz-auto-dark table",
-        style={"height": "70vh"},
-    )
-
-
 def _callbacks(app: Dash) -> None:
-    held_in = {"measured": "checked", "most": "data"}
+    held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
     values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
 
     @app.callback(
@@ -263,6 +188,16 @@ def _callbacks(app: Dash) -> None:
         prevent_initial_call=True,
     )
 
+    app.clientside_callback(
+        ClientsideFunction("dissect", "sortedBy"),
+        Output("units-sort", "value"),
+        Output("units-reverse", "checked"),
+        Input({"type": "units-table", "run": ALL, "query": ALL}, "getRowsRequest"),
+        State("units-headers", "data"),
+        State("units-sort", "value"),
+        State("units-reverse", "checked"),
+        prevent_initial_call=True,
+    )
     table = {"type": "units-table", "run": MATCH, "query": MATCH}
 
     @app.callback(
@@ -283,10 +218,10 @@ def _callbacks(app: Dash) -> None:
             return {"rowData": [], "rowCount": 0}  # what is the matter stands where the page is
         choice = read_choice(_named(given))
         start = max(start, 0)
-        stop = min(max(stop, start), start + 2 * _BLOCK)
+        stop = min(max(stop, start), start + 2 * BLOCK)
         return {
             "rowData": rows(opened, choice, start, stop),
-            "rowCount": len(_chosen(opened, choice)),
+            "rowCount": len(chosen(opened, choice)),
         }
 
 

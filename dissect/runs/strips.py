@@ -95,8 +95,11 @@ def outline(
 def draw_strip(
     tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
 ) -> bytes:
-    """Tiles side by side with their masks outlined, as WebP."""
-    return _webp(outline(tiles, masks, colour), quality=_QUALITY, method=3)
+    """Tiles side by side with their masks outlined, as WebP, made for one look.
+
+    Encoded in a third of the time that what is kept takes, in a fifth more bytes.
+    """
+    return _webp(outline(tiles, masks, colour), quality=_QUALITY, method=1)
 
 
 def make_strip(

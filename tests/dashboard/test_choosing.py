@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.choosing import STEP, Choice, choose, read_choice
+from dashboard.choosing import SORTS, STEP, Choice, choose, read_choice
 from dashboard.pairs import Measured
 
 
@@ -56,8 +56,33 @@ def test_units_are_filtered_and_sorted_as_was_chosen(labels, chosen, expected):
     assert _found(labels, **chosen) == expected
 
 
-def test_units_without_the_number_come_last_when_it_sorts(labels):
-    assert _found(labels, sort="iou", certainty="all")[-1] == ("high", 12)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_units_without_the_number_come_last_when_it_sorts(labels, reverse):
+    found = _found(labels, sort="iou", certainty="all", reverse=reverse)
+    assert found[-1] == ("high", 12)
+    assert found[0] == (("high", 0) if reverse else ("low", 1))
+
+
+def test_concepts_sort_by_name_and_units_that_are_named_after_none_come_last(labels):
+    for reverse in (False, True):
+        found = choose(labels, Choice(sort="concept", certainty="all", reverse=reverse))
+        names = found.concept.astype(str).tolist()
+        assert names[:-1] == sorted(["red", "green", "dark red"], reverse=reverse)
+        assert not found.interpretable.iloc[-1]
+
+
+def test_what_people_call_units_sorts_whatever_its_case(labels):
+    second = {("low", 0): "beak", ("high", 0): "Arch", ("high", 12): "cloud"}
+    found = choose(labels, Choice(sort="people", certainty="all"), None, second)
+    assert found.second.tolist() == ["Arch", "beak", "cloud", ""]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_sort_keeps_every_unit(labels, sort):
+    labels = labels.assign(chance=0.1)
+    for reverse in (False, True):
+        found = _found(labels, sort=sort, certainty="all", reverse=reverse)
+        assert sorted(found) == sorted(_found(labels, certainty="all"))
 
 
 def test_only_units_of_measured_sets_are_left_where_that_is_asked_for(labels):

@@ -59,6 +59,22 @@ def test_filters_stand_in_the_address_and_come_back_from_it(page, dashboard_url)
     page.get_by_role("heading", name="yellow", exact=True).wait_for()
 
 
+def test_a_header_sorts_the_table_and_the_order_stands_in_the_address(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted/units?certainty=all&view=table")
+    page.get_by_role("columnheader", name="Recall").click()
+    page.wait_for_url("**sort=recall**")
+    page.get_by_role("columnheader", name="Recall").click()
+    page.wait_for_url("**reverse=1**")
+    page.locator(".ag-header-cell[aria-sort=ascending]", has_text="Recall").wait_for()
+    assert page.get_by_role("checkbox", name="Reverse order").is_checked()
+    page.locator("[row-index='8'] [col-id=recall]").wait_for()
+    found = page.locator(".ag-row [col-id=recall]").all_inner_texts()
+    values = [float(text) for text in found if text]
+    assert values == sorted(values)
+    page.reload()
+    page.locator(".ag-header-cell[aria-sort=ascending]", has_text="Recall").wait_for()
+
+
 def test_a_filter_that_nothing_passes_says_how_to_go_on(page, dashboard_url):
     _open(page, f"{dashboard_url}/run/planted/units?search=nonsense")
     page.get_by_text("No unit is like that").wait_for()

@@ -8,7 +8,8 @@ The run is drawn, not dissected: random scores of a plausible kind, one picture 
 filters and units drawn at random, after the run was opened once (``open_s``); ``overview`` and
 ``compare`` (the run with itself) likewise. ``browser`` is the
 first view of all units in Chromium: seconds until the first card, requests before scrolling.
-``load`` is that many clients at once, each asking for one page after the other: answers, errors,
+``paint`` is a stroke on
+a small run of a real generator, as ``benchmarks.painting`` has it. ``load`` is that many clients at once, each asking for one page after the other: answers, errors,
 and memory (the clients' included) after a quarter of the time and at the end.
 """
 
@@ -30,6 +31,7 @@ import pandas as pd
 import zarr
 from PIL import Image
 
+from benchmarks.painting import measure_painting, small_run
 from dashboard import Settings, create_app
 from dashboard.pairs import SCORES
 from dashboard.serving import listen, make_server, stop
@@ -277,8 +279,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         sizes = {f"n_{kind}": getattr(options, kind) for kind in ("layers", "units", "concepts")}
-        write_run(Path(name) / "large", **sizes)
-        found = sizes | _measure(Path(name), options)
+        write_run(Path(name) / "runs" / "large", **sizes)
+        found = sizes | _measure(Path(name) / "runs", options)
+        found["paint"] = measure_painting(small_run(Path(name) / "scenes"))
     print(json.dumps(found, indent=None if options.json else 1))
 
 

@@ -6,11 +6,11 @@
 The run is drawn, not dissected: random scores of a plausible kind, one picture for all units.
 ``units_page`` and ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for
 filters and units drawn at random, after the run was opened once (``open_s``); ``overview`` and
-``compare`` (the run with itself) likewise. ``browser`` is the
-first view of all units in Chromium: seconds until the first card, requests before scrolling.
-``paint`` is a stroke on
-a small run of a real generator, as ``benchmarks.painting`` has it. ``load`` is that many clients at once, each asking for one page after the other: answers, errors,
-and memory (the clients' included) after a quarter of the time and at the end.
+``compare`` (the run with itself) likewise. ``browser`` is the first view of all units in Chromium:
+seconds until the first card, requests before scrolling. ``load`` is that many clients at once, each
+asking for one page after the other: answers, errors, and memory (the clients' included) after a
+quarter of the time and at the end. ``paint`` is a stroke on a small run of a real generator, as
+``benchmarks.painting`` has it.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How fast the dashboard answers over a large run, and what its first view takes.
 
     python -m benchmarks.dashboard [--layers 20] [--units 512] [--concepts 150] [--rounds 30]
-        [--clients 8] [--seconds 60] [--no-browser] [--json]
+        [--clients 8] [--seconds 60] [--no-browser] [--no-paint] [--json]
 
 The run is drawn, not dissected: random scores of a plausible kind, one picture for all units.
 ``units_page`` and ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for
@@ -119,7 +119,8 @@ def _table(
     iou = draw.beta(1, 12, n_rows)
     label = np.zeros((n_units, len(concepts)), bool)
     label[np.arange(n_units), iou.reshape(n_units, -1).argmax(axis=1)] = True
-    spread = {name: draw.random(n_rows) * iou for name in SCORES}
+    names = (*SCORES, "p_value", "information_quality_ratio")
+    spread = {name: draw.random(n_rows) * iou for name in names}
     spread |= {"iou": iou, "iou_low": iou * 0.9, "iou_high": iou * 1.1, "chance": iou * 0.3}
     return pd.DataFrame(
         {
@@ -275,13 +276,15 @@ def main() -> None:
                           ("clients", 8), ("seconds", 60)):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
     parser.add_argument("--no-browser", action="store_true")
+    parser.add_argument("--no-paint", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         sizes = {f"n_{kind}": getattr(options, kind) for kind in ("layers", "units", "concepts")}
         write_run(Path(name) / "runs" / "large", **sizes)
         found = sizes | _measure(Path(name) / "runs", options)
-        found["paint"] = measure_painting(small_run(Path(name) / "scenes"))
+        if not options.no_paint:
+            found["paint"] = measure_painting(small_run(Path(name) / "scenes"))
     print(json.dumps(found, indent=None if options.json else 1))
 
 

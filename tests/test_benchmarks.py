@@ -28,9 +28,22 @@ def test_it_says_what_it_takes(name, monkeypatch, capsys):
         ("render_scenes", ["--images", "64"], "images_per_s"),
         (
             "dashboard",
-            "--layers 2 --units 8 --concepts 4 --rounds 2 --seconds 0 --no-browser --no-paint".split(),
+            [
+                "--layers",
+                "2",
+                "--units",
+                "8",
+                "--concepts",
+                "4",
+                "--rounds",
+                "2",
+                "--seconds",
+                "0",
+                "--no-browser",
+                "--no-paint",
+            ],
             "open_s",
-        ),
+        ),  # fmt: skip
     ],
 )
 def test_a_quick_one_prints_one_object(name, options, key, monkeypatch, capsys):

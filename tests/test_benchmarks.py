@@ -43,7 +43,7 @@ def test_it_says_what_it_takes(name, monkeypatch, capsys):
                 "--no-paint",
             ],
             "open_s",
-        ),  # fmt: skip
+        ),
     ],
 )
 def test_a_quick_one_prints_one_object(name, options, key, monkeypatch, capsys):

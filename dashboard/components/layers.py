@@ -60,7 +60,7 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
     rows = []
     for found in bars:
         share = 1.0 if widest is None else found.units / widest
-        pieces = _pieces(opened, found)
+        pieces = _pieces(opened, found, share)
         if found.rotated is not None:
             told = f"in a random rotation: {found.rotated:.4g} of {found.units} units"
             left = f"{100 * found.rotated / found.units:.2f}%"
@@ -80,49 +80,49 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
     return html.Div(rows, className="stacks")
 
 
-def _pieces(opened: OpenRun, found: LayerBar) -> list[Component]:
-    """The widest concepts of a layer one by one, the others as one piece."""
+def _pieces(opened: OpenRun, found: LayerBar, share: float) -> list[Component]:
+    """The widest concepts of a layer one by one, the others as one piece.
+
+    Args:
+        opened: The run.
+        found: Its layer.
+        share: Of the full width that the layer fills.
+    """
     shown = [one for one in found.segments[:_PIECES] if one.width >= _NARROWEST]
-    pieces = [_piece(opened, found, segment) for segment in shown]
     rest = found.segments[len(shown) :]
     if len(rest) == 1:
-        return [*pieces, _piece(opened, found, rest[0])]
+        shown, rest = [*shown, *rest], ()
+    pieces = []
+    for one in shown:
+        query = Choice(layer=found.layer, concept=one.concept).to_query()
+        told = f"{one.concept}: {one.count} of {found.units} units of {found.layer}"
+        style = {"width": f"{one.width:.3f}%", "color": one.ink, "background": one.colour}
+        label = one.concept if _fits(one.concept, share * one.width) else ""
+        pieces.append(_piece(opened, query, told, label, "segment", style))
     if rest:
-        width, count = sum(one.width for one in rest), sum(one.count for one in rest)
-        told = f"{len(rest)} more concepts: {count} of {found.units} units of {found.layer}"
         query = Choice(layer=found.layer, sort="concept", view="table").to_query()
+        width, count = sum(one.width for one in rest), sum(one.count for one in rest)
         label = f"{len(rest)} more concepts"
-        pieces.append(_link(opened, query, told, label, width, "segment rest", {}))
+        told = f"{label}: {count} of {found.units} units of {found.layer}"
+        label = label if _fits(label, share * width) else ""
+        style = {"width": f"{width:.3f}%"}
+        pieces.append(_piece(opened, query, told, label, "segment rest", style))
     return pieces
 
 
-def _piece(opened: OpenRun, found: LayerBar, segment: Segment) -> Component:
-    query = Choice(layer=found.layer, concept=segment.concept).to_query()
-    told = f"{segment.concept}: {segment.count} of {found.units} units of {found.layer}"
-    colours = {"color": segment.ink, "background": segment.colour}
-    return _link(opened, query, told, segment.concept, segment.width, "segment", colours)
+def _fits(label: str, width: float) -> bool:
+    """Whether a label has room on a piece of so many percent of the full width."""
+    return width > 3 + 1.1 * len(label)
 
 
-def _link(
-    opened: OpenRun,
-    query: str,
-    told: str,
-    label: str,
-    width: float,
-    kind: str,
-    colours: dict[str, str],
+def _piece(
+    opened: OpenRun, query: str, told: str, label: str, kind: str, style: dict[str, str]
 ) -> Component:
-    """A piece that leads to units; its label stands on it if there is room."""
     content = [html.Span(told, className="hidden")]
-    if width > 3 + 1.1 * len(label):
+    if label:
         content.append(html.Span(label, **{"aria-hidden": "true"}))
-    return dcc.Link(
-        content,
-        href=run_href(opened.id, "units") + query,
-        title=told,
-        className=kind,
-        style={"width": f"{width:.3f}%"} | colours,
-    )
+    href = run_href(opened.id, "units") + query
+    return dcc.Link(content, href=href, title=told, className=kind, style=style)
 
 
 def cells_of(opened: OpenRun) -> dict[str, list[Cell | None]]:

@@ -60,9 +60,11 @@ def begin(tmp_path):
         return Jobs(tmp_path, program=program, **options)
 
     yield make
-    for file in tmp_path.glob(".jobs/*/job.json"):
+    for file in sorted(tmp_path.glob(".jobs/*/job.json"), key=lambda file: "pid" in file.read_text()):
         record = json.loads(file.read_text())
-        if processes.identity(record["pid"]) == record["identity"]:
+        if "waiting" in record:
+            file.unlink()  # before the one that it waits for ends
+        elif processes.identity(record["pid"]) == record["identity"]:
             os.killpg(record["pid"], signal.SIGKILL)
 
 
@@ -130,11 +132,9 @@ def test_a_process_that_was_given_the_number_later_is_neither_shown_nor_stopped(
         jobs.cancel("first")
 
 
-def test_a_second_run_at_once_and_a_name_that_is_taken_are_refused(begin, tmp_path):
+def test_names_that_are_taken_and_runs_at_work_are_left_alone(begin, tmp_path):
     jobs = begin()
     jobs.start(ask())
-    with pytest.raises(ConfigError, match="first is at work; expected at most 1"):
-        jobs.start(ask("second"))
     with pytest.raises(ConfigError, match="stop it first"):
         jobs.remove("first")
     (tmp_path / "go").touch()
@@ -143,6 +143,70 @@ def test_a_second_run_at_once_and_a_name_that_is_taken_are_refused(begin, tmp_pa
     for name in ("first", "third"):
         with pytest.raises(ConfigError, match="expected a new name"):
             jobs.start(ask(name))
+
+
+def test_runs_wait_for_their_turn_and_begin_in_order_without_a_dashboard(begin, tmp_path):
+    # One after the other under a lock, in processes of their own: here nobody asks `jobs` again.
+    jobs = begin()
+    stood = [jobs.start(ask(name)) for name in ("a", "b", "c", "d")]
+    assert [(job.state, job.turn) for job in stood] == [
+        ("running", 0), ("waiting", 1), ("waiting", 2), ("waiting", 3),
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="stop it first"):
+        jobs.remove("c")
+    begin().cancel("c")  # by another dashboard
+    assert {job.name: job.turn for job in begin().all()} == {"a": 0, "b": 1, "d": 2}
+    (tmp_path / "go").touch()
+    end = time.monotonic() + 30
+    while not (tmp_path / "d/run.json").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    began = [(tmp_path / name / "run.json").stat().st_mtime_ns for name in ("a", "b", "d")]
+    assert began == sorted(began)
+    assert not (tmp_path / "c").exists()
+
+
+def test_one_that_waits_to_go_on_keeps_what_was_counted_when_it_is_taken_out(begin, tmp_path):
+    jobs = begin()
+    jobs.start(ask())
+    wait(jobs, state="running", done=16)
+    jobs.cancel("first")
+    wait(jobs, state="cancelled")
+    jobs.start(ask("second"))
+    assert jobs.resume("first").turn == 1
+    jobs.cancel("first")
+    assert (jobs.find("first").state, jobs.find("first").done) == ("cancelled", 16)
+
+
+def test_a_run_that_took_the_name_of_one_that_waits_is_left_alone(begin, tmp_path):
+    jobs = begin()
+    jobs.start(ask("a"))
+    jobs.start(ask("b"))
+    (tmp_path / "b.partial").mkdir()
+    jobs.cancel("a")
+    end = time.monotonic() + 20
+    while jobs.find("b").state != "failed" and time.monotonic() < end:
+        jobs.go_on()
+        time.sleep(0.05)
+    assert "another run of this name" in jobs.find("b").told
+    jobs.remove("b")
+    assert (tmp_path / "b.partial").is_dir()
+
+
+def test_of_dashboards_that_start_at_the_same_moment_one_begins_and_a_name_is_given_once(
+    begin, tmp_path
+):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def start(name):
+        try:
+            return begin().start(ask(name)).state
+        except ConfigError as error:
+            return "expected a new name" in str(error) and "taken"
+
+    with ThreadPoolExecutor(8) as pool:
+        stood = list(pool.map(start, ["a", "b"] * 6))
+    assert sorted(stood) == sorted(["running", "waiting"] + ["taken"] * 10)
+    assert sum(job.live for job in begin().all()) == 1
 
 
 @pytest.mark.parametrize("name", ["..", "../first", "nope", "", None, 3, ["first"]])

@@ -3,12 +3,11 @@
 from collections.abc import Collection, Sequence
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from dashboard.jobs.asking import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
 from dashboard.jobs.jobs import Job
-from dashboard.links import run_href
 
 FIELDS = (
     "name", "generator", "segmenters", "layers", "samples", "seed", "truncation", "threshold",
@@ -25,11 +24,10 @@ _STATES = {
 
 
 def job_rows(jobs: Sequence[Job]) -> Component | None:
-    """What works, what waits in its order, what stopped, and the last one that finished."""
+    """What works, what waits in its order, what stopped; the finished are in the list of runs."""
     shown = [job for job in jobs if job.live]
     shown += sorted((job for job in jobs if job.turn), key=lambda job: job.turn)
     shown += [job for job in jobs if job.resumable]
-    shown += [job for job in jobs if job.state == "finished"][:1]
     if not shown:
         return None
     return html.Section(
@@ -54,11 +52,13 @@ def _ordinal(number: int) -> str:
 
 
 def _row(job: Job) -> Component:
-    name: Component = html.B(job.name)
-    if job.state == "finished":
-        name = dcc.Link(job.name, href=run_href(job.name), className="run-name")
     parts: list[Component] = [
-        html.Div([name, html.Span(standing(job), className="failed" if job.told else "quiet")]),
+        html.Div(
+            [
+                html.B(job.name),
+                html.Span(standing(job), className="failed" if job.told else "quiet"),
+            ]
+        ),
         *_progress(job),
     ]
     buttons: list[Component] = []
@@ -78,8 +78,6 @@ def _row(job: Job) -> Component:
 
 def _progress(job: Job) -> list[Component]:
     label = {"aria-label": f"Progress of {job.name}"}
-    if job.state == "finished":
-        return []
     if not job.total:
         bar = [html.Progress(max="1", **label)] if job.live else []
         return [*bar, html.Span("begins …", className="n")] if job.live else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
@@ -47,6 +48,25 @@ def run_list(
         count += f"; {free / 1e9:,.1f} GB free"
     rows = [_row(entry, tags.get(entry.id, ()), sizes[entry.id]) for entry in chosen]
     return [html.P(count, className="count"), html.Ul(rows, className="rows")]
+
+
+def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
+    """What chooses among the runs.
+
+    Args:
+        known: Tags that there are.
+        search, tag: As the address has them.
+    """
+    return html.Div(
+        [
+            dmc.TextInput(id="runs-search", label="Find a run", value=search, debounce=250),
+            dmc.Select(
+                id="runs-tag", label="Tag", data=list(known), value=tag if tag in known else None,
+                clearable=True, placeholder="any", clearButtonProps={"aria-label": "Any tag"},
+            ),
+        ],
+        className="controls",
+    )  # fmt: skip
 
 
 def compare_link(entries: Iterable[Entry]) -> Component | None:

@@ -4,7 +4,6 @@ import contextlib
 import shutil
 from collections.abc import Iterable, Mapping
 
-import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
@@ -19,7 +18,7 @@ from dashboard.components.jobs import (
     standing,
     tag_form,
 )
-from dashboard.components.runs import compare_link, run_list, run_names
+from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
 from dashboard.jobs.asking import RunRequest, check_segmenters
 from dashboard.jobs.disk import DiskUse
@@ -47,15 +46,8 @@ def layout(visit: Visit) -> Component:
             html.H1("Runs"),
             html.P("Each run opened one generator and says which of its units draw what."),
             html.Div(
-                [
-                    dmc.TextInput(id="runs-search", label="Find a run", value=search, debounce=250),
-                    dmc.Select(
-                        id="runs-tag", label="Tag", data=known,
-                        value=tag if tag in known else None, clearable=True, placeholder="any",
-                        clearButtonProps={"aria-label": "Any tag"},
-                    ),
-                ],
-                id="runs-choose", className="controls", hidden=not entries,
+                run_choice(known, search=search, tag=tag),
+                id="runs-choose", hidden=not entries,
             ),
             html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
             html.Div(compare_link(entries), id="runs-compared"),
@@ -125,6 +117,8 @@ def register(app: Dash) -> None:
         Output("runs-compared", "children"),
         Output("runs-news", "children"),
         Output("runs-moving", "data"),
+        Output("runs-started", "children", allow_duplicate=True),
+        Output("runs-told", "children", allow_duplicate=True),
         State("runs-moving", "data"),
         Input("runs-tick", "n_intervals"),
         Input("runs-started", "children"),
@@ -184,10 +178,18 @@ def _follow(moving: object, ticks: object, *given: object) -> tuple:
     jobs = _jobs(own).all()
     now = _moving(jobs)
     ended = [job for job in jobs if isinstance(moving, list) and job.name in set(moving) - set(now)]
-    told = fault or [html.P(_news(job)) for job in ended] or no_update
-    always = (job_rows(jobs), not now)
+    news = fault or [html.P(_news(job)) for job in ended] or no_update
+    # Of what was said before, only the latest stays; a mistake in the form until it is mended.
+    started, acted = no_update, no_update
+    if ended or ctx.triggered_id == "runs-told":
+        started = "" if isinstance(given[0], str) else no_update
+    if ended or ctx.triggered_id == "runs-started":
+        acted = ""
+    if not ended and ctx.triggered_id in ("runs-started", "runs-told"):
+        news = fault or ""
+    said = (news, now, started, acted)
     if ctx.triggered_id == "runs-tick" and not ended:
-        return no_update, *always, *[no_update] * 5, told, now
+        return no_update, job_rows(jobs), not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
     try:
@@ -195,7 +197,8 @@ def _follow(moving: object, ticks: object, *given: object) -> tuple:
     except DissectError as error:
         shown = [problem(str(error))]
     none = not entries
-    return shown, *always, known, none, none, run_names(entries), compare_link(entries), told, now
+    listed = (known, none, none, run_names(entries), compare_link(entries))
+    return shown, job_rows(jobs), not now, *listed, *said
 
 
 def _news(job: Job) -> list[Component | str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -324,7 +325,7 @@ def test_a_started_run_is_the_one_of_the_command_line(begin, tmp_path):
 def test_a_run_is_started_watched_stopped_and_gone_on_with(
     page, serving, begin, tmp_path, monkeypatch
 ):
-    # What stands in for `dissect run` waits where a person would look; see the test before.
+    # What stands in for `dissect run` waits where a person would look; see the test after.
     monkeypatch.setattr("dashboard.pages.runs.Jobs", lambda folder: begin())
     with serving(tmp_path) as url:
         page.goto(url)
@@ -332,9 +333,14 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_role("alert").get_by_text("expected 1 to 60 small letters").wait_for()
-        page.get_by_label("Name of the run").fill("first")
-        page.get_by_role("button", name="Start", exact=True).click()
+        for name, stands in (("first", "running"), ("second", "waiting, 1st")):
+            page.get_by_label("Name of the run").fill(name)
+            page.get_by_role("button", name="Start", exact=True).click()
+            page.get_by_text(f"{name} is {stands}").wait_for()
         page.get_by_text("16 of 64 samples").wait_for()
+        page.get_by_role("button", name="Take out: second").click()
+        page.get_by_text("second was taken out").wait_for()
+        assert page.get_by_text("second is waiting").count() == 0  # what was said before is gone
         page.get_by_role("button", name="Stop: first").click()
         page.get_by_text("stopped; it can be gone on with").wait_for()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
@@ -349,6 +355,53 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
         page.get_by_text("first was removed").wait_for()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
     assert [path.name for path in tmp_path.iterdir()] == [".jobs"]
+
+
+def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_bytes(
+    page, serving, tmp_path
+):
+    from dissect import dissect
+
+    models, runs = tmp_path / "models", tmp_path / "runs"
+    models.mkdir()
+    runs.mkdir()
+    n_samples, layers = 1600, ["b4.conv1"]
+    page.set_default_timeout(60_000)
+    with serving(runs) as url:
+        page.goto(url)
+        page.get_by_text("There is no run in this folder yet").wait_for()
+        assert page.get_by_label("Find a run").is_hidden()
+        page.get_by_text("Start a new run").click()
+        page.get_by_label("Name of the run").fill("first")
+        page.get_by_role("textbox", name="Segmenters").click()
+        page.keyboard.press("Backspace")
+        page.get_by_role("option", name="colour", exact=True).click()
+        page.get_by_label("Samples").fill(str(n_samples))
+        page.get_by_label("Layers, commas between").fill(layers[0])
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_text(re.compile("^[1-9].* of 1,600 samples$")).wait_for()
+        page.get_by_role("button", name="Stop: first").click()
+        page.get_by_text("first was stopped").wait_for()
+        counted = page.get_by_role("progressbar", name="Progress of first").get_attribute("value")
+        assert 0 < int(counted) < n_samples
+        page.get_by_role("button", name="Resume: first").click()
+        page.get_by_text("first is finished and stands in the list").wait_for()
+        assert page.get_by_label("Find a run").is_visible()
+        page.locator("#runs-list").get_by_role("link", name="first").click()
+        page.get_by_role("heading", name="first").wait_for()
+        page.wait_for_load_state("networkidle")
+        page.goto("about:blank")  # so that nothing is asked of a server that is gone
+    whole = dissect(
+        "scenes-stylegan2", "colour", layers=layers, n_samples=n_samples, out=tmp_path / "whole",
+        progress=False,
+    )  # fmt: skip
+    assert contents(runs / "first") == contents(whole.path)
+
+
+def contents(run):
+    """Every file of a run but its record, which says when it was made."""
+    files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {path.relative_to(run): path.read_bytes() for path in files}
 
 
 def test_runs_are_tagged_and_found_by_their_tags(page, serving, runs_dir, tmp_path):

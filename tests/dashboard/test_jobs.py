@@ -1,5 +1,6 @@
 """Runs that are started from the dashboard: what their files say, and a person's way."""
 
+import errno
 import json
 import os
 import re
@@ -61,7 +62,9 @@ def begin(tmp_path):
         return Jobs(tmp_path, program=program, **options)
 
     yield make
-    for file in sorted(tmp_path.glob(".jobs/*/job.json"), key=lambda file: "pid" in file.read_text()):
+    for file in sorted(
+        tmp_path.glob(".jobs/*/job.json"), key=lambda file: "pid" in file.read_text()
+    ):
         record = json.loads(file.read_text())
         if "waiting" in record:
             file.unlink()  # before the one that it waits for ends
@@ -307,21 +310,6 @@ def test_disk_is_all_files_of_a_folder_and_nothing_of_one_that_is_gone(tmp_path)
     assert disk.of(tmp_path / "gone") == 0
 
 
-def test_a_started_run_is_the_one_of_the_command_line(begin, tmp_path):
-    from dissect import open_run
-
-    jobs = Jobs(tmp_path)
-    jobs.start(ask(layers="b4.conv1", samples=64, generator="scenes-stylegan2"))
-    told = set()
-    end = time.monotonic() + 60
-    while (job := jobs.all()[0]).live and time.monotonic() < end:
-        told.add((job.done, job.total))
-        time.sleep(0.05)
-    assert job.state == "finished", job.told
-    assert (64, 64) in told
-    assert open_run(tmp_path / "first").config.n_samples == 64
-
-
 def test_a_run_is_started_watched_stopped_and_gone_on_with(
     page, serving, begin, tmp_path, monkeypatch
 ):
@@ -358,32 +346,34 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
 
 
 def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_bytes(
-    page, serving, tmp_path
+    page, serving, tmp_path, monkeypatch
 ):
     from dissect import dissect
+    from tests.dashboard.slow_world import SECONDS, SPEC
 
-    models, runs = tmp_path / "models", tmp_path / "runs"
-    models.mkdir()
+    monkeypatch.setattr("dashboard.pages.runs._generators", lambda own: {"slow": SPEC})
+    monkeypatch.setenv(SECONDS, "0.15")
+    runs, n_samples = tmp_path / "runs", 640
     runs.mkdir()
-    n_samples, layers = 1600, ["b4.conv1"]
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(30_000)
     with serving(runs) as url:
         page.goto(url)
         page.get_by_text("There is no run in this folder yet").wait_for()
         assert page.get_by_label("Find a run").is_hidden()
         page.get_by_text("Start a new run").click()
         page.get_by_label("Name of the run").fill("first")
-        page.get_by_role("textbox", name="Segmenters").click()
-        page.keyboard.press("Backspace")
+        page.get_by_role("textbox", name="Segmenters").focus()
+        page.keyboard.press("Backspace")  # that which was chosen
+        page.keyboard.press("ArrowDown")
         page.get_by_role("option", name="colour", exact=True).click()
         page.get_by_label("Samples").fill(str(n_samples))
-        page.get_by_label("Layers, commas between").fill(layers[0])
         page.get_by_role("button", name="Start", exact=True).click()
-        page.get_by_text(re.compile("^[1-9].* of 1,600 samples$")).wait_for()
+        page.get_by_text(re.compile("^[1-9].* of 640 samples$")).wait_for()
         page.get_by_role("button", name="Stop: first").click()
         page.get_by_text("first was stopped").wait_for()
         counted = page.get_by_role("progressbar", name="Progress of first").get_attribute("value")
         assert 0 < int(counted) < n_samples
+        monkeypatch.setenv(SECONDS, "0")
         page.get_by_role("button", name="Resume: first").click()
         page.get_by_text("first is finished and stands in the list").wait_for()
         assert page.get_by_label("Find a run").is_visible()
@@ -391,10 +381,7 @@ def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_b
         page.get_by_role("heading", name="first").wait_for()
         page.wait_for_load_state("networkidle")
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
-    whole = dissect(
-        "scenes-stylegan2", "colour", layers=layers, n_samples=n_samples, out=tmp_path / "whole",
-        progress=False,
-    )  # fmt: skip
+    whole = dissect(SPEC, "colour", n_samples=n_samples, out=tmp_path / "whole", progress=False)
     assert contents(runs / "first") == contents(whole.path)
 
 
@@ -427,3 +414,26 @@ def test_runs_are_tagged_and_found_by_their_tags(page, serving, runs_dir, tmp_pa
         page.get_by_text("1 of 2 runs").wait_for()
         assert page.get_by_role("link", name="two", exact=True).is_visible()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_behind(begin, tmp_path, monkeypatch):
+    def full(target, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    jobs = begin()
+    with monkeypatch.context() as patch:
+        patch.setattr("dashboard.jobs.records.replace_file", full)
+        patch.setattr("dashboard.jobs.tags.replace_file", full)
+        with pytest.raises(RunError, match=r"No space left on device.*expected free space"):
+            jobs.start(ask())
+        with pytest.raises(RunError, match=r"No space left on device.*expected free space"):
+            Tags(tmp_path).put("run", ["good"])
+    assert jobs.all() == []
+    jobs.start(ask())
+    jobs.start(ask("second"))
+    wait(jobs, state="waiting")
+    with monkeypatch.context() as patch:
+        patch.setattr("dashboard.jobs.records.replace_file", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            jobs.cancel("first")
+    assert jobs.find("second").turn == 1  # what is on the disk stands

@@ -437,3 +437,12 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_behind(begin, tmp_pa
         with pytest.raises(RunError, match="No space left on device"):
             jobs.cancel("first")
     assert jobs.find("second").turn == 1  # what is on the disk stands
+
+
+def test_who_looks_after_those_that_wait_needs_no_torch():
+    import subprocess
+    import sys
+
+    code = "import dashboard.jobs.jobs, dashboard.jobs.queue, sys; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

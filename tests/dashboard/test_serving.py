@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from dashboard.jobs import processes
+from dashboard.jobs.jobs import Jobs
 
 # `dissect serve` whose renderer loads a generator while a measurement goes on, as pages have it;
 # what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
@@ -19,6 +21,8 @@ from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import dashboard.serving
 from dashboard import context
+from dashboard.jobs.asking import RunRequest
+from dashboard.jobs.jobs import Jobs
 from dashboard.measuring.measurements import Measurements, Question
 from dashboard.rendering.renderers import RenderError, Renderers
 from dissect.cli import main
@@ -39,6 +43,8 @@ def create_app(*given):
     threading.Thread(target=ask, daemon=True).start()
     while not renderers.pids():
         time.sleep(0.01)
+    asked = RunRequest(name="run", generator="g", segmenters=("colour",))
+    Jobs(given[0], program="import time; time.sleep(60)").start(asked)
     (held,) = measurements._all.values()
     print(held[0].pid, *renderers.pids(), flush=True)
     return app
@@ -67,6 +73,9 @@ def test_a_dashboard_ends_at_once_and_takes_its_processes_with_it(
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     page.close()
+    (job,) = Jobs(tmp_path).all()
+    assert job.state == "running"  # what was started from a page goes on
+    os.killpg(json.loads((tmp_path / ".jobs/run/job.json").read_text())["pid"], signal.SIGKILL)
     assert process.returncode == status
     assert "Traceback" not in errors
     end = time.monotonic() + 20

@@ -1,8 +1,13 @@
-"""Serves the app with waitress."""
+"""Serves the app with waitress, and ends it: at once, with all processes that work for it.
+
+Runs that were started from a page are no such processes: they go on.
+"""
 
 import dataclasses
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,17 +16,19 @@ import waitress
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
+from dashboard import context
 from dashboard.app import create_app
 from dashboard.settings import Settings
 from dissect.errors import ConfigError, RunError
 
 _THREADS = 8
+_GRACE = 0.3  # seconds for answers that are being given at the end
 
 
 def serve(
     runs_dir: str | Path, settings: Settings, *, started: Callable[[str], None] | None = None
 ) -> None:
-    """Serve a folder of runs until Ctrl-C.
+    """Serve a folder of runs until Ctrl-C or SIGTERM.
 
     Args:
         runs_dir: Holds runs, or is one.
@@ -44,13 +51,43 @@ def serve(
             "free port of this machine; give another --port, or 0 for any"
         ) from error
     settings = dataclasses.replace(settings, port=sock.getsockname()[1])
-    server = make_server(create_app(runs_dir, settings), sock)
+    app = create_app(runs_dir, settings)
+    server = make_server(app, sock)
+    _listen_to_sigterm()
     if started is not None:
         started(settings.url)
     try:
-        server.run()
+        # Not run(), which would wait five seconds for threads that ask a renderer.
+        wasyncore.loop(map=server._map, timeout=1, use_poll=True)
+    except KeyboardInterrupt:
+        _ignore_further_signals()
     finally:
+        logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would count who is left
+        close_services(app)
+        server.task_dispatcher.shutdown(timeout=_GRACE)
         server.close()
+
+
+def close_services(app: dash.Dash) -> None:
+    """End the processes that work for an app."""
+    with app.server.app_context():
+        services = list(context.current().services.values())
+    for service in services:
+        close = getattr(service, "close", None)
+        if close is not None:
+            close()
+
+
+def _listen_to_sigterm() -> None:
+    """Make it what Ctrl-C is."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _ignore_further_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:

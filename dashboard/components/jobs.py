@@ -3,18 +3,18 @@
 from collections.abc import Collection, Sequence
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from dashboard.jobs.asking import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
 from dashboard.jobs.jobs import Job
-from dashboard.links import run_href
 
 FIELDS = (
     "name", "generator", "segmenters", "layers", "samples", "seed", "truncation", "threshold",
 )  # fmt: skip
 SWITCHES = ("halves", "coactivation")
 _STATES = {
+    "waiting": "waiting",
     "running": "running",
     "stopping": "stopping: the block that is at work is still counted",
     "finished": "finished",
@@ -24,9 +24,10 @@ _STATES = {
 
 
 def job_rows(jobs: Sequence[Job]) -> Component | None:
-    """The jobs that did not finish, and the last one that did."""
-    shown = [job for job in jobs if job.state != "finished"]
-    shown += [job for job in jobs if job.state == "finished"][:1]
+    """What works, what waits in its order, what stopped; the finished are in the list of runs."""
+    shown = [job for job in jobs if job.live]
+    shown += sorted((job for job in jobs if job.turn), key=lambda job: job.turn)
+    shown += [job for job in jobs if job.resumable]
     if not shown:
         return None
     return html.Section(
@@ -38,18 +39,33 @@ def job_rows(jobs: Sequence[Job]) -> Component | None:
     )
 
 
+def standing(job: Job) -> str:
+    """How a job stands, in words."""
+    if job.turn:
+        return f"waiting, {_ordinal(job.turn)}"
+    return _STATES[job.state] + (f": {job.told}" if job.told else "")
+
+
+def _ordinal(number: int) -> str:
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 def _row(job: Job) -> Component:
-    told = _STATES[job.state] + (f": {job.told}" if job.told else "")
-    name: Component = html.B(job.name)
-    if job.state == "finished":
-        name = dcc.Link(job.name, href=run_href(job.name), className="run-name")
     parts: list[Component] = [
-        html.Div([name, html.Span(told, className="failed" if job.told else "quiet")]),
+        html.Div(
+            [
+                html.B(job.name),
+                html.Span(standing(job), className="failed" if job.told else "quiet"),
+            ]
+        ),
         *_progress(job),
     ]
     buttons: list[Component] = []
     if job.live:
         buttons = [_button("cancel", "Stop", job.name)]
+    elif job.turn:
+        buttons = [_button("cancel", "Take out", job.name)]
     elif job.resumable:
         # Hours of counting do not go with one click.
         sure = [
@@ -62,8 +78,6 @@ def _row(job: Job) -> Component:
 
 def _progress(job: Job) -> list[Component]:
     label = {"aria-label": f"Progress of {job.name}"}
-    if job.state == "finished":
-        return []
     if not job.total:
         bar = [html.Progress(max="1", **label)] if job.live else []
         return [*bar, html.Span("begins …", className="n")] if job.live else []
@@ -128,6 +142,11 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
             html.Div(fields, className="controls"),
             html.Div(switches, className="switches"),
             html.Button("Start", id="runs-start", type="button", className="action"),
+            html.P(
+                "One run is made at a time; others wait for their turn. They go on when this page "
+                "is closed and when the dashboard ends.",
+                className="quiet",
+            ),
             html.P(id="runs-started", role="status", className="told"),
         ],
         id="runs-form",
@@ -154,5 +173,6 @@ def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
             html.Button("Keep tags", id="runs-keep", type="button", className="action"),
             html.P(id="runs-kept", role="status", className="told"),
         ],
+        id="runs-tagging",
         hidden=not names,  # dash calls back only where all inputs are there
     )  # fmt: skip

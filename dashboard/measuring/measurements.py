@@ -128,8 +128,8 @@ class Measurements:
             self._forget(key)
             log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is forgotten
             process = subprocess.Popen(
-                [sys.executable, "-m", "dissect", *question.arguments(run)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, "-m", "dashboard.leash", *question.arguments(run)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log,
                 cwd=Path(__file__).resolve().parents[2],
                 start_new_session=True,
             )  # fmt: skip
@@ -160,6 +160,7 @@ class Measurements:
             if process.poll() is None:
                 process.kill()
             process.wait()
+            process.stdin.close()
             log.close()
 
 

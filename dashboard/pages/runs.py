@@ -4,66 +4,60 @@ import contextlib
 import shutil
 from collections.abc import Iterable, Mapping
 
-import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import told
-from dashboard.components.jobs import FIELDS, SWITCHES, job_rows, run_form, tag_form
-from dashboard.components.units import empty
+from dashboard.callbacks import problem, told
+from dashboard.components.jobs import (
+    FIELDS,
+    SWITCHES,
+    job_rows,
+    run_form,
+    standing,
+    tag_form,
+)
+from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
 from dashboard.jobs.asking import RunRequest, check_segmenters
 from dashboard.jobs.disk import DiskUse
-from dashboard.jobs.jobs import Jobs
+from dashboard.jobs.jobs import Job, Jobs
 from dashboard.jobs.models import generators_of, look_up
 from dashboard.jobs.tags import Tags
-from dashboard.links import compare_href, run_href
+from dashboard.links import run_href
 from dashboard.routing import Page, Visit
 from dashboard.store import Entry
 from dissect.errors import ConfigError, DissectError
 
 _TICK = 1000  # milliseconds
-_ACTIONS = {"cancel": "was asked to stop", "resume": "goes on", "remove": "was removed"}
+_ACTIONS = ("cancel", "resume", "remove")
 
 
 def layout(visit: Visit) -> Component:
     """The list, newest first; ``?search=`` and ``?tag=`` choose."""
     own = visit.context
+    fault = _go_on(own)
     entries, tags, jobs = own.store.entries(), _tags(own).all(), _jobs(own).all()
     search, tag = visit.query.get("search", ""), visit.query.get("tag", "")
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
-    whole = [entry for entry in entries if not entry.problem]
-    live = any(job.live for job in jobs)
-    compared = None
-    if len(whole) > 1:
-        first, second = (entry.id for entry in _newest(whole)[:2])
-        href = compare_href(first, second)
-        compared = html.P(dcc.Link("Compare two runs", href=href, className="action"))
-    names = [{"value": entry.id, "label": entry.name} for entry in _newest(entries)]
     return html.Div(
         [
             html.H1("Runs"),
             html.P("Each run opened one generator and says which of its units draw what."),
             html.Div(
-                [
-                    dmc.TextInput(id="runs-search", label="Find a run", value=search, debounce=250),
-                    dmc.Select(
-                        id="runs-tag", label="Tag", data=known,
-                        value=tag if tag in known else None, clearable=True, placeholder="any",
-                        clearButtonProps={"aria-label": "Any tag"},
-                    ),
-                ],
-                className="controls", hidden=not entries,
+                run_choice(known, search=search, tag=tag),
+                id="runs-choose", hidden=not entries,
             ),
             html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
-            compared,
+            html.Div(compare_link(entries), id="runs-compared"),
             html.Div(job_rows(jobs), id="runs-jobs"),
             html.P(id="runs-told", role="status", className="told"),
-            dcc.Interval(id="runs-tick", interval=_TICK, disabled=not live),
+            html.Div(fault, id="runs-news", role="status", className="told"),
+            dcc.Interval(id="runs-tick", interval=_TICK, disabled=not _moving(jobs)),
+            dcc.Store(id="runs-moving", data=_moving(jobs)),
             run_form(_generators(own), _segmenters()),
-            tag_form(names, known),
+            tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),
         ]
     )  # fmt: skip
@@ -76,65 +70,11 @@ def _list(
     search: object,
     tag: object,
 ) -> list[Component]:
-    if not entries:
-        text = "There is no run in this folder yet. dissect demo makes one in a minute; "
-        more = " makes others, and so does the form below."
-        return [empty([text, html.Code("dissect run … --out FOLDER/NAME"), more])]
-    words = search.lower().split() if isinstance(search, str) else []
-    chosen = [
-        entry
-        for entry in _newest(entries)
-        if (not tag or tag in tags.get(entry.id, ()))
-        and all(word in _searched(entry, tags) for word in words)
-    ]
-    disk = _disk(own)
+    disk, free = _disk(own), None
     sizes = {entry.id: disk.of(entry.path) for entry in entries}
-    count = f"{len(chosen)} of {len(entries)} runs, {_megabytes(sum(sizes.values()))} on disk"
     with contextlib.suppress(OSError):
-        count += f"; {shutil.disk_usage(own.store.folder).free / 1e9:,.1f} GB free"
-    if not chosen:
-        return [empty("No run is like that; empty the fields above to see all.")]
-    rows = [_row(entry, tags.get(entry.id, ()), sizes[entry.id]) for entry in chosen]
-    return [html.P(count, className="count"), html.Ul(rows, className="rows")]
-
-
-def _newest(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: entry.record.get("created", ""), reverse=True)
-
-
-def _searched(entry: Entry, tags: Mapping[str, list[str]]) -> str:
-    facts = () if entry.problem else _told(entry.record)
-    return " ".join([entry.name, *facts, *tags.get(entry.id, ())]).lower()
-
-
-def _row(entry: Entry, tags: Iterable[str], size: int) -> Component:
-    marks = [html.Span(tag, className="tag") for tag in tags]
-    if entry.problem:
-        content = [
-            html.B(entry.name),
-            html.Span([f"cannot be opened: {entry.problem}", *marks], className="failed"),
-        ]
-        return html.Li(content)
-    return html.Li(
-        [
-            dcc.Link(entry.name, href=run_href(entry.id), className="run-name"),
-            html.Span([" · ".join(_told(entry.record)), *marks], className="quiet"),
-            html.Span(_megabytes(size), className="n"),
-        ]
-    )
-
-
-def _told(record: dict) -> Iterable[str]:
-    layers = record["generator"]["layers"]
-    yield str(record["generator"].get("name", "?"))
-    yield f"{sum(shape[0] for shape in layers.values()):,} units of {len(layers)} layers"
-    yield f"{record['config']['n_samples']:,} samples"
-    yield f"{record['segmenter'].get('name', '?')} segmenter"
-    yield str(record["created"])[:10]
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+        free = shutil.disk_usage(own.store.folder).free
+    return run_list(entries, tags, sizes, free=free, search=search, tag=tag)
 
 
 def register(app: Dash) -> None:
@@ -171,6 +111,15 @@ def register(app: Dash) -> None:
         Output("runs-jobs", "children"),
         Output("runs-tick", "disabled"),
         Output("runs-tag", "data"),
+        Output("runs-choose", "hidden"),
+        Output("runs-tagging", "hidden"),
+        Output("runs-tagged", "data"),
+        Output("runs-compared", "children"),
+        Output("runs-news", "children"),
+        Output("runs-moving", "data"),
+        Output("runs-started", "children", allow_duplicate=True),
+        Output("runs-told", "children", allow_duplicate=True),
+        State("runs-moving", "data"),
         Input("runs-tick", "n_intervals"),
         Input("runs-started", "children"),
         Input("runs-told", "children"),
@@ -189,8 +138,7 @@ def _start(clicks: object, *given: object) -> str:
     values["generator"] = look_up(_generators(own), values["generator"])
     values["segmenters"] = check_segmenters(values["segmenters"], _segmenters())
     request = RunRequest(**values)
-    _jobs(own).start(request)
-    return f"{request.name} was started; it goes on when this page is closed"
+    return f"{request.name} is {standing(_jobs(own).start(request))}"
 
 
 def _act(clicks: object) -> str:
@@ -199,8 +147,14 @@ def _act(clicks: object) -> str:
     action, name = ctx.triggered_id.get("action"), ctx.triggered_id.get("name")
     if action not in _ACTIONS:
         raise ConfigError(f"{str(action)[:40]!r} is no action; reload the page")
-    getattr(_jobs(context.current()), action)(name)
-    return f"{name} {_ACTIONS[action]}"
+    jobs = _jobs(context.current())
+    if action == "resume":
+        return f"{name} is {standing(jobs.resume(name))}"
+    waited = jobs.find(name).turn
+    getattr(jobs, action)(name)
+    if action == "remove":
+        return f"{name} was removed"
+    return f"{name} was taken out" if waited else f"{name} was asked to stop"
 
 
 def _tags_of(run: object) -> list[str]:
@@ -217,20 +171,56 @@ def _keep(clicks: object, run: object, tags: object) -> str:
     return f"{run}: {', '.join(kept) or 'no tags'}"
 
 
-def _follow(ticks: object, *given: object) -> tuple:
+def _follow(moving: object, ticks: object, *given: object) -> tuple:
     own = context.current()
     search, tag = given[-2:]
+    fault = _go_on(own)
     jobs = _jobs(own).all()
-    live = any(job.live for job in jobs)
-    if live and ctx.triggered_id == "runs-tick":
-        return no_update, job_rows(jobs), False, no_update
+    now = _moving(jobs)
+    ended = [job for job in jobs if isinstance(moving, list) and job.name in set(moving) - set(now)]
+    news = fault or [html.P(_news(job)) for job in ended] or no_update
+    # Of what was said before, only the latest stays; a mistake in the form until it is mended.
+    started, acted = no_update, no_update
+    if ended or ctx.triggered_id == "runs-told":
+        started = "" if isinstance(given[0], str) else no_update
+    if ended or ctx.triggered_id == "runs-started":
+        acted = ""
+    if not ended and ctx.triggered_id in ("runs-started", "runs-told"):
+        news = fault or ""
+    said = (news, now, started, acted)
+    if ctx.triggered_id == "runs-tick" and not ended:
+        return no_update, job_rows(jobs), not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
     try:
         shown = _list(own, entries, tags, search, tag)
     except DissectError as error:
-        shown = [html.P(str(error), className="failed", role="alert")]
-    return shown, job_rows(jobs), not live, known
+        shown = [problem(str(error))]
+    none = not entries
+    listed = (known, none, none, run_names(entries), compare_link(entries))
+    return shown, job_rows(jobs), not now, *listed, *said
+
+
+def _news(job: Job) -> list[Component | str]:
+    if job.state == "cancelled":
+        return [f"{job.name} was stopped"]
+    if job.state != "finished":
+        return [f"{job.name} {standing(job)}"]
+    return [dcc.Link(job.name, href=run_href(job.name)), " is finished and stands in the list"]
+
+
+def _moving(jobs: Iterable[Job]) -> list[str]:
+    """Names of the jobs that work or wait: as long as there are some, the page looks again."""
+    return [job.name for job in jobs if job.live or job.turn]
+
+
+def _go_on(own: Context) -> Component | None:
+    """Begin what waits, if it can; else why not."""
+    try:
+        _jobs(own).go_on()
+    except DissectError as error:
+        return problem(f"the next run cannot begin: {error}")
+    return None
 
 
 def _generators(own: Context) -> dict[str, str]:

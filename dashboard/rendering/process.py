@@ -105,6 +105,17 @@ class Process:
             self._turn.wait_for(lambda: not self._busy, timeout=_ASK_SECONDS)
             self._stop()
 
+    def kill(self) -> None:
+        """End the worker at once; who waits for an answer is told."""
+        with self._turn:
+            self._closed = True
+            self._turn.notify_all()
+            child = self._child
+            if not self._busy:
+                self._stop()
+            elif child is not None:
+                child.kill()  # the one that asks it notices, and clears up
+
     def _wait_for_turn(self, view: str) -> None:
         with self._turn:
             self._n_tickets += 1

@@ -107,12 +107,12 @@ class Renderers:
             return [one.pid for one in self._workers.values() if one.pid is not None]
 
     def close(self) -> None:
-        """Stop every worker."""
+        """Stop every worker at once."""
         with self._lock:
             workers = list(self._workers.values())
             self._workers.clear()
         for worker in workers:
-            worker.close()
+            worker.kill()
 
     def _worker(self, run: Path, fingerprint: str) -> Process:
         place = (str(run), fingerprint)

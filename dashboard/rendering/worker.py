@@ -3,13 +3,14 @@
     python -m dashboard.rendering.worker RUN
 
 It answers frames from stdin on stdout, one at a time, until stdin ends: when the server goes, so
-does it. The first frame says that it is ready, or why it cannot be.
+does it, in the middle of an answer too. The first frame says that it is ready, or why it cannot be.
 """
 
 import os
 import sys
 from typing import BinaryIO
 
+from dashboard import leash
 from dashboard.rendering.frames import Frame, pack, read
 from dissect.errors import DissectError
 
@@ -20,6 +21,7 @@ def main(run: str) -> int:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = sys.stdin.buffer
+    leash.hold()
     try:
         from dashboard.rendering.answers import Desk  # noqa: PLC0415 - torch takes a while
 

@@ -1,5 +1,11 @@
-"""The run folder: schema, the unfinished side, writing and reading."""
+"""The run folder: schema, the unfinished side, writing and reading.
 
-from dissect.runs.read import Run, open_run
+Names are imported when they are first used: reading takes torch, and looking for runs does not.
+"""
 
-__all__ = ["Run", "open_run"]
+from segmenters.lazy import lazy_names
+
+_HOMES = {"Run": "dissect.runs.read", "open_run": "dissect.runs.read"}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

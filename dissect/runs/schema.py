@@ -13,11 +13,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dissect.config import RunConfig
-from dissect.generators.base import Generator
-from segmenters import Segmenter
+if TYPE_CHECKING:  # they need torch, which those who only look for runs do without
+    from dissect.config import RunConfig
+    from dissect.generators.base import Generator
+    from segmenters import Segmenter
 
 SCHEMA_VERSION = 1
 KIND = "gan-dissection run"
@@ -46,9 +48,9 @@ def plane_row(plane: str) -> str:
 
 
 def fingerprint(
-    config: RunConfig,
-    generator: Generator,
-    segmenter: Segmenter,
+    config: "RunConfig",
+    generator: "Generator",
+    segmenter: "Segmenter",
     basis_contents: Mapping[str, str] | None = None,
 ) -> str:
     """SHA-256 of everything that a run's arrays follow from: settings, weights, vocabulary.

@@ -1,0 +1,31 @@
+"""A process that ends with the server that started it, however that one ends.
+
+    python -m dashboard.leash ARGUMENTS   # `dissect ARGUMENTS`, as long as stdin is held open
+
+The server holds the other end of the process's stdin, and the system lets go of it even where the
+server was killed and could clean up nothing.
+"""
+
+import os
+import select
+import sys
+import threading
+
+
+def hold() -> None:
+    """End this process, whatever it is at, as soon as nobody holds the other end of stdin."""
+    threading.Thread(target=_wait, args=(sys.stdin.fileno(),), daemon=True).start()
+
+
+def _wait(source: int) -> None:
+    poll = select.poll()
+    poll.register(source, 0)  # nothing but the hang-up, which cannot be left out
+    poll.poll()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    hold()
+    from dissect.cli import main
+
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""How the command `serve` ends, and what ends with it."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dashboard.jobs import processes
+from dashboard.jobs.jobs import Jobs
+
+# `dissect serve` whose renderer loads a generator while a measurement goes on, as pages have it;
+# what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
+SERVE = """
+import contextlib, signal, sys, threading, time
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import dashboard.serving
+from dashboard import context
+from dashboard.jobs.asking import RunRequest
+from dashboard.jobs.jobs import Jobs
+from dashboard.measuring.measurements import Measurements, Question
+from dashboard.rendering.renderers import RenderError, Renderers
+from dissect.cli import main
+
+run, made = Path(sys.argv.pop()), dashboard.serving.create_app
+
+def create_app(*given):
+    app = made(*given)
+    renderers, measurements = Renderers(), Measurements()
+    with app.server.app_context():
+        context.current().services.update(renderers=renderers, measurements=measurements)
+    measurements.start(run, Question(kind="ablate", concept="red", name="long", samples=100_000))
+
+    def ask():
+        with contextlib.suppress(RenderError):  # the renderer is ended before it can answer
+            renderers.ask(run, "f", {"ask": "about"}, view="tab")
+
+    threading.Thread(target=ask, daemon=True).start()
+    while not renderers.pids():
+        time.sleep(0.01)
+    asked = RunRequest(name="run", generator="g", segmenters=("colour",))
+    Jobs(given[0], program="import time; time.sleep(60)").start(asked)
+    (held,) = measurements._all.values()
+    print(held[0].pid, *renderers.pids(), flush=True)
+    return app
+
+dashboard.serving.create_app = create_app
+sys.exit(main())
+"""
+
+
+# SIGTERM goes the way of Ctrl-C, from one line on.
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+def test_a_dashboard_ends_at_once_and_takes_its_processes_with_it(
+    planted_run, tmp_path, number, status
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", tmp_path, "--port", "0", "--json", planted_run.path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    port = json.loads(process.stdout.readline())["url"].rstrip("/").rpartition(":")[2]
+    page = http.client.HTTPConnection("127.0.0.1", int(port))  # a browser keeps its connection
+    page.request("GET", "/healthz")
+    assert page.getresponse().read() == b"ok\n"
+    assert len(pids) == 2
+    assert all(processes.identity(pid) for pid in pids)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    page.close()
+    (job,) = Jobs(tmp_path).all()
+    assert job.state == "running"  # what was started from a page goes on
+    os.killpg(json.loads((tmp_path / ".jobs/run/job.json").read_text())["pid"], signal.SIGKILL)
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    end = time.monotonic() + 20
+    while any(processes.identity(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(processes.identity(pid) for pid in pids)

@@ -143,14 +143,22 @@ def choose(
         return found[::-1] if choice.reverse else found
     values = found[column]
     if column == "concept":
-        values = values.astype(object).where(found.interpretable, "")
-    if column in ("concept", "second"):
+        values = _ranks(values).where(found.interpretable)
+    elif column == "second":
         values = values.astype(object).str.lower().replace("", None)
     rising = rising != choice.reverse
     order = values.reset_index(drop=True).sort_values(
         ascending=rising, kind="stable", na_position="last"
     )
     return found.iloc[order.index]
+
+
+def _ranks(names: pd.Series) -> pd.Series:
+    """Places in the order of the alphabet, looked up once for each name."""
+    order = np.argsort(names.cat.categories.astype(str).str.lower(), kind="stable")
+    places = np.empty(len(order), np.float32)
+    places[order] = np.arange(len(order))
+    return pd.Series(places[names.cat.codes.to_numpy()], names.index)
 
 
 def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:

@@ -195,9 +195,8 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
         link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
         told = html.Span(f"correlation {value:.2f}", className="n")
         second = second_label(people.get((layer, other), ""))
-        called = [html.Span(str(name), className="quiet")]
-        called += [html.Span(second, className="second")] if second else []
-        rows.append(html.Li([link, *called, told]))
+        called = [" ", html.Span(second, className="second")] if second else []
+        rows.append(html.Li([link, html.Span([str(name), *called], className="quiet"), told]))
     return html.Ul(rows, className="rows")
 
 

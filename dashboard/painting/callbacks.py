@@ -200,7 +200,9 @@ def _brush(
 def _called(run_id: object, layer: str, units: list[int]) -> str:
     """What people call those of these units that they named."""
     people = second_labels(context.current().store.open(run_id))
-    named = [f"{unit}{quoted(people[layer, unit])}" for unit in units if (layer, unit) in people]
+    named = [
+        f"unit {unit}{quoted(people[layer, unit])}" for unit in units if (layer, unit) in people
+    ]
     return f". People call {', '.join(named)}" if named else ""
 
 

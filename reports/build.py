@@ -14,10 +14,12 @@ from tqdm import tqdm
 from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
 from dissect.runs.replacing import replace_file, replace_folder
+from reports.assets import script_text, style_text
 from reports.compact import compact_layer, to_script_text
 from reports.facts import layer_facts
 from reports.findings import labels_of
-from reports.pages import Contents, concept_data, page_text, script_text, style_text
+from reports.noted import FILE, note_data, noted_in
+from reports.pages import Contents, concept_data, page_text
 from reports.pictures import Pictures
 
 BUDGET = 25_000_000
@@ -74,6 +76,7 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
             "choose another --out"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    noted = noted_in(run, contents.layers)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         pictures = Pictures(run, contents.shown, scratch)
@@ -86,9 +89,12 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
         examples = pictures.examples(run.vocabulary.names)
         concepts = to_script_text(concept_data(run, contents.layers, examples))
         (scratch / "data" / "concepts.js").write_text(f'report.data("concepts",{concepts});\n')
-        (scratch / _MARK).write_text(style_text())
-        (scratch / "report.js").write_text(script_text())
-        text = page_text(run, contents, pictures, inline=None)
+        if noted.notes:
+            notes = to_script_text(note_data(noted, contents.layers))
+            (scratch / "data" / f"{FILE}.js").write_text(f'report.data("{FILE}",{notes});\n')
+        (scratch / _MARK).write_text(style_text(notes=bool(noted.notes)))
+        (scratch / "report.js").write_text(script_text(notes=bool(noted.notes)))
+        text = page_text(run, contents, pictures, noted, inline=None)
         (scratch / "index.html").write_text(text, encoding="utf-8")
         scratch.chmod(0o755)
         replace_folder(scratch, folder)
@@ -102,6 +108,7 @@ def _build_file(run: Run, contents: Contents, file: Path, budget: int, progress:
         raise RunError(
             f"{file} exists and is not a report; expected a new file; choose another --out"
         )
+    noted = noted_in(run, contents.layers)
     pictures = Pictures(run, contents.shown, None)
     inline, sizes = {}, []
     for layer, key in _progress(contents.keys, progress):
@@ -111,8 +118,10 @@ def _build_file(run: Run, contents: Contents, file: Path, budget: int, progress:
     # What is sent shall be small: concepts that label nothing here keep their numbers alone.
     examples = pictures.examples(labels_of(run, contents.layers))
     inline["concepts"] = to_script_text(concept_data(run, contents.layers, examples))
+    if noted.notes:
+        inline[FILE] = to_script_text(note_data(noted, contents.layers))
     masks = sum(len(one["picture"]) + len(one["mask"]) for one in examples if one)
-    text = page_text(run, contents, pictures, inline=inline)
+    text = page_text(run, contents, pictures, noted, inline=inline)
     size = len(text.encode())
     if size > budget:
         raise RunError(_over(size, sizes, masks, budget, contents))

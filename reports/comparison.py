@@ -9,6 +9,7 @@ from pathlib import Path
 from dissect.errors import ConfigError
 from dissect.runs.compare import Comparison, ConceptRow
 from dissect.runs.compare_units import UnitMatching
+from dissect.runs.noted import read_noted
 from dissect.runs.replacing import replace_file
 from reports.charts import ink_on
 from reports.templating import template_environment
@@ -54,13 +55,14 @@ def _render(comparison: Comparison, matchings: Sequence[UnitMatching]) -> str:
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
     environment.globals["ink_on"] = ink_on
     read = resources.files("reports").joinpath("static")
-    style = "\n".join(
-        read.joinpath(name).read_text(encoding="utf-8") for name in ("report.css", "comparison.css")
-    )
+    labels = [read_noted(run).labels for run in comparison.runs]
+    sheets = ["report.css", "comparison.css", *["notes.css"] * any(labels)]
+    style = "\n".join(read.joinpath(name).read_text(encoding="utf-8") for name in sheets)
     pictured = _pictured(comparison)
     return environment.get_template("comparison.html").render(
         c=comparison,
         style=style,
+        labels=labels,
         colours={row.name: row.colour for row in comparison.concepts},
         totals=[_totals(comparison, run) for run in range(len(comparison.runs))],
         pictured=pictured,

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from urllib.parse import quote
 
 from jinja2 import Environment
@@ -15,16 +14,18 @@ from markupsafe import Markup
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.runs.noted import Noted
 from dissect.runs.schema import layer_key
 from reports import findings
+from reports.assets import script_text, style_text
 from reports.charts import best_cells, category_colours, layer_bars
 from reports.compact import to_script_text
 from reports.facts import concept_pairs, short
 from reports.measured import EffectFacts, effect_facts
+from reports.noted import given_labels, unit_rows
 from reports.pictures import Pictures
 from reports.templating import template_environment
 
-_SCRIPTS = ("data.js", "parts.js", "charts.js", "pages.js", "main.js")
 _SIDE_EFFECTS = 8  # that are shown before the rest is opened
 
 
@@ -94,22 +95,13 @@ def _pairs(run: Run, layers: Sequence[str]) -> list[list[list[object]]]:
     ]
 
 
-def style_text() -> str:
-    """The style sheet."""
-    return resources.files("reports").joinpath("static", "report.css").read_text(encoding="utf-8")
-
-
-def script_text() -> str:
-    """All scripts as one."""
-    folder = resources.files("reports").joinpath("static", "js")
-    parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
-    # One directive is enough; in the middle of a file it says nothing.
-    bodies = [part.replace('"use strict";\n', "", 1) for part in parts]
-    return '"use strict";\n' + "\n".join(bodies)
-
-
 def page_text(
-    run: Run, contents: Contents, pictures: Pictures, *, inline: Mapping[str, str] | None
+    run: Run,
+    contents: Contents,
+    pictures: Pictures,
+    noted: Noted,
+    *,
+    inline: Mapping[str, str] | None,
 ) -> str:
     """The page, index.html.
 
@@ -117,6 +109,7 @@ def page_text(
         run: A run.
         contents: What is shown of it.
         pictures: Where its images are, written before.
+        noted: What people said of the layers that are shown.
         inline: Name → data that the page itself shall hold, as script text; None where they lie in
             files beside it.
     """
@@ -145,8 +138,10 @@ def page_text(
             {"name": e.name, "concept": e.concept, "layers": e.layers, "text": e.text}
             for e in effects
         ],
+        **given_labels(noted, layers),
     }
-    script, style = script_text(), style_text()
+    said = bool(noted.notes)
+    script, style = script_text(notes=said), style_text(notes=said)
     if inline is None:
         policy = "script-src 'self' file:; style-src 'self' file: 'unsafe-inline'"
         policy += "; img-src 'self' file: data:"
@@ -179,6 +174,9 @@ def page_text(
             n_distinct=int(found[found.layer.isin(layers)].concept.nunique()),
             doubtful=findings.doubtful(run, layers),
             effects=effects,
+            labels=noted.labels,
+            n_noted=len(noted.notes),
+            noted_rows=unit_rows(run, noted),
             sheets={e.name: pictures.sheet(e.name, e.sheet) for e in effects if e.sheet},
             pictures=pictures,
             tiles=_tiles(run, layers),

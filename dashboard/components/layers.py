@@ -1,6 +1,6 @@
 """Layers as bars of the concepts that their units are named after."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from dash import dcc, html
@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 from dashboard.choosing import Choice
 from dashboard.components.units import bar, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
+from dashboard.notes.reading import quoted
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from reports.charts import Cell, LayerBar, Segment, ink_on
@@ -170,10 +171,17 @@ def matrix(
     )
 
 
-def _cell(opened: OpenRun, cell: Cell | None, colour: str) -> Component | str:
+def _cell(
+    opened: OpenRun,
+    cell: Cell | None,
+    colour: str,
+    people: Mapping[tuple[str, int], str] | None = None,
+) -> Component | str:
+    """A cell; ``people`` are ``second_labels`` of the run."""
     if cell is None:
         return "–"
-    told = f"{cell.layer} unit {cell.unit}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
+    name = quoted((people or {}).get((cell.layer, cell.unit), ""))
+    told = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
     content = [bar(cell.iou, cell.chance, colour), html.Span(two(cell.iou), className="n")]
     return dcc.Link(
         content,

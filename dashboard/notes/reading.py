@@ -25,3 +25,8 @@ def second_labels(opened: OpenRun) -> Mapping[tuple[str, int], str]:
         found = {}
     kept["latest"] = stamp, found
     return found
+
+
+def quoted(name: str) -> str:
+    """A second label as the end of a unit's name in plain text, such as a title; "" for none."""
+    return f" “{name}”" if name else ""

@@ -1,6 +1,7 @@
 """Two runs beside each other, on one scale."""
 
 import math
+from collections.abc import Mapping
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
@@ -13,6 +14,7 @@ from dashboard.components.layers import bars_of, cells_of, stacks
 from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.context import Context
 from dashboard.links import run_href, unit_href
+from dashboard.notes.reading import quoted, second_labels
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
@@ -102,6 +104,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
         counts.append(labels.concept[labels.interpretable].value_counts().to_dict())
     most = max([1, *(n for found in counts for n in found.values())])
     names.sort(key=lambda name: -sum(found.get(name, 0) for found in counts))
+    people = [second_labels(opened) for opened in (a, b)]
     head = ["Concept", *(f"{what}, {o.name}" for what in ("Units", "Best IoU") for o in (a, b))]
     rows = [
         html.Tr(
@@ -111,7 +114,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
                     html.Td(_count(o, name, n.get(name, 0), most))
                     for o, n in ((a, counts[0]), (b, counts[1]))
                 ),
-                *(html.Td(_best(o, name)) for o in (a, b)),
+                *(html.Td(_best(o, name, said)) for o, said in zip((a, b), people, strict=True)),
             ]
         )
         for name in names
@@ -145,7 +148,7 @@ def _count(opened: OpenRun, name: str, count: int, most: int) -> object:
     return dcc.Link(content, href=href, className="cell", title=f"{count} units, {opened.name}")
 
 
-def _best(opened: OpenRun, name: str) -> object:
+def _best(opened: OpenRun, name: str, people: Mapping[tuple[str, int], str]) -> object:
     cells: list[Cell] = [cell for cell in cells_of(opened).get(name, []) if cell is not None]
     if not cells:
         return "–"
@@ -156,7 +159,7 @@ def _best(opened: OpenRun, name: str) -> object:
             html.Span(two(best.iou), className="n"),
         ],
         href=unit_href(opened.id, best.layer, best.unit),
-        title=f"{best.layer} unit {best.unit}",
+        title=f"{best.layer} unit {best.unit}{quoted(people.get((best.layer, best.unit), ''))}",
         className="cell" if best.interpretable else "cell pale",
     )
 

@@ -6,8 +6,9 @@ from dash.development.base_component import Component
 
 from dashboard.choosing import STEP, Choice, choose
 from dashboard.components.layers import cells_of, matrix
-from dashboard.components.units import cards, empty, facts, swatch, two
+from dashboard.components.units import cards, empty, facts, second_label, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
+from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
@@ -83,7 +84,11 @@ def _nearest(opened: OpenRun, name: str) -> Component:
     link = dcc.Link(
         f"{best.layer} unit {best.unit}", href=unit_href(opened.id, best.layer, best.unit)
     )
-    return empty(["Nearest is ", link, f", IoU {two(best.iou)}, chance {two(best.chance)}."])
+    people = second_label(second_labels(opened).get((best.layer, best.unit), ""))
+    second = [" ", html.Span(people, className="second")] if people else []
+    return empty(
+        ["Nearest is ", link, *second, f", IoU {two(best.iou)}, chance {two(best.chance)}."]
+    )
 
 
 PAGE = Page("/run/<run>/concept/<concept>", "Concept", layout)

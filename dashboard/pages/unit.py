@@ -186,7 +186,7 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
         return empty([text, html.Code("--coactivation"), " does."])
     if not found:
         return empty("None: its mean over images does not vary.")
-    labels = labels_of(opened)
+    labels, people = labels_of(opened), second_labels(opened)
     start = pairs_of(opened).starts[layer]
     rows = []
     for other, value in found:
@@ -194,7 +194,9 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
         name = row.concept if row.interpretable else "no concept"
         link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
         told = html.Span(f"correlation {value:.2f}", className="n")
-        rows.append(html.Li([link, html.Span(str(name), className="quiet"), told]))
+        second = second_label(people.get((layer, other), ""))
+        called = [" ", html.Span(second, className="second")] if second else []
+        rows.append(html.Li([link, html.Span([str(name), *called], className="quiet"), told]))
     return html.Ul(rows, className="rows")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
+from dashboard.notes.reading import quoted, second_labels
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
 from dashboard.painting.telling import change_table, stroke_list
@@ -187,12 +188,22 @@ def _brush(
         return None, str(error), no_update, no_update, not by_hand
     gain = brush["gain"]
     how = f"{brush['layer']}: {brush['how']}"
+    how += _called(run_id, brush["layer"], brush["units"]) if by_hand else ""
     if gain is not None:
         verb = "covers" if mode == "draw" else "removes"
         how += f"; it {verb} {100 * max(0, gain):.0f} % more than it disturbs elsewhere"
         how += " (little: don't expect much)" if gain < 0.2 else ""
     plain = {name: brush[name] for name in ("concept", "mode", "layer", "units", "values")}
     return plain, how, brush["n_units"], brush["strength"], not by_hand
+
+
+def _called(run_id: object, layer: str, units: list[int]) -> str:
+    """What people call those of these units that they named."""
+    people = second_labels(context.current().store.open(run_id))
+    named = [
+        f"unit {unit}{quoted(people[layer, unit])}" for unit in units if (layer, unit) in people
+    ]
+    return f". People call {', '.join(named)}" if named else ""
 
 
 def _strokes(place: object, *given: object) -> tuple:

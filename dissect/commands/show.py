@@ -5,8 +5,15 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from dissect.commands.adding import Add, print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SECOND = "second"
+"""Column of what people call the units; only a run that has notes has it."""
 
 
 def add_show(add: Add) -> None:
@@ -21,16 +28,41 @@ def add_show(add: Add) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
+    from dissect.runs.noted import read_noted
     from dissect.terminal import describe_run, format_rows, select_rows
 
     run = open_run(options.run)
     table = select_rows(run, options.layer, options.concept)
+    labels = read_noted(run).labels
+    if labels:
+        units = zip(table.layer, table.unit.astype(int), strict=True)
+        table = table.assign(**{_SECOND: [labels.get(unit, "") for unit in units]})
     if options.json:
         # The rows only where somebody chose some: a whole run has hundreds of thousands.
         chosen = options.layer is not None or options.concept is not None
         rows = {"rows": json.loads(table.to_json(orient="records"))} if chosen else {}
         print_json(run.summary() | rows)
     elif options.csv:
-        print(table.to_csv(index=False), end="")
+        print(_harmless(table).to_csv(index=False), end="")
     else:
-        print(describe_run(run), format_rows(table, options.rows), sep="\n\n")
+        rows = _with_second(format_rows(table, options.rows), table.head(options.rows))
+        print(describe_run(run), rows, sep="\n\n")
+
+
+def _with_second(lines: str, shown: "pd.DataFrame") -> str:
+    """The lines of a table with a column of what people call its units, if they named some."""
+    if _SECOND not in shown:
+        return lines
+    head, *rows = lines.split("\n")
+    called = ["people call it", *(name or "–" for name in shown[_SECOND])]
+    width = max(map(len, [head, *rows[: len(shown)]]))
+    told = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
+    return "\n".join([*told, *rows[len(shown) :]])
+
+
+def _harmless(table: "pd.DataFrame") -> "pd.DataFrame":
+    """For spreadsheets: what people wrote is not to be taken for a formula."""
+    if _SECOND not in table:
+        return table
+    formula = table[_SECOND].str.match("[=+\\-@＝＋－＠]")
+    return table.assign(**{_SECOND: table[_SECOND].where(~formula, "'" + table[_SECOND])})

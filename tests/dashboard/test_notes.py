@@ -8,9 +8,14 @@ import pytest
 
 from dashboard import create_app
 from dashboard.choosing import Choice, choose
+from dashboard.components.layers import _cell, cells_of
 from dashboard.notes.changing import restore
 from dashboard.notes.reading import second_labels
+from dashboard.pages.compare import _best
+from dashboard.pages.concept import _nearest
 from dashboard.pages.notes import Sought, results, seek
+from dashboard.pages.unit import _coactive
+from dashboard.painting.callbacks import _called
 from dashboard.pairs import labels_of
 from dashboard.store import RunStore
 from dissect.errors import ConfigError, GeneratorError
@@ -199,3 +204,32 @@ def test_nothing_but_a_note_is_brought_back(noted, kept):
         with pytest.raises(ConfigError):
             restore(notes, kept)
         assert notes.all() == []
+
+
+def _texts(component):
+    return json.dumps(component.to_plotly_json(), default=lambda c: c.to_plotly_json())
+
+
+def test_second_labels_stand_wherever_units_are_named(noted, opened):
+    """On the lists and titles of units that are no cards: the other journeys see those."""
+    best = next(cell for cell in cells_of(opened)["red"] if cell is not None)
+    notes_of(opened.run).label(best.layer, best.unit, EVIL)
+    people = second_labels(opened)
+    title = f"{best.layer} unit {best.unit} “{EVIL}”"
+    assert _cell(opened, best, "#ff0000", people).title.startswith(f"{title}: IoU")
+    assert _best(opened, "red", people).title == title
+    nearest = next(cell for cell in cells_of(opened)["pink"] if cell is not None)
+    notes_of(opened.run).label(nearest.layer, nearest.unit, "almost pink")
+    assert "almost pink" in _texts(_nearest(opened, "pink"))
+
+
+def test_second_labels_stand_in_the_lists_of_units_that_fire_together_and_are_picked_by_hand(
+    noted, opened, monkeypatch
+):
+    notes_of(opened.run).label("units", 2, "corn field")
+    monkeypatch.setattr("dashboard.unit_facts.coactive", lambda *given: [(2, 0.5), (3, 0.4)])
+    rows = [_texts(row) for row in _coactive(opened, "units", 0).children]
+    assert ["corn field" in row for row in rows] == [True, False]
+    with create_app(noted).server.app_context():
+        assert _called("planted", "units", [3, 2]) == ". People call unit 2 “corn field”"
+        assert _called("planted", "units", [3]) == ""

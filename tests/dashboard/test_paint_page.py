@@ -82,6 +82,9 @@ def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tm
     painted = changed_from(page, bare)
     assert change(page, "tree") > 50
     assert "Draw tree, brushed" in page.inner_text("#paint-strokes")
+    page.reload()  # the tab keeps strokes, and what can be undone
+    until(page, "s => document.querySelector('#paint-after')?.src === s", arg=painted)
+    assert page.locator("#paint-strokes li").count() == 1
     page.get_by_role("button", name="Undo").click()
     assert changed_from(page, painted) == bare
     page.get_by_role("button", name="Redo").click()

@@ -118,11 +118,11 @@
       if (cause === "paint-random") return Math.floor(Math.random() * 1000000);
       return window.dash_clientside.no_update;
     },
-    address: function (seed, index, truncation, concept, mode, layer, units) {
+    address: function (seed, index, truncation, label, concept, mode, layer, units) {
       if (!document.getElementById("paint-canvas")) return window.dash_clientside.no_update;
       const query = new URLSearchParams();
-      const values = { seed: seed, index: index, truncation: truncation, concept: concept };
-      Object.assign(values, { mode: mode, layer: layer, units: units });
+      const values = { seed: seed, index: index, truncation: truncation, label: label };
+      Object.assign(values, { concept: concept, mode: mode, layer: layer, units: units });
       for (const [name, value] of Object.entries(values)) {
         if (value !== null && value !== undefined && (value !== "" || name === "concept")) {
           query.set(name, value);

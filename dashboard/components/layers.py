@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dashboard.choosing import Choice
 from dashboard.components.units import bar, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
-from dashboard.notes.reading import quoted
+from dashboard.notes.reading import quoted, second_labels
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from reports.charts import Cell, LayerBar, Segment, ink_on
@@ -150,7 +150,7 @@ def matrix(
     opened: OpenRun, concepts: Sequence[str], value: Callable[[str], str] | None = None
 ) -> Component:
     """IoU of the unit of each layer that tells most about each concept."""
-    cells = cells_of(opened)
+    cells, people = cells_of(opened), second_labels(opened)
     head = [html.Th("Concept", scope="col")]
     head += [html.Th(value("") if value else "Area", scope="col", className="n")] if value else []
     head += [html.Th(layer, scope="col") for layer in opened.run.layers]
@@ -160,7 +160,7 @@ def matrix(
         link = dcc.Link(name, href=concept_href(opened.id, name))
         row = [html.Th([swatch(colour), link], scope="row")]
         row += [html.Td(value(name), className="n")] if value else []
-        row += [html.Td(_cell(opened, cell, colour)) for cell in cells[name]]
+        row += [html.Td(_cell(opened, cell, colour, people)) for cell in cells[name]]
         rows.append(html.Tr(row))
     return html.Div(
         html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="matrix"),
@@ -175,12 +175,12 @@ def _cell(
     opened: OpenRun,
     cell: Cell | None,
     colour: str,
-    people: Mapping[tuple[str, int], str] | None = None,
+    people: Mapping[tuple[str, int], str],
 ) -> Component | str:
     """A cell; ``people`` are ``second_labels`` of the run."""
     if cell is None:
         return "–"
-    name = quoted((people or {}).get((cell.layer, cell.unit), ""))
+    name = quoted(people.get((cell.layer, cell.unit), ""))
     told = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
     content = [bar(cell.iou, cell.chance, colour), html.Span(two(cell.iou), className="n")]
     return dcc.Link(

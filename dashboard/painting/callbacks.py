@@ -82,7 +82,7 @@ def _register_browser(app: Dash) -> None:
         State("paint-index", "value"),
         prevent_initial_call=True,
     )
-    shown = ("seed", "index", "truncation", "concept", "mode", "layer", "units")
+    shown = (*_FIELDS, "concept", "mode", "layer", "units")
     app.clientside_callback(
         here("address"),
         Output("paint-none", "data", allow_duplicate=True),

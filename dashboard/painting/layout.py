@@ -18,10 +18,13 @@ def layout(visit: Visit) -> Component:
     """The page for an address."""
     run = visit.run.run
     names = tuple(run.vocabulary.names)
+    n_classes = run.record["generator"].get("n_classes", 0)
     view = read_view(
         visit.query,
         seed=run.config.seed,
         truncation=run.config.truncation,
+        label=run.config.label,
+        n_classes=n_classes,
         concepts=names,
         layers=tuple(run.layers),
     )
@@ -38,7 +41,7 @@ def layout(visit: Visit) -> Component:
                 [
                     _picture(size),
                     _tools(view, names, run, size),
-                    _sample(view, run.config.label, run.record["generator"].get("n_classes", 0)),
+                    _sample(view, n_classes),
                 ],
                 className="paint",
             ),
@@ -101,7 +104,7 @@ def _picture(size: int) -> Component:
     )
 
 
-def _sample(view: View, label: int | None, n_classes: int) -> Component:
+def _sample(view: View, n_classes: int) -> Component:
     return html.Div(
         [
             html.Div(
@@ -127,7 +130,7 @@ def _sample(view: View, label: int | None, n_classes: int) -> Component:
                         debounce=True,
                     ),
                     html.Div(
-                        _whole("paint-label", "Class", "" if label is None else label),
+                        _whole("paint-label", "Class", "" if view.label is None else view.label),
                         hidden=not n_classes,
                     ),
                 ],

@@ -19,7 +19,7 @@ class View:
     """What the address says; anything that it says wrongly is left at its default.
 
     Attributes:
-        seed, index, truncation: The image.
+        seed, index, truncation, label: The image; a label of None is that of no class.
         concept: What is drawn or removed; "" for units that somebody chose.
         mode: ``draw`` or ``remove``.
         layer: "" chooses.
@@ -29,6 +29,7 @@ class View:
     seed: int
     index: int
     truncation: float
+    label: int | None
     concept: str
     mode: str
     layer: str
@@ -40,6 +41,8 @@ def read_view(
     *,
     seed: int,
     truncation: float,
+    label: int | None = None,
+    n_classes: int = 0,
     concepts: tuple[str, ...],
     layers: tuple[str, ...],
 ) -> View:
@@ -47,7 +50,8 @@ def read_view(
 
     Args:
         query: Of the address. Untrusted.
-        seed, truncation: Of the run.
+        seed, truncation, label: Of the run.
+        n_classes: Of its generator.
         concepts, layers: That there are.
     """
     favourite = next((name for name in ("tree", *concepts) if name in concepts), "")
@@ -57,6 +61,7 @@ def read_view(
         seed=_whole(query.get("seed"), seed, 2**53),
         index=_whole(query.get("index"), 0, 2**53),
         truncation=_fraction(query.get("truncation"), truncation),
+        label=_whole(query.get("label"), label, n_classes - 1),
         concept=concept if concept in ("", *concepts) else favourite,
         mode=REMOVE if query.get("mode") == REMOVE else DRAW,
         layer=layer if layer in layers else "",
@@ -136,7 +141,7 @@ def read_units(text: object) -> list[int]:
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def _whole(text: object, default: int, most: int) -> int:
+def _whole(text: object, default: int | None, most: int) -> int | None:
     plain = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 17
     return int(text) if plain and int(text) <= most else default
 

@@ -61,8 +61,8 @@ def _with_second(lines: str, shown: "pd.DataFrame") -> str:
 
 
 def _harmless(table: "pd.DataFrame") -> "pd.DataFrame":
-    """For spreadsheets: what people wrote is not to be taken for a formula."""
+    from dissect.runs.note import harmless
+
     if _SECOND not in table:
         return table
-    formula = table[_SECOND].str.match("[=+\\-@＝＋－＠]")
-    return table.assign(**{_SECOND: table[_SECOND].where(~formula, "'" + table[_SECOND])})
+    return table.assign(**{_SECOND: table[_SECOND].map(harmless)})

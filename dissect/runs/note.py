@@ -88,7 +88,7 @@ def to_csv(notes: Iterable[Note]) -> str:
     writer.writerow(["id", "kind", "layer", "unit", "text", "author", "made"])
     for note in notes:
         row = (note.kind, note.layer, note.unit, note.text, note.author, told_time(note.made))
-        writer.writerow([note.id, *(_harmless(value) for value in row)])
+        writer.writerow([note.id, *(harmless(value) for value in row)])
     return out.getvalue()
 
 
@@ -97,7 +97,8 @@ def told_time(made: float) -> str:
     return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
+    """For spreadsheets: a text that begins like a formula has an apostrophe in front."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")):
         return "'" + value
     return value

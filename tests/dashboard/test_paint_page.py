@@ -186,3 +186,15 @@ def test_callbacks_refuse_payloads_of_wrong_types(scenes_url):
         for call in calls:
             with pytest.raises(ConfigError):
                 call(value)
+
+
+def test_an_address_gives_the_class_and_what_is_none_of_the_generators_is_left():
+    from dashboard.painting.state import read_view
+
+    def label(text, *, n_classes=10, own=3):
+        of_run = {"seed": 0, "truncation": 1, "label": own, "concepts": (), "layers": ()}
+        return read_view({"label": text}, n_classes=n_classes, **of_run).label
+
+    assert label("7") == 7
+    assert [label(text) for text in ("10", "-1", "x", "")] == [3] * 4
+    assert label("0", n_classes=0, own=None) is None

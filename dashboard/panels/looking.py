@@ -4,9 +4,11 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.pairs import pairs_of
 from dashboard.rendering.asking import ask, to_uri
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
+from dashboard.unit_facts import edges_of, row_of
 from dissect.errors import DissectError
 
 _STEPS = 200
@@ -15,15 +17,16 @@ _NEW = 64  # samples that are looked through for each strip of new ones
 
 def build(visit: UnitVisit) -> Component:
     """The panel; its pictures come when the renderer has them."""
-    run = visit.visit.run.run
-    edges = run.array(visit.layer, "edges").values[visit.unit]
+    opened = visit.visit.run
+    edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
-    now = float(run.units(visit.layer).iloc[visit.unit].threshold)
+    row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
+    now = float(pairs.scores["threshold"][row, pairs.best[row]])
     return html.Div(
         [
             dcc.Store(
                 id="looking-unit",
-                data={"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit},
+                data={"run": opened.id, "layer": visit.layer, "unit": visit.unit},
             ),
             dcc.Store(id="looking-first"),
             html.P("Threshold: where the unit exceeds it is outlined.", className="quiet"),

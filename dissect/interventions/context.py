@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from dissect.bases import layer_info
 from dissect.interventions import store
@@ -31,6 +30,7 @@ from dissect.interventions.places import (
 )
 from dissect.interventions.sheets import Row, draw_sheet, remake
 from dissect.interventions.summary import CONTEXT, RANDOM, summarise_context
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from segmenters import Vocabulary
 
@@ -100,7 +100,7 @@ def measure_context(
         f"{RANDOM} {number}": units for number, units in enumerate(ready.random_sets, start=1)
     }
     started = time.perf_counter()
-    with tqdm(
+    with ProgressBar(
         total=steps * len(sets), desc="places", unit="block", disable=None if progress else True
     ) as bar:
         measured = {

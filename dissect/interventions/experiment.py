@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions import store
@@ -28,6 +27,7 @@ from dissect.interventions.originals import Originals
 from dissect.interventions.ranking import ORDERS
 from dissect.interventions.sheets import draw_sheet, make_rows
 from dissect.interventions.summary import RANDOM, share_of, summarise
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 
 KINDS = ("ablate", "insert")
@@ -99,7 +99,7 @@ def measure_units(
     originals, treatment, region = ready.originals, ready.treatment, ready.treatment.region
     edits = treatment.of(ready.units)
     n_sets = 1 + len(ready.random_sets) + inserted
-    bar = tqdm(
+    bar = ProgressBar(
         total=n_sets * question.n_samples,
         desc="measure",
         unit="image",

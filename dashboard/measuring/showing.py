@@ -1,7 +1,7 @@
 """A measured effect as a part of a page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.links import run_href, unit_href
+from dashboard.measuring.measurements import Progress
 from dashboard.rendering.asking import to_uri
 from dissect.errors import DissectError
 from dissect.runs import Run
@@ -21,6 +22,28 @@ _PICTURES = (
     ("curve.svg", "image/svg+xml", "Effect against the number of units, with random ones"),
     ("contexts.svg", "image/svg+xml", "What comes where"),
 )
+ORDERS = {
+    "iou": "best match (IoU)",
+    "excess": "best match over chance",
+    "sweep": "tried one by one",
+    "greedy": "searched as a set",
+}
+"""Ways to choose units, as people are told them."""
+_STATES = {
+    "running": "is being measured",
+    "stopping": "is being stopped",
+    "measured": "measured",
+    "stopped": "stopped; nothing was stored",
+    "failed": "failed",
+}
+_STAGES = {
+    "originals": "images as they are",
+    "sweep": "units tried alone",
+    "greedy": "units taken into the set",
+    "measure": "images edited",
+    "places": "blocks of images edited at one place",
+    "curve": "points of the curve",
+}
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -32,7 +55,7 @@ def effect_list(run: Run, run_id: str) -> Component:
 
     rows = []
     for name in effect_names(run):
-        href = f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
+        href = effect_href(run_id, name)
         try:
             told = html.Span(headline(open_effect(run, name).record["summary"]))
         except _DAMAGE as error:
@@ -41,6 +64,55 @@ def effect_list(run: Run, run_id: str) -> Component:
     if not rows:
         return empty("Nothing was measured on this run yet; the form below does it.")
     return html.Ul(rows, className="rows")
+
+
+def progress_rows(found: Sequence[Progress], run_id: str) -> Component | None:
+    """Measurements that are going on, and how those ended that this server began."""
+    if not found:
+        return None
+    return html.Ul([_row(one, run_id) for one in found], className="jobs")
+
+
+def _row(one: Progress, run_id: str) -> Component:
+    told, name = _STATES[one.state], html.B(one.name)
+    if one.state == "measured":
+        name = dcc.Link(one.name, href=effect_href(run_id, one.name), className="run-name")
+    if one.told:
+        told = f"{told}: {one.told}"
+    parts: list[Component] = [
+        html.Div([name, html.Span(told, className="failed" if one.told else "quiet")])
+    ]
+    buttons: list[Component] = []
+    if one.running:
+        parts += _bar(one)
+        buttons = [
+            html.Button(
+                "Stop",
+                id={"page": "effects", "action": "stop", "name": one.name},
+                type="button",
+                className="action",
+                disabled=one.state == "stopping",
+                **{"aria-label": f"Stop: {one.name}"},
+            )
+        ]
+    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=one.name)
+
+
+def _bar(one: Progress) -> list[Component]:
+    label, stage = {"aria-label": f"Progress of {one.name}"}, one.stage
+    if stage is None:
+        told = "loading the models …"
+        return [html.Progress(max="1", **label), html.Span(told, className="n")]
+    steps = f"{stage.done:,} of {stage.total:,} {_STAGES.get(stage.name, stage.unit + 's')}"
+    return [
+        html.Progress(value=str(stage.done), max=str(stage.total), **label),
+        html.Span(steps, className="n"),
+    ]
+
+
+def effect_href(run_id: str, name: str) -> str:
+    """Where an effect stands."""
+    return f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
 
 
 def one_effect(run: Run, run_id: str, name: str) -> Component:
@@ -88,6 +160,10 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
             bar(share, chance, colours.get(concept, "#808080"), low, high),
             **{"aria-hidden": "true"},
         ),
+        html.P(
+            "Line: 95 % interval." + (" Tick: the random units." if random else ""),
+            className="quiet",
+        ),
         facts(
             [
                 (
@@ -96,11 +172,11 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
                 ),
                 ("Samples", f"{summary['samples']:,}"),
                 ("Layer", summary["layer"]),
-                ("Chosen by", summary["order"]),
+                ("Chosen by", ORDERS.get(summary["order"], summary["order"])),
             ]
         ),
-        html.P([f"{len(summary['units'])} units: ", *units]),
-        html.H3("What else changed?"),
+        html.P([f"Its {len(summary['units'])} units: ", *units]),
+        html.H3("What else changed, in pixels per image?"),
         _side_effects(summary["side_effects"], colours),
     ]
 
@@ -109,7 +185,7 @@ def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) 
     shown = [row for row in rows if row["removed"] or row["added"]][:_MOST_ROWS]
     if not shown:
         return empty("Nothing.")
-    names = ("Pixels per image", "Before", "After", "Change", "95 %")
+    names = ("Concept", "Before", "After", "Change", "95 % interval")
     heads = [
         html.Th(name, scope="col", className="n" if place else "")
         for place, name in enumerate(names)

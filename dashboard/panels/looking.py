@@ -21,7 +21,7 @@ def build(visit: UnitVisit) -> Component:
     edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
     row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
-    now = float(pairs.scores["threshold"][row, pairs.best[row]])
+    own = min(max(float(pairs.scores["threshold"][row, pairs.best[row]]), low), high)
     return html.Div(
         [
             dcc.Store(
@@ -29,14 +29,18 @@ def build(visit: UnitVisit) -> Component:
                 data={"run": opened.id, "layer": visit.layer, "unit": visit.unit},
             ),
             dcc.Store(id="looking-first"),
-            html.P("Threshold: where the unit exceeds it is outlined.", className="quiet"),
+            html.P(
+                "Outlined is where the unit exceeds the threshold. Move it; the mark is the run's own.",
+                className="quiet",
+            ),
             dmc.Slider(
                 id="looking-threshold",
-                value=min(max(now, low), high),
+                value=own,
                 min=low,
                 max=high,
                 step=max((high - low) / _STEPS, 1e-6),
                 precision=6,
+                marks=[{"value": own}],
                 thumbLabel="Threshold",
             ),
             html.P(id="looking-status", role="status", children="The generator is being loaded …"),
@@ -56,7 +60,8 @@ def build(visit: UnitVisit) -> Component:
                 ],
                 className="paint-row",
             ),
-        ]
+        ],
+        className="looking",
     )
 
 
@@ -86,13 +91,17 @@ def _look(threshold: object, more: object, top: object, first: object, unit: obj
         return (no_update,) * 3
     except DissectError as error:
         return no_update, html.Span(str(error), className="failed"), no_update
-    which = "Top images of the run" if first is None else f"Best of {_NEW} new samples"
+    which = "Top images of the run" if first is None else f"The best of {_NEW} new images"
     indices = ", ".join(map(str, found.content["indices"]))
     told = (
-        f"{which}: {indices}. Above {found.content['threshold']:.3g}: "
-        f"{100 * found.content['share']:.1f} % of their pixels."
+        f"{100 * found.content['share']:.1f} % of the pixels are above "
+        f"{_signed(found.content['threshold'])}. {which}: samples {indices}."
     )
     return to_uri(found.parts[0], "image/webp"), told, first
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
 
 
 def ask_unit(unit: object, question: dict, *, view: str):  # noqa: ANN201 - a frame

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.links import run_href, unit_href
+from dashboard.measuring.contexts import context_table
 from dashboard.measuring.measurements import Progress
 from dashboard.rendering.asking import to_uri
 from dissect.errors import DissectError
@@ -129,8 +130,10 @@ def one_effect(run: Run, run_id: str, name: str) -> Component:
         for file, kind, title in _PICTURES
         if (data := _picture(effect.path / file)) is not None
     ]
+    # The sheet of a context is a wide one.
+    beside = "" if effect.record["summary"]["kind"] == "context" else "two"
     return html.Section(
-        [html.H2(name), html.Div([html.Div(told), html.Div(pictures)], className="two")]
+        [html.H2(name), html.Div([html.Div(told), html.Div(pictures)], className=beside)]
     )
 
 
@@ -138,6 +141,14 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
     from dissect.interventions.telling import describe_effect  # noqa: PLC0415
 
     kind = summary["kind"]
+    colours = {one.name: one.colour for one in run.vocabulary}
+    if kind == "context":
+        boxes = f"{summary['places']:,} of {summary['side']} × {summary['side']} pixels"
+        return [
+            _asked(summary, [("Boxes in each image", boxes)]),
+            _units(summary, run_id),
+            *context_table(summary, colours),
+        ]
     if kind not in ("ablate", "insert"):
         words = describe_effect(summary)
         return [html.Pre(words, tabIndex=0, **{"aria-label": "Effect in words"})]
@@ -147,12 +158,6 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
         _number(row.get(f"{verb}_share{end}")) if row else math.nan
         for row, end in ((target, ""), (target, "_low"), (target, "_high"), (random, ""))
     )
-    colours = {one.name: one.colour for one in run.vocabulary}
-    units = [
-        part
-        for unit in summary["units"]
-        for part in (dcc.Link(str(unit), href=unit_href(run_id, summary["layer"], unit)), " ")
-    ]
     drawn = "" if random is None else f"; by as many random units {two(chance)}"
     return [
         html.P(f"{two(share)} [{two(low)}, {two(high)}] of {concept} {verb}{drawn}."),
@@ -164,21 +169,40 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
             "Line: 95 % interval." + (" Tick: the random units." if random else ""),
             className="quiet",
         ),
-        facts(
+        _asked(
+            summary,
             [
                 (
                     f"{concept}, pixels per image",
                     f"{target['before']:,.1f} → {target['after']:,.1f}",
-                ),
-                ("Samples", f"{summary['samples']:,}"),
-                ("Layer", summary["layer"]),
-                ("Chosen by", ORDERS.get(summary["order"], summary["order"])),
-            ]
+                )
+            ],
         ),
-        html.P([f"Its {len(summary['units'])} units: ", *units]),
+        _units(summary, run_id),
         html.H3("What else changed, in pixels per image?"),
         _side_effects(summary["side_effects"], colours),
     ]
+
+
+def _asked(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> Component:
+    order = summary["order"]
+    return facts(
+        [
+            *first,
+            ("Samples", f"{summary['samples']:,}"),
+            ("Layer", summary["layer"]),
+            ("Chosen by", ORDERS.get(order, order)),
+        ]
+    )
+
+
+def _units(summary: Mapping[str, object], run_id: str) -> Component:
+    links = [
+        part
+        for unit in summary["units"]
+        for part in (dcc.Link(str(unit), href=unit_href(run_id, summary["layer"], unit)), " ")
+    ]
+    return html.P([f"Its {len(summary['units'])} units: ", *links])
 
 
 def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) -> Component:

@@ -30,7 +30,7 @@ def build(visit: UnitVisit) -> Component:
             ),
             dcc.Store(id="looking-first"),
             html.P(
-                "Outlined is where the unit exceeds the threshold. Move it; the mark is the run's own.",
+                "Outlined is where the unit exceeds the threshold; the mark is the run's own.",
                 className="quiet",
             ),
             dmc.Slider(

@@ -100,15 +100,26 @@ def _row(one: Progress, run_id: str) -> Component:
 
 
 def _bar(one: Progress) -> list[Component]:
-    label, stage = {"aria-label": f"Progress of {one.name}"}, one.stage
-    if stage is None:
-        told = "loading the models …"
-        return [html.Progress(max="1", **label), html.Span(told, className="n")]
-    steps = f"{stage.done:,} of {stage.total:,} {_STAGES.get(stage.name, stage.unit + 's')}"
+    own = {"page": "effects", "name": one.name}
+    value, most, steps = how_far(one)
     return [
-        html.Progress(value=str(stage.done), max=str(stage.total), **label),
-        html.Span(steps, className="n"),
+        html.Progress(
+            id=own | {"part": "bar"},
+            value=value,
+            max=most,
+            **{"aria-label": f"Progress of {one.name}"},
+        ),
+        html.Span(steps, id=own | {"part": "steps"}, className="n"),
     ]
+
+
+def how_far(one: Progress) -> tuple[str | None, str, str]:
+    """Value and end of a bar, and both in words; no value where the end is not known."""
+    stage = one.stage
+    if stage is None:
+        return None, "1", "loading the models …"
+    what = _STAGES.get(stage.name, f"{stage.unit}s")
+    return str(stage.done), str(stage.total), f"{stage.done:,} of {stage.total:,} {what}"
 
 
 def effect_href(run_id: str, name: str) -> str:

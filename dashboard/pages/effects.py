@@ -10,7 +10,7 @@ from dash.exceptions import PreventUpdate
 from dashboard import context
 from dashboard.callbacks import problem, text, told
 from dashboard.measuring.measurements import Measurements, Question
-from dashboard.measuring.showing import ORDERS, effect_list, one_effect, progress_rows
+from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
 from dashboard.routing import Page, Visit
 from dissect.errors import ConfigError, DissectError
 from dissect.runs import Run
@@ -102,6 +102,7 @@ def _form(run: Run) -> Component:
             dmc.Button("Measure", id="effects-go", variant="default"),
             html.Div(id="effects-status", role="status"),
             html.Div(id="effects-told", role="status"),
+            dcc.Store(id="effects-shown"),
             html.Div(id="effects-progress"),
         ]
     )
@@ -128,12 +129,24 @@ def register(app: Dash) -> None:
         Output("effects-progress", "children"),
         Output("effects-list", "children"),
         Output("effects-tick", "disabled"),
+        Output("effects-shown", "data"),
         Input("effects-tick", "n_intervals"),
         Input("effects-status", "children"),
         Input("effects-told", "children"),
+        State("effects-shown", "data"),
         State("effects-run", "data"),
         prevent_initial_call=True,
     )(_follow)
+    bar, steps = ({"page": "effects", "name": ALL, "part": part} for part in ("bar", "steps"))
+    app.callback(
+        Output(bar, "value"),
+        Output(bar, "max"),
+        Output(steps, "children"),
+        Input("effects-tick", "n_intervals"),
+        State(bar, "id"),
+        State("effects-run", "data"),
+        prevent_initial_call=True,
+    )(_advance)
 
 
 def _of_app() -> Measurements:
@@ -178,14 +191,29 @@ def _stop(clicks: object, run_id: object) -> str:
 
 
 def _follow(*given: object) -> tuple:
-    run_id = given[-1]
+    """Rows and list, where something began or ended: new rows would take the focus of old ones."""
+    shown, run_id = given[-2:]
     try:
         run = _run(run_id)
     except DissectError as error:
-        return problem(str(error)), no_update, True
+        return problem(str(error)), no_update, True, None
     found = _of_app().progress(run.path)
     idle = not any(one.running for one in found)
-    return progress_rows(found, str(run_id)), effect_list(run, str(run_id)), idle
+    states = [[one.name, one.state] for one in found]
+    if states == shown:
+        return no_update, no_update, idle, no_update
+    return progress_rows(found, str(run_id)), effect_list(run, str(run_id)), idle, states
+
+
+def _advance(ticks: object, bars: object, run_id: object) -> tuple[list, list, list]:
+    """Bars that are there move on."""
+    names = [one.get("name") for one in bars if isinstance(one, dict)] if bars else []
+    try:
+        found = {one.name: one for one in _of_app().progress(_run(run_id).path)}
+    except DissectError:
+        found = {}
+    moved = [how_far(found[name]) if name in found else (no_update,) * 3 for name in names]
+    return tuple(map(list, zip(*moved, strict=True))) if moved else ([], [], [])
 
 
 def _run(run_id: object) -> Run:

@@ -213,7 +213,8 @@ def _units(summary: Mapping[str, object], run_id: str) -> Component:
         for unit in summary["units"]
         for part in (dcc.Link(str(unit), href=unit_href(run_id, summary["layer"], unit)), " ")
     ]
-    return html.P([f"Its {len(summary['units'])} units: ", *links])
+    told = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
+    return html.P([told, *links])
 
 
 def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) -> Component:

@@ -3,6 +3,7 @@
 import re
 
 import dash_mantine_components as dmc
+import numpy as np
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
@@ -11,7 +12,9 @@ from dashboard import context
 from dashboard.callbacks import problem, text, told
 from dashboard.measuring.measurements import Measurements, Question
 from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
+from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
+from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
 from dissect.runs import Run
 
@@ -44,14 +47,16 @@ def layout(visit: Visit) -> Component:
             dcc.Interval(id="effects-tick", interval=1000),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(run, visit.run.id, name) if name else None,
-            _form(run),
+            _form(visit.run),
         ],
         className="effects",
     )
 
 
-def _form(run: Run) -> Component:
+def _form(opened: OpenRun) -> Component:
+    run, pairs = opened.run, pairs_of(opened)
     names = list(run.vocabulary.names)
+    n_named = np.bincount(pairs.best[pairs.interpretable], minlength=len(names))
     kinds = html.Div(
         [
             dmc.Radio(value=value, label=label, description=hint)
@@ -62,7 +67,7 @@ def _form(run: Run) -> Component:
     fields = [
         dmc.Select(
             id="effects-concept", label="Concept", description="whose pixels are counted",
-            value=names[0], data=names, searchable=True, allowDeselect=False,
+            value=names[n_named.argmax()], data=names, searchable=True, allowDeselect=False,
         ),
         dmc.Select(
             id="effects-layer", label="Layer", description="(best) tells most of it",

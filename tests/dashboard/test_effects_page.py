@@ -81,7 +81,7 @@ def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(o
     assert recipe["question"]["n_samples"] == 8
     page.locator("#effects-list").get_by_role("link", name="where", exact=True).click()
     page.get_by_role("heading", name="Where does red come?").wait_for()
-    assert page.get_by_role("row", name="blue").is_visible()
+    assert page.get_by_role("rowheader", name="black").is_visible()
     page.get_by_role("img", name="What comes where").wait_for()
 
 

@@ -72,6 +72,6 @@ def read_stage(line: str) -> Stage | None:
         told = json.loads(found[1])
         name, unit = str(told["stage"]), str(told["unit"])
         done, total = int(told["done"]), int(told["total"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None
     return Stage(name, min(done, total), total, unit) if done >= 0 and total > 0 else None

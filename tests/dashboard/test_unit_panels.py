@@ -81,7 +81,8 @@ def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, ur
     until(lambda: strip(page) == before)
     assert page.inner_text("#looking-status") == told
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    # Figures take a moment to follow.
+    until(lambda: page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0)
 
 
 def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(page, url):

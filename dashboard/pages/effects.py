@@ -212,13 +212,17 @@ def _follow(*given: object) -> tuple:
 
 def _advance(ticks: object, bars: object, run_id: object) -> tuple[list, list, list]:
     """Bars that are there move on."""
-    names = [one.get("name") for one in bars if isinstance(one, dict)] if bars else []
+    names = (
+        [one.get("name") for one in bars if isinstance(one, dict)] if isinstance(bars, list) else []
+    )
+    if not names or not all(isinstance(name, str) for name in names):
+        raise PreventUpdate
     try:
         found = {one.name: one for one in _of_app().progress(_run(run_id).path)}
     except DissectError:
         found = {}
     moved = [how_far(found[name]) if name in found else (no_update,) * 3 for name in names]
-    return tuple(map(list, zip(*moved, strict=True))) if moved else ([], [], [])
+    return tuple(map(list, zip(*moved, strict=True)))
 
 
 def _run(run_id: object) -> Run:

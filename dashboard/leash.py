@@ -8,6 +8,7 @@ server was killed and could clean up nothing.
 
 import os
 import select
+import signal
 import sys
 import threading
 
@@ -25,6 +26,8 @@ def _wait(source: int) -> None:
 
 
 if __name__ == "__main__":
+    # A server that a shell put into the background ignores Ctrl-C, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hold()
     from dissect.cli import main
 

@@ -1,5 +1,7 @@
 """What a run knows of one unit, read without reading its whole layer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,7 @@ from jaxtyping import Float, Int
 
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
-from dissect.errors import LayerError
+from dissect.errors import LayerError, RunError
 from dissect.runs import Run, readings, schema
 from dissect.statistics import SETS
 from dissect.statistics.scores import above, intersection_over_union
@@ -78,11 +80,25 @@ def matches(opened: OpenRun, row: int, *, most: int = 8) -> list[Match]:
     ]
 
 
+def edges_of(run: Run, layer: str, unit: int) -> Float[np.ndarray, " edge"]:
+    """A unit's thresholds, rising, from its own part of the file.
+
+    Raises:
+        RunError: arrays that are not there any more, or cannot be read.
+    """
+    with _reading(run, layer) as group:
+        return np.asarray(group["edges"][unit])
+
+
 def values(run: Run, layer: str, unit: int) -> Values:
-    """The spread of a unit's values over the evaluation fold, from its own part of the file."""
-    group = zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-    stored = np.asarray(group["histogram"][SETS.index("evaluation"), :, unit], np.int64)
-    edges = np.asarray(group["edges"][unit])
+    """The spread of a unit's values over the evaluation fold, from its own part of the file.
+
+    Raises:
+        RunError: arrays that are not there any more, or cannot be read.
+    """
+    edges = edges_of(run, layer, unit)
+    with _reading(run, layer) as group:
+        stored = np.asarray(group["histogram"][SETS.index("evaluation"), :, unit], np.int64)
     names = list(run.vocabulary.names)
     rows = {name: row for row, name in enumerate(group.attrs["row"])}
     histogram = np.zeros((len(names) + 1, stored.shape[1]), np.int64)
@@ -110,6 +126,17 @@ def centres(spread: xr.Dataset) -> Float[np.ndarray, " bin"]:
     low, high = spread.above.values, spread.up_to.values
     low, high = np.where(np.isinf(low), high, low), np.where(np.isinf(high), low, high)
     return (low + high) / 2
+
+
+@contextmanager
+def _reading(run: Run, layer: str) -> Iterator[zarr.Group]:
+    try:
+        yield zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(
+            f"arrays of {layer} in {run.path.name} cannot be read ({type(error).__name__}); "
+            "expected those that dissect run wrote; give them back or make the run again"
+        ) from error
 
 
 def _iou(histogram: Int[np.ndarray, "row bin"]) -> Float[np.ndarray, "concept edge"]:

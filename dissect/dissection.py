@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
 from dissect.bases.fitting import prepare_bases
@@ -27,6 +26,7 @@ from dissect.interrupt import deferred_interrupt
 from dissect.passes import divide
 from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.planes import PlaneStore, cache_folder
+from dissect.progress import ProgressBar
 from dissect.runs.examples import Examples
 from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
@@ -236,7 +236,7 @@ def count_pass(
         )
         for layer, counts in state.counts.items()
     }
-    bar = tqdm(
+    bar = ProgressBar(
         total=config.n_samples,
         initial=min(config.n_samples, state.next_block * config.block),
         desc="dissect" if n_passes == 1 else f"dissect {number + 1}/{n_passes}",

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis, layer_info
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
 from dissect.samples import Block, make_block, mask_grid, n_blocks
 from dissect.statistics.edges import (
     N_EDGES,
@@ -210,7 +210,7 @@ def pilot_edges(
     units = {layer: layer_info(generator, layer, bases).units for layer in config.layers}
     grid = mask_grid(generator, config)
     values = PilotValues(units, grid=grid, n_pilot=n_pilot, seed=config.seed, nearest=config.native)
-    for number in tqdm(
+    for number in ProgressBar(
         range(n_blocks(config, n_pilot)),
         desc="pilot",
         unit="block",

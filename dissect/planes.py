@@ -23,12 +23,12 @@ import torch
 from jaxtyping import Float, Int
 from platformdirs import user_cache_path
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.config import RunConfig
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.generators.zoo import CACHE_VARIABLE
+from dissect.progress import ProgressBar
 from dissect.runs.replacing import replace_file
 from dissect.samples import label_block, mask_grid
 from segmenters import Segmenter
@@ -173,4 +173,4 @@ def cache_folder(given: str | Path | None) -> Path | None:
 
 
 def _warn(line: str) -> None:
-    tqdm.write(f"dissect: {line}", file=sys.stderr)  # which leaves progress bars whole
+    ProgressBar.write(f"dissect: {line}", file=sys.stderr)  # which leaves progress bars whole

@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
 from dissect.samples import as_rgb, block_indices, label_block, make_images, n_blocks
 from dissect.statistics.agreement import (
     count_concepts,
@@ -250,7 +250,7 @@ def measure_trust(
     found = Trust.empty(segmenter.vocabulary, scores=scores)
     n, m = len(segmenter.vocabulary), 0 if other is None else len(other.vocabulary)
     pairs, second_area = np.zeros((1 + n, 1 + m), np.int64), np.zeros(m, np.int64)
-    bar = tqdm(
+    bar = ProgressBar(
         total=n_samples, desc="trust", unit="image", disable=None if progress else True, leave=False
     )
     with bar:

@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dissect.errors import ConfigError, RunError
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.runs.replacing import replace_file, replace_folder
 from reports.assets import script_text, style_text
@@ -152,7 +151,7 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _progress(keys: dict[str, str], progress: bool) -> tqdm:
-    return tqdm(
+def _progress(keys: dict[str, str], progress: bool) -> ProgressBar:
+    return ProgressBar(
         keys.items(), desc="report", unit="layer", disable=None if progress else True, leave=False
     )

@@ -8,6 +8,7 @@ with the app.
 import atexit
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dashboard.jobs import processes
 from dissect.errors import ConfigError
+from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
 
 _KINDS = ("ablate", "insert", "context")
 _ORDERS = ("iou", "excess", "sweep", "greedy")
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
 _MOST = 2  # at once
-_TAIL = 2000  # bytes of the log in which progress is looked for
+_TAIL = 4000  # bytes of the log in which progress is looked for
+_PATIENCE = 10.0  # seconds between a stop that is asked for and a kill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +97,33 @@ class Progress:
 
     Attributes:
         name: Of the effect.
-        running: Whether it still works.
-        told: Its last line.
-        failed: Whether it ended without a result.
+        state: ``running``, ``stopping``, ``measured``, ``stopped`` or ``failed``.
+        told: Why it failed, in one line; else "".
+        stage: What it is at; None before the first and after the end.
     """
 
     name: str
-    running: bool
-    told: str
-    failed: bool = False
+    state: str
+    told: str = ""
+    stage: Stage | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "stopping")
+
+
+@dataclass(eq=False)
+class _Held:
+    """A process, what it says, and whether somebody stopped it."""
+
+    process: subprocess.Popen
+    log: IO[bytes]
+    identity: str
+    stopped: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
 
 
 class Measurements:
@@ -109,7 +131,7 @@ class Measurements:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._all: dict[tuple[str, str], tuple[subprocess.Popen, IO[bytes]]] = {}
+        self._all: dict[tuple[str, str], _Held] = {}
         atexit.register(self.close)
 
     def start(self, run: Path, question: Question) -> None:
@@ -120,7 +142,7 @@ class Measurements:
         """
         key = (str(run), question.name)
         with self._lock:
-            live = [one for one, (process, _) in self._all.items() if process.poll() is None]
+            live = [one for one, held in self._all.items() if held.running]
             if key in live:
                 raise ConfigError(f"{question.name!r} is being measured already; wait or stop it")
             if len(live) >= _MOST:
@@ -131,22 +153,23 @@ class Measurements:
                 [sys.executable, "-m", "dashboard.leash", *question.arguments(run)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
                 cwd=Path(__file__).resolve().parents[2],
+                env=os.environ | {PROGRESS_VARIABLE: LINES},
                 start_new_session=True,
             )  # fmt: skip
-            self._all[key] = (process, log)
+            self._all[key] = _Held(process, log, processes.identity(process.pid) or "ended")
 
     def progress(self, run: Path) -> list[Progress]:
         """All measurements of a run, in the order in which they began."""
         with self._lock:
-            own = [(name, *held) for (place, name), held in self._all.items() if place == str(run)]
-        return [_progress(name, process, log) for name, process, log in own]
+            return [_progress(key[1], one) for key, one in self._all.items() if key[0] == str(run)]
 
     def stop(self, run: Path, name: str) -> None:
-        """Stop one; nothing of it is kept."""
+        """Stop one as Ctrl-C does; nothing of it is kept."""
         with self._lock:
             held = self._all.get((str(run), name))
-        if held is not None and held[0].poll() is None:
-            held[0].terminate()
+            if held is not None and held.running:
+                held.stopped = True
+                processes.stop(held.process.pid, held.identity, patience=_PATIENCE)
 
     def close(self) -> None:
         """Stop all."""
@@ -155,28 +178,38 @@ class Measurements:
                 self._forget(key)
 
     def _forget(self, key: tuple[str, str]) -> None:
-        if key in self._all:
-            process, log = self._all.pop(key)
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            process.stdin.close()
-            log.close()
+        if key not in self._all:
+            return
+        held = self._all.pop(key)
+        if held.running:
+            held.process.send_signal(signal.SIGINT)  # it clears away what it was writing
+        try:
+            held.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            held.process.kill()
+            held.process.wait()
+        held.process.stdin.close()
+        held.log.close()
 
 
-def _progress(name: str, process: subprocess.Popen, log: IO[bytes]) -> Progress:
-    running = process.poll() is None
+def _progress(name: str, held: _Held) -> Progress:
+    running = held.running  # before its last word is read
     try:
-        # Progress bars write over one line; a position of its own leaves the process's alone.
-        size = os.fstat(log.fileno()).st_size
-        text = os.pread(log.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")
+        # A position of its own leaves the process's alone.
+        size = os.fstat(held.log.fileno()).st_size
+        text = os.pread(held.log.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")
     except (OSError, ValueError):
         text = ""
-    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
-    told = lines[-1][-200:] if lines else "begins …"
-    if not running:
-        failed = next((line for line in reversed(lines) if line.startswith("dissect")), told)
-        told = "measured" if process.returncode == 0 else failed[:300]
-        if process.returncode and process.returncode < 0:
-            told = "stopped; nothing was stored"
-    return Progress(name, running, told, failed=not running and process.returncode != 0)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    stages = [stage for line in lines if (stage := read_stage(line)) is not None]
+    if running:
+        state = "stopping" if held.stopped else "running"
+        return Progress(name, state, stage=stages[-1] if stages else None)
+    if held.process.returncode == 0:
+        return Progress(name, "measured")
+    if held.stopped:
+        return Progress(name, "stopped")
+    words = [line for line in lines if read_stage(line) is None]
+    own = [line for line in words if line.startswith("dissect: ")]
+    told = (own or words or ["it ended without a word: killed, or out of memory"])[-1]
+    return Progress(name, "failed", told.removeprefix("dissect: ")[:400])

@@ -1,16 +1,20 @@
 """A measured effect as a part of a page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.units import bar, empty, facts, swatch, two
+from dashboard.components.units import bar, empty, facts, second_label, swatch, two
 from dashboard.links import run_href, unit_href
+from dashboard.measuring.contexts import context_table
+from dashboard.measuring.measurements import Progress
+from dashboard.notes.reading import second_labels
 from dashboard.rendering.asking import to_uri
+from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.runs import Run
 
@@ -21,6 +25,28 @@ _PICTURES = (
     ("curve.svg", "image/svg+xml", "Effect against the number of units, with random ones"),
     ("contexts.svg", "image/svg+xml", "What comes where"),
 )
+ORDERS = {
+    "iou": "best match (IoU)",
+    "excess": "best match over chance",
+    "sweep": "tried one by one",
+    "greedy": "searched as a set",
+}
+"""Ways to choose units, as people are told them."""
+_STATES = {
+    "running": "is being measured",
+    "stopping": "is being stopped",
+    "measured": "measured",
+    "stopped": "stopped; nothing was stored",
+    "failed": "failed",
+}
+_STAGES = {
+    "originals": "images as they are",
+    "sweep": "units tried alone",
+    "greedy": "units taken into the set",
+    "measure": "images edited",
+    "places": "blocks of images edited at one place",
+    "curve": "points of the curve",
+}
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -32,7 +58,7 @@ def effect_list(run: Run, run_id: str) -> Component:
 
     rows = []
     for name in effect_names(run):
-        href = f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
+        href = effect_href(run_id, name)
         try:
             told = html.Span(headline(open_effect(run, name).record["summary"]))
         except _DAMAGE as error:
@@ -43,13 +69,73 @@ def effect_list(run: Run, run_id: str) -> Component:
     return html.Ul(rows, className="rows")
 
 
-def one_effect(run: Run, run_id: str, name: str) -> Component:
+def progress_rows(found: Sequence[Progress], run_id: str) -> Component | None:
+    """Measurements that are going on, and how those ended that this server began."""
+    if not found:
+        return None
+    return html.Ul([_row(one, run_id) for one in found], className="jobs")
+
+
+def _row(one: Progress, run_id: str) -> Component:
+    told, name = _STATES[one.state], html.B(one.name)
+    if one.state == "measured":
+        name = dcc.Link(one.name, href=effect_href(run_id, one.name), className="run-name")
+    if one.told:
+        told = f"{told}: {one.told}"
+    parts: list[Component] = [
+        html.Div([name, html.Span(told, className="failed" if one.told else "quiet")])
+    ]
+    buttons: list[Component] = []
+    if one.running:
+        parts += _bar(one)
+        buttons = [
+            html.Button(
+                "Stop",
+                id={"page": "effects", "action": "stop", "name": one.name},
+                type="button",
+                className="action",
+                disabled=one.state == "stopping",
+                **{"aria-label": f"Stop: {one.name}"},
+            )
+        ]
+    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=one.name)
+
+
+def _bar(one: Progress) -> list[Component]:
+    own = {"page": "effects", "name": one.name}
+    value, most, steps = how_far(one)
+    return [
+        html.Progress(
+            id=own | {"part": "bar"},
+            value=value,
+            max=most,
+            **{"aria-label": f"Progress of {one.name}"},
+        ),
+        html.Span(steps, id=own | {"part": "steps"}, className="n"),
+    ]
+
+
+def how_far(one: Progress) -> tuple[str | None, str, str]:
+    """Value and end of a bar, and both in words; no value where the end is not known."""
+    stage = one.stage
+    if stage is None:
+        return None, "1", "loading the models …"
+    what = _STAGES.get(stage.name, f"{stage.unit}s")
+    return str(stage.done), str(stage.total), f"{stage.done:,} of {stage.total:,} {what}"
+
+
+def effect_href(run_id: str, name: str) -> str:
+    """Where an effect stands."""
+    return f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
+
+
+def one_effect(opened: OpenRun, name: str) -> Component:
     """An effect with its numbers, side effects and pictures."""
     from dissect.interventions.store import open_effect  # noqa: PLC0415
 
     try:
-        effect = open_effect(run, name)
-        told = _told(effect.record["summary"], run, run_id)
+        effect = open_effect(opened.run, name)
+        told = _told(effect.record["summary"], opened)
     except _DAMAGE as error:
         return html.P(str(error), role="alert", className="failed")
     pictures = [
@@ -57,15 +143,25 @@ def one_effect(run: Run, run_id: str, name: str) -> Component:
         for file, kind, title in _PICTURES
         if (data := _picture(effect.path / file)) is not None
     ]
+    # The sheet of a context is a wide one.
+    beside = "" if effect.record["summary"]["kind"] == "context" else "two"
     return html.Section(
-        [html.H2(name), html.Div([html.Div(told), html.Div(pictures)], className="two")]
+        [html.H2(name), html.Div([html.Div(told), html.Div(pictures)], className=beside)]
     )
 
 
-def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Component]:
+def _told(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
     from dissect.interventions.telling import describe_effect  # noqa: PLC0415
 
     kind = summary["kind"]
+    colours = {one.name: one.colour for one in opened.run.vocabulary}
+    if kind == "context":
+        boxes = f"{summary['places']:,} of {summary['side']} × {summary['side']} pixels"
+        return [
+            _asked(summary, [("Boxes in each image", boxes)]),
+            _units(summary, opened),
+            *context_table(summary, colours),
+        ]
     if kind not in ("ablate", "insert"):
         words = describe_effect(summary)
         return [html.Pre(words, tabIndex=0, **{"aria-label": "Effect in words"})]
@@ -75,12 +171,6 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
         _number(row.get(f"{verb}_share{end}")) if row else math.nan
         for row, end in ((target, ""), (target, "_low"), (target, "_high"), (random, ""))
     )
-    colours = {one.name: one.colour for one in run.vocabulary}
-    units = [
-        part
-        for unit in summary["units"]
-        for part in (dcc.Link(str(unit), href=unit_href(run_id, summary["layer"], unit)), " ")
-    ]
     drawn = "" if random is None else f"; by as many random units {two(chance)}"
     return [
         html.P(f"{two(share)} [{two(low)}, {two(high)}] of {concept} {verb}{drawn}."),
@@ -88,28 +178,53 @@ def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Componen
             bar(share, chance, colours.get(concept, "#808080"), low, high),
             **{"aria-hidden": "true"},
         ),
-        facts(
+        html.P(
+            "Line: 95 % interval." + (" Tick: the random units." if random else ""),
+            className="quiet",
+        ),
+        _asked(
+            summary,
             [
                 (
                     f"{concept}, pixels per image",
                     f"{target['before']:,.1f} → {target['after']:,.1f}",
-                ),
-                ("Samples", f"{summary['samples']:,}"),
-                ("Layer", summary["layer"]),
-                ("Chosen by", summary["order"]),
-            ]
+                )
+            ],
         ),
-        html.P([f"{len(summary['units'])} units: ", *units]),
-        html.H3("What else changed?"),
+        _units(summary, opened),
+        html.H3("What else changed, in pixels per image?"),
         _side_effects(summary["side_effects"], colours),
     ]
+
+
+def _asked(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> Component:
+    order = summary["order"]
+    return facts(
+        [
+            *first,
+            ("Samples", f"{summary['samples']:,}"),
+            ("Layer", summary["layer"]),
+            ("Chosen by", ORDERS.get(order, order)),
+        ]
+    )
+
+
+def _units(summary: Mapping[str, object], opened: OpenRun) -> Component:
+    layer, people = summary["layer"], second_labels(opened)
+    links = []
+    for unit in summary["units"]:
+        links += [dcc.Link(str(unit), href=unit_href(opened.id, layer, unit)), " "]
+        if (layer, unit) in people:
+            links += [html.Span(second_label(people[layer, unit]), className="second"), " "]
+    told = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
+    return html.P([told, *links])
 
 
 def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) -> Component:
     shown = [row for row in rows if row["removed"] or row["added"]][:_MOST_ROWS]
     if not shown:
         return empty("Nothing.")
-    names = ("Pixels per image", "Before", "After", "Change", "95 %")
+    names = ("Concept", "Before", "After", "Change", "95 % interval")
     heads = [
         html.Th(name, scope="col", className="n" if place else "")
         for place, name in enumerate(names)

@@ -1,28 +1,35 @@
 """The page ``/run/<run>/effects``: what was measured, and a form to measure more."""
 
+import re
+
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
+import numpy as np
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.measuring.measurements import Measurements, Progress, Question
-from dashboard.measuring.showing import effect_list, one_effect
+from dashboard.callbacks import problem, text, told
+from dashboard.measuring.measurements import Measurements, Question
+from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
+from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
+from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
 from dissect.runs import Run
 
 _SERVICE = "measurements"
 _BEST = "(best)"
 _KINDS = {
-    "ablate": "Take away",
-    "insert": "Hold at a value",
-    "context": "At many places",
-}
-_ORDERS = {
-    "iou": "best match (iou)",
-    "excess": "best match over chance (excess)",
-    "sweep": "searched one by one (sweep)",
-    "greedy": "searched as a set (greedy)",
+    "ablate": ("Take away", "The units are set to zero. What goes from the images?"),
+    "insert": (
+        "Hold at a value",
+        "The units are held everywhere at their mean where the concept is. What comes?",
+    ),
+    "context": (
+        "At many places",
+        "They are held so in one small box after another. Where does the concept come?",
+    ),
 }
 
 
@@ -39,72 +46,68 @@ def layout(visit: Visit) -> Component:
             dcc.Store(id="effects-run", data=visit.run.id),
             dcc.Interval(id="effects-tick", interval=1000),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
-            one_effect(run, visit.run.id, name) if name else None,
-            _form(run),
+            one_effect(visit.run, name) if name else None,
+            _form(visit.run),
         ],
         className="effects",
     )
 
 
-def _form(run: Run) -> Component:
+def _form(opened: OpenRun) -> Component:
+    run, pairs = opened.run, pairs_of(opened)
     names = list(run.vocabulary.names)
-    kinds = [{"value": value, "label": label} for value, label in _KINDS.items()]
+    n_named = np.bincount(pairs.best[pairs.interpretable], minlength=len(names))
+    kinds = html.Div(
+        [
+            dmc.Radio(value=value, label=label, description=hint)
+            for value, (label, hint) in _KINDS.items()
+        ],
+        className="kinds",
+    )
+    fields = [
+        dmc.Select(
+            id="effects-concept", label="Concept", description="whose pixels are counted",
+            value=names[n_named.argmax()], data=names, searchable=True, allowDeselect=False,
+        ),
+        dmc.Select(
+            id="effects-layer", label="Layer", description="(best) tells most of it",
+            value=_BEST, data=[_BEST, *run.layers], searchable=True, allowDeselect=False,
+        ),
+        dmc.Select(
+            id="effects-order", label="Which units", description="searches take longer",
+            value="iou", allowDeselect=False,
+            data=[{"value": value, "label": label} for value, label in ORDERS.items()],
+        ),
+        dmc.NumberInput(
+            id="effects-units", label="Units", description="how many at once", value=8, min=1,
+            allowDecimal=False,
+        ),
+        dmc.NumberInput(
+            id="effects-samples", label="Samples", description="images that are looked at",
+            value=200, min=2, allowDecimal=False,
+        ),
+        dmc.TextInput(
+            id="effects-name", label="Name", description="of the result", value="",
+            placeholder="from the question",
+        ),
+    ]  # fmt: skip
     return html.Section(
         [
             html.H2("Measure"),
-            dmc.SegmentedControl(
-                id="effects-kind", value="ablate", data=kinds, **{"aria-label": "What is done"}
+            dmc.RadioGroup(
+                kinds, id="effects-kind", value="ablate", label="What is done to the units?"
             ),
-            html.Div(
-                [
-                    dmc.Select(
-                        id="effects-concept",
-                        label="Concept",
-                        value=names[0],
-                        data=names,
-                        searchable=True,
-                        allowDeselect=False,
-                    ),
-                    dmc.Select(
-                        id="effects-layer",
-                        label="Layer",
-                        value=_BEST,
-                        data=[_BEST, *run.layers],
-                        searchable=True,
-                        allowDeselect=False,
-                    ),
-                    dmc.Select(
-                        id="effects-order",
-                        label="Which units",
-                        value="iou",
-                        data=[{"value": value, "label": label} for value, label in _ORDERS.items()],
-                        allowDeselect=False,
-                    ),
-                    dmc.NumberInput(
-                        id="effects-units", label="Units", value=8, min=1, allowDecimal=False
-                    ),
-                    dmc.NumberInput(
-                        id="effects-samples", label="Samples", value=200, min=2, allowDecimal=False
-                    ),
-                    dmc.TextInput(
-                        id="effects-name", label="Name", value="", placeholder="from the question"
-                    ),
-                ],
-                className="controls",
-            ),
+            html.Div(fields, className="controls"),
             dmc.Switch(
                 id="effects-curve",
                 label="Also a curve: the effect against the number of units",
+                description="Takes longer; not at many places.",
                 checked=False,
             ),
-            html.Div(
-                [
-                    dmc.Button("Measure", id="effects-go", variant="default"),
-                    dmc.Button("Stop", id="effects-stop", variant="default", disabled=True),
-                ],
-                className="paint-row",
-            ),
-            html.P(id="effects-status", role="status"),
+            dmc.Button("Measure", id="effects-go", variant="default"),
+            html.Div(id="effects-status", role="status"),
+            html.Div(id="effects-told", role="status"),
+            dcc.Store(id="effects-shown"),
             html.Div(id="effects-progress"),
         ]
     )
@@ -116,22 +119,39 @@ def register(app: Dash) -> None:
     app.callback(
         Output("effects-status", "children"),
         Input("effects-go", "n_clicks"),
-        Input("effects-stop", "n_clicks"),
         State("effects-run", "data"),
         *[State(f"effects-{name}", "value") for name in fields],
         State("effects-curve", "checked"),
         prevent_initial_call=True,
-    )(_measure)
+    )(told(_measure))
+    app.callback(
+        Output("effects-told", "children"),
+        Input({"page": "effects", "action": "stop", "name": ALL}, "n_clicks"),
+        State("effects-run", "data"),
+        prevent_initial_call=True,
+    )(told(_stop))
     app.callback(
         Output("effects-progress", "children"),
         Output("effects-list", "children"),
         Output("effects-tick", "disabled"),
-        Output("effects-stop", "disabled"),
+        Output("effects-shown", "data"),
         Input("effects-tick", "n_intervals"),
         Input("effects-status", "children"),
+        Input("effects-told", "children"),
+        State("effects-shown", "data"),
         State("effects-run", "data"),
         prevent_initial_call=True,
     )(_follow)
+    bar, steps = ({"page": "effects", "name": ALL, "part": part} for part in ("bar", "steps"))
+    app.callback(
+        Output(bar, "value"),
+        Output(bar, "max"),
+        Output(steps, "children"),
+        Input("effects-tick", "n_intervals"),
+        State(bar, "id"),
+        State("effects-run", "data"),
+        prevent_initial_call=True,
+    )(_advance)
 
 
 def _of_app() -> Measurements:
@@ -141,59 +161,72 @@ def _of_app() -> Measurements:
     return services[_SERVICE]
 
 
-def _measure(go: object, stop: object, run_id: object, *given: object) -> str:
+def _measure(clicks: object, run_id: object, *given: object) -> str:
+    if not clicks:
+        raise PreventUpdate
     kind, concept, layer, order, units, samples, name, curve = given
-    try:
-        run = _run(run_id)
-        if ctx.triggered_id == "effects-stop":
-            live = [one for one in _of_app().progress(run.path) if one.running]
-            for one in live:
-                _of_app().stop(run.path, one.name)
-            return "" if live else "nothing is measured"
-        if not isinstance(concept, str) or concept not in run.vocabulary:
-            raise ConfigError("the concept is not one of the run; choose one of the list")
-        if layer != _BEST and (not isinstance(layer, str) or layer not in run.layers):
-            raise ConfigError("the layer is not one of the run; choose one of the list")
-        chosen = None if layer == _BEST else layer
-        plain = "_".join(f"{kind}-{concept}-{units}-{chosen or 'best'}-{order}-{samples}".split())
-        plain += "-curve" if curve is True and kind != "context" else ""
-        question = Question(
-            kind=kind,
-            concept=concept,
-            layer=chosen,
-            order=order,
-            units=units,
-            samples=samples,
-            name=name or plain,
-            curve=curve,
-        )
-        _of_app().start(run.path, question)
-    except DissectError as error:
-        return str(error)
+    run = _run(run_id)
+    if not isinstance(concept, str) or concept not in run.vocabulary:
+        raise ConfigError("the concept is not one of the run; choose one of the list")
+    if layer != _BEST and (not isinstance(layer, str) or layer not in run.layers):
+        raise ConfigError("the layer is not one of the run; choose one of the list")
+    chosen = None if layer == _BEST else layer
+    asked = f"{kind}-{concept}-{units}-{chosen or 'best'}-{order}-{samples}"
+    asked += "-curve" if curve is True and kind != "context" else ""
+    plain = re.sub(r"[^\w@+.-]+", "_", asked, flags=re.ASCII)[:100]
+    question = Question(
+        kind=kind,
+        concept=concept,
+        layer=chosen,
+        order=order,
+        units=units,
+        samples=samples,
+        name=name or plain,
+        curve=curve,
+    )
+    _of_app().start(run.path, question)
     return ""
 
 
-def _follow(ticks: object, status: object, run_id: object) -> tuple:
+def _stop(clicks: object, run_id: object) -> str:
+    if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
+        raise PreventUpdate  # buttons that only came or went
+    _of_app().stop(_run(run_id).path, text(ctx.triggered_id.get("name")))
+    return ""
+
+
+def _follow(*given: object) -> tuple:
+    """Rows and list, where something began or ended: new rows would take the focus of old ones."""
+    shown, run_id = given[-2:]
     try:
         run = _run(run_id)
     except DissectError as error:
-        return str(error), no_update, True, True
+        return problem(str(error)), no_update, True, None
     found = _of_app().progress(run.path)
-    shown = html.Ul([_told(one) for one in found], className="rows") if found else None
     idle = not any(one.running for one in found)
-    return shown, effect_list(run, str(run_id)), idle, idle
+    states = [[one.name, one.state] for one in found]
+    if states == shown:
+        return no_update, no_update, idle, no_update
+    return progress_rows(found, str(run_id)), effect_list(run, str(run_id)), idle, states
 
 
-def _told(one: Progress) -> Component:
-    return html.Li(
-        [html.Span(one.name), html.Span(one.told, className="failed" if one.failed else "quiet")]
+def _advance(ticks: object, bars: object, run_id: object) -> tuple[list, list, list]:
+    """Bars that are there move on."""
+    names = (
+        [one.get("name") for one in bars if isinstance(one, dict)] if isinstance(bars, list) else []
     )
+    if not names or not all(isinstance(name, str) for name in names):
+        raise PreventUpdate
+    try:
+        found = {one.name: one for one in _of_app().progress(_run(run_id).path)}
+    except DissectError:
+        found = {}
+    moved = [how_far(found[name]) if name in found else (no_update,) * 3 for name in names]
+    return tuple(map(list, zip(*moved, strict=True)))
 
 
 def _run(run_id: object) -> Run:
-    if not isinstance(run_id, str):
-        raise ConfigError("the page sent something else than a run; reload it")
-    return context.current().store.open(run_id).run
+    return context.current().store.open(text(run_id)).run
 
 
 PAGE = Page(

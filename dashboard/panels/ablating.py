@@ -1,5 +1,7 @@
 """Panel of a unit's page: its top images without it, and what went with it."""
 
+from collections.abc import Mapping
+
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
@@ -19,6 +21,10 @@ def build(visit: UnitVisit) -> Component:
     return html.Div(
         [
             dcc.Store(id="ablating-unit", data=own),
+            html.P(
+                "Its top images are made again with this unit at zero, and labelled again.",
+                className="quiet",
+            ),
             dmc.Button("Ablate this unit", id="ablating-go", variant="default"),
             html.P(id="ablating-status", role="status"),
             html.Div(id="ablating-found"),
@@ -72,7 +78,23 @@ def _ablate(clicks: object, unit: object) -> tuple:
     ]
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(content["changes"], colours, pixels=content["pixels"])
-    return [*pictures, table], f"{len(content['indices'])} top images, the unit set to zero."
+    return [*pictures, table], _told(content)
+
+
+def _told(content: Mapping[str, object]) -> str:
+    """What became of the concept that the unit is named after."""
+    told = f"{len(content['indices'])} top images, the unit set to zero"
+    own = [change for change in content["changes"] if change[0] == content["concept"]]
+    if not own:
+        return f"{told}."
+    concept, before, after = own[0]
+    return f"{told}: {concept} from {before:,} to {after:,} pixels, {_share(before, after)}."
+
+
+def _share(before: int, after: int) -> str:
+    if before == 0:
+        return "none before"
+    return f"{100 * (after - before) / before:+.0f} %".replace("-", "−")
 
 
 PANEL = Panel("Ablate this unit", build, callbacks=register, order=70)

@@ -4,9 +4,11 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.pairs import pairs_of
 from dashboard.rendering.asking import ask, to_uri
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
+from dashboard.unit_facts import edges_of, row_of
 from dissect.errors import DissectError
 
 _STEPS = 200
@@ -15,25 +17,30 @@ _NEW = 64  # samples that are looked through for each strip of new ones
 
 def build(visit: UnitVisit) -> Component:
     """The panel; its pictures come when the renderer has them."""
-    run = visit.visit.run.run
-    edges = run.array(visit.layer, "edges").values[visit.unit]
+    opened = visit.visit.run
+    edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
-    now = float(run.units(visit.layer).iloc[visit.unit].threshold)
+    row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
+    own = min(max(float(pairs.scores["threshold"][row, pairs.best[row]]), low), high)
     return html.Div(
         [
             dcc.Store(
                 id="looking-unit",
-                data={"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit},
+                data={"run": opened.id, "layer": visit.layer, "unit": visit.unit},
             ),
             dcc.Store(id="looking-first"),
-            html.P("Threshold: where the unit exceeds it is outlined.", className="quiet"),
+            html.P(
+                "Outlined is where the unit exceeds the threshold; the mark is the run's own.",
+                className="quiet",
+            ),
             dmc.Slider(
                 id="looking-threshold",
-                value=min(max(now, low), high),
+                value=own,
                 min=low,
                 max=high,
                 step=max((high - low) / _STEPS, 1e-6),
                 precision=6,
+                marks=[{"value": own}],
                 thumbLabel="Threshold",
             ),
             html.P(id="looking-status", role="status", children="The generator is being loaded …"),
@@ -53,7 +60,8 @@ def build(visit: UnitVisit) -> Component:
                 ],
                 className="paint-row",
             ),
-        ]
+        ],
+        className="looking",
     )
 
 
@@ -83,13 +91,17 @@ def _look(threshold: object, more: object, top: object, first: object, unit: obj
         return (no_update,) * 3
     except DissectError as error:
         return no_update, html.Span(str(error), className="failed"), no_update
-    which = "Top images of the run" if first is None else f"Best of {_NEW} new samples"
+    which = "Top images of the run" if first is None else f"The best of {_NEW} new images"
     indices = ", ".join(map(str, found.content["indices"]))
     told = (
-        f"{which}: {indices}. Above {found.content['threshold']:.3g}: "
-        f"{100 * found.content['share']:.1f} % of their pixels."
+        f"{100 * found.content['share']:.1f} % of the pixels are above "
+        f"{_signed(found.content['threshold'])}. {which}: samples {indices}."
     )
     return to_uri(found.parts[0], "image/webp"), told, first
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
 
 
 def ask_unit(unit: object, question: dict, *, view: str):  # noqa: ANN201 - a frame

@@ -11,7 +11,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from dashboard.pairs import pairs_of
 from dashboard.rendering.frames import Frame
+from dashboard.store import OpenRun
 from dissect.bases import split_layer
 from dissect.errors import ConfigError, LayerError
 from dissect.interventions.applying import intervene
@@ -19,7 +21,7 @@ from dissect.interventions.edits import Ablate
 from dissect.painting.checks import as_number, check_text, is_whole, short
 from dissect.painting.making import Canvas, Painted, changes
 from dissect.runs.images import to_tile
-from dissect.runs.strips import TILE, draw_strip
+from dissect.runs.strips import TILE, UNLABELLED, draw_strip
 from dissect.samples import label_block, make_images
 from dissect.statistics.resize import resize
 from dissect.tracing import trace
@@ -40,18 +42,20 @@ class UnitDesk:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
+        self._opened = OpenRun(canvas.run.path.name, canvas.run)
         self._seen = lru_cache(maxsize=_KEPT)(self._see)
 
     def masks(self, asked: Mapping[str, object]) -> Frame:
         """A strip with the unit's mask at a threshold; see ``answers``."""
-        layer, unit, row = self._unit(asked)
-        threshold = as_number("threshold", asked.get("threshold", float(row.threshold)))
+        layer, unit = self._unit(asked)
+        concept, own = self._label(layer, unit)
+        threshold = as_number("threshold", asked.get("threshold", own))
         first = asked.get("first")
         if first is not None and not is_whole(first, 0, 2**40):
             raise ConfigError(f"first is {short(first)}; expected a whole number from 0")
         indices, tiles, values = self._seen(layer, unit, first)
         masks = values > threshold
-        colour = self._canvas.vocabulary[row.concept].colour if row.interpretable else "#ffffff"
+        colour = self._canvas.vocabulary[concept].colour if concept else UNLABELLED
         content = {
             "indices": list(indices),
             "peaks": [float(one.max()) for one in values],
@@ -63,7 +67,7 @@ class UnitDesk:
     @torch.no_grad()
     def ablate(self, asked: Mapping[str, object]) -> Frame:
         """The unit's top images before and after it is taken away; see ``answers``."""
-        layer, unit, row = self._unit(asked)
+        layer, unit = self._unit(asked)
         canvas, config = self._canvas, self._canvas.run.config
         indices = self._top(layer, unit)
         before = make_images(canvas.generator, config, indices)
@@ -76,13 +80,13 @@ class UnitDesk:
         found = changes(*wide, canvas.vocabulary)
         content = {
             "indices": indices,
-            "concept": row.concept if row.interpretable else "",
+            "concept": self._label(layer, unit)[0],
             "changes": [[one.concept, one.before, one.after] for one in found],
             "pixels": len(indices) * size * size,
         }
         return Frame(content, tuple(_strip(images) for images in (before, after)))
 
-    def _unit(self, asked: Mapping[str, object]) -> tuple[str, int, object]:
+    def _unit(self, asked: Mapping[str, object]) -> tuple[str, int]:
         layer, unit = asked.get("layer"), asked.get("unit")
         check_text("layer", layer)
         if layer not in self._canvas.run.layers:
@@ -90,7 +94,15 @@ class UnitDesk:
         most = self._canvas.run.layers[layer].units - 1
         if not is_whole(unit, 0, most):
             raise LayerError(f"unit {short(unit)} is not in {layer}; expected 0 to {most}")
-        return layer, unit, self._canvas.run.units(layer).iloc[unit]
+        return layer, unit
+
+    def _label(self, layer: str, unit: int) -> tuple[str, float]:
+        """The concept that it is named after, "" for none, and its threshold."""
+        pairs = pairs_of(self._opened)
+        row = pairs.starts[layer] + unit
+        best = pairs.best[row]
+        name = self._canvas.run.vocabulary.names[best] if pairs.interpretable[row] else ""
+        return name, float(pairs.scores["threshold"][row, best])
 
     def _top(self, layer: str, unit: int) -> list[int]:
         top = self._canvas.run.array(layer, "top_indices").values[unit]

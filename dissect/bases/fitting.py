@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 
-from tqdm import tqdm
-
 from dissect.bases.base import Basis
 from dissect.bases.pca import PixelMoments, PrincipalComponents
 from dissect.bases.spec import BasisSpec, split_layer
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
 from dissect.samples import make_block, n_blocks
 
 
@@ -54,7 +53,7 @@ def measure_pixels(
     plain = dataclasses.replace(config, layers=layers)
     moments = {layer: PixelMoments.empty(generator.layers[layer].units) for layer in layers}
     numbers = range(n_blocks(config, n_pilot))
-    for number in tqdm(
+    for number in ProgressBar(
         numbers, desc="bases", unit="block", disable=None if progress else True, leave=False
     ):
         block = make_block(generator, plain, number)

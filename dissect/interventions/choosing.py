@@ -126,12 +126,8 @@ class Prepared:
         self, choice: Choice, edits: Sequence[Edit], summary: Mapping[str, object]
     ) -> dict[str, object]:
         """Content of recipe.json."""
-        question = asdict(choice) | {"layer": self.layer}
         return {
-            "question": {
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in question.items()
-            },
+            "question": question_of(choice, self.layer),
             "run": self.run.record["fingerprint"],
             "generator": self.originals.generator.fingerprint,
             "segmenter": self.originals.segmenter.fingerprint,
@@ -140,6 +136,14 @@ class Prepared:
             "edits": to_json(edits),
             "summary": summary,
         }
+
+
+def question_of(choice: Choice, layer: str) -> dict[str, object]:
+    """What was asked, as recipe.json has it."""
+    question = asdict(choice) | {"layer": layer}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in question.items()
+    }
 
 
 def prepare(

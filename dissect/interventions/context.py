@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from dissect.bases import layer_info
 from dissect.interventions import store
 from dissect.interventions.bars import Panel, draw_bars
-from dissect.interventions.choosing import Choice, Prepared, prepare
+from dissect.interventions.choosing import Choice, Prepared, prepare, question_of
 from dissect.interventions.groups import FEW_IMAGES, FEW_PLACES, context_table, place_table
 from dissect.interventions.places import (
     MIXED,
@@ -31,6 +30,7 @@ from dissect.interventions.places import (
 )
 from dissect.interventions.sheets import Row, draw_sheet, remake
 from dissect.interventions.summary import CONTEXT, RANDOM, summarise_context
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from segmenters import Vocabulary
 
@@ -94,13 +94,19 @@ def measure_context(
     info = layer_info(originals.generator, ready.layer, originals.bases)
     size = originals.generator.image_size
     places = choose_places(size, info, question.side, question.stride)
+    target = name or store.default_name(
+        CONTEXT, question.concept, ready.layer, question.n_units, question.order
+    )
+    boxes = {"side": places.side, "stride": places.stride}
+    # Before the long part.
+    store.check_free(run, target, question_of(question, ready.layer) | boxes)
     contexts = find_contexts(originals, places, question.concept)
     steps = len(places.corners) * len(originals.numbers)
     sets = {"chosen": ready.units} | {
         f"{RANDOM} {number}": units for number, units in enumerate(ready.random_sets, start=1)
     }
     started = time.perf_counter()
-    with tqdm(
+    with ProgressBar(
         total=steps * len(sets), desc="places", unit="block", disable=None if progress else True
     ) as bar:
         measured = {
@@ -137,10 +143,7 @@ def measure_context(
         store.SHEET: _sheet(ready, places, counts["chosen"], contexts, summary),
     }
     record = ready.record(question, ready.treatment.of(ready.units), summary)
-    record["question"] |= {"side": places.side, "stride": places.stride}
-    target = name or store.default_name(
-        CONTEXT, question.concept, ready.layer, question.n_units, question.order
-    )
+    record["question"] |= boxes
     return store.write_effect(run, target, record, table, files)
 
 

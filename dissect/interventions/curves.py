@@ -9,11 +9,11 @@ from html import escape
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions.effects import PixelCounts, Treatment, effect_table, measure
 from dissect.interventions.originals import Originals
+from dissect.progress import ProgressBar
 
 SIZES = (0, 1, 2, 5, 10, 20, 30, 40)
 _WIDTH, _HEIGHT = 640, 400
@@ -45,7 +45,7 @@ def effect_curve(
     """
     tables = []
     chosen = [size for size in sorted(set(sizes)) if size <= len(order)]
-    for size in tqdm(chosen, desc="curve", unit="point", disable=None if progress else True):
+    for size in ProgressBar(chosen, desc="curve", unit="point", disable=None if progress else True):
         if size == 0:  # no edit changes no bit
             before = originals.pixels()
             counts = PixelCounts(*[before] * 5, area=originals.generator.image_size**2)

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.interventions.frechet import Moments
+from dissect.progress import ProgressBar
 from dissect.worlds import render_scenes
 
 SCENES = "scenes"
@@ -60,7 +60,9 @@ def read_data(
         files = _image_files(Path(source))
         n_images, batches = len(files), _read(files, size, grey=grey)
     digest, moments = hashlib.sha256(), None
-    with tqdm(total=n_images, desc="data", unit="image", disable=None if progress else True) as bar:
+    with ProgressBar(
+        total=n_images, desc="data", unit="image", disable=None if progress else True
+    ) as bar:
         for batch in batches:
             digest.update(batch.tobytes())
             images = torch.from_numpy(batch).float().permute(0, 3, 1, 2) / 127.5 - 1

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from dissect.interventions.effects import bootstrap_weights
 from dissect.interventions.frechet import Moments, frechet_distance
+from dissect.progress import ProgressBar
 
 _RESAMPLES = 200  # each takes an eigendecomposition for each set
 
@@ -92,7 +92,9 @@ def _resampled_changes(
         progress: Show a progress bar.
     """
     weights = bootstrap_weights(len(before), seed=seed)[:_RESAMPLES]
-    bar = tqdm(weights, desc="bootstrap", unit="resample", disable=None if progress else True)
+    bar = ProgressBar(
+        weights, desc="bootstrap", unit="resample", disable=None if progress else True
+    )
     columns = []
     for weight in bar:
         first, *others = (

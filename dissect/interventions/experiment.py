@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions import store
-from dissect.interventions.choosing import Choice, Orders, check_order, prepare
+from dissect.interventions.choosing import Choice, Orders, check_order, prepare, question_of
 from dissect.interventions.curves import SIZES, draw_curves, effect_curve
 from dissect.interventions.edits import Edit
 from dissect.interventions.effects import (
@@ -25,9 +24,10 @@ from dissect.interventions.effects import (
     table_of_sets,
 )
 from dissect.interventions.originals import Originals
-from dissect.interventions.ranking import ORDERS
+from dissect.interventions.ranking import ORDERS, best_layer
 from dissect.interventions.sheets import draw_sheet, make_rows
 from dissect.interventions.summary import RANDOM, share_of, summarise
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 
 KINDS = ("ablate", "insert")
@@ -85,8 +85,12 @@ def measure_units(
         DissectError: a mistake in what was given, in one line.
     """
     question = Question(**settings)
-    if name is not None:
-        store.check_name(name)
+    layer = question.layer or best_layer(run, question.concept)
+    target = name or store.default_name(
+        question.kind, question.concept, layer, question.n_units, question.order
+    )
+    # Before anything is measured.
+    store.check_free(run, target, question_of(question, layer))
     inserted = question.kind == "insert"
     ready = prepare(
         run,
@@ -99,7 +103,7 @@ def measure_units(
     originals, treatment, region = ready.originals, ready.treatment, ready.treatment.region
     edits = treatment.of(ready.units)
     n_sets = 1 + len(ready.random_sets) + inserted
-    bar = tqdm(
+    bar = ProgressBar(
         total=n_sets * question.n_samples,
         desc="measure",
         unit="image",
@@ -132,9 +136,6 @@ def measure_units(
     files = {store.SHEET: _sheet(originals, edits, counts["chosen"], summary)}
     if question.curve:
         files |= _curves(originals, treatment, ready.orders, question, progress=progress)
-    target = name or store.default_name(
-        question.kind, question.concept, ready.layer, question.n_units, question.order
-    )
     return store.write_effect(run, target, ready.record(question, edits, summary), table, files)
 
 

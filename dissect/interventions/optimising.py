@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions.applying import intervene
@@ -36,6 +35,7 @@ from dissect.interventions.edits import Edit
 from dissect.interventions.effects import Treatment, check_present
 from dissect.interventions.originals import Originals
 from dissect.interventions.regions import Region, pool
+from dissect.progress import ProgressBar
 from dissect.samples import as_rgb, make_latent
 
 N_STEPS = 100
@@ -110,7 +110,9 @@ def optimise(
     ]
     alpha = _tensor(np.nan_to_num(start).clip(0, 1), device).requires_grad_()
     adam = torch.optim.Adam([alpha], lr=_RATE)
-    steps = tqdm(range(n_steps), desc="optimise", unit="step", disable=None if progress else True)
+    steps = ProgressBar(
+        range(n_steps), desc="optimise", unit="step", disable=None if progress else True
+    )
     with torch.enable_grad():
         for step in steps:
             latent = make_latent(generator, originals.config, batches[step % len(batches)])

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, RunError
 from dissect.generators import Generator, load_generator
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.samples import block_indices, label_block, make_images
 from segmenters import Segmenter, load_segmenter
@@ -103,7 +103,7 @@ class Originals:
 
     def fill(self, *, progress: bool) -> None:
         """Label all unedited images now."""
-        with tqdm(
+        with ProgressBar(
             total=self.n_samples,
             desc="originals",
             unit="image",

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
@@ -25,6 +24,7 @@ from dissect.interventions.edits import Edit
 from dissect.interventions.effects import Treatment
 from dissect.interventions.originals import Originals, count_pixels
 from dissect.interventions.regions import box
+from dissect.progress import ProgressBar
 
 MIXED = "mixed"
 """The context of a box that no concept covers by half."""
@@ -164,7 +164,7 @@ def measure_places(
     places: Places,
     concept: str,
     *,
-    bar: tqdm,
+    bar: ProgressBar,
 ) -> PlaceCounts:
     """Insert units at every place of every sample, one place at a time.
 

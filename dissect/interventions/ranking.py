@@ -16,11 +16,11 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.interventions.effects import PixelCounts, Treatment, measure
 from dissect.interventions.originals import Originals
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 
 MATCHES = {"iou": "iou", "excess": "excess_information"}
@@ -76,7 +76,7 @@ def sweep(
         (mean pixels per image) and ``removed_share``, NaN for a concept that never appears.
     """
     rows = []
-    for unit in tqdm(units, desc="sweep", unit="unit", disable=None if progress else True):
+    for unit in ProgressBar(units, desc="sweep", unit="unit", disable=None if progress else True):
         counts = measure(originals, treatment.of([unit]), treatment.region)
         before, after, kept = (
             array.mean(axis=0) for array in (counts.before, counts.after, counts.kept)
@@ -161,7 +161,9 @@ def take_greedily(
     known = {one: (gain, 0) for one, gain in gains.items()}
     taken: list[T] = []
     reached = 0.0
-    with tqdm(total=size, desc="greedy", unit="unit", disable=None if progress else True) as bar:
+    with ProgressBar(
+        total=size, desc="greedy", unit="unit", disable=None if progress else True
+    ) as bar:
         while len(taken) < size and known:
             best = max(known, key=lambda one: known[one][0])
             gain, measured_with = known[best]

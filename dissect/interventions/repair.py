@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from tqdm import tqdm
 
 from dissect.errors import ConfigError
 from dissect.generators.zoo import ENTRIES
@@ -42,6 +41,7 @@ from dissect.interventions.suspects import (
     suspects,
 )
 from dissect.interventions.telling import count_units, verdict
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.samples import check_device
 
@@ -248,7 +248,7 @@ def _measure(
     counts, features = {}, {}
     if data is not None:
         features["before"] = features_of(originals, progress=progress)
-    bar = tqdm(sets.items(), desc="measured", unit="set", disable=None if progress else True)
+    bar = ProgressBar(sets.items(), desc="measured", unit="set", disable=None if progress else True)
     for name, units in bar:
         rows: list[np.ndarray] = []
 

@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.interventions.applying import intervene
 from dissect.interventions.edits import Ablate, Edit
 from dissect.interventions.frechet import Moments, frechet_distance
 from dissect.interventions.originals import Originals
 from dissect.interventions.ranking import take_greedily
+from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.samples import as_rgb
 from segmenters import Segmenter
@@ -49,7 +49,7 @@ def features_of(
 ) -> Float[np.ndarray, "image feature"]:
     """Features of every sample, made with the edits."""
     rows = []
-    numbers = tqdm(
+    numbers = ProgressBar(
         originals.numbers, desc="features", unit="block", disable=None if progress else True
     )
     for number in numbers:
@@ -129,7 +129,7 @@ def search(
         return before - frechet_distance(edited, data)
 
     names = list(zip(candidates.layer, candidates.unit.tolist(), strict=True))
-    bar = tqdm(names, desc="suspects", unit="unit", disable=None if progress else True)
+    bar = ProgressBar(names, desc="suspects", unit="unit", disable=None if progress else True)
     drops = {unit: drop([unit]) for unit in bar}
     least = _LEAST_GAIN * before
     units = take_greedily(drops, drop, size, least=least, progress=progress)

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from tqdm import tqdm
 
 from dissect.bases.spec import MARK
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
 from dissect.runs.compare import LayerRow, labels
 from dissect.runs.read import Run
 from dissect.samples import make_latent
@@ -100,7 +100,7 @@ def match_units(
     ]
     groups = [group for group in groups if all(group)]
     sums = [_Correlation() for _ in groups]
-    bar = tqdm(
+    bar = ProgressBar(
         total=n_samples, desc="matching units", unit="image", disable=None if progress else True
     )
     with bar:

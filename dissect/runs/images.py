@@ -16,11 +16,11 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
 from dissect.runs.results import LayerResult
 from dissect.runs.strips import TILE, Strip, make_strip
 from dissect.samples import as_rgb, make_block
@@ -94,7 +94,7 @@ def _draw(
         for layer, result in results.items()
     }
     numbers = sorted(wanted)
-    for number in tqdm(
+    for number in ProgressBar(
         numbers, desc="top images", unit="block", disable=None if progress else True
     ):
         block = make_block(generator, config, number, bases)
@@ -166,7 +166,7 @@ def _encode(
 
     units = range(len(result.best))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        strips = tqdm(
+        strips = ProgressBar(
             pool.map(strip, units),
             total=len(units),
             desc=f"strips of {layer}",

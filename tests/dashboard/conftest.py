@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -94,6 +95,34 @@ def dashboard_url(runs_dir):
     """The address of a running dashboard over ``runs_dir``."""
     with _serving(runs_dir) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def scenes_url(tmp_path_factory, command, serving):
+    """A dashboard over a small run of drawn scenes, with a few samples more than it needs to name
+    units after windows."""
+    folder = tmp_path_factory.mktemp("scenes") / "runs"
+    done = command(
+        "run", "scenes-stylegan2", "--segmenter", "scenes", "--layers", "b16.conv1,b32.conv1",
+        "--samples", 128, "--out", folder / "scenes",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with serving(folder) as url:
+        yield url
+
+
+def _until(true, seconds=40):
+    """Wait in here: the pages' policy lets no text become code there."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def until():
+    """``until(true)``: wait until it is."""
+    return _until
 
 
 @pytest.fixture(scope="session")

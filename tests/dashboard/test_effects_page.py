@@ -1,5 +1,6 @@
 """The page of effects."""
 
+import json
 import shutil
 
 import pytest
@@ -51,3 +52,65 @@ def test_a_name_that_is_no_effect_is_told_and_the_form_stays(opened):
     page = opened("/run/whole/effects?name=../../x")
     assert "x" in page.get_by_role("alert").text_content()
     assert page.get_by_role("button", name="Measure").is_visible()
+
+
+def fill(page, **values):
+    for label, value in values.items():
+        field = page.get_by_role("textbox", name=label, exact=True)
+        field.fill(str(value))
+        field.press("Tab")
+
+
+def effects(folder):
+    return sorted(path.name for path in (folder / "whole" / "effects").iterdir())
+
+
+def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(opened, folder):
+    page = opened("/run/whole/effects")
+    fill(page, Units=1, Samples=8, Name="mine")
+    page.get_by_role("switch", name="Also a curve").press("Space")
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("progressbar", name="Progress of mine").wait_for()
+    fill(page, Name="where")
+    page.get_by_role("radio", name="At many places").check()
+    page.get_by_role("button", name="Measure").click()
+    page.locator("#effects-list").get_by_role("link", name="mine", exact=True).click()
+    curve = page.get_by_role("img", name="Effect against the number of units")
+    assert curve.evaluate("async i => (await i.decode(), i.naturalWidth)") > 100
+    recipe = json.loads((folder / "whole" / "effects" / "mine" / "recipe.json").read_text())
+    assert recipe["question"]["n_samples"] == 8
+    page.locator("#effects-list").get_by_role("link", name="where", exact=True).click()
+    page.get_by_role("heading", name="Where does red come?").wait_for()
+    assert page.get_by_role("rowheader", name="black").is_visible()
+    page.get_by_role("img", name="What comes where").wait_for()
+
+
+def test_a_measurement_is_followed_and_stopped_by_keyboard_and_leaves_nothing(
+    opened, folder, until
+):
+    page = opened("/run/whole/effects")
+    before = effects(folder)
+    fill(page, Units=1, Samples=100_000, Name="endless")
+    page.get_by_role("radio", name="Hold at a value").check()
+    page.get_by_role("button", name="Measure").click()
+    bar, stop = page.get_by_label("Progress of endless"), page.get_by_label("Stop: endless")
+    stop.focus()
+    until(lambda: int(bar.get_attribute("value") or 0) > 0)
+    assert int(bar.get_attribute("max")) == 100_000
+    assert "of 100,000 images as they are" in page.inner_text("#effects-progress")
+    page.reload()  # which does not stop it
+    stop.wait_for()
+    stop.focus()
+    seen = bar.get_attribute("value")
+    until(lambda: bar.get_attribute("value") not in (None, seen))
+    page.keyboard.press("Enter")  # the moving bar has not taken the focus
+    page.locator("#effects-progress").get_by_text("stopped; nothing was stored").wait_for()
+    assert effects(folder) == before
+
+
+def test_a_mistake_in_the_form_is_told_and_nothing_begins(opened):
+    page = opened("/run/whole/effects")
+    fill(page, Name="../x")
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("alert").get_by_text("expected letters, digits").wait_for()
+    assert page.locator("#effects-progress").get_by_text("../x").count() == 0

@@ -54,7 +54,7 @@ def wait(measurements, run):
 def test_a_failure_is_told_in_the_words_of_the_command(measurements, tmp_path):
     measurements.start(tmp_path / "nowhere", question())
     (found,) = wait(measurements, tmp_path / "nowhere")
-    assert found.failed
+    assert found.state == "failed"
     assert "nowhere" in found.told
     assert measurements.progress(tmp_path) == []
 
@@ -68,4 +68,4 @@ def test_few_are_measured_at_once_and_each_name_once_until_it_is_stopped(measure
         measurements.start(tmp_path, question(name="three"))
     for name in ("one", "two"):
         measurements.stop(tmp_path, name)
-    assert all(one.failed and not one.running for one in wait(measurements, tmp_path))
+    assert [one.state for one in wait(measurements, tmp_path)] == ["stopped", "stopped"]

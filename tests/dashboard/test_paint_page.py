@@ -3,21 +3,6 @@ import time
 
 import pytest
 
-LAYERS = "b16.conv1,b32.conv1"
-
-
-@pytest.fixture(scope="module")
-def scenes_url(tmp_path_factory, command, serving):
-    """A dashboard over a small run of drawn scenes."""
-    folder = tmp_path_factory.mktemp("scenes") / "runs"
-    done = command(
-        "run", "scenes-stylegan2", "--segmenter", "scenes", "--layers", LAYERS,
-        "--samples", 64, "--out", folder / "scenes",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    with serving(folder) as url:
-        yield url
-
 
 @pytest.fixture
 def paint(page, scenes_url):

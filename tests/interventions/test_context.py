@@ -244,6 +244,7 @@ def test_an_interrupted_measurement_is_told_and_leaves_nothing(run, capsys, monk
     before = store.effect_names(run)
     monkeypatch.setattr(context, "measure_places", stop)
     arguments = ["context", str(run.path), "--concept", "red", "--units", "1", "--samples", "4"]
+    arguments += ["--name", "stopped"]
     with pytest.raises(SystemExit, match="130"):
         main([*arguments, "--search", "32"])
     assert capsys.readouterr().err.endswith("dissect: stopped; nothing was measured or stored\n")

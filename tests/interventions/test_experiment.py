@@ -9,7 +9,7 @@ from PIL import Image
 
 from dissect import open_run
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
-from dissect.interventions import Ablate, Insert, store
+from dissect.interventions import Ablate, Insert, experiment, store
 from dissect.interventions.curves import draw_curves, effect_curve
 from dissect.interventions.effects import Treatment, measure
 from dissect.interventions.experiment import measure_units
@@ -89,8 +89,11 @@ def test_the_same_question_gives_the_same_bytes(run):
     assert [p.name for p in first.path.parent.iterdir() if p.name.startswith(".")] == []
 
 
-def test_a_name_that_answers_another_question_is_not_overwritten(run):
+def test_a_name_that_answers_another_question_is_refused_before_anything_is_measured(
+    run, monkeypatch
+):
     measure_units(run, kind="ablate", concept="red", n_units=1, name="mine", **FEW)
+    monkeypatch.setattr(experiment, "prepare", lambda *_, **__: pytest.fail("it was measured"))
     with pytest.raises(ConfigError, match="answers another question"):
         measure_units(run, kind="ablate", concept="red", n_units=2, name="mine", **FEW)
     assert store.open_effect(run, "mine").record["question"]["n_units"] == 1
@@ -130,7 +133,17 @@ def test_units_in_another_basis_are_measured_as_the_run_read_them(tmp_path):
 def test_a_wrong_question_is_told_in_one_line_and_leaves_nothing(run, settings, error, message):
     before = store.effect_names(run)
     with pytest.raises(error, match=message) as caught:
-        measure_units(run, **{"kind": "ablate", "concept": "red", "n_units": 1, **FEW, **settings})
+        measure_units(
+            run,
+            **{
+                "kind": "ablate",
+                "concept": "red",
+                "n_units": 1,
+                "name": "wrong",
+                **FEW,
+                **settings,
+            },
+        )
     assert "\n" not in str(caught.value)
     assert store.effect_names(run) == before
 

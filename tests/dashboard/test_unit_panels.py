@@ -1,0 +1,111 @@
+"""The panels of a unit's page that make images: another threshold, new images, without the unit."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def folder(runs_dir, tmp_path_factory):
+    """Runs that may be changed: a whole one, and one whose generator is nowhere."""
+    own = tmp_path_factory.mktemp("panels") / "runs"
+    for name in ("whole", "lost", "emptied"):
+        shutil.copytree(runs_dir / "planted", own / name)
+    file = own / "lost" / "run.json"
+    record = json.loads(file.read_text())
+    record["config"]["generator"] = "gone/model.pkl"
+    file.write_text(json.dumps(record))
+    return own
+
+
+@pytest.fixture(scope="module")
+def url(folder, serving):
+    with serving(folder) as address:
+        yield address
+
+
+def share(page):
+    told = page.inner_text("#looking-status")
+    found = re.match(r"([0-9.]+) % of the pixels are above", told)
+    return float(found[1]) if found else None
+
+
+def strip(page):
+    return page.get_attribute("#looking-strip", "src")
+
+
+def go(page, address):
+    page.set_default_timeout(40_000)  # a worker starts, on a machine with other work
+    page.goto(address)
+    page.get_by_role("heading", level=1).wait_for()
+
+
+def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
+    page, scenes_url, until
+):
+    go(page, f"{scenes_url}/run/scenes/units")
+    page.get_by_role("textbox", name="Concept").click()
+    page.get_by_role("option", name="window", exact=True).click()
+    page.wait_for_url("**/units?concept=window")
+    page.get_by_role("link", name=re.compile("b32.conv1 · unit 20")).click()
+    page.get_by_role("heading", name="window", exact=True).wait_for()
+    until(lambda: share(page) is not None)
+    before, pixels = strip(page), share(page)
+    page.get_by_role("slider").press("End")
+    until(lambda: share(page) < pixels)
+    assert strip(page) != before
+    page.get_by_role("button", name="Ablate this unit").click()
+    row = page.locator("#ablating-found tr[data-concept='window']")
+    row.wait_for()
+    assert int(row.get_attribute("data-change")) < 0
+    told = page.inner_text("#ablating-status")
+    assert re.search(r"window from [0-9,]+ to [0-9,]+ pixels, −[0-9]+ %", told), told
+    for name in ("Before", "After"):
+        image = page.get_by_role("img", name=f"{name} it is taken away")
+        assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 8 * 128
+
+
+def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until):
+    go(page, f"{url}/run/whole/layer/units/unit/0")
+    until(lambda: share(page) is not None)
+    before, told = strip(page), page.inner_text("#looking-status")
+    page.get_by_role("button", name="More images").click()
+    until(lambda: "64 new images" in page.inner_text("#looking-status"))
+    fresh = strip(page)
+    assert fresh != before
+    page.get_by_role("button", name="More images").click()
+    until(lambda: strip(page) != fresh)
+    page.get_by_role("button", name="Top images of the run").click()
+    until(lambda: strip(page) == before)
+    assert page.inner_text("#looking-status") == told
+    page.set_viewport_size({"width": 390, "height": 844})
+    # Figures take a moment to follow.
+    until(lambda: page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0)
+
+
+def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(page, url):
+    go(page, f"{url}/run/lost/layer/units/unit/0")
+    assert page.get_by_text("IoU 1.00").first.is_visible()
+    page.locator("#looking-status .failed").get_by_text("gone/model.pkl").wait_for()
+    assert not page.get_by_role("slider").is_visible()
+    page.goto(f"{url}/run/lost/paint")
+    page.get_by_role("alert").get_by_text("Painting is off").wait_for()
+    page.goto(f"{url}/run/lost/units")
+    page.get_by_text("7 of 9 units", exact=True).wait_for()
+
+
+def test_arrays_that_went_while_the_app_ran_are_told_in_one_line(folder):
+    from dashboard.panels.looking import build
+    from dashboard.routing import UnitVisit, Visit
+    from dashboard.store import RunStore
+    from dissect.errors import RunError
+
+    opened = RunStore(folder).open("emptied")
+    visit = UnitVisit(Visit(None, {}, {}, opened), "units", 0)
+    assert build(visit)
+    (array,) = opened.run.path.glob("arrays.zarr/*/edges")
+    shutil.rmtree(array)
+    with pytest.raises(RunError, match="arrays of units in emptied cannot be read"):
+        build(visit)

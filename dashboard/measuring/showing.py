@@ -12,6 +12,8 @@ from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.links import run_href, unit_href
 from dashboard.rendering.asking import to_uri
 from dissect.errors import DissectError
+from dissect.interventions.store import effect_names, open_effect
+from dissect.interventions.telling import describe_effect, headline
 from dissect.runs import Run
 
 _LARGEST = 8 * 1024 * 1024
@@ -26,10 +28,6 @@ _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 def effect_list(run: Run, run_id: str) -> Component:
     """Every effect of a run in a line, with a link to it."""
-    # Interventions import torch, which a server that never shows them need not do.
-    from dissect.interventions.store import effect_names, open_effect  # noqa: PLC0415
-    from dissect.interventions.telling import headline  # noqa: PLC0415
-
     rows = []
     for name in effect_names(run):
         href = f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
@@ -45,8 +43,6 @@ def effect_list(run: Run, run_id: str) -> Component:
 
 def one_effect(run: Run, run_id: str, name: str) -> Component:
     """An effect with its numbers, side effects and pictures."""
-    from dissect.interventions.store import open_effect  # noqa: PLC0415
-
     try:
         effect = open_effect(run, name)
         told = _told(effect.record["summary"], run, run_id)
@@ -63,8 +59,6 @@ def one_effect(run: Run, run_id: str, name: str) -> Component:
 
 
 def _told(summary: Mapping[str, object], run: Run, run_id: str) -> list[Component]:
-    from dissect.interventions.telling import describe_effect  # noqa: PLC0415
-
     kind = summary["kind"]
     if kind not in ("ablate", "insert"):
         words = describe_effect(summary)

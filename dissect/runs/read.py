@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
@@ -135,20 +134,8 @@ class Run:
         Raises:
             LayerError: a layer that the run did not read.
         """
-        import torch  # noqa: PLC0415 - nothing else of a finished run takes it
-
-        from dissect.bases import Channels, rebuild_basis  # noqa: PLC0415
-
         self._check_layer(layer)
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-        if "basis" not in group.attrs:
-            return Channels(self.layers[layer].units)
-        tensors = {
-            name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
-            for name, array in group.arrays()
-            if name.startswith(schema.BASIS_PREFIX)
-        }
-        return rebuild_basis(str(group.attrs["basis"]), tensors)
+        return readings.read_basis(self, layer)
 
     def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
         """IoU of every pair on the evaluation fold.

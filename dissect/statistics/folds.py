@@ -11,7 +11,6 @@ from collections.abc import Iterator
 CLUSTER = 8
 _MOST = 1024
 
-CALIBRATION, EVALUATION, SHUFFLED = range(3)
 SETS = ("calibration", "evaluation", "shuffled")
 """What is counted apart: both folds, and the evaluation fold with masks of other images."""
 

@@ -27,7 +27,7 @@ from dissect.passes import divide
 from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.planes import PlaneStore, cache_folder
 from dissect.progress import ProgressBar
-from dissect.runs.examples import Examples
+from dissect.runs.collecting import Examples
 from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run

@@ -2,12 +2,15 @@
 
 import math
 from statistics import median
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dissect.planning import Plan
 from dissect.runs import Run
 from dissect.sizes import format_size
+
+if TYPE_CHECKING:  # planning takes torch
+    from dissect.planning import Plan
 
 _WEAKEST = 5  # labels that are told to agree least with themselves
 _TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")
@@ -77,7 +80,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-def describe_plan(plan: Plan) -> str:
+def describe_plan(plan: "Plan") -> str:
     """What a run will take: a line for each layer, then passes, memory, time and disk."""
     width = max(map(len, plan.layers))
     lines = [f"  {'layer':<{width}}  units          map      counts  pass"]

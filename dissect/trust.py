@@ -27,6 +27,7 @@ from torch.nn import functional
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
 from dissect.progress import ProgressBar
+from dissect.runs.schema import CHANGES
 from dissect.samples import as_rgb, block_indices, label_block, make_images, n_blocks
 from dissect.statistics.agreement import (
     count_concepts,
@@ -37,8 +38,6 @@ from dissect.statistics.agreement import (
 from dissect.statistics.folds import CLUSTER
 from segmenters import Segmenter, Vocabulary
 
-CHANGES = ("flip", "shift", "rescale")
-"""What is done to images; each is a column of the table."""
 _MOST_IMAGES, _ONE_IN = 64, 16  # of a run: one sample of 16, at most 64
 Watch = Callable[[list[int], Tensor, Tensor], None]
 """Is given samples, their images (batch, channels, h, w) and masks (batch, plane, h, w)."""

@@ -5,14 +5,17 @@ import math
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dissect.errors import ConfigError
 from dissect.runs.compare import Comparison, ConceptRow
-from dissect.runs.compare_units import UnitMatching
 from dissect.runs.noted import read_noted
 from dissect.runs.replacing import replace_file
 from reports.charts import ink_on
 from reports.templating import template_environment
+
+if TYPE_CHECKING:  # matching units takes torch, and telling of it does not
+    from dissect.runs.compare_units import UnitMatching
 
 MOST_STRIPS = 60
 """Strips of top images that a page holds; each takes some 20 KB."""
@@ -21,7 +24,7 @@ _MARK = '<meta name="generator" content="gan-dissection comparison">'
 
 
 def build_comparison(
-    comparison: Comparison, matchings: Sequence[UnitMatching] = (), *, out: str | Path
+    comparison: Comparison, matchings: "Sequence[UnitMatching]" = (), *, out: str | Path
 ) -> Path:
     """Write the page of a comparison.
 
@@ -49,7 +52,7 @@ def _head(path: Path) -> str:
         return file.read(2048).decode("utf-8", "replace")
 
 
-def _render(comparison: Comparison, matchings: Sequence[UnitMatching]) -> str:
+def _render(comparison: Comparison, matchings: "Sequence[UnitMatching]") -> str:
     environment = template_environment()
     environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
@@ -108,7 +111,7 @@ def _strips(comparison: Comparison, row: ConceptRow) -> list[str]:
     ]
 
 
-def _describe_matching(matching: UnitMatching) -> dict[str, object]:
+def _describe_matching(matching: "UnitMatching") -> dict[str, object]:
     found, best = matching.matched, matching.best
     both = found[(found.concept != "") & (found.other_concept != "")]
     return {

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dissect.runs import Run
-from dissect.runs.schema import layer_key
-from dissect.trust import CHANGES
+from dissect.runs.schema import CHANGES, layer_key
 from reports.charts import category_bars
 from reports.facts import by_chance, short
 

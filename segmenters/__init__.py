@@ -6,13 +6,13 @@
 from segmenters.lazy import lazy_names
 
 _HOMES = {
-    "MODIFIERS": "segmenters.registry",
-    "PREDICTORS": "segmenters.registry",
-    "SEGMENTERS": "segmenters.registry",
+    "MODIFIERS": "segmenters.catalogue",
+    "PREDICTORS": "segmenters.catalogue",
+    "SEGMENTERS": "segmenters.catalogue",
     "Concept": "segmenters.vocabulary",
     "DissectError": "segmenters.errors",
     "JoinedSegmenter": "segmenters.base",
-    "PREFIXES": "segmenters.registry",
+    "PREFIXES": "segmenters.catalogue",
     "Predictor": "segmenters.base",
     "Segmenter": "segmenters.base",
     "SegmenterError": "segmenters.errors",

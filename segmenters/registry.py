@@ -1,35 +1,13 @@
-"""Segmenters and attribute predictors at hand, and how one is found by name or factory."""
+"""Finds and loads segmenters and attribute predictors by name or factory."""
 
 import importlib
 from difflib import get_close_matches
 
 from segmenters.autocast import Autocast
 from segmenters.base import JoinedSegmenter, Predictor, Segmenter
+from segmenters.catalogue import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
-
-SEGMENTERS = {
-    "colour": "the eleven basic colour terms, exact, no weights",
-    "faces": "person and background, and nine parts of a face, at 64 px",
-    "scenes": "twelve objects, eight parts and six materials of the drawn scenes, at 64 px",
-}
-"""Names at hand → what they mark. Each is a module here with ``load(device) -> Segmenter``."""
-
-MODIFIERS = {
-    "quadrants": "adds the halves of every object before it: tree-top, tree-left",
-    "autocast": "everything before it in half precision, on an accelerator only",
-}
-"""Names that follow segmenters behind a ``+`` → what they do to all of these."""
-
-PREFIXES = {
-    "smp": ("smp_models", "a folder or hub id of segmentation-models-pytorch"),
-    "torchvision": ("torchvision_models", "a network of torchvision, @WEIGHTS or @FILE"),
-    "hf": ("transformers_models", "a folder or hub id of transformers"),
-}
-"""``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and what TARGET is."""
-
-PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
-"""Names at hand → what they tell. Each is a module here with ``load_predictor(device)``."""
 
 
 def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -172,19 +173,22 @@ class Measurements:
                 processes.stop(held.process.pid, held.identity, patience=_PATIENCE)
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all; what does not end within a second is killed."""
         with self._lock:
+            for held in self._all.values():
+                if held.running:
+                    held.process.send_signal(signal.SIGINT)  # it clears away what it was writing
+            end = time.monotonic() + 1
             for key in list(self._all):
-                self._forget(key)
+                self._forget(key, patience=max(0, end - time.monotonic()))
 
-    def _forget(self, key: tuple[str, str]) -> None:
+    def _forget(self, key: tuple[str, str], *, patience: float = 0) -> None:
+        """Let go of one that has ended, or has so many seconds left."""
         if key not in self._all:
             return
         held = self._all.pop(key)
-        if held.running:
-            held.process.send_signal(signal.SIGINT)  # it clears away what it was writing
         try:
-            held.process.wait(_PATIENCE)
+            held.process.wait(patience)
         except subprocess.TimeoutExpired:
             held.process.kill()
             held.process.wait()

@@ -16,6 +16,8 @@ from dashboard.notes.reading import second_labels
 from dashboard.rendering.asking import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
+from dissect.interventions.store import effect_names, open_effect
+from dissect.interventions.telling import describe_effect, headline
 from dissect.runs import Run
 
 _LARGEST = 8 * 1024 * 1024
@@ -52,10 +54,6 @@ _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 def effect_list(run: Run, run_id: str) -> Component:
     """Every effect of a run in a line, with a link to it."""
-    # Interventions import torch, which a server that never shows them need not do.
-    from dissect.interventions.store import effect_names, open_effect  # noqa: PLC0415
-    from dissect.interventions.telling import headline  # noqa: PLC0415
-
     rows = []
     for name in effect_names(run):
         href = effect_href(run_id, name)
@@ -131,8 +129,6 @@ def effect_href(run_id: str, name: str) -> str:
 
 def one_effect(opened: OpenRun, name: str) -> Component:
     """An effect with its numbers, side effects and pictures."""
-    from dissect.interventions.store import open_effect  # noqa: PLC0415
-
     try:
         effect = open_effect(opened.run, name)
         told = _told(effect.record["summary"], opened)
@@ -151,8 +147,6 @@ def one_effect(opened: OpenRun, name: str) -> Component:
 
 
 def _told(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
-    from dissect.interventions.telling import describe_effect  # noqa: PLC0415
-
     kind = summary["kind"]
     colours = {one.name: one.colour for one in opened.run.vocabulary}
     if kind == "context":

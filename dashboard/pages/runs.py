@@ -29,6 +29,8 @@ from dashboard.links import run_href
 from dashboard.routing import Page, Visit
 from dashboard.store import Entry
 from dissect.errors import ConfigError, DissectError
+from dissect.generators import zoo
+from segmenters import SEGMENTERS
 
 _TICK = 1000  # milliseconds
 _ACTIONS = ("cancel", "resume", "remove")
@@ -56,7 +58,7 @@ def layout(visit: Visit) -> Component:
             html.Div(fault, id="runs-news", role="status", className="told"),
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not _moving(jobs)),
             dcc.Store(id="runs-moving", data=_moving(jobs)),
-            run_form(_generators(own), _segmenters()),
+            run_form(_generators(own), SEGMENTERS),
             tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),
         ]
@@ -136,7 +138,7 @@ def _start(clicks: object, *given: object) -> str:
     own = context.current()
     values = dict(zip([*FIELDS, *SWITCHES], given, strict=True))
     values["generator"] = look_up(_generators(own), values["generator"])
-    values["segmenters"] = check_segmenters(values["segmenters"], _segmenters())
+    values["segmenters"] = check_segmenters(values["segmenters"], SEGMENTERS)
     request = RunRequest(**values)
     return f"{request.name} is {standing(_jobs(own).start(request))}"
 
@@ -224,16 +226,7 @@ def _go_on(own: Context) -> Component | None:
 
 
 def _generators(own: Context) -> dict[str, str]:
-    # It imports torch, which is of no use to a server's start.
-    from dissect.generators import zoo  # noqa: PLC0415
-
     return generators_of({name: zoo.is_at_hand(name) for name in zoo.ENTRIES}, own.settings.models)
-
-
-def _segmenters() -> dict[str, str]:
-    from segmenters import SEGMENTERS  # noqa: PLC0415
-
-    return SEGMENTERS
 
 
 def _jobs(own: Context) -> Jobs:

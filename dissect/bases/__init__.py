@@ -1,21 +1,23 @@
 """Bases: other coordinates in which a layer's units are read, written ``layer@basis``.
 
 The pass that fits principal components is in ``dissect.bases.fitting``; what is here needs no
-generator to run.
+generator to run. Names are imported when they are first used: a basis takes torch, and how one is
+written does not.
 """
 
-from dissect.bases.base import NO_BASES, Basis, Channels
-from dissect.bases.opening import layer_info, open_bases, read_file_contents, rebuild_basis
-from dissect.bases.spec import BasisSpec, split_layer
+from segmenters.lazy import lazy_names
 
-__all__ = [
-    "NO_BASES",
-    "Basis",
-    "BasisSpec",
-    "Channels",
-    "layer_info",
-    "open_bases",
-    "read_file_contents",
-    "rebuild_basis",
-    "split_layer",
-]
+_HOMES = {
+    "NO_BASES": "dissect.bases.base",
+    "Basis": "dissect.bases.base",
+    "BasisSpec": "dissect.bases.spec",
+    "Channels": "dissect.bases.base",
+    "layer_info": "dissect.bases.opening",
+    "open_bases": "dissect.bases.opening",
+    "read_file_contents": "dissect.bases.opening",
+    "rebuild_basis": "dissect.bases.opening",
+    "split_layer": "dissect.bases.spec",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -29,31 +29,34 @@ def add_compare(add: Add) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from dissect.interventions.originals import open_models
     from dissect.runs import open_run
     from dissect.runs.compare import compare_runs
-    from dissect.runs.compare_units import match_units
-    from dissect.samples import check_device
     from reports.comparison import build_comparison
 
     comparison = compare_runs([open_run(path) for path in options.runs])
-    matchings = []
-    if options.match is not None:
-        check_device(options.device)
-        with nothing_kept("nothing was compared"):
-            generators = [open_models(run, device=options.device)[0] for run in comparison.runs]
-            matchings = [
-                match_units(
-                    comparison.runs, generators, comparison.layers, position=position,
-                    n_samples=options.match, progress=True,
-                )
-                for position in range(1, len(generators))
-            ]  # fmt: skip
+    matchings = [] if options.match is None else _match(comparison, options)
     page = build_comparison(comparison, matchings, out=options.out)
     if options.json:
         print_json(_as_json(comparison, matchings) | {"page": str(page)})
         return
     print(_as_text(comparison, matchings), f"\n\nopen {page}", sep="")
+
+
+def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitMatching]":
+    from dissect.interventions.originals import open_models
+    from dissect.runs.compare_units import match_units
+    from dissect.samples import check_device
+
+    check_device(options.device)
+    with nothing_kept("nothing was compared"):
+        generators = [open_models(run, device=options.device)[0] for run in comparison.runs]
+        return [
+            match_units(
+                comparison.runs, generators, comparison.layers, position=position,
+                n_samples=options.match, progress=True,
+            )
+            for position in range(1, len(generators))
+        ]  # fmt: skip
 
 
 def _as_json(comparison: "Comparison", matchings: "list[UnitMatching]") -> dict[str, object]:

@@ -1,45 +1,17 @@
-"""Generators: the protocol, the families, and how one is found by name, path or factory."""
+"""Generators: the protocol, the families, and how one is found by name, path or factory.
 
-from difflib import get_close_matches
-from pathlib import Path
+Names are imported when they are first used: a generator takes torch, and what is said of its layers
+does not.
+"""
 
-import torch
+from segmenters.lazy import lazy_names
 
-from dissect.errors import GeneratorError
-from dissect.generators import zoo
-from dissect.generators.base import Generator, LayerInfo, Space
-from dissect.generators.families import load_file
-from segmenters.factory import call_factory
+_HOMES = {
+    "Generator": "dissect.generators.base",
+    "LayerInfo": "dissect.generators.shapes",
+    "Space": "dissect.generators.shapes",
+    "load_generator": "dissect.generators.loading",
+}
 
-__all__ = ["Generator", "LayerInfo", "Space", "load_generator"]
-
-
-def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> Generator:
-    """Find and load a generator.
-
-    Args:
-        spec: A zoo name (``faces-dcgan``), the path of a checkpoint, or ``package.module:factory``,
-            where the factory takes no arguments and returns a ``Generator``.
-        device: Where it should run. A factory places its generator itself.
-
-    Raises:
-        GeneratorError: nothing of that name, or a factory that gives something else.
-        CheckpointError: a file that holds no known generator.
-
-    Example:
-        >>> load_generator("dissect.worlds.planted:generator").image_size
-        32
-    """
-    text = str(spec)
-    if text in zoo.ENTRIES:
-        return zoo.load(text, device=device)
-    if Path(text).exists():
-        return load_file(Path(text), name=Path(text).stem, device=device)
-    if ":" in text and not text.startswith((".", "/")):
-        return call_factory(text, protocol=Generator, error=GeneratorError)
-    near = get_close_matches(text, zoo.ENTRIES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise GeneratorError(
-        f"{text!r} is no zoo name, no file and no package.module:factory; {hint}"
-        f"the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists them"
-    )
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -7,7 +7,6 @@ its image. Everything else in the toolkit works through this protocol.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,34 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
+from dissect.generators.shapes import LayerInfo, Space
 from dissect.latents import Latent, standard_normal, uniform_labels
-
-
-@dataclass(frozen=True)
-class Space:
-    """A named latent space; ``shape`` is that of one sample, without the batch."""
-
-    name: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """A layer whose output is a feature map.
-
-    Args:
-        units: Number of channels.
-        height, width: Size of the map in pixels, the part that covers the image.
-        module: Dotted path below ``Generator.module``.
-        margin: Pixels on each side that the module puts out beyond that. They are cut off before
-            the map is read; an edit without a region reaches them.
-    """
-
-    units: int
-    height: int
-    width: int
-    module: str
-    margin: int = 0
 
 
 @runtime_checkable

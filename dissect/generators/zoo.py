@@ -16,15 +16,16 @@ import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from platformdirs import user_cache_path
-from safetensors.torch import save_file
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import Generator
-from dissect.generators.checkpoint import read
-from dissect.generators.families import load_file
+
+if TYPE_CHECKING:  # what there is can be listed without torch
+    import torch
+
+    from dissect.generators.base import Generator
 
 CACHE_VARIABLE = "DISSECT_CACHE"
 
@@ -161,12 +162,14 @@ def find_weights(name: str) -> Path:
     return entry.weights
 
 
-def load(name: str, *, device: torch.device | str = "cpu") -> Generator:
+def load(name: str, *, device: "torch.device | str" = "cpu") -> "Generator":
     """Load a zoo generator from the package or the cache.
 
     Raises:
         GeneratorError: unknown, or not at hand (says what to do).
     """
+    from dissect.generators.families import load_file  # noqa: PLC0415 - takes torch
+
     return load_file(find_weights(name), name=name, device=device)
 
 
@@ -183,6 +186,10 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
     Raises:
         GeneratorError: unknown name, nothing to be fetched, or a file that is not the one expected.
     """
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    from dissect.generators.checkpoint import read  # noqa: PLC0415
+
     entry = find_entry(name)
     if entry.weights.is_file() or not isinstance(entry, FetchedEntry):
         return entry.weights

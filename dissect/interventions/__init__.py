@@ -4,9 +4,21 @@
         images = generator.synthesize(latent)
 
 What a unit matches is a hint; what happens without it is evidence.
+
+Names are imported when they are first used: applying edits takes torch, and reading them does not.
 """
 
-from dissect.interventions.applying import intervene
-from dissect.interventions.edits import Ablate, Edit, Insert, Scale, from_json, to_json
+from segmenters.lazy import lazy_names
 
-__all__ = ["Ablate", "Edit", "Insert", "Scale", "from_json", "intervene", "to_json"]
+_HOMES = {
+    "Ablate": "dissect.interventions.edits",
+    "Edit": "dissect.interventions.edits",
+    "Insert": "dissect.interventions.edits",
+    "Scale": "dissect.interventions.edits",
+    "from_json": "dissect.interventions.edits",
+    "intervene": "dissect.interventions.applying",
+    "to_json": "dissect.interventions.edits",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

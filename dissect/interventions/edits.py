@@ -22,14 +22,16 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from dissect.errors import ConfigError
 from dissect.interventions.regions import Region, check_region
+
+if TYPE_CHECKING:  # a stored recipe is read without torch
+    from torch import Tensor
 
 _LARGEST_REGION = 8192  # pixels along an axis, of a region that is read from a file
 
@@ -56,9 +58,9 @@ class Edit:
 
     def apply(
         self,
-        maps: Float[Tensor, "batch edited height width"],
-        mask: Float[Tensor, "height width"],
-    ) -> Float[Tensor, "batch edited height width"]:
+        maps: 'Float[Tensor, "batch edited height width"]',
+        mask: 'Float[Tensor, "height width"]',
+    ) -> 'Float[Tensor, "batch edited height width"]':
         """The maps of ``units`` after the edit; the maps given stay as they are.
 
         Args:
@@ -100,9 +102,9 @@ class Ablate(Edit):
 
     def apply(
         self,
-        maps: Float[Tensor, "batch edited height width"],
-        mask: Float[Tensor, "height width"],
-    ) -> Float[Tensor, "batch edited height width"]:
+        maps: 'Float[Tensor, "batch edited height width"]',
+        mask: 'Float[Tensor, "height width"]',
+    ) -> 'Float[Tensor, "batch edited height width"]':
         """See ``Edit.apply``."""
         return maps * (1 - self.strength * mask)
 
@@ -146,11 +148,11 @@ class Insert(Edit):
 
     def apply(
         self,
-        maps: Float[Tensor, "batch edited height width"],
-        mask: Float[Tensor, "height width"],
-    ) -> Float[Tensor, "batch edited height width"]:
+        maps: 'Float[Tensor, "batch edited height width"]',
+        mask: 'Float[Tensor, "height width"]',
+    ) -> 'Float[Tensor, "batch edited height width"]':
         """See ``Edit.apply``."""
-        values = torch.tensor(self.values, dtype=maps.dtype, device=maps.device)
+        values = maps.new_tensor(self.values)
         return maps * (1 - mask) + values[:, None, None] * mask
 
 
@@ -183,9 +185,9 @@ class Scale(Edit):
 
     def apply(
         self,
-        maps: Float[Tensor, "batch edited height width"],
-        mask: Float[Tensor, "height width"],
-    ) -> Float[Tensor, "batch edited height width"]:
+        maps: 'Float[Tensor, "batch edited height width"]',
+        mask: 'Float[Tensor, "height width"]',
+    ) -> 'Float[Tensor, "batch edited height width"]':
         """See ``Edit.apply``."""
         return maps * (1 + (self.factor - 1) * mask)
 

@@ -1,6 +1,7 @@
 """The run folder: schema, the unfinished side, writing and reading.
 
-Names are imported when they are first used: reading takes torch, and looking for runs does not.
+Names are imported when they are first used: looking for runs takes less than reading one. Neither
+takes torch, but for the basis of a layer; making a run does.
 """
 
 from segmenters.lazy import lazy_names

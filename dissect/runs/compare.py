@@ -18,7 +18,7 @@ import pandas as pd
 
 from dissect.bases.spec import MARK
 from dissect.errors import ConfigError
-from dissect.generators.base import LayerInfo
+from dissect.generators.shapes import LayerInfo
 from dissect.runs.compare_settings import Caution, find_cautions
 from dissect.runs.read import Run
 

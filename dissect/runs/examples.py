@@ -1,30 +1,18 @@
 """Example masks: for each concept a few samples with the segmenter's own mask of it.
 
-They are taken while ``dissect.trust`` looks at its samples, so no image is made and segmented for
-them. Of these samples each concept shows those where its mask is largest, the lower index first
-among equals.
+``dissect.runs.collecting`` takes them; here they are written and read, without torch.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
 from dissect.errors import RunError
 from dissect.runs import schema
-from dissect.runs.images import to_tile
-from dissect.runs.strips import TILE, Strip, make_strip
+from dissect.runs.strips import Strip
 from segmenters import Vocabulary
-
-EXAMPLES = 6
-"""Samples that a concept shows at most."""
 
 
 @dataclass(frozen=True)
@@ -42,74 +30,6 @@ class ConceptStrip:
     strip: Strip
     samples: tuple[int, ...]
     shares: tuple[float, ...]
-
-
-class Examples:
-    """Collects samples; small pictures and masks of them are kept, some 100 kB each.
-
-    Args:
-        vocabulary: Of the segmenter.
-    """
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._samples: list[int] = []
-        self._tiles: list[np.ndarray] = []
-        self._planes: list[np.ndarray] = []
-        self._shares: list[np.ndarray] = []
-
-    def add(
-        self,
-        indices: Sequence[int],
-        images: Float[Tensor, "batch channels h w"],
-        planes: Int[Tensor, "batch plane h w"],
-    ) -> None:
-        """Take samples with their masks.
-
-        Args:
-            indices: Which samples.
-            images: Of them.
-            planes: Their masks, at any size.
-        """
-        height, width = planes.shape[2:]
-        rows, columns = (
-            torch.from_numpy(((np.arange(TILE) + 0.5) * n / TILE).astype(np.int64))
-            for n in (height, width)
-        )
-        for index, image, own in zip(indices, images, planes, strict=True):
-            areas = torch.bincount(own.flatten(), minlength=len(self._vocabulary) + 1)
-            small = own[:, rows[:, None], columns].numpy().astype(np.uint16)
-            self._samples.append(int(index))
-            self._tiles.append(to_tile(image))
-            self._planes.append(small)
-            self._shares.append(areas[1:].numpy() / (height * width))
-
-    def strips(self) -> Iterator[ConceptStrip]:
-        """The example masks of each concept that occurs, in the vocabulary's order."""
-        if not self._samples:
-            return
-        shares = np.stack(self._shares)
-        chosen = {}
-        for column, concept in enumerate(self._vocabulary):
-            order = np.argsort(-shares[:, column], kind="stable")[:EXAMPLES]
-            shown = [row for row in order.tolist() if shares[row, column] > 0]
-            if shown:
-                chosen[concept] = shown
-        plane_number = {name: number for number, name in enumerate(self._vocabulary.planes)}
-
-        def make(item: tuple) -> ConceptStrip:
-            concept, rows = item
-            plane = plane_number[concept.plane]
-            masks = np.stack([self._planes[row][plane] == concept.id for row in rows])
-            return ConceptStrip(
-                concept.name,
-                make_strip(np.stack([self._tiles[row] for row in rows]), masks),
-                tuple(self._samples[row] for row in rows),
-                tuple(float(shares[row, concept.id - 1]) for row in rows),
-            )
-
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            yield from pool.map(make, chosen.items())
 
 
 def write_examples(path: Path, vocabulary: Vocabulary, strips: Iterable[ConceptStrip]) -> None:

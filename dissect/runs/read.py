@@ -4,23 +4,24 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 import zarr
 
-from dissect.bases import Basis, Channels, rebuild_basis
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
-from dissect.generators.base import LayerInfo
+from dissect.generators.shapes import LayerInfo
 from dissect.runs import readings, schema
 from dissect.runs.examples import ConceptStrip
 from dissect.runs.integrity import check_files
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
-from dissect.statistics import THRESHOLDS
-from segmenters import Vocabulary
+from dissect.statistics.scores import THRESHOLDS
+from segmenters.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from dissect.bases import Basis
 
 _LABEL_COLUMNS = [
     "unit",
@@ -127,22 +128,14 @@ class Run:
         names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
         return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
 
-    def basis(self, layer: str) -> Basis:
+    def basis(self, layer: str) -> "Basis":
         """The coordinates in which a layer's units were read, as the pass had them.
 
         Raises:
             LayerError: a layer that the run did not read.
         """
         self._check_layer(layer)
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-        if "basis" not in group.attrs:
-            return Channels(self.layers[layer].units)
-        tensors = {
-            name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
-            for name, array in group.arrays()
-            if name.startswith(schema.BASIS_PREFIX)
-        }
-        return rebuild_basis(str(group.attrs["basis"]), tensors)
+        return readings.read_basis(self, layer)
 
     def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
         """IoU of every pair on the evaluation fold.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
+import zarr
 from jaxtyping import Float, Int
 
 from dissect.errors import RunError
@@ -17,6 +18,7 @@ from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.scores import pixels
 
 if TYPE_CHECKING:
+    from dissect.bases import Basis
     from dissect.runs.read import Run
 
 
@@ -142,6 +144,23 @@ def read_coactivation(run: "Run", layer: str) -> Coactivation:
         )
     names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
     return Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+
+
+def read_basis(run: "Run", layer: str) -> "Basis":
+    """What ``Run.basis`` gives: of a finished run, this alone takes torch."""
+    import torch  # noqa: PLC0415
+
+    from dissect.bases import Channels, rebuild_basis  # noqa: PLC0415
+
+    group = zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+    if "basis" not in group.attrs:
+        return Channels(run.layers[layer].units)
+    tensors = {
+        name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
+        for name, array in group.arrays()
+        if name.startswith(schema.BASIS_PREFIX)
+    }
+    return rebuild_basis(str(group.attrs["basis"]), tensors)
 
 
 def read_concept_strips(run: "Run", concepts: Sequence[str]) -> Iterator[ConceptStrip | None]:

@@ -1,20 +1,24 @@
-"""From maps and masks to integer counts, and from counts to scores."""
+"""From maps and masks to integer counts, and from counts to scores.
 
-from dissect.statistics.counts import SETS, BlockLabels, Counter, LayerCounts
-from dissect.statistics.folds import CLUSTER, calibration_size, evaluation_clusters
-from dissect.statistics.scores import THRESHOLDS, LayerScores, score
-from dissect.statistics.topk import TopImages
+Names are imported when they are first used: counting takes torch and numba, and reading scores does
+not.
+"""
 
-__all__ = [
-    "CLUSTER",
-    "SETS",
-    "THRESHOLDS",
-    "BlockLabels",
-    "Counter",
-    "LayerCounts",
-    "LayerScores",
-    "TopImages",
-    "calibration_size",
-    "evaluation_clusters",
-    "score",
-]
+from segmenters.lazy import lazy_names
+
+_HOMES = {
+    "CLUSTER": "dissect.statistics.folds",
+    "SETS": "dissect.statistics.folds",
+    "THRESHOLDS": "dissect.statistics.scores",
+    "BlockLabels": "dissect.statistics.counts",
+    "Counter": "dissect.statistics.counts",
+    "LayerCounts": "dissect.statistics.counts",
+    "LayerScores": "dissect.statistics.scores",
+    "TopImages": "dissect.statistics.topk",
+    "calibration_size": "dissect.statistics.folds",
+    "evaluation_clusters": "dissect.statistics.folds",
+    "score": "dissect.statistics.scores",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -16,10 +16,13 @@ happened are counted (``saturated``): up to 2²³ samples no sum leaves 64 bits.
 """
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
+
+if TYPE_CHECKING:  # what was counted is read without torch
+    from torch import Tensor
 
 MOST_SAMPLES = 1 << 23
 _LEVELS = 1 << 18
@@ -49,7 +52,7 @@ class Scale:
         return cls(edges[:, 0], np.maximum(reach, _NARROWEST * typical) / _LEVELS)
 
     def numbers(
-        self, maps: Float[Tensor, "batch unit height width"]
+        self, maps: 'Float[Tensor, "batch unit height width"]'
     ) -> tuple[Int[np.ndarray, "batch unit"], Int[np.ndarray, "batch unit"]]:
         """The mean of each map as a whole number, and 1 where it had to be held at the limit."""
         # numpy adds up each contiguous row by itself, so an image's mean does not depend on which
@@ -82,7 +85,7 @@ class Coactivation:
         shapes["saturated"] = n_units
         return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
 
-    def add(self, maps: Float[Tensor, "batch unit height width"], scale: Scale) -> None:
+    def add(self, maps: 'Float[Tensor, "batch unit height width"]', scale: Scale) -> None:
         """Add a batch of at most 4,096 images."""
         numbers, held = scale.numbers(maps)
         # Products are below 2⁴⁰ and their sums below 2⁵², so float64 holds all of them exactly,

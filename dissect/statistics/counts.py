@@ -19,15 +19,14 @@ from torch import Tensor
 from dissect.statistics.coactivation import Coactivation, Scale
 from dissect.statistics.codes import encode
 from dissect.statistics.collect import collect
-from dissect.statistics.folds import CLUSTER, calibration_size, clusters
+from dissect.statistics.folds import CLUSTER, SETS, calibration_size, clusters
 from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally
 from dissect.statistics.native import tally_native
 from dissect.statistics.scores import THRESHOLDS, choose_edges
 
-CALIBRATION, EVALUATION, SHUFFLED = range(3)
-SETS = ("calibration", "evaluation", "shuffled")
+CALIBRATION, EVALUATION, SHUFFLED = range(len(SETS))
 _SHARE = 32  # units that one thread counts at a time; their table stays in the second-level cache
 MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 CLUSTER = 8
 _MOST = 1024
 
+SETS = ("calibration", "evaluation", "shuffled")
+"""What is counted apart: both folds, and the evaluation fold with masks of other images."""
+
 
 def calibration_size(n_samples: int) -> int:
     """Samples 0 … k - 1 are the calibration fold, the rest the evaluation fold.

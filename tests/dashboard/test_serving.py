@@ -46,7 +46,7 @@ def create_app(*given):
     asked = RunRequest(name="run", generator="g", segmenters=("colour",))
     Jobs(given[0], program="import time; time.sleep(60)").start(asked)
     (held,) = measurements._all.values()
-    print(held[0].pid, *renderers.pids(), flush=True)
+    print(held.process.pid, *renderers.pids(), flush=True)
     return app
 
 dashboard.serving.create_app = create_app

@@ -1,0 +1,43 @@
+"""Finds and loads a generator by name, path or factory."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+
+from dissect.errors import GeneratorError
+from dissect.generators import zoo
+from dissect.generators.base import Generator
+from dissect.generators.families import load_file
+from segmenters.factory import call_factory
+
+
+def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> Generator:
+    """Find and load a generator.
+
+    Args:
+        spec: A zoo name (``faces-dcgan``), the path of a checkpoint, or ``package.module:factory``,
+            where the factory takes no arguments and returns a ``Generator``.
+        device: Where it should run. A factory places its generator itself.
+
+    Raises:
+        GeneratorError: nothing of that name, or a factory that gives something else.
+        CheckpointError: a file that holds no known generator.
+
+    Example:
+        >>> load_generator("dissect.worlds.planted:generator").image_size
+        32
+    """
+    text = str(spec)
+    if text in zoo.ENTRIES:
+        return zoo.load(text, device=device)
+    if Path(text).exists():
+        return load_file(Path(text), name=Path(text).stem, device=device)
+    if ":" in text and not text.startswith((".", "/")):
+        return call_factory(text, protocol=Generator, error=GeneratorError)
+    near = get_close_matches(text, zoo.ENTRIES, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise GeneratorError(
+        f"{text!r} is no zoo name, no file and no package.module:factory; {hint}"
+        f"the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists them"
+    )

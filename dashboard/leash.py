@@ -11,11 +11,20 @@ import select
 import signal
 import sys
 import threading
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def hold() -> None:
     """End this process, whatever it is at, as soon as nobody holds the other end of stdin."""
     threading.Thread(target=_wait, args=(sys.stdin.fileno(),), daemon=True).start()
+
+
+def environment() -> dict[str, str]:
+    """For a process that is started where the server was, so that paths mean the same to both."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _wait(source: int) -> None:

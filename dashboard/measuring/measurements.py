@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dashboard import leash
 from dashboard.jobs import processes
 from dissect.errors import ConfigError
 from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
@@ -153,8 +154,7 @@ class Measurements:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dashboard.leash", *question.arguments(run)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
-                cwd=Path(__file__).resolve().parents[2],
-                env=os.environ | {PROGRESS_VARIABLE: LINES},
+                env=leash.environment() | {PROGRESS_VARIABLE: LINES},
                 start_new_session=True,
             )  # fmt: skip
             self._all[key] = _Held(process, log, processes.identity(process.pid) or "ended")

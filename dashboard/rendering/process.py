@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from dashboard import leash
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dissect.errors import DissectError
 
-_ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 180.0
 _ASK_SECONDS = 300.0
 _REMEMBERED = 20.0
@@ -147,9 +147,7 @@ class Process:
             raise RenderError(reason)
         self._stop()
         self._last_words.clear()
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
+        environment = leash.environment() | {
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
         }
         child = subprocess.Popen(

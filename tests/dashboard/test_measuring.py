@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,11 +52,15 @@ def wait(measurements, run):
     return measurements.progress(run)
 
 
-def test_a_failure_is_told_in_the_words_of_the_command(measurements, tmp_path):
-    measurements.start(tmp_path / "nowhere", question())
-    (found,) = wait(measurements, tmp_path / "nowhere")
+def test_a_failure_is_told_in_the_words_of_the_command_which_works_where_the_server_does(
+    measurements, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    measurements.start(Path("empty"), question())
+    (found,) = wait(measurements, Path("empty"))
     assert found.state == "failed"
-    assert "nowhere" in found.told
+    assert "empty is not a run: it has no run.json" in found.told
     assert measurements.progress(tmp_path) == []
 
 

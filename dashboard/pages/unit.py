@@ -133,7 +133,10 @@ def _table(opened: OpenRun, found: list[Match]) -> Component:
 def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list[Component]:
     if not found:
         return []
-    values = unit_facts.values(opened.run, layer, unit)
+    try:
+        values = unit_facts.values(opened.run, layer, unit)
+    except DissectError as error:
+        return [empty(str(error))]
     names = ", ".join(m.concept for m in found[:_CURVES])
     return [
         html.Div(
@@ -203,7 +206,7 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
     if found is None:
-        return empty("It belongs to no measured set; the overview lists those there are.")
+        return empty("It belongs to no measured set; the page of effects lists those there are and measures others.")
     return facts(
         [
             (f"{found.told.capitalize()}, share", two(found.share)),

@@ -184,9 +184,9 @@ def test_one_that_waits_to_go_on_keeps_what_was_counted_when_it_is_taken_out(beg
 def test_a_run_that_took_the_name_of_one_that_waits_is_left_alone(begin, tmp_path):
     jobs = begin()
     jobs.start(ask())
+    wait(jobs, state="running", done=16)  # before that it may be deaf to a stop
     jobs.start(ask("b"))
     (tmp_path / "b.partial").mkdir()
-    wait(jobs, state="running", done=16)  # before that it may be deaf to a stop
     jobs.cancel("first")
     end = time.monotonic() + 20
     while jobs.find("b").state != "failed" and time.monotonic() < end:

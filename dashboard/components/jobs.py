@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.progress import Reading, progress_bar
 from dashboard.jobs.asking import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
 from dashboard.jobs.jobs import Job
 
@@ -20,6 +21,12 @@ _STATES = {
     "finished": "finished",
     "cancelled": "stopped; it can be gone on with",
     "failed": "failed",
+}
+_STAGES = {
+    "bases": "blocks of images looked at for bases",
+    "pilot": "blocks of images looked at for thresholds",
+    "trust": "images changed a little and marked again",
+    "top images": "blocks of top images made again",
 }
 
 
@@ -37,6 +44,11 @@ def job_rows(jobs: Sequence[Job]) -> Component | None:
         ],
         **{"aria-labelledby": "runs-jobs-title"},
     )
+
+
+def rows_of(jobs: Sequence[Job]) -> list[list[str]]:
+    """What rows say besides how far they are: only where it changes they are made anew."""
+    return [[job.name, standing(job), str(bool(_bar(job)))] for job in jobs]
 
 
 def standing(job: Job) -> str:
@@ -59,7 +71,7 @@ def _row(job: Job) -> Component:
                 html.Span(standing(job), className="failed" if job.told else "quiet"),
             ]
         ),
-        *_progress(job),
+        *_bar(job),
     ]
     buttons: list[Component] = []
     if job.live:
@@ -76,18 +88,22 @@ def _row(job: Job) -> Component:
     return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.name)
 
 
-def _progress(job: Job) -> list[Component]:
-    label = {"aria-label": f"Progress of {job.name}"}
+def _bar(job: Job) -> list[Component]:
+    return progress_bar("runs", job.name, how_far(job)) if job.live or job.total else []
+
+
+def how_far(job: Job) -> Reading:
+    """What the bar of a job shows: samples, and around them what else takes a while."""
+    stage = job.stage
+    if stage is not None and not stage.name.startswith("dissect"):
+        what = _STAGES.get(stage.name, f"{stage.unit}s: {stage.name}")
+        return Reading(stage.done, stage.total, f"{stage.done:,} of {stage.total:,} {what}")
     if not job.total:
-        bar = [html.Progress(max="1", **label)] if job.live else []
-        return [*bar, html.Span("begins …", className="n")] if job.live else []
+        return Reading(0, 0, "loading the models …" if job.live else "")
     counted = f"{job.done:,} of {job.total:,} samples"
     if job.live and job.done == job.total:
-        counted += "; scores and images are made"
-    return [
-        html.Progress(value=str(job.done), max=str(job.total), **label),
-        html.Span(counted, className="n"),
-    ]
+        counted += "; scores are made"
+    return Reading(job.done, job.total, counted)
 
 
 def _button(action: str, label: str, name: str) -> Component:

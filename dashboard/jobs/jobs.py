@@ -1,5 +1,6 @@
 """The jobs of a folder of runs: started, waiting for their turn, stopped, gone on with."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dashboard.jobs import processes, queue
 from dashboard.jobs.asking import RunRequest
 from dashboard.jobs.records import ERRORS, JOBS, OUT, Job, Records
 from dissect.errors import ConfigError, RunError
+from dissect.progress import LINES, PROGRESS_VARIABLE
 from dissect.runs.schema import RUN_FILE
 
 __all__ = ["JOBS", "Job", "Jobs"]
@@ -222,6 +224,7 @@ class Jobs:
                 [sys.executable, "-c", self._program, *record["arguments"]],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
                 cwd=Path(__file__).resolve().parents[2],
+                env=os.environ | {PROGRESS_VARIABLE: LINES},
                 start_new_session=True,
             )  # fmt: skip
         # Until it is reaped even one that ended at once has its number.

@@ -14,6 +14,7 @@ from pathlib import Path
 from dashboard.jobs import processes
 from dashboard.jobs.asking import check_name
 from dissect.errors import ConfigError
+from dissect.progress import Stage, read_stage
 from dissect.runs.replacing import replace_file
 from dissect.runs.schema import RUN_FILE
 
@@ -35,6 +36,7 @@ class Job:
         arguments: Of the command line.
         created: When it was asked for, ISO 8601.
         turn: 1 for the one of the waiting that is next; 0 for those that do not wait.
+        stage: What a live one is at, as it said last; None if it said nothing yet.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Job:
     arguments: tuple[str, ...]
     created: str
     turn: int = 0
+    stage: Stage | None = None
 
     @property
     def live(self) -> bool:
@@ -119,7 +122,8 @@ class Records:
         else:
             state, told = "failed", self._last_word(name)
         done, total = self._progress(name)
-        return Job(name, state, done, total, told, arguments, created, turn)
+        stage = self._stage(name) if live else None
+        return Job(name, state, done, total, told, arguments, created, turn, stage)
 
     def _progress(self, name: str) -> tuple[int, int]:
         try:
@@ -129,14 +133,21 @@ class Records:
             return 0, 0
         return (min(done, total), total) if done >= 0 and total > 0 else (0, 0)
 
-    def _last_word(self, name: str) -> str:
+    def _stage(self, name: str) -> Stage | None:
+        stages = [stage for line in self._said(name) if (stage := read_stage(line)) is not None]
+        return stages[-1] if stages else None
+
+    def _said(self, name: str) -> list[str]:
         try:
             with (self.place(name) / ERRORS).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
                 text = file.read().decode(errors="replace")
         except OSError:
             text = ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def _last_word(self, name: str) -> str:
+        lines = [line for line in self._said(name) if read_stage(line) is None]
         own = [line for line in lines if line.startswith("dissect: ")]
         if own or lines:
             return (own or lines)[-1].removeprefix("dissect: ")[:400]

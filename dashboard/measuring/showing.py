@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.progress import Reading, progress_bar
 from dashboard.components.units import bar, empty, facts, second_label, swatch, two
 from dashboard.links import run_href, unit_href
 from dashboard.measuring.contexts import context_table
@@ -63,7 +64,7 @@ def effect_list(run: Run, run_id: str) -> Component:
             told = html.Span(f"cannot be shown: {error}", className="failed")
         rows.append(html.Li([dcc.Link(name, href=href), told]))
     if not rows:
-        return empty("Nothing was measured on this run yet; the form below does it.")
+        return empty("Nothing was measured on this run yet: a match is not a cause.")
     return html.Ul(rows, className="rows")
 
 
@@ -85,7 +86,7 @@ def _row(one: Progress, run_id: str) -> Component:
     ]
     buttons: list[Component] = []
     if one.running:
-        parts += _bar(one)
+        parts += progress_bar("effects", one.name, how_far(one))
         buttons = [
             html.Button(
                 "Stop",
@@ -99,27 +100,13 @@ def _row(one: Progress, run_id: str) -> Component:
     return html.Li([*parts, html.Div(buttons, className="job-actions")], key=one.name)
 
 
-def _bar(one: Progress) -> list[Component]:
-    own = {"page": "effects", "name": one.name}
-    value, most, steps = how_far(one)
-    return [
-        html.Progress(
-            id=own | {"part": "bar"},
-            value=value,
-            max=most,
-            **{"aria-label": f"Progress of {one.name}"},
-        ),
-        html.Span(steps, id=own | {"part": "steps"}, className="n"),
-    ]
-
-
-def how_far(one: Progress) -> tuple[str | None, str, str]:
-    """Value and end of a bar, and both in words; no value where the end is not known."""
+def how_far(one: Progress) -> Reading:
+    """What the bar of a measurement shows."""
     stage = one.stage
     if stage is None:
-        return None, "1", "loading the models …"
+        return Reading(0, 0, "loading the models …")
     what = _STAGES.get(stage.name, f"{stage.unit}s")
-    return str(stage.done), str(stage.total), f"{stage.done:,} of {stage.total:,} {what}"
+    return Reading(stage.done, stage.total, f"{stage.done:,} of {stage.total:,} {what}")
 
 
 def effect_href(run_id: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """The page ``/run/<run>/effects``: what was measured, and a form to measure more."""
 
 import re
+from collections.abc import Mapping
 
 import dash_mantine_components as dmc
 import numpy as np
@@ -10,6 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import problem, text, told
+from dashboard.components.progress import Reading, register_progress
 from dashboard.measuring.measurements import Measurements, Question
 from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
 from dashboard.pairs import pairs_of
@@ -34,7 +36,7 @@ _KINDS = {
 
 
 def layout(visit: Visit) -> Component:
-    """The page for an address; ``?name=`` shows one effect."""
+    """The page for an address; ``?name=`` shows one effect, ``?concept=&layer=`` fill the form."""
     run, name = visit.run.run, visit.query.get("name")
     return html.Div(
         [
@@ -47,16 +49,19 @@ def layout(visit: Visit) -> Component:
             dcc.Interval(id="effects-tick", interval=1000),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
-            _form(visit.run),
+            _form(visit.run, visit.query),
         ],
         className="effects",
     )
 
 
-def _form(opened: OpenRun) -> Component:
+def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     run, pairs = opened.run, pairs_of(opened)
     names = list(run.vocabulary.names)
     n_named = np.bincount(pairs.best[pairs.interpretable], minlength=len(names))
+    concept, layer = query.get("concept"), query.get("layer")
+    concept = concept if concept in names else names[n_named.argmax()]
+    layer = layer if layer in run.layers else _BEST
     kinds = html.Div(
         [
             dmc.Radio(value=value, label=label, description=hint)
@@ -67,11 +72,11 @@ def _form(opened: OpenRun) -> Component:
     fields = [
         dmc.Select(
             id="effects-concept", label="Concept", description="whose pixels are counted",
-            value=names[n_named.argmax()], data=names, searchable=True, allowDeselect=False,
+            value=concept, data=names, searchable=True, allowDeselect=False,
         ),
         dmc.Select(
             id="effects-layer", label="Layer", description="(best) tells most of it",
-            value=_BEST, data=[_BEST, *run.layers], searchable=True, allowDeselect=False,
+            value=layer, data=[_BEST, *run.layers], searchable=True, allowDeselect=False,
         ),
         dmc.Select(
             id="effects-order", label="Which units", description="searches take longer",
@@ -142,16 +147,7 @@ def register(app: Dash) -> None:
         State("effects-run", "data"),
         prevent_initial_call=True,
     )(_follow)
-    bar, steps = ({"page": "effects", "name": ALL, "part": part} for part in ("bar", "steps"))
-    app.callback(
-        Output(bar, "value"),
-        Output(bar, "max"),
-        Output(steps, "children"),
-        Input("effects-tick", "n_intervals"),
-        State(bar, "id"),
-        State("effects-run", "data"),
-        prevent_initial_call=True,
-    )(_advance)
+    register_progress(app, "effects", _how_far, State("effects-run", "data"))
 
 
 def _of_app() -> Measurements:
@@ -210,19 +206,12 @@ def _follow(*given: object) -> tuple:
     return progress_rows(found, str(run_id)), effect_list(run, str(run_id)), idle, states
 
 
-def _advance(ticks: object, bars: object, run_id: object) -> tuple[list, list, list]:
-    """Bars that are there move on."""
-    names = (
-        [one.get("name") for one in bars if isinstance(one, dict)] if isinstance(bars, list) else []
-    )
-    if not names or not all(isinstance(name, str) for name in names):
-        raise PreventUpdate
+def _how_far(run_id: object) -> dict[str, Reading]:
     try:
-        found = {one.name: one for one in _of_app().progress(_run(run_id).path)}
+        found = _of_app().progress(_run(run_id).path)
     except DissectError:
-        found = {}
-    moved = [how_far(found[name]) if name in found else (no_update,) * 3 for name in names]
-    return tuple(map(list, zip(*moved, strict=True)))
+        return {}
+    return {one.name: how_far(one) for one in found}
 
 
 def _run(run_id: object) -> Run:

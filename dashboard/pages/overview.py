@@ -7,12 +7,10 @@ from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
 from dashboard.components.units import cards, empty, facts
 from dashboard.links import concept_href, run_href
+from dashboard.measuring.showing import effect_list
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
-from dissect.errors import DissectError
-from dissect.interventions.store import effect_names, open_effect
-from dissect.interventions.telling import headline
 
 _STRONGEST = 8
 _CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
@@ -67,7 +65,8 @@ def layout(visit: Visit) -> Component:
             matrix(opened, concepts[:n_rows], lambda name: _area(areas, name)),
             _rest(opened, concepts[n_rows:]),
             html.H2("What was measured by removing or inserting units?"),
-            _effects(opened),
+            effect_list(run, opened.id),
+            html.P(dcc.Link("Measure more", href=run_href(opened.id, "effects"))),
         ]
     )
 
@@ -83,21 +82,6 @@ def _rest(opened: OpenRun, concepts: list[str]) -> Component | None:
 
 def _area(areas: object, name: str) -> str:
     return f"{100 * areas[name]:.1f} %" if name else "Area"
-
-
-def _effects(opened: OpenRun) -> Component:
-    rows = []
-    for name in effect_names(opened.run):
-        try:
-            told = headline(open_effect(opened.run, name).record["summary"])
-        except (DissectError, KeyError, TypeError) as error:
-            rows.append(html.Li([html.B(name), html.Span(str(error), className="failed")]))
-            continue
-        rows.append(html.Li([html.B(name), html.Span(told, className="quiet")]))
-    if not rows:
-        text = "Nothing yet: a match is not a cause. "
-        return empty([text, html.Code("dissect ablate RUN --concept NAME"), " measures one."])
-    return html.Ul(rows, className="rows")
 
 
 PAGE = Page("/run/<run>", "Overview", layout, navigation="Overview", order=10)

@@ -13,11 +13,14 @@ from dashboard.callbacks import problem, told
 from dashboard.components.jobs import (
     FIELDS,
     SWITCHES,
+    how_far,
     job_rows,
+    rows_of,
     run_form,
     standing,
     tag_form,
 )
+from dashboard.components.progress import Reading, register_progress
 from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
 from dashboard.jobs.asking import RunRequest, check_segmenters
@@ -58,6 +61,7 @@ def layout(visit: Visit) -> Component:
             html.Div(fault, id="runs-news", role="status", className="told"),
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not _moving(jobs)),
             dcc.Store(id="runs-moving", data=_moving(jobs)),
+            dcc.Store(id="runs-rows", data=rows_of(jobs)),
             run_form(_generators(own), SEGMENTERS),
             tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),
@@ -121,7 +125,9 @@ def register(app: Dash) -> None:
         Output("runs-moving", "data"),
         Output("runs-started", "children", allow_duplicate=True),
         Output("runs-told", "children", allow_duplicate=True),
+        Output("runs-rows", "data"),
         State("runs-moving", "data"),
+        State("runs-rows", "data"),
         Input("runs-tick", "n_intervals"),
         Input("runs-started", "children"),
         Input("runs-told", "children"),
@@ -130,6 +136,7 @@ def register(app: Dash) -> None:
         Input("runs-tag", "value"),
         prevent_initial_call=True,
     )(_follow)
+    register_progress(app, "runs", _how_far)
 
 
 def _start(clicks: object, *given: object) -> str:
@@ -173,7 +180,11 @@ def _keep(clicks: object, run: object, tags: object) -> str:
     return f"{run}: {', '.join(kept) or 'no tags'}"
 
 
-def _follow(moving: object, ticks: object, *given: object) -> tuple:
+def _how_far() -> dict[str, Reading]:
+    return {job.name: how_far(job) for job in _jobs(context.current()).all()}
+
+
+def _follow(moving: object, rows: object, ticks: object, *given: object) -> tuple:
     own = context.current()
     search, tag = given[-2:]
     fault = _go_on(own)
@@ -189,9 +200,10 @@ def _follow(moving: object, ticks: object, *given: object) -> tuple:
         acted = ""
     if not ended and ctx.triggered_id in ("runs-started", "runs-told"):
         news = fault or ""
-    said = (news, now, started, acted)
+    said = (news, now, started, acted, rows_of(jobs))
     if ctx.triggered_id == "runs-tick" and not ended:
-        return no_update, job_rows(jobs), not now, *[no_update] * 5, *said
+        shown = no_update if rows == rows_of(jobs) else job_rows(jobs)
+        return no_update, shown, not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
     try:

@@ -1,5 +1,7 @@
 """A unit: what it fires on, how sure that is, what goes with it, what removing it does."""
 
+from urllib.parse import urlencode
+
 from dash import dcc, html
 from dash.development.base_component import Component
 
@@ -206,7 +208,12 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
     if found is None:
-        return empty("It belongs to no measured set; the page of effects lists those there are and measures others.")
+        row = labels_of(opened).iloc[unit_facts.row_of(opened, layer, unit)]
+        asked = {"concept": row.concept, "layer": layer} if row.interpretable else {"layer": layer}
+        measure = dcc.Link(
+            "Measure one", href=run_href(opened.id, "effects") + "?" + urlencode(asked)
+        )
+        return empty(["It belongs to no measured set. ", measure])
     return facts(
         [
             (f"{found.told.capitalize()}, share", two(found.share)),

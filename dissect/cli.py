@@ -45,10 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print(
-            "dissect: stopped; what was counted is kept, the same command with --resume goes on",
-            file=sys.stderr,
-        )
+        kept = "; what was counted is kept, the same command with --resume goes on"
+        print(f"dissect: stopped{kept if hasattr(options, 'resume') else ''}", file=sys.stderr)
         return 130
     return 0
 

@@ -5,8 +5,9 @@ from dash.development.base_component import Component
 
 from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
-from dashboard.components.units import cards, empty, facts
+from dashboard.components.units import READING, cards, empty, facts
 from dashboard.links import concept_href, run_href
+from dashboard.measuring.showing import effect_href
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
@@ -47,6 +48,7 @@ def layout(visit: Visit) -> Component:
                 ]
             ),
             html.H2("What is clearest?"),
+            html.P(READING) if len(best) else None,
             cards(opened, best)
             if len(best)
             else empty(
@@ -93,10 +95,11 @@ def _effects(opened: OpenRun) -> Component:
         except (DissectError, KeyError, TypeError) as error:
             rows.append(html.Li([html.B(name), html.Span(str(error), className="failed")]))
             continue
-        rows.append(html.Li([html.B(name), html.Span(told, className="quiet")]))
+        link = dcc.Link(name, href=effect_href(opened.id, name))
+        rows.append(html.Li([link, html.Span(told, className="quiet")]))
     if not rows:
-        text = "Nothing yet: a match is not a cause. "
-        return empty([text, html.Code("dissect ablate RUN --concept NAME"), " measures one."])
+        link = dcc.Link("Measure it", href=run_href(opened.id, "effects"))
+        return empty(["Nothing yet: a match is not a cause. ", link])
     return html.Ul(rows, className="rows")
 
 

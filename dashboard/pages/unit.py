@@ -7,6 +7,7 @@ from dashboard import unit_facts
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
+from dashboard.measuring.showing import effect_href
 from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, Page, UnitVisit, Visit
@@ -206,12 +207,14 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
     if found is None:
-        return empty("It belongs to no measured set; the page of effects lists those there are and measures others.")
+        link = dcc.Link("page of effects", href=run_href(opened.id, "effects"))
+        told = "It belongs to no measured set; the "
+        return empty([told, link, " lists those there are and measures others."])
     return facts(
         [
             (f"{found.told.capitalize()}, share", two(found.share)),
             ("Units of the set", found.n_units),
-            ("Measured as", found.name),
+            ("Measured as", dcc.Link(found.name, href=effect_href(opened.id, found.name))),
         ]
     )
 

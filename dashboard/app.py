@@ -17,6 +17,11 @@ from dissect.errors import DissectError
 
 log = logging.getLogger("dashboard")
 _TITLE = "gan-dissection"
+_NOT_FOUND = Page(
+    "/not-found",
+    "Not found",
+    lambda _visit: shell.failed("No such page", "The address is mistyped, or the page has moved."),
+)
 # As dash has it, but for the language, which readers aloud need.
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -73,6 +78,10 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
             order=order,
             layout=_guarded(page),
         )
+    title = f"{_NOT_FOUND.title} · {_TITLE}"
+    dash.register_page(
+        "not_found_404", path=_NOT_FOUND.template, title=title, layout=_guarded(_NOT_FOUND)
+    )
     for part in [*parts.pages.values(), *parts.panels.values()]:
         if part.callbacks is not None:
             part.callbacks(app)

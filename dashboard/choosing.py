@@ -115,8 +115,8 @@ def choose(
 
     Returns:
         Rows of ``labels`` with ``second``, what people call the unit, or ""; ``effect``, the share
-        of the smallest measured set of the unit; and ``effect_told``, what became of which concept;
-        "" where nothing was measured.
+        of the smallest measured set of the unit; ``effect_units``, how many it has; and
+        ``effect_told``, what became of which concept; "" where nothing was measured.
     """
     labels = labels.assign(second=_second(labels, second or {}))
     keep = np.ones(len(labels), bool)
@@ -192,12 +192,13 @@ def _with_effects(
     labels: pd.DataFrame, measured: Mapping[tuple[str, int], Measured]
 ) -> pd.DataFrame:
     if not measured:
-        return labels.assign(effect=np.nan, effect_told="")
+        return labels.assign(effect=np.nan, effect_told="", effect_units=0)
     keys = zip(labels.layer.astype(str), labels.unit.tolist(), strict=True)
     found = [measured.get(key) for key in keys]
     return labels.assign(
         effect=np.array([math.nan if each is None else each.share for each in found], float),
         effect_told=np.array(["" if each is None else each.told for each in found], object),
+        effect_units=np.array([0 if each is None else each.n_units for each in found], int),
     )
 
 

@@ -13,7 +13,13 @@ def document() -> Component:
     return dmc.MantineProvider(
         [html.A("Skip to the page", href="#page", className="skip"), page_container],
         defaultColorScheme="auto",
-        theme={"primaryColor": "blue", "fontFamily": "system-ui, sans-serif", "defaultRadius": 4},
+        theme={
+            "primaryColor": "blue",
+            "fontFamily": "system-ui, sans-serif",
+            "defaultRadius": 4,
+            # Enter takes the first entry that holds what was typed, not nothing.
+            "components": {"Select": {"defaultProps": {"selectFirstOptionOnChange": True}}},
+        },
     )
 
 

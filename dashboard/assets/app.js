@@ -46,6 +46,33 @@ window.dashAgGridComponentFunctions.UnitLink = function (props) {
   return window.React.createElement("a", { href: props.data.href, onClick: follow }, props.value);
 };
 
+// A button that is off while its answer is awaited gives the focus back when it is on again.
+(function () {
+  let left = null;
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      if (target.disabled) {
+        if (target === document.activeElement) left = target;
+      } else if (target === left) {
+        left = null;
+        const nowhere = [null, document.body].includes(document.activeElement);
+        if (nowhere && target.isConnected) target.focus({ preventScroll: true });
+      }
+    }
+  }).observe(document.documentElement, {
+    subtree: true,
+    attributes: true,
+    attributeFilter: ["disabled"],
+  });
+
+  // What is chosen in a list is marked when one comes to it: what is typed takes its place, where
+  // "grass" and "window" would be "grasswindow", which is in no list.
+  document.addEventListener("focusin", ({ target }) => {
+    if (!target.matches(".mantine-Select-input") || target.readOnly) return;
+    setTimeout(() => target === document.activeElement && target.select());
+  });
+})();
+
 // Pictures are fetched when they come near the screen: dash's img has no "loading".
 (function () {
   const near = new IntersectionObserver(

@@ -100,7 +100,7 @@
     // How much of the edited image is uncovered, from the left.
     reveal: function (value) {
       const share = Math.min(100, Math.max(0, Number(value)));
-      return { clipPath: "inset(0 0 0 " + (100 - share) + "%)" };
+      return { clipPath: "inset(0 " + (100 - share) + "% 0 0)" };
     },
     // Strokes are kept for the tab, with the run that they belong to.
     keep: function (history, run) {

@@ -12,6 +12,11 @@ from dashboard.media import strip_url
 from dashboard.notes.reading import second_labels
 from dashboard.store import OpenRun
 
+READING = (
+    "The number is IoU, how far the unit’s outlined area and the concept overlap: from 0 to 1. The "
+    "tick is what chance gives, the line the 95 % interval. First is what tells most beyond chance."
+)
+
 
 def two(value: float | None) -> str:
     """A number with two decimals; a dash where there is none."""
@@ -100,7 +105,8 @@ def _card(opened: OpenRun, row: object, people: str) -> Component:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
     told = getattr(row, "effect_told", "")
-    measured = [html.Span(f"{told} {two(row.effect)}", className="measured")] if told else []
+    effect = f"{told} {two(row.effect)}{_with(row)}" if told else ""
+    measured = [html.Span(effect, className="measured")] if told else []
     second = [html.Span(second_label(people), className="second")] if people else []
     return html.Li(
         dcc.Link(
@@ -130,6 +136,12 @@ def _card(opened: OpenRun, row: object, people: str) -> Component:
         ),
         className="card",
     )
+
+
+def _with(row: object) -> str:
+    """An effect belongs to all units of its set, not to one of them."""
+    others = row.effect_units - 1
+    return f", with {others} other unit{'' if others == 1 else 's'}" if others > 0 else ""
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Component:

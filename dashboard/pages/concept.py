@@ -6,7 +6,7 @@ from dash.development.base_component import Component
 
 from dashboard.choosing import STEP, Choice, choose
 from dashboard.components.layers import cells_of, matrix
-from dashboard.components.units import cards, empty, facts, second_label, swatch, two
+from dashboard.components.units import READING, cards, empty, facts, second_label, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of
@@ -37,7 +37,8 @@ def layout(visit: Visit) -> Component:
             html.H1([swatch(concept.colour), name]),
             html.P(
                 f"{len(units)} unit{'' if len(units) == 1 else 's'} of {n_layers} "
-                f"layer{'' if n_layers == 1 else 's'} are named after it."
+                f"layer{'' if n_layers == 1 else 's'} {'is' if len(units) == 1 else 'are'} named "
+                "after it."
                 if len(units)
                 else "No unit is named after it."
             ),
@@ -49,6 +50,7 @@ def layout(visit: Visit) -> Component:
                 ]
             ),
             html.H2("Which units draw it?"),
+            html.P(READING) if len(units) else None,
             cards(opened, units.head(STEP)) if len(units) else _nearest(opened, name),
             html.P(
                 dcc.Link(

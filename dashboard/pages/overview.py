@@ -5,7 +5,7 @@ from dash.development.base_component import Component
 
 from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
-from dashboard.components.units import cards, empty, facts
+from dashboard.components.units import READING, cards, empty, facts
 from dashboard.links import concept_href, run_href
 from dashboard.measuring.showing import effect_list
 from dashboard.pairs import labels_of
@@ -45,6 +45,7 @@ def layout(visit: Visit) -> Component:
                 ]
             ),
             html.H2("What is clearest?"),
+            html.P(READING) if len(best) else None,
             cards(opened, best)
             if len(best)
             else empty(

@@ -9,6 +9,7 @@ from dashboard import unit_facts
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
+from dashboard.measuring.showing import effect_href
 from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, Page, UnitVisit, Visit
@@ -218,7 +219,7 @@ def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
         [
             (f"{found.told.capitalize()}, share", two(found.share)),
             ("Units of the set", found.n_units),
-            ("Measured as", found.name),
+            ("Measured as", dcc.Link(found.name, href=effect_href(opened.id, found.name))),
         ]
     )
 

@@ -51,6 +51,7 @@
   document.addEventListener("pointerdown", function (event) {
     if (event.target.id !== "paint-canvas" || event.button !== 0) return;
     event.preventDefault();
+    if (document.getElementById("paint-everywhere").disabled) return;  // no brush is there yet
     const shown = event.target;
     shown.setPointerCapture(event.pointerId);
     state.mask = document.createElement("canvas");
@@ -96,6 +97,12 @@
     size: function (value) {
       state.size = Number(value) || 1;
       return window.dash_clientside.no_update;
+    },
+    forget: function () {
+      return null;
+    },
+    ready: function (brush) {
+      return [!brush, !brush];
     },
     // How much of the edited image is uncovered, from the left.
     reveal: function (value) {

@@ -193,10 +193,13 @@ def _asked(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> C
 def _units(summary: Mapping[str, object], opened: OpenRun) -> Component:
     layer, people = summary["layer"], second_labels(opened)
     links = []
-    for unit in summary["units"]:
-        links += [dcc.Link(str(unit), href=unit_href(opened.id, layer, unit)), " "]
+    for place, unit in enumerate(summary["units"]):
+        links += [
+            ", " if place else "",
+            dcc.Link(str(unit), href=unit_href(opened.id, layer, unit)),
+        ]
         if (layer, unit) in people:
-            links += [html.Span(second_label(people[layer, unit]), className="second"), " "]
+            links += [" ", html.Span(second_label(people[layer, unit]), className="second")]
     told = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
     return html.P([told, *links])
 

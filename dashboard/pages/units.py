@@ -83,7 +83,15 @@ def _count(opened: OpenRun, n_found: int) -> str:
 
 def _nothing(opened: OpenRun, choice: Choice) -> Component:
     hint = "No unit is like that. "
-    if choice.certainty != "all":
+    known = {"layer": opened.run.layers, "concept": opened.run.vocabulary.names}
+    unknown = [
+        f"The run has no {kind} {getattr(choice, kind)[:60]!r}; "
+        for kind, names in known.items()
+        if getattr(choice, kind) and getattr(choice, kind) not in names
+    ]
+    if unknown:
+        hint += unknown[0]
+    elif choice.certainty != "all":
         hint += "Units that are named after nothing are hidden; "
     link = html.A("show all units", href=run_href(opened.id, "units") + "?certainty=all")
     return empty([hint, link, "."])

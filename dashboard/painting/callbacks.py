@@ -5,10 +5,11 @@ import binascii
 import re
 from dataclasses import replace
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
 from dashboard.notes.reading import quoted, second_labels
+from dashboard.painting.browser import FIELDS, register_browser
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
 from dashboard.painting.telling import change_table, stroke_list
@@ -17,13 +18,12 @@ from dashboard.rendering.process import SupersededError
 from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
-_FIELDS = ("seed", "index", "truncation", "label")
 _LOOKING = "Units are looked for, a few seconds the first time …"
 
 
 def register(app: Dash) -> None:
     """Register all of them."""
-    _register_browser(app)
+    register_browser(app)
     app.callback(
         Output("paint-about", "data"),
         Output("paint-status", "children"),
@@ -55,58 +55,13 @@ def register(app: Dash) -> None:
         Output("paint-status", "children", allow_duplicate=True),
         Input("paint-about", "data"),
         Input("paint-history", "data"),
-        *[Input(f"paint-{name}", "value") for name in _FIELDS],
+        *[Input(f"paint-{name}", "value") for name in FIELDS],
         Input("paint-plane", "value"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
     )(_render)
     _register_files(app)
-
-
-def _register_browser(app: Dash) -> None:
-    def here(name: str) -> ClientsideFunction:
-        return ClientsideFunction("paint", name)
-
-    app.clientside_callback(
-        here("size"), Output("paint-none", "data"), Input("paint-size", "value")
-    )
-    app.clientside_callback(
-        here("reveal"), Output("paint-after", "style"), Input("paint-reveal", "value")
-    )
-    steps = ("previous", "next", "random")
-    app.clientside_callback(
-        here("step"),
-        Output("paint-index", "value"),
-        *[Input(f"paint-{name}", "n_clicks") for name in steps],
-        State("paint-index", "value"),
-        prevent_initial_call=True,
-    )
-    shown = (*_FIELDS, "concept", "mode", "layer", "units")
-    app.clientside_callback(
-        here("address"),
-        Output("paint-none", "data", allow_duplicate=True),
-        *[Input(f"paint-{name}", "value") for name in shown],
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        here("keep"),
-        Output("paint-kept", "data"),
-        Input("paint-history", "data"),
-        State("paint-run", "data"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        here("restore"),
-        Output("paint-restored", "data"),
-        Input("paint-kept", "modified_timestamp"),
-        State("paint-kept", "data"),
-        State("paint-history", "data"),
-        State("paint-run", "data"),
-    )
-    app.callback(Output("paint-stage", "className"), Input("paint-smooth", "checked"))(
-        lambda smooth: "paint-stage" if smooth else "paint-stage paint-crisp"
-    )
 
 
 def _register_strokes(app: Dash) -> None:
@@ -136,7 +91,7 @@ def _register_files(app: Dash) -> None:
         Input("paint-save-recipe", "n_clicks"),
         State("paint-about", "data"),
         State("paint-history", "data"),
-        *[State(f"paint-{name}", "value") for name in _FIELDS],
+        *[State(f"paint-{name}", "value") for name in FIELDS],
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
@@ -145,7 +100,7 @@ def _register_files(app: Dash) -> None:
         Output("paint-about", "data", allow_duplicate=True),
         Output("paint-history", "data", allow_duplicate=True),
         Output("paint-strokes", "children", allow_duplicate=True),
-        *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in _FIELDS],
+        *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in FIELDS],
         Output("paint-status", "children", allow_duplicate=True),
         Input("paint-upload", "contents"),
         State("paint-about", "data"),
@@ -235,7 +190,7 @@ def _render(about: object, history: object, *given: object) -> tuple:
     if not about:
         return (no_update,) * 6
     try:
-        bare = read_painting(about, dict(zip(_FIELDS, fields, strict=True)))
+        bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
         painting = replace(bare, strokes=History.from_json(history).shown)
         before, after = (
             ask(run_id, {"ask": "image", "recipe": one.to_json()}, view=str(view))
@@ -260,7 +215,7 @@ def _render(about: object, history: object, *given: object) -> tuple:
 def _save(image: object, recipe: object, about: object, history: object, *given: object) -> tuple:
     *fields, run_id, view = given
     try:
-        bare = read_painting(about, dict(zip(_FIELDS, fields, strict=True)))
+        bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
         painting = replace(bare, strokes=History.from_json(history).shown)
         name = f"painting-{painting.seed}-{painting.index}"
         if ctx.triggered_id == "paint-save-recipe":

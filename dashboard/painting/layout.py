@@ -154,6 +154,10 @@ def _sample(view: View, n_classes: int) -> Component:
     )
 
 
+def _painter(name: str, label: str) -> Component:
+    return dmc.Button(label, id=name, variant="default", disabled=True)  # until there is a brush
+
+
 def _whole(name: str, label: str, value: object) -> Component:
     return dmc.NumberInput(
         id=name, label=label, value=value, min=0, allowDecimal=False, debounce=True
@@ -245,8 +249,8 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     ),
                     html.Div(
                         [
-                            dmc.Button("Paint this rectangle", id="paint-box", variant="default"),
-                            dmc.Button("Everywhere", id="paint-everywhere", variant="default"),
+                            _painter("paint-box", "Paint this rectangle"),
+                            _painter("paint-everywhere", "Everywhere"),
                         ],
                         className="paint-row",
                     ),

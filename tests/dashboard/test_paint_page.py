@@ -14,6 +14,7 @@ def paint(page, scenes_url):
         until(page, "document.querySelector('#paint-after')?.src.startsWith('data:')")
         until(page, "/tried|hand-picked/.test(document.querySelector('#paint-how')?.textContent)")
         until(page, "document.querySelector('#paint-after').naturalWidth == 64")
+        until(page, "!document.querySelector('#paint-everywhere').disabled")
         return page
 
     return opened

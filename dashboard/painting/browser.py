@@ -1,0 +1,66 @@
+"""What the paint page does in the browser without asking the server; see ``assets/paint.js``."""
+
+from dash import ClientsideFunction, Dash, Input, Output, State
+
+FIELDS = ("seed", "index", "truncation", "label")
+"""Of the page, for the image."""
+
+
+def register_browser(app: Dash) -> None:
+    """Register them."""
+
+    def here(name: str) -> ClientsideFunction:
+        return ClientsideFunction("paint", name)
+
+    app.clientside_callback(
+        here("size"), Output("paint-none", "data"), Input("paint-size", "value")
+    )
+    app.clientside_callback(
+        here("reveal"), Output("paint-after", "style"), Input("paint-reveal", "value")
+    )
+    # Nothing is painted with the brush of before while the one that was asked for is looked for.
+    app.clientside_callback(
+        here("forget"),
+        Output("paint-brush", "data", allow_duplicate=True),
+        *[Input(f"paint-{name}", "value") for name in ("concept", "mode", "layer", "units")],
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        here("ready"),
+        Output("paint-box", "disabled"),
+        Output("paint-everywhere", "disabled"),
+        Input("paint-brush", "data"),
+    )
+    steps = ("previous", "next", "random")
+    app.clientside_callback(
+        here("step"),
+        Output("paint-index", "value"),
+        *[Input(f"paint-{name}", "n_clicks") for name in steps],
+        State("paint-index", "value"),
+        prevent_initial_call=True,
+    )
+    shown = (*FIELDS, "concept", "mode", "layer", "units")
+    app.clientside_callback(
+        here("address"),
+        Output("paint-none", "data", allow_duplicate=True),
+        *[Input(f"paint-{name}", "value") for name in shown],
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        here("keep"),
+        Output("paint-kept", "data"),
+        Input("paint-history", "data"),
+        State("paint-run", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        here("restore"),
+        Output("paint-restored", "data"),
+        Input("paint-kept", "modified_timestamp"),
+        State("paint-kept", "data"),
+        State("paint-history", "data"),
+        State("paint-run", "data"),
+    )
+    app.callback(Output("paint-stage", "className"), Input("paint-smooth", "checked"))(
+        lambda smooth: "paint-stage" if smooth else "paint-stage paint-crisp"
+    )

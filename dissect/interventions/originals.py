@@ -31,9 +31,9 @@ def open_models(run: Run, *, device: str = "cpu") -> tuple[Generator, Segmenter]
         expected = run.record[kind]["fingerprint"]
         if model.fingerprint != expected:
             raise RunError(
-                f"{kind} {getattr(run.config, kind)!r} has the fingerprint "
-                f"{model.fingerprint[:12]}…; expected {expected[:12]}…, with which {run.path} was "
-                "made; give back the old one or make the run again"
+                f"{run.path.name} was made with other weights: the {kind} "
+                f"{getattr(run.config, kind)!r} has the fingerprint {model.fingerprint[:12]}…; "
+                f"expected {expected[:12]}…; give back the old one or make the run again"
             )
     return generator, segmenter
 

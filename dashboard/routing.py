@@ -83,12 +83,14 @@ class Panel:
         build: Draws what stands below the heading, or says why it is absent.
         callbacks: Registers its callbacks, once for each app.
         order: On the page, smallest first.
+        live: Whether it asks the generator; it stands with the figures then, else at the end.
     """
 
     title: str
     build: Callable[[UnitVisit], Component | Absent]
     callbacks: Callable[[Dash], None] | None = None
     order: int = 100
+    live: bool = False
 
 
 @dataclass(frozen=True)

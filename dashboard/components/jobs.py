@@ -139,9 +139,10 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
             id="runs-seed", label="Seed", value=0, min=0, max=LARGEST_SEED, allowDecimal=False,
             clampBehavior="none",
         ),
-        dmc.TextInput(id="runs-layers", label="Layers, commas between", value="all"),
+        dmc.TextInput(id="runs-layers", label="Layers: all, or names", value="all"),
         dmc.NumberInput(
-            id="runs-truncation", label="Truncation ψ", value=1, step=0.1, clampBehavior="none"
+            id="runs-truncation", label="Truncation ψ, 1 for none", value=1, step=0.1,
+            clampBehavior="none",
         ),
         dmc.Select(
             id="runs-threshold", label="Threshold", data=list(THRESHOLDS), value=THRESHOLDS[0],
@@ -149,8 +150,12 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
         ),
     ]  # fmt: skip
     switches = [
-        dmc.Switch(id="runs-halves", label="Halves of objects too", checked=False),
-        dmc.Switch(id="runs-coactivation", label="Units that fire together", checked=False),
+        dmc.Switch(
+            id="runs-halves",
+            label="Halves of objects are concepts too",
+            checked=False,
+        ),
+        dmc.Switch(id="runs-coactivation", label="Count which units fire together", checked=False),
     ]
     return html.Details(
         [

@@ -11,6 +11,7 @@ from dashboard.measuring.showing import effect_list
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
+from dissect.runs import Run
 
 _STRONGEST = 8
 _CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
@@ -44,6 +45,7 @@ def layout(visit: Visit) -> Component:
                     ("Made", run.record["created"][:10]),
                 ]
             ),
+            html.P(_how(run), className="quiet"),
             html.H2("What is clearest?"),
             html.P(READING) if len(best) else None,
             cards(opened, best)
@@ -69,6 +71,17 @@ def layout(visit: Visit) -> Component:
             effect_list(run, opened.id),
             html.P(dcc.Link("Measure more", href=run_href(opened.id, "effects"))),
         ]
+    )
+
+
+def _how(run: Run) -> str:
+    """What the words of the page mean."""
+    where = "A unit is looked at where it exceeds a threshold"
+    if run.config.threshold == "information":
+        where += ", which was chosen on other samples than those it is scored on"
+    return (
+        f"{where}. It is named after the concept it tells most about, if their IoU is above "
+        f"{run.config.min_iou:g} and chance does not explain it."
     )
 
 

@@ -29,6 +29,7 @@ def layout(visit: Visit) -> Component:
     found = unit_facts.matches(opened, row)
     named = bool(pairs_of(opened).interpretable[row])
     title = found[0].concept if named and found else "no concept"
+    of = UnitVisit(visit, layer, unit)
     second = second_label(second_labels(opened).get((layer, unit), ""))
     return html.Div(
         [
@@ -55,11 +56,12 @@ def layout(visit: Visit) -> Component:
             html.H2("Which concepts does it match?"),
             _table(opened, found),
             *_figures(opened, layer, unit, found),
+            *_panels(of, live=True),
             html.H2("Which units fire with it?"),
             _coactive(opened, layer, unit),
             html.H2("What does removing or inserting it do?"),
             _effects(opened, layer, unit),
-            *_panels(UnitVisit(visit, layer, unit)),
+            *_panels(of, live=False),
         ]
     )
 
@@ -224,10 +226,12 @@ def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
     )
 
 
-def _panels(of: UnitVisit) -> list[Component]:
-    """What other modules add to the page."""
+def _panels(of: UnitVisit, *, live: bool) -> list[Component]:
+    """What other modules add to the page: those that ask the generator, or the others."""
     sections = []
     for panel in of.visit.context.parts.panels.values():
+        if panel.live != live:
+            continue
         try:
             built = panel.build(of)
         except DissectError as error:

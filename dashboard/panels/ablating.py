@@ -97,4 +97,4 @@ def _share(before: int, after: int) -> str:
     return f"{100 * (after - before) / before:+.0f} %".replace("-", "−")
 
 
-PANEL = Panel("Ablate this unit", build, callbacks=register, order=70)
+PANEL = Panel("Ablate this unit", build, callbacks=register, order=70, live=True)

@@ -115,4 +115,4 @@ def ask_unit(unit: object, question: dict, *, view: str):  # noqa: ANN201 - a fr
     return ask(given.get("run"), {**question, **own}, view=f"{view}-{own}")
 
 
-PANEL = Panel("Look closer", build, callbacks=register, order=60)
+PANEL = Panel("Look closer", build, callbacks=register, order=60, live=True)

@@ -25,6 +25,20 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const turned = (order.sort === "asc") !== rising;
       return name === sort && turned === reverse ? [none, none] : [name, turned];
     },
+    // Bars that are still there, by what they tell of.
+    moveBars(readings) {
+      for (const [name, [value, most, told]] of Object.entries(readings || {})) {
+        const own = CSS.escape(name);
+        const bar = document.querySelector(`[data-progress="${own}"]`);
+        const steps = document.querySelector(`[data-steps="${own}"]`);
+        if (!bar || !steps) continue;
+        bar.max = Number(most);
+        if (value === null) bar.removeAttribute("value");
+        else bar.value = Number(value);
+        if (steps.textContent !== told) steps.textContent = told;
+      }
+      return window.dash_clientside.no_update;
+    },
     // 48 more, as dashboard/choosing.py has it.
     more(clicks, most) {
       return clicks ? most + 48 : window.dash_clientside.no_update;

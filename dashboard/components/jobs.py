@@ -89,7 +89,7 @@ def _row(job: Job) -> Component:
 
 
 def _bar(job: Job) -> list[Component]:
-    return progress_bar("runs", job.name, how_far(job)) if job.live or job.total else []
+    return progress_bar(job.name, how_far(job)) if job.live or job.total else []
 
 
 def how_far(job: Job) -> Reading:

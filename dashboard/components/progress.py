@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dash import ALL, Dash, Input, Output, State, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
-from dash.exceptions import PreventUpdate
 
 
 @dataclass(frozen=True)
@@ -22,21 +21,24 @@ class Reading:
     told: str
 
 
-def progress_bar(page: str, name: str, reading: Reading) -> list[Component]:
+def progress_bar(name: str, reading: Reading) -> list[Component]:
     """A bar and its words.
 
     Args:
-        page: The name that ids of the page begin with.
         name: Of what goes on.
         reading: How far it is.
     """
     value, most, words = _values(reading)
-    own = {"page": page, "name": name}
-    label = {"aria-label": f"Progress of {name}"}
+    label = {"aria-label": f"Progress of {name}", "data-progress": name}
     return [
-        html.Progress(id=own | {"part": "bar"}, value=value, max=most, **label),
-        html.Span(words, id=own | {"part": "steps"}, className="n"),
+        html.Progress(value=value, max=most, **label),
+        html.Span(words, className="n", **{"data-steps": name}),
     ]
+
+
+def progress_stores(page: str) -> list[Component]:
+    """What ``register_progress`` needs in the layout of a page."""
+    return [dcc.Store(id=f"{page}-readings"), dcc.Store(id=f"{page}-moved")]
 
 
 def register_progress(
@@ -44,31 +46,30 @@ def register_progress(
 ) -> None:
     """Let the bars of a page move with its interval ``PAGE-tick``.
 
+    They are no outputs of a callback, since they may be gone when its answer comes.
+
     Args:
         app: The app.
         page: The name that ids of the page begin with.
         read: Name → how far it is, given the values of ``states``.
         *states: Of the page.
     """
-    bar, steps = ({"page": page, "name": ALL, "part": part} for part in ("bar", "steps"))
 
     @app.callback(
-        Output(bar, "value"),
-        Output(bar, "max"),
-        Output(steps, "children"),
+        Output(f"{page}-readings", "data"),
         Input(f"{page}-tick", "n_intervals"),
-        State(bar, "id"),
         *states,
         prevent_initial_call=True,
     )
-    def advance(ticks: object, bars: object, *given: object) -> tuple[list, list, list]:
-        bars = bars if isinstance(bars, list) else []
-        names = [one.get("name") for one in bars if isinstance(one, dict)]
-        if not names or not all(isinstance(name, str) for name in names):
-            raise PreventUpdate
-        found = read(*given)
-        moved = [_values(found[name]) if name in found else (no_update,) * 3 for name in names]
-        return tuple(map(list, zip(*moved, strict=True)))
+    def advance(ticks: object, *given: object) -> dict[str, tuple]:
+        return {name: _values(reading) for name, reading in read(*given).items()}
+
+    app.clientside_callback(
+        ClientsideFunction("dissect", "moveBars"),
+        Output(f"{page}-moved", "data"),
+        Input(f"{page}-readings", "data"),
+        prevent_initial_call=True,
+    )
 
 
 def _values(reading: Reading) -> tuple[str | None, str, str]:

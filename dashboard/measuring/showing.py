@@ -86,7 +86,7 @@ def _row(one: Progress, run_id: str) -> Component:
     ]
     buttons: list[Component] = []
     if one.running:
-        parts += progress_bar("effects", one.name, how_far(one))
+        parts += progress_bar(one.name, how_far(one))
         buttons = [
             html.Button(
                 "Stop",

@@ -11,7 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import problem, text, told
-from dashboard.components.progress import Reading, register_progress
+from dashboard.components.progress import Reading, progress_stores, register_progress
 from dashboard.measuring.measurements import Measurements, Question
 from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
 from dashboard.pairs import pairs_of
@@ -47,6 +47,7 @@ def layout(visit: Visit) -> Component:
             ),
             dcc.Store(id="effects-run", data=visit.run.id),
             dcc.Interval(id="effects-tick", interval=1000),
+            *progress_stores("effects"),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
             _form(visit.run, visit.query),

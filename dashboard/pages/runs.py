@@ -20,7 +20,7 @@ from dashboard.components.jobs import (
     standing,
     tag_form,
 )
-from dashboard.components.progress import Reading, register_progress
+from dashboard.components.progress import Reading, progress_stores, register_progress
 from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
 from dashboard.jobs.asking import RunRequest, check_segmenters
@@ -62,6 +62,7 @@ def layout(visit: Visit) -> Component:
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not _moving(jobs)),
             dcc.Store(id="runs-moving", data=_moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
+            *progress_stores("runs"),
             run_form(_generators(own), SEGMENTERS),
             tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),

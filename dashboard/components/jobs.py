@@ -48,7 +48,7 @@ def job_rows(jobs: Sequence[Job]) -> Component | None:
 
 def rows_of(jobs: Sequence[Job]) -> list[list[str]]:
     """What rows say besides how far they are: only where it changes they are made anew."""
-    return [[job.name, standing(job), str(bool(_bar(job)))] for job in jobs]
+    return [[job.name, standing(job), str(_has_bar(job))] for job in jobs]
 
 
 def standing(job: Job) -> str:
@@ -88,8 +88,12 @@ def _row(job: Job) -> Component:
     return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.name)
 
 
+def _has_bar(job: Job) -> bool:
+    return job.live or job.total > 0
+
+
 def _bar(job: Job) -> list[Component]:
-    return progress_bar(job.name, how_far(job)) if job.live or job.total else []
+    return progress_bar(job.name, how_far(job)) if _has_bar(job) else []
 
 
 def how_far(job: Job) -> Reading:

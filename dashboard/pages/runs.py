@@ -201,9 +201,10 @@ def _follow(moving: object, rows: object, ticks: object, *given: object) -> tupl
         acted = ""
     if not ended and ctx.triggered_id in ("runs-started", "runs-told"):
         news = fault or ""
-    said = (news, now, started, acted, rows_of(jobs))
+    standings = rows_of(jobs)
+    said = (news, now, started, acted, standings)
     if ctx.triggered_id == "runs-tick" and not ended:
-        shown = no_update if rows == rows_of(jobs) else job_rows(jobs)
+        shown = no_update if rows == standings else job_rows(jobs)
         return no_update, shown, not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})

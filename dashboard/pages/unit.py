@@ -60,7 +60,7 @@ def layout(visit: Visit) -> Component:
             html.H2("Which units fire with it?"),
             _coactive(opened, layer, unit),
             html.H2("What does removing or inserting it do?"),
-            _effects(opened, layer, unit),
+            _effects(opened, row, layer, unit),
             *_panels(of, live=False),
         ]
     )
@@ -208,11 +208,12 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
     return html.Ul(rows, className="rows")
 
 
-def _effects(opened: OpenRun, layer: str, unit: int) -> Component:
+def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
     if found is None:
-        row = labels_of(opened).iloc[unit_facts.row_of(opened, layer, unit)]
-        asked = {"concept": row.concept, "layer": layer} if row.interpretable else {"layer": layer}
+        label = labels_of(opened).iloc[row]
+        concept = {"concept": label.concept} if label.interpretable else {}
+        asked = concept | {"layer": layer}
         measure = dcc.Link(
             "Measure one", href=run_href(opened.id, "effects") + "?" + urlencode(asked)
         )

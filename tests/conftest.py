@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them needs more
@@ -74,8 +75,8 @@ def chromium():
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    expect.set_options(timeout=20_000)  # a busy machine answers late
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],

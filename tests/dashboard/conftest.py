@@ -126,6 +126,12 @@ def until():
 
 
 @pytest.fixture(scope="session")
+def fits():
+    """``fits(page)``: whether nothing on it is wider than it; figures take a moment to follow."""
+    return lambda page: page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.fixture(scope="session")
 def browser(chromium):
     """One context for all journeys, so that scripts are fetched and compiled once."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
@@ -137,7 +143,7 @@ def browser(chromium):
 def page(browser):
     """A fresh page of 1440 × 900; fails the test if the console told of a problem."""
     view = browser.new_page()
-    view.set_default_timeout(10_000)
+    view.set_default_timeout(20_000)
     problems = []
     view.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
     view.on("pageerror", lambda error: problems.append(str(error)))

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 NAME = "ablate-red-units-1-iou"
 
@@ -33,25 +34,25 @@ def opened(page, url):
     return go
 
 
-def test_an_effect_stands_with_its_numbers_units_side_effects_and_sheet(opened):
+def test_an_effect_stands_with_its_numbers_units_side_effects_and_sheet(opened, until, fits):
     page = opened("/run/whole/effects")
     page.get_by_role("link", name=NAME).click()
     page.get_by_role("heading", name=NAME).wait_for()
-    assert page.get_by_text("of red removed; by as many random units").is_visible()
+    expect(page.get_by_text("of red removed; by as many random units")).to_be_visible()
     sheet = page.get_by_role("img", name="Before, after, difference")
     assert sheet.evaluate("async i => (await i.decode(), i.naturalWidth)") > 100
     units = page.locator(".effects a[href*='/layer/units/unit/']")
-    assert units.count() == 1
+    expect(units).to_have_count(1)
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    until(lambda: fits(page))
     units.click()
     page.wait_for_url("**/run/whole/layer/units/unit/*")
 
 
 def test_a_name_that_is_no_effect_is_told_and_the_form_stays(opened):
     page = opened("/run/whole/effects?name=../../x")
-    assert "x" in page.get_by_role("alert").text_content()
-    assert page.get_by_role("button", name="Measure").is_visible()
+    expect(page.get_by_role("alert")).to_contain_text("x")
+    expect(page.get_by_role("button", name="Measure")).to_be_visible()
 
 
 def fill(page, **values):
@@ -81,7 +82,7 @@ def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(o
     assert recipe["question"]["n_samples"] == 8
     page.locator("#effects-list").get_by_role("link", name="where", exact=True).click()
     page.get_by_role("heading", name="Where does red come?").wait_for()
-    assert page.get_by_role("rowheader", name="black").is_visible()
+    expect(page.get_by_role("rowheader", name="black")).to_be_visible()
     page.get_by_role("img", name="What comes where").wait_for()
 
 
@@ -96,8 +97,8 @@ def test_a_measurement_is_followed_and_stopped_by_keyboard_and_leaves_nothing(
     bar, stop = page.get_by_label("Progress of endless"), page.get_by_label("Stop: endless")
     stop.focus()
     until(lambda: int(bar.get_attribute("value") or 0) > 0)
-    assert int(bar.get_attribute("max")) == 100_000
-    assert "of 100,000 images as they are" in page.inner_text("#effects-progress")
+    expect(bar).to_have_attribute("max", "100000")
+    expect(page.locator("#effects-progress")).to_contain_text("of 100,000 images as they are")
     page.reload()  # which does not stop it
     stop.wait_for()
     stop.focus()
@@ -113,4 +114,4 @@ def test_a_mistake_in_the_form_is_told_and_nothing_begins(opened):
     fill(page, Name="../x")
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("alert").get_by_text("expected letters, digits").wait_for()
-    assert page.locator("#effects-progress").get_by_text("../x").count() == 0
+    expect(page.locator("#effects-progress").get_by_text("../x")).to_have_count(0)

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from playwright.sync_api import expect
 
 from dashboard.jobs import processes
 from dashboard.jobs.asking import RunRequest, check_segmenters
@@ -360,7 +361,7 @@ def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_b
     with serving(runs) as url:
         page.goto(url)
         page.get_by_text("There is no run in this folder yet").wait_for()
-        assert page.get_by_label("Find a run").is_hidden()
+        expect(page.get_by_label("Find a run")).to_be_hidden()
         page.get_by_text("Start a new run").click()
         page.get_by_label("Name of the run").fill("first")
         page.get_by_role("textbox", name="Segmenters").focus()
@@ -377,7 +378,7 @@ def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_b
         monkeypatch.setenv(SECONDS, "0")
         page.get_by_role("button", name="Resume: first").click()
         page.get_by_text("first is finished and stands in the list").wait_for()
-        assert page.get_by_label("Find a run").is_visible()
+        expect(page.get_by_label("Find a run")).to_be_visible()
         page.locator("#runs-list").get_by_role("link", name="first").click()
         page.get_by_role("heading", name="first").wait_for()
         page.wait_for_load_state("networkidle")
@@ -414,7 +415,7 @@ def test_runs_are_tagged_and_found_by_their_tags(page, serving, runs_dir, tmp_pa
         page.wait_for_url("**/?tag=good")
         page.reload()
         page.get_by_text("1 of 2 runs").wait_for()
-        assert page.get_by_role("link", name="two", exact=True).is_visible()
+        expect(page.get_by_role("link", name="two", exact=True)).to_be_visible()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 from dashboard import create_app
 from dashboard.choosing import Choice, choose
@@ -125,7 +126,7 @@ def test_a_unit_is_labelled_and_found_again(page, serving, noted):
         page.get_by_label("Comment").fill("only in summer")
         page.get_by_role("button", name="Add comment").click()
         page.locator(".notes").get_by_text("only in summer").wait_for()
-        assert page.locator(".notes").get_by_text("Ada").count() == 3
+        expect(page.locator(".notes").get_by_text("Ada")).to_have_count(3)
         assert _serious(page) == []
 
         page.get_by_role("link", name="Units", exact=True).click()
@@ -136,7 +137,7 @@ def test_a_unit_is_labelled_and_found_again(page, serving, noted):
         page.get_by_text("Grid", exact=True).click()
         page.locator(".card").get_by_text("“corn field”").click()
         page.get_by_role("heading", name=re.compile("corn field")).wait_for()
-        assert page.get_by_label("Your name").input_value() == "Ada"
+        expect(page.get_by_label("Your name")).to_have_value("Ada")
 
         page.get_by_role("link", name="All notes of this run").click()
         page.get_by_text("3 of 3 notes").wait_for()
@@ -152,7 +153,9 @@ def test_a_unit_is_labelled_and_found_again(page, serving, noted):
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
 
 
-def test_notes_are_edited_deleted_and_brought_back_by_keyboard(page, serving, noted, opened):
+def test_notes_are_edited_deleted_and_brought_back_by_keyboard(
+    page, serving, noted, opened, until, fits
+):
     notes = notes_of(opened.run)
     notes.comment("units", 1, "a typpo")
     notes.comment("units", 2, "other")
@@ -170,13 +173,13 @@ def test_notes_are_edited_deleted_and_brought_back_by_keyboard(page, serving, no
         page.get_by_role("button", name="Delete: comment “other”").press("Enter")
         page.get_by_text("1 of 1 notes").wait_for()
         page.get_by_text("Deleted the comment “other”.").wait_for()
-        page.wait_for_function("document.activeElement.textContent === 'Undo'")
+        expect(page.locator(":focus")).to_have_text("Undo")
         assert [n.text for n in notes.all()] == ["a typo " + EVIL]
         page.keyboard.press("Enter")
         page.get_by_text("2 of 2 notes").wait_for()
         assert _serious(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        until(lambda: fits(page))
         page.goto("about:blank")
 
 

@@ -1,7 +1,9 @@
 import json
+import re
 import time
 
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.fixture
@@ -37,9 +39,10 @@ def changed_from(page, before):
     return source(page)
 
 
-def change(page, concept):
-    row = page.locator(f"tr[data-concept='{concept}']")
-    return int(row.get_attribute("data-change")) if row.count() else 0
+def changes(page, concept, by):
+    """Wait for the change of a concept, in pixels, to be more than ``by``, or less if negative."""
+    true = f"Number(row?.dataset.change) {'>' if by > 0 else '<'} {by}"
+    until(page, f"(row => {true})(document.querySelector(`tr[data-concept='{concept}']`))")
 
 
 def brush(page, points):
@@ -66,11 +69,11 @@ def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tm
     bare = source(page)
     brush(page, [(12, 30), (12, 50)])
     painted = changed_from(page, bare)
-    assert change(page, "tree") > 50
-    assert "Draw tree, brushed" in page.inner_text("#paint-strokes")
+    changes(page, "tree", 50)
+    expect(page.locator("#paint-strokes")).to_contain_text("Draw tree, brushed")
     page.reload()  # the tab keeps strokes, and what can be undone
     until(page, "s => document.querySelector('#paint-after')?.src === s", arg=painted)
-    assert page.locator("#paint-strokes li").count() == 1
+    expect(page.locator("#paint-strokes li")).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
     assert changed_from(page, painted) == bare
     page.get_by_role("button", name="Redo").click()
@@ -92,7 +95,7 @@ def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tm
     again = tmp_path / "again.png"
     waiting.value.save_as(again)
     assert again.read_bytes() == files["image"].read_bytes()
-    assert "index=5002" in page.url
+    expect(page).to_have_url(re.compile("index=5002"))
 
 
 def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
@@ -101,14 +104,14 @@ def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
     page.locator("#paint-everywhere").focus()
     page.keyboard.press("Enter")
     gone = changed_from(page, bare)
-    assert change(page, "window") < -10
+    changes(page, "window", -10)
     for name, value in (("Top", 0), ("Left", 0), ("Bottom", 20), ("Right", 64)):
         fill(page, name, value)
     page.locator("#paint-box").press("Enter")
     page.get_by_text("in 0, 0, 20, 64").wait_for()
     page.get_by_role("button", name="Delete stroke 1").press("Enter")
     changed_from(page, gone)
-    assert page.locator("#paint-strokes li").count() == 1
+    expect(page.locator("#paint-strokes li")).to_have_count(1)
     page.get_by_role("slider").first.press("ArrowLeft")
     until(page, "document.querySelector('#paint-after').style.clipPath.includes('1%')")
 
@@ -116,7 +119,7 @@ def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
 def test_mistakes_are_told_in_one_line_and_the_page_lives_on(paint, tmp_path):
     page = paint("index=x&seed=-3&truncation=nan&concept=<b>&layer=../etc&mode=erase")
     bare = source(page)
-    assert page.get_by_label("Sample", exact=True).input_value() == "0"
+    expect(page.get_by_label("Sample", exact=True)).to_have_value("0")
     for content in ("{", json.dumps({"kind": "run"}), "[" * 5000):
         file = tmp_path / "recipe.json"
         file.write_text(content)

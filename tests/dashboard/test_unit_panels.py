@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
     before, pixels = strip(page), share(page)
     page.get_by_role("slider").press("End")
     until(lambda: share(page) < pixels)
-    assert strip(page) != before
+    until(lambda: strip(page) != before)
     page.get_by_role("button", name="Ablate this unit").click()
     row = page.locator("#ablating-found tr[data-concept='window']")
     row.wait_for()
@@ -67,7 +68,7 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
         assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 8 * 128
 
 
-def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until):
+def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until, fits):
     go(page, f"{url}/run/whole/layer/units/unit/0")
     until(lambda: share(page) is not None)
     before, told = strip(page), page.inner_text("#looking-status")
@@ -79,17 +80,16 @@ def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, ur
     until(lambda: strip(page) != fresh)
     page.get_by_role("button", name="Top images of the run").click()
     until(lambda: strip(page) == before)
-    assert page.inner_text("#looking-status") == told
+    expect(page.locator("#looking-status")).to_have_text(told)
     page.set_viewport_size({"width": 390, "height": 844})
-    # Figures take a moment to follow.
-    until(lambda: page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0)
+    until(lambda: fits(page))
 
 
 def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(page, url):
     go(page, f"{url}/run/lost/layer/units/unit/0")
-    assert page.get_by_text("IoU 1.00").first.is_visible()
+    expect(page.get_by_text("IoU 1.00").first).to_be_visible()
     page.locator("#looking-status .failed").get_by_text("gone/model.pkl").wait_for()
-    assert not page.get_by_role("slider").is_visible()
+    expect(page.get_by_role("slider")).to_be_hidden()
     page.goto(f"{url}/run/lost/paint")
     page.get_by_role("alert").get_by_text("Painting is off").wait_for()
     page.goto(f"{url}/run/lost/units")

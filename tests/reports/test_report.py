@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from dissect import LayerError, RunError, dissect, open_run
 from dissect.errors import ConfigError
@@ -280,7 +281,7 @@ def test_a_run_without_images_is_still_a_page(planted_run, tmp_path, open_page):
     assert Page(path).images == []
     view = open_page(path, "#layer/units")
     view.get_by_text("no images kept").first.wait_for()
-    assert not view.locator("#masks").is_visible()
+    expect(view.locator("#masks")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from reports import build_report
 from reports.compact import compact_layer, to_script_text
@@ -26,11 +27,9 @@ ADDRESSES = {
 IN_THE_DARK = ("summary", "layer", "unit", "effects")
 
 
-def ready(view):
-    """The heading of the page that is shown."""
-    heading = view.locator("h1:visible")
-    heading.wait_for()
-    return heading.inner_text()
+def titled(view, title):
+    """Wait for the page of that title."""
+    expect(view.locator("h1:visible")).to_have_text(title)
 
 
 def go(view, address):
@@ -43,7 +42,7 @@ def go(view, address):
         address or "#summary",
     )
     view.locator("#made:not([aria-busy])").wait_for(state="attached")
-    return ready(view)
+    view.locator("h1:visible").wait_for()
 
 
 def test_every_page_fits_each_screen_and_every_picture_is_there(site, open_page):
@@ -67,7 +66,7 @@ def test_a_reader_sorts_filters_and_opens_a_unit(site, open_page, full_run):
     view = open_page(site / "index.html", "#layer/units")
     cards = view.locator(".card")
     cards.first.wait_for()
-    assert cards.count() == 9
+    expect(cards).to_have_count(9)
     view.locator("select[name=sort]").select_option("IoU")
     shown = [
         float(text)
@@ -75,14 +74,14 @@ def test_a_reader_sorts_filters_and_opens_a_unit(site, open_page, full_run):
     ]
     assert shown == sorted(shown, reverse=True)
     view.locator("select[name=concept]").select_option("red")
-    assert cards.count() == int((full_run.units("units").concept == "red").sum())
+    expect(cards).to_have_count(int((full_run.units("units").concept == "red").sum()))
     view.locator("select[name=show]").select_option("not interpretable")
-    assert view.url.endswith("?sort=iou&concept=red&show=no")
+    expect(view).to_have_url(re.compile(re.escape("?sort=iou&concept=red&show=no") + "$"))
     view.reload()
-    assert view.locator("select[name=concept]").input_value() == "red"
+    expect(view.locator("select[name=concept]")).to_have_value("red")
     view.locator("select[name=show]").select_option("interpretable")
     cards.first.get_by_role("link", name=re.compile("unit 0")).click()
-    assert ready(view) == "units unit 0"
+    titled(view, "units unit 0")
     view.get_by_role("heading", name="Which units fire together with it?").wait_for()
     view.get_by_role("link", name="ablate-red").click()
     view.get_by_role("heading", name="What goes without 1 unit of units?").wait_for()
@@ -94,15 +93,15 @@ def test_a_bar_of_the_layer_filters_by_keyboard_and_keeps_the_focus(site, open_p
     bar.focus()
     view.keyboard.press("Enter")
     view.get_by_text("2 of 9 units").wait_for()
-    assert bar.get_attribute("aria-pressed") == "true"
-    assert bar.evaluate("bar => bar === document.activeElement")
+    expect(bar).to_have_attribute("aria-pressed", "true")
+    expect(bar).to_be_focused()
 
 
 def test_a_link_to_a_unit_stays_valid_and_its_numbers_are_those_of_the_run(
     site, open_page, full_run
 ):
     view = open_page(site / "index.html", "#layer/units/unit/4")
-    assert ready(view) == "units unit 4"
+    titled(view, "units unit 4")
     label = full_run.units("units").iloc[4]
     lead = view.locator("#made .lead").inner_text()
     assert f"IoU {label.iou:.2f} [{label.iou_low:.2f}, {label.iou_high:.2f}]" in lead
@@ -111,13 +110,14 @@ def test_a_link_to_a_unit_stays_valid_and_its_numbers_are_those_of_the_run(
         .first.get_attribute("alt")
         .startswith(f"units unit 4, {label.concept}, IoU {label.iou:.2f}")
     )
-    assert view.locator("#made svg.chart").count() == 2
+    expect(view.locator("#made svg.chart")).to_have_count(2)
     view.get_by_text("IoU at each threshold").click()
-    shown = view.locator("details[open] tbody tr td:nth-child(2)").all_inner_texts()
     facts = layer_facts(full_run, "units")
-    assert shown == [f"{v:.3f}" for v in facts.curves[4, 0]]
+    expect(view.locator("details[open] tbody tr td:nth-child(2)")).to_have_text(
+        [f"{v:.3f}" for v in facts.curves[4, 0]]
+    )
     view.get_by_role("link", name=label.concept).first.click()
-    assert ready(view) == label.concept
+    titled(view, label.concept)
 
 
 def test_a_concept_shows_the_segmenters_masks_and_how_far_they_agree(site, open_page, full_run):
@@ -130,10 +130,10 @@ def test_a_concept_shows_the_segmenters_masks_and_how_far_they_agree(site, open_
         for sample, share in zip(one.samples, one.shares, strict=True)
     ]
     mask = view.locator(".examples img.mask").first
-    assert mask.is_visible()
+    expect(mask).to_be_visible()
     assert mask.evaluate("image => image.decode().then(() => image.naturalHeight)") == 128
     view.keyboard.press("m")
-    assert not mask.is_visible()
+    expect(mask).to_be_hidden()
     shift = full_run.trust.set_index("concept").loc["red", "shift"]
     view.get_by_text(f"to {shift:.2f} when it is shifted by a sixteenth").wait_for()
     go(view, "#concept/pink")
@@ -144,17 +144,16 @@ def test_the_outline_can_be_taken_away_and_colours_are_dark_where_that_is_prefer
     site, open_page
 ):
     view = open_page(site / "index.html", "#layer/units/unit/0", color_scheme="dark")
-    ready(view)
+    titled(view, "units unit 0")
     mask = view.locator(".tile img.mask").first
-    assert mask.is_visible()
+    expect(mask).to_be_visible()
     view.keyboard.press("m")
-    assert not mask.is_visible()
+    expect(mask).to_be_hidden()
     view.get_by_role("button", name="Outlines").click()
-    assert mask.is_visible()
-    ground = "getComputedStyle(document.body).backgroundColor"
-    assert view.evaluate(ground) == "rgb(21, 23, 26)"
+    expect(mask).to_be_visible()
+    expect(view.locator("body")).to_have_css("background-color", "rgb(21, 23, 26)")
     view.get_by_role("button", name="Dark").click()
-    assert view.evaluate(ground) == "rgb(255, 255, 255)"
+    expect(view.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
 
 
 def test_axe_finds_no_serious_violation_in_the_light_or_in_the_dark(site, open_page):
@@ -189,7 +188,7 @@ def test_the_summary_is_read_without_scripts(site, open_page):
         "How was this measured?",
         "Which layers know which concepts?",
     ):
-        assert view.get_by_role("heading", name=heading).is_visible()
+        expect(view.get_by_role("heading", name=heading)).to_be_visible()
 
 
 def test_one_file_is_walked_like_the_folder(full_run, tmp_path, open_page):
@@ -199,12 +198,12 @@ def test_one_file_is_walked_like_the_folder(full_run, tmp_path, open_page):
     view = open_page(path, "#concept/red")
     picture = view.locator(".card img").first
     picture.wait_for()
-    assert picture.get_attribute("src").startswith("data:image/webp")
-    assert view.locator(".examples img").count() == 12
+    expect(picture).to_have_attribute("src", re.compile("^data:image/webp"))
+    expect(view.locator(".examples img")).to_have_count(12)
     for image in view.locator(".examples img").all():
         assert image.get_attribute("src").startswith("data:image/webp")
     view.locator(".card-link").first.click()
-    assert ready(view) == "units unit 0"
+    titled(view, "units unit 0")
     go(view, "#concept/black")
     view.get_by_text("This file keeps no masks").wait_for()
 
@@ -238,7 +237,7 @@ def test_a_layer_of_two_thousand_units_shows_a_few_at_a_time(site, full_run, tmp
     view.get_by_role("button", name=re.compile("Show more of 2,048 units")).click()
     view.locator(".card").nth(95).wait_for(state="attached")
     view.locator("select[name=concept]").select_option("yellow")
-    assert "of 2,048 units" in view.locator("output").inner_text()
+    expect(view.locator("output")).to_contain_text("of 2,048 units")
 
 
 def test_a_part_that_is_missing_is_told(site, tmp_path, chromium):

@@ -21,12 +21,14 @@ from typing import IO
 from dashboard import leash
 from dashboard.jobs import processes
 from dissect.errors import ConfigError
+from dissect.interventions.summary import PICKED
 from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
 
 _KINDS = ("ablate", "insert", "context")
 _ORDERS = ("iou", "excess", "sweep", "greedy")
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
 _MOST = 2  # at once
+_MOST_UNITS = 4096
 _TAIL = 4000  # bytes of the log in which progress is looked for
 _PATIENCE = 10.0  # seconds between a stop that is asked for and a kill
 
@@ -41,9 +43,10 @@ class Question:
         name: Of the effect.
         units: How many.
         samples: How many.
-        order: Which units.
+        order: Which units; ``picked`` where ``picked`` names them.
         layer: None takes the one whose units tell most of the concept.
         curve: Also the effect against the number of units; contexts have none.
+        picked: Units chosen by hand, which need a layer; ``units`` is not looked at then.
 
     Raises:
         ConfigError: a field of another type or out of its range.
@@ -57,20 +60,28 @@ class Question:
     order: str = "iou"
     layer: str | None = None
     curve: bool = False
+    picked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS or self.order not in _ORDERS:
+        orders = [PICKED] if self.picked else _ORDERS
+        if self.kind not in _KINDS or self.order not in orders:
             raise ConfigError(
                 f"kind is {str(self.kind)[:40]!r}, order {str(self.order)[:40]!r}; expected one of "
-                f"{', '.join(_KINDS)} and one of {', '.join(_ORDERS)}"
+                f"{', '.join(_KINDS)} and one of {', '.join(orders)}"
             )
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ConfigError(
                 f"name is {str(self.name)[:40]!r}; expected letters, digits and any of - _ . +"
             )
+        if len(self.picked) > _MOST_UNITS:
+            raise ConfigError(
+                f"{len(self.picked)} units are chosen by hand; expected at most {_MOST_UNITS}"
+            )
+        if self.picked and self.layer is None:
+            raise ConfigError("units are chosen by hand but no layer is; choose theirs")
         if not isinstance(self.curve, bool):
             raise ConfigError(f"curve is {str(self.curve)[:40]!r}; expected true or false")
-        for field, least, most in (("units", 1, 4096), ("samples", 2, 100_000)):
+        for field, least, most in (("units", 1, _MOST_UNITS), ("samples", 2, 100_000)):
             value = getattr(self, field)
             if type(value) is not int or not least <= value <= most:
                 raise ConfigError(
@@ -79,8 +90,10 @@ class Question:
 
     def arguments(self, run: Path) -> list[str]:
         """What the command line is given; no value can be taken for an option."""
-        options = {"units": self.units, "samples": self.samples, "order": self.order}
-        options |= {"name": self.name, "concept": self.concept}
+        options: dict[str, object] = {"units": self.units, "order": self.order}
+        if self.picked:
+            options = {"pick": ",".join(map(str, self.picked))}
+        options |= {"samples": self.samples, "name": self.name, "concept": self.concept}
         if self.layer is not None:
             options["layer"] = self.layer
         if self.curve and self.kind != "context":

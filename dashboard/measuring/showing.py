@@ -18,6 +18,7 @@ from dashboard.rendering.asking import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.interventions.store import effect_names, open_effect
+from dissect.interventions.summary import PICKED
 from dissect.interventions.telling import describe_effect, headline
 from dissect.runs import Run
 
@@ -33,6 +34,7 @@ ORDERS = {
     "excess": "best match over chance",
     "sweep": "tried one by one",
     "greedy": "searched as a set",
+    PICKED: "chosen by hand",
 }
 """Ways to choose units, as people are told them."""
 _STATES = {

@@ -14,10 +14,12 @@ from dashboard.callbacks import problem, text, told
 from dashboard.components.progress import Reading, progress_stores, register_progress
 from dashboard.measuring.measurements import Measurements, Question
 from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
+from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
+from dissect.interventions.summary import PICKED
 from dissect.runs import Run
 
 _SERVICE = "measurements"
@@ -36,7 +38,10 @@ _KINDS = {
 
 
 def layout(visit: Visit) -> Component:
-    """The page for an address; ``?name=`` shows one effect, ``?concept=&layer=`` fill the form."""
+    """The page for an address.
+
+    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form.
+    """
     run, name = visit.run.run, visit.query.get("name")
     return html.Div(
         [
@@ -63,6 +68,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     concept, layer = query.get("concept"), query.get("layer")
     concept = concept if concept in names else names[n_named.argmax()]
     layer = layer if layer in run.layers else _BEST
+    picked = query.get("units", "")
     kinds = html.Div(
         [
             dmc.Radio(value=value, label=label, description=hint)
@@ -81,12 +87,22 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
         ),
         dmc.Select(
             id="effects-order", label="Which units", description="searches take longer",
-            value="iou", allowDeselect=False,
+            value=PICKED if picked else "iou", allowDeselect=False,
             data=[{"value": value, "label": label} for value, label in ORDERS.items()],
         ),
-        dmc.NumberInput(
-            id="effects-units", label="Units", description="how many at once", value=8, min=1,
-            allowDecimal=False,
+        html.Div(
+            dmc.NumberInput(
+                id="effects-units", label="Units", description="how many at once", value=8, min=1,
+                allowDecimal=False,
+            ),
+            id="effects-counted", hidden=bool(picked),
+        ),
+        html.Div(
+            dmc.TextInput(
+                id="effects-picked", label="Units by hand", description="numbers, with commas",
+                value=picked, placeholder="3, 7, 12",
+            ),
+            id="effects-by-hand", hidden=not picked,
         ),
         dmc.NumberInput(
             id="effects-samples", label="Samples", description="images that are looked at",
@@ -121,7 +137,13 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
 
 def register(app: Dash) -> None:
     """Register its callbacks."""
-    fields = ("kind", "concept", "layer", "order", "units", "samples", "name")
+    app.callback(
+        Output("effects-counted", "hidden"),
+        Output("effects-by-hand", "hidden"),
+        Input("effects-order", "value"),
+        prevent_initial_call=True,
+    )(lambda order: (order == PICKED, order != PICKED))
+    fields = ("kind", "concept", "layer", "order", "units", "picked", "samples", "name")
     app.callback(
         Output("effects-status", "children"),
         Input("effects-go", "n_clicks"),
@@ -161,14 +183,16 @@ def _of_app() -> Measurements:
 def _measure(clicks: object, run_id: object, *given: object) -> str:
     if not clicks:
         raise PreventUpdate
-    kind, concept, layer, order, units, samples, name, curve = given
+    kind, concept, layer, order, units, picked, samples, name, curve = given
     run = _run(run_id)
     if not isinstance(concept, str) or concept not in run.vocabulary:
         raise ConfigError("the concept is not one of the run; choose one of the list")
     if layer != _BEST and (not isinstance(layer, str) or layer not in run.layers):
         raise ConfigError("the layer is not one of the run; choose one of the list")
     chosen = None if layer == _BEST else layer
-    asked = f"{kind}-{concept}-{units}-{chosen or 'best'}-{order}-{samples}"
+    by_hand = tuple(read_units(picked)) if order == PICKED else ()
+    which = "-".join(map(str, by_hand)) or units
+    asked = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     asked += "-curve" if curve is True and kind != "context" else ""
     plain = re.sub(r"[^\w@+.-]+", "_", asked, flags=re.ASCII)[:100]
     question = Question(
@@ -176,10 +200,10 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
         concept=concept,
         layer=chosen,
         order=order,
-        units=units,
         samples=samples,
         name=name or plain,
         curve=curve,
+        **({"picked": by_hand} if by_hand else {"units": units}),
     )
     _of_app().start(run.path, question)
     return ""

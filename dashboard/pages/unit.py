@@ -213,9 +213,9 @@ def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     if found is None:
         label = labels_of(opened).iloc[row]
         concept = {"concept": label.concept} if label.interpretable else {}
-        asked = concept | {"layer": layer}
+        asked = concept | {"layer": layer, "units": unit}
         measure = dcc.Link(
-            "Measure one", href=run_href(opened.id, "effects") + "?" + urlencode(asked)
+            "Measure what it does", href=run_href(opened.id, "effects") + "?" + urlencode(asked)
         )
         return empty(["It belongs to no measured set. ", measure])
     return facts(

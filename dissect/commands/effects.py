@@ -60,6 +60,10 @@ def _add_options(command: argparse.ArgumentParser, *, samples: int, draws: int) 
         "--order", choices=_ORDERS, default="iou",
         help="which units are taken: by match, or searched for (default: %(default)s)",
     )  # fmt: skip
+    command.add_argument(
+        "--pick", type=_numbers, default=(), metavar="UNIT,…",
+        help="exactly these units of --layer, instead of --units by --order",
+    )  # fmt: skip
     command.add_argument("--samples", type=int, default=samples, help="default: %(default)s")
     command.add_argument(
         "--search", type=int, default=64, metavar="SAMPLES",
@@ -86,6 +90,15 @@ def _corners(text: str) -> tuple[int, ...]:
             f"{text!r} was given; expected four numbers of pixels: TOP,LEFT,BOTTOM,RIGHT"
         )
     return corners
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; expected numbers of units with commas: 3,17"
+        ) from None
 
 
 def _orders(text: str) -> tuple[str, ...]:
@@ -117,6 +130,7 @@ def _measure_and_tell(
             open_run(options.run),
             concept=options.concept,
             order=options.order,
+            picked=options.pick,
             **measure_settings(options),
             **settings,
         )

@@ -27,7 +27,8 @@ from dissect.interventions.ranking import (
     sweep,
 )
 from dissect.interventions.regions import box
-from dissect.interventions.summary import RANDOM
+from dissect.interventions.store import default_name
+from dissect.interventions.summary import PICKED, RANDOM
 from dissect.interventions.values import MEAN, insertion_values
 from dissect.runs import Run
 from dissect.samples import check_device
@@ -50,6 +51,8 @@ class Choice:
             times ``n_units``, at least 64.
         draws: Random sets of the same size.
         value: What is inserted: ``mean`` or a quantile such as ``q0.99``.
+        picked: Units chosen by hand, in the order in which a curve takes them; ``n_units`` and
+            ``order`` (``picked``) follow from them, and ``layer`` has to be given.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -64,10 +67,27 @@ class Choice:
     n_candidates: int | None = None
     draws: int = 5
     value: str = MEAN
+    picked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check_order(self.order, ORDERS)
+        if self.picked:
+            self._take_picked()
+        else:
+            check_order(self.order, ORDERS)
         self._check_least(n_units=1, n_samples=2, n_search=2, n_candidates=1, draws=0)
+
+    def _take_picked(self) -> None:
+        units = tuple(self.picked)
+        if any(type(unit) is not int or unit < 0 for unit in units) or len({*units}) < len(units):
+            raise ConfigError(
+                f"picked is {', '.join(map(str, units[:20]))}; expected different numbers of "
+                "units, from 0 on"
+            )
+        if self.layer is None:
+            raise ConfigError("units were picked but no layer was given; expected theirs")
+        object.__setattr__(self, "picked", units)
+        object.__setattr__(self, "n_units", len(units))
+        object.__setattr__(self, "order", PICKED)
 
     def _check_least(self, **at_least: int) -> None:
         for name, least in at_least.items():
@@ -139,11 +159,19 @@ class Prepared:
 
 
 def question_of(choice: Choice, layer: str) -> dict[str, object]:
-    """What was asked, as recipe.json has it."""
+    """What was asked, as recipe.json has it; ``picked`` only where somebody did."""
     question = asdict(choice) | {"layer": layer}
+    if not choice.picked:
+        del question["picked"]
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in question.items()
     }
+
+
+def name_of(kind: str, choice: Choice, layer: str) -> str:
+    """The folder of an effect whose question was given no name."""
+    units = ["units", *choice.picked] if choice.picked else [choice.n_units, choice.order]
+    return default_name(kind, choice.concept, layer, *units)
 
 
 def prepare(
@@ -172,6 +200,11 @@ def prepare(
     run.vocabulary[choice.concept]
     basis = run.basis(layer)  # also refuses a layer that the run did not read
     n_layer = run.layers[layer].units
+    if max(choice.picked, default=0) >= n_layer:
+        raise ConfigError(
+            f"unit {max(choice.picked)} was picked; expected from 0 to {n_layer - 1}, as {layer} "
+            "has"
+        )
     sets = random_units(n_layer, choice.n_units, draws=choice.draws, seed=run.config.seed)
     check_device(device)
     generator, segmenter = open_models(run, device=device)
@@ -208,6 +241,8 @@ class Orders:
     def rank(self, order: str, size: int) -> list[int]:
         """The first ``size`` units of an order."""
         layer, concept = self._treatment.layer, self._choice.concept
+        if order == PICKED:
+            return list(self._choice.picked)[:size]
         if order in MATCHES:
             return rank_by_match(self._run, layer, concept, by=order)[:size]
         if order == RANDOM:

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from dissect.bases import layer_info
 from dissect.interventions import store
 from dissect.interventions.bars import Panel, draw_bars
-from dissect.interventions.choosing import Choice, Prepared, prepare, question_of
+from dissect.interventions.choosing import Choice, Prepared, name_of, prepare, question_of
 from dissect.interventions.groups import FEW_IMAGES, FEW_PLACES, context_table, place_table
 from dissect.interventions.places import (
     MIXED,
@@ -94,9 +94,7 @@ def measure_context(
     info = layer_info(originals.generator, ready.layer, originals.bases)
     size = originals.generator.image_size
     places = choose_places(size, info, question.side, question.stride)
-    target = name or store.default_name(
-        CONTEXT, question.concept, ready.layer, question.n_units, question.order
-    )
+    target = name or name_of(CONTEXT, question, ready.layer)
     boxes = {"side": places.side, "stride": places.stride}
     # Before the long part.
     store.check_free(run, target, question_of(question, ready.layer) | boxes)

@@ -13,7 +13,14 @@ import pandas as pd
 
 from dissect.errors import ConfigError
 from dissect.interventions import store
-from dissect.interventions.choosing import Choice, Orders, check_order, prepare, question_of
+from dissect.interventions.choosing import (
+    Choice,
+    Orders,
+    check_order,
+    name_of,
+    prepare,
+    question_of,
+)
 from dissect.interventions.curves import SIZES, draw_curves, effect_curve
 from dissect.interventions.edits import Edit
 from dissect.interventions.effects import (
@@ -41,7 +48,8 @@ class Question(Choice):
     Args:
         kind: ``ablate`` or ``insert``.
         region: top, left, bottom, right in pixels of the image; None edits everywhere.
-        curve: Orders to be compared over the number of units; ``random`` is one too.
+        curve: Orders to be compared over the number of units; ``random`` is one too, and ``picked``
+            where units were.
 
     The others are those of ``Choice``.
 
@@ -58,7 +66,7 @@ class Question(Choice):
             raise ConfigError(f"kind is {self.kind!r}; expected {' or '.join(KINDS)}")
         super().__post_init__()
         for order in self.curve:
-            check_order(order, (*ORDERS, RANDOM))
+            check_order(order, (*ORDERS, RANDOM, *([self.order] if self.picked else [])))
 
 
 def measure_units(
@@ -86,9 +94,7 @@ def measure_units(
     """
     question = Question(**settings)
     layer = question.layer or best_layer(run, question.concept)
-    target = name or store.default_name(
-        question.kind, question.concept, layer, question.n_units, question.order
-    )
+    target = name or name_of(question.kind, question, layer)
     # Before anything is measured.
     store.check_free(run, target, question_of(question, layer))
     inserted = question.kind == "insert"

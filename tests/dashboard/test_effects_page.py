@@ -67,8 +67,9 @@ def effects(folder):
 
 
 def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(opened, folder):
-    page = opened("/run/whole/effects")
-    fill(page, Units=1, Samples=8, Name="mine")
+    page = opened("/run/whole/effects?concept=red&layer=units&units=0")
+    expect(page.get_by_label("Units", exact=True)).to_be_hidden()
+    fill(page, Samples=8, Name="mine")
     page.get_by_role("switch", name="Also a curve").press("Space")
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("progressbar", name="Progress of mine").wait_for()
@@ -79,7 +80,7 @@ def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(o
     curve = page.get_by_role("img", name="Effect against the number of units")
     assert curve.evaluate("async i => (await i.decode(), i.naturalWidth)") > 100
     recipe = json.loads((folder / "whole" / "effects" / "mine" / "recipe.json").read_text())
-    assert recipe["question"]["n_samples"] == 8
+    assert (recipe["question"]["n_samples"], recipe["question"]["picked"]) == (8, [0])
     page.locator("#effects-list").get_by_role("link", name="where", exact=True).click()
     page.get_by_role("heading", name="Where does red come?").wait_for()
     expect(page.get_by_role("rowheader", name="black")).to_be_visible()

@@ -16,7 +16,7 @@ def question(**changed):
     ("field", "value"),
     [("kind", "rm"), ("kind", None), ("order", "--help"), ("name", "../mine"), ("name", "a/b"),
      ("name", ".."), ("name", 3), ("units", 0), ("units", True), ("units", 1.5), ("samples", 1),
-     ("samples", 10**9), ("samples", "8"), ("curve", "yes"), ("curve", 1)],
+     ("picked", (3,)), ("picked", tuple(range(5000))), ("samples", 10**9), ("samples", "8"), ("curve", "yes"), ("curve", 1)],
 )  # fmt: skip
 def test_a_question_that_cannot_be_measured_is_refused(field, value):
     with pytest.raises(ConfigError, match="expected"):
@@ -30,6 +30,14 @@ def test_no_value_of_a_question_can_become_an_option(tmp_path):
     assert words[-2:] == ["--", str(tmp_path)]
     assert {"--concept=--device=evil", "--layer=--json", "--name=-x", "--curve=iou"} <= set(words)
     assert all("=" in word for word in words[1:-2])
+
+
+def test_units_by_hand_take_the_place_of_how_many_by_which_order(tmp_path):
+    words = question(picked=(3, 1), order="picked", layer="units", curve=True).arguments(tmp_path)
+    assert {"--pick=3,1", "--layer=units", "--curve=picked"} <= set(words)
+    assert not [word for word in words if word.startswith(("--units", "--order"))]
+    with pytest.raises(ConfigError, match="no layer is; choose theirs"):
+        question(picked=(3, 1), order="picked")
 
 
 def test_contexts_have_no_curve(tmp_path):

@@ -78,6 +78,28 @@ def test_the_greedy_order_and_curves_of_several_orders(run):
     assert "How many units does green take?" in (effect.path / "curve.svg").read_text()
 
 
+def test_units_picked_by_hand_are_measured_like_those_of_an_order(run, command):
+    chosen = measure_units(run, kind="ablate", concept="red", n_units=1, **FEW)
+    (unit,) = chosen.record["summary"]["units"]
+    picked = measure_units(
+        run, kind="ablate", concept="red", layer="units", picked=[unit], curve=["picked"], **FEW
+    )
+    assert picked.name == f"ablate-red-units-units-{unit}"
+    pd.testing.assert_frame_equal(picked.table, chosen.table)
+    assert picked.record["question"]["picked"] == [unit]
+    assert "picked" not in chosen.record["question"]
+    curve = pd.read_parquet(picked.path / store.CURVE)
+    assert curve.n_units.max() == 1
+    for kind, other in (("insert", ()), ("context", ("--side", 16))):
+        done = command(
+            kind, run.path, "--concept", "red", "--layer", "units", "--pick", "3,1",
+            "--samples", 8, "--search", 32, "--draws", 0, "--json", *other,
+        )  # fmt: skip
+        found = json.loads(done.stdout)
+        assert (found["units"], found["order"]) == ([3, 1], "picked")
+        assert found["name"] == f"{kind}-red-units-units-3-1"
+
+
 def test_the_same_question_gives_the_same_bytes(run):
     settings = {"kind": "ablate", "concept": "blue", "n_units": 2, **FEW}
     files = ("effect.parquet", "sheet.png")
@@ -128,6 +150,11 @@ def test_units_in_another_basis_are_measured_as_the_run_read_them(tmp_path):
         ({"kind": "insert", "concept": "orange"}, ConfigError, "no mean where it is"),
         ({"order": "sweep", "n_candidates": 1, "n_units": 2}, ConfigError, "n_candidates is 1"),
         ({"n_samples": 1}, ConfigError, "n_samples is 1"),
+        ({"picked": (1,)}, ConfigError, "no layer was given; expected theirs"),
+        ({"picked": (1, 1), "layer": "units"}, ConfigError, "picked is 1, 1; expected different"),
+        ({"picked": (True,), "layer": "units"}, ConfigError, "picked is True; expected"),
+        ({"picked": (2, 9), "layer": "units"}, ConfigError, "unit 9 was picked; expected from 0"),
+        ({"curve": ("picked",)}, ConfigError, "order is 'picked'; expected one of"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_is_told_in_one_line_and_leaves_nothing(run, settings, error, message):
@@ -218,6 +245,7 @@ def test_the_command_line_measures_lists_and_shows(command, run):
     ("arguments", "message"),
     [
         (("--concept", "orange"), "is in none of the 500 unedited images"),
+        (("--concept", "red", "--pick", "1-2"), "expected numbers of units with commas"),
         (("--concept", "red", "--region", "1,2"), "expected four numbers of pixels"),
         (("--concept", "red", "--region", "0,0,99,99"), "is not inside the image"),
         (("--concept", "red"), "units is 20; expected from 1 to 9"),

@@ -9,6 +9,7 @@ import dash
 from dash.development.base_component import Component
 
 from dashboard import context, media, security, shell
+from dashboard.callbacks import line_of
 from dashboard.context import Context
 from dashboard.routing import Page, Visit, discover
 from dashboard.settings import Settings
@@ -66,7 +67,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
     )
     parts = discover()
     store = RunStore(runs_dir, most_open=settings.open_runs)
-    context.attach(app.server, Context(store, settings, parts, {}))
+    context.attach(app.server, Context(store, settings, parts))
     # The registry belongs to dash, not to an app: an earlier app's pages are the same modules.
     for order, (module, page) in enumerate(_most_literal_first(parts.pages)):
         dash.register_page(
@@ -122,9 +123,9 @@ def draw(page: Page, visit: Visit) -> Component:
         opened = Visit(visit.context, visit.path, visit.query, run)
         return shell.frame(opened, page, page.layout(opened), run_id=run.id)
     except UnknownRunError as error:
-        return shell.frame(visit, page, shell.failed("No such run", str(error)))
+        return shell.frame(visit, page, shell.failed("No such run", line_of(error)))
     except DissectError as error:
-        return shell.frame(visit, page, shell.failed("This cannot be shown", str(error)))
+        return shell.frame(visit, page, shell.failed("This cannot be shown", line_of(error)))
     except Exception:
         log.exception("page %s failed", page.title)
         return shell.frame(

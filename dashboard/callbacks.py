@@ -8,6 +8,8 @@ from dash import html
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
+from dashboard import context
+from dashboard.paths import within
 from dissect.errors import ConfigError, DissectError
 
 log = logging.getLogger("dashboard")
@@ -23,7 +25,7 @@ def told(answer: Callable[..., object]) -> Callable[..., object]:
         except PreventUpdate:
             raise
         except DissectError as error:
-            return problem(str(error))
+            return problem(error)
         except Exception:
             log.exception("callback %s failed", answer.__name__)
             return problem("This failed; the log of the server says why.")
@@ -31,9 +33,15 @@ def told(answer: Callable[..., object]) -> Callable[..., object]:
     return guarded
 
 
-def problem(message: str) -> Component:
+def problem(mistake: Exception | str) -> Component:
     """A line in place of what cannot be shown."""
-    return html.P(message, className="failed", role="alert")
+    line = mistake if isinstance(mistake, str) else line_of(mistake)
+    return html.P(line, className="failed", role="alert")
+
+
+def line_of(mistake: Exception) -> str:
+    """What a page says of a mistake."""
+    return within(str(mistake), context.current().store.root)
 
 
 def text(given: object) -> str:

@@ -3,7 +3,11 @@
 It hangs on the Flask server, so that several apps may live in one process.
 """
 
-from dataclasses import dataclass
+import atexit
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import flask
 
@@ -12,6 +16,8 @@ from dashboard.settings import Settings
 from dashboard.store import RunStore
 
 _NAME = "dissect-dashboard"
+
+Service = TypeVar("Service")
 
 
 @dataclass(frozen=True)
@@ -22,17 +28,37 @@ class Context:
         store: The runs.
         settings: How the app is served.
         parts: Pages and panels.
-        services: Owners that others add at the start (a rendering process, jobs, notes), by name.
     """
 
     store: RunStore
     settings: Settings
     parts: Parts
-    services: dict[str, object]
+    _services: dict[str, object] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def service(self, name: str, make: Callable[[], Service]) -> Service:
+        """What owns processes or files for the app (renderers, jobs, …), made when first asked for.
+
+        What has a ``close`` is closed with the app.
+        """
+        with self._lock:
+            if name not in self._services:
+                self._services[name] = make()
+            return self._services[name]
+
+    def close(self) -> None:
+        """End the processes that work for the app."""
+        with self._lock:
+            services = list(self._services.values())
+        for service in services:
+            close = getattr(service, "close", None)
+            if close is not None:
+                close()
 
 
 def attach(server: flask.Flask, context: Context) -> None:
-    """Hang it on a server."""
+    """Hang it on a server; it is closed with the process at the latest."""
+    atexit.register(context.close)
     server.extensions[_NAME] = context
 
 

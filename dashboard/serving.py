@@ -64,19 +64,11 @@ def serve(
         _ignore_further_signals()
     finally:
         logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would count who is left
-        close_services(app)
+        with app.server.app_context():
+            own = context.current()
+        own.close()
         server.task_dispatcher.shutdown(timeout=_GRACE)
         server.close()
-
-
-def close_services(app: dash.Dash) -> None:
-    """End the processes that work for an app."""
-    with app.server.app_context():
-        services = list(context.current().services.values())
-    for service in services:
-        close = getattr(service, "close", None)
-        if close is not None:
-            close()
 
 
 def _listen_to_sigterm() -> None:

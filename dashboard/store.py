@@ -96,6 +96,12 @@ class RunStore:
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
 
+    @property
+    def root(self) -> Path:
+        """The folder in which runs lie, where ``folder`` is itself one, too."""
+        is_run = (self.folder / schema.RUN_FILE).is_file()
+        return self.folder.resolve().parent if is_run else self.folder
+
     def entries(self) -> list[Entry]:
         """Every run there is, by name; the folder is looked through anew each time."""
         return [_entry(name, path) for name, path in sorted(self._index().items())]

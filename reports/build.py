@@ -12,6 +12,7 @@ from pathlib import Path
 from dissect.errors import ConfigError, RunError
 from dissect.progress import ProgressBar
 from dissect.runs import Run
+from dissect.runs.noted import Noted
 from dissect.runs.replacing import replace_file, replace_folder
 from reports.assets import script_text, style_text
 from reports.compact import compact_layer, to_script_text
@@ -36,6 +37,7 @@ def build_report(
     layers: Sequence[str] | None = None,
     units: int | None = None,
     budget: int = BUDGET,
+    notes: bool = True,
     progress: bool = False,
 ) -> Path:
     """Write the report of a run.
@@ -49,6 +51,7 @@ def build_report(
         units: Clearest units of each layer whose images are kept; all if None. Numbers are kept of
             all of them.
         budget: Most bytes of a single file.
+        notes: With what people said of the units.
         progress: Show a progress bar.
 
     Returns:
@@ -62,11 +65,12 @@ def build_report(
         raise ConfigError(f"units is {units}; expected 0 or more")
     contents = Contents.of(run, layers, units)
     if single_file:
-        return _build_file(run, contents, Path(out or run.path / "report.html"), budget, progress)
-    return _build_folder(run, contents, Path(out or run.path / "report"), progress)
+        file = Path(out or run.path / "report.html")
+        return _build_file(run, contents, file, budget, notes, progress)
+    return _build_folder(run, contents, Path(out or run.path / "report"), notes, progress)
 
 
-def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) -> Path:
+def _build_folder(run: Run, contents: Contents, folder: Path, notes: bool, progress: bool) -> Path:
     if folder.exists() and (
         not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file())
     ):
@@ -75,7 +79,7 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
             "choose another --out"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    noted = noted_in(run, contents.layers)
+    noted = noted_in(run, contents.layers) if notes else Noted()
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         pictures = Pictures(run, contents.shown, scratch)
@@ -89,8 +93,8 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
         concepts = to_script_text(concept_data(run, contents.layers, examples))
         (scratch / "data" / "concepts.js").write_text(f'report.data("concepts",{concepts});\n')
         if noted.notes:
-            notes = to_script_text(note_data(noted, contents.layers))
-            (scratch / "data" / f"{FILE}.js").write_text(f'report.data("{FILE}",{notes});\n')
+            data = to_script_text(note_data(noted, contents.layers))
+            (scratch / "data" / f"{FILE}.js").write_text(f'report.data("{FILE}",{data});\n')
         (scratch / _MARK).write_text(style_text(notes=bool(noted.notes)))
         (scratch / "report.js").write_text(script_text(notes=bool(noted.notes)))
         text = page_text(run, contents, pictures, noted, inline=None)
@@ -102,12 +106,14 @@ def _build_folder(run: Run, contents: Contents, folder: Path, progress: bool) ->
     return folder / "index.html"
 
 
-def _build_file(run: Run, contents: Contents, file: Path, budget: int, progress: bool) -> Path:
+def _build_file(
+    run: Run, contents: Contents, file: Path, budget: int, notes: bool, progress: bool
+) -> Path:
     if file.exists() and not (file.is_file() and _SIGN in file.read_text(errors="replace")[:2000]):
         raise RunError(
             f"{file} exists and is not a report; expected a new file; choose another --out"
         )
-    noted = noted_in(run, contents.layers)
+    noted = noted_in(run, contents.layers) if notes else Noted()
     pictures = Pictures(run, contents.shown, None)
     inline, sizes = {}, []
     for layer, key in _progress(contents.keys, progress):

@@ -24,7 +24,11 @@ _MARK = '<meta name="generator" content="gan-dissection comparison">'
 
 
 def build_comparison(
-    comparison: Comparison, matchings: "Sequence[UnitMatching]" = (), *, out: str | Path
+    comparison: Comparison,
+    matchings: "Sequence[UnitMatching]" = (),
+    *,
+    out: str | Path,
+    notes: bool = True,
 ) -> Path:
     """Write the page of a comparison.
 
@@ -32,6 +36,7 @@ def build_comparison(
         comparison: What ``compare_runs`` found.
         matchings: Units of the first run matched with those of others, where that was asked for.
         out: File to write; an earlier comparison there is replaced.
+        notes: With what people call units.
 
     Raises:
         ConfigError: the place holds something else.
@@ -41,7 +46,7 @@ def build_comparison(
         raise ConfigError(
             f"{path} exists and is not a comparison; expected a new file; choose another --out"
         )
-    text = _render(comparison, matchings)
+    text = _render(comparison, matchings, notes)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.encode())
     return path
@@ -52,13 +57,13 @@ def _head(path: Path) -> str:
         return file.read(2048).decode("utf-8", "replace")
 
 
-def _render(comparison: Comparison, matchings: "Sequence[UnitMatching]") -> str:
+def _render(comparison: Comparison, matchings: "Sequence[UnitMatching]", notes: bool) -> str:
     environment = template_environment()
     environment.filters["two"] = lambda value: "–" if math.isnan(value) else f"{value:.2f}"
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
     environment.globals["ink_on"] = ink_on
     read = resources.files("reports").joinpath("static")
-    labels = [read_noted(run).labels for run in comparison.runs]
+    labels = [read_noted(run).labels if notes else {} for run in comparison.runs]
     sheets = ["report.css", "comparison.css", *["notes.css"] * any(labels)]
     style = "\n".join(read.joinpath(name).read_text(encoding="utf-8") for name in sheets)
     pictured = _pictured(comparison)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.runs.noted import SECOND, harmless_second, with_second
 from dissect.terminal import select_rows
 
 FORMATS = ("csv", "parquet", "json", "latex")
@@ -32,6 +33,7 @@ COLUMNS = {
     "precision": "share of the unit's mask that is the concept",
     "recall": "share of the concept that the unit's mask covers",
     "named": "the concept that the unit is named after, empty if it is not interpretable",
+    SECOND: "what people call the unit, empty if nobody named it; only where somebody named one",
 }
 """What each column of the table means."""
 
@@ -49,6 +51,7 @@ def units_table(
     concept: str | None = None,
     interpretable: bool = False,
     n_rows: int | None = None,
+    notes: bool = True,
 ) -> pd.DataFrame:
     """The columns of ``COLUMNS``, those that tell most first.
 
@@ -58,6 +61,7 @@ def units_table(
         concept: All units against this concept, instead of each against its best.
         interpretable: Only units that are named after the row's concept.
         n_rows: At most so many.
+        notes: With what people call the units, if they named some.
 
     Raises:
         LayerError: a layer that the run did not read.
@@ -69,9 +73,9 @@ def units_table(
     table = select_rows(run, layer, concept)
     if interpretable:
         table = table[table.named == table.concept]
-    return (
-        table[list(COLUMNS)].head(len(table) if n_rows is None else n_rows).reset_index(drop=True)
-    )
+    table = table.head(len(table) if n_rows is None else n_rows)
+    table = with_second(run, table) if notes else table
+    return table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
 
 
 def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
@@ -80,17 +84,18 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
     Args:
         table: See ``units_table``.
         kind: One of ``FORMATS``. JSON is one object, ``columns`` (name → meaning) and ``rows``;
-            Parquet has the meanings as metadata of its fields.
+            Parquet has the meanings as metadata of its fields. CSV has no ``second`` that begins
+            like a formula, LaTeX none at all.
         caption: Of the LaTeX table.
 
     Raises:
         ConfigError: an unknown format.
     """
     if kind == "csv":
-        return table.to_csv(index=False, lineterminator="\n").encode()
+        return harmless_second(table).to_csv(index=False, lineterminator="\n").encode()
     if kind == "json":
         rows = json.loads(table.to_json(orient="records", double_precision=15))
-        content = {"columns": COLUMNS, "rows": rows}
+        content = {"columns": {name: COLUMNS[name] for name in table}, "rows": rows}
         return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
     if kind == "latex":
         return to_latex(table, caption).encode()

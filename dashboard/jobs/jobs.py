@@ -1,6 +1,5 @@
 """The jobs of a folder of runs: started, waiting for their turn, stopped, gone on with."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dashboard import leash
 from dashboard.jobs import processes, queue
 from dashboard.jobs.asking import RunRequest
 from dashboard.jobs.records import ERRORS, JOBS, OUT, Job, Records
@@ -223,8 +223,7 @@ class Jobs:
             process = subprocess.Popen(
                 [sys.executable, "-c", self._program, *record["arguments"]],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
-                cwd=Path(__file__).resolve().parents[2],
-                env=os.environ | {PROGRESS_VARIABLE: LINES},
+                env=leash.environment() | {PROGRESS_VARIABLE: LINES},
                 start_new_session=True,
             )  # fmt: skip
         # Until it is reaped even one that ended at once has its number.

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from dashboard import leash
 from dashboard.jobs import processes
 from dissect.errors import DissectError
 
@@ -53,7 +54,7 @@ def ensure_watch(runs: Path, folder: Path, program: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "dashboard.jobs.queue", str(runs), program],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).resolve().parents[2],
+        env=leash.environment(),
         start_new_session=True,
     )  # fmt: skip
     processes.reap(process)

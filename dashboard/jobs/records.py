@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dashboard.jobs import processes
 from dashboard.jobs.asking import check_name
+from dashboard.paths import within
 from dissect.errors import ConfigError
 from dissect.progress import Stage, read_stage
 from dissect.runs.replacing import replace_file
@@ -120,7 +121,7 @@ class Records:
         elif stopped:
             state = "cancelled"
         else:
-            state, told = "failed", self._last_word(name)
+            state, told = "failed", within(self._last_word(name), self.folder)
         done, total = self._progress(name)
         stage = self._stage(name) if live else None
         return Job(name, state, done, total, told, arguments, created, turn, stage)

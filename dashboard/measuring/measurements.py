@@ -5,7 +5,6 @@ folder of the run. A registry in memory: a measurement outlives a reload of the 
 with the app.
 """
 
-import atexit
 import os
 import re
 import signal
@@ -20,6 +19,7 @@ from typing import IO
 
 from dashboard import leash
 from dashboard.jobs import processes
+from dashboard.paths import within
 from dissect.errors import ConfigError
 from dissect.interventions.summary import PICKED
 from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
@@ -147,7 +147,6 @@ class Measurements:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._all: dict[tuple[str, str], _Held] = {}
-        atexit.register(self.close)
 
     def start(self, run: Path, question: Question) -> None:
         """Begin to measure.
@@ -175,7 +174,11 @@ class Measurements:
     def progress(self, run: Path) -> list[Progress]:
         """All measurements of a run, in the order in which they began."""
         with self._lock:
-            return [_progress(key[1], one) for key, one in self._all.items() if key[0] == str(run)]
+            return [
+                _progress(name, one, run.parent)
+                for (path, name), one in self._all.items()
+                if path == str(run)
+            ]
 
     def stop(self, run: Path, name: str) -> None:
         """Stop one as Ctrl-C does; nothing of it is kept."""
@@ -209,7 +212,7 @@ class Measurements:
         held.log.close()
 
 
-def _progress(name: str, held: _Held) -> Progress:
+def _progress(name: str, held: _Held, folder: Path) -> Progress:
     running = held.running  # before its last word is read
     try:
         # A position of its own leaves the process's alone.
@@ -229,4 +232,4 @@ def _progress(name: str, held: _Held) -> Progress:
     words = [line for line in lines if read_stage(line) is None]
     own = [line for line in words if line.startswith("dissect: ")]
     told = (own or words or ["it ended without a word: killed, or out of memory"])[-1]
-    return Progress(name, "failed", told.removeprefix("dissect: ")[:400])
+    return Progress(name, "failed", within(told.removeprefix("dissect: "), folder)[:400])

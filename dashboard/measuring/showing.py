@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.callbacks import line_of
 from dashboard.components.progress import Reading, progress_bar
 from dashboard.components.units import bar, empty, facts, second_label, swatch, two
 from dashboard.links import run_href, unit_href
@@ -63,7 +64,7 @@ def effect_list(run: Run, run_id: str) -> Component:
         try:
             told = html.Span(headline(open_effect(run, name).record["summary"]))
         except _DAMAGE as error:
-            told = html.Span(f"cannot be shown: {error}", className="failed")
+            told = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
         rows.append(html.Li([dcc.Link(name, href=href), told]))
     if not rows:
         return empty("Nothing was measured on this run yet: a match is not a cause.")
@@ -122,7 +123,7 @@ def one_effect(opened: OpenRun, name: str) -> Component:
         effect = open_effect(opened.run, name)
         told = _told(effect.record["summary"], opened)
     except _DAMAGE as error:
-        return html.P(str(error), role="alert", className="failed")
+        return html.P(line_of(error), role="alert", className="failed")
     pictures = [
         html.Figure([html.Figcaption(title), html.Img(src=to_uri(data, kind), alt=title)])
         for file, kind, title in _PICTURES

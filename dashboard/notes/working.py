@@ -10,7 +10,7 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from dashboard.callbacks import text
+from dashboard.callbacks import line_of, text
 from dashboard.notes import changing
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
@@ -102,7 +102,7 @@ def _delete(prefix: str, run_id: object) -> tuple:
     try:
         kept, told = changing.delete(notes_of(changing.opened_by(run_id).run), number)
     except DissectError as error:
-        return str(error), None, None, time.time()
+        return line_of(error), None, None, time.time()
     return told, changing.undo_button(f"{prefix}-undo"), kept, time.time()
 
 
@@ -112,7 +112,7 @@ def _undo(clicks: object, run_id: object, kept: object) -> tuple:
     try:
         back = changing.restore(notes_of(changing.opened_by(run_id).run), kept)
     except DissectError as error:
-        return str(error), None, no_update
+        return line_of(error), None, no_update
     return f"Brought back the {changing.told(back)}.", None, time.time()
 
 
@@ -121,7 +121,7 @@ def _open_dialog(clicks: object, run_id: object) -> tuple:
     try:
         note = notes_of(changing.opened_by(run_id).run).get(number)
     except DissectError as error:
-        return False, no_update, None, "", str(error)
+        return False, no_update, None, "", line_of(error)
     return True, note.text, {"note": note.id, "was": note.text}, "", ""
 
 
@@ -135,7 +135,7 @@ def _save(clicks: object, run_id: object, edited: object, written: object) -> tu
         was = text(edited.get("was"))
         note = notes.edit(edited.get("note"), text(written), was=was)
     except DissectError as error:
-        return True, str(error), no_update, no_update
+        return True, line_of(error), no_update, no_update
     return False, "", f"Saved the {changing.told(note)}.", time.time()
 
 

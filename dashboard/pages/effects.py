@@ -22,7 +22,6 @@ from dissect.errors import ConfigError, DissectError
 from dissect.interventions.summary import PICKED
 from dissect.runs import Run
 
-_SERVICE = "measurements"
 _BEST = "(best)"
 _KINDS = {
     "ablate": ("Take away", "The units are set to zero. What goes from the images?"),
@@ -174,10 +173,7 @@ def register(app: Dash) -> None:
 
 
 def _of_app() -> Measurements:
-    services = context.current().services
-    if _SERVICE not in services:
-        services[_SERVICE] = Measurements()
-    return services[_SERVICE]
+    return context.current().service("measurements", Measurements)
 
 
 def _measure(clicks: object, run_id: object, *given: object) -> str:
@@ -222,7 +218,7 @@ def _follow(*given: object) -> tuple:
     try:
         run = _run(run_id)
     except DissectError as error:
-        return problem(str(error)), no_update, True, None
+        return problem(error), no_update, True, None
     found = _of_app().progress(run.path)
     idle = not any(one.running for one in found)
     states = [[one.name, one.state] for one in found]

@@ -8,7 +8,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from dashboard.callbacks import text, told
+from dashboard.callbacks import line_of, text, told
 from dashboard.components.units import empty
 from dashboard.links import run_href
 from dashboard.notes import changing
@@ -185,7 +185,7 @@ def _callbacks(app: Dash) -> None:
             opened = changing.opened_by(text(given[2]))
             notes = seek(notes_of(opened.run).all(), _sought(given[3:]))
         except DissectError as error:
-            return no_update, str(error)
+            return no_update, line_of(error)
         if used == "notes-csv":
             content, kind, ending = to_csv(notes), "text/csv", "csv"
         else:

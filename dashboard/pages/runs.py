@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import problem, told
+from dashboard.callbacks import line_of, problem, told
 from dashboard.components.jobs import (
     FIELDS,
     SWITCHES,
@@ -211,7 +211,7 @@ def _follow(moving: object, rows: object, ticks: object, *given: object) -> tupl
     try:
         shown = _list(own, entries, tags, search, tag)
     except DissectError as error:
-        shown = [problem(str(error))]
+        shown = [problem(error)]
     none = not entries
     listed = (known, none, none, run_names(entries), compare_link(entries))
     return shown, job_rows(jobs), not now, *listed, *said
@@ -235,7 +235,7 @@ def _go_on(own: Context) -> Component | None:
     try:
         _jobs(own).go_on()
     except DissectError as error:
-        return problem(f"the next run cannot begin: {error}")
+        return problem(f"the next run cannot begin: {line_of(error)}")
     return None
 
 
@@ -244,15 +244,15 @@ def _generators(own: Context) -> dict[str, str]:
 
 
 def _jobs(own: Context) -> Jobs:
-    return own.services.setdefault("jobs", Jobs(own.store.folder))
+    return own.service("jobs", lambda: Jobs(own.store.folder))
 
 
 def _tags(own: Context) -> Tags:
-    return own.services.setdefault("tags", Tags(own.store.folder))
+    return own.service("tags", lambda: Tags(own.store.folder))
 
 
 def _disk(own: Context) -> DiskUse:
-    return own.services.setdefault("disk", DiskUse())
+    return own.service("disk", DiskUse)
 
 
 PAGE = Page("/", "Runs", layout, callbacks=register, navigation="Runs", order=0)

@@ -6,6 +6,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import unit_facts
+from dashboard.callbacks import line_of
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
@@ -141,7 +142,7 @@ def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list
     try:
         values = unit_facts.values(opened.run, layer, unit)
     except DissectError as error:
-        return [empty(str(error))]
+        return [empty(line_of(error))]
     names = ", ".join(m.concept for m in found[:_CURVES])
     return [
         html.Div(
@@ -236,7 +237,7 @@ def _panels(of: UnitVisit, *, live: bool) -> list[Component]:
         try:
             built = panel.build(of)
         except DissectError as error:
-            built = Absent(str(error))
+            built = Absent(line_of(error))
         if isinstance(built, Absent):
             built = empty(built.reason)
         sections.append(html.Section([html.H2(panel.title), built]))

@@ -5,9 +5,10 @@ import binascii
 import re
 from dataclasses import replace
 
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, no_update
 
 from dashboard import context
+from dashboard.callbacks import line_of, problem
 from dashboard.notes.reading import quoted, second_labels
 from dashboard.painting.browser import FIELDS, register_browser
 from dashboard.painting.history import History
@@ -112,7 +113,7 @@ def _about(run_id: object, view: object) -> tuple:
     try:
         return dict(ask(run_id, {"ask": "about"}, view=f"{view}-about").content), ""
     except DissectError as error:
-        return no_update, html.P(f"Painting is off: {error}", className="failed", role="alert")
+        return no_update, problem(f"Painting is off: {line_of(error)}")
 
 
 def _brush(
@@ -140,7 +141,7 @@ def _brush(
     except SupersededError:
         return (no_update,) * 5
     except DissectError as error:
-        return None, str(error), no_update, no_update, not by_hand
+        return None, line_of(error), no_update, no_update, not by_hand
     gain = brush["gain"]
     how = f"{brush['layer']}: {brush['how']}"
     how += _called(run_id, brush["layer"], brush["units"]) if by_hand else ""
@@ -179,7 +180,7 @@ def _strokes(place: object, *given: object) -> tuple:
                 read_stroke(brush, n_units=n_units, strength=strength, place=places[cause])
             )
     except DissectError as error:
-        return no_update, no_update, str(error)
+        return no_update, no_update, line_of(error)
     if new is old:
         return no_update, no_update, no_update
     return new.to_json(), stroke_list(new), no_update
@@ -202,7 +203,7 @@ def _render(about: object, history: object, *given: object) -> tuple:
     except SupersededError:
         return (no_update,) * 6
     except DissectError as error:
-        return (*(no_update,) * 5, str(error))
+        return (*(no_update,) * 5, line_of(error))
     column = 1 + planes.index(plane)
     vocabulary = context.current().store.open(run_id).run.vocabulary
     colours = {concept.name: concept.colour for concept in vocabulary}
@@ -223,7 +224,7 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
         asked = {"ask": "png", "recipe": painting.to_json()}
         return dcc.send_bytes(ask(run_id, asked, view=f"{view}-save").parts[0], f"{name}.png"), ""
     except DissectError as error:
-        return no_update, str(error)
+        return no_update, line_of(error)
 
 
 def _open(contents: object, about: object) -> tuple:
@@ -240,7 +241,7 @@ def _open(contents: object, about: object) -> tuple:
     except binascii.Error:
         return (*(no_update,) * 7, "the file is damaged; expected a recipe of a painted image")
     except DissectError as error:
-        return (*(no_update,) * 7, str(error))
+        return (*(no_update,) * 7, line_of(error))
     history = History.of(painting.strokes)
     fields = (painting.seed, painting.index, painting.truncation)
     label = "" if painting.label is None else painting.label

@@ -7,6 +7,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard import context
+from dashboard.callbacks import line_of
 from dashboard.painting.telling import change_table
 from dashboard.panels.looking import ask_unit
 from dashboard.rendering.asking import to_uri
@@ -53,7 +54,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
     except SupersededError:
         return no_update, no_update
     except DissectError as error:
-        return None, html.Span(str(error), className="failed")
+        return None, html.Span(line_of(error), className="failed")
     content = found.content
     pictures = [
         html.Figure(

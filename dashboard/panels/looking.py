@@ -4,6 +4,7 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.callbacks import line_of
 from dashboard.pairs import pairs_of
 from dashboard.rendering.asking import ask, to_uri
 from dashboard.rendering.process import SupersededError
@@ -90,7 +91,7 @@ def _look(threshold: object, more: object, top: object, first: object, unit: obj
     except SupersededError:
         return (no_update,) * 3
     except DissectError as error:
-        return no_update, html.Span(str(error), className="failed"), no_update
+        return no_update, html.Span(line_of(error), className="failed"), no_update
     which = "Top images of the run" if first is None else f"The best of {_NEW} new images"
     indices = ", ".join(map(str, found.content["indices"]))
     told = (

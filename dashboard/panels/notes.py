@@ -7,7 +7,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from dashboard.callbacks import problem, text, told
+from dashboard.callbacks import line_of, problem, text, told
 from dashboard.components.units import second_label
 from dashboard.links import run_href
 from dashboard.notes import changing
@@ -128,7 +128,7 @@ def register(app: Dash) -> None:
             layer, number = _unit(unit)
             names = sorted(notes_of(opened.run).lists())[:200]
         except DissectError as error:
-            return problem(str(error)), no_update, no_update
+            return problem(error), no_update, no_update
         second = second_label(second_labels(opened).get((layer, number), ""))
         return _found(opened, layer, number), second, names
 
@@ -146,7 +146,7 @@ def _add(*given: object) -> tuple:
         written = text(texts[_FIELDS.index(kind)] or "")
         note = _write(notes, kind, *_unit(unit), written, text(author or ""))
     except DissectError as error:
-        return *[no_update] * len(_FIELDS), str(error), None, no_update
+        return *[no_update] * len(_FIELDS), line_of(error), None, no_update
     emptied = ["" if field == kind else no_update for field in _FIELDS]
     return *emptied, f"Saved the {changing.told(note)}.", None, time.time()
 

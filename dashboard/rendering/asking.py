@@ -1,17 +1,12 @@
 """How a page asks the renderer of its run, within a request."""
 
-import atexit
 import base64
-import threading
 from collections.abc import Mapping
 
 from dashboard import context
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.renderers import Renderers
 from dissect.errors import ConfigError
-
-_SERVICE = "renderers"
-_LOCK = threading.Lock()
 
 
 def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Frame:
@@ -29,11 +24,7 @@ def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Fram
         raise ConfigError("the page sent something else than a run and a view; reload it")
     here = context.current()
     run = here.store.open(run_id).run
-    with _LOCK:
-        if _SERVICE not in here.services:
-            here.services[_SERVICE] = Renderers()
-            atexit.register(here.services[_SERVICE].close)
-    renderers = here.services[_SERVICE]
+    renderers = here.service("renderers", Renderers)
     return renderers.ask(run.path, run.record["fingerprint"], question, view=view[:80])
 
 

@@ -10,6 +10,13 @@ Add = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.Argume
 """``add(name, command, summary)`` gives the parser of a new subcommand."""
 
 
+def add_no_notes(command: argparse.ArgumentParser) -> None:
+    """``--no-notes``, for what is given to others."""
+    command.add_argument(
+        "--no-notes", dest="notes", action="store_false", help="without what people said of units"
+    )
+
+
 def print_json(content: object) -> None:
     """One object on one line of stdout; NaN, which is no JSON, is a fault."""
     sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")

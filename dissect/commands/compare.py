@@ -7,7 +7,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from dissect.commands.adding import Add, nothing_kept, print_json
+from dissect.commands.adding import Add, add_no_notes, nothing_kept, print_json
 
 if TYPE_CHECKING:
     from dissect.runs.compare import Comparison
@@ -26,6 +26,7 @@ def add_compare(add: Add) -> None:
         help="also match units by their activations on that many samples; loads the generators",
     )  # fmt: skip
     compare.add_argument("--device", default="cpu", help="for --match; default: %(default)s")
+    add_no_notes(compare)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -35,7 +36,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     comparison = compare_runs([open_run(path) for path in options.runs])
     matchings = [] if options.match is None else _match(comparison, options)
-    page = build_comparison(comparison, matchings, out=options.out)
+    page = build_comparison(comparison, matchings, out=options.out, notes=options.notes)
     if options.json:
         print_json(_as_json(comparison, matchings) | {"page": str(page)})
         return

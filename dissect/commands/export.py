@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.adding import Add, add_no_notes, print_json
 from dissect.errors import ConfigError
 
 _FORMATS = ("csv", "parquet", "json", "latex")
@@ -26,6 +26,7 @@ def add_export(add: Add) -> None:
         "--interpretable", action="store_true", help="only units named after the concept"
     )
     export.add_argument("--rows", type=int, help="at most so many, those that tell most")
+    add_no_notes(export)
     figure = add("figure", _figure, "a figure for a paper, as PDF, SVG or PNG")
     figure.add_argument("run", metavar="RUN")
     figure.add_argument("kind", choices=_FIGURES, metavar="|".join(_FIGURES))
@@ -54,7 +55,7 @@ def _export(options: argparse.Namespace) -> None:
         raise ConfigError("parquet was asked for without a file; expected one; give --out FILE")
     table = units_table(
         run, layer=options.layer, concept=options.concept,
-        interpretable=options.interpretable, n_rows=options.rows,
+        interpretable=options.interpretable, n_rows=options.rows, notes=options.notes,
     )  # fmt: skip
     name = run.record["generator"]["name"]
     about = f" and {options.concept}" if options.concept else ""
@@ -64,7 +65,8 @@ def _export(options: argparse.Namespace) -> None:
         return
     _write(Path(options.out), content)
     if options.json:
-        told = {"out": options.out, "format": kind, "rows": len(table), "columns": COLUMNS}
+        columns = {name: COLUMNS[name] for name in table}
+        told = {"out": options.out, "format": kind, "rows": len(table), "columns": columns}
         print_json(told)
     else:
         print(options.out)

@@ -5,7 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.adding import Add, add_no_notes, print_json
 
 
 def add_report(add: Add) -> None:
@@ -27,6 +27,7 @@ def add_report(add: Add) -> None:
         "--budget", default="25MB", metavar="SIZE",
         help="most that a single file may take (default: %(default)s)",
     )  # fmt: skip
+    add_no_notes(report)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -42,6 +43,7 @@ def _report(options: argparse.Namespace) -> None:
         layers=None if layers is None else [name.strip() for name in layers.split(",")],
         units=options.units,
         budget=parse_size(options.budget),
+        notes=options.notes,
         progress=True,
     )
     print_json({"report": str(page)}) if options.json else print(page)

@@ -12,7 +12,6 @@ from dissect.commands.adding import Add, print_json
 if TYPE_CHECKING:
     import pandas as pd
 
-_SECOND = "second"
 """Column of what people call the units; only a run that has notes has it."""
 
 
@@ -28,22 +27,19 @@ def add_show(add: Add) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from dissect.runs.noted import read_noted
+    from dissect.runs.noted import harmless_second, with_second
     from dissect.terminal import describe_run, format_rows, select_rows
 
     run = open_run(options.run)
     table = select_rows(run, options.layer, options.concept)
-    labels = read_noted(run).labels
-    if labels:
-        units = zip(table.layer, table.unit.astype(int), strict=True)
-        table = table.assign(**{_SECOND: [labels.get(unit, "") for unit in units]})
+    table = with_second(run, table)
     if options.json:
         # The rows only where somebody chose some: a whole run has hundreds of thousands.
         chosen = options.layer is not None or options.concept is not None
         rows = {"rows": json.loads(table.to_json(orient="records"))} if chosen else {}
         print_json(run.summary() | rows)
     elif options.csv:
-        print(_harmless(table).to_csv(index=False), end="")
+        print(harmless_second(table).to_csv(index=False), end="")
     else:
         rows = _with_second(format_rows(table, options.rows), table.head(options.rows))
         print(describe_run(run), rows, sep="\n\n")
@@ -51,18 +47,12 @@ def _show(options: argparse.Namespace) -> None:
 
 def _with_second(lines: str, shown: "pd.DataFrame") -> str:
     """The lines of a table with a column of what people call its units, if they named some."""
-    if _SECOND not in shown:
+    from dissect.runs.noted import SECOND
+
+    if SECOND not in shown:
         return lines
     head, *rows = lines.split("\n")
-    called = ["people call it", *(name or "–" for name in shown[_SECOND])]
+    called = ["people call it", *(name or "–" for name in shown[SECOND])]
     width = max(map(len, [head, *rows[: len(shown)]]))
     told = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
     return "\n".join([*told, *rows[len(shown) :]])
-
-
-def _harmless(table: "pd.DataFrame") -> "pd.DataFrame":
-    from dissect.runs.note import harmless
-
-    if _SECOND not in table:
-        return table
-    return table.assign(**{_SECOND: table[_SECOND].map(harmless)})

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from dissect.errors import RunError
-from dissect.runs.note import COMMENT, LABEL, Note
+from dissect.runs.note import COMMENT, LABEL, Note, harmless
 from dissect.runs.notes import notes_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dissect.runs.read import Run
 
+SECOND = "second"
+"""Name of a column with what people call units."""
 _Unit = tuple[str, int]
 
 
@@ -62,6 +66,27 @@ def read_noted(run: "Run") -> Noted:
         {unit: texts[-1] for unit, texts in labels.items() if texts},
         {unit: tuple(found[unit]) for unit in ordered},
     )
+
+
+def with_second(run: "Run", table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table of units with a column ``second``, what people call each; as it is if none is named.
+
+    Args:
+        run: Whose units.
+        table: Columns ``layer`` and ``unit``.
+    """
+    labels = read_noted(run).labels
+    if not labels:
+        return table
+    units = zip(table.layer, table.unit.astype(int), strict=True)
+    return table.assign(**{SECOND: [labels.get(unit, "") for unit in units]})
+
+
+def harmless_second(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table for spreadsheets: no ``second`` begins like a formula."""
+    if SECOND not in table:
+        return table
+    return table.assign(**{SECOND: table[SECOND].map(harmless)})
 
 
 def _one_line(text: str) -> str:

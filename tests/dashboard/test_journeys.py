@@ -157,9 +157,12 @@ def test_names_that_are_scripts_are_shown_as_text_and_lead_to_their_pages(page, 
     [("changed", "units.parquet has"), ("broken", "damaged"), ("newer", "update gan-dissection"),
      ("nope", "moved or deleted")],
 )  # fmt: skip
-def test_a_run_that_cannot_be_opened_says_so_on_its_page(page, dashboard_url, name, words):
+def test_a_run_that_cannot_be_opened_says_so_on_its_page(
+    page, dashboard_url, runs_dir, name, words
+):
     _open(page, f"{dashboard_url}/run/{name}")
     expect(page.get_by_role("alert")).to_contain_text(words)
+    expect(page.get_by_role("alert")).not_to_contain_text(str(runs_dir))
     page.get_by_role("link", name="All runs").click()
     page.get_by_role("link", name="planted", exact=True).wait_for()
 

@@ -33,7 +33,9 @@ def create_app(*given):
     app = made(*given)
     renderers, measurements = Renderers(), Measurements()
     with app.server.app_context():
-        context.current().services.update(renderers=renderers, measurements=measurements)
+        own = context.current()
+    own.service("renderers", lambda: renderers)
+    own.service("measurements", lambda: measurements)
     measurements.start(run, Question(kind="ablate", concept="red", name="long", samples=100_000))
 
     def ask():

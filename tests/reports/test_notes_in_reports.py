@@ -108,7 +108,43 @@ def test_a_comparison_says_what_people_call_its_units(noted_run, full_run, tmp_p
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;”" in text
     plain = build_comparison(compare_runs([full_run, full_run]), out=tmp_path / "d.html")
-    assert "second" not in plain.read_text()
+    left_out = build_comparison(runs, out=tmp_path / "e.html", notes=False)
+    for page in (plain, left_out):
+        assert "second" not in page.read_text()
+
+
+def test_a_table_for_others_has_them_unless_they_are_left_out(noted_run, full_run, capsys):
+    def export(run, *given):
+        assert main(["export", str(run.path), "--layer", "units", *given]) == 0
+        return capsys.readouterr().out
+
+    rows = csv.DictReader(io.StringIO(export(noted_run)))
+    assert {row["unit"]: row["second"] for row in rows if row["second"]} == {
+        "0": EVIL,
+        "4": "'=corn field",  # no formula
+    }
+    told = json.loads(export(noted_run, "--format", "json"))
+    assert "what people call the unit" in told["columns"]["second"]
+    assert {row["second"] for row in told["rows"]} == {EVIL, "=corn field", ""}
+    for kind in ("csv", "json", "latex"):
+        bare = export(full_run, "--format", kind)
+        assert export(noted_run, "--format", kind, "--no-notes") == bare
+        assert "people call" not in bare
+    assert export(noted_run, "--format", "latex") == export(full_run, "--format", "latex")
+
+
+def test_a_report_without_them_is_that_of_a_run_without_them(noted_run, full_run, tmp_path):
+    for number, single_file in enumerate((False, True)):
+        pages = [
+            build_report(run, out=tmp_path / f"{run.path.name}-{number}", single_file=single_file,
+                         layers=["units"], notes=False)
+            for run in (noted_run, full_run)
+        ]  # fmt: skip
+        bare, told = (page.read_text() for page in pages)
+        assert told == bare
+        assert EVIL not in "".join(
+            file.read_text(errors="replace") for file in tmp_path.rglob("*") if file.is_file()
+        )
 
 
 def show(capsys, *given):

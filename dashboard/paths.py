@@ -1,0 +1,9 @@
+"""How pages name files: whoever looks at one may be another than whose machine it is."""
+
+import os
+from pathlib import Path
+
+
+def within(line: str, folder: Path) -> str:
+    """A line in which files below a folder are named from there on, not from the root."""
+    return line.replace(f"{folder.resolve()}{os.sep}", "")

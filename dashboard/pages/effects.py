@@ -24,13 +24,13 @@ from dissect.runs import Run
 
 _BEST = "(best)"
 _KINDS = {
-    "ablate": ("Take away", "The units are set to zero. What goes from the images?"),
+    "ablate": ("Ablate", "The units are set to zero. What goes from the images?"),
     "insert": (
-        "Hold at a value",
+        "Insert",
         "The units are held everywhere at their mean where the concept is. What comes?",
     ),
     "context": (
-        "At many places",
+        "Insert at many places",
         "They are held so in one small box after another. Where does the concept come?",
     ),
 }
@@ -46,8 +46,8 @@ def layout(visit: Visit) -> Component:
         [
             html.H1("Effects"),
             html.P(
-                "What goes from the images without some units, or comes with them, measured "
-                "against random units of the same layer."
+                "What goes from the images when units are ablated, and comes when they are "
+                "inserted, measured against random units of the same layer."
             ),
             dcc.Store(id="effects-run", data=visit.run.id),
             dcc.Interval(id="effects-tick", interval=1000),

@@ -34,7 +34,7 @@ def layout(visit: Visit) -> Component:
             html.H1("Paint"),
             html.P(
                 "Choose what to draw and brush over the image: the units that draw it are held at "
-                "a value there. Or remove: they are taken away there."
+                "a value there. Or remove it: they are ablated there."
             ),
             *_stores(visit),
             html.Div(

@@ -23,13 +23,18 @@ def build(visit: UnitVisit) -> Component:
         [
             dcc.Store(id="ablating-unit", data=own),
             html.P(
+                "Off, for the reason that stands under “Look closer”.",
+                className="ablating-off empty",
+            ),
+            html.P(
                 "Its top images are made again with this unit at zero, and labelled again.",
                 className="quiet",
             ),
             dmc.Button("Ablate this unit", id="ablating-go", variant="default"),
             html.P(id="ablating-status", role="status"),
             html.Div(id="ablating-found"),
-        ]
+        ],
+        className="ablating",
     )
 
 
@@ -64,13 +69,13 @@ def _ablate(clicks: object, unit: object) -> tuple:
                     html.Img(
                         src=to_uri(part, "image/webp"),
                         className="unit-strip",
-                        alt=f"{name} it is taken away",
+                        alt=f"{name} it is ablated",
                     ),
                     className="strip whole",
                     tabIndex=0,
                     role="region",
                     style={"margin": "0"},
-                    **{"aria-label": f"Images {name.lower()} it is taken away"},
+                    **{"aria-label": f"Images {name.lower()} it is ablated"},
                 ),
             ],
             style={"margin": "0 0 8px"},

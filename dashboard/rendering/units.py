@@ -66,7 +66,7 @@ class UnitDesk:
 
     @torch.no_grad()
     def ablate(self, asked: Mapping[str, object]) -> Frame:
-        """The unit's top images before and after it is taken away; see ``answers``."""
+        """The unit's top images before and after it is ablated; see ``answers``."""
         layer, unit = self._unit(asked)
         canvas, config = self._canvas, self._canvas.run.config
         indices = self._top(layer, unit)

@@ -9,7 +9,7 @@ is often too weak, so neither is taken on trust.
 - To draw, units are held in the box where the concept is seen most, in images that have little of
   it there. gain = mean of (pixels after − before) / (pixels of the box − before), less the share of
   pixels outside of the box whose concepts change.
-- To remove, units are taken away everywhere in images that have most of it.
+- To remove, units are ablated everywhere in images that have most of it.
   gain = share of its pixels that go, less the share of all other pixels whose concepts change.
 
 Of what reaches 90 % of the best gain, the smallest strength wins, then the largest gain.

@@ -32,7 +32,7 @@ class Stroke:
         layer: ``layer`` or ``layer@basis``.
         units: Which, from 0.
         values: At which units are held if ``strength`` is 1; none for ``remove``.
-        strength: Draw: times the values, 0 to 10. Remove: the share taken away, 0 to 1.
+        strength: Draw: times the values, 0 to 10. Remove: the share ablated, 0 to 1.
         box: top, left, bottom, right in pixels of the image; or
         mask: PNG file, over the whole image; neither means everywhere.
         concept: What it is meant for; told, not used.

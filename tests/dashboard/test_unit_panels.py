@@ -64,7 +64,7 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
     told = page.inner_text("#ablating-status")
     assert re.search(r"window from [0-9,]+ to [0-9,]+ pixels, −[0-9]+ %", told), told
     for name in ("Before", "After"):
-        image = page.get_by_role("img", name=f"{name} it is taken away")
+        image = page.get_by_role("img", name=f"{name} it is ablated")
         assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 8 * 128
 
 
@@ -90,6 +90,8 @@ def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(
     expect(page.get_by_text("IoU 1.00").first).to_be_visible()
     page.locator("#looking-status .failed").get_by_text("gone/model.pkl").wait_for()
     expect(page.get_by_role("slider")).to_be_hidden()
+    expect(page.get_by_role("button", name="Ablate this unit")).to_be_hidden()
+    expect(page.get_by_text("Off, for the reason that stands under")).to_be_visible()
     page.goto(f"{url}/run/lost/paint")
     page.get_by_role("alert").get_by_text("Painting is off").wait_for()
     page.goto(f"{url}/run/lost/units")

@@ -44,6 +44,7 @@ def installed(tmp_path_factory):
 
 def run(installed, *arguments, cwd):
     environment = os.environ | {"PYTHONPATH": str(installed), "DISSECT_CACHE": str(cwd / "cache")}
+    environment["PIP_RETRIES"] = "0"
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
@@ -62,14 +63,19 @@ def test_the_demo_runs_from_the_wheel_without_a_network(installed, tmp_path):
         installed, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))", cwd=tmp_path
     )
     assert "there is no network" in online.stderr
-    done = run(
-        installed, "-m", "dissect", "demo", "--samples", 64, "--out", "R", "--json", cwd=tmp_path
-    )
+    demo = (installed, "-m", "dissect", "demo", "--samples", 64, "--out", "R")
+    done = run(*demo, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["generator"] == "scenes-stylegan2"
-    assert found["segmenter"] == "scenes"
+    lines = done.stdout.splitlines()
+    assert "open R/report/index.html" in lines
+    assert sum(line.strip().startswith("dissect ") for line in lines) == 2
+    made = (tmp_path / "R" / "run.json").read_bytes()
+    again = run(*demo, "--json", cwd=tmp_path)  # nothing is counted twice
+    found = json.loads(again.stdout)
+    assert (found["generator"], found["segmenter"]) == ("scenes-stylegan2", "scenes")
+    assert found["samples"] == 64
     assert (tmp_path / found["report"]).is_file()
+    assert (tmp_path / "R" / "run.json").read_bytes() == made
 
 
 def test_faces_without_a_network_are_told_in_one_line(installed, tmp_path):

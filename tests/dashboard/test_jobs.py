@@ -354,7 +354,7 @@ def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_b
     from tests.dashboard.slow_world import SECONDS, SPEC
 
     monkeypatch.setattr("dashboard.pages.runs._generators", lambda own: {"slow": SPEC})
-    monkeypatch.setenv(SECONDS, "0.5")  # so that the stop comes before the end
+    monkeypatch.setenv(SECONDS, "0.7")  # 7 s left for the stop to come before the end
     runs, n_samples = tmp_path / "runs", 640
     runs.mkdir()
     page.set_default_timeout(30_000)

@@ -187,6 +187,9 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
         raise ConfigError("the layer is not one of the run; choose one of the list")
     chosen = None if layer == _BEST else layer
     by_hand = tuple(read_units(picked)) if order == PICKED else ()
+    n_units = run.layers[chosen].units if chosen else 0
+    if chosen and max(by_hand, default=0) >= n_units:
+        raise ConfigError(f"unit {max(by_hand)} is not in {chosen}; expected 0 to {n_units - 1}")
     which = "-".join(map(str, by_hand)) or units
     asked = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     asked += "-curve" if curve is True and kind != "context" else ""

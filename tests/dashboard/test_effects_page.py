@@ -115,4 +115,7 @@ def test_a_mistake_in_the_form_is_told_and_nothing_begins(opened):
     fill(page, Name="../x")
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("alert").get_by_text("expected letters, digits").wait_for()
+    page.goto(page.url + "?layer=units&units=1,9")
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("alert").get_by_text("unit 9 is not in units; expected 0 to 8").wait_for()
     expect(page.locator("#effects-progress").get_by_text("../x")).to_have_count(0)

@@ -117,6 +117,17 @@ def effect_href(run_id: str, name: str) -> str:
     return f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
 
 
+def asked_again(run: Run, name: str) -> dict[str, str]:
+    """Concept, layer and units picked by hand of a measured effect, to ask something like it."""
+    try:
+        question = open_effect(run, name).record["question"]
+        asked = {key: question[key] for key in ("concept", "layer") if key in question}
+        picked = question.get("picked", ())
+        return {**asked, **({"units": ", ".join(map(str, picked))} if picked else {})}
+    except _DAMAGE:
+        return {}
+
+
 def one_effect(opened: OpenRun, name: str) -> Component:
     """An effect with its numbers, side effects and pictures."""
     try:

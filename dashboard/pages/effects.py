@@ -13,7 +13,14 @@ from dashboard import context
 from dashboard.callbacks import problem, text, told
 from dashboard.components.progress import Reading, progress_stores, register_progress
 from dashboard.measuring.measurements import Measurements, Question
-from dashboard.measuring.showing import ORDERS, effect_list, how_far, one_effect, progress_rows
+from dashboard.measuring.showing import (
+    ORDERS,
+    asked_again,
+    effect_list,
+    how_far,
+    one_effect,
+    progress_rows,
+)
 from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
@@ -39,9 +46,11 @@ _KINDS = {
 def layout(visit: Visit) -> Component:
     """The page for an address.
 
-    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form.
+    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form; else it asks what the
+    effect that is shown was asked.
     """
     run, name = visit.run.run, visit.query.get("name")
+    asked = {**(asked_again(run, name) if name else {}), **visit.query}
     return html.Div(
         [
             html.H1("Effects"),
@@ -54,7 +63,7 @@ def layout(visit: Visit) -> Component:
             *progress_stores("effects"),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
-            _form(visit.run, visit.query),
+            _form(visit.run, asked),
         ],
         className="effects",
     )

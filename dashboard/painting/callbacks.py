@@ -37,11 +37,12 @@ def register(app: Dash) -> None:
         Output("paint-n-units", "value"),
         Output("paint-strength", "value"),
         Output("paint-by-hand", "hidden"),
-        Input("paint-about", "data"),
+        Input("paint-seen", "data"),
         Input("paint-concept", "value"),
         Input("paint-mode", "value"),
         Input("paint-layer", "value"),
         Input("paint-units", "value"),
+        State("paint-about", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         running=[(Output("paint-how", "children"), _LOOKING, "")],
@@ -54,10 +55,12 @@ def register(app: Dash) -> None:
         Output("paint-labels-after", "src"),
         Output("paint-changes", "children"),
         Output("paint-status", "children", allow_duplicate=True),
+        Output("paint-seen", "data"),
         Input("paint-about", "data"),
         Input("paint-history", "data"),
         *[Input(f"paint-{name}", "value") for name in FIELDS],
         Input("paint-plane", "value"),
+        State("paint-seen", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
@@ -117,16 +120,17 @@ def _about(run_id: object, view: object) -> tuple:
 
 
 def _brush(
-    about: object,
+    seen: object,
     concept: object,
     mode: object,
     layer: object,
     units: object,
+    about: object,
     run_id: object,
     view: object,
 ) -> tuple:
     by_hand = concept == BY_HAND
-    if not about:
+    if not about or not seen:  # first of all somebody wants to see the image
         return no_update, no_update, no_update, no_update, not by_hand
     chosen = None if layer == BEST else layer
     question = {"ask": "brush", "mode": mode, "layer": chosen}
@@ -187,9 +191,10 @@ def _strokes(place: object, *given: object) -> tuple:
 
 
 def _render(about: object, history: object, *given: object) -> tuple:
-    *fields, plane, run_id, view = given
+    *fields, plane, seen, run_id, view = given
+    now = no_update if seen else True  # a brush is looked for at the first one, not at each
     if not about:
-        return (no_update,) * 6
+        return (no_update,) * 7
     try:
         bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
         painting = replace(bare, strokes=History.from_json(history).shown)
@@ -201,16 +206,16 @@ def _render(about: object, history: object, *given: object) -> tuple:
         if plane not in planes:
             raise ConfigError(f"the plane is none of {', '.join(planes)}; reload the page")
     except SupersededError:
-        return (no_update,) * 6
+        return (no_update,) * 7
     except DissectError as error:
-        return (*(no_update,) * 5, line_of(error))
+        return (*(no_update,) * 5, line_of(error), now)
     column = 1 + planes.index(plane)
     vocabulary = context.current().store.open(run_id).run.vocabulary
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(after.content["changes"], colours, pixels=painting.image_size**2)
     pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]
     labels = [to_uri(one.parts[column], "image/png") for one in (before, after)]
-    return (*pictures, *labels, table, "")
+    return (*pictures, *labels, table, "", now)
 
 
 def _save(image: object, recipe: object, about: object, history: object, *given: object) -> tuple:

@@ -54,13 +54,11 @@ def _stores(visit: Visit) -> list[Component]:
     return [
         dcc.Store(id="paint-run", data=visit.run.id),
         dcc.Store(id="paint-view", data=f"paint-{uuid.uuid4()}"),
-        dcc.Store(id="paint-about"),
-        dcc.Store(id="paint-brush"),
-        dcc.Store(id="paint-place"),
-        dcc.Store(id="paint-history"),
+        *[
+            dcc.Store(id=f"paint-{name}")
+            for name in ("about", "seen", "brush", "place", "history", "restored", "none")
+        ],
         dcc.Store(id="paint-kept", storage_type="session"),  # outlives a reload of the tab
-        dcc.Store(id="paint-restored"),
-        dcc.Store(id="paint-none"),
         dcc.Download(id="paint-download"),
     ]
 

@@ -3,14 +3,19 @@
 import base64
 from collections.abc import Mapping
 
+import flask
+
 from dashboard import context
 from dashboard.rendering.frames import Frame
+from dashboard.rendering.process import next_order
 from dashboard.rendering.renderers import Renderers
 from dissect.errors import ConfigError
 
+_ORDER = "dissect_order"
+
 
 def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Frame:
-    """Ask about a run.
+    """Ask about a run; what one request asks of a view stands together against other requests.
 
     Args:
         run_id: As in the address. Untrusted.
@@ -24,8 +29,9 @@ def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Fram
         raise ConfigError("the page sent something else than a run and a view; reload it")
     here = context.current()
     run = here.store.open(run_id).run
+    order = flask.g.setdefault(_ORDER, next_order())
     renderers = here.service("renderers", Renderers)
-    return renderers.ask(run.path, run.record["fingerprint"], question, view=view[:80])
+    return renderers.ask(run.path, run.record["fingerprint"], question, view=view[:80], order=order)
 
 
 def to_uri(data: bytes, kind: str) -> str:

@@ -4,13 +4,14 @@ Of the questions that wait for the same view (one browser tab, say), the latest 
 that has not begun is answered with ``SupersededError`` at once.
 """
 
+import itertools
 import os
 import select
 import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -33,6 +34,14 @@ class SupersededError(DissectError):
     """A later question for the same view has come, so nobody waits for this answer."""
 
 
+_ORDERS = itertools.count(1)
+
+
+def next_order() -> int:
+    """A number larger than all before: of what was asked of a view, the largest is the latest."""
+    return next(_ORDERS)
+
+
 class Process:
     """A worker for one run. Threads may share it; it is started by the first question.
 
@@ -44,7 +53,7 @@ class Process:
     def __init__(self, run: Path, *, module: str = "dashboard.rendering.worker") -> None:
         self._run, self._module = run, module
         self._turn = threading.Condition()
-        self._waiting: OrderedDict[int, str] = OrderedDict()  # ticket → view, in their order
+        self._waiting: dict[int, tuple[str, int]] = {}  # ticket → view and order, as they came
         self._busy = False
         self._closed = False
         self._n_tickets = 0
@@ -70,6 +79,7 @@ class Process:
         parts: Sequence[bytes] = (),
         *,
         view: str,
+        order: int | None = None,
         seconds: float = _ASK_SECONDS,
     ) -> Frame:
         """Send a question and wait for its answer.
@@ -78,14 +88,16 @@ class Process:
             question: Plain values; ``ask`` names what is asked.
             parts: Files with it.
             view: Who waits.
+            order: See ``next_order``; who asks several questions for one answer gives all of them
+                the same, taken before the first. None is the latest.
             seconds: After which the worker is taken for hung and killed.
 
         Raises:
-            SupersededError: the same view asked again before this question had its turn.
+            SupersededError: the same view asked something later before this had its turn.
             RenderError: no worker can be had, it died, or what was asked was a mistake.
         """
         data = pack(question, parts)
-        self._wait_for_turn(view)
+        self._wait_for_turn(view, next_order() if order is None else order)
         try:
             child = self._started()
             answer = self._exchange(child, data, seconds)
@@ -116,13 +128,16 @@ class Process:
             elif child is not None:
                 child.kill()  # the one that asks it notices, and clears up
 
-    def _wait_for_turn(self, view: str) -> None:
+    def _wait_for_turn(self, view: str, order: int) -> None:
         with self._turn:
             self._n_tickets += 1
             ticket = self._n_tickets
-            for older in [one for one, who in self._waiting.items() if who == view]:
+            same = {one: at for one, (who, at) in self._waiting.items() if who == view}
+            if any(at > order for at in same.values()):
+                raise SupersededError("a later question of the same view waits already")
+            for older in same:
                 del self._waiting[older]
-            self._waiting[ticket] = view
+            self._waiting[ticket] = view, order
             self._turn.notify_all()
             self._turn.wait_for(
                 lambda: (

@@ -79,6 +79,7 @@ class Renderers:
         parts: Sequence[bytes] = (),
         *,
         view: str,
+        order: int | None = None,
     ) -> Frame:
         """An answer from memory or from the run's worker.
 
@@ -87,7 +88,7 @@ class Renderers:
             fingerprint: Of the run; another run at the same place gets another worker.
             question: Plain values; see ``answers``.
             parts: Files with it.
-            view: Who waits; see ``Process.ask``.
+            view, order: Who waits, and which question of it this is; see ``Process.ask``.
 
         Raises:
             SupersededError, RenderError: see ``Process.ask``.
@@ -96,7 +97,7 @@ class Renderers:
         known = self._answers.get(key)
         if known is not None:
             return known
-        answer = self._worker(run, fingerprint).ask(question, parts, view=view)
+        answer = self._worker(run, fingerprint).ask(question, parts, view=view, order=order)
         if not answer.content.get("fleeting"):
             self._answers.put(key, answer)
         return answer

@@ -45,6 +45,8 @@ def test_an_effect_stands_with_its_numbers_units_side_effects_and_sheet(opened, 
     expect(units).to_have_count(1)
     page.set_viewport_size({"width": 390, "height": 844})
     until(lambda: fits(page))
+    expect(page.get_by_role("textbox", name="Concept")).to_have_value("red")
+    expect(page.get_by_role("textbox", name="Layer")).to_have_value("units")
     units.click()
     page.wait_for_url("**/run/whole/layer/units/unit/*")
 

@@ -357,7 +357,7 @@ def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_b
     monkeypatch.setenv(SECONDS, "0.7")  # 7 s left for the stop to come before the end
     runs, n_samples = tmp_path / "runs", 640
     runs.mkdir()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     with serving(runs) as url:
         page.goto(url)
         page.get_by_text("There is no run in this folder yet").wait_for()

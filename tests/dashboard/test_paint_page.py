@@ -24,7 +24,7 @@ def paint(page, scenes_url):
 
 def until(page, told, arg=None):
     """Wait in here: the page's policy lets no text become code there."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not page.evaluate(told, arg):
         assert time.monotonic() < end, told
         page.wait_for_timeout(50)

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dashboard import context, create_app
+from dashboard.rendering import asking as rendering
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dashboard.rendering.process import Process, RenderError, SupersededError
 from dashboard.rendering.renderers import Answers, Renderers
@@ -27,6 +29,7 @@ def send(content, parts=()):
     sys.stdout.buffer.flush()
 
 if sys.argv[1].endswith("broken"):
+    open(sys.argv[1] + ".starts", "a").write("x")
     send({"problem": "no generator at hand"})
     raise SystemExit(0)
 send({"ready": True})
@@ -35,6 +38,8 @@ while True:
     word = asked.content["ask"]
     if word == "sleep":
         time.sleep(asked.content["seconds"])
+    while word == "wait" and not os.path.exists(asked.content["file"]):
+        time.sleep(0.01)
     if word == "die":
         print("out of paint", file=sys.stderr, flush=True)
         raise SystemExit(3)
@@ -66,8 +71,8 @@ def process(toy, monkeypatch):
     worker.close()
 
 
-def ask(process, word="hello", view="tab", **more):
-    return process.ask({"ask": word, **more}, view=view)
+def ask(process, word="hello", view="tab", order=None, **more):
+    return process.ask({"ask": word, **more}, view=view, order=order)
 
 
 def taking(data):
@@ -142,36 +147,49 @@ def test_a_worker_that_hangs_is_stopped(process):
     assert process.pid is None
 
 
-def test_of_the_questions_of_a_view_the_latest_wins_and_other_views_get_theirs(process):
+@pytest.mark.parametrize("came", [(2, 3, 1), (3, 2, 1), (1, 2, 3), (2, 1, 3)])
+def test_of_the_questions_of_a_view_the_latest_wins_whichever_came_first_and_other_views_get_theirs(
+    process, tmp_path, came
+):
     ask(process)
     with ThreadPoolExecutor(5) as pool:
-        working = pool.submit(ask, process, "sleep", "tab", seconds=0.6)
-        time.sleep(0.15)
-        waiting = []
-        for word, view in (
-            ("old", "tab"),
-            ("other", "second tab"),
-            ("older", "tab"),
-            ("new", "tab"),
-        ):
-            waiting.append(pool.submit(ask, process, word, view))
-            time.sleep(0.05)
-        for stale in (waiting[0], waiting[2]):
+        working = pool.submit(ask, process, "wait", "tab", 0, file=str(tmp_path / "go"))
+        while not process.busy:
+            time.sleep(0.01)
+        other = pool.submit(ask, process, "other", "second tab")
+        waiting = {order: pool.submit(ask, process, str(order), "tab", order) for order in came}
+        for stale in (1, 2):
             with pytest.raises(SupersededError):
-                stale.result(timeout=0.2)  # at once, before the present question is done
+                waiting[stale].result(timeout=20)  # before the present question is done
         assert not working.done()
-        assert waiting[1].result().content["word"] == "other"
-        assert waiting[3].result().content["word"] == "new"
-        assert working.result().content["word"] == "sleep"
+        (tmp_path / "go").touch()
+        assert other.result().content["word"] == "other"
+        assert waiting[3].result().content["word"] == "3"
+        assert working.result().content["word"] == "wait"
+
+
+def test_what_one_request_asks_is_older_than_what_a_later_one_asks(planted_run):
+    class Recorded:
+        def ask(self, *question, view, order):
+            seen.append(order)
+
+    seen, server = [], create_app(planted_run.path).server
+    with server.app_context():
+        context.current().service("renderers", Recorded)
+        for _ in range(2):
+            rendering.ask(planted_run.path.name, {}, view="tab")
+    with server.app_context():
+        rendering.ask(planted_run.path.name, {}, view="tab")
+    first, second, later = seen
+    assert first == second < later
 
 
 def test_a_generator_that_is_not_at_hand_is_told_of_without_starting_again_and_again(toy):
     worker = Process(toy / "broken", module="toyworker")
     for _ in range(2):
-        started = time.monotonic()
         with pytest.raises(RenderError, match="no generator at hand"):
             ask(worker)
-    assert time.monotonic() - started < 0.05
+    assert (toy / "broken.starts").read_text() == "x"
     assert worker.pid is None
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import dash
 from dash.development.base_component import Component
 
-from dashboard import context, media, security, shell
+from dashboard import context, media, presence, security, shell
 from dashboard.callbacks import line_of
 from dashboard.context import Context
 from dashboard.routing import Page, Visit, discover
@@ -86,6 +86,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
     for part in [*parts.pages.values(), *parts.panels.values()]:
         if part.callbacks is not None:
             part.callbacks(app)
+    presence.register(app)
     app.layout = shell.document
     media.register(app.server)
     security.protect(app, settings)
@@ -121,7 +122,7 @@ def draw(page: Page, visit: Visit) -> Component:
             return shell.frame(visit, page, page.layout(visit))
         run = visit.context.store.open(visit.path["run"])
         opened = Visit(visit.context, visit.path, visit.query, run)
-        return shell.frame(opened, page, page.layout(opened), run_id=run.id)
+        return shell.frame(opened, page, page.layout(opened))
     except UnknownRunError as error:
         return shell.frame(visit, page, shell.failed("No such run", line_of(error)))
     except DissectError as error:

@@ -5,6 +5,7 @@ from dash import dcc, html, page_container
 from dash.development.base_component import Component
 
 from dashboard.links import run_href
+from dashboard.presence import presence
 from dashboard.routing import Page, Visit
 
 
@@ -23,11 +24,13 @@ def document() -> Component:
     )
 
 
-def frame(visit: Visit, page: Page, content: object, *, run_id: str | None = None) -> Component:
-    """A page within its navigation."""
+def frame(visit: Visit, page: Page, content: object) -> Component:
+    """A page within its navigation; that of a run has the run's, too, if ``visit`` has one."""
+    run = visit.run
     return html.Div(
         [
-            html.Header(navigation(visit, page, run_id), className="top"),
+            html.Header(navigation(visit, page, run.id if run else None), className="top"),
+            presence(run) if run else None,
             html.Main(content, id="page", tabIndex=-1),
         ],
         className="frame",

@@ -121,7 +121,7 @@ def asked_again(run: Run, name: str) -> dict[str, str]:
     """Concept, layer and units picked by hand of a measured effect, to ask something like it."""
     try:
         question = open_effect(run, name).record["question"]
-        asked = {key: question[key] for key in ("concept", "layer") if key in question}
+        asked = {key: str(question[key]) for key in ("concept", "layer") if key in question}
         picked = question.get("picked", ())
         return {**asked, **({"units": ", ".join(map(str, picked))} if picked else {})}
     except _DAMAGE:

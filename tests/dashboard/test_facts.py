@@ -2,9 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from dash.exceptions import PreventUpdate
 
-from dashboard import unit_facts
+from dashboard import context, create_app, presence, unit_facts
 from dashboard.components.layers import bars_of, cells_of
+from dashboard.media import digest_of
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.store import RunStore, UnknownRunError, run_id
 from dissect.errors import LayerError, RunError
@@ -145,3 +147,19 @@ def test_a_run_that_is_deleted_is_lost_and_the_others_stay(runs_dir, tmp_path):
     with pytest.raises(UnknownRunError):
         store.open("one")
     assert store.open("two").run.record == json.loads((tmp_path / "two" / "run.json").read_text())
+
+
+def test_a_page_is_told_when_its_run_is_no_longer_the_one_that_it_shows(runs_dir):
+    with create_app(runs_dir).server.app_context():
+        drawn = digest_of(context.current().store.open("planted"))
+        with pytest.raises(PreventUpdate):
+            presence._look(1, ["planted", drawn])
+        for given, told in (
+            (["planted", "another"], "was made again"),
+            (["gone", drawn], "moved or deleted"),
+            ([["planted"], drawn], "expected a text"),
+            (None, "expected a text"),
+        ):
+            line, over = presence._look(1, given)
+            assert told in line.children
+            assert over

@@ -178,8 +178,11 @@ def test_a_run_deleted_under_the_app_is_told_and_the_rest_goes_on(
         page.locator(".card img[src]").first.wait_for()
         page.wait_for_load_state("networkidle")
         shutil.rmtree(tmp_path / "one")
+        # The page looks by itself, every quarter of a minute.
+        page.evaluate("dash_clientside.set_props('run-look', { n_intervals: 1 })")
+        page.locator("#run-news").get_by_role("alert").get_by_text("moved or deleted").wait_for()
         page.get_by_label("Search").fill("red")
-        page.get_by_role("alert").get_by_text("moved or deleted").wait_for()
+        page.locator("#page").get_by_role("alert").get_by_text("moved or deleted").wait_for()
         page.get_by_role("link", name="Runs").click()
         page.get_by_role("link", name="two").click()
         page.get_by_role("heading", name="two").wait_for()

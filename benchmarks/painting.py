@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from dashboard import Settings, create_app
+from dashboard import Settings, context, create_app
 from dashboard.painting.history import History
 from dissect import dissect
 from dissect.painting.making import Canvas, to_png
@@ -54,6 +54,7 @@ def measure_painting(folder: Path, *, rounds: int = 30) -> dict[str, float]:
         "paint-plane": canvas.vocabulary.planes[0],
         "paint-run": run.path.resolve().name,
         "paint-view": "benchmark",
+        "paint-seen": True,
     }
     paint = _asker(app, "paint-changes.children", given)
     layer = next(iter(run.layers))
@@ -77,7 +78,8 @@ def measure_painting(folder: Path, *, rounds: int = 30) -> dict[str, float]:
             painted.append(time.perf_counter() - begin)
     finally:
         torch.set_num_threads(threads)
-        app.server.extensions["dissect-dashboard"].services["renderers"].close()
+        with app.server.app_context():
+            context.current().close()
     plain, stroked = (1000 * statistics.median(times[_WARM:]) for times in (bare, painted))
     return {
         "bare_ms": round(plain, 2),

@@ -51,3 +51,9 @@ def test_a_quick_one_prints_one_object(name, options, key, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, *options, "--json"])
     module.main()
     assert json.loads(capsys.readouterr().out)[key] > 0
+
+
+def test_a_stroke_through_the_whole_app_is_timed(planted_run):
+    from benchmarks.painting import measure_painting
+
+    assert measure_painting(planted_run.path, rounds=1)["ratio"] > 0

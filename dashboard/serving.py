@@ -94,12 +94,18 @@ def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:
 def stop(server: BaseWSGIServer) -> None:
     """End ``run()`` from another thread; open connections are closed."""
 
+    asked = threading.Event()
+
     def close() -> None:
+        asked.wait()  # the loop may be awake already, and this closes what it is woken through
         for channel in list(server.active_channels.values()):
             channel.handle_close()
         wasyncore.close_all(server._map, ignore_all=True)
 
-    server.trigger.pull_trigger(close)  # the loop's own thread has to close what it waits for
+    try:
+        server.trigger.pull_trigger(close)  # the loop's own thread has to close what it waits for
+    finally:
+        asked.set()
 
 
 def listen(host: str, port: int) -> socket.socket:

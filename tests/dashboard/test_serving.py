@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from dashboard.jobs import processes
 from dashboard.jobs.jobs import Jobs
+from dashboard.serving import stop
 
 # `dissect serve` whose renderer loads a generator while a measurement goes on, as pages have it;
 # what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
@@ -84,3 +87,18 @@ def test_a_dashboard_ends_at_once_and_takes_its_processes_with_it(
     while any(processes.identity(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(processes.identity(pid) for pid in pids)
+
+
+def test_a_server_is_not_closed_before_whoever_wakes_it_is_done():
+    seen, threads = [], []
+
+    def pull_trigger(close):  # whose loop was awake already
+        threads.append(threading.Thread(target=lambda: (close(), seen.append("closed"))))
+        threads[0].start()
+        threads[0].join(0.2)
+        seen.append("woken")
+
+    trigger = SimpleNamespace(pull_trigger=pull_trigger)
+    stop(SimpleNamespace(active_channels={}, _map={}, trigger=trigger))
+    threads[0].join()
+    assert seen == ["woken", "closed"]

@@ -9,7 +9,6 @@ import dash
 from dash.development.base_component import Component
 
 from dashboard import context, media, presence, security, shell
-from dashboard.callbacks import line_of
 from dashboard.context import Context
 from dashboard.routing import Page, Visit, discover
 from dashboard.settings import Settings
@@ -124,9 +123,9 @@ def draw(page: Page, visit: Visit) -> Component:
         opened = Visit(visit.context, visit.path, visit.query, run)
         return shell.frame(opened, page, page.layout(opened))
     except UnknownRunError as error:
-        return shell.frame(visit, page, shell.failed("No such run", line_of(error)))
+        return shell.frame(visit, page, shell.failed("No such run", error))
     except DissectError as error:
-        return shell.frame(visit, page, shell.failed("This cannot be shown", line_of(error)))
+        return shell.frame(visit, page, shell.failed("This cannot be shown", error))
     except Exception:
         log.exception("page %s failed", page.title)
         return shell.frame(

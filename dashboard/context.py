@@ -39,11 +39,13 @@ class Context:
     def service(self, name: str, make: Callable[[], Service]) -> Service:
         """What owns processes or files for the app (renderers, jobs, …), made when first asked for.
 
-        What has a ``close`` is closed with the app.
+        What has a ``close`` is closed with the app, with the process at the latest.
         """
         with self._lock:
             if name not in self._services:
-                self._services[name] = make()
+                made = self._services[name] = make()
+                if hasattr(made, "close"):
+                    atexit.register(made.close)
             return self._services[name]
 
     def close(self) -> None:
@@ -51,14 +53,12 @@ class Context:
         with self._lock:
             services = list(self._services.values())
         for service in services:
-            close = getattr(service, "close", None)
-            if close is not None:
-                close()
+            if hasattr(service, "close"):
+                service.close()
 
 
 def attach(server: flask.Flask, context: Context) -> None:
-    """Hang it on a server; it is closed with the process at the latest."""
-    atexit.register(context.close)
+    """Hang it on a server."""
     server.extensions[_NAME] = context
 
 

@@ -65,8 +65,7 @@ def serve(
     finally:
         logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would count who is left
         with app.server.app_context():
-            own = context.current()
-        own.close()
+            context.current().close()
         server.task_dispatcher.shutdown(timeout=_GRACE)
         server.close()
 

@@ -4,6 +4,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html, page_container
 from dash.development.base_component import Component
 
+from dashboard.callbacks import problem
 from dashboard.links import run_href
 from dashboard.presence import presence
 from dashboard.routing import Page, Visit
@@ -62,12 +63,12 @@ def _link(entry: Page, href: str, page: Page) -> Component:
     return html.A(entry.navigation, href=href, **{"aria-current": "page"})
 
 
-def failed(title: str, message: str) -> Component:
+def failed(title: str, mistake: Exception | str) -> Component:
     """What is shown in place of a page that cannot be drawn."""
     return html.Section(
         [
             html.H1(title),
-            html.P(message, className="failed", role="alert"),
+            problem(mistake),
             html.P(dcc.Link("All runs", href="/")),
         ],
         id="page-failed",

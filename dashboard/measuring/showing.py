@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.callbacks import line_of
+from dashboard.callbacks import line_of, problem
 from dashboard.components.progress import Reading, progress_bar
 from dashboard.components.units import bar, empty, facts, second_label, swatch, two
 from dashboard.links import run_href, unit_href
@@ -134,7 +134,7 @@ def one_effect(opened: OpenRun, name: str) -> Component:
         effect = open_effect(opened.run, name)
         told = _told(effect.record["summary"], opened)
     except _DAMAGE as error:
-        return html.P(line_of(error), role="alert", className="failed")
+        return problem(error)
     pictures = [
         html.Figure([html.Figcaption(title), html.Img(src=to_uri(data, kind), alt=title)])
         for file, kind, title in _PICTURES

@@ -25,6 +25,7 @@ from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
+from dashboard.unit_facts import row_of
 from dissect.errors import ConfigError, DissectError
 from dissect.interventions.summary import PICKED
 from dissect.runs import Run
@@ -189,16 +190,16 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     if not clicks:
         raise PreventUpdate
     kind, concept, layer, order, units, picked, samples, name, curve = given
-    run = _run(run_id)
+    opened = context.current().store.open(text(run_id))
+    run = opened.run
     if not isinstance(concept, str) or concept not in run.vocabulary:
         raise ConfigError("the concept is not one of the run; choose one of the list")
     if layer != _BEST and (not isinstance(layer, str) or layer not in run.layers):
         raise ConfigError("the layer is not one of the run; choose one of the list")
     chosen = None if layer == _BEST else layer
     by_hand = tuple(read_units(picked)) if order == PICKED else ()
-    n_units = run.layers[chosen].units if chosen else 0
-    if chosen and max(by_hand, default=0) >= n_units:
-        raise ConfigError(f"unit {max(by_hand)} is not in {chosen}; expected 0 to {n_units - 1}")
+    if chosen and by_hand:
+        row_of(opened, chosen, max(by_hand))  # there is one
     which = "-".join(map(str, by_hand)) or units
     asked = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     asked += "-curve" if curve is True and kind != "context" else ""

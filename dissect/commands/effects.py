@@ -61,7 +61,7 @@ def _add_options(command: argparse.ArgumentParser, *, samples: int, draws: int) 
         help="which units are taken: by match, or searched for (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
-        "--pick", type=_numbers, default=(), metavar="UNIT,…",
+        "--pick", type=_units, default=(), metavar="UNIT,…",
         help="exactly these units of --layer, instead of --units by --order",
     )  # fmt: skip
     command.add_argument("--samples", type=int, default=samples, help="default: %(default)s")
@@ -81,10 +81,7 @@ def _add_options(command: argparse.ArgumentParser, *, samples: int, draws: int) 
 
 
 def _corners(text: str) -> tuple[int, ...]:
-    try:
-        corners = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        corners = ()
+    corners = _whole_numbers(text)
     if len(corners) != 4:
         raise argparse.ArgumentTypeError(
             f"{text!r} was given; expected four numbers of pixels: TOP,LEFT,BOTTOM,RIGHT"
@@ -92,13 +89,21 @@ def _corners(text: str) -> tuple[int, ...]:
     return corners
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _units(text: str) -> tuple[int, ...]:
+    units = _whole_numbers(text)
+    if not units:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was given; expected numbers of units with commas: 3,17"
+        )
+    return units
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    """Those between commas; none where one of them is no number."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} was given; expected numbers of units with commas: 3,17"
-        ) from None
+        return ()
 
 
 def _orders(text: str) -> tuple[str, ...]:

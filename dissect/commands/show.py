@@ -12,8 +12,6 @@ from dissect.commands.adding import Add, print_json
 if TYPE_CHECKING:
     import pandas as pd
 
-"""Column of what people call the units; only a run that has notes has it."""
-
 
 def add_show(add: Add) -> None:
     """Add the subcommand, with ``add(name, command, summary)``."""

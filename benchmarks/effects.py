@@ -17,10 +17,10 @@ import torch
 
 from benchmarks.overhead import forward_only, small_case
 from dissect.config import RunConfig
-from dissect.interventions import Ablate
-from dissect.interventions.effects import measure
-from dissect.interventions.originals import Originals
+from dissect.edits import Ablate
 from dissect.samples import block_indices, n_blocks
+from dissect.studies.originals import Originals
+from dissect.studies.pixels import measure
 
 _LAYER, _UNITS = "b16.conv1", range(20)
 

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 
 from dashboard.store import OpenRun
 from dissect.errors import RunError
-from dissect.interventions.store import effect_names, open_effect
-from dissect.interventions.summary import CONTEXT, REPAIR, share_of
 from dissect.runs import Run, schema
+from dissect.studies.store import effect_names, open_effect
+from dissect.studies.summary import CONTEXT, REPAIR, share_of
 
 SCORES = (
     "iou",

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from dissect.edits.applying import check_reach, intervene
+from dissect.edits.unit_edits import Ablate
 from dissect.errors import GeneratorError
 from dissect.generators.base import Generator
-from dissect.interventions.applying import check_reach, intervene
-from dissect.interventions.edits import Ablate
 from dissect.latents import Latent
 from dissect.tracing import trace
 

@@ -9,7 +9,7 @@ Works for any run and concept: --concept tree --units 10.
 import argparse
 
 import dissect
-from dissect.interventions.experiment import measure_units
+from dissect.studies.ablate_insert import measure_units
 
 
 def main() -> None:

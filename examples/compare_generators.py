@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import dissect
-from dissect.interventions.curves import SIZES, draw_curves, effect_curve
-from dissect.interventions.effects import Treatment, check_present
-from dissect.interventions.originals import Originals, open_models
-from dissect.interventions.ranking import best_layer, rank_by_match
+from dissect.studies.drawing.curves import SIZES, draw_curves, effect_curve
+from dissect.studies.orders import best_layer, rank_by_match
+from dissect.studies.originals import Originals, open_models
+from dissect.studies.pixels import Treatment, check_present
 
 
 def main() -> None:

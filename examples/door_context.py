@@ -9,7 +9,7 @@ Works for any run and concept: --concept tree --units 10.
 import argparse
 
 import dissect
-from dissect.interventions.context import measure_context
+from dissect.studies.context.study import measure_context
 
 
 def main() -> None:

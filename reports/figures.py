@@ -11,9 +11,9 @@ import pandas as pd
 from PIL import Image
 
 from dissect.errors import ConfigError
-from dissect.interventions.store import CURVE, StoredEffect
-from dissect.interventions.summary import share_of
 from dissect.runs import Run
+from dissect.studies.store import CURVE, StoredEffect
+from dissect.studies.summary import share_of
 from reports.charts import ink_on
 from reports.figures_drawing import (
     DASHES,

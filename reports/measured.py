@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dissect.interventions.store import CURVE, SHEET, StoredEffect, effect_names, open_effect
-from dissect.interventions.summary import CONTEXT, RANDOM, REPAIR, share_of
-from dissect.interventions.telling import count_units, headline, verdict
 from dissect.runs import Run
+from dissect.studies.store import CURVE, SHEET, StoredEffect, effect_names, open_effect
+from dissect.studies.summary import CONTEXT, RANDOM, REPAIR, share_of
+from dissect.studies.telling import count_units, headline, verdict
 
 _OPTIONS = {
     "n_units": "units",

@@ -21,8 +21,8 @@ from dashboard import leash
 from dashboard.jobs import processes
 from dashboard.paths import within
 from dissect.errors import ConfigError
-from dissect.interventions.summary import PICKED
 from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
+from dissect.studies.summary import PICKED
 
 _KINDS = ("ablate", "insert", "context")
 _ORDERS = ("iou", "excess", "sweep", "greedy")

@@ -18,10 +18,10 @@ from dashboard.notes.reading import second_labels
 from dashboard.rendering.asking import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
-from dissect.interventions.store import effect_names, open_effect
-from dissect.interventions.summary import PICKED
-from dissect.interventions.telling import describe_effect, headline
 from dissect.runs import Run
+from dissect.studies.store import effect_names, open_effect
+from dissect.studies.summary import PICKED
+from dissect.studies.telling import describe_effect, headline
 
 _LARGEST = 8 * 1024 * 1024
 _MOST_ROWS = 12

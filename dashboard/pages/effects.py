@@ -27,8 +27,8 @@ from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
 from dashboard.unit_facts import row_of
 from dissect.errors import ConfigError, DissectError
-from dissect.interventions.summary import PICKED
 from dissect.runs import Run
+from dissect.studies.summary import PICKED
 
 _BEST = "(best)"
 _KINDS = {

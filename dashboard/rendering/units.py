@@ -15,9 +15,9 @@ from dashboard.pairs import pairs_of
 from dashboard.rendering.frames import Frame
 from dashboard.store import OpenRun
 from dissect.bases import split_layer
+from dissect.edits.applying import intervene
+from dissect.edits.unit_edits import Ablate
 from dissect.errors import ConfigError, LayerError
-from dissect.interventions.applying import intervene
-from dissect.interventions.edits import Ablate
 from dissect.painting.checks import as_number, check_text, is_whole, short
 from dissect.painting.making import Canvas, Painted, changes
 from dissect.runs.images import to_tile

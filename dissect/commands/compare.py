@@ -44,9 +44,9 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitMatching]":
-    from dissect.interventions.originals import open_models
     from dissect.runs.compare_units import match_units
     from dissect.samples import check_device
+    from dissect.studies.originals import open_models
 
     check_device(options.device)
     with nothing_kept("nothing was compared"):

@@ -11,7 +11,7 @@ from dissect.commands.adding import Add, measure_settings, nothing_kept, print_j
 from dissect.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dissect.interventions.store import StoredEffect
+    from dissect.studies.store import StoredEffect
 
 _ORDERS = ("iou", "excess", "sweep", "greedy", "optimise")
 
@@ -111,7 +111,7 @@ def _orders(text: str) -> tuple[str, ...]:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from dissect.interventions.experiment import measure_units
+    from dissect.studies.ablate_insert import measure_units
 
     settings = {"value": options.value} if options.kind == "insert" else {}
     settings |= {name: getattr(options, name) for name in ("kind", "region", "curve")}
@@ -119,7 +119,7 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _context(options: argparse.Namespace) -> None:
-    from dissect.interventions.context import measure_context
+    from dissect.studies.context.study import measure_context
 
     settings = {name: getattr(options, name) for name in ("value", "side", "stride")}
     _measure_and_tell(measure_context, options, settings)
@@ -147,8 +147,8 @@ def _measure_and_tell(
 
 
 def _tell(effect: "StoredEffect") -> None:
-    from dissect.interventions.store import BARS, PLOT, SHEET
-    from dissect.interventions.telling import describe_effect
+    from dissect.studies.store import BARS, PLOT, SHEET
+    from dissect.studies.telling import describe_effect
 
     print(describe_effect(effect.record["summary"]), end="\n\n")
     for file in (SHEET, PLOT, BARS):
@@ -157,9 +157,9 @@ def _tell(effect: "StoredEffect") -> None:
 
 
 def _effects(options: argparse.Namespace) -> None:
-    from dissect.interventions.store import effect_names, open_effect
-    from dissect.interventions.telling import headline
     from dissect.runs import open_run
+    from dissect.studies.store import effect_names, open_effect
+    from dissect.studies.telling import headline
 
     run = open_run(options.run)
     if options.action == "show":

@@ -74,8 +74,8 @@ def _export(options: argparse.Namespace) -> None:
 
 def _figure(options: argparse.Namespace) -> None:
 
-    from dissect.interventions.store import effect_names, open_effect
     from dissect.runs import open_run
+    from dissect.studies.store import effect_names, open_effect
     from reports import figures, figures_drawing
 
     suffix = figures_drawing.check_suffix(options.out)

@@ -55,9 +55,9 @@ def _marked(text: str) -> list[tuple[str, int]]:
 
 
 def _repair(options: argparse.Namespace) -> None:
-    from dissect.interventions.repair import repair_run
-    from dissect.interventions.telling import describe_repair
     from dissect.runs import open_run
+    from dissect.studies.repair.study import repair_run
+    from dissect.studies.telling import describe_repair
 
     with nothing_kept("nothing was stored"):
         repair = repair_run(

@@ -23,17 +23,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.edits.applying import intervene
+from dissect.edits.regions import Region, box
+from dissect.edits.unit_edits import Ablate, Edit, Insert
 from dissect.errors import ConfigError, DissectError, LayerError
-from dissect.interventions.applying import intervene
-from dissect.interventions.edits import Ablate, Edit, Insert
-from dissect.interventions.ranking import SEARCHES, rank_by_match
-from dissect.interventions.regions import Region, box
-from dissect.interventions.store import effect_names, open_effect
-from dissect.interventions.values import present_means, stored_quantiles
 from dissect.painting.making import Canvas
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.runs import Run
 from dissect.samples import label_block, make_images
+from dissect.studies.insertion_values import present_means, stored_quantiles
+from dissect.studies.orders import SEARCHES, rank_by_match
+from dissect.studies.store import effect_names, open_effect
 from segmenters.vocabulary import Concept
 
 _TRIED = 8  # images of a trial

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from dissect.interventions.edits import Ablate, Edit, Insert
-from dissect.interventions.regions import pool
+from dissect.edits.regions import pool
+from dissect.edits.unit_edits import Ablate, Edit, Insert
 from dissect.painting.masks import LARGEST_SIDE
 from dissect.painting.strokes import DRAW, Stroke
 

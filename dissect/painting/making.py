@@ -23,14 +23,14 @@ from PIL import Image
 from torch import Tensor
 
 from dissect.config import RunConfig
+from dissect.edits.applying import intervene
 from dissect.errors import ConfigError, RunError
-from dissect.interventions.applying import intervene
-from dissect.interventions.originals import Originals, count_pixels, open_models
 from dissect.painting.covering import to_edits
 from dissect.painting.recipe import Painting
 from dissect.runs import Run
 from dissect.runs.images import to_picture
 from dissect.samples import label_block, make_images
+from dissect.studies.originals import Originals, count_pixels, open_models
 from segmenters import Vocabulary
 
 N_SEARCH = 64

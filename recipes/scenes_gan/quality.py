@@ -23,8 +23,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.generators.base import Generator
-from dissect.interventions import frechet
-from dissect.interventions.frechet import Moments
+from dissect.studies.repair import frechet
+from dissect.studies.repair.frechet import Moments
 from dissect.worlds import render_scenes
 from segmenters.scenes import SIZE, ScenesNetwork, ScenesSegmenter
 from segmenters.scenes_vocabulary import SCENES_VOCABULARY

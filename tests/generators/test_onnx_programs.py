@@ -7,10 +7,10 @@ import torch
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
 from dissect.cli import main
+from dissect.edits.applying import intervene
+from dissect.edits.unit_edits import Ablate
 from dissect.generators.checkpoint import read
 from dissect.generators.converting import convert_file
-from dissect.interventions.applying import intervene
-from dissect.interventions.edits import Ablate
 from dissect.testing import check_generator
 from tests.generators.onnx_files import field, model, network, node, program, tensor, value
 

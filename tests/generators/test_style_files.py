@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import save_file
 
 from dissect import Latent, load_generator
+from dissect.edits import Ablate, intervene
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.generators.stylegan3 import save_stylegan3
-from dissect.interventions import Ablate, intervene
 from dissect.tracing import trace
 
 FILES = {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from dissect.edits.applying import check_edits
 from dissect.errors import ConfigError, LayerError, RunError
-from dissect.interventions.applying import check_edits
 from dissect.painting.brushes import find_brush, pick_brush
 from dissect.painting.covering import to_edits
 from dissect.painting.making import Canvas, changes, to_png

@@ -7,9 +7,9 @@ import pytest
 def full_run(tmp_path_factory):
     """A run of two layers with co-activation and measured effects. Tests must not change it."""
     from dissect import dissect
-    from dissect.interventions.context import measure_context
-    from dissect.interventions.experiment import measure_units
-    from dissect.interventions.repair import repair_run
+    from dissect.studies.ablate_insert import measure_units
+    from dissect.studies.context.study import measure_context
+    from dissect.studies.repair.study import repair_run
 
     run = dissect(
         "dissect.worlds.planted:generator",

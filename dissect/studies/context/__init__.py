@@ -1,0 +1,1 @@
+"""Context: the same units inserted at many places, and what comes where."""

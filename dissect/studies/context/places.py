@@ -1,0 +1,207 @@
+"""Places over an image at which the same units are inserted, and what comes there.
+
+The image is covered by square boxes, in rows and columns a stride apart. At each of them units are
+inserted alone, the edited image is segmented once, and pixels of the concept are counted inside the
+box. Boxes are grouped by **context**: the concepts that cover at least half of the unedited box.
+Planes may give several; a box that nothing covers so far is ``mixed``. Where the concept itself
+covers half, that is the box's only context.
+
+References:
+    Bau et al., GAN Dissection, ICLR 2019, section 4.4 (doors inserted into wall, sky and tree).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from dissect.edits.applying import intervene
+from dissect.edits.regions import box
+from dissect.edits.unit_edits import Edit
+from dissect.errors import ConfigError
+from dissect.generators.base import LayerInfo
+from dissect.progress import ProgressBar
+from dissect.studies.originals import Originals, count_pixels
+from dissect.studies.pixels import Treatment
+
+MIXED = "mixed"
+"""The context of a box that no concept covers by half."""
+COVERED = 0.5
+"""Share of a box from which a concept is its context."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Boxes over an image, row by row.
+
+    Args:
+        image_size: Height and width of the image.
+        side: Of a box, in pixels.
+        stride: From one box to the next, in pixels; below ``side`` they overlap.
+
+    Raises:
+        ConfigError: a side or stride out of range.
+
+    Example:
+        >>> Places(8, 4, 4).corners
+        [(0, 0, 4, 4), (0, 4, 4, 8), (4, 0, 8, 4), (4, 4, 8, 8)]
+    """
+
+    image_size: int
+    side: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        for name in ("side", "stride"):
+            if not 1 <= getattr(self, name) <= self.image_size:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; expected 1 to {self.image_size} pixels, as "
+                    "the image has"
+                )
+
+    @property
+    def corners(self) -> list[tuple[int, int, int, int]]:
+        """top, left, bottom, right of each box; a margin that no box fits into is left out."""
+        starts = range(0, self.image_size - self.side + 1, self.stride)
+        return [(top, left, top + self.side, left + self.side) for top in starts for left in starts]
+
+    def edits(self, treatment: Treatment, units: Sequence[int], place: int) -> list[Edit]:
+        """The edits of units at one place."""
+        region = box(self.image_size, self.corners[place])
+        return replace(treatment, region=region).of(units)
+
+    def crop(
+        self, maps: Float[torch.Tensor, "*batch height width"], place: int
+    ) -> Float[torch.Tensor, "*batch side side"]:
+        """The pixels of one box."""
+        top, left, bottom, right = self.corners[place]
+        return maps[..., top:bottom, left:right]
+
+
+def choose_places(image_size: int, info: LayerInfo, side: int | None, stride: int | None) -> Places:
+    """Places for a layer: side and stride as given, or from the image's size.
+
+    Args:
+        image_size: Height and width of the image.
+        info: Of the layer in which units are inserted.
+        side: None takes an eighth of the image, in whole cells of the layer, at least one.
+        stride: None takes the side.
+
+    Raises:
+        ConfigError: out of range, or a side below one cell, which no edit would fill.
+    """
+    cell = -(-image_size // min(info.height, info.width))
+    if side is None:
+        side = min(image_size, cell * max(1, round(image_size / 8 / cell)))
+    places = Places(image_size, side, side if stride is None else stride)
+    if side < cell:
+        raise ConfigError(
+            f"side is {side}; expected at least {cell} pixels, one cell of the layer; give a "
+            "larger --side or a later --layer"
+        )
+    return places
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceCounts:
+    """What happened in each box of each image.
+
+    Attributes:
+        before, after: Pixels of the concept.
+        added: Those that it has after and had not before.
+        change: Mean of |after − before| / 2 over pixels and channels, in [0, 1].
+        area: Pixels of a box.
+    """
+
+    before: Float[np.ndarray, "image place"]
+    after: Float[np.ndarray, "image place"]
+    added: Float[np.ndarray, "image place"]
+    change: Float[np.ndarray, "image place"]
+    area: int
+
+
+def find_contexts(
+    originals: Originals, places: Places, concept: str
+) -> Bool[np.ndarray, "image place context"]:
+    """Which contexts each unedited box has: the vocabulary's concepts in order, then ``mixed``.
+
+    Args:
+        originals: The samples.
+        places: The boxes.
+        concept: That is inserted; where it covers half of a box, it is the only context.
+
+    Raises:
+        SegmenterError: a concept that is not in the vocabulary.
+    """
+    column, n_concepts = originals.vocabulary[concept].id - 1, len(originals.vocabulary)
+    n_places = len(places.corners)
+    counts = np.concatenate(
+        [
+            np.stack(
+                [
+                    count_pixels(places.crop(originals.planes(number), place), n_concepts)
+                    for place in range(n_places)
+                ],
+                axis=1,
+            )
+            for number in originals.numbers
+        ]
+    )
+    covered = counts >= COVERED * places.side**2
+    own = covered[..., column].copy()
+    covered[own] = False
+    covered[own, column] = True
+    return np.concatenate([covered, ~covered.any(axis=-1, keepdims=True)], axis=-1)
+
+
+@torch.no_grad()
+def measure_places(
+    originals: Originals,
+    treatment: Treatment,
+    units: Sequence[int],
+    places: Places,
+    concept: str,
+    *,
+    bar: ProgressBar,
+) -> PlaceCounts:
+    """Insert units at every place of every sample, one place at a time.
+
+    Args:
+        originals: What edited images are compared with.
+        treatment: What is done to the units; its region is taken from each place.
+        units: Which.
+        places: Where.
+        concept: Whose pixels are counted.
+        bar: Moves on by one for each block and place.
+
+    Raises:
+        LayerError, ConfigError: see ``intervene``.
+    """
+    entry = originals.vocabulary[concept]
+    plane = originals.vocabulary.planes.index(entry.plane)
+    edits = [places.edits(treatment, units, place) for place in range(len(places.corners))]
+    blocks = []
+    for number in originals.numbers:
+        images = originals.images(number).clamp(-1, 1)
+        present = originals.planes(number)[:, plane] == entry.id
+        found = []
+        for place, here in enumerate(edits):
+            with intervene(originals.generator, here, bases=originals.bases):
+                edited = originals.images(number)
+            after = places.crop(originals.label(edited)[:, plane] == entry.id, place)
+            before = places.crop(present, place)
+            moved = places.crop(edited.clamp(-1, 1) - images, place).abs().mean(dim=(1, 2, 3)) / 2
+            pixels = [marked.sum(dim=(1, 2)) for marked in (before, after, after & ~before)]
+            found.append(torch.stack([*pixels, moved.cpu()]).double())
+            bar.update()
+        blocks.append(torch.stack(found, dim=-1))
+    return PlaceCounts(*torch.cat(blocks, dim=1).numpy(), area=places.side**2)
+
+
+def mean_counts(draws: Sequence[PlaceCounts]) -> PlaceCounts:
+    """The mean of several sets of units, place by place; its interval is over images too."""
+    names = ("before", "after", "added", "change")
+    means = [np.mean([getattr(one, name) for one in draws], axis=0) for name in names]
+    return PlaceCounts(*means, area=draws[0].area)

@@ -1,0 +1,104 @@
+"""What came at many places, grouped by what was there.
+
+With B and A the concept's pixels of a box of n before and after, and K those that have it both
+times, each context has
+
+- added share = Σ(A − K) / Σ(n − B), of the pixels that could become the concept those that did;
+- success = the share of boxes in which at least a quarter of those pixels did;
+- change = the mean of |after − before| / 2 over the box's pixels and channels, images in [-1, 1].
+"""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from dissect.studies.context.places import MIXED, PlaceCounts, Places
+from dissect.studies.pixels import bootstrap_weights, ratio_interval
+from segmenters import Vocabulary
+
+SUCCESS = 0.25
+"""Share of a box's other pixels that have to become the concept."""
+FEW_PLACES, FEW_IMAGES = 30, 10
+"""Contexts with fewer of either are marked: they say little, and their intervals less."""
+
+
+def context_table(
+    counts: PlaceCounts,
+    contexts: Bool[np.ndarray, "image place context"],
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+) -> pd.DataFrame:
+    """One row for each context that occurs, those where most was added first.
+
+    Args:
+        counts: Of one set of units.
+        contexts: See ``find_contexts``.
+        vocabulary: Of the segmenter.
+        seed: Of the bootstrap.
+
+    Returns:
+        ``context``, ``places`` (boxes of any image), ``images`` (that have one), ``few`` (too few
+        of either), ``before_share`` and ``after_share`` (of the boxes' pixels), ``added_share``,
+        ``success``, ``change`` (see the head of this module), each with the bounds of its 95 %
+        interval over images, ``_low`` and ``_high``. NaN where no pixel could be added.
+    """
+    free = counts.area - counts.before
+    area = np.full_like(free, counts.area)
+    ratios = {
+        "before_share": (counts.before, area),
+        "after_share": (counts.after, area),
+        "added_share": (counts.added, free),
+        "success": ((counts.added >= SUCCESS * free) & (free > 0), free > 0),
+        "change": (counts.change, np.ones_like(free)),
+    }
+    weights = bootstrap_weights(len(free), seed=seed)
+    n_places = contexts.sum(axis=(0, 1))
+    n_images = contexts.any(axis=1).sum(axis=0)
+    columns = {
+        "context": [*vocabulary.names, MIXED],
+        "places": n_places,
+        "images": n_images,
+        "few": (n_places < FEW_PLACES) | (n_images < FEW_IMAGES),
+    }
+    for name, ratio in ratios.items():
+        part, whole = (_by_context(values, contexts) for values in ratio)
+        value, low, high = ratio_interval(part, whole, weights)
+        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    table = pd.DataFrame(columns)
+    found = table[table.places > 0].sort_values("added_share", ascending=False, kind="stable")
+    return found.reset_index(drop=True)
+
+
+def _by_context(
+    values: Float[np.ndarray, "image place"], contexts: Bool[np.ndarray, "image place context"]
+) -> Float[np.ndarray, "image context"]:
+    """Sums over the places of each context."""
+    return np.einsum("ip,ipc->ic", values.astype(float), contexts.astype(float))
+
+
+def place_table(
+    counts: PlaceCounts,
+    contexts: Bool[np.ndarray, "image place context"],
+    places: Places,
+    vocabulary: Vocabulary,
+) -> pd.DataFrame:
+    """One row for each image and place, image by image.
+
+    Returns:
+        ``sample`` (from the run's first), ``top``, ``left``, ``contexts`` (names, joined with
+        ``, ``), ``before``, ``after``, ``added`` (pixels) and ``change``.
+    """
+    names = np.array([*vocabulary.names, MIXED], dtype=object)
+    n_images, n_places = counts.before.shape
+    corners = np.tile(np.array(places.corners)[:, :2], (n_images, 1))
+    flat = contexts.reshape(n_images * n_places, -1)
+    columns = {
+        "sample": np.repeat(np.arange(n_images), n_places),
+        "top": corners[:, 0],
+        "left": corners[:, 1],
+        "contexts": [", ".join(names[row]) for row in flat],
+    }
+    for name in ("before", "after", "added", "change"):
+        columns[name] = getattr(counts, name).ravel()
+    return pd.DataFrame(columns)

@@ -1,0 +1,1 @@
+"""Pictures of measured effects: curves, bars and sheets of images."""

@@ -1,0 +1,147 @@
+"""Which units draw a concept, all at once: how far each is edited is learned by gradient descent.
+
+Every unit u of a layer has a weight α_u in [0, 1] and is edited that far, at the places P that the
+treatment edits (its region, or everywhere):
+
+    ablated:   x_u becomes (1 − α_u) x_u
+    inserted:  x_u becomes (1 − α_u) x_u + α_u k_u
+
+With s_c the segmenter's score of concept c, averaged over P and over samples, the loss is
+
+    ablation:   E[s_c(ablated)] / E[s_c]  +  λ ‖α‖₂
+    insertion:  (E[s_c(ablated)] − E[s_c(inserted)]) / E[s_c]  +  λ ‖α‖₂
+
+where E[s_c], the share of pixels that usually show c, lets λ mean the same for rare and for common
+concepts. α begins at each unit's IoU with the concept, takes steps of Adam, and is cut to [0, 1].
+The second loss is the paper's; where units are only to be removed, what they would draw if they
+were inserted is left out, as it is not asked for.
+
+References:
+    Bau et al., GAN Dissection, ICLR 2019, section 3.2 (δ_α and its objective).
+    Kingma and Ba, Adam, ICLR 2015.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dissect.edits.applying import intervene
+from dissect.edits.regions import Region, pool
+from dissect.edits.unit_edits import Edit
+from dissect.errors import ConfigError
+from dissect.progress import ProgressBar
+from dissect.samples import as_rgb, make_latent
+from dissect.studies.originals import Originals
+from dissect.studies.pixels import Treatment, check_present
+
+N_STEPS = 100
+PENALTY = 0.02  # λ: a unit has to remove about λ / √k of the concept to be among k full weights
+_RATE = 0.05
+_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Partly(Edit):
+    """Every unit edited as far as its weight says; gradients flow to the weights."""
+
+    layer: str
+    units: Sequence[int]
+    weights: Float[Tensor, " unit"]
+    values: Float[Tensor, " unit"] | None
+    region: Region | None
+
+    def apply(
+        self,
+        maps: Float[Tensor, "batch edited height width"],
+        mask: Float[Tensor, "height width"],
+    ) -> Float[Tensor, "batch edited height width"]:
+        """See ``Edit.apply``."""
+        share = self.weights[:, None, None] * mask
+        kept = maps * (1 - share)
+        return kept if self.values is None else kept + share * self.values[:, None, None]
+
+
+def optimise(
+    originals: Originals,
+    treatment: Treatment,
+    concept: str,
+    start: Float[np.ndarray, " unit"],
+    *,
+    n_steps: int = N_STEPS,
+    penalty: float = PENALTY,
+    progress: bool = False,
+) -> Float[np.ndarray, " unit"]:
+    """Learn how far each unit of a layer should be edited, see the head of this module.
+
+    Args:
+        originals: Samples to learn on; batches of 16 take turns.
+        treatment: What is done to the units.
+        concept: Whose pixels should go, or come.
+        start: Weights to begin with, such as IoU; NaN counts as 0.
+        n_steps: Steps of Adam.
+        penalty: λ, at least 0; larger ones leave fewer units.
+        progress: Show a progress bar.
+
+    Returns:
+        α in [0, 1].
+
+    Raises:
+        ConfigError: a concept that is in none of the images, or a segmenter whose scores have no
+            gradient.
+    """
+    check_present(originals, concept)
+    generator, device = originals.generator, originals.generator.device
+    column = originals.vocabulary[concept].id - 1
+    size = generator.image_size
+    usual = originals.pixels()[:, column].mean() / size**2
+    region = treatment.region
+    places = np.ones((size, size), np.float32) if region is None else pool(region, (size, size))
+    places = torch.tensor(places / places.sum(), device=originals.segmenter.device)
+    values = None if treatment.values is None else _tensor(treatment.values, device)
+    kinds = [None] if values is None else [None, values]
+    batches = [
+        indices[a : a + _BATCH]
+        for indices in map(originals.indices, originals.numbers)
+        for a in range(0, len(indices), _BATCH)
+    ]
+    alpha = _tensor(np.nan_to_num(start).clip(0, 1), device).requires_grad_()
+    adam = torch.optim.Adam([alpha], lr=_RATE)
+    steps = ProgressBar(
+        range(n_steps), desc="optimise", unit="step", disable=None if progress else True
+    )
+    with torch.enable_grad():
+        for step in steps:
+            latent = make_latent(generator, originals.config, batches[step % len(batches)])
+            loss = torch.zeros((), device=device)
+            for inserted in kinds:
+                edit = _Partly(treatment.layer, range(len(alpha)), alpha, inserted, region)
+                with intervene(generator, [edit], bases=originals.bases):
+                    images = as_rgb(generator.synthesize(latent)).to(places.device)
+                shown = (originals.segmenter.score(images)[:, column] * places).sum() / len(images)
+                loss = loss + (shown if inserted is None else -shown).to(device) / usual
+            if not loss.requires_grad:
+                raise ConfigError(
+                    f"scores of {originals.segmenter.name} have no gradient to units of "
+                    f"{treatment.layer}; expected differentiable ones for the order optimise; "
+                    "take greedy"
+                )
+            (alpha.grad,) = torch.autograd.grad(loss + penalty * alpha.norm(), alpha)
+            adam.step()
+            with torch.no_grad():
+                alpha.clamp_(0, 1)
+    return alpha.detach().cpu().numpy()
+
+
+def rank_by_weight(
+    weights: Float[np.ndarray, " unit"], start: Float[np.ndarray, " unit"]
+) -> list[int]:
+    """Units of largest weight first; of equal weights, those with the larger start."""
+    return np.lexsort((-np.nan_to_num(start), -weights)).tolist()
+
+
+def _tensor(values: Sequence[float] | np.ndarray, device: torch.device) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)

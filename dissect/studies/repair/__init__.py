@@ -1,0 +1,1 @@
+"""Repair: units that draw what is not in real images, and what changes without them."""

@@ -1,0 +1,127 @@
+"""Real images, brought to a generator's size: what its own images are compared with.
+
+From a folder, an image is turned as its camera says, made RGB (or grey, for a generator of grey
+images), scaled until its shorter side fits (Lanczos), and cut to a square around its centre.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from dissect.errors import ConfigError
+from dissect.generators.base import Generator
+from dissect.progress import ProgressBar
+from dissect.studies.repair.frechet import Moments
+from dissect.worlds import render_scenes
+
+SCENES = "scenes"
+"""The name under which the drawn scenes of this package are data."""
+FEWEST = 32
+"""Images that a folder has to hold."""
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_N_SCENES = 2000
+_SCENES_SEED = 50_000  # of no training set and no card
+_BATCH = 32
+
+
+def read_data(
+    source: str | Path,
+    generator: Generator,
+    features: Callable[[Tensor], np.ndarray],
+    *,
+    progress: bool = False,
+) -> tuple[Moments, dict[str, object]]:
+    """Mean and covariance of the features of real images.
+
+    Args:
+        source: A folder of PNG, JPEG or WebP images, taken by name, or ``scenes`` for 2,000 drawn
+            scenes of a seed that no generator was trained on.
+        generator: Gives size and channels.
+        features: Images of [-1, 1] (batch, channels, height, width) → a row for each.
+        progress: Show a progress bar.
+
+    Returns:
+        The moments, and where the images came from: ``source``, ``images`` (how many) and the
+        ``sha256`` of their bytes at the generator's size.
+
+    Raises:
+        ConfigError: no such folder, too few images in it, or one that cannot be read.
+    """
+    size, grey = generator.image_size, generator.channels == 1
+    if str(source) == SCENES:
+        n_images, batches = _N_SCENES, _drawn(size, grey=grey)
+    else:
+        files = _image_files(Path(source))
+        n_images, batches = len(files), _read(files, size, grey=grey)
+    digest, moments = hashlib.sha256(), None
+    with ProgressBar(
+        total=n_images, desc="data", unit="image", disable=None if progress else True
+    ) as bar:
+        for batch in batches:
+            digest.update(batch.tobytes())
+            images = torch.from_numpy(batch).float().permute(0, 3, 1, 2) / 127.5 - 1
+            own = Moments.of(features(images.contiguous()))
+            moments = own if moments is None else moments.merge(own)
+            bar.update(len(batch))
+    about = {"source": str(source), "images": n_images, "sha256": digest.hexdigest()}
+    return moments, about
+
+
+def read_image(
+    path: Path, size: int, *, grey: bool = False
+) -> UInt8[np.ndarray, "size size channels"]:
+    """An image file, turned, scaled and cut as the head of this module says.
+
+    Raises:
+        ConfigError: a file that is no image, or a damaged one.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
+    # Pillow tells damage in many ways, and refuses images that would fill the memory.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigError(
+            f"{path} cannot be read ({reason}); expected a PNG, JPEG or WebP image; take it out of "
+            "the folder or give back a whole one"
+        ) from error
+    fitted = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).reshape(size, size, -1)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(
+            f"data is {str(folder)!r}, which is no folder; expected one with images, or {SCENES!r}"
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if len(files) < FEWEST:
+        raise ConfigError(
+            f"{folder} holds {len(files)} PNG, JPEG or WebP images; expected at least {FEWEST} "
+            "right in it (some hundreds are better); add more, or give another --data"
+        )
+    return files
+
+
+def _read(files: list[Path], size: int, *, grey: bool) -> Iterator[np.ndarray]:
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        yield np.stack([read_image(path, size, grey=grey) for path in batch])
+
+
+def _drawn(size: int, *, grey: bool) -> Iterator[np.ndarray]:
+    if grey:
+        raise ConfigError(
+            f"data is {SCENES!r}, which has colours, for a generator of grey images; expected a "
+            "folder; give --data FOLDER"
+        )
+    for start in range(0, _N_SCENES, _BATCH):
+        indices = range(start, min(start + _BATCH, _N_SCENES))
+        images = render_scenes(indices, seed=_SCENES_SEED, size=size).images
+        yield ((images + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

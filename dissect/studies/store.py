@@ -1,0 +1,185 @@
+"""Measured effects in a run's folder, one folder each, written beside and renamed into place.
+
+effects/NAME/recipe.json     edits, models, samples, what was asked and found
+effects/NAME/effect.parquet  set of units × concept, or context: pixels, shares, intervals
+effects/NAME/sheet.png       before, after, difference
+effects/NAME/curve.parquet, curve.svg   where a curve was asked for
+effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
+effects/NAME/suspects.parquet           where a repair searched for units: which were tried
+
+They are additions: ``run.json`` lists the run's own files, and a run is whole without effects.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from dissect.edits.unit_edits import Edit, from_json
+from dissect.errors import ConfigError, RunError
+from dissect.runs import Run
+from dissect.runs.replacing import replace_folder
+
+EFFECTS = "effects"
+RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
+CURVE, PLOT = "curve.parquet", "curve.svg"
+PLACES, BARS = "places.parquet", "contexts.svg"
+SUSPECTS = "suspects.parquet"
+KIND = "gan-dissection effect"
+VERSION = 1
+_NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")
+
+
+@dataclass(frozen=True)
+class StoredEffect:
+    """A measured effect.
+
+    Attributes:
+        path: Its folder.
+        record: Content of recipe.json.
+    """
+
+    path: Path
+    record: dict
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Every set and concept."""
+        return pd.read_parquet(self.path / TABLE)
+
+    @property
+    def edits(self) -> list[Edit]:
+        """The recipe, to be handed to ``intervene``."""
+        return from_json(self.record["edits"])
+
+
+def default_name(*parts: object) -> str:
+    """A folder's name from words of any kind."""
+    words = [re.sub(r"[^\w@+.-]+", "_", str(part)) for part in parts]
+    return "-".join(words).lstrip(".")[:120]
+
+
+def check_name(name: str) -> str:
+    """Refuse a name that is no plain folder name.
+
+    Raises:
+        ConfigError: such a name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"name is {name!r}; expected letters, digits and any of _ @ + . -, no dot in front, at "
+            "most 120 of them"
+        )
+    return name
+
+
+def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
+    """The folder that an effect would be put into.
+
+    Raises:
+        ConfigError: an improper name, or one that holds the answer to another question.
+    """
+    target = run.path / EFFECTS / check_name(name)
+    if target.exists() and _read(target)["question"] != question:
+        raise ConfigError(
+            f"{target} answers another question; expected a name that is free; give another --name "
+            "or delete that folder"
+        )
+    return target
+
+
+def write_effect(
+    run: Run,
+    name: str,
+    record: Mapping[str, object],
+    table: pd.DataFrame,
+    files: Mapping[str, bytes],
+) -> StoredEffect:
+    """Put an effect into the run's folder; one of the same name and question is replaced.
+
+    Args:
+        run: Whose.
+        name: Of the folder.
+        record: Everything for recipe.json but its kind and version; ``question`` says what was
+            asked.
+        table: Every set and concept.
+        files: Further files by name.
+
+    Raises:
+        ConfigError: an improper name, or one that holds the answer to another question.
+    """
+    folder = run.path / EFFECTS
+    target = check_free(run, name, record["question"])
+    fresh = folder / f".{name}.{os.getpid()}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        content = {"kind": KIND, "version": VERSION, **record}
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        (fresh / RECIPE).write_text(text)
+        table.to_parquet(fresh / TABLE, index=False)
+        for file, data in files.items():
+            (fresh / file).write_bytes(data)
+        replace_folder(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return open_effect(run, name)
+
+
+def to_parquet(table: pd.DataFrame) -> bytes:
+    """A table as the bytes of a parquet file."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def open_effect(run: Run, name: str) -> StoredEffect:
+    """A stored effect by name.
+
+    Raises:
+        ConfigError: no effect of that name.
+        RunError: a damaged one, or one of a newer version.
+    """
+    path = run.path / EFFECTS / check_name(name)
+    if not path.is_dir():
+        names = ", ".join(effect_names(run)) or "none"
+        raise ConfigError(f"effect {name!r} is not in {run.path}; it has {names}")
+    return StoredEffect(path, _read(path))
+
+
+def effect_names(run: Run) -> list[str]:
+    """Names of all stored effects, sorted."""
+    folder = run.path / EFFECTS
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads((path / RECIPE).read_text())
+        if record["kind"] != KIND or record["version"] > VERSION:
+            raise RunError(
+                f"{path} has kind {record['kind']!r}, version {record['version']}; this version "
+                f"reads {KIND!r} up to {VERSION}; update gan-dissection"
+            )
+        from_json(record["edits"])
+        _ = record["question"], record["summary"]
+    except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); delete that folder and measure again"
+        ) from error
+    return record

@@ -1,0 +1,277 @@
+"""What every measurement of a set of units begins with: samples, values, and which units.
+
+    ready = prepare(open_run("runs/a"), Choice(concept="window"), inserted=True)
+    ready.units, ready.random_sets
+
+The samples that are measured are the first ones of the run. Searches look at samples behind them,
+which neither the run nor the measurement does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from dissect.edits.applying import check_edits, check_reach
+from dissect.edits.regions import box
+from dissect.edits.unit_edits import Edit, to_json
+from dissect.errors import ConfigError
+from dissect.runs import Run
+from dissect.samples import check_device
+from dissect.studies.insertion_values import MEAN, insertion_values
+from dissect.studies.optimise import optimise, rank_by_weight
+from dissect.studies.orders import (
+    MATCHES,
+    ORDERS,
+    best_layer,
+    gains_of_sweep,
+    greedy,
+    rank_by_match,
+    sweep,
+)
+from dissect.studies.originals import Originals, open_models
+from dissect.studies.pixels import Treatment, check_present, random_order, random_units
+from dissect.studies.store import default_name
+from dissect.studies.summary import PICKED, RANDOM
+
+_CANDIDATES = 64  # at least so many units are searched, if the layer has them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which units, and over how many samples.
+
+    Args:
+        concept: Whose pixels should go, or come.
+        layer: A layer of the run; None takes the one with the unit that tells most about it.
+        n_units: Size of the set.
+        order: Which units are taken, one of ``ORDERS``.
+        n_samples: Samples that are measured, from the run's first.
+        n_search: Samples that searches look at and over which the inserted mean is taken.
+        n_candidates: Units that are searched, those with most excess information; None takes four
+            times ``n_units``, at least 64.
+        draws: Random sets of the same size.
+        value: What is inserted: ``mean`` or a quantile such as ``q0.99``.
+        picked: Units chosen by hand, in the order in which a curve takes them; ``n_units`` and
+            ``order`` (``picked``) follow from them, and ``layer`` has to be given.
+
+    Raises:
+        ConfigError: a setting out of its range.
+    """
+
+    concept: str
+    layer: str | None = None
+    n_units: int = 20
+    order: str = "iou"
+    n_samples: int = 500
+    n_search: int = 64
+    n_candidates: int | None = None
+    draws: int = 5
+    value: str = MEAN
+    picked: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.picked:
+            self._take_picked()
+        else:
+            check_order(self.order, ORDERS)
+        self._check_least(n_units=1, n_samples=2, n_search=2, n_candidates=1, draws=0)
+
+    def _take_picked(self) -> None:
+        units = tuple(self.picked)
+        if any(type(unit) is not int or unit < 0 for unit in units) or len({*units}) < len(units):
+            raise ConfigError(
+                f"picked is {', '.join(map(str, units[:20]))}; expected different numbers of "
+                "units, from 0 on"
+            )
+        if self.layer is None:
+            raise ConfigError("units were picked but no layer was given; expected theirs")
+        object.__setattr__(self, "picked", units)
+        object.__setattr__(self, "n_units", len(units))
+        object.__setattr__(self, "order", PICKED)
+
+    def _check_least(self, **at_least: int) -> None:
+        for name, least in at_least.items():
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
+                )
+
+
+def check_order(order: str, known: Sequence[str]) -> None:
+    """Refuse an order of units that is not known.
+
+    Raises:
+        ConfigError: such an order.
+    """
+    if order not in known:
+        raise ConfigError(f"order is {order!r}; expected one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a measurement needs.
+
+    Attributes:
+        run: Whose.
+        layer: That was asked for, or found.
+        originals: Samples that are measured.
+        treatment: What is done to units of the layer.
+        orders: Of all its units.
+        units: The set that was chosen.
+        random_sets: As many units, drawn at random, for each draw.
+    """
+
+    run: Run
+    layer: str
+    originals: Originals
+    treatment: Treatment
+    orders: "Orders"
+    units: list[int]
+    random_sets: list[list[int]]
+
+    def asked(self, kind: str, choice: Choice, images_per_second: float) -> dict[str, object]:
+        """What a summary begins with."""
+        return {
+            "kind": kind,
+            "concept": choice.concept,
+            "layer": self.layer,
+            "units": self.units,
+            "order": choice.order,
+            "samples": choice.n_samples,
+            "generator": self.originals.generator.name,
+            "images_per_second": round(images_per_second, 1),
+        }
+
+    def record(
+        self, choice: Choice, edits: Sequence[Edit], summary: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Content of recipe.json."""
+        return {
+            "question": question_of(choice, self.layer),
+            "run": self.run.record["fingerprint"],
+            "generator": self.originals.generator.fingerprint,
+            "segmenter": self.originals.segmenter.fingerprint,
+            "seed": self.run.config.seed,
+            "random_units": self.random_sets,
+            "edits": to_json(edits),
+            "summary": summary,
+        }
+
+
+def question_of(choice: Choice, layer: str) -> dict[str, object]:
+    """What was asked, as recipe.json has it; ``picked`` only where somebody did."""
+    question = asdict(choice) | {"layer": layer}
+    if not choice.picked:
+        del question["picked"]
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in question.items()
+    }
+
+
+def name_of(kind: str, choice: Choice, layer: str) -> str:
+    """The folder of an effect whose question was given no name."""
+    units = ["units", *choice.picked] if choice.picked else [choice.n_units, choice.order]
+    return default_name(kind, choice.concept, layer, *units)
+
+
+def prepare(
+    run: Run,
+    choice: Choice,
+    *,
+    inserted: bool,
+    region: Sequence[int] | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Prepared:
+    """Load the models, make the unedited samples' place, find the values and choose the units.
+
+    Args:
+        run: A finished run whose generator and segmenter can be loaded.
+        choice: Which units.
+        inserted: Whether units are held at a value; else they are ablated.
+        region: top, left, bottom, right in pixels of the image; None edits everywhere.
+        device: Where the models are loaded.
+        progress: Show progress bars of searches on stderr.
+
+    Raises:
+        DissectError: a mistake in what was given, in one line.
+    """
+    layer = choice.layer or best_layer(run, choice.concept)
+    run.vocabulary[choice.concept]
+    basis = run.basis(layer)  # also refuses a layer that the run did not read
+    n_layer = run.layers[layer].units
+    if max(choice.picked, default=0) >= n_layer:
+        raise ConfigError(
+            f"unit {max(choice.picked)} was picked; expected from 0 to {n_layer - 1}, as {layer} "
+            "has"
+        )
+    sets = random_units(n_layer, choice.n_units, draws=choice.draws, seed=run.config.seed)
+    check_device(device)
+    generator, segmenter = open_models(run, device=device)
+    mask = None if region is None else box(generator.image_size, region)
+    bases = {layer: basis} if layer not in generator.layers else {}
+    check_reach(generator, [layer], seed=run.config.seed)
+    models = (generator, segmenter, run.config)
+    originals = Originals(*models, n_samples=choice.n_samples, bases=bases)
+    block = run.config.block
+    behind = -(-max(run.config.n_samples, choice.n_samples) // block) * block
+    search = Originals(*models, n_samples=choice.n_search, first=behind, bases=bases)
+    originals.fill(progress=progress)
+    if inserted:
+        values = insertion_values(run, search, layer, choice.concept, choice.value)
+    else:
+        check_present(originals, choice.concept)
+        values = None
+    treatment = Treatment(layer, values, mask)
+    check_edits(generator, treatment.of(range(n_layer)), bases=bases)
+    orders = Orders(run, search, treatment, choice, progress)
+    units = orders.rank(choice.order, choice.n_units)
+    return Prepared(run, layer, originals, treatment, orders, units, sets)
+
+
+class Orders:
+    """Orders of units, each searched for once."""
+
+    def __init__(
+        self, run: Run, search: Originals, treatment: Treatment, choice: Choice, progress: bool
+    ) -> None:
+        self._run, self._search, self._treatment = run, search, treatment
+        self._choice, self._progress = choice, progress
+
+    def rank(self, order: str, size: int) -> list[int]:
+        """The first ``size`` units of an order."""
+        layer, concept = self._treatment.layer, self._choice.concept
+        if order == PICKED:
+            return list(self._choice.picked)[:size]
+        if order in MATCHES:
+            return rank_by_match(self._run, layer, concept, by=order)[:size]
+        if order == RANDOM:
+            n_units = self._run.layers[layer].units
+            return random_order(n_units, 0, seed=self._run.config.seed)[:size]
+        if order == "sweep":
+            return list(self._gains)[:size]
+        if order == "optimise":
+            return self._by_weight[:size]
+        return greedy(
+            self._search, self._treatment, concept, self._gains, size, progress=self._progress
+        )
+
+    @cached_property
+    def _by_weight(self) -> list[int]:
+        layer, concept = self._treatment.layer, self._choice.concept
+        start = self._run.iou(layer).sel(concept=concept).values
+        weights = optimise(self._search, self._treatment, concept, start, progress=self._progress)
+        return rank_by_weight(weights, start)
+
+    @cached_property
+    def _gains(self) -> dict[int, float]:
+        layer, choice = self._treatment.layer, self._choice
+        n_candidates = choice.n_candidates or max(_CANDIDATES, 4 * choice.n_units)
+        if n_candidates < choice.n_units:
+            raise ConfigError(
+                f"n_candidates is {n_candidates}; expected at least the {choice.n_units} units "
+                "that are to be found"
+            )
+        ranked = rank_by_match(self._run, layer, choice.concept, by="excess")
+        table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)
+        return gains_of_sweep(table, self._treatment, choice.concept)

@@ -1,19 +1,21 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
+# `make test-all` runs the slow tests too, all of them in random order.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 WORKERS ?= 2
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-all lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/dissect demo --out $(RUN)
 
-test: $(VENV)/.installed-test
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+test: lint
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+test-all: lint
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -p randomly
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import expect, sync_playwright
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
@@ -17,15 +18,44 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them 
 
 import torch
 
+settings.register_profile("any machine", deadline=None)  # a busy one is no fault of the code
+settings.load_profile("any machine")
+
+DATA = Path(__file__).resolve().parent / "data"
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup():
+    torch.manual_seed(0)  # no fixture and no test draws from where others left torch's generator
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    torch.manual_seed(0)
+
+
+class _Checkpoints:
+    """``checkpoints / name`` is the path of a file or folder; a test that needs another skips."""
+
+    def __truediv__(self, name):
+        for folder in (DATA, CHECKPOINTS):
+            if (folder / name).exists():
+                return folder / name
+        return pytest.skip(f"{name} is neither in {DATA} nor in {CHECKPOINTS}")
+
+    def at_hand(self, names):
+        """Those of some names that are here."""
+        return [n for n in names if (DATA / n).exists() or (CHECKPOINTS / n).exists()]
 
 
 @pytest.fixture(scope="session")
 def checkpoints():
-    """Small files in real formats with expected outputs."""
-    if not CHECKPOINTS.is_dir():
-        pytest.skip(f"no checkpoints at {CHECKPOINTS}")
-    return CHECKPOINTS
+    """Small files in real formats with the output that their own programs computed from them.
+
+    ``tests/data`` holds most of them; ``../shared/checkpoints``, where it exists, all.
+    """
+    return _Checkpoints()
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_components_are_those_of_a_singular_value_decomposition_of_all_pixels(pl
     np.testing.assert_allclose(basis.explained.numpy(), fractions[:3], rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(order=st.permutations(range(6)), cut=st.integers(1, 5))
 def test_moments_merge_in_any_order_and_grouping(planted_pixels, order, cut):
     maps, _, _ = planted_pixels

@@ -12,7 +12,7 @@ def draw(seed=0, n_channels=16):
     return Rotation.draw(f"rotation:{seed}", seed=seed, n_channels=n_channels)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**64 - 1), n_channels=st.integers(1, 40))
 def test_a_rotation_is_orthonormal_with_determinant_one(seed, n_channels):
     matrix = draw(seed, n_channels).matrix.double()
@@ -21,7 +21,7 @@ def test_a_rotation_is_orthonormal_with_determinant_one(seed, n_channels):
     assert torch.linalg.det(matrix).item() == pytest.approx(1, abs=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 100), n_channels=st.integers(1, 24), batch=st.integers(1, 4))
 def test_decoding_is_the_inverse_of_encoding(seed, n_channels, batch):
     maps = torch.randn(batch, n_channels, 3, 5, generator=torch.Generator().manual_seed(seed))

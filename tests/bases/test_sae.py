@@ -53,7 +53,7 @@ def test_features_are_those_of_a_loop_over_pixels(tmp_path):
     assert not basis.exact
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(k=st.integers(1, N_FEATURES), seed=st.integers(0, 1000))
 def test_top_k_keeps_exactly_the_k_largest(tmp_path_factory, k, seed):
     folder = tmp_path_factory.mktemp("sae")

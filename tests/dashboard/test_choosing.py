@@ -106,7 +106,7 @@ choices = st.builds(
 
 
 @given(choices)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_choice_comes_back_from_its_query_string(choice):
     from urllib.parse import parse_qs
 
@@ -121,7 +121,7 @@ anything = (
 
 
 @given(st.dictionaries(st.sampled_from(list(Choice.__dataclass_fields__)), anything))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_anything_a_browser_sends_is_read_as_some_choice(query):
     choice = read_choice(query)
     assert 0 <= choice.iou <= 1

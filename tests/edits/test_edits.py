@@ -30,7 +30,7 @@ def edits(draw):
     return Insert(layer, units, [draw(numbers) for _ in units], region)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(edits(), max_size=4))
 def test_a_recipe_survives_json(recipe):
     again = from_json(json.loads(json.dumps(to_json(recipe))))

@@ -52,13 +52,14 @@ def same(found, expected):
 
 
 def test_files_of_real_programs_are_read_and_nothing_in_them_runs(checkpoints):
+    names = checkpoints.at_hand(FILES)
     done = subprocess.run(
         [sys.executable, "-m", "tests.generators.watched", checkpoints / "dcgan_small64.pth",
-         *(checkpoints / name for name in FILES)],
+         *(checkpoints / name for name in names)],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     _, *found = map(json.loads, done.stdout.splitlines())
-    assert [(answer["message"], answer["events"]) for answer in found] == [("", [])] * len(FILES)
+    assert [(answer["message"], answer["events"]) for answer in found] == [("", [])] * len(names)
 
 
 def flat(content, prefix=""):
@@ -358,9 +359,7 @@ def good_files():
 
 
 @given(data=st.data())
-@settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("kind", ["zip", "legacy", "arrays", "storages"])
 def test_a_damaged_file_is_read_or_told_in_one_line(good_files, tmp_path, kind, data):
     content = bytearray(good_files[kind])

@@ -47,7 +47,7 @@ _VALUES = st.recursive(
 @given(value=_VALUES, protocol=st.integers(0, 5))
 @example(value=[b"x" * 70_000, "é\U0001f600\\\n\r" * 300, list(range(3000))], protocol=4)
 @example(value=["\\u0041 \\", "\x1a", 1 << 4000, -(1 << 70)], protocol=0)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_plain_values_are_what_python_makes_of_them(value, protocol):
     data = pickle.dumps(value, protocol)
     found = value_of(data)
@@ -146,7 +146,7 @@ _SNIPPETS = [
 
 
 @given(st.lists(st.sampled_from(_SNIPPETS), max_size=30))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_row_of_instructions_gives_a_value_or_is_refused(snippets):
     try:
         value_of(b"".join(snippets) + b".")

@@ -13,7 +13,7 @@ from dissect.latents import Latent, standard_normal, stream, uniform_labels
     st.integers(0, 2**64 - 1),
     st.data(),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_sample_is_the_same_bits_in_any_batch(indices, seed, data):
     whole = standard_normal(indices, seed=seed, size=7)
     subset = data.draw(st.lists(st.sampled_from(indices), min_size=1, max_size=20))
@@ -45,6 +45,16 @@ def test_labels_do_not_move_the_latents_and_do_not_depend_on_the_batch():
     labels = uniform_labels(range(400), seed=2, n_classes=4)
     assert torch.equal(labels[7:9], uniform_labels([7, 8], seed=2, n_classes=4))
     assert sorted(set(labels.tolist())) == [0, 1, 2, 3]
+
+
+def test_labels_are_drawn_from_a_stream_beside_that_of_the_latents():
+    """The same key, with the third word of the counter at 1: no draw for a latent gets there."""
+    seed, n = 2**63 + 5, 1000
+    found = uniform_labels(range(40), seed=seed, n_classes=n)
+    for index, label in enumerate(found.tolist()):
+        philox = np.random.Philox(key=np.array([seed, index], np.uint64), counter=[0, 0, 1, 0])
+        assert label == np.random.Generator(philox).integers(n)
+    assert found.tolist() != [int(stream(seed, i).integers(n)) for i in range(40)]
 
 
 @pytest.mark.parametrize(("seed", "index"), [(-1, 0), (0, -1), (2**64, 0)])

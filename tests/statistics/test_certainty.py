@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from dissect.statistics import BlockLabels, Counter, LayerCounts, evaluation_clusters, score
@@ -24,6 +26,14 @@ def test_the_interval_is_that_of_the_jackknife_over_clusters():
     error = np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum())
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 59) * error, rel=0.02)
     assert (high + low) / 2 == pytest.approx(inside.sum() / union.sum())
+
+
+def test_the_interval_of_few_equal_clusters_is_that_of_their_mean():
+    """Where all unions are equal, IoU is a mean over clusters, whose interval libraries know."""
+    inside, union = np.array([3, 9, 4, 6]), np.full(4, 20)
+    found = interval(inside.sum(), union.sum(), moments(inside, union), 4)
+    known = stats.ttest_1samp(inside / union, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(found, [known.low, known.high], rtol=1e-12)
 
 
 def test_the_p_value_is_that_of_a_paired_t_test():
@@ -55,12 +65,15 @@ def test_a_label_pays_for_every_concept_it_was_chosen_from():
     assert label_p_values(p, np.array([1, 0]), 10).max() == 1
 
 
-def test_q_values_rise_with_p_and_are_never_smaller():
-    p = np.array([0.2, 0.001, 0.04, 0.9])
-    q = q_values(p)
-    assert (q >= p).all()
-    assert (np.argsort(q) == np.argsort(p)).all()
-    assert len(q_values(np.zeros(0))) == 0
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_q_values_are_those_of_benjamini_and_hochberg(p):
+    p = np.array(p)
+    # By definition: of all limits that let p in, the one with the smallest rate of false finds.
+    rates = len(p) * np.sort(p) / np.arange(1, len(p) + 1)
+    expected = [min(rates[np.sort(p) >= one], default=1.0) for one in p]
+    np.testing.assert_allclose(q_values(p), np.minimum(expected, 1), rtol=1e-12)
+    if len(p):
+        np.testing.assert_array_equal(q_values(p), stats.false_discovery_control(p, method="bh"))
 
 
 def counted(maps, planes, edges, n_concepts):

@@ -64,7 +64,7 @@ def test_sums_are_those_of_whole_numbers_by_loops():
 
 
 @given(st.permutations(range(6)), st.integers(0, 1000), st.sampled_from([8, 16, 48]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_parts_add_up_in_any_order_to_the_same_bytes(order, seed, size):
     n = 48
     maps, planes, edges, n_concepts = random_case(seed, images=n, units=3)

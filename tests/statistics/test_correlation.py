@@ -35,7 +35,7 @@ def test_on_smooth_values_it_is_the_exact_correlation_up_to_the_bins():
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_values_at_the_middle_of_their_bins_are_correlated_exactly(seed):
     draw = np.random.default_rng(seed)
     edges = np.sort(draw.normal(size=(2, 6)), axis=1)

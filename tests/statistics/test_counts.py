@@ -118,7 +118,7 @@ def test_the_kernel_counts_what_the_reference_counts_bit_by_bit(size, units):
     run=st.integers(1, 9),
     threads=st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_shape_is_counted_as_the_reference_counts_it(
     seed, size, grid, units, edges, sets, run, threads
 ):
@@ -215,7 +215,7 @@ def test_nan_is_above_no_edge_and_infinity_above_every_one():
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(1, 1), (6, 5), (9, 8), (20, 30)]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_maps_that_are_not_finite_are_counted_as_the_reference_counts_them(seed, size):
     maps, _, edges, _ = random_case(seed, size=size)
     draw = torch.Generator().manual_seed(seed)
@@ -226,7 +226,7 @@ def test_maps_that_are_not_finite_are_counted_as_the_reference_counts_them(seed,
 
 
 @given(st.integers(0, 10_000), st.integers(1, 2))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_every_pixel_is_in_one_bin_of_its_code(seed, sets):
     maps, _, edges, _ = random_case(seed)
     codes = random_codes(seed, sets=sets)
@@ -238,7 +238,7 @@ def test_every_pixel_is_in_one_bin_of_its_code(seed, sets):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_codes_stand_for_the_concepts_of_their_pixels(seed, n_planes):
     draw = torch.Generator().manual_seed(seed)
     planes = torch.randint(0, 200, (2, n_planes, 4, 5), generator=draw)
@@ -257,7 +257,7 @@ def test_many_planes_of_many_concepts_do_not_overflow():
     st.sampled_from([0.0, 3.0, -1000.0, 1e6, 1e-30]),
     st.sampled_from([1e-20, 1e-4, 1.0, 1e5, 1e30]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_units_of_any_offset_and_spread_are_counted_as_the_reference_counts_them(
     seed, offset, spread
 ):
@@ -271,7 +271,7 @@ def test_units_of_any_offset_and_spread_are_counted_as_the_reference_counts_them
 
 
 @given(st.integers(0, 10_000), st.floats(-1e6, 1e6, width=32), st.sampled_from([1e-6, 1.0, 1e6]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_snapping_moves_edges_up_by_little_and_only_once(seed, offset, spread):
     draw = np.random.default_rng(seed)
     edges = np.sort((offset + spread * draw.normal(size=(3, 9))).astype(np.float32), axis=1)

@@ -23,7 +23,7 @@ def test_the_quantile_threshold_is_always_one_of_the_edges(tail):
 
 
 @given(st.integers(0, 1000), st.integers(20, 500), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_edge_is_the_smallest_value_with_at_most_its_fraction_above(seed, n, ties):
     values = np.random.default_rng(seed).normal(size=(3, n)).astype(np.float32)
     values = values.round(1) if ties else values

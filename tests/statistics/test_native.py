@@ -52,7 +52,7 @@ def test_the_native_kernel_gives_the_same_counts_for_any_number_of_threads():
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_cell_of_a_pixel_is_where_torch_finds_its_nearest_value(size, target):
     exact = np.array([int((2 * y + 1) * size / (2 * target) + 1e-9) for y in range(target)])
     np.testing.assert_array_equal(cells(size, target), exact)

@@ -91,7 +91,7 @@ def test_halves_add_up_to_the_histogram_at_the_chosen_edge():
 
 
 @given(st.sampled_from([8, 16, 24, 48]), st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_counts_do_not_depend_on_how_samples_are_cut_into_blocks(size, seed):
     n = 91
     case = random_case(seed, images=n, grid=(3, 3), units=2)
@@ -101,7 +101,7 @@ def test_counts_do_not_depend_on_how_samples_are_cut_into_blocks(size, seed):
 
 
 @given(st.permutations(range(5)), st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_shards_merge_in_any_order_to_the_same_bytes(order, seed):
     n = 64
     case = random_case(seed, images=n, grid=(3, 3), units=2)
@@ -124,7 +124,7 @@ def test_shards_merge_in_any_order_to_the_same_bytes(order, seed):
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_all_pixels_are_in_row_0_and_a_plane_never_holds_more(seed):
     n = 24
     case = random_case(seed, images=n)

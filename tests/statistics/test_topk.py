@@ -6,7 +6,7 @@ from dissect.statistics import TopImages
 
 
 @given(st.integers(0, 1000), st.permutations(range(5)))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_top_is_exact_whatever_the_order_of_batches_and_ties_go_to_lower_indices(seed, order):
     peaks = np.random.default_rng(seed).integers(0, 6, size=(20, 3)).astype(np.float32)
     top = TopImages.empty(n_units=3, k=4)

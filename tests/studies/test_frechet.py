@@ -33,7 +33,7 @@ def test_diagonal_normal_distributions_have_the_distance_of_the_closed_form():
 
 
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_distance_is_that_of_the_slow_formula_symmetric_and_never_negative(seed, scale):
     first, second = features(seed), features(seed + 1, n=70, scale=scale)
     a, b = Moments.of(first), Moments.of(second)
@@ -63,7 +63,7 @@ def test_singular_covariances_have_the_distance_of_the_smaller_space():
 
 
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 39))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_moments_of_parts_merge_to_those_of_the_whole_in_either_order(seed, cut):
     rows = features(seed)
     whole = Moments.of(rows)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dissect.errors import ConfigError
 from dissect.studies.orders import (
@@ -9,6 +11,7 @@ from dissect.studies.orders import (
     greedy,
     rank_by_match,
     sweep,
+    take_greedily,
 )
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment, measure
@@ -91,6 +94,25 @@ def test_the_greedy_search_measures_less_than_a_plain_one(paint, gains, monkeypa
     monkeypatch.setattr(module, "measure", lambda *a: (calls.append(1), measure(*a))[1])
     greedy(paint, ABLATE, "paint", gains, 5)
     assert len(calls) < 8 + 7 + 6 + 5
+
+
+@given(st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=7), st.integers(1, 7))
+def test_greedy_covers_what_a_search_that_measures_everything_covers(sets, size):
+    """Items weigh 2**item, so that two sets gain the same only where they add the same items."""
+
+    def weight(items):
+        return float(sum(2**item for item in items))
+
+    def reach(taken):
+        return weight(set().union(*(sets[one] for one in taken)))
+
+    gains = {one: reach([one]) for one in range(len(sets))}
+    found = take_greedily(gains, reach, size)
+    assert len(set(found)) == len(found) == min(size, len(sets))
+    covered = set()
+    for n in range(len(found)):
+        covered |= max((items - covered for items in sets), key=weight)
+        assert reach(found[: n + 1]) == weight(covered)
 
 
 def test_insertion_is_searched_for_what_comes(originals):

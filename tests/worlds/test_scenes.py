@@ -46,7 +46,7 @@ def test_a_tree_is_trunk_and_crown_and_nothing_else(scenes):
     assert torch.equal(of(scenes, "tree"), of(scenes, "trunk") | of(scenes, "crown"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
     index=st.integers(0, 10**6),

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dissect.generators import Generator, load_generator, zoo
+from dissect.generators.base import complete
 from dissect.generators.checkpoint import read
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
@@ -26,6 +27,7 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
     """
     if isinstance(generator, str):
         generator = load_generator(generator)
+    complete(generator)
     latent = generator.sample([0], seed=0)
     started = time.perf_counter()
     with torch.no_grad():
@@ -33,7 +35,7 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
     seconds = time.perf_counter() - started
     return {
         "name": generator.name,
-        "family": getattr(generator, "family", type(generator).__name__),
+        "family": generator.family,
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dissect.edits.applying import check_reach, intervene
 from dissect.edits.unit_edits import Ablate
 from dissect.errors import GeneratorError
-from dissect.generators.base import Generator
+from dissect.generators.base import Generator, complete, members
 from dissect.latents import Latent
 from dissect.tracing import trace
 
@@ -88,11 +88,9 @@ class _Laws:
         return float((first - second).abs().max()) <= self.tolerance * max(span, 1e-12)
 
     def protocol(self) -> None:
-        self._demand(
-            isinstance(self.generator, Generator),
-            "lacks a part of the protocol",
-            f"{', '.join(Generator.__annotations__)}, sample, convert and synthesize",
-        )
+        complete(self.generator)
+        missing = [name for name in members() if not hasattr(self.generator, name)]
+        self._demand(not missing, f"lacks {', '.join(missing)}", f"{', '.join(members())}")
         modules = self.generator.module.modules()
         training = [type(module).__name__ for module in modules if module.training]
         self._demand(not training, f"has {training[:1]} in training mode", "eval mode")

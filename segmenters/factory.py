@@ -2,19 +2,27 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from segmenters.errors import DissectError
 
 
-def call_factory(spec: str, *, protocol: type, error: type[DissectError]) -> Any:
+def call_factory(
+    spec: str,
+    *,
+    protocol: type,
+    error: type[DissectError],
+    complete: Callable[[Any], None] | None = None,
+) -> Any:
     """Import and call a factory that takes no arguments.
 
     Args:
         spec: ``package.module:factory``; the working folder is searched first, as by ``python -m``.
         protocol: What the factory has to return.
         error: Raised, in one line, where it cannot be imported or returns something else.
+        complete: Called with the object before its check; adds optional members that it lacks.
     """
     module_name, _, factory_name = spec.partition(":")
     folder = str(Path.cwd())
@@ -28,6 +36,8 @@ def call_factory(spec: str, *, protocol: type, error: type[DissectError]) -> Any
     finally:
         sys.path.remove(folder)
     made = factory()
+    if complete is not None:
+        complete(made)
     if not isinstance(made, protocol):
         raise error(
             f"{spec!r} gave a {type(made).__name__}; expected an object that follows the "

@@ -5,9 +5,10 @@ it can be entered from, the layers whose units can be read, and how to get from 
 its image. Everything else in the toolkit works through this protocol.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,30 +23,67 @@ from dissect.latents import Latent, standard_normal, uniform_labels
 class Generator(Protocol):
     """Latent → image network, opened.
 
-    Attributes:
-        name: What people call it.
-        image_size: Height and width of its images in pixels (they are square).
-        channels: 3 for RGB, 1 for grey.
-        n_classes: Number of classes it is conditioned on; 0 if none.
-        spaces: Ordered from the sampled one: z → w → w+ → s.
-        layers: Ordered from the latent to the image.
-        module: The wrapped network, in eval mode.
-        fingerprint: SHA-256 over its parameters and buffers.
-        device: Where its parameters are.
-
-    One whose layers can only be read, and that has no gradients, says why not in a further
-    attribute, ``not_editable``; its hooks are called with what layers put out, to no effect.
+    Attributes or properties will do; nothing here sets them. A generator of one's own may leave out
+    ``family`` and ``not_editable``: see ``complete``.
     """
 
-    name: str
-    image_size: int
-    channels: int
-    n_classes: int
-    spaces: Mapping[str, Space]
-    layers: Mapping[str, LayerInfo]
-    module: nn.Module
-    fingerprint: str
-    device: torch.device
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """The architecture, one of ``families.FAMILIES`` for a file; else the class's name."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of its images in pixels (they are square)."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """3 for RGB, 1 for grey."""
+        ...
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes it is conditioned on; 0 if none."""
+        ...
+
+    @property
+    def spaces(self) -> Mapping[str, Space]:
+        """Ordered from the sampled one: z → w → w+ → s."""
+        ...
+
+    @property
+    def layers(self) -> Mapping[str, LayerInfo]:
+        """Ordered from the latent to the image."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """The wrapped network, in eval mode."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over its parameters and buffers."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        ...
+
+    @property
+    def not_editable(self) -> str | None:
+        """Why its layers can only be read and it has no gradients; None where they can be edited.
+
+        Hooks of such a generator are called with the outputs of layers, but change no image.
+        """
+        ...
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Latents of the samples ``indices`` of a seed, in the first space.
@@ -83,13 +121,29 @@ class Generator(Protocol):
         ...
 
 
+def members() -> list[str]:
+    """Names of all members of the protocol."""
+    return [name for name in vars(Generator) if not name.startswith("_")]
+
+
+def complete(generator: Any) -> None:
+    """Give an object the two members that a generator of one's own may leave out.
+
+    ``family`` is the name of its class, ``not_editable`` is None.
+    """
+    for name, value in (("family", type(generator).__name__), ("not_editable", None)):
+        if not hasattr(generator, name):
+            with contextlib.suppress(AttributeError):  # an object that takes no attributes
+                setattr(generator, name, value)
+
+
 def check_editable(generator: Generator) -> None:
     """Refuse what would change what a layer puts out, where that changes no image.
 
     Raises:
         GeneratorError: a generator that says that it is ``not_editable``, and why.
     """
-    reason = getattr(generator, "not_editable", None)
+    reason = getattr(generator, "not_editable", None)  # may be missing, see ``complete``
     if reason is not None:
         raise GeneratorError(
             f"units of {generator.name} were to be edited, but its layers can only be read: "
@@ -145,21 +199,3 @@ def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
             f"cannot convert from {latent.space!r} back to {space!r}; "
             f"the way is {' → '.join(order)}"
         )
-
-
-def scale_latent(
-    generator: Generator, latent: Latent, space: str, *, truncation: float, cutoff: int | None
-) -> Latent:
-    """``convert`` of a generator that has z alone, with mean 0: z scaled by ψ.
-
-    Raises:
-        GeneratorError: another space, or a cutoff.
-    """
-    check_conversion(generator, latent, space)
-    if cutoff is not None:
-        raise GeneratorError(
-            f"{generator.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
-        )
-    shape = generator.spaces["z"].shape
-    data = latent.data.reshape(len(latent), *shape) * truncation
-    return Latent("z", data, latent.label)

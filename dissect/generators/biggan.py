@@ -40,10 +40,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.labels import class_vectors
+from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build, find_states
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -248,7 +250,7 @@ class BigGANNetwork(nn.Module):
         return torch.tanh(x[:, :3])
 
 
-class BigGAN:
+class BigGAN(ZOnlyGenerator[BigGANNetwork]):
     """A BigGAN behind the ``Generator`` protocol.
 
     Args:
@@ -258,9 +260,17 @@ class BigGAN:
 
     def __init__(self, module: BigGANNetwork, *, name: str) -> None:
         plan = module.plan
-        self.module, self.name = module, name
-        self.n_classes = plan.n_classes
-        self.spaces = {"z": Space("z", (plan.z_size,))}
+        fingerprint = hash_tensors(
+            module.state_dict(), "biggan", replace(plan, parts={}, state={}),
+            [part.double for part in plan.parts.values() if isinstance(part, _Block)],
+        )  # fmt: skip
+        super().__init__(
+            module,
+            name=name,
+            z_shape=(plan.z_size,),
+            fingerprint=fingerprint,
+            n_classes=plan.n_classes,
+        )
         self.layers, size = {}, plan.width
         units = 0
         for path, part in plan.parts.items():
@@ -269,18 +279,6 @@ class BigGAN:
             self.layers[path] = LayerInfo(units, size, size, path)
         self.image_size = size
         self.channels = min(3, module.get_submodule(plan.last[1]).out_channels)
-        self.fingerprint = hash_tensors(
-            module.state_dict(), "biggan", replace(plan, parts={}, state={}),
-            [part.double for part in plan.parts.values() if isinstance(part, _Block)],
-        )  # fmt: skip
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents with a class each; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
@@ -294,11 +292,8 @@ class BigGAN:
             GeneratorError: another space, a cutoff, or a truncation without statistics.
         """
         check_conversion(self, latent, space)
-        if cutoff is not None:
-            raise GeneratorError(
-                f"{self.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
-            )
-        data = latent.data.flatten(1)
+        self._refuse_cutoff(cutoff)
+        data = self._z(latent)
         if self.module.plan.n_stats == 1:
             return Latent("z", data * truncation, latent.label)
         if not 0 < truncation <= 1:
@@ -322,7 +317,7 @@ class BigGAN:
         latent = latent.to(self.device)
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
         truncation = latent.truncation if isinstance(latent, TruncatedLatent) else 1.0
-        return self.module(latent.data.flatten(1), classes, truncation=truncation)
+        return self.module(self._z(latent), classes, truncation=truncation)
 
 
 # Reading files. ``_divided`` finds a weight by its path and takes its spectral norm out.

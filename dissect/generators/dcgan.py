@@ -10,7 +10,7 @@ References:
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
 from dissect.generators.checkpoint import Checkpoint
-from dissect.latents import Latent
+from dissect.generators.shapes import LayerInfo
+from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
 
 _WRAPPERS = ("module.",)  # what torch.nn.DataParallel puts before every name
@@ -152,7 +152,7 @@ class _Network(nn.Module):
         return torch.tanh(x)
 
 
-class DCGAN:
+class DCGAN(ZOnlyGenerator[_Network]):
     """A DCGAN generator; follows the Generator protocol.
 
     Args:
@@ -179,33 +179,16 @@ class DCGAN:
                 "convolutions and batch norms; wrap it as package.module:factory instead"
             )
         network.load_state_dict(given)
-        self.name = name
-        self.device = torch.device(device)
-        self.module = network.eval().requires_grad_(False).to(self.device)
         weights = [state[f"{path}.weight"] for path in _convolutions(state)]
+        super().__init__(
+            network.eval().requires_grad_(False).to(device),
+            name=name,
+            z_shape=(weights[0].shape[0],),
+            fingerprint=hash_tensors(given, "dcgan"),
+        )
         self.channels = weights[-1].shape[1]
         self.image_size = _KERNEL * 2 ** (len(weights) - 1)
-        self.n_classes = 0
-        self.spaces = {"z": Space("z", (weights[0].shape[0],))}
         self.layers = {
             path: LayerInfo(weight.shape[1], _KERNEL << i, _KERNEL << i, path)
             for i, (path, weight) in enumerate(zip(network.outputs[:-1], weights, strict=False))
         }
-        self.fingerprint = hash_tensors(given, "dcgan")
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z; ψ scales z, whose mean is 0. See ``Generator.convert``."""
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
-
-    def synthesize(
-        self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch channels height width"]:
-        """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing."""
-        check_conversion(self, latent, latent.space)
-        return self.module(latent.data.flatten(1).to(self.device))

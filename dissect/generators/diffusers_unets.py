@@ -29,18 +29,20 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
+from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import Checkpoint, read
 from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
 from dissect.generators.labels import class_vectors
+from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -178,7 +180,36 @@ def _grow(root: nn.Module, path: str) -> None:
         root = root.get_submodule(name)
 
 
-class DiffusionGenerator:
+@torch.no_grad()
+def _probe(
+    unet: nn.Module, t: int, *, n_classes: int, name: str
+) -> dict[str, tuple[int, int, int]]:
+    """The maps of one call, in the order of calls: path → units, height, width."""
+    maps: dict[str, Tensor] = {}
+    handles = []
+    for path, module in unet.named_modules():
+
+        def note(module: nn.Module, inputs: tuple, output: Any, path: str = path) -> None:
+            own = output if isinstance(output, Tensor) else output[0]
+            same = [inside for inside, other in maps.items() if other is own]
+            for inside in same:  # the last residual block of a block
+                del maps[inside]
+            maps[path] = own
+
+        if _BLOCK.fullmatch(path) or type(module).__name__ in _INSIDE:
+            handles.append(module.register_forward_hook(note))
+    size = (1, int(unet.config["in_channels"]), _side(unet.config), _side(unet.config))
+    latent = Latent("z", torch.zeros(size), torch.zeros(1, dtype=torch.int64))
+    latent = latent.to(next(unet.parameters()).device)
+    try:
+        unet(latent.data, t, class_labels=class_vectors(latent, n_classes=n_classes, name=name))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {path: tuple(values.shape[1:]) for path, values in maps.items()}
+
+
+class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
     """A diffusion model as a generator; follows the ``Generator`` protocol.
 
     Args:
@@ -191,56 +222,22 @@ class DiffusionGenerator:
     def __init__(
         self, unet: nn.Module, scheduler: Scheduler, *, n_classes: int, fingerprint: str, name: str
     ) -> None:
-        self.name, self.fingerprint, self.n_classes = name, fingerprint, n_classes
-        self.channels, self.image_size = int(unet.config["in_channels"]), _side(unet.config)
-        self.device = next(unet.parameters()).device
-        self.spaces = {"z": Space("z", (self.channels, self.image_size, self.image_size))}
-        maps = self._probe(unet, int(scheduler.timesteps[0]))
-        self.module = Diffusion(unet, scheduler, list(maps)).eval().requires_grad_(False)
+        channels, side = int(unet.config["in_channels"]), _side(unet.config)
+        maps = _probe(unet, int(scheduler.timesteps[0]), n_classes=n_classes, name=name)
+        module = Diffusion(unet, scheduler, list(maps)).eval().requires_grad_(False)
+        super().__init__(
+            module,
+            name=name,
+            z_shape=(channels, side, side),
+            fingerprint=fingerprint,
+            n_classes=n_classes,
+        )
+        self.channels, self.image_size = channels, side
         self.layers = {
             f"t{t}/{path}": LayerInfo(*shape, f"taps.t{t}.{path}")
-            for t in self.module.timesteps
+            for t in module.timesteps
             for path, shape in maps.items()
         }
-
-    @torch.no_grad()
-    def _probe(self, unet: nn.Module, t: int) -> dict[str, tuple[int, ...]]:
-        """What modules put out in one call, in the order of calls: path → units, height, width."""
-        maps: dict[str, Tensor] = {}
-        handles = []
-        for path, module in unet.named_modules():
-
-            def note(module: nn.Module, inputs: tuple, output: object, path: str = path) -> None:
-                own = output if isinstance(output, Tensor) else output[0]
-                same = [inside for inside, other in maps.items() if other is own]
-                for inside in same:  # the last residual block of a block
-                    del maps[inside]
-                maps[path] = own
-
-            if _BLOCK.fullmatch(path) or type(module).__name__ in _INSIDE:
-                handles.append(module.register_forward_hook(note))
-        latent = self.sample([0], seed=0)
-        classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        try:
-            unet(latent.data, t, class_labels=classes)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return {path: tuple(values.shape[1:]) for path, values in maps.items()}
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Noise x_T of the samples ``indices`` of a seed; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z, scaled by ψ: noise of another spread than the network was trained with.
-
-        Raises:
-            GeneratorError: another space, or a cutoff.
-        """
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
@@ -248,7 +245,7 @@ class DiffusionGenerator:
         """The last step's images; ``noise`` changes nothing, as no step adds any."""
         check_conversion(self, latent, latent.space)
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        return self.module(latent.data, classes)
+        return self.module(self._z(latent), classes)
 
 
 def matches(checkpoint: Checkpoint) -> bool:

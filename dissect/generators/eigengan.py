@@ -14,17 +14,17 @@ References:
     He, Kan, Shan, EigenGAN: Layer-Wise Eigen-Learning for GANs, ICCV 2021, section 3.1, eq. 2 to 5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build, find_states
-from dissect.latents import Latent
+from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
 
 _LEAK = 0.2
@@ -98,8 +98,10 @@ class EigenGANNetwork(nn.Module):
         return self.to_rgb(x)
 
 
-class EigenGAN:
+class EigenGAN(ZOnlyGenerator[EigenGANNetwork]):
     """An EigenGAN behind the ``Generator`` protocol.
+
+    Truncation scales noise and coordinates alike, as the program does.
 
     Args:
         module: The network, frozen and in eval mode.
@@ -107,21 +109,20 @@ class EigenGAN:
     """
 
     def __init__(self, module: EigenGANNetwork, *, name: str) -> None:
-        self.module, self.name = module, name
+        super().__init__(
+            module,
+            name=name,
+            z_shape=(module.z_size,),
+            fingerprint=hash_tensors(module.state_dict(), "eigengan"),
+        )
         self.image_size = 4 << len(module.blocks)
-        self.channels, self.n_classes = module.to_rgb[0][1].out_channels, 0
-        self.spaces = {"z": Space("z", (module.z_size,))}
+        self.channels = module.to_rgb[0][1].out_channels
         self.layers = {}
         for i, block in enumerate(module.blocks):
             units, size = block.feature_conv2[1].out_channels, 8 << i
             for part in ("feature_conv1", "feature_conv2"):
                 path = f"blocks.{i}.{part}"
                 self.layers[path] = LayerInfo(units, size, size, path)
-        self.fingerprint = hash_tensors(module.state_dict(), "eigengan")
-
-    @property
-    def device(self) -> torch.device:
-        return self.module.fc.weight.device
 
     @property
     def subspace_slices(self) -> dict[str, slice]:
@@ -131,27 +132,6 @@ class EigenGAN:
             f"blocks.{i}": slice(first + i * n, first + (i + 1) * n)
             for i in range(len(self.module.blocks))
         }
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents, noise and coordinates; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z; ψ scales noise and coordinates, whose mean is 0, as the program does.
-
-        Raises:
-            GeneratorError: another space, or a cutoff.
-        """
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
-
-    def synthesize(
-        self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch rgb size size"]:
-        """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing."""
-        check_conversion(self, latent, latent.space)
-        return self.module(latent.data.flatten(1).to(self.device))
 
 
 def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:

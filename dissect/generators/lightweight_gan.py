@@ -35,7 +35,7 @@ References:
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -43,10 +43,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
+from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build, find_states
 from dissect.generators.styled import NOISES
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent, stream
 from segmenters.base import hash_tensors
 
@@ -271,7 +273,7 @@ class LightweightNetwork(nn.Module):
         return self.out_conv(x)
 
 
-class LightweightGAN:
+class LightweightGAN(ZOnlyGenerator[LightweightNetwork]):
     """A lightweight-gan behind the ``Generator`` protocol.
 
     Args:
@@ -280,37 +282,20 @@ class LightweightGAN:
         settings: What its tensors leave open.
     """
 
-    n_classes = 0
-
     def __init__(self, module: LightweightNetwork, *, name: str, settings: object) -> None:
-        self.module, self.name = module, name
+        super().__init__(
+            module,
+            name=name,
+            z_shape=(module.initial_conv[0].in_channels,),
+            fingerprint=hash_tensors(module.state_dict(), "lightweight-gan", settings),
+        )
         self.image_size = 4 << module.n_layers
         self.channels = min(module.out_conv.out_channels, 3)
-        self.spaces = {"z": Space("z", (module.initial_conv[0].in_channels,))}
         units = module.initial_conv[1].num_features // 2
         self.layers = {"initial_conv": LayerInfo(units, 4, 4, "initial_conv")}
         for i, (up, _, _) in enumerate(module.layers):
             path, size = f"layers.{i}.0", 8 << i
             self.layers[path] = LayerInfo(up[-2].num_features // 2, size, size, path)
-        self.fingerprint = hash_tensors(module.state_dict(), "lightweight-gan", settings)
-
-    @property
-    def device(self) -> torch.device:
-        return self.module.out_conv.weight.device
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z; ψ scales z, whose mean is 0.
-
-        Raises:
-            GeneratorError: another space, or a cutoff.
-        """
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
@@ -326,7 +311,7 @@ class LightweightGAN:
         for module in self.module.modules():
             if isinstance(module, _Noise):
                 module.kind = noise
-        images = self.module(latent.data.flatten(1).to(self.device))
+        images = self.module(self._z(latent).to(self.device))
         return images[:, : self.channels] * 2 - 1
 
 

@@ -7,7 +7,7 @@ import torch
 
 from dissect.errors import GeneratorError
 from dissect.generators import zoo
-from dissect.generators.base import Generator
+from dissect.generators.base import Generator, complete
 from dissect.generators.families import load_file
 from segmenters.factory import call_factory
 
@@ -34,7 +34,7 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
     if Path(text).exists():
         return load_file(Path(text), name=Path(text).stem, device=device)
     if ":" in text and not text.startswith((".", "/")):
-        return call_factory(text, protocol=Generator, error=GeneratorError)
+        return call_factory(text, protocol=Generator, error=GeneratorError, complete=complete)
     near = get_close_matches(text, zoo.ENTRIES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise GeneratorError(

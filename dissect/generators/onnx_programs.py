@@ -36,11 +36,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
+from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.labels import class_vectors
 from dissect.generators.reading.bounds import Refusal
 from dissect.generators.reading.programs import TYPES, Node, Program, Value, read_program
+from dissect.generators.shapes import LayerInfo
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent, standard_normal
 from segmenters.base import hash_tensors
 
@@ -137,7 +139,7 @@ class _Runner(nn.Module):
         return stacked[0].float()
 
 
-class OnnxGenerator:
+class OnnxGenerator(ZOnlyGenerator[_Runner]):
     """A program behind the ``Generator`` protocol; see the head of this module."""
 
     not_editable = NOT_EDITABLE
@@ -155,21 +157,16 @@ class OnnxGenerator:
         n_parameters: int,
         fingerprint: str,
     ) -> None:
-        self.module, self.name, self.layers = runner.eval(), name, dict(layers)
-        self.spaces = {"z": Space("z", runner.entry.z.shape[1:])}
-        self.n_classes, self.device = runner.entry.n_classes, torch.device("cpu")
-        self.channels, self.image_size, self._last = channels, shape[1], last
-        self._range, self.n_parameters, self.fingerprint = image_range, n_parameters, fingerprint
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z; ψ scales z. See ``Generator.convert``."""
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
+        super().__init__(
+            runner.eval(),
+            name=name,
+            z_shape=runner.entry.z.shape[1:],
+            fingerprint=fingerprint,
+            n_classes=runner.entry.n_classes,
+        )
+        self.layers, self._last = dict(layers), last
+        self.channels, self.image_size = channels, shape[1]
+        self._range, self.n_parameters = image_range, n_parameters
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
@@ -187,7 +184,7 @@ class OnnxGenerator:
                 "expected a latent without; give the weights it was exported from"
             )
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        z = latent.data.detach().cpu().reshape(-1, *self.spaces["z"].shape)
+        z = self._z(latent).detach().cpu()
         try:
             image = self.module(z, None if classes is None else classes.detach().cpu())
         except Exception as error:  # what onnxruntime raises has no class in common

@@ -29,7 +29,7 @@ References:
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.native import build_native, save_native
+from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build, find_states
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
@@ -196,7 +198,7 @@ class PGGANNetwork(nn.Module):
         return self.get_submodule(f"output_{size}x{size}")
 
 
-class PGGAN:
+class PGGAN(ZOnlyGenerator[PGGANNetwork]):
     """A progressive GAN behind the ``Generator`` protocol.
 
     Its layers are ``layer1`` … ``layerN`` and the output, or what the file calls them.
@@ -216,11 +218,13 @@ class PGGAN:
         self, module: PGGANNetwork, *, name: str, names: Mapping[str, str] | None = None
     ) -> None:
         config = module.config
-        self.module = module.eval()
-        self.name = name
+        super().__init__(
+            module.eval(),
+            name=name,
+            z_shape=(config.z_size,),
+            fingerprint=hash_tensors(module.state_dict(), config),
+        )
         self.image_size, self.channels = config.image_size, config.rgb_channels
-        self.n_classes = 0
-        self.spaces = {"z": Space("z", (config.z_size,))}
         own = {f"layer{i + 1}": i // 2 for i in range(2 * len(config.channels))}
         own[f"output_{config.image_size}x{config.image_size}"] = len(config.channels) - 1
         self.layers = {
@@ -229,15 +233,6 @@ class PGGAN:
             )
             for layer, k in own.items()
         }
-        self.fingerprint = hash_tensors(module.state_dict(), config)
-
-    @property
-    def device(self) -> torch.device:
-        return self.module.layer1.conv.weight.device
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Standard normal latents; see ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
@@ -253,14 +248,7 @@ class PGGAN:
                 f"{self.name} normalises z and has no w, so it cannot be truncated; "
                 "expected truncation 1 and no cutoff"
             )
-        return Latent("z", latent.data.flatten(1))
-
-    def synthesize(
-        self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch rgb height width"]:
-        """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing."""
-        check_conversion(self, latent, latent.space)
-        return self.module(latent.data.flatten(1))
+        return Latent("z", self._z(latent))
 
 
 def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None:

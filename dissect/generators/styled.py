@@ -57,6 +57,8 @@ class StyledGenerator:
         takes_noise_maps: Whether ``noise`` may also be a tensor.
     """
 
+    not_editable: str | None = None
+
     def __init__(
         self,
         module: StyledNetwork,
@@ -72,6 +74,7 @@ class StyledGenerator:
         takes_noise_maps: bool = False,
     ) -> None:
         self.module, self.name, self.layers = module, name, dict(layers)
+        self.family = type(self).__name__
         self.image_size, self.channels, self.n_classes = image_size, channels, n_classes
         self.fingerprint, self.takes_noise_maps = fingerprint, takes_noise_maps
         lengths = {

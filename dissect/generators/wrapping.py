@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal, scale_latent
+from dissect.generators.shapes import LayerInfo
+from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
 
-class WrappedGenerator:
-    """A network with one space, ``z``; follows the ``Generator`` protocol. See ``wrap``."""
+class WrappedGenerator(ZOnlyGenerator[nn.Module]):
+    """Any network that takes z; follows the ``Generator`` protocol. See ``wrap``."""
 
     def __init__(
         self,
@@ -23,12 +23,13 @@ class WrappedGenerator:
         layers: Sequence[str] | None,
         name: str,
     ) -> None:
-        self.module, self.name, self._draw = module.eval().requires_grad_(False), name, draw
-        self.spaces = {"z": Space("z", shape)}
-        self.n_classes = 0
-        tensors = [*module.parameters(), *module.buffers()]
-        self.device = tensors[0].device if tensors else torch.device("cpu")
-        self.fingerprint = hash_tensors(module.state_dict(), "wrapped", repr(module))
+        super().__init__(
+            module.eval().requires_grad_(False),
+            name=name,
+            z_shape=shape,
+            fingerprint=hash_tensors(module.state_dict(), "wrapped", repr(module)),
+        )
+        self._draw = draw
         image, maps = self._probe()
         size = tuple(image.shape[1:]) if isinstance(image, Tensor) else type(image).__name__
         if not isinstance(image, Tensor) or image.ndim != 4 or size[0] not in (1, 3):
@@ -63,25 +64,8 @@ class WrappedGenerator:
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Latents of the samples ``indices`` of a seed; see ``Generator.sample``."""
         if self._draw is None or label is not None:  # which refuses labels
-            return sample_normal(self, indices, seed=seed, label=label)
+            return super().sample(indices, seed=seed, label=label)
         return Latent("z", self._draw(indices, seed).to(self.device))
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z, scaled by ψ.
-
-        Raises:
-            GeneratorError: another space, or a cutoff.
-        """
-        return scale_latent(self, latent, space, truncation=truncation, cutoff=cutoff)
-
-    def synthesize(
-        self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch channels height width"]:
-        """What the network puts out; ``noise`` changes nothing."""
-        check_conversion(self, latent, latent.space)
-        return self.module(latent.data)
 
 
 def _choose(

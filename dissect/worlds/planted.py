@@ -22,14 +22,12 @@ Unit 4 is drawn in one sample of eight, so it is rare. Values inside a shape are
 differ from sample to sample; outside they are 0.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
-from dissect.latents import Latent
+from dissect.generators.shapes import LayerInfo
+from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
 from segmenters.colour import TYPICAL
 
@@ -101,37 +99,20 @@ class _Network(nn.Module):
         return torch.einsum("bkhw,kc->bchw", coverage, self.paint) - 1
 
 
-class PlantedGenerator:
+class PlantedGenerator(ZOnlyGenerator[_Network]):
     """The toy generator; follows the Generator protocol. One layer, ``units``."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        self.name = "planted"
-        self.device = torch.device(device)
-        self.module = _Network().eval().to(self.device)
+        module = _Network().eval().to(device)
+        super().__init__(
+            module,
+            name="planted",
+            z_shape=(_N_CELLS + len(PAINTS) + 2,),
+            fingerprint=hash_tensors(module.state_dict(), "planted"),
+        )
         self.image_size = IMAGE_SIZE
         self.channels = 3
-        self.n_classes = 0
-        self.spaces = {"z": Space("z", (_N_CELLS + len(PAINTS) + 2,))}
         self.layers = {"units": LayerInfo(N_UNITS, IMAGE_SIZE, IMAGE_SIZE, "units")}
-        self.fingerprint = hash_tensors(self.module.state_dict(), "planted")
-
-    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """See ``Generator.sample``."""
-        return sample_normal(self, indices, seed=seed, label=label)
-
-    def convert(
-        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Latent:
-        """Only z to z. See ``Generator.convert``."""
-        check_conversion(self, latent, space)
-        return Latent("z", latent.data * truncation)
-
-    def synthesize(
-        self, latent: Latent, *, noise: str = "const"
-    ) -> Float[Tensor, "batch channels height width"]:
-        """See ``Generator.synthesize``; there is no noise."""
-        check_conversion(self, latent, latent.space)
-        return self.module(latent.data)
 
 
 def generator() -> PlantedGenerator:

@@ -1,0 +1,100 @@
+"""Generators whose only latent space is z: what all of them share.
+
+A family gives its network, the shape of z, the layers and the size of the image; sampling,
+truncation and synthesis are here, and a family overrides what it does in another way.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Generic, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dissect.errors import GeneratorError
+from dissect.generators.base import check_conversion, sample_normal
+from dissect.generators.shapes import LayerInfo, Space
+from dissect.latents import Latent
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class ZOnlyGenerator(Generic[Network]):
+    """A generator with the one space z; follows the ``Generator`` protocol.
+
+    A subclass sets ``layers``, ``image_size`` and ``channels``.
+
+    Args:
+        module: The network, in eval mode; called with z, gives images in [-1, 1].
+        name: What people call it.
+        z_shape: Shape of one latent.
+        fingerprint: SHA-256 over the network's tensors and settings.
+        n_classes: Number of classes; 0 if none.
+    """
+
+    not_editable: str | None = None
+    layers: dict[str, LayerInfo]
+    image_size: int
+    channels: int
+
+    def __init__(
+        self,
+        module: Network,
+        *,
+        name: str,
+        z_shape: tuple[int, ...],
+        fingerprint: str,
+        n_classes: int = 0,
+    ) -> None:
+        self.module, self.name, self.fingerprint = module, name, fingerprint
+        self.family = type(self).__name__
+        self.spaces = {"z": Space("z", z_shape)}
+        self.n_classes = n_classes
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network's tensors; the CPU for a network without any."""
+        tensors = chain(self.module.parameters(), self.module.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        """Standard normal latents; see ``Generator.sample``.
+
+        Raises:
+            GeneratorError: a label out of range, or one for a generator without classes.
+        """
+        return sample_normal(self, indices, seed=seed, label=label)
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        """Only z to z; ψ scales z, whose mean is 0: z' = ψ z.
+
+        Raises:
+            GeneratorError: another space, a latent of the wrong shape, or a cutoff.
+        """
+        check_conversion(self, latent, space)
+        self._refuse_cutoff(cutoff)
+        return Latent("z", self._z(latent) * truncation, latent.label)
+
+    def synthesize(
+        self, latent: Latent, *, noise: str = "const"
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Images in [-1, 1]; there are no noise inputs, so ``noise`` changes nothing.
+
+        Raises:
+            GeneratorError: a latent that is not of this generator.
+        """
+        check_conversion(self, latent, latent.space)
+        return self.module(self._z(latent).to(self.device))
+
+    def _z(self, latent: Latent) -> Float[Tensor, "batch *z"]:
+        """The data in the shape of the space; many programs write a vector as (size, 1, 1)."""
+        return latent.data.reshape(len(latent), *self.spaces["z"].shape)
+
+    def _refuse_cutoff(self, cutoff: int | None) -> None:
+        if cutoff is not None:
+            raise GeneratorError(
+                f"{self.name} has no w+ space, but cutoff {cutoff} was given; leave it out"
+            )

@@ -1,13 +1,14 @@
-"""What a run is asked to do: one frozen value, checked when it is made."""
+"""Settings of a run: what is counted, and how. One frozen value, checked when it is made."""
 
 import dataclasses
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
 
-from dissect.errors import ConfigError
-from dissect.statistics.coactivation import MOST_SAMPLES
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Settings, like, setting
 from dissect.statistics.folds import CLUSTER
-from dissect.statistics.scores import THRESHOLDS
+from dissect.statistics.thresholds import THRESHOLDS
 
 NATIVE = "native"
 """The ``grid`` of a run that compares every layer at its own resolution."""
@@ -18,109 +19,97 @@ _LATER = frozenset({"min_share"})
 """Settings that came after the first runs were written; these do not name them."""
 
 
-@dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     """Settings of a run.
 
-    Args:
-        generator: How the generator was asked for: zoo name, path or factory.
-        segmenter: How the segmenter was asked for.
-        layers: Layers that were read, in the generator's order.
-        n_samples: Samples 0 … n_samples - 1 of the seed.
-        seed: 0 ≤ seed < 2⁶⁴.
-        label: Class for every sample; None lets each draw its own.
-        truncation: ψ of the latents.
-        threshold: ``information`` or ``quantile``; the one behind labels; both are stored.
-        tail: Fraction of a unit's values above its quantile threshold.
-        min_iou: What an interpretable unit's IoU has to exceed.
-        min_over_chance: What its (IoU - chance) / (1 - chance) has to exceed.
-        fdr: Share of false finds that is put up with among the units called interpretable.
-        pilot: Samples from which the edges of each unit are taken.
-        block: Samples of one forward pass. Convolutions round differently for other batch sizes,
-            so it belongs to what makes a run's bytes. A multiple of 8, the size of a cluster.
-        grid: Height and width of the mask grid in pixels; None stands for the image's own size, at
-            most 128. ``native`` has that size too, but compares each layer at its own resolution.
-        top_images: Images kept for each unit.
-        compat: ``gandissect`` counts and names as the original code of GAN Dissection does, on
-            masks of half the image's size; None as this toolkit does.
-        coactivation: Also count which units of a layer are active in the same images.
-        min_share: Share of the evaluation fold's mask-grid pixels that a concept has to cover to
-            be a label; 0 lets all be. What is counted and stored of it does not change.
-
     Raises:
-        ConfigError: a setting out of its range.
+        ConfigError: a setting of a wrong type or out of its range, an unknown name, settings that
+            contradict each other.
     """
 
-    generator: str
-    segmenter: str
-    layers: tuple[str, ...]
-    n_samples: int = 1000
-    seed: int = 0
-    label: int | None = None
-    truncation: float = 1.0
-    threshold: str = "information"
-    tail: float = 0.005
-    min_iou: float = 0.05
-    min_over_chance: float = 0.02
-    fdr: float = 0.05
-    pilot: int = 256
-    block: int = 32
-    grid: int | str | None = None
-    top_images: int = 8
-    compat: str | None = None
-    coactivation: bool = False
-    min_share: float = 0.0
+    generator: str = setting("zoo name, path of a checkpoint, or package.module:factory")
+    segmenter: str = setting("name that zoo lists; join with +; +quadrants adds halves of objects")
+    layers: tuple[str, ...] = setting("layers that are read, in the generator's order")
+    n_samples: int = setting(
+        "samples that are counted, from the first of the seed",
+        default=1000, at_least=2 * CLUSTER, flag="--samples",
+    )  # fmt: skip
+    seed: int = setting("seed of the samples", default=0, at_least=0, at_most=2**64 - 1)
+    label: int | None = setting(
+        "class of every sample; each draws its own if left out", default=None, at_least=0
+    )
+    truncation: float = setting(
+        "truncation ψ of the latents, 1 for none", default=1.0, at_least=-2, at_most=2
+    )
+    threshold: str = setting(
+        "threshold at which units are named", default="information", choices=THRESHOLDS[::-1],
+        details="Both are stored.",
+    )  # fmt: skip
+    tail: float = setting(
+        "fraction of a unit's values above its quantile threshold",
+        default=0.005, above=0, below=1,
+    )  # fmt: skip
+    min_iou: float = setting(
+        "IoU that an interpretable unit has to exceed", default=0.05, at_least=0, below=1
+    )
+    min_over_chance: float = setting(
+        "what its (IoU - chance) / (1 - chance) has to exceed", default=0.02, at_least=0, below=1
+    )
+    fdr: float = setting(
+        "false discovery rate among the units called interpretable",
+        default=0.05, above=0, below=1,
+    )  # fmt: skip
+    pilot: int = setting(
+        "samples from which the edges of each unit are taken", default=256, at_least=CLUSTER
+    )
+    block: int = setting(
+        "samples of one forward pass",
+        default=32, at_least=CLUSTER, multiple_of=CLUSTER, flag="--batch",
+        details="Convolutions round differently for other batch sizes, so it belongs to what makes "
+        "a run's bytes.",
+    )  # fmt: skip
+    grid: int | str | None = setting(
+        "height and width of the mask grid in pixels; default: the image's own, at most 128; "
+        "native: each layer at its own resolution",
+        default=None, at_least=1, choices=(NATIVE,), metavar="PIXELS",
+        expected=f"a number of pixels, at least 1, or {NATIVE!r}",
+    )  # fmt: skip
+    top_images: int = setting("images kept for each unit", default=8, at_least=1)
+    compat: str | None = setting(
+        "count and name units as the original code of GAN Dissection does", default=None,
+        choices=(COMPAT,), details="Masks have half the image's size then.",
+    )  # fmt: skip
+    coactivation: bool = setting(
+        "also count which units of a layer are active in the same images", default=False
+    )
+    min_share: float = setting(
+        "share of all pixels that a concept has to cover to be a label; 0 lets all be",
+        default=0.0, at_least=0, below=1,
+        details="Pixels of the evaluation fold's mask grid. What is counted and stored of the "
+        "concept does not change.",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        at_least = {"n_samples": 2 * CLUSTER, "pilot": CLUSTER, "block": CLUSTER, "top_images": 1}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
-                )
-        if self.block % CLUSTER:
-            raise ConfigError(f"block is {self.block}; expected a multiple of {CLUSTER}")
-        if not 0 <= self.seed < 2**64:
-            raise ConfigError(f"seed is {self.seed}; expected a whole number from 0 to 2**64 - 1")
-        if not math.isfinite(self.truncation):
-            raise ConfigError(f"truncation is {self.truncation}; expected a finite number")
-        for name in ("tail", "fdr"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected a fraction above 0 and below 1"
-                )
-        for name in ("min_iou", "min_over_chance", "min_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected from 0 to below 1")
-        if self.threshold not in THRESHOLDS:
-            raise ConfigError(
-                f"threshold is {self.threshold!r}; expected {' or '.join(map(repr, THRESHOLDS))}"
-            )
-
-        self._check_grid()
+    def check(self) -> None:
         self._check_compat()
-        if self.coactivation and self.n_samples > MOST_SAMPLES:
-            raise ConfigError(
-                f"n_samples is {self.n_samples} with coactivation; expected at most {MOST_SAMPLES}"
-            )
+        if self.coactivation:
+            from dissect.statistics.coactivation import MOST_SAMPLES  # noqa: PLC0415, needs numpy
 
-    def _check_grid(self) -> None:
-        if isinstance(self.grid, str) and self.grid != NATIVE:
-            raise ConfigError(f"grid is {self.grid!r}; expected a number of pixels or {NATIVE!r}")
-        if isinstance(self.grid, int) and self.grid < 1:
-            raise ConfigError(f"grid is {self.grid}; expected at least 1 pixel")
+            if self.n_samples > MOST_SAMPLES:
+                raise SettingError(
+                    "n_samples",
+                    f"is {self.n_samples} with coactivation; expected at most {MOST_SAMPLES}",
+                )
 
     def _check_compat(self) -> None:
         if self.compat is None:
             return
-        if self.compat != COMPAT:
-            raise ConfigError(f"compat is {self.compat!r}; expected {COMPAT!r} or none")
         for name in ("grid", "min_over_chance", "fdr", "min_share"):
             value = getattr(self, name)
             if value != getattr(RunConfig, name):
-                raise ConfigError(
-                    f"{name} is {value!r} with compat {COMPAT!r}, which has its own rule for it; "
-                    "expected the default; leave one of the two out"
+                raise SettingError(
+                    name,
+                    f"is {value!r} with compat {COMPAT!r}, which has its own rule for it; "
+                    "expected the default; leave one of the two out",
                 )
 
     @property
@@ -142,15 +131,76 @@ class RunConfig:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, object]) -> "RunConfig":
+    def from_json(cls, values: Mapping[str, object]) -> "RunConfig":
         """The inverse of ``to_json``.
 
         Raises:
-            ConfigError: a field that is missing or unknown.
+            ConfigError: a field that is missing, unknown or wrong.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}
-        odd = (set(values) ^ fields) - (_LATER - set(values))
+        odd = (set(values) ^ set(cls.declared)) - (_LATER - set(values))
         if odd:
             odd = ", ".join(sorted(odd))
             raise ConfigError(f"the settings of the run differ from those known here in: {odd}")
-        return cls(**{**values, "layers": tuple(values["layers"])})
+        try:
+            return cls(**values)
+        except ConfigError:
+            return AnyTruncationConfig(**values)
+
+
+class AnyTruncationConfig(RunConfig):
+    """Settings of samples with any finite ψ, as older runs and paintings may have it."""
+
+    truncation: float = like(RunConfig, "truncation", default=1.0, at_least=None, at_most=None)
+
+
+class RunOptions(Settings, kw_only=True):
+    """Options of ``dissect()`` that are not stored with the run; only ``layers`` changes its bytes.
+
+    Raises:
+        ConfigError: an option of a wrong type or out of its range, an unknown name.
+    """
+
+    layers: str | tuple[str, ...] = setting(
+        "names of layers with commas between, or all; NAME@rotation:SEED, NAME@pca:COMPONENTS and "
+        "NAME@sae:FILE read a layer in another basis",
+        default="all", expected="names of layers, or 'all'", metavar="LAYER,…",
+        reader=lambda text: tuple(name.strip() for name in text.split(",")),
+    )  # fmt: skip
+    device: str = setting("where the models run, such as cuda", default="cpu")
+    resume: bool = setting("go on with an interrupted run of the same settings", default=False)
+    progress: bool = setting("show progress bars on stderr", default=True)
+    memory: str | int | None = setting(
+        "most memory that the process may take, such as 4GB; takes more passes",
+        default=None, at_least=1, metavar="SIZE", expected="an amount such as '4GB'",
+        details="Layers that do not fit together are counted in passes of their own.",
+        reader=str,
+    )  # fmt: skip
+    cache: str | Path | None = setting(
+        "folder that keeps masks, so that later runs over the same samples segment nothing again; "
+        "user: one in the user's cache",
+        default=None, metavar="FOLDER", expected="a folder, or 'user'", reader=str,
+    )  # fmt: skip
+    save_every: float = setting(
+        "seconds between saves of what is counted", default=60.0, at_least=0
+    )
+
+
+class RunSettings(TypedDict, total=False):
+    """Keyword settings of ``dissect()``: fields of ``RunConfig`` that have a default."""
+
+    n_samples: int
+    seed: int
+    label: int | None
+    truncation: float
+    threshold: str
+    tail: float
+    min_iou: float
+    min_over_chance: float
+    fdr: float
+    pilot: int
+    block: int
+    grid: int | str | None
+    top_images: int
+    compat: str | None
+    coactivation: bool
+    min_share: float

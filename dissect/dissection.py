@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
 from dissect.bases.fitting import prepare_bases
-from dissect.config import RunConfig
+from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.passes import divide
@@ -36,6 +37,7 @@ from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
 from dissect.runs.write import write_run
 from dissect.samples import Block, check_device, make_block, n_blocks
+from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
 from dissect.statistics.edges import N_EDGES, quantile_edge
@@ -46,6 +48,7 @@ from dissect.trust import trust_of_run
 from segmenters import Segmenter, load_segmenter
 
 
+@shows_settings(RunConfig, without=("generator", "segmenter", "layers"))
 def dissect(
     generator: Generator | str,
     segmenter: Segmenter | str,
@@ -58,7 +61,7 @@ def dissect(
     memory: str | int | None = None,
     cache: str | Path | None = None,
     save_every: float = 60.0,
-    **settings: object,
+    **settings: Unpack[RunSettings],
 ) -> Run:
     """Dissect a generator: find the concept that each unit of its layers matches best.
 
@@ -92,6 +95,11 @@ def dissect(
     generator_spec = generator if isinstance(generator, str) else generator.name
     segmenter_spec = segmenter if isinstance(segmenter, str) else segmenter.name
     # Settings first: a wrong one should not wait for a model to load.
+    RunOptions(
+        layers=layers, device=device, resume=resume, progress=progress, memory=memory, cache=cache,
+        save_every=save_every,
+    )  # fmt: skip
+    check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
     RunConfig(generator_spec, segmenter_spec, (), **settings)
     budget = None if memory is None else parse_size(memory)
     check_device(device)

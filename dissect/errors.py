@@ -17,7 +17,23 @@ __all__ = [
 
 
 class ConfigError(DissectError):
-    """A setting out of its range, or settings that contradict each other."""
+    """A setting of a wrong type, unknown or out of its range, or settings that contradict."""
+
+
+class SettingError(ConfigError):
+    """A ConfigError about one setting, which the command line names by its flag.
+
+    Args:
+        name: Of the setting, as a parameter.
+        problem: The rest of the line: "is 0; expected a whole number of at least 1".
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name, self.problem = name, problem
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.problem}"
 
 
 class CheckpointError(DissectError):

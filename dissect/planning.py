@@ -9,13 +9,13 @@ pass that the memory asks for.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import numpy as np
 import torch
 
 from dissect.bases import Basis, layer_info, open_bases
-from dissect.config import RunConfig
+from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.generators import Generator, load_generator
 from dissect.passes import (
     BINS,
@@ -31,6 +31,7 @@ from dissect.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
 from dissect.runs.images import to_tile
 from dissect.runs.strips import TILE, make_strip
 from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import CLUSTER, Counter, LayerCounts
 from dissect.statistics.edges import N_EDGES, quantile_edge
@@ -160,6 +161,7 @@ def plan(
     )
 
 
+@shows_settings(RunConfig, without=("generator", "segmenter", "layers"))
 def plan_run(
     generator: str,
     segmenter: str,
@@ -167,13 +169,15 @@ def plan_run(
     layers: str | list[str] = "all",
     device: str = "cpu",
     memory: str | int | None = None,
-    **settings: object,
+    **settings: Unpack[RunSettings],
 ) -> Plan:
     """``plan`` for what ``dissect`` takes: models by name, settings as keywords.
 
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
+    RunOptions(layers=layers, device=device, memory=memory)
+    check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="plan_run()")
     RunConfig(generator, segmenter, (), **settings)
     budget = None if memory is None else parse_size(memory)
     check_device(device)

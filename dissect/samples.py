@@ -15,9 +15,10 @@ from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis, split_layer
 from dissect.config import RunConfig
-from dissect.errors import ConfigError, GeneratorError, SegmenterError
+from dissect.errors import GeneratorError, SegmenterError, SettingError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
+from dissect.settings.kinds import any_of, short
 from dissect.tracing import trace
 from segmenters.base import Segmenter
 
@@ -190,9 +191,12 @@ def check_device(device: str) -> None:
         ConfigError: no such device.
     """
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {device!r} cannot be used ({reason}); expected cpu or one that torch has here"
+        torch.empty(0, device=device).cpu()  # "meta" holds no values
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
+        others = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
+        here = [name for name, one in others.items() if one.is_available()]
+        raise SettingError(
+            "device",
+            f"is {short(device)}, which torch does not have here; expected "
+            f"{any_of(['cpu', *here])}",
         ) from error

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from dissect.config import RunConfig
+from dissect.config import AnyTruncationConfig, RunConfig
 from dissect.edits.applying import intervene
 from dissect.errors import ConfigError, RunError
 from dissect.painting.covering import to_edits
@@ -177,7 +177,7 @@ class Canvas:
 
     def _config(self, painting: Painting) -> RunConfig:
         own = {name: getattr(painting, name) for name in ("seed", "truncation", "label")}
-        return replace(self.run.config, **own)
+        return AnyTruncationConfig(**{**vars(self.run.config), **own})
 
 
 def changes(before: Painted, after: Painted, vocabulary: Vocabulary) -> list[Change]:

@@ -17,7 +17,7 @@ from dissect.runs import readings, schema
 from dissect.runs.examples import ConceptStrip
 from dissect.runs.integrity import check_files
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
-from dissect.statistics.scores import THRESHOLDS
+from dissect.statistics.thresholds import THRESHOLDS
 from segmenters.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

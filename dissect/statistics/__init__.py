@@ -9,7 +9,7 @@ from segmenters.lazy import lazy_names
 _HOMES = {
     "CLUSTER": "dissect.statistics.folds",
     "SETS": "dissect.statistics.folds",
-    "THRESHOLDS": "dissect.statistics.scores",
+    "THRESHOLDS": "dissect.statistics.thresholds",
     "BlockLabels": "dissect.statistics.counts",
     "Counter": "dissect.statistics.counts",
     "LayerCounts": "dissect.statistics.counts",

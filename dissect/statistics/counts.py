@@ -24,7 +24,8 @@ from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.kernel import tally
 from dissect.statistics.native import tally_native
-from dissect.statistics.scores import THRESHOLDS, choose_edges
+from dissect.statistics.scores import choose_edges
+from dissect.statistics.thresholds import THRESHOLDS
 
 CALIBRATION, EVALUATION, SHUFFLED = range(len(SETS))
 _SHARE = 32  # units that one thread counts at a time; their table stays in the second-level cache

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dissect.statistics.thresholds import THRESHOLDS
+
 
 def above(histogram: Int[np.ndarray, "*rows bin"]) -> Int[np.ndarray, "*rows edge"]:
     """Pixels strictly above each edge, from pixels per bin: A_k = Σ_{n>k} h_n."""
@@ -72,9 +74,6 @@ def over_chance(
     """(IoU - chance) / (1 - chance): 1 for a perfect match, 0 for what other images' masks give."""
     room = 1 - chance
     return np.divide(iou - chance, room, out=np.zeros(np.shape(iou)), where=room > 0)
-
-
-THRESHOLDS = ("quantile", "information")
 
 
 def choose_edges(

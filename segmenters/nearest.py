@@ -1,0 +1,20 @@
+"""Suggests the known name that is nearest to a misspelt one."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """``"did you mean 'sky'? "`` with a space behind it, or nothing where no name is near.
+
+    Args:
+        name: What was given, of any type.
+        known: The names that exist. Capitals do not count.
+
+    Example:
+        >>> did_you_mean("skye", ["sea", "sky"])
+        "did you mean 'sky'? "
+    """
+    lowered = {one.lower(): one for one in reversed(list(known))}
+    near = get_close_matches(str(name)[:200].lower(), lowered, n=1)
+    return f"did you mean {lowered[near[0]]!r}? " if near else ""

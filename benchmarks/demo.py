@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from dissect import RunConfig, dissect, load_generator, load_segmenter
-from dissect.pilot import pilot_edges
-from dissect.samples import label_block, make_block, n_blocks
+from dissect.counting.pilot import pilot_edges
+from dissect.counting.samples import label_block, make_block, n_blocks
 
 
 def measure(n_samples: int) -> dict[str, object]:

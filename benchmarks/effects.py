@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.overhead import forward_only, small_case
 from dissect.config import RunConfig
+from dissect.counting.samples import block_indices, n_blocks
 from dissect.edits import Ablate
-from dissect.samples import block_indices, n_blocks
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import measure
 

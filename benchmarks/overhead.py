@@ -22,14 +22,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.config import RunConfig
-from dissect.dissection import count_pass, start_pass
+from dissect.counting.driver import count_pass, start_pass
+from dissect.counting.pilot import KEPT_BYTES, KeptBlocks
+from dissect.counting.samples import mask_grid
 from dissect.errors import GeneratorError
 from dissect.generators import Generator, load_generator
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.memory import highest_memory
-from dissect.pilot import KEPT_BYTES, KeptBlocks
+from dissect.pictures import as_rgb
 from dissect.runs.partial import Workspace
-from dissect.samples import as_rgb, mask_grid
 from recipes.scenes_gan.families import StyleGAN2Family
 from segmenters import Segmenter, Vocabulary, load_segmenter
 

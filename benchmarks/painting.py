@@ -21,10 +21,10 @@ import torch
 from dashboard import Settings, context, create_app
 from dashboard.painting.history import History
 from dissect import dissect
+from dissect.counting.samples import label_block, make_images
 from dissect.painting.making import Canvas, to_png
 from dissect.painting.strokes import Stroke
 from dissect.runs import open_run
-from dissect.samples import label_block, make_images
 
 _WARM = 3  # rounds that are not counted
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.overhead import CASES
-from dissect.dissection import dissect
+from dissect.counting.driver import dissect
 from dissect.generators import Generator
 from dissect.runs.schema import ARRAYS
 from segmenters import Segmenter

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from dissect.errors import LayerError, RunError
-from dissect.runs import Run, readings, schema
+from dissect.runs import Run, schema
+from dissect.runs.read import activations
 from dissect.statistics import SETS
 from dissect.statistics.scores import above, intersection_over_union
 
@@ -39,7 +40,7 @@ class Values:
     Attributes:
         edges: Its thresholds, rising.
         iou: Of every concept at each of them.
-        spread: See ``readings.activations``.
+        spread: See ``dissect.runs.read.activations``.
     """
 
     edges: Float[np.ndarray, " edge"]
@@ -105,7 +106,7 @@ def values(run: Run, layer: str, unit: int) -> Values:
     for place, name in enumerate([schema.ALL_PIXELS, *names]):
         if name in rows:  # rows of concepts that never occur are not stored
             histogram[place] = stored[rows[name]]
-    return Values(edges, _iou(histogram), readings.activations(histogram, edges, names))
+    return Values(edges, _iou(histogram), activations(histogram, edges, names))
 
 
 def coactive(opened: OpenRun, layer: str, unit: int, *, most: int = 8) -> list[tuple[int, float]]:

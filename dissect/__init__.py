@@ -25,7 +25,7 @@ _HOMES = {
     "Scale": "dissect.edits",
     "SegmenterError": "dissect.errors",
     "Space": "dissect.generators.base",
-    "dissect": "dissect.dissection",
+    "dissect": "dissect.counting.driver",
     "inspect_generator": "dissect.inspection",
     "intervene": "dissect.edits",
     "load_generator": "dissect.generators",

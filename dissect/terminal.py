@@ -10,7 +10,7 @@ from dissect.runs import Run
 from dissect.sizes import format_size
 
 if TYPE_CHECKING:  # planning takes torch
-    from dissect.planning import Plan
+    from dissect.counting.planning import Plan
 
 _WEAKEST = 5  # labels that are told to agree least with themselves
 _TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")

@@ -12,7 +12,7 @@ from pathlib import Path
 from dissect.errors import ConfigError, RunError
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.runs.noted import Noted
+from dissect.runs.notes import Noted
 from dissect.runs.replacing import replace_file, replace_folder
 from reports.assets import script_text, style_text
 from reports.compact import compact_layer, to_script_text

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from dissect.errors import ConfigError
 from dissect.runs.compare import Comparison, ConceptRow
-from dissect.runs.noted import read_noted
+from dissect.runs.notes import read_noted
 from dissect.runs.replacing import replace_file
 from reports.charts import ink_on
 from reports.templating import template_environment
 
 if TYPE_CHECKING:  # matching units takes torch, and telling of it does not
-    from dissect.runs.compare_units import UnitMatching
+    from dissect.counting.matching import UnitMatching
 
 MOST_STRIPS = 60
 """Strips of top images that a page holds; each takes some 20 KB."""

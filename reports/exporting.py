@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
-from dissect.runs.noted import SECOND, harmless_second, with_second
+from dissect.runs.notes import SECOND, harmless_second, with_second
 from dissect.terminal import select_rows
 
 FORMATS = ("csv", "parquet", "json", "latex")

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dissect.runs import Run
-from dissect.runs.note import COMMENT, LABEL, LIST, told_time
-from dissect.runs.noted import Noted, read_noted
+from dissect.runs.notes import COMMENT, LABEL, LIST, Noted, read_noted, told_time
 
 MOST_ROWS = 200
 """Units that the summary lists; the pages of units and layers tell of all."""

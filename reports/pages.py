@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
-from dissect.runs.noted import Noted
+from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
 from reports import findings
 from reports.assets import script_text, style_text

@@ -10,8 +10,7 @@ from dashboard import context
 from dashboard.callbacks import text
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError
-from dissect.runs.note import LABEL, LIST, Note
-from dissect.runs.notes import Notes
+from dissect.runs.notes import LABEL, LIST, Note, Notes
 
 
 def clicked() -> object:

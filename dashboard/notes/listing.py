@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dashboard.links import unit_href
 from dashboard.notes.changing import told
 from dashboard.store import OpenRun
-from dissect.runs.note import LIST, Note
+from dissect.runs.notes import LIST, Note
 
 _KINDS = {"label": "Label", "comment": "Comment", "list": "In the list"}
 

@@ -14,8 +14,7 @@ from dashboard.callbacks import line_of, text
 from dashboard.notes import changing
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
-from dissect.runs.note import COMMENT, LONGEST
-from dissect.runs.notes import notes_of
+from dissect.runs.notes import COMMENT, LONGEST, notes_of
 
 
 def working(opened: OpenRun, prefix: str) -> Component:

@@ -18,8 +18,7 @@ from dashboard.notes.working import working
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
-from dissect.runs.note import KINDS, LIST, Note, to_csv, to_json
-from dissect.runs.notes import notes_of
+from dissect.runs.notes import KINDS, LIST, Note, notes_of, to_csv, to_json
 
 _PREFIX = "notes"
 _CONTROLS = ("search", "kind", "list")

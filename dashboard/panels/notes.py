@@ -18,8 +18,7 @@ from dashboard.notes.working import working
 from dashboard.routing import Panel, UnitVisit
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
-from dissect.runs.note import COMMENT, LABEL, LIST, LONGEST, LONGEST_AUTHOR, Note
-from dissect.runs.notes import Notes, notes_of
+from dissect.runs.notes import COMMENT, LABEL, LIST, LONGEST, LONGEST_AUTHOR, Note, Notes, notes_of
 
 _PREFIX = "noting"
 _FIELDS = (LABEL, COMMENT, LIST)

@@ -29,8 +29,8 @@ from dissect.painting.checks import check_list, check_text, short
 from dissect.painting.making import Canvas, changes, labels_to_png, to_png
 from dissect.painting.recipe import Painting
 from dissect.painting.strokes import MOST_UNITS
+from dissect.pictures import to_picture
 from dissect.runs import open_run
-from dissect.runs.images import to_picture
 from dissect.runs.replacing import replace_file
 
 _LARGEST_PLAIN = 256  # pixels along a side up to which a view is a PNG

@@ -15,14 +15,14 @@ from dashboard.pairs import pairs_of
 from dashboard.rendering.frames import Frame
 from dashboard.store import OpenRun
 from dissect.bases import split_layer
+from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
 from dissect.edits.unit_edits import Ablate
 from dissect.errors import ConfigError, LayerError
 from dissect.painting.checks import as_number, check_text, is_whole, short
 from dissect.painting.making import Canvas, Painted, changes
-from dissect.runs.images import to_tile
+from dissect.pictures import to_tile
 from dissect.runs.strips import TILE, UNLABELLED, draw_strip
-from dissect.samples import label_block, make_images
 from dissect.statistics.resize import resize
 from dissect.tracing import trace
 

@@ -1,6 +1,6 @@
 """Bases: other coordinates in which a layer's units are read, written ``layer@basis``.
 
-The pass that fits principal components is in ``dissect.bases.fitting``; what is here needs no
+The pass that fits principal components is in ``dissect.counting.fitting``; what is here needs no
 generator to run. Names are imported when they are first used: a basis takes torch, and how one is
 written does not.
 """

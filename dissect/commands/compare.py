@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dissect.commands.adding import Add, add_no_notes, nothing_kept, print_json
 
 if TYPE_CHECKING:
+    from dissect.counting.matching import UnitMatching
     from dissect.runs.compare import Comparison
-    from dissect.runs.compare_units import UnitMatching
 
 
 def add_compare(add: Add) -> None:
@@ -44,8 +44,8 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitMatching]":
-    from dissect.runs.compare_units import match_units
-    from dissect.samples import check_device
+    from dissect.counting.matching import match_units
+    from dissect.counting.samples import check_device
     from dissect.studies.originals import open_models
 
     check_device(options.device)

@@ -20,7 +20,7 @@ def add_demo(add: Add) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from dissect.dissection import dissect
+    from dissect.counting.driver import dissect
     from dissect.generators import zoo
     from dissect.terminal import describe_run
     from reports import build_report

@@ -76,10 +76,10 @@ def _figure(options: argparse.Namespace) -> None:
 
     from dissect.runs import open_run
     from dissect.studies.store import effect_names, open_effect
-    from reports import figures, figures_drawing
+    from reports import figures
 
-    suffix = figures_drawing.check_suffix(options.out)
-    width = figures_drawing.read_width(options.width)
+    suffix = figures.check_suffix(options.out)
+    width = figures.read_width(options.width)
     run = open_run(options.run)
     if options.kind == "layers":
         content = figures.draw_layers(run, width=width, suffix=suffix)

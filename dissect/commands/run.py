@@ -99,8 +99,8 @@ def _run(options: argparse.Namespace) -> None:
             "the following arguments are required: --out, the run folder to write; only --dry-run "
             "goes without it"
         )
-    from dissect.dissection import dissect
-    from dissect.planning import plan_run
+    from dissect.counting.driver import dissect
+    from dissect.counting.planning import plan_run
     from dissect.terminal import describe_plan, describe_run
 
     models = (options.generator, options.segmenter)

@@ -25,7 +25,7 @@ def add_show(add: Add) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from dissect.runs.noted import harmless_second, with_second
+    from dissect.runs.notes import harmless_second, with_second
     from dissect.terminal import describe_run, format_rows, select_rows
 
     run = open_run(options.run)
@@ -45,7 +45,7 @@ def _show(options: argparse.Namespace) -> None:
 
 def _with_second(lines: str, shown: "pd.DataFrame") -> str:
     """The lines of a table with a column of what people call its units, if they named some."""
-    from dissect.runs.noted import SECOND
+    from dissect.runs.notes import SECOND
 
     if SECOND not in shown:
         return lines

@@ -39,10 +39,10 @@ def _trust(options: argparse.Namespace) -> None:
             f"--samples is {options.samples}; expected at least 1; 64 is a good start"
         )
     from dissect.config import RunConfig
+    from dissect.counting.samples import check_device
+    from dissect.counting.trust import measure_trust
     from dissect.generators import load_generator
-    from dissect.samples import check_device
     from dissect.terminal import describe_trust
-    from dissect.trust import measure_trust
     from segmenters import load_segmenter
 
     config = RunConfig(

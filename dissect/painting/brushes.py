@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
 from dissect.edits.regions import Region, box
 from dissect.edits.unit_edits import Ablate, Edit, Insert
@@ -30,7 +31,6 @@ from dissect.errors import ConfigError, DissectError, LayerError
 from dissect.painting.making import Canvas
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.runs import Run
-from dissect.samples import label_block, make_images
 from dissect.studies.insertion_values import present_means, stored_quantiles
 from dissect.studies.orders import SEARCHES, rank_by_match
 from dissect.studies.store import effect_names, open_effect

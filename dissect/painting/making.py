@@ -23,13 +23,13 @@ from PIL import Image
 from torch import Tensor
 
 from dissect.config import AnyTruncationConfig, RunConfig
+from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
 from dissect.errors import ConfigError, RunError
 from dissect.painting.covering import to_edits
 from dissect.painting.recipe import Painting
+from dissect.pictures import to_picture
 from dissect.runs import Run
-from dissect.runs.images import to_picture
-from dissect.samples import label_block, make_images
 from dissect.studies.originals import Originals, count_pixels, open_models
 from segmenters import Vocabulary
 

@@ -1,6 +1,6 @@
 """Example masks: for each concept a few samples with the segmenter's own mask of it.
 
-``dissect.runs.collecting`` takes them; here they are written and read, without torch.
+``dissect.counting.examples`` takes them; here they are written and read, without torch.
 """
 
 import json

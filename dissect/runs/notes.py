@@ -11,29 +11,124 @@ The rollback journal is used, not write-ahead logging, which needs memory shared
 and so does not work on network folders.
 """
 
+import csv
+import io
+import json
 import sqlite3
+import sys
 import time
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.runs.database import open_database
-from dissect.runs.note import (
-    COMMENT,
-    KINDS,
-    LABEL,
-    LIST,
-    LONGEST,
-    LONGEST_AUTHOR,
-    Note,
-    checked,
-    checked_author,
-)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dissect.runs.read import Run
+
+
+LABEL, COMMENT, LIST = KINDS = ("label", "comment", "list")
+LONGEST = {LABEL: 80, COMMENT: 4000, LIST: 60}
+"""Characters of a text by kind; that of a ``list`` is the list's name."""
+LONGEST_AUTHOR = 60
+
+
+@dataclass(frozen=True)
+class Note:
+    """What somebody said of a unit.
+
+    Attributes:
+        id: Number in this run's notes.
+        kind: One of ``KINDS``.
+        layer, unit: Of what.
+        text: The label, the comment, or the name of the list that the unit is in.
+        author: Who; "" where nobody said.
+        made: When it was written or last changed, in seconds since 1970 UTC.
+    """
+
+    id: int
+    kind: str
+    layer: str
+    unit: int
+    text: str
+    author: str
+    made: float
+
+
+def checked(text: str, kind: str) -> str:
+    """A text as it is kept: without space around it, a label or name of a list on one line."""
+    text = text.replace("\r\n", "\n").strip() if kind == COMMENT else " ".join(text.split())
+    _check_text(text, "the name of the list" if kind == LIST else f"the {kind}", LONGEST[kind])
+    if not text:
+        raise ConfigError(f"the {kind} is empty; expected 1 to {LONGEST[kind]:,} characters")
+    return text
+
+
+def checked_author(author: str) -> str:
+    """A person's name as it is kept; "" for none."""
+    author = " ".join(author.split())
+    _check_text(author, "the name", LONGEST_AUTHOR)
+    return author
+
+
+def _check_text(text: str, name: str, longest: int) -> None:
+    if len(text) > longest:
+        raise ConfigError(
+            f"{name} has {len(text):,} characters; expected at most {longest:,}; shorten it"
+        )
+    # Cs: halves of characters, which a browser can send and no file can hold.
+    bad = {c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
+    if bad:
+        told = ", ".join(f"U+{ord(c):04X}" for c in sorted(bad)[:3])
+        raise ConfigError(f"{name} holds {told}; expected text without control characters")
+
+
+def to_json(notes: Iterable[Note], *, run: str) -> str:
+    """Notes for programs: every field, times in ISO 8601, UTC.
+
+    Args:
+        notes: Which.
+        run: Name of their run.
+    """
+    rows = [asdict(note) | {"made": told_time(note.made)} for note in notes]
+    return json.dumps({"kind": "dissect-notes", "version": 1, "run": run, "notes": rows}, indent=1)
+
+
+def to_csv(notes: Iterable[Note]) -> str:
+    """Notes for spreadsheets.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, since notes are
+    written by whoever could reach the dashboard; ``to_json`` keeps texts as they are.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["id", "kind", "layer", "unit", "text", "author", "made"])
+    for note in notes:
+        row = (note.kind, note.layer, note.unit, note.text, note.author, told_time(note.made))
+        writer.writerow([note.id, *(harmless(value) for value in row)])
+    return out.getvalue()
+
+
+def told_time(made: float) -> str:
+    """Seconds since 1970 as a time."""
+    return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def harmless(value: object) -> object:
+    """For spreadsheets: a text that begins like a formula has an apostrophe in front."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")):
+        return "'" + value
+    return value
+
 
 FILE = "notes.sqlite"
 SCHEMA_VERSION = 1
@@ -280,3 +375,74 @@ def _once(database: sqlite3.Connection, statement: str, values: tuple, kind: str
         if kind == LIST:
             raise ConfigError(f"the unit is in the list {text!r} already") from error
         raise ConfigError("the unit has a newer label of the same person; it stays") from error
+
+
+SECOND = "second"
+"""Name of a column with what people call units."""
+_Unit = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What people said of units, in the order of the run's layers and of their units.
+
+    Attributes:
+        labels: What they call each unit that they named: the latest label.
+        notes: Everything that was said of each unit, the earliest first.
+    """
+
+    labels: Mapping[_Unit, str] = field(default_factory=dict)
+    notes: Mapping[_Unit, tuple[Note, ...]] = field(default_factory=dict)
+
+
+def read_noted(run: "Run") -> Noted:
+    """The notes of a run; none, and a line on stderr, where they cannot be read.
+
+    The file may be a stranger's: notes on units that the run does not have are left out, and
+    labels and names of lists are made fit for a line of a terminal.
+    """
+    try:
+        every = notes_of(run).all()
+    except RunError as error:
+        # tqdm's write leaves progress bars whole.
+        tqdm.write(f"dissect: {error}; shown without notes", file=sys.stderr)
+        return Noted()
+    found: dict[_Unit, list[Note]] = {}
+    for note in every:
+        if note.layer in run.layers and 0 <= note.unit < run.layers[note.layer].units:
+            plain = note if note.kind == COMMENT else replace(note, text=_one_line(note.text))
+            found.setdefault((note.layer, note.unit), []).append(plain)
+    place = {layer: number for number, layer in enumerate(run.layers)}
+    ordered = sorted(found, key=lambda unit: (place[unit[0]], unit[1]))
+    labels = {unit: [n.text for n in found[unit] if n.kind == LABEL] for unit in ordered}
+    return Noted(
+        {unit: texts[-1] for unit, texts in labels.items() if texts},
+        {unit: tuple(found[unit]) for unit in ordered},
+    )
+
+
+def with_second(run: "Run", table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table of units with a column ``second``, what people call each; as it is if none is named.
+
+    Args:
+        run: Whose units.
+        table: Columns ``layer`` and ``unit``.
+    """
+    labels = read_noted(run).labels
+    if not labels:
+        return table
+    units = zip(table.layer, table.unit.astype(int), strict=True)
+    return table.assign(**{SECOND: [labels.get(unit, "") for unit in units]})
+
+
+def harmless_second(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table for spreadsheets: no ``second`` begins like a formula."""
+    if SECOND not in table:
+        return table
+    return table.assign(**{SECOND: table[SECOND].map(harmless)})
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks, and without signs that a terminal would obey."""
+    line = " ".join(text.split())
+    return "".join("\ufffd" if unicodedata.category(sign) == "Cc" else sign for sign in line)

@@ -1,27 +1,33 @@
 """Opens a run folder, whole or not at all."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
+from jaxtyping import Float, Int
 
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.generators.shapes import LayerInfo
-from dissect.runs import readings, schema
-from dissect.runs.examples import ConceptStrip
+from dissect.runs import schema
+from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.runs.integrity import check_files
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
+from dissect.statistics.coactivation import Coactivation
+from dissect.statistics.scores import pixels
 from dissect.statistics.thresholds import THRESHOLDS
 from segmenters.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from dissect.bases import Basis
+
 
 _LABEL_COLUMNS = [
     "unit",
@@ -135,7 +141,7 @@ class Run:
             LayerError: a layer that the run did not read.
         """
         self._check_layer(layer)
-        return readings.read_basis(self, layer)
+        return read_basis(self, layer)
 
     def iou(self, layer: str, *, threshold: str | None = None) -> xr.DataArray:
         """IoU of every pair on the evaluation fold.
@@ -181,17 +187,17 @@ class Run:
         return chosen[_LABEL_COLUMNS].reset_index(drop=True)
 
     def summary(self) -> dict[str, object]:
-        """What was dissected and what was found, as plain values; see ``readings.summarise``."""
-        return readings.summarise(self)
+        """What was dissected and what was found, as plain values; see ``summarise``."""
+        return summarise(self)
 
     @cached_property
     def trust(self) -> pd.DataFrame | None:
         """How well masks of a few samples agree with those of the same images changed a little.
 
-        One row for each concept, as ``dissect.trust.agreement_table`` has them; None in a run of
-        a version that did not measure it. ``attrs["images"]`` says how many samples.
+        One row for each concept, as ``dissect.counting.trust.Trust.table`` has them; None in a
+        run of a version that did not measure it. ``attrs["images"]`` says how many samples.
         """
-        return readings.read_trust(self)
+        return read_trust(self)
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
@@ -210,26 +216,26 @@ class Run:
         )
 
     def activations(self, layer: str, unit: int) -> xr.Dataset:
-        """How a unit's values are spread over its bins; see ``readings.activations``."""
+        """How a unit's values are spread over its bins; see ``activations``."""
         self._check_unit(layer, unit)
         names = list(self.vocabulary.names)
         histogram = self.array(layer, "histogram").sel(set="evaluation")[:, unit]
         # Rows of concepts that never occur are not stored.
         whole = histogram.reindex(row=[schema.ALL_PIXELS, *names], fill_value=0)
-        return readings.activations(whole.values, self.array(layer, "edges").values[unit], names)
+        return activations(whole.values, self.array(layer, "edges").values[unit], names)
 
     def correlation(self, layer: str) -> xr.DataArray:
         """Correlation of every unit with every concept over pixels of the evaluation fold."""
         return self.array(layer, "correlation")
 
     def coactivation(self, layer: str) -> xr.DataArray:
-        """Correlation of units over images; see ``readings.unit_correlation``.
+        """Correlation of units over images; see ``unit_correlation``.
 
         Raises:
             RunError: a run that did not count it.
         """
         self._check_layer(layer)
-        return readings.unit_correlation(readings.read_coactivation(self, layer))
+        return unit_correlation(read_coactivation(self, layer))
 
     def strips(self, layer: str, units: Iterable[int] | None = None) -> Iterator[Strip]:
         """Top images of units (all if None), pictures and masks apart, in the order asked for.
@@ -265,7 +271,7 @@ class Run:
             SegmenterError: a concept that is not in the vocabulary.
             RunError: a run of a version that kept none, or images that cannot be read.
         """
-        return readings.read_concept_strips(self, concepts)
+        return read_concept_strips(self, concepts)
 
     def strip(self, layer: str, unit: int) -> bytes:
         """A unit's top images with its mask outlined in its concept's colour, as WebP.
@@ -291,3 +297,154 @@ class Run:
             raise LayerError(
                 f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
             )
+
+
+def activations(
+    histogram: Int[np.ndarray, "row bin"], edges: Float[np.ndarray, " edge"], names: list[str]
+) -> xr.Dataset:
+    """How a unit's values are spread over its bins, for each concept's pixels and for all.
+
+    Args:
+        histogram: Of one unit; row 0 counts all pixels, row c those of concept c.
+        edges: The unit's thresholds, rising.
+        names: Of the concepts.
+
+    Returns:
+        ``share`` (concept, bin), NaN where a concept has no pixels, and ``all_pixels`` (bin); each
+        row adds up to 1. The coordinates ``above`` and ``up_to`` bound the values of a bin.
+    """
+    histogram = histogram[: len(names) + 1]
+    total = pixels(histogram[:, None])[:, None]
+    share = np.divide(histogram, total, out=np.full(histogram.shape, np.nan), where=total > 0)
+    bounds = np.concatenate([[-np.inf], edges.astype(np.float64), [np.inf]])
+    return xr.Dataset(
+        {"share": (("concept", "bin"), share[1:]), "all_pixels": ("bin", share[0])},
+        coords={
+            "concept": names,
+            "above": ("bin", bounds[:-1]),
+            "up_to": ("bin", bounds[1:]),
+        },
+    )
+
+
+def unit_correlation(sums: Coactivation) -> xr.DataArray:
+    """The correlation matrix of units' means over images.
+
+    Returns:
+        Dimensions unit and other; the coordinate ``saturated`` holds the images in which a unit's
+        mean was held at the limit of its scale.
+    """
+    return xr.DataArray(
+        sums.correlation(),
+        dims=("unit", "other"),
+        coords={"saturated": ("unit", sums.saturated)},
+        attrs={"images": int(sums.images)},
+        name="coactivation",
+    )
+
+
+def summarise(run: "Run") -> dict[str, object]:
+    """What was dissected and what was found, as plain values for JSON.
+
+    ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many of
+    these both halves of the evaluation fold label alike), ``rotated`` (how many are in random
+    rotations of the layer, on average over those of the run; None without any) and ``concepts``:
+    for each the number of interpretable units that it labels, most first. ``trust`` holds
+    ``images`` and, for each concept that labels a unit, ``agreement``: the lowest IoU of its masks
+    with those of the same images changed a little; None in a run that did not measure it.
+    """
+    layers = {}
+    for layer, info in run.layers.items():
+        units = run.units(layer)
+        found = units[units.interpretable].concept.value_counts()
+        ordered = sorted(found.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
+        layers[layer] = {
+            "units": info.units,
+            "height": info.height,
+            "width": info.width,
+            "interpretable": int(units.interpretable.sum()),
+            "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
+            "concepts": {name: int(count) for name, count in ordered},
+        }
+    for layer, found in layers.items():
+        of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
+        counts = [layers[name]["interpretable"] for name in of_layer]
+        found["rotated"] = sum(counts) / len(counts) if counts else None
+    return {
+        "run": str(run.path),
+        "generator": run.record["generator"]["name"],
+        "segmenter": run.record["segmenter"]["name"],
+        "samples": run.config.n_samples,
+        "seed": run.config.seed,
+        "threshold": run.config.threshold,
+        "seconds": run.record["seconds"],
+        "layers": layers,
+        "trust": _trust_of_labels(run, layers),
+    }
+
+
+def _trust_of_labels(run: "Run", layers: dict[str, dict]) -> dict[str, object] | None:
+    if run.trust is None:
+        return None
+    labels = {name for layer in layers.values() for name in layer["concepts"]}
+    lowest = run.trust.set_index("concept").lowest
+    agreement = {
+        name: None if np.isnan(lowest[name]) else round(float(lowest[name]), 4)
+        for name in run.vocabulary.names
+        if name in labels
+    }
+    return {"images": run.trust.attrs["images"], "agreement": agreement}
+
+
+def read_trust(run: "Run") -> pd.DataFrame | None:
+    """The table of ``Run.trust``, None where the run has none."""
+    if schema.TRUST not in run.record["files"]:
+        return None
+    stored = json.loads((run.path / schema.TRUST).read_text())
+    table = pd.DataFrame(stored["concepts"], columns=stored["columns"])
+    numbers = table.columns.drop(["concept", "category"])
+    table[numbers] = table[numbers].astype(float)
+    table.attrs["images"] = stored["images"]
+    return table
+
+
+def read_coactivation(run: "Run", layer: str) -> Coactivation:
+    """What was counted for ``Run.coactivation``.
+
+    Raises:
+        RunError: a run that did not count it.
+    """
+    if not run.config.coactivation:
+        raise RunError(
+            f"{run.path} holds no co-activation; expected a run made with it; make one with "
+            "--coactivation"
+        )
+    names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
+    return Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+
+
+def read_basis(run: "Run", layer: str) -> "Basis":
+    """What ``Run.basis`` gives: of a finished run, this alone takes torch."""
+    import torch  # noqa: PLC0415
+
+    from dissect.bases import Channels, rebuild_basis  # noqa: PLC0415
+
+    group = zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
+    if "basis" not in group.attrs:
+        return Channels(run.layers[layer].units)
+    tensors = {
+        name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
+        for name, array in group.arrays()
+        if name.startswith(schema.BASIS_PREFIX)
+    }
+    return rebuild_basis(str(group.attrs["basis"]), tensors)
+
+
+def read_concept_strips(run: "Run", concepts: Sequence[str]) -> Iterator[ConceptStrip | None]:
+    """What ``Run.concept_strips`` gives; mistakes are told at once, not when it is read."""
+    names = [run.vocabulary[name].name for name in concepts or run.vocabulary.names]
+    if not run.has_concept_strips:
+        raise RunError(
+            f"{run.path} holds no example masks; expected a run made by this version; make it again"
+        )
+    return read_examples(run.path / schema.EXAMPLES, run.vocabulary, names)

@@ -32,7 +32,7 @@ TABLE = "units.parquet"
 IMAGES = "images"
 TRUST = "trust.json"
 CHANGES = ("flip", "shift", "rescale")
-"""What ``dissect.trust`` does to images; each is a column of trust.json."""
+"""What ``dissect.counting.trust`` does to images; each is a column of trust.json."""
 EXAMPLES = f"{IMAGES}/{CONCEPTS}.zip"
 """Example masks of concepts; see ``dissect.runs.examples``."""
 EXAMPLES_TOLD = "samples.json"

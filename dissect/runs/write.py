@@ -14,6 +14,7 @@ import pandas as pd
 
 from dissect.bases import Basis, layer_info
 from dissect.config import RunConfig
+from dissect.counting.samples import mask_grid
 from dissect.generators.base import Generator
 from dissect.runs import schema
 from dissect.runs.arrays import write_arrays
@@ -22,7 +23,6 @@ from dissect.runs.partial import Workspace
 from dissect.runs.results import LayerResult
 from dissect.runs.state import PassState
 from dissect.runs.strips import Strip
-from dissect.samples import mask_grid
 from dissect.statistics import calibration_size
 from segmenters import Segmenter
 
@@ -49,7 +49,7 @@ def write_run(
         state: Of the finished passes; its counts are read one layer at a time.
         results: Layer → scores.
         strips: Each layer with the strips of its units, made when asked for.
-        trust: Plain values that say how well masks agree; see ``dissect.trust``.
+        trust: Plain values that say how well masks agree; see ``dissect.counting.trust``.
         examples: Example masks of concepts.
 
     Raises:

@@ -29,12 +29,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dissect.counting.samples import make_latent
 from dissect.edits.applying import intervene
 from dissect.edits.regions import Region, pool
 from dissect.edits.unit_edits import Edit
 from dissect.errors import ConfigError
+from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
-from dissect.samples import as_rgb, make_latent
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import Treatment, check_present
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
+from dissect.counting.samples import block_indices, label_block, make_images
 from dissect.errors import ConfigError, RunError
 from dissect.generators import Generator, load_generator
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.samples import block_indices, label_block, make_images
 from segmenters import Segmenter, load_segmenter
 
 

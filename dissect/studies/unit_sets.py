@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
 from dissect.edits.regions import box
 from dissect.edits.unit_edits import Edit, to_json
 from dissect.errors import ConfigError
 from dissect.runs import Run
-from dissect.samples import check_device
 from dissect.studies.insertion_values import MEAN, insertion_values
 from dissect.studies.optimise import optimise, rank_by_weight
 from dissect.studies.orders import (

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from dissect import ConfigError, RunError, dissect, open_run, trace
 from dissect.bases import Basis
 from dissect.bases.rotation import Rotation
+from dissect.counting.samples import make_block
 from dissect.runs.partial import Workspace
-from dissect.samples import make_block
 from dissect.statistics import calibration_size
 from dissect.terminal import describe_run
 from dissect.worlds.planted import PlantedGenerator
@@ -180,7 +180,7 @@ def test_only_samples_of_the_pilot_are_fitted(tmp_path):
 def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
     bases_run, tmp_path, monkeypatch
 ):
-    import dissect.planes as module
+    import dissect.counting.planes as module
 
     label = module.label_block
     seen = []
@@ -200,7 +200,7 @@ def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
     assert state.next_block == 3
     assert state.bases[PCA].fingerprint == bases_run.basis(PCA).fingerprint
     # What was fitted is read, not fitted again.
-    monkeypatch.setattr("dissect.dissection.prepare_bases", None)
+    monkeypatch.setattr("dissect.counting.driver.prepare_bases", None)
     resumed = dissect(
         PLANTED, "colour", out=tmp_path / "r", layers=layers, n_samples=200, resume=True,
         progress=False,

@@ -20,8 +20,7 @@ from dashboard.painting.callbacks import _called
 from dashboard.pairs import labels_of
 from dashboard.store import RunStore
 from dissect.errors import ConfigError, GeneratorError
-from dissect.runs.note import Note
-from dissect.runs.notes import FILE, notes_of
+from dissect.runs.notes import FILE, Note, notes_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 

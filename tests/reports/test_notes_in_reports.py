@@ -11,8 +11,7 @@ from playwright.sync_api import expect
 from dissect import open_run
 from dissect.cli import main
 from dissect.runs.compare import compare_runs
-from dissect.runs.noted import Noted, read_noted
-from dissect.runs.notes import FILE, notes_of
+from dissect.runs.notes import FILE, Noted, notes_of, read_noted
 from reports import build_report
 from reports.comparison import build_comparison
 

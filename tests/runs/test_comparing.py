@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dissect import ConfigError, dissect
+from dissect.counting.matching import match_units
 from dissect.runs.compare import BY_NAME, BY_SIZE, compare_runs
-from dissect.runs.compare_units import match_units
 from dissect.worlds.planted import PlantedGenerator
 from segmenters.colour import ColourSegmenter
 from segmenters.vocabulary import Vocabulary

@@ -144,7 +144,7 @@ def test_a_disk_that_fills_up_in_the_final_writing_keeps_the_pass(
         dissect(PLANTED, "colour", **settings)
     assert not (tmp_path / "r").exists()
     monkeypatch.undo()
-    monkeypatch.setattr("dissect.planes.label_block", None)  # nothing is counted again
+    monkeypatch.setattr("dissect.counting.planes.label_block", None)  # nothing is counted again
     resumed = dissect(PLANTED, "colour", resume=True, **settings)
     assert resumed.strip("units", 0) == planted_run.strip("units", 0)
     assert not (tmp_path / "r.partial").exists()

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 import dissect.runs
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.runs import open_run
-from dissect.runs.note import LONGEST, to_csv, to_json
-from dissect.runs.notes import FILE, Notes, notes_of
+from dissect.runs.notes import FILE, LONGEST, Notes, notes_of, to_csv, to_json
 
 UNITS = {"a": 4, "b/c é": 2}
 

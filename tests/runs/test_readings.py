@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dissect import LayerError, RunConfig, RunError, dissect, trace
-from dissect.dissection import start_pass
+from dissect.counting.driver import start_pass
 from dissect.runs.partial import Workspace
 from segmenters import load_segmenter
 

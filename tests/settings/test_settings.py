@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissect.config import AnyTruncationConfig, RunConfig, RunOptions, RunSettings
-from dissect.dissection import dissect
+from dissect.counting.driver import dissect
+from dissect.counting.planning import plan_run
 from dissect.errors import ConfigError, SettingError
-from dissect.planning import plan_run
 from dissect.settings import Settings, add_settings, given_settings, like, setting
 
 

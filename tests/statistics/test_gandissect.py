@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dissect import ConfigError, RunConfig, dissect
-from dissect.samples import label_block, make_block
+from dissect.counting.samples import label_block, make_block
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size, score
 from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges, plane_rows
 from dissect.statistics.resize import resize

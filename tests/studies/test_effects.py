@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from dissect.counting.samples import make_block
 from dissect.edits import Ablate, Insert, intervene
 from dissect.errors import ConfigError, RunError
-from dissect.samples import make_block
 from dissect.studies.insertion_values import insertion_values, present_means
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import (

@@ -11,7 +11,7 @@ from dissect import open_run
 from dissect.cli import main
 from dissect.edits import Ablate, intervene
 from dissect.errors import ConfigError, LayerError
-from dissect.runs.images import to_picture
+from dissect.pictures import to_picture
 from dissect.studies import store
 from dissect.studies.orders import take_greedily
 from dissect.studies.originals import Originals, open_models

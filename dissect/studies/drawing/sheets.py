@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dissect.edits.applying import intervene
 from dissect.edits.unit_edits import Edit
-from dissect.runs.images import to_picture
+from dissect.pictures import to_picture
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import PixelCounts
 

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
 from dissect.edits.unit_edits import Edit, to_json
 from dissect.errors import ConfigError
 from dissect.generators.zoo import ENTRIES
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.samples import check_device
 from dissect.studies import store
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.originals import Originals, open_models

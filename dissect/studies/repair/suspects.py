@@ -21,9 +21,9 @@ from torch import Tensor
 
 from dissect.edits.applying import intervene
 from dissect.edits.unit_edits import Ablate, Edit
+from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.samples import as_rgb
 from dissect.studies.orders import take_greedily
 from dissect.studies.originals import Originals
 from dissect.studies.repair.frechet import Moments, frechet_distance

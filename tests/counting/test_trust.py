@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dissect import ConfigError, RunConfig, dissect, open_run
+from dissect.counting.trust import CHANGES, Trust, measure_trust
 from dissect.statistics.agreement import count_concepts, count_pairs, normalised_entropy, pair_iou
-from dissect.trust import CHANGES, Trust, measure_trust
 from segmenters import Vocabulary
 from segmenters.colour import ColourSegmenter
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis, layer_info
 from dissect.config import RunConfig
+from dissect.counting.samples import Block, make_block, mask_grid, n_blocks
 from dissect.generators.base import Generator
 from dissect.progress import ProgressBar
-from dissect.samples import Block, make_block, mask_grid, n_blocks
 from dissect.statistics.edges import (
     N_EDGES,
     VALUES_PER_UNIT,

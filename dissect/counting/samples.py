@@ -18,6 +18,7 @@ from dissect.config import RunConfig
 from dissect.errors import GeneratorError, SegmenterError, SettingError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
+from dissect.pictures import as_rgb
 from dissect.settings.kinds import any_of, short
 from dissect.tracing import trace
 from segmenters.base import Segmenter
@@ -139,11 +140,6 @@ def _check_finite(
                 f"{generator.name} gave NaN or infinity in {what} of sample {sample} of seed "
                 f"{config.seed}; expected finite numbers; check the weights"
             )
-
-
-def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 h w"]:
-    """Grey images repeated to three channels; RGB as it is."""
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
 @torch.no_grad()

@@ -25,12 +25,12 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from dissect.config import RunConfig
+from dissect.counting.samples import label_block, mask_grid
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.generators.zoo import CACHE_VARIABLE
 from dissect.progress import ProgressBar
 from dissect.runs.replacing import replace_file
-from dissect.samples import label_block, mask_grid
 from segmenters import Segmenter
 
 _MAGIC = b"gan-dissection\x00\x01"

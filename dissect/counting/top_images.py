@@ -14,16 +14,15 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
-from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
+from dissect.counting.samples import make_block
 from dissect.generators.base import Generator
+from dissect.pictures import to_tile
 from dissect.progress import ProgressBar
 from dissect.runs.results import LayerResult
 from dissect.runs.strips import TILE, Strip, make_strip
-from dissect.samples import as_rgb, make_block
 from dissect.statistics.resize import resize
 
 _AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
@@ -114,18 +113,6 @@ def _draw(
                 above = values > limits[units][:, None, None]
                 masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
     return masks
-
-
-def to_tile(image: Tensor) -> UInt8[np.ndarray, "tile tile 3"]:
-    """One image of [-1, 1] as bytes at the tile's size."""
-    return np.asarray(to_picture(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
-
-
-def to_picture(image: Tensor) -> Image.Image:
-    """One image (channels, height, width) of [-1, 1] as a picture; overshoot is cut off."""
-    rgb = as_rgb(image[None].detach().cpu())[0]
-    scaled = ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())
 
 
 def _label_thresholds(result: LayerResult) -> np.ndarray:

@@ -14,7 +14,7 @@ from dissect import (
     trace,
 )
 from dissect.config import RunConfig
-from dissect.samples import label_block, make_block, mask_grid
+from dissect.counting.samples import label_block, make_block, mask_grid
 from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
 from dissect.statistics.resize import resize
@@ -193,7 +193,7 @@ def test_another_batch_size_changes_counts_by_rounding_only(faces_dcgan, tmp_pat
 
 
 def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, monkeypatch):
-    import dissect.planes as module
+    import dissect.counting.planes as module
 
     out = tmp_path / "r"
     labelled, blocks = module.label_block, []

@@ -12,14 +12,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis, layer_info, split_layer
-from dissect.bases.fitting import prepare_bases
 from dissect.config import RunConfig
+from dissect.counting.fitting import prepare_bases
+from dissect.counting.pilot import PilotValues, values_per_image
+from dissect.counting.samples import label_block, make_block, mask_grid, n_blocks
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator, LayerInfo
 from dissect.memory import peak_memory
-from dissect.pilot import PilotValues, values_per_image
 from dissect.runs.partial import SavedPass
-from dissect.samples import label_block, make_block, mask_grid, n_blocks
 from dissect.sizes import format_size
 from dissect.statistics import CLUSTER, BlockLabels, Counter, LayerCounts, calibration_size
 from dissect.statistics.edges import N_EDGES, quantile_edge

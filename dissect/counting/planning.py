@@ -16,8 +16,7 @@ import torch
 
 from dissect.bases import Basis, layer_info, open_bases
 from dissect.config import RunConfig, RunOptions, RunSettings
-from dissect.generators import Generator, load_generator
-from dissect.passes import (
+from dissect.counting.grouping import (
     BINS,
     evaluation_labels,
     finishing_bytes,
@@ -27,10 +26,11 @@ from dissect.passes import (
     needs_of_layers,
     sketch_bases,
 )
-from dissect.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
-from dissect.runs.images import to_tile
+from dissect.counting.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
+from dissect.counting.samples import check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.generators import Generator, load_generator
+from dissect.pictures import to_tile
 from dissect.runs.strips import TILE, make_strip
-from dissect.samples import check_device, label_block, make_block, mask_grid, n_blocks
 from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import CLUSTER, Counter, LayerCounts

@@ -20,23 +20,24 @@ import numpy as np
 import torch
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
-from dissect.bases.fitting import prepare_bases
 from dissect.config import RunConfig, RunOptions, RunSettings
+from dissect.counting.examples import Examples
+from dissect.counting.fitting import prepare_bases
+from dissect.counting.grouping import divide
+from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
+from dissect.counting.planes import PlaneStore, cache_folder
+from dissect.counting.samples import Block, check_device, make_block, n_blocks
+from dissect.counting.top_images import unit_strips
+from dissect.counting.trust import trust_of_run
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
-from dissect.passes import divide
-from dissect.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
-from dissect.planes import PlaneStore, cache_folder
 from dissect.progress import ProgressBar
-from dissect.runs.collecting import Examples
-from dissect.runs.images import unit_strips
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
 from dissect.runs.results import LayerResult, layer_results
 from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
 from dissect.runs.write import write_run
-from dissect.samples import Block, check_device, make_block, n_blocks
 from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
@@ -44,7 +45,6 @@ from dissect.statistics.edges import N_EDGES, quantile_edge
 from dissect.statistics.gandissect import plane_rows
 from dissect.statistics.presence import count_together
 from dissect.tracing import resolve_layers
-from dissect.trust import trust_of_run
 from segmenters import Segmenter, load_segmenter
 
 

@@ -25,10 +25,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissect.config import RunConfig
+from dissect.counting.samples import block_indices, label_block, make_images, n_blocks
 from dissect.generators.base import Generator
+from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
 from dissect.runs.schema import CHANGES
-from dissect.samples import as_rgb, block_indices, label_block, make_images, n_blocks
 from dissect.statistics.agreement import (
     count_concepts,
     count_pairs,

@@ -3,7 +3,7 @@ import torch
 
 from dissect import ConfigError, dissect
 from dissect.config import RunConfig
-from dissect.planes import PlaneStore
+from dissect.counting.planes import PlaneStore
 from segmenters.colour import ColourSegmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -78,7 +78,7 @@ def test_a_damaged_entry_is_told_in_a_line_and_made_again(store, damage, capsys)
 def test_other_weights_seeds_blocks_and_grids_have_entries_of_their_own(planted):
     from dataclasses import replace
 
-    from dissect.planes import planes_key
+    from dissect.counting.planes import planes_key
 
     segmenter, other = ColourSegmenter(), ColourSegmenter()
     other.fingerprint = "other"
@@ -101,14 +101,14 @@ def test_a_cache_that_cannot_be_is_refused_in_one_line(planted, tmp_path):
 
 
 def test_later_passes_read_the_masks_of_the_first(tmp_path, monkeypatch):
-    from dissect.passes import Group
+    from dissect.counting.grouping import Group
 
     segmenter = Counting()
     layers = ["units", "units@rotation:0"]
     settings = {"n_samples": 64, "progress": False, "layers": layers}
     one = dissect(PLANTED, segmenter, out=tmp_path / "one", **settings)
     usual = segmenter.segmented
-    monkeypatch.setattr("dissect.dissection.divide", lambda *_: [Group((n,)) for n in layers])
+    monkeypatch.setattr("dissect.counting.driver.divide", lambda *_: [Group((n,)) for n in layers])
     two = dissect(PLANTED, segmenter, out=tmp_path / "two", **settings)
     assert segmenter.segmented == 2 * usual
     assert arrays(one) == arrays(two)

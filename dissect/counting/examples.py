@@ -1,6 +1,6 @@
 """Collects example masks of concepts.
 
-They are taken while ``dissect.trust`` looks at its samples, so no image is made and segmented for
+They are taken from the samples of ``dissect.counting.trust``, so no image is made and segmented for
 them. Of these samples each concept shows those where its mask is largest, the lower index first
 among equals.
 """
@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.pictures import to_tile
 from dissect.runs.examples import ConceptStrip
-from dissect.runs.images import to_tile
 from dissect.runs.strips import TILE, make_strip
 from segmenters import Vocabulary
 

@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Float
 
 from dissect.bases.spec import MARK
+from dissect.counting.samples import make_latent
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.progress import ProgressBar
 from dissect.runs.compare import LayerRow, labels
 from dissect.runs.read import Run
-from dissect.samples import make_latent
 from dissect.statistics.scores import over_chance
 from dissect.tracing import trace
 

@@ -7,9 +7,9 @@ from dissect.bases.base import Basis
 from dissect.bases.pca import PixelMoments, PrincipalComponents
 from dissect.bases.spec import BasisSpec, split_layer
 from dissect.config import RunConfig
+from dissect.counting.samples import make_block, n_blocks
 from dissect.generators.base import Generator
 from dissect.progress import ProgressBar
-from dissect.samples import make_block, n_blocks
 
 
 def prepare_bases(

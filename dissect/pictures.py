@@ -1,0 +1,26 @@
+"""From images as tensors to pictures: RGB, bytes, and the tiles of a strip."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from dissect.runs.strips import TILE
+
+
+def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 h w"]:
+    """Grey images repeated to three channels; RGB as it is."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+def to_tile(image: Tensor) -> UInt8[np.ndarray, "tile tile 3"]:
+    """One image of [-1, 1] as bytes at the tile's size."""
+    return np.asarray(to_picture(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """One image (channels, height, width) of [-1, 1] as a picture; overshoot is cut off."""
+    rgb = as_rgb(image[None].detach().cpu())[0]
+    scaled = ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())

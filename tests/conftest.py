@@ -25,6 +25,15 @@ DATA = Path(__file__).resolve().parent / "data"
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory):
+    """What the program keeps for the user is kept for this session of tests, and no other."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISSECT_STATE", str(folder))
+        yield folder
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup():
     torch.manual_seed(0)  # no fixture and no test draws from where others left torch's generator

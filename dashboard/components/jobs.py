@@ -1,4 +1,4 @@
-"""Runs that are being made, with what can be done about them, and the form that starts one."""
+"""Jobs at work with what can be done about them, and the form that starts a run."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,55 +7,80 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components.progress import Reading, progress_bar
-from dashboard.jobs.asking import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
-from dashboard.jobs.jobs import Job
+from dashboard.work.queue import Job
+from dashboard.work.records import EFFECT, RUN
+from dashboard.work.requests import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
 
 FIELDS = (
     "name", "generator", "segmenters", "layers", "samples", "seed", "truncation", "threshold",
 )  # fmt: skip
 SWITCHES = ("halves", "coactivation")
+TITLES = {RUN: "Being made", EFFECT: "Being measured"}
 _STATES = {
     "waiting": "waiting",
     "running": "running",
-    "stopping": "stopping: the block that is at work is still counted",
+    "stopping": "stopping",
     "finished": "finished",
-    "cancelled": "stopped; it can be gone on with",
+    "cancelled": "stopped",
     "failed": "failed",
 }
+_STOPPING_RUN = "stopping: the block that is at work is still counted"
+_KEPT = {RUN: "it can be resumed", EFFECT: "nothing was stored"}
 _STAGES = {
-    "bases": "blocks of images looked at for bases",
-    "pilot": "blocks of images looked at for thresholds",
-    "trust": "images changed a little and marked again",
-    "top images": "blocks of top images made again",
+    "bases": "blocks of images read for bases",
+    "pilot": "blocks of images read for thresholds",
+    "trust": "images changed a little and segmented again",
+    "top images": "blocks of top images generated again",
+    "originals": "images as they are",
+    "sweep": "units tried alone",
+    "greedy": "units added to the set",
+    "measure": "images edited",
+    "places": "blocks of images edited at one place",
+    "curve": "points of the curve",
 }
 
 
-def job_rows(jobs: Sequence[Job]) -> Component | None:
-    """What works, what waits in its order, what stopped; the finished are in the list of runs."""
+def job_rows(jobs: Sequence[Job], page: str) -> Component | None:
+    """Jobs of one kind: what works, what waits in its order, what stopped; none that finished.
+
+    Args:
+        jobs: Of one kind.
+        page: Of the buttons' ids, ``{"page": page, "action": …, "name": id of the job}``.
+    """
     shown = [job for job in jobs if job.live]
     shown += sorted((job for job in jobs if job.turn), key=lambda job: job.turn)
     shown += [job for job in jobs if job.resumable]
     if not shown:
         return None
+    title = f"{page}-jobs-title"
     return html.Section(
         [
-            html.H2("Being made", id="runs-jobs-title"),
-            html.Ul([_row(job) for job in shown], className="jobs"),
+            html.H2(TITLES[shown[0].kind], id=title),
+            html.Ul([_row(job, page) for job in shown], className="jobs"),
         ],
-        **{"aria-labelledby": "runs-jobs-title"},
+        **{"aria-labelledby": title},
     )
 
 
 def rows_of(jobs: Sequence[Job]) -> list[list[str]]:
-    """What rows say besides how far they are: only where it changes they are made anew."""
-    return [[job.name, standing(job), str(_has_bar(job))] for job in jobs]
+    """What rows show besides progress: they are drawn again only where this changes."""
+    return [[job.id, standing(job), str(_has_bar(job))] for job in jobs]
+
+
+def moving(jobs: Sequence[Job]) -> list[str]:
+    """Ids of the jobs that work or wait; as long as there are some, a page looks again."""
+    return [job.id for job in jobs if job.live or job.turn]
 
 
 def standing(job: Job) -> str:
     """How a job stands, in words."""
     if job.turn:
         return f"waiting, {_ordinal(job.turn)}"
-    return _STATES[job.state] + (f": {job.told}" if job.told else "")
+    if job.state == "cancelled":
+        return f"stopped; {_KEPT[job.kind]}"
+    if job.state == "stopping" and job.kind == RUN:
+        return _STOPPING_RUN
+    return _STATES[job.state] + (f": {job.error}" if job.error else "")
 
 
 def _ordinal(number: int) -> str:
@@ -63,41 +88,49 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _row(job: Job) -> Component:
+def _row(job: Job, page: str) -> Component:
+    def button(action: str, label: str, *, disabled: bool = False) -> Component:
+        return html.Button(
+            label,
+            id={"page": page, "action": action, "name": job.id},
+            type="button",
+            className="action",
+            disabled=disabled,
+            **{"aria-label": f"{label}: {job.name}"},
+        )
+
     parts: list[Component] = [
         html.Div(
             [
                 html.B(job.name),
-                html.Span(standing(job), className="failed" if job.told else "quiet"),
+                html.Span(standing(job), className="failed" if job.error else "quiet"),
             ]
         ),
-        *_bar(job),
+        *(progress_bar(job.id, how_far(job), label=job.name) if _has_bar(job) else []),
     ]
     buttons: list[Component] = []
     if job.live:
-        buttons = [_button("cancel", "Stop", job.name)]
+        buttons = [button("cancel", "Stop")]
     elif job.turn:
-        buttons = [_button("cancel", "Take out", job.name)]
+        buttons = [button("cancel", "Take out")]
+    elif job.resumable and job.kind == EFFECT:
+        buttons = [button("resume", "Measure again"), button("remove", "Remove")]
     elif job.resumable:
-        # Hours of counting do not go with one click.
+        # Hours of counting are not deleted with one click.
         sure = [
             html.Summary("Remove", className="action", **{"aria-label": f"Remove: {job.name}"}),
-            _button("remove", "Delete what was counted", job.name),
+            button("remove", "Delete what was counted"),
         ]
-        buttons = [_button("resume", "Resume", job.name), html.Details(sure)]
-    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.name)
+        buttons = [button("resume", "Resume"), html.Details(sure)]
+    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=job.id)
 
 
 def _has_bar(job: Job) -> bool:
     return job.live or job.total > 0
 
 
-def _bar(job: Job) -> list[Component]:
-    return progress_bar(job.name, how_far(job)) if _has_bar(job) else []
-
-
 def how_far(job: Job) -> Reading:
-    """What the bar of a job shows: samples, and around them what else takes a while."""
+    """What the bar of a job shows: samples of a run, or steps of its present stage."""
     stage = job.stage
     if stage is not None and not stage.name.startswith("dissect"):
         what = _STAGES.get(stage.name, f"{stage.unit}s: {stage.name}")
@@ -106,18 +139,8 @@ def how_far(job: Job) -> Reading:
         return Reading(0, 0, "loading the models …" if job.live else "")
     counted = f"{job.done:,} of {job.total:,} samples"
     if job.live and job.done == job.total:
-        counted += "; scores are made"
+        counted += "; scores are computed"
     return Reading(job.done, job.total, counted)
-
-
-def _button(action: str, label: str, name: str) -> Component:
-    return html.Button(
-        label,
-        id={"page": "runs", "action": action, "name": name},
-        type="button",
-        className="action",
-        **{"aria-label": f"{label}: {name}"},
-    )
 
 
 def run_form(generators: Collection[str], segmenters: Collection[str]) -> Component:
@@ -168,8 +191,8 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
             html.Div(switches, className="switches"),
             html.Button("Start", id="runs-start", type="button", className="action"),
             html.P(
-                "One run is made at a time; others wait for their turn. They go on when this page "
-                "is closed and when the dashboard ends.",
+                "One run is made at a time; others wait for their turn. They continue when this "
+                "page is closed and when the dashboard ends.",
                 className="quiet",
             ),
             html.P(id="runs-started", role="status", className="told"),

@@ -21,17 +21,18 @@ class Reading:
     told: str
 
 
-def progress_bar(name: str, reading: Reading) -> list[Component]:
+def progress_bar(name: str, reading: Reading, *, label: str) -> list[Component]:
     """A bar and its words.
 
     Args:
-        name: Of what goes on.
+        name: By which ``register_progress`` finds it.
         reading: How far it is.
+        label: What it belongs to, in words.
     """
     value, most, words = _values(reading)
-    label = {"aria-label": f"Progress of {name}", "data-progress": name}
+    attributes = {"aria-label": f"Progress of {label}", "data-progress": name}
     return [
-        html.Progress(value=value, max=most, **label),
+        html.Progress(value=value, max=most, **attributes),
         html.Span(words, className="n", **{"data-steps": name}),
     ]
 

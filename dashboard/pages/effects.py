@@ -10,24 +10,27 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import problem, text, told
+from dashboard.callbacks import line_of, problem, text, told
+from dashboard.components.jobs import how_far, job_rows, moving, rows_of, standing
 from dashboard.components.progress import Reading, progress_stores, register_progress
-from dashboard.measuring.measurements import Measurements, Question
-from dashboard.measuring.showing import (
+from dashboard.effects.view import (
     ORDERS,
     asked_again,
+    effect_href,
     effect_list,
-    how_far,
     one_effect,
-    progress_rows,
 )
 from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
+from dashboard.store import run_id as run_id_of
 from dashboard.unit_facts import row_of
+from dashboard.work.queue import Job
+from dashboard.work.records import EFFECT
+from dashboard.work.requests import EffectRequest
+from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
-from dissect.runs import Run
 from dissect.studies.summary import PICKED
 
 _BEST = "(best)"
@@ -51,6 +54,7 @@ def layout(visit: Visit) -> Component:
     effect that is shown was asked.
     """
     run, name = visit.run.run, visit.query.get("name")
+    fault, jobs = _advance(), _jobs(visit.run)
     asked = {**(asked_again(run, name) if name else {}), **visit.query}
     return html.Div(
         [
@@ -60,11 +64,15 @@ def layout(visit: Visit) -> Component:
                 "inserted, measured against random units of the same layer."
             ),
             dcc.Store(id="effects-run", data=visit.run.id),
-            dcc.Interval(id="effects-tick", interval=1000),
+            dcc.Interval(id="effects-tick", interval=1000, disabled=not moving(jobs)),
+            dcc.Store(id="effects-moving", data=moving(jobs)),
+            dcc.Store(id="effects-rows", data=rows_of(jobs)),
             *progress_stores("effects"),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
             _form(visit.run, asked),
+            html.Div(job_rows(jobs, "effects"), id="effects-jobs"),
+            html.Div(fault, id="effects-news", role="status", className="told"),
         ],
         className="effects",
     )
@@ -138,8 +146,11 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
             dmc.Button("Measure", id="effects-go", variant="default"),
             html.Div(id="effects-status", role="status"),
             html.Div(id="effects-told", role="status"),
-            dcc.Store(id="effects-shown"),
-            html.Div(id="effects-progress"),
+            html.P(
+                "One effect is measured at a time; others wait for their turn. They continue when "
+                "this page is closed and when the dashboard ends.",
+                className="quiet",
+            ),
         ]
     )
 
@@ -163,27 +174,39 @@ def register(app: Dash) -> None:
     )(told(_measure))
     app.callback(
         Output("effects-told", "children"),
-        Input({"page": "effects", "action": "stop", "name": ALL}, "n_clicks"),
-        State("effects-run", "data"),
+        Input({"page": "effects", "action": ALL, "name": ALL}, "n_clicks"),
         prevent_initial_call=True,
-    )(told(_stop))
+    )(told(_act))
     app.callback(
-        Output("effects-progress", "children"),
+        Output("effects-jobs", "children"),
         Output("effects-list", "children"),
         Output("effects-tick", "disabled"),
-        Output("effects-shown", "data"),
+        Output("effects-news", "children"),
+        Output("effects-moving", "data"),
+        Output("effects-rows", "data"),
         Input("effects-tick", "n_intervals"),
         Input("effects-status", "children"),
         Input("effects-told", "children"),
-        State("effects-shown", "data"),
+        State("effects-moving", "data"),
+        State("effects-rows", "data"),
         State("effects-run", "data"),
         prevent_initial_call=True,
     )(_follow)
     register_progress(app, "effects", _how_far, State("effects-run", "data"))
 
 
-def _of_app() -> Measurements:
-    return context.current().service("measurements", Measurements)
+def _jobs(opened: OpenRun) -> list[Job]:
+    """Effects of a run that are measured, wait, or ended."""
+    return work().all(EFFECT, run=opened.name)
+
+
+def _advance() -> Component | None:
+    """Begin what waits, if it can; else why not."""
+    try:
+        work().advance()
+    except DissectError as error:
+        return problem(f"the next measurement cannot begin: {line_of(error)}")
+    return None
 
 
 def _measure(clicks: object, run_id: object, *given: object) -> str:
@@ -204,8 +227,9 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     asked = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     asked += "-curve" if curve is True and kind != "context" else ""
     plain = re.sub(r"[^\w@+.-]+", "_", asked, flags=re.ASCII)[:100]
-    question = Question(
-        kind=kind,
+    request = EffectRequest(
+        run=opened.name,
+        edit=kind,
         concept=concept,
         layer=chosen,
         order=order,
@@ -214,42 +238,49 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
         curve=curve,
         **({"picked": by_hand} if by_hand else {"units": units}),
     )
-    _of_app().start(run.path, question)
+    work().start(request)
     return ""
 
 
-def _stop(clicks: object, run_id: object) -> str:
+def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
         raise PreventUpdate  # buttons that only came or went
-    _of_app().stop(_run(run_id).path, text(ctx.triggered_id.get("name")))
-    return ""
+    job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
+    job = None if done else work().find(job_id)
+    return done or f"{job.name} is {standing(job)}"
 
 
 def _follow(*given: object) -> tuple:
     """Rows and list, where something began or ended: new rows would take the focus of old ones."""
-    shown, run_id = given[-2:]
+    moved, rows, run_id = given[-3:]
     try:
-        run = _run(run_id)
+        opened = context.current().store.open(text(run_id))
+        fault = _advance()
+        jobs = _jobs(opened)
     except DissectError as error:
-        return problem(error), no_update, True, None
-    found = _of_app().progress(run.path)
-    idle = not any(one.running for one in found)
-    states = [[one.name, one.state] for one in found]
-    if states == shown:
-        return no_update, no_update, idle, no_update
-    return progress_rows(found, str(run_id)), effect_list(run, str(run_id)), idle, states
+        return no_update, no_update, True, problem(error), no_update, no_update
+    now, standings = moving(jobs), rows_of(jobs)
+    before = set(moved) if isinstance(moved, list) else set()
+    ended = [job for job in jobs if job.id in before - set(now)]
+    news = fault or [html.P(_news(job)) for job in ended] or no_update
+    shown = no_update if rows == standings else job_rows(jobs, "effects")
+    effects = effect_list(opened.run, opened.id) if ended else no_update
+    return shown, effects, not now, news, now, standings
+
+
+def _news(job: Job) -> list[Component | str]:
+    if job.state != "finished":
+        return [f"{job.name} is {standing(job)}"]
+    link = dcc.Link(job.name, href=effect_href(run_id_of(job.run), job.name))
+    return [link, " is measured and stands in the list"]
 
 
 def _how_far(run_id: object) -> dict[str, Reading]:
     try:
-        found = _of_app().progress(_run(run_id).path)
+        opened = context.current().store.open(text(run_id))
     except DissectError:
         return {}
-    return {one.name: how_far(one) for one in found}
-
-
-def _run(run_id: object) -> Run:
-    return context.current().store.open(text(run_id)).run
+    return {job.id: how_far(job) for job in _jobs(opened)}
 
 
 PAGE = Page(

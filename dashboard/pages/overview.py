@@ -6,8 +6,8 @@ from dash.development.base_component import Component
 from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
 from dashboard.components.units import READING, cards, empty, facts
+from dashboard.effects.view import effect_list
 from dashboard.links import concept_href, run_href
-from dashboard.measuring.showing import effect_list
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun

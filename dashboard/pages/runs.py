@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
@@ -15,6 +15,7 @@ from dashboard.components.jobs import (
     SWITCHES,
     how_far,
     job_rows,
+    moving,
     rows_of,
     run_form,
     standing,
@@ -23,27 +24,28 @@ from dashboard.components.jobs import (
 from dashboard.components.progress import Reading, progress_stores, register_progress
 from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
-from dashboard.jobs.asking import RunRequest, check_segmenters
-from dashboard.jobs.disk import DiskUse
-from dashboard.jobs.jobs import Job, Jobs
-from dashboard.jobs.models import generators_of, look_up
-from dashboard.jobs.tags import Tags
+from dashboard.disk import DiskUse
 from dashboard.links import run_href
 from dashboard.routing import Page, Visit
 from dashboard.store import Entry
+from dashboard.tags import Tags
+from dashboard.work.generators import generators_of, look_up
+from dashboard.work.queue import Job
+from dashboard.work.records import RUN
+from dashboard.work.requests import RunRequest, check_segmenters
+from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
 from dissect.generators import zoo
 from segmenters import SEGMENTERS
 
 _TICK = 1000  # milliseconds
-_ACTIONS = ("cancel", "resume", "remove")
 
 
 def layout(visit: Visit) -> Component:
     """The list, newest first; ``?search=`` and ``?tag=`` choose."""
     own = visit.context
-    fault = _go_on(own)
-    entries, tags, jobs = own.store.entries(), _tags(own).all(), _jobs(own).all()
+    fault = _advance()
+    entries, tags, jobs = own.store.entries(), _tags(own).all(), _jobs()
     search, tag = visit.query.get("search", ""), visit.query.get("tag", "")
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
     return html.Div(
@@ -56,11 +58,11 @@ def layout(visit: Visit) -> Component:
             ),
             html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
             html.Div(compare_link(entries), id="runs-compared"),
-            html.Div(job_rows(jobs), id="runs-jobs"),
+            html.Div(job_rows(jobs, "runs"), id="runs-jobs"),
             html.P(id="runs-told", role="status", className="told"),
             html.Div(fault, id="runs-news", role="status", className="told"),
-            dcc.Interval(id="runs-tick", interval=_TICK, disabled=not _moving(jobs)),
-            dcc.Store(id="runs-moving", data=_moving(jobs)),
+            dcc.Interval(id="runs-tick", interval=_TICK, disabled=not moving(jobs)),
+            dcc.Store(id="runs-moving", data=moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
             *progress_stores("runs"),
             run_form(_generators(own), SEGMENTERS),
@@ -148,23 +150,14 @@ def _start(clicks: object, *given: object) -> str:
     values["generator"] = look_up(_generators(own), values["generator"])
     values["segmenters"] = check_segmenters(values["segmenters"], SEGMENTERS)
     request = RunRequest(**values)
-    return f"{request.name} is {standing(_jobs(own).start(request))}"
+    return f"{request.name} is {standing(work().start(request))}"
 
 
 def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
         raise PreventUpdate  # buttons that only came or went
-    action, name = ctx.triggered_id.get("action"), ctx.triggered_id.get("name")
-    if action not in _ACTIONS:
-        raise ConfigError(f"{str(action)[:40]!r} is no action; reload the page")
-    jobs = _jobs(context.current())
-    if action == "resume":
-        return f"{name} is {standing(jobs.resume(name))}"
-    waited = jobs.find(name).turn
-    getattr(jobs, action)(name)
-    if action == "remove":
-        return f"{name} was removed"
-    return f"{name} was taken out" if waited else f"{name} was asked to stop"
+    job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
+    return done or f"{job_id} is {standing(work().find(job_id))}"
 
 
 def _tags_of(run: object) -> list[str]:
@@ -182,16 +175,16 @@ def _keep(clicks: object, run: object, tags: object) -> str:
 
 
 def _how_far() -> dict[str, Reading]:
-    return {job.name: how_far(job) for job in _jobs(context.current()).all()}
+    return {job.id: how_far(job) for job in _jobs()}
 
 
-def _follow(moving: object, rows: object, ticks: object, *given: object) -> tuple:
+def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple:
     own = context.current()
     search, tag = given[-2:]
-    fault = _go_on(own)
-    jobs = _jobs(own).all()
-    now = _moving(jobs)
-    ended = [job for job in jobs if isinstance(moving, list) and job.name in set(moving) - set(now)]
+    fault = _advance()
+    jobs = _jobs()
+    now = moving(jobs)
+    ended = [job for job in jobs if isinstance(moved, list) and job.id in set(moved) - set(now)]
     news = fault or [html.P(_news(job)) for job in ended] or no_update
     # Of what was said before, only the latest stays; a mistake in the form until it is mended.
     started, acted = no_update, no_update
@@ -204,7 +197,7 @@ def _follow(moving: object, rows: object, ticks: object, *given: object) -> tupl
     standings = rows_of(jobs)
     said = (news, now, started, acted, standings)
     if ctx.triggered_id == "runs-tick" and not ended:
-        shown = no_update if rows == standings else job_rows(jobs)
+        shown = no_update if rows == standings else job_rows(jobs, "runs")
         return no_update, shown, not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
@@ -214,7 +207,7 @@ def _follow(moving: object, rows: object, ticks: object, *given: object) -> tupl
         shown = [problem(error)]
     none = not entries
     listed = (known, none, none, run_names(entries), compare_link(entries))
-    return shown, job_rows(jobs), not now, *listed, *said
+    return shown, job_rows(jobs, "runs"), not now, *listed, *said
 
 
 def _news(job: Job) -> list[Component | str]:
@@ -225,15 +218,10 @@ def _news(job: Job) -> list[Component | str]:
     return [dcc.Link(job.name, href=run_href(job.name)), " is finished and stands in the list"]
 
 
-def _moving(jobs: Iterable[Job]) -> list[str]:
-    """Names of the jobs that work or wait: as long as there are some, the page looks again."""
-    return [job.name for job in jobs if job.live or job.turn]
-
-
-def _go_on(own: Context) -> Component | None:
+def _advance() -> Component | None:
     """Begin what waits, if it can; else why not."""
     try:
-        _jobs(own).go_on()
+        work().advance()
     except DissectError as error:
         return problem(f"the next run cannot begin: {line_of(error)}")
     return None
@@ -243,8 +231,8 @@ def _generators(own: Context) -> dict[str, str]:
     return generators_of({name: zoo.is_at_hand(name) for name in zoo.ENTRIES}, own.settings.models)
 
 
-def _jobs(own: Context) -> Jobs:
-    return own.service("jobs", lambda: Jobs(own.store.folder))
+def _jobs() -> list[Job]:
+    return work().all(RUN)
 
 
 def _tags(own: Context) -> Tags:

@@ -9,8 +9,8 @@ from dashboard import unit_facts
 from dashboard.callbacks import line_of
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
+from dashboard.effects.view import effect_href
 from dashboard.links import concept_href, run_href, unit_href
-from dashboard.measuring.showing import effect_href
 from dashboard.notes.reading import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, Page, UnitVisit, Visit

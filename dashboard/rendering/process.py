@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from dashboard import leash
+from dashboard import child_process
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dissect.errors import DissectError
 
@@ -162,7 +162,7 @@ class Process:
             raise RenderError(reason)
         self._stop()
         self._last_words.clear()
-        environment = leash.environment() | {
+        environment = child_process.environment() | {
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
         }
         child = subprocess.Popen(

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import BinaryIO
 
-from dashboard import leash
+from dashboard import child_process
 from dashboard.rendering.frames import Frame, pack, read
 from dissect.errors import DissectError
 
@@ -21,7 +21,7 @@ def main(run: str) -> int:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = sys.stdin.buffer
-    leash.hold()
+    child_process.end_with_parent()
     try:
         from dashboard.rendering.answers import Desk  # noqa: PLC0415 - torch takes a while
 

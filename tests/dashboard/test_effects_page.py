@@ -6,25 +6,30 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
+from dashboard.work.queue import Work
+
 NAME = "ablate-red-units-1-iou"
 
 
-@pytest.fixture(scope="module")
-def folder(runs_dir, tmp_path_factory):
-    """A run of one's own."""
-    own = tmp_path_factory.mktemp("effects") / "runs"
+@pytest.fixture
+def folder(runs_dir, tmp_path):
+    """A folder of one run, of the test's own."""
+    own = tmp_path / "runs"
     shutil.copytree(runs_dir / "planted", own / "whole")
-    return own
+    yield own
+    work = Work(own)
+    for job in [job for job in work.all() if job.live or job.turn]:
+        work.cancel(job.id)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(folder, serving):
     with serving(folder) as address:
         yield address
 
 
 @pytest.fixture
-def opened(page, url):
+def opened(url, page):
     def go(path):
         page.set_default_timeout(40_000)  # a worker starts, on a machine with other work
         page.goto(url + path)
@@ -101,14 +106,14 @@ def test_a_measurement_is_followed_and_stopped_by_keyboard_and_leaves_nothing(
     stop.focus()
     until(lambda: int(bar.get_attribute("value") or 0) > 0)
     expect(bar).to_have_attribute("max", "100000")
-    expect(page.locator("#effects-progress")).to_contain_text("of 100,000 images as they are")
+    expect(page.locator("#effects-jobs")).to_contain_text("of 100,000 images as they are")
     page.reload()  # which does not stop it
     stop.wait_for()
     stop.focus()
     seen = bar.get_attribute("value")
     until(lambda: bar.get_attribute("value") not in (None, seen))
     page.keyboard.press("Enter")  # the moving bar has not taken the focus
-    page.locator("#effects-progress").get_by_text("stopped; nothing was stored").wait_for()
+    page.locator("#effects-jobs").get_by_text("stopped; nothing was stored").wait_for()
     assert effects(folder) == before
 
 
@@ -120,4 +125,4 @@ def test_a_mistake_in_the_form_is_told_and_nothing_begins(opened):
     page.goto(page.url + "?layer=units&units=1,9")
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("alert").get_by_text("unit 9 is not in units; expected 0 to 8").wait_for()
-    expect(page.locator("#effects-progress").get_by_text("../x")).to_have_count(0)
+    expect(page.locator("#effects-jobs").get_by_text("../x")).to_have_count(0)

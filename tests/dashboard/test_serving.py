@@ -12,34 +12,31 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard.jobs import processes
-from dashboard.jobs.jobs import Jobs
 from dashboard.serving import stop
+from dashboard.work import processes
+from dashboard.work.queue import Work
 
-# `dissect serve` whose renderer loads a generator while a measurement goes on, as pages have it;
-# what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
+# `dissect serve` whose renderer loads a generator while a run and an effect are at work, as pages
+# have it; what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
 SERVE = """
 import contextlib, signal, sys, threading, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import dashboard.serving
 from dashboard import context
-from dashboard.jobs.asking import RunRequest
-from dashboard.jobs.jobs import Jobs
-from dashboard.measuring.measurements import Measurements, Question
 from dashboard.rendering.renderers import RenderError, Renderers
+from dashboard.work.queue import Work
+from dashboard.work.requests import EffectRequest, RunRequest
 from dissect.cli import main
 
 run, made = Path(sys.argv.pop()), dashboard.serving.create_app
 
 def create_app(*given):
     app = made(*given)
-    renderers, measurements = Renderers(), Measurements()
+    renderers = Renderers()
     with app.server.app_context():
         own = context.current()
     own.service("renderers", lambda: renderers)
-    own.service("measurements", lambda: measurements)
-    measurements.start(run, Question(kind="ablate", concept="red", name="long", samples=100_000))
 
     def ask():
         with contextlib.suppress(RenderError):  # the renderer is ended before it can answer
@@ -48,10 +45,10 @@ def create_app(*given):
     threading.Thread(target=ask, daemon=True).start()
     while not renderers.pids():
         time.sleep(0.01)
-    asked = RunRequest(name="run", generator="g", segmenters=("colour",))
-    Jobs(given[0], program="import time; time.sleep(60)").start(asked)
-    (held,) = measurements._all.values()
-    print(held.process.pid, *renderers.pids(), flush=True)
+    work = Work(given[0], program="import time; time.sleep(60)")
+    work.start(RunRequest(name="run", generator="g", segmenters=("colour",)))
+    work.start(EffectRequest(run="any", edit="ablate", concept="red", name="effect"))
+    print(*renderers.pids(), flush=True)
     return app
 
 dashboard.serving.create_app = create_app
@@ -61,7 +58,7 @@ sys.exit(main())
 
 # SIGTERM goes the way of Ctrl-C, from one line on.
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
-def test_a_dashboard_ends_at_once_and_takes_its_processes_with_it(
+def test_a_dashboard_ends_at_once_with_its_renderers_and_without_what_it_started(
     planted_run, tmp_path, number, status
 ):
     process = subprocess.Popen(
@@ -73,14 +70,15 @@ def test_a_dashboard_ends_at_once_and_takes_its_processes_with_it(
     page = http.client.HTTPConnection("127.0.0.1", int(port))  # a browser keeps its connection
     page.request("GET", "/healthz")
     assert page.getresponse().read() == b"ok\n"
-    assert len(pids) == 2
+    assert len(pids) == 1
     assert all(processes.identity(pid) for pid in pids)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     page.close()
-    (job,) = Jobs(tmp_path).all()
-    assert job.state == "running"  # what was started from a page goes on
-    os.killpg(json.loads((tmp_path / ".jobs/run/job.json").read_text())["pid"], signal.SIGKILL)
+    work = Work(tmp_path)
+    assert [job.state for job in work.all()] == ["running"] * 2  # what pages start goes on
+    for job in work.all():
+        os.killpg(work._records.read(job.id)["pid"], signal.SIGKILL)
     assert process.returncode == status
     assert "Traceback" not in errors
     end = time.monotonic() + 20

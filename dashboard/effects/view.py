@@ -9,11 +9,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.callbacks import line_of, problem
-from dashboard.components.progress import Reading, progress_bar
 from dashboard.components.units import bar, empty, facts, second_label, swatch, two
+from dashboard.effects.context_table import context_table
 from dashboard.links import run_href, unit_href
-from dashboard.measuring.contexts import context_table
-from dashboard.measuring.measurements import Progress
 from dashboard.notes.reading import second_labels
 from dashboard.rendering.asking import to_uri
 from dashboard.store import OpenRun
@@ -38,21 +36,6 @@ ORDERS = {
     PICKED: "chosen by hand",
 }
 """Ways to choose units, as people are told them."""
-_STATES = {
-    "running": "is being measured",
-    "stopping": "is being stopped",
-    "measured": "measured",
-    "stopped": "stopped; nothing was stored",
-    "failed": "failed",
-}
-_STAGES = {
-    "originals": "images as they are",
-    "sweep": "units tried alone",
-    "greedy": "units taken into the set",
-    "measure": "images edited",
-    "places": "blocks of images edited at one place",
-    "curve": "points of the curve",
-}
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -69,47 +52,6 @@ def effect_list(run: Run, run_id: str) -> Component:
     if not rows:
         return empty("Nothing was measured on this run yet: a match is not a cause.")
     return html.Ul(rows, className="rows")
-
-
-def progress_rows(found: Sequence[Progress], run_id: str) -> Component | None:
-    """Measurements that are going on, and how those ended that this server began."""
-    if not found:
-        return None
-    return html.Ul([_row(one, run_id) for one in found], className="jobs")
-
-
-def _row(one: Progress, run_id: str) -> Component:
-    told, name = _STATES[one.state], html.B(one.name)
-    if one.state == "measured":
-        name = dcc.Link(one.name, href=effect_href(run_id, one.name), className="run-name")
-    if one.told:
-        told = f"{told}: {one.told}"
-    parts: list[Component] = [
-        html.Div([name, html.Span(told, className="failed" if one.told else "quiet")])
-    ]
-    buttons: list[Component] = []
-    if one.running:
-        parts += progress_bar(one.name, how_far(one))
-        buttons = [
-            html.Button(
-                "Stop",
-                id={"page": "effects", "action": "stop", "name": one.name},
-                type="button",
-                className="action",
-                disabled=one.state == "stopping",
-                **{"aria-label": f"Stop: {one.name}"},
-            )
-        ]
-    return html.Li([*parts, html.Div(buttons, className="job-actions")], key=one.name)
-
-
-def how_far(one: Progress) -> Reading:
-    """What the bar of a measurement shows."""
-    stage = one.stage
-    if stage is None:
-        return Reading(0, 0, "loading the models …")
-    what = _STAGES.get(stage.name, f"{stage.unit}s")
-    return Reading(stage.done, stage.total, f"{stage.done:,} of {stage.total:,} {what}")
 
 
 def effect_href(run_id: str, name: str) -> str:

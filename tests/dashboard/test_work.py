@@ -1,4 +1,4 @@
-"""Runs that are started from the dashboard: what their files say, and a person's way."""
+"""Runs and effects that are started from the dashboard: what their files say, a person's way."""
 
 import errno
 import json
@@ -10,12 +10,13 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.jobs import processes
-from dashboard.jobs.asking import RunRequest, check_segmenters
-from dashboard.jobs.disk import DiskUse
-from dashboard.jobs.jobs import Jobs
-from dashboard.jobs.models import files_of, generators_of, look_up
-from dashboard.jobs.tags import Tags
+from dashboard.disk import DiskUse
+from dashboard.tags import Tags
+from dashboard.work import processes
+from dashboard.work.generators import files_of, generators_of, look_up
+from dashboard.work.queue import Work
+from dashboard.work.records import EFFECT, RUN
+from dashboard.work.requests import EffectRequest, RunRequest, check_segmenters
 from dissect.errors import ConfigError, RunError
 
 # Counts 16 samples of 64, and the rest once there is a file "go"; as `dissect run` leaves files.
@@ -57,25 +58,23 @@ def ask(name="first", **others):
 
 @pytest.fixture
 def begin(tmp_path):
-    """Jobs over one folder, as one app after the other makes them; none outlives the test."""
+    """Queues of one folder, as one app after the other makes them; no process outlives the test."""
 
     def make(program=COUNTS, **options):
-        return Jobs(tmp_path, program=program, **options)
+        return Work(tmp_path, program=program, **options)
 
     yield make
-    for file in sorted(
-        tmp_path.glob(".jobs/*/job.json"), key=lambda file: "pid" in file.read_text()
-    ):
-        record = json.loads(file.read_text())
-        if "waiting" in record:
-            file.unlink()  # before the one that it waits for ends
-        elif processes.identity(record["pid"]) == record["identity"]:
-            os.killpg(record["pid"], signal.SIGKILL)
+    work = Work(tmp_path)
+    for job in [job for job in work.all() if job.turn]:
+        work.cancel(job.id)  # before the one that it waits for ends
+    for job in work.all():
+        if job.live:
+            os.killpg(work._records.read(job.id)["pid"], signal.SIGKILL)
 
 
 def wait(jobs, *, state, done=None):
     """The newest job, once it is so."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         job = jobs.all()[0]
         if job.state == state and done in (None, job.done):
@@ -89,7 +88,7 @@ def test_an_app_that_starts_anew_sees_what_the_one_before_saw(begin, tmp_path):
     job = wait(begin(), state="running", done=16)
     assert (job.name, job.total) == ("first", 64)
     (tmp_path / "go").touch()
-    assert wait(begin(), state="finished").told == ""
+    assert wait(begin(), state="finished").error == ""
 
 
 def test_a_stopped_run_is_gone_on_with_by_another_app(begin, tmp_path):
@@ -108,7 +107,7 @@ def test_a_stopped_run_is_gone_on_with_by_another_app(begin, tmp_path):
 def test_one_that_does_not_listen_is_killed_after_a_while(begin, tmp_path):
     jobs = begin(IGNORES, patience=0.3)
     jobs.start(ask())
-    while not (tmp_path / ".jobs/first/stdout.txt").read_text():
+    while not (jobs._records.place_of("first") / "stdout.txt").read_text():
         time.sleep(0.02)
     jobs.cancel("first")
     assert jobs.all()[0].state == "stopping"
@@ -118,7 +117,7 @@ def test_one_that_does_not_listen_is_killed_after_a_while(begin, tmp_path):
 def test_a_failed_run_shows_its_one_line_and_can_be_removed(begin, tmp_path):
     jobs = begin(FAILS)
     jobs.start(ask())
-    assert wait(jobs, state="failed").told == "no such layer"
+    assert wait(jobs, state="failed").error == "no such layer"
     jobs.remove("first")
     assert jobs.all() == []
     jobs.start(ask())
@@ -128,9 +127,8 @@ def test_a_process_that_was_given_the_number_later_is_neither_shown_nor_stopped(
     jobs = begin(FAILS)
     jobs.start(ask())
     wait(jobs, state="failed")
-    file = tmp_path / ".jobs/first/job.json"
-    record = json.loads(file.read_text()) | {"pid": os.getpid()}
-    file.write_text(json.dumps(record))
+    record = jobs._records.read("first") | {"pid": os.getpid()}
+    jobs._records.write("first", record)
     assert jobs.all()[0].state == "failed"
     processes.stop(os.getpid(), record["identity"], patience=0)
     with pytest.raises(ConfigError, match="failed already"):
@@ -191,9 +189,9 @@ def test_a_run_that_took_the_name_of_one_that_waits_is_left_alone(begin, tmp_pat
     jobs.cancel("first")
     end = time.monotonic() + 20
     while jobs.find("b").state != "failed" and time.monotonic() < end:
-        jobs.go_on()
+        jobs.advance()
         time.sleep(0.05)
-    assert "another run of this name" in jobs.find("b").told
+    assert "another run of this name" in jobs.find("b").error
     jobs.remove("b")
     assert (tmp_path / "b.partial").is_dir()
 
@@ -215,6 +213,52 @@ def test_of_dashboards_that_start_at_the_same_moment_one_begins_and_a_name_is_gi
     assert sum(job.live for job in begin().all()) == 1
 
 
+def test_a_folder_that_somebody_gave_starts_nothing(serving, begin, tmp_path):
+    """What an older version, or somebody else, left as work in the data is not read."""
+    import urllib.request
+
+    runs = tmp_path / "runs"
+    hostile = {
+        "version": 1, "arguments": [], "created": "2026-01-01T00:00:00", "waiting": 1,
+        "kind": "run", "run": "evil", "name": "evil", "id": "evil", "cwd": str(tmp_path),
+    }  # fmt: skip
+    for place in (".jobs", "work", "jobs"):
+        (runs / place / "evil").mkdir(parents=True)
+        (runs / place / "evil/job.json").write_text(json.dumps(hostile))
+    with serving(runs) as url:
+        for path in ("/", "/_dash-layout"):
+            urllib.request.urlopen(url + path).read()
+    jobs = Work(runs, program=FAILS)
+    assert jobs.all() == []
+    assert not jobs.advance()
+    assert not jobs.place.is_relative_to(tmp_path / "runs")
+
+
+def test_a_record_that_this_user_did_not_sign_for_this_job_is_none(begin, tmp_path):
+    jobs = begin()
+    jobs.start(ask())
+    wait(jobs, state="running", done=16)
+    jobs.start(ask("second"))
+    own = jobs._records.place_of("second") / "job.json"
+    good = json.loads(own.read_text())
+    assert (jobs.find("second").state, jobs.find("second").turn) == ("waiting", 1)
+    changed = json.loads(own.read_text())
+    changed["record"]["arguments"] = ["--version"]
+    copied = json.loads((jobs._records.place_of("first") / "job.json").read_text())
+    for wrong in (changed, copied, good | {"signature": ""}, good | {"signature": None},
+                  good["record"], {"record": good["record"]}, [], None):  # fmt: skip
+        own.write_text(json.dumps(wrong))
+        assert [job.id for job in jobs.all()] == ["first"], wrong
+    own.write_text("[" * 100_000)
+    assert [job.id for job in jobs.all()] == ["first"]
+    own.write_text(json.dumps(good))
+    elsewhere = Work(tmp_path / "another")
+    elsewhere._records.place_of("second").mkdir(parents=True)
+    (elsewhere._records.place_of("second") / "job.json").write_text(json.dumps(good))
+    assert elsewhere.all() == []  # signed for another folder
+    assert [job.id for job in jobs.all()] == ["second", "first"]
+
+
 @pytest.mark.parametrize("name", ["..", "../first", "nope", "", None, 3, ["first"]])
 def test_a_job_is_looked_up_and_never_a_path(begin, tmp_path, name):
     jobs = begin(FAILS)
@@ -227,7 +271,7 @@ def test_a_job_is_looked_up_and_never_a_path(begin, tmp_path, name):
 
 def test_a_folder_that_is_a_run_takes_no_other(planted_run):
     with pytest.raises(RunError, match="expected a folder of runs"):
-        Jobs(planted_run.path, program=FAILS).start(ask())
+        Work(planted_run.path, program=FAILS).start(ask())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +299,7 @@ def test_the_command_line_reads_what_was_asked_for(tmp_path):
         layers="a.b, c@pca:4", samples=64, seed=3, truncation=0.5, threshold="quantile",
         coactivation=True,
     )  # fmt: skip
-    read = _parser().parse_args(given.arguments(tmp_path / "first"))
+    read = _parser().parse_args(given.arguments(tmp_path))
     assert read.generator == "--out=/tmp/elsewhere"
     assert read.out == str(tmp_path / "first")
     assert read.segmenter == "scenes+colour+quadrants"
@@ -263,6 +307,106 @@ def test_the_command_line_reads_what_was_asked_for(tmp_path):
     assert (read.truncation, read.threshold) == (0.5, "quantile")
     assert read.coactivation
     assert read.resume
+
+
+def effect(**changed):
+    given = {
+        "run": "planted",
+        "edit": "ablate",
+        "concept": "red",
+        "name": "mine",
+        "units": 1,
+        "samples": 8,
+    }
+    return EffectRequest(**(given | changed))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("edit", "rm"), ("edit", None), ("order", "--help"), ("name", "../mine"), ("name", "a/b"),
+     ("name", ".."), ("name", 3), ("units", 0), ("units", True), ("units", 1.5), ("samples", 1),
+     ("picked", (3,)), ("picked", tuple(range(5000))), ("samples", 10**9), ("samples", "8"), ("curve", "yes"), ("curve", 1)],
+)  # fmt: skip
+def test_an_effect_that_cannot_be_measured_is_refused(field, value):
+    with pytest.raises(ConfigError, match="expected"):
+        effect(**{field: value})
+
+
+def test_no_value_of_an_effect_can_become_an_option(tmp_path):
+    asked = effect(concept="--device=evil", name="-x", layer="--json", curve=True)
+    words = asked.arguments(tmp_path)
+    assert words[0] == "ablate"
+    assert words[-3:] == ["--json", "--", str(tmp_path / "planted")]
+    assert {"--concept=--device=evil", "--layer=--json", "--name=-x", "--curve=iou"} <= set(words)
+    assert all("=" in word for word in words[1:-3])
+
+
+def test_units_by_hand_take_the_place_of_how_many_by_which_order(tmp_path):
+    words = effect(picked=(3, 1), order="picked", layer="units", curve=True).arguments(tmp_path)
+    assert {"--pick=3,1", "--layer=units", "--curve=picked"} <= set(words)
+    assert not [word for word in words if word.startswith(("--units", "--order"))]
+    with pytest.raises(ConfigError, match="no layer is; choose theirs"):
+        effect(picked=(3, 1), order="picked")
+
+
+def test_contexts_have_no_curve(tmp_path):
+    words = effect(edit="context", curve=True).arguments(tmp_path)
+    assert not [word for word in words if word.startswith("--curve")]
+
+
+EFFECT_DONE = """
+import sys, time
+from pathlib import Path
+folder = Path(sys.argv[-1])
+while not (folder.parent / "go").exists():
+    time.sleep(0.01)
+print("{}")
+"""
+
+
+def test_an_effect_and_a_run_work_at_the_same_time_and_a_second_effect_waits(begin, tmp_path):
+    jobs = begin(EFFECT_DONE)
+    stood = [jobs.start(request).state for request in (
+        ask(), ask("other"), effect(name="one"), effect(name="two")
+    )]  # fmt: skip
+    assert stood == ["running", "waiting", "running", "waiting"]
+    assert [job.turn for job in jobs.all(EFFECT)] == [1, 0]
+    assert [job.id for job in jobs.all(EFFECT, run="planted")] == ["planted/two", "planted/one"]
+    assert jobs.all(EFFECT, run="other") == []
+    with pytest.raises(ConfigError, match="being measured already"):
+        jobs.start(effect(name="two"))
+    (tmp_path / "go").touch()
+    end = time.monotonic() + 30
+    while {job.state for job in begin().all(EFFECT)} != {"finished"} and time.monotonic() < end:
+        time.sleep(0.05)
+    assert {job.state for job in begin().all(EFFECT)} == {"finished"}
+    assert jobs.start(effect(name="two")).state == "running"  # it may be measured again
+    assert {job.state for job in begin().all(RUN)} == {"running", "waiting"}
+
+
+def test_an_effect_that_fails_gives_the_line_of_the_command_which_works_where_the_server_does(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "runs/planted").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    jobs = Work("runs")
+    jobs.start(effect())
+    job = wait(jobs, state="failed")
+    assert "planted is not a run: it has no run.json" in job.error
+    assert str(tmp_path) not in job.error
+    jobs.remove(job.id)
+    assert jobs.all() == []
+
+
+def test_an_effect_of_a_single_run_is_measured_and_is_there_for_the_next_dashboard(
+    planted_run, tmp_path
+):
+    import shutil
+
+    shutil.copytree(planted_run.path, tmp_path / "runs/planted")
+    Work(tmp_path / "runs/planted").start(effect(name="mine"))
+    assert wait(Work(tmp_path / "runs"), state="finished").id == "planted/mine"
+    assert (tmp_path / "runs/planted/effects/mine/recipe.json").is_file()
 
 
 def test_a_browser_chooses_of_what_is_at_hand(tmp_path):
@@ -316,7 +460,7 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
     page, serving, begin, tmp_path, monkeypatch
 ):
     # What stands in for `dissect run` waits where a person would look; see the test after.
-    monkeypatch.setattr("dashboard.pages.runs.Jobs", lambda folder: begin())
+    monkeypatch.setattr("dashboard.work.service.Work", lambda folder: begin())
     with serving(tmp_path) as url:
         page.goto(url)
         page.get_by_text("Start a new run").focus()
@@ -332,7 +476,7 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
         page.get_by_text("second was taken out").wait_for()
         page.get_by_text("second is waiting").wait_for(state="detached")  # what was said is gone
         page.get_by_role("button", name="Stop: first").click()
-        page.get_by_text("stopped; it can be gone on with").wait_for()
+        page.get_by_text("stopped; it can be resumed").wait_for()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
     # Another app over the same folder.
     with serving(tmp_path) as url:
@@ -344,7 +488,7 @@ def test_a_run_is_started_watched_stopped_and_gone_on_with(
         page.get_by_role("button", name="Delete what was counted: first").click()
         page.get_by_text("first was removed").wait_for()
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
-    assert [path.name for path in tmp_path.iterdir()] == [".jobs"]
+    assert list(tmp_path.iterdir()) == []  # nothing but runs lies in a folder of runs
 
 
 def test_a_real_run_is_stopped_and_gone_on_with_from_an_empty_page_to_the_same_bytes(
@@ -425,8 +569,8 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_behind(begin, tmp_pa
 
     jobs = begin()
     with monkeypatch.context() as patch:
-        patch.setattr("dashboard.jobs.records.replace_file", full)
-        patch.setattr("dashboard.jobs.tags.replace_file", full)
+        patch.setattr("dashboard.work.records.replace_file", full)
+        patch.setattr("dashboard.tags.replace_file", full)
         with pytest.raises(RunError, match=r"No space left on device.*expected free space"):
             jobs.start(ask())
         with pytest.raises(RunError, match=r"No space left on device.*expected free space"):
@@ -436,16 +580,16 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_behind(begin, tmp_pa
     jobs.start(ask("second"))
     wait(jobs, state="waiting")
     with monkeypatch.context() as patch:
-        patch.setattr("dashboard.jobs.records.replace_file", full)
+        patch.setattr("dashboard.work.records.replace_file", full)
         with pytest.raises(RunError, match="No space left on device"):
             jobs.cancel("first")
     assert jobs.find("second").turn == 1  # what is on the disk stands
 
 
-def test_who_looks_after_those_that_wait_needs_no_torch():
+def test_the_watcher_of_those_that_wait_is_a_small_process():
     import subprocess
     import sys
 
-    code = "import dashboard.jobs.jobs, dashboard.jobs.queue, sys; print('torch' in sys.modules)"
+    code = "import dashboard.work.queue, dashboard.work.watcher, sys; print({'torch', 'pandas', 'dash'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"

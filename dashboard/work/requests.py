@@ -1,4 +1,4 @@
-"""What a run is asked to do from a page, checked before a process is started for it."""
+"""What a page may ask for, a run or an effect, checked before a process is started for it."""
 
 import math
 import re
@@ -6,17 +6,22 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboard.work.records import EFFECT, RUN, check_name
 from dissect.errors import ConfigError
+from dissect.studies.summary import PICKED
 
 FEWEST_SAMPLES = 16
 MOST_SAMPLES = 1_000_000
 LARGEST_SEED = 2**53 - 1
 """The largest whole number that a browser keeps exactly; the command line takes larger ones."""
 THRESHOLDS = ("information", "quantile")
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}", re.ASCII)
+EFFECT_KINDS = ("ablate", "insert", "context")
+_ORDERS = ("iou", "excess", "sweep", "greedy")
 # A basis from a file (@sae:FILE) would let a browser name a path.
 _LAYER = re.compile(r"[\w.-]{1,100}(@(rotation|pca):[0-9]{1,9})?", re.ASCII)
 _MOST_LAYERS = 200
+_EFFECT_NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
+_MOST_UNITS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +86,25 @@ class RunRequest:
                 "with commas between, NAME@rotation:SEED or NAME@pca:COMPONENTS for another basis"
             )
 
-    def arguments(self, out: Path) -> list[str]:
-        """What the command line is given; no value can be taken for an option."""
+    @property
+    def kind(self) -> str:
+        return RUN
+
+    @property
+    def run(self) -> str:
+        return self.name
+
+    @property
+    def id(self) -> str:
+        """Of the job."""
+        return self.name
+
+    def arguments(self, folder: Path) -> list[str]:
+        """What the command line is given; no value can be taken for an option.
+
+        Args:
+            folder: Holds the runs.
+        """
         layers = ",".join(name.strip() for name in self.layers.split(","))
         options = {
             "segmenter": "+".join([*self.segmenters, *(["quadrants"] if self.halves else [])]),
@@ -91,25 +113,95 @@ class RunRequest:
             "seed": self.seed,
             "truncation": self.truncation,
             "threshold": self.threshold,
-            "out": out,
+            "out": folder / self.name,
         }
         flags = ["--coactivation"] if self.coactivation else []
         given = [f"--{name}={value}" for name, value in options.items()]
         return ["run", *given, *flags, "--resume", "--", self.generator]
 
 
-def check_name(given: object) -> str:
-    """A name that a folder may have.
+@dataclass(frozen=True, kw_only=True)
+class EffectRequest:
+    """An effect that is to be measured.
+
+    Args:
+        run: Name of the run's folder, already looked up; never what a browser sent.
+        edit: ``ablate``, ``insert`` or ``context``.
+        concept: Whose pixels should go, or come.
+        name: Of the effect.
+        units: How many.
+        samples: How many.
+        order: Which units; ``picked`` where ``picked`` names them.
+        layer: None takes the one whose units tell most of the concept.
+        curve: Also the effect against the number of units; contexts have none.
+        picked: Units chosen by hand, which need a layer; ``units`` is not read then.
 
     Raises:
-        ConfigError: another one.
+        ConfigError: a field of another type or out of its range.
     """
-    if not isinstance(given, str) or not _SLUG.fullmatch(given):
-        raise ConfigError(
-            f"name is {_short(given)}; expected 1 to 60 small letters, digits, - or _, the first "
-            "one a letter or a digit"
-        )
-    return given
+
+    run: str
+    edit: str
+    concept: str
+    name: str
+    units: int = 20
+    samples: int = 200
+    order: str = "iou"
+    layer: str | None = None
+    curve: bool = False
+    picked: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        orders = [PICKED] if self.picked else _ORDERS
+        if self.edit not in EFFECT_KINDS or self.order not in orders:
+            raise ConfigError(
+                f"the edit is {_short(self.edit)}, the order {_short(self.order)}; expected one of "
+                f"{', '.join(EFFECT_KINDS)} and one of {', '.join(orders)}"
+            )
+        if not isinstance(self.name, str) or not _EFFECT_NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"name is {_short(self.name)}; expected letters, digits and any of - _ . +"
+            )
+        if len(self.picked) > _MOST_UNITS:
+            raise ConfigError(
+                f"{len(self.picked)} units are chosen by hand; expected at most {_MOST_UNITS}"
+            )
+        if self.picked and self.layer is None:
+            raise ConfigError("units are chosen by hand but no layer is; choose theirs")
+        if not isinstance(self.curve, bool):
+            raise ConfigError(f"curve is {_short(self.curve)}; expected true or false")
+        for field, least, most in (("units", 1, _MOST_UNITS), ("samples", 2, 100_000)):
+            value = getattr(self, field)
+            if type(value) is not int or not least <= value <= most:
+                raise ConfigError(
+                    f"{field} is {_short(value)}; expected a whole number from {least} to {most}"
+                )
+
+    @property
+    def kind(self) -> str:
+        return EFFECT
+
+    @property
+    def id(self) -> str:
+        """Of the job."""
+        return f"{self.run}/{self.name}"
+
+    def arguments(self, folder: Path) -> list[str]:
+        """What the command line is given; no value can be taken for an option.
+
+        Args:
+            folder: Holds the run.
+        """
+        options: dict[str, object] = {"units": self.units, "order": self.order}
+        if self.picked:
+            options = {"pick": ",".join(map(str, self.picked))}
+        options |= {"samples": self.samples, "name": self.name, "concept": self.concept}
+        if self.layer is not None:
+            options["layer"] = self.layer
+        if self.curve and self.edit != "context":
+            options["curve"] = self.order
+        given = [f"--{name}={value}" for name, value in options.items()]
+        return [self.edit, *given, "--json", "--", str(folder / self.run)]
 
 
 def check_segmenters(given: object, known: Collection[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Measured effects as parts of a page."""

@@ -19,6 +19,7 @@ _HOMES = {
     "Latent": "dissect.latents",
     "LayerError": "dissect.errors",
     "LayerInfo": "dissect.generators.base",
+    "Move": "dissect.edits",
     "Run": "dissect.runs",
     "RunConfig": "dissect.config",
     "RunError": "dissect.errors",

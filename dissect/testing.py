@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from dissect.edits.applying import check_reach, intervene
+from dissect.edits.moves import Move
 from dissect.edits.unit_edits import Ablate
 from dissect.errors import GeneratorError
 from dissect.generators.base import Generator, complete, members
 from dissect.latents import Latent
+from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import trace
 
 _LARGEST = 100.0  # images in [0, 255] are told from those in [-1, 1]
@@ -64,6 +66,7 @@ class _Laws:
         yield "images are the same twice", self.determinism
         yield "images do not depend on their batch", self.batches
         yield "every space gives the same image", self.spaces
+        yield "moves of the latent change the image, and one by 0 leaves it", self.moves
         yield "layers are as listed, and hooks are gone after", self.layers
         if getattr(self.generator, "not_editable", None) is not None:
             yield "edits and gradients are refused in one line", self.refusals
@@ -155,6 +158,21 @@ class _Laws:
                 except GeneratorError:
                     continue
                 self._demand(False, f"goes back from {name} to {order[0]}", "GeneratorError")
+
+    def moves(self) -> None:
+        latent = self._sample()
+        image = self._image(latent)
+        for name, space in self.generator.spaces.items():
+            direction = stream(self.seed, PROBE_STREAMS).standard_normal(space.shape)
+            for strength in (0.0, 1.0):
+                with intervene(self.generator, [Move(name, direction, strength)]):
+                    moved = self._image(latent)
+                if strength:
+                    changed = not torch.equal(moved, image)
+                    self._demand(changed, f"does not follow a move in {name}", "another image")
+                else:
+                    near = self._near(moved, image)
+                    self._demand(near, f"changes under a move by 0 in {name}", "the same image")
 
     def gradients(self) -> None:
         latent = self._sample()

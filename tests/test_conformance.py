@@ -19,12 +19,12 @@ FILES = (
 
 @pytest.mark.parametrize("name", FILES)
 def test_generators_from_files_keep_all_laws(checkpoints, name):
-    assert len(check_generator(load_generator(checkpoints / name))) == 10
+    assert len(check_generator(load_generator(checkpoints / name))) == 11
 
 
 def test_diffusion_models_keep_all_laws(checkpoints):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    assert len(check_generator(load_unet(checkpoints / "diffusers_ddpm16", n_steps=2))) == 10
+    assert len(check_generator(load_unet(checkpoints / "diffusers_ddpm16", n_steps=2))) == 11
 
 
 @pytest.mark.parametrize("name", ["scenes-stylegan2", "scenes-pggan"])

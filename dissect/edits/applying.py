@@ -1,12 +1,17 @@
 """Applies edits to a generator's forward passes, inside a ``with``.
 
-    with intervene(generator, [Ablate("b16.conv1", [3, 7])]):
+    with intervene(generator, [Move("w", direction, 2.0), Ablate("b16.conv1", [3, 7])]):
         images = generator.synthesize(latent)
 
-Edits act where a layer's output leaves it, in the order given, so whatever follows (modulation by
-styles, noise, the next layers) sees the edited output. Hooks live as long as the ``with`` and are
-gone after an exception too; an empty list sets none. A ``trace`` that is entered inside sees edited
-outputs, one around it sees what the network put out.
+Moves act on the latent that ``synthesize`` is given, when it passes their space on its way z → w →
+w+ → s; those of one space in the order given. ``synthesize`` of this one generator is replaced for
+that time; ``sample`` and ``convert`` stay as they are.
+
+Edits of units act where a layer's output leaves it, in the order given, so whatever follows
+(modulation by styles, noise, the next layers) sees the edited output. A ``trace`` that is entered
+inside sees edited outputs, one around it sees what the network put out.
+
+Both end with the ``with``, after an exception too; an empty list changes nothing.
 
 In another basis, with u = encode(x) and u' the edited u, the layer puts out decode(u') plus the
 remainder x − decode(u) that the basis cannot hold, where the region is, and x elsewhere.
@@ -15,17 +20,22 @@ remainder x − decode(u) that the basis cannot hold, where the region is, and x
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from itertools import combinations, groupby
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.bases import NO_BASES, Basis, layer_info, open_bases, split_layer
+from dissect.edits.edit import Edit
+from dissect.edits.moves import Move
 from dissect.edits.regions import overlaps, pool
-from dissect.edits.unit_edits import Ablate, Edit, Insert
-from dissect.errors import ConfigError, LayerError
+from dissect.edits.unit_edits import Ablate, Insert, UnitEdit
+from dissect.errors import ConfigError, GeneratorError, LayerError
 from dissect.generators.base import Generator, LayerInfo, check_editable
+from dissect.latents import Latent
 from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import check_map, resolve_layers
 
@@ -34,26 +44,29 @@ from dissect.tracing import check_map, resolve_layers
 def intervene(
     generator: Generator, edits: Sequence[Edit], *, bases: Mapping[str, Basis] = NO_BASES
 ) -> Iterator[None]:
-    """Edit layer outputs, see the head of this module.
+    """Apply edits, see the head of this module.
 
     Args:
         generator: Any generator that lists layers.
-        edits: Applied in this order, at any layers.
+        edits: Of units of any layers, and moves of the latent.
         bases: ``layer@basis`` → its basis, as ``Run.basis`` gives it. Rotations and autoencoders
             need none; principal components were fitted to a run and do.
 
     Raises:
-        GeneratorError: a generator whose layers can only be read.
+        GeneratorError: edits of units of a generator whose layers can only be read, a move in a
+            space that the generator lacks; inside the ``with``, a latent that has left that space.
         LayerError: a layer or unit that the generator does not have.
-        ConfigError: edits that contradict each other, or a basis without a way back.
+        ConfigError: edits that contradict each other, a basis without a way back, or a vector that
+            does not fit its space.
 
     Example:
         >>> with intervene(generator, [Insert("units", [0], [1.0])]):
         ...     images = generator.synthesize(generator.sample([0], seed=0))
     """
     opened = check_edits(generator, edits, bases=bases)
-    plain: dict[str, list[Edit]] = {}
-    for edit in edits:
+    moves = [edit for edit in edits if isinstance(edit, Move)]
+    plain: dict[str, list[UnitEdit]] = {}
+    for edit in _of_units(edits):
         plain.setdefault(split_layer(edit.layer, generator.layers)[0], []).append(edit)
     handles = []
     try:
@@ -62,7 +75,8 @@ def intervene(
             steps = [_Step.of(same, opened, info) for same in _by_basis(own)]
             module = generator.module.get_submodule(info.module)
             handles.append(module.register_forward_hook(_rewrite(layer, info, steps)))
-        yield
+        with _moving(generator, moves):
+            yield
     finally:
         for handle in handles:
             handle.remove()
@@ -76,25 +90,90 @@ def check_edits(
     Raises:
         GeneratorError, LayerError, ConfigError: see ``intervene``.
     """
-    if edits:
+    for edit in edits:
+        if isinstance(edit, Move):
+            _check_move(generator, edit)
+    own = _of_units(edits)
+    if own:
         check_editable(generator)
     opened: dict[str, Basis] = {}
-    for layer in dict.fromkeys(edit.layer for edit in edits):
+    for layer in dict.fromkeys(edit.layer for edit in own):
         plain, basis = split_layer(layer, generator.layers)
         resolved = resolve_layers(generator, layer)
         if len(resolved) != 1 or plain not in generator.layers:
             raise LayerError(f"an edit names the layer {layer!r}; expected one layer")
         if basis is not None:
             opened[layer] = _open_basis(generator, layer, resolved[0], bases)
-    for edit in edits:
+    for edit in own:
         n_units = layer_info(generator, edit.layer, opened).units
         if max(edit.units) >= n_units:
             raise LayerError(
                 f"unit {max(edit.units)} is not in {edit.layer}; expected 0 to {n_units - 1}"
             )
-    for first, second in combinations(edits, 2):
+    for first, second in combinations(own, 2):
         _check_pair(first, second)
     return opened
+
+
+def move_latent(generator: Generator, latent: Latent, moves: Sequence[Move]) -> Latent:
+    """The latent after moves, in the last space that one of them is in.
+
+    Moves act in the order of the generator's spaces, those of one space in the order given.
+
+    Args:
+        generator: Brings the latent from space to space.
+        latent: In any of its spaces.
+        moves: In spaces that the latent has not left for good.
+
+    Raises:
+        GeneratorError: a space that the generator lacks, or one to which there is no way back.
+        ConfigError: a vector or layers that do not fit the space.
+    """
+    for move in moves:
+        _check_move(generator, move)
+    for space in generator.spaces:
+        for move in moves:
+            if move.space == space:
+                latent = move.apply(generator.convert(latent, space))
+    return latent
+
+
+@contextmanager
+def _moving(generator: Generator, moves: Sequence[Move]) -> Iterator[None]:
+    """``synthesize`` of this one object moves its latent first."""
+    if not moves:
+        yield
+        return
+    plain = generator.synthesize
+    # Whatever stood on the object itself, such as the moves of a ``with`` around this one.
+    before = vars(generator).get("synthesize")
+
+    @wraps(plain)
+    def moved(latent: Latent, **options: Any) -> Tensor:
+        return plain(move_latent(generator, latent, moves), **options)
+
+    vars(generator)["synthesize"] = moved
+    try:
+        yield
+    finally:
+        if before is None:
+            del vars(generator)["synthesize"]
+        else:
+            vars(generator)["synthesize"] = before
+
+
+def _of_units(edits: Sequence[Edit]) -> list[UnitEdit]:
+    return [edit for edit in edits if isinstance(edit, UnitEdit)]
+
+
+def _check_move(generator: Generator, move: Move) -> None:
+    if move.space not in generator.spaces:
+        raise GeneratorError(
+            f"space {move.space!r} is not one of {generator.name}'s; expected "
+            f"{', '.join(generator.spaces)}"
+        )
+    shape = generator.spaces[move.space].shape
+    Latent(move.space, torch.empty(0, *shape)).step(move.vector, layers=move.layers)
 
 
 def _open_basis(
@@ -116,7 +195,7 @@ def _open_basis(
     return basis
 
 
-def _check_pair(first: Edit, second: Edit) -> None:
+def _check_pair(first: UnitEdit, second: UnitEdit) -> None:
     """Two edits conflict where both fix the same unit, to different values, at the same place."""
     if first.layer != second.layer or not overlaps(first.region, second.region):
         return
@@ -142,12 +221,12 @@ def _check_pair(first: Edit, second: Edit) -> None:
 class _Step:
     """Consecutive edits of a layer in one basis, ready to be applied."""
 
-    edits: tuple[Edit, ...]
+    edits: tuple[UnitEdit, ...]
     masks: tuple[Float[Tensor, "height width"], ...]
     basis: Basis | None
 
     @classmethod
-    def of(cls, edits: list[Edit], opened: Mapping[str, Basis], info: LayerInfo) -> "_Step":
+    def of(cls, edits: list[UnitEdit], opened: Mapping[str, Basis], info: LayerInfo) -> "_Step":
         grid = (info.height, info.width)
         masks = tuple(
             torch.ones(grid) if edit.region is None else torch.from_numpy(pool(edit.region, grid))
@@ -163,7 +242,7 @@ class _Step:
     def __call__(
         self, maps: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """A new tensor; what the layer put out may be looked at by others."""
+        """A new tensor: other hooks may hold what the layer put out."""
         masks = [mask.to(maps.device, maps.dtype) for mask in self.masks]
         if self.basis is None:
             return self._edit(maps, masks)
@@ -183,7 +262,7 @@ class _Step:
         return edited
 
 
-def _by_basis(edits: list[Edit]) -> list[list[Edit]]:
+def _by_basis(edits: list[UnitEdit]) -> list[list[UnitEdit]]:
     return [list(same) for _, same in groupby(edits, key=lambda edit: edit.layer)]
 
 

@@ -1,4 +1,4 @@
-"""Edits as values: what is done to which units of a layer, and where.
+"""Edits of units: what is done to which units of a layer, and where.
 
 With m the region on the layer's grid (1 everywhere if there is none) and x a unit's map:
 
@@ -10,23 +10,22 @@ edit                                x becomes                  meaning
 ``Scale(layer, units, factor)``     x · (1 + (factor − 1) m)   the unit is turned up or down
 ==================================  =========================  ====================================
 
-A list of edits is applied in its order, and is a recipe: ``to_json`` and ``from_json`` carry it
-through a file. ``layer`` may be ``layer@basis``; units are coordinates of that basis then.
+``layer`` may be ``layer@basis``; units are coordinates of that basis then.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (ablation and insertion at pixels P).
 """
 
-import math
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Float
 
+from dissect.edits.edit import Edit, check_number
 from dissect.edits.regions import Region, check_region
 from dissect.errors import ConfigError
 
@@ -36,8 +35,8 @@ if TYPE_CHECKING:  # a stored recipe is read without torch
 _LARGEST_REGION = 8192  # pixels along an axis, of a region that is read from a file
 
 
-class Edit:
-    """What every edit has: a layer, units of it, and a region or None for everywhere."""
+class UnitEdit(Edit):
+    """What every edit of units has: a layer, units of it, and a region or None for everywhere."""
 
     layer: str
     units: Sequence[int]
@@ -50,11 +49,19 @@ class Edit:
         if self.region is not None:
             object.__setattr__(self, "region", check_region(self.region))
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and to_json([self]) == to_json([other])
+    def to_plain(self) -> dict[str, object]:
+        """See ``Edit.to_plain``; a region as runs of equal numbers, row by row."""
+        plain = super().to_plain()
+        del plain["region"]
+        return plain if self.region is None else plain | {"region": _region_to_json(self.region)}
 
-    def __hash__(self) -> int:
-        return hash((type(self), self.layer, self.units))
+    @classmethod
+    def from_plain(cls, values: Mapping[str, object]) -> Self:
+        """See ``Edit.from_plain``."""
+        region = values.get("region")
+        if region is not None:
+            values = {**values, "region": _region_from_json(region)}
+        return super().from_plain(values)
 
     def apply(
         self,
@@ -71,7 +78,7 @@ class Edit:
 
 
 @dataclass(frozen=True, eq=False)
-class Ablate(Edit):
+class Ablate(UnitEdit):
     """Take units away: x · (1 − strength · m).
 
     Args:
@@ -88,6 +95,7 @@ class Ablate(Edit):
         (3, 7)
     """
 
+    kind: ClassVar[str] = "ablate"
     layer: str
     units: Sequence[int]
     region: Region | None = None
@@ -95,7 +103,7 @@ class Ablate(Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        strength = _check_number("strength", self.strength)
+        strength = check_number("strength", self.strength)
         if not 0 <= strength <= 1:
             raise ConfigError(f"strength is {strength:g}; expected a number from 0 to 1")
         object.__setattr__(self, "strength", strength)
@@ -105,12 +113,12 @@ class Ablate(Edit):
         maps: 'Float[Tensor, "batch edited height width"]',
         mask: 'Float[Tensor, "height width"]',
     ) -> 'Float[Tensor, "batch edited height width"]':
-        """See ``Edit.apply``."""
+        """See ``UnitEdit.apply``."""
         return maps * (1 - self.strength * mask)
 
 
 @dataclass(frozen=True, eq=False)
-class Insert(Edit):
+class Insert(UnitEdit):
     """Hold units at values: x · (1 − m) + value · m.
 
     Args:
@@ -127,6 +135,7 @@ class Insert(Edit):
         (2.5, 4.0)
     """
 
+    kind: ClassVar[str] = "insert"
     layer: str
     units: Sequence[int]
     values: Sequence[float]
@@ -143,7 +152,7 @@ class Insert(Edit):
                 f"values is {self.values!r} for {len(self.units)} units; expected one value for "
                 "each unit"
             )
-        values = tuple(_check_number("a value to insert", value) for value in given)
+        values = tuple(check_number("a value to insert", value) for value in given)
         object.__setattr__(self, "values", values)
 
     def apply(
@@ -151,13 +160,13 @@ class Insert(Edit):
         maps: 'Float[Tensor, "batch edited height width"]',
         mask: 'Float[Tensor, "height width"]',
     ) -> 'Float[Tensor, "batch edited height width"]':
-        """See ``Edit.apply``."""
+        """See ``UnitEdit.apply``."""
         values = maps.new_tensor(self.values)
         return maps * (1 - mask) + values[:, None, None] * mask
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(Edit):
+class Scale(UnitEdit):
     """Turn units up or down: x · (1 + (factor − 1) m).
 
     Args:
@@ -174,6 +183,7 @@ class Scale(Edit):
         2.0
     """
 
+    kind: ClassVar[str] = "scale"
     layer: str
     units: Sequence[int]
     factor: float
@@ -181,69 +191,15 @@ class Scale(Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "factor", _check_number("factor", self.factor))
+        object.__setattr__(self, "factor", check_number("factor", self.factor))
 
     def apply(
         self,
         maps: 'Float[Tensor, "batch edited height width"]',
         mask: 'Float[Tensor, "height width"]',
     ) -> 'Float[Tensor, "batch edited height width"]':
-        """See ``Edit.apply``."""
+        """See ``UnitEdit.apply``."""
         return maps * (1 + (self.factor - 1) * mask)
-
-
-_KINDS: dict[str, type[Edit]] = {"ablate": Ablate, "insert": Insert, "scale": Scale}
-
-
-def to_json(edits: Sequence[Edit]) -> list[dict[str, object]]:
-    """A recipe as plain values; regions as runs of equal numbers, row by row."""
-    names = {kind: name for name, kind in _KINDS.items()}
-    recipe = []
-    for edit in edits:
-        values = {field.name: getattr(edit, field.name) for field in fields(edit)}
-        plain = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-            if name != "region"
-        }
-        if edit.region is not None:
-            plain["region"] = _region_to_json(edit.region)
-        recipe.append({"edit": names[type(edit)], **plain})
-    return recipe
-
-
-def from_json(recipe: object) -> list[Edit]:
-    """The inverse of ``to_json``.
-
-    Raises:
-        ConfigError: no list of edits, an unknown edit, a field that is missing, unknown or wrong.
-
-    Example:
-        >>> from_json([{"edit": "ablate", "layer": "b16.conv1", "units": [3]}])[0].strength
-        1.0
-    """
-    if not isinstance(recipe, list):
-        raise ConfigError(f"the recipe is a {type(recipe).__name__}; expected a list of edits")
-    return [_edit_from_json(entry) for entry in recipe]
-
-
-def _edit_from_json(entry: object) -> Edit:
-    if not isinstance(entry, Mapping) or entry.get("edit") not in _KINDS:
-        kind = entry.get("edit") if isinstance(entry, Mapping) else entry
-        raise ConfigError(f"an edit of the recipe is {kind!r}; expected {', '.join(_KINDS)}")
-    kind = _KINDS[entry["edit"]]
-    values = {name: value for name, value in entry.items() if name != "edit"}
-    known = {field.name: field.default is MISSING for field in fields(kind)}
-    odd = [name for name in values if name not in known]
-    odd += [name for name, needed in known.items() if needed and name not in values]
-    if odd:
-        raise ConfigError(
-            f"edit {entry['edit']!r} of the recipe differs in {', '.join(odd)}; expected the "
-            f"fields {', '.join(known)}"
-        )
-    if values.get("region") is not None:
-        values["region"] = _region_from_json(values["region"])
-    return kind(**values)
 
 
 def _region_to_json(region: Region) -> dict[str, object]:
@@ -270,7 +226,7 @@ def _region_from_json(content: object) -> np.ndarray:
 
 
 def _check_units(units: object) -> tuple[int, ...]:
-    numbers = [units] if isinstance(units, (int, str)) else list(units)
+    numbers = list(units) if isinstance(units, Iterable) else [units]
     try:
         checked = tuple(operator.index(unit) for unit in numbers)
     except TypeError:
@@ -281,13 +237,3 @@ def _check_units(units: object) -> tuple[int, ...]:
     if twice:
         raise ConfigError(f"unit {twice[0]} is given twice in one edit; expected each unit once")
     return checked
-
-
-def _check_number(name: str, value: object) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigError(f"{name} is {value!r}; expected a finite number")
-    return number

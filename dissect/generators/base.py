@@ -100,12 +100,13 @@ class Generator(Protocol):
 
         Args:
             latent: Where it is.
-            space: Where it should be; only along the order of ``spaces``.
+            space: Where it should be: along the order of ``spaces``, or back where the way back is
+                unique, such as from a w+ whose layers are all the same to w.
             truncation: ψ; 1 leaves latents as they are, 0 gives the mean.
             cutoff: Truncate only the first ``cutoff`` layers of w+; None means all.
 
         Raises:
-            GeneratorError: a space that it lacks, or a way back.
+            GeneratorError: a space that it lacks, or a way back that does not exist.
         """
         ...
 
@@ -173,11 +174,20 @@ def sample_normal(
     return Latent(space.name, values.reshape(-1, *space.shape), labels).to(generator.device)
 
 
-def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
+def check_conversion(
+    generator: Generator, latent: Latent, space: str, *, first: str | None = None
+) -> None:
     """Refuse a conversion that leaves the legal way.
 
+    Args:
+        generator: Whose spaces.
+        latent: Where it is.
+        space: Where it should be.
+        first: The earliest space to which there is a way back; None means there is none.
+
     Raises:
-        GeneratorError: a space that the generator lacks, a latent of the wrong shape, a way back.
+        GeneratorError: a space that the generator lacks, a latent of the wrong shape, a way back
+            that does not exist.
     """
     order = list(generator.spaces)
     for name in (latent.space, space):
@@ -194,7 +204,8 @@ def check_conversion(generator: Generator, latent: Latent, space: str) -> None:
             f"a latent of {generator.name} in {latent.space!r} has the shape {shape} per sample; "
             f"expected {expected}"
         )
-    if order.index(space) < order.index(latent.space):
+    earliest = order.index(latent.space if first is None else first)
+    if order.index(space) < min(earliest, order.index(latent.space)):
         raise GeneratorError(
             f"cannot convert from {latent.space!r} back to {space!r}; "
             f"the way is {' → '.join(order)}"

@@ -2,21 +2,26 @@
 
 A family gives a network that can take each step; this gives it the ``Generator`` protocol. The
 synthesis knows only s, so an edit in any space takes the same way.
+
+Back from w+ to w there is a way where all layers are the same, and from s to w+ where the styles
+determine w+: s is an affine function of w+, so it is solved for w+ and held against s. Back to z
+there is none; that is inversion.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dissect.errors import GeneratorError
+from dissect.errors import GeneratorError, LayerError
 from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
 from dissect.generators.labels import class_vectors
 from dissect.latents import Latent, standard_normal, uniform_labels
 
 NOISES = ("const", "none", "random")
+_SAME = 1e-3  # share of the largest value by which float32 styles may differ and be the same
 _MEAN_SAMPLES, _MEAN_SEED, _MEAN_BLOCK = 10_000, 0, 1000
 
 
@@ -42,6 +47,25 @@ class StyledNetwork(Protocol):
     def synthesis(
         self, styles: Mapping[str, Tensor], *, noise: str | Tensor
     ) -> Float[Tensor, "batch rgb size size"]: ...
+
+
+@runtime_checkable
+class HasStyles(Protocol):
+    """A generator whose layers are steered by styles, each an affine function of w.
+
+    Attributes:
+        style_slices: Style layer → its part of s.
+    """
+
+    @property
+    def style_slices(self) -> Mapping[str, slice]: ...
+
+    def style_weight(self, layer: str) -> Float[Tensor, "style w"]:
+        """A with style(w) = A w + b, if every layer of w+ is w.
+
+        SeFa takes its directions from A (Shen and Zhou, CVPR 2021, equation 5).
+        """
+        ...
 
 
 class StyledGenerator:
@@ -134,10 +158,11 @@ class StyledGenerator:
         w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``.
 
         Raises:
-            GeneratorError: a space that it lacks, a way back, labels that do not fit, truncation
-                where there is no w on the way, or a cutoff on the way to w, which has no layers.
+            GeneratorError: a space that it lacks, a way back that does not exist (see the head of
+                this module), labels that do not fit, truncation where there is no w on the way, or
+                a cutoff on the way to w, which has no layers.
         """
-        check_conversion(self, latent, space)
+        check_conversion(self, latent, space, first="w")
         truncate = truncation != 1.0
         if truncate and (latent.space == "s" or space == "z"):
             raise GeneratorError(
@@ -152,6 +177,10 @@ class StyledGenerator:
         latent = latent.to(self.device)
         at = latent.space
         data = latent.data if at == "w+" else latent.data.flatten(1)
+        if at == "s" and space in ("w", "w+"):
+            at, data = "w+", self._solve_styles(data)
+        if at == "w+" and space == "w":
+            at, data = "w", self._one_layer(data, exact=latent.space == "w+")
         if at == "z" and space != "z":
             at, data = "w", self._map(latent)
         if at == "w" and space in ("w+", "s"):
@@ -163,6 +192,69 @@ class StyledGenerator:
         if at == "w+" and space == "s":
             data = torch.cat(list(self.module.styles(data).values()), dim=1)
         return Latent(space, data, latent.label)
+
+    def style_weight(self, layer: str) -> Float[Tensor, "style w"]:
+        """See ``HasStyles.style_weight``.
+
+        Raises:
+            LayerError: a layer that has no style.
+        """
+        if layer not in self.style_slices:
+            raise LayerError(
+                f"layer {layer!r} has no style; expected one of {', '.join(self.style_slices)}"
+            )
+        return self._style_derivative(layer).sum(dim=1)
+
+    def _style_derivative(self, layer: str) -> Float[Tensor, "style layer w"]:
+        """Of a layer's style with respect to w+, the same everywhere, as styles are affine."""
+        zero = torch.zeros(self.spaces["w+"].shape, device=self.device)
+        derivative = torch.func.jacrev(lambda ws: self.module.styles(ws[None])[layer][0])(zero)
+        return derivative.detach()
+
+    def _solve_styles(self, styles: Float[Tensor, "batch s"]) -> Float[Tensor, "batch layer w"]:
+        """The w+ that has these styles, by least squares in float64."""
+        n_layers, size = self.spaces["w+"].shape
+        zero = torch.zeros(1, n_layers, size, device=self.device)
+        offsets = self.module.styles(zero)
+        weights: list[list[Tensor]] = [[] for _ in range(n_layers)]
+        values: list[list[Tensor]] = [[] for _ in range(n_layers)]
+        for layer, part in self.style_slices.items():
+            derivative = self._style_derivative(layer).double()
+            rows = derivative.abs().sum(dim=(0, 2)).nonzero().flatten().tolist()
+            if len(rows) == 1:  # one of several layers of w+ only checks what these give
+                weights[rows[0]].append(derivative[:, rows[0]])
+                values[rows[0]].append((styles[:, part] - offsets[layer]).double())
+        solved = []
+        for row, (own, targets) in enumerate(zip(weights, values, strict=True)):
+            weight = torch.cat(own) if own else styles.new_zeros(1, size).double()
+            rank = int(torch.linalg.matrix_rank(weight))
+            if rank < size:
+                raise GeneratorError(
+                    f"cannot convert from 's' back to 'w+': styles of layer {row} of {self.name} "
+                    f"determine {rank} of {size} coordinates of w; expected all; start from w+"
+                )
+            target = torch.cat(targets, dim=1)
+            solved.append(torch.linalg.lstsq(weight, target.T).solution.T)
+        ws = torch.stack(solved, dim=1).to(styles.dtype)
+        again = torch.cat(list(self.module.styles(ws).values()), dim=1)
+        if not torch.allclose(again, styles, rtol=_SAME, atol=_SAME * float(styles.abs().max())):
+            raise GeneratorError(
+                "cannot convert from 's' back to 'w+': no w+ has these styles; expected ones that "
+                "came from w+ unedited"
+            )
+        return ws
+
+    def _one_layer(
+        self, ws: Float[Tensor, "batch layer w"], *, exact: bool
+    ) -> Float[Tensor, "batch w"]:
+        """The w that all layers of w+ share; exactly, or up to the rounding of the way from s."""
+        near = 0.0 if exact else _SAME * float(ws.abs().max())
+        if ((ws - ws[:, :1]).abs() > near).any():
+            raise GeneratorError(
+                "cannot convert from 'w+' back to 'w': its layers differ; expected the same vector "
+                "in all of them"
+            )
+        return ws[:, 0]
 
     def _map(self, latent: Latent) -> Tensor:
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
+from dissect.edits.edit import Edit
 from dissect.edits.regions import Region, box
-from dissect.edits.unit_edits import Ablate, Edit, Insert
+from dissect.edits.unit_edits import Ablate, Insert
 from dissect.errors import ConfigError, DissectError, LayerError
 from dissect.painting.making import Canvas
 from dissect.painting.strokes import DRAW, REMOVE

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
+from dissect.edits.edit import Edit
 from dissect.edits.regions import pool
-from dissect.edits.unit_edits import Ablate, Edit, Insert
+from dissect.edits.unit_edits import Ablate, Insert
 from dissect.painting.masks import LARGEST_SIDE
 from dissect.painting.strokes import DRAW, Stroke
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dissect.edits.unit_edits import Edit
+from dissect.edits.edit import Edit
 from dissect.errors import ConfigError
 from dissect.progress import ProgressBar
 from dissect.runs import Run

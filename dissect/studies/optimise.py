@@ -32,7 +32,7 @@ from torch import Tensor
 from dissect.counting.samples import make_latent
 from dissect.edits.applying import intervene
 from dissect.edits.regions import Region, pool
-from dissect.edits.unit_edits import Edit
+from dissect.edits.unit_edits import UnitEdit
 from dissect.errors import ConfigError
 from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
@@ -46,7 +46,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Partly(Edit):
+class _Partly(UnitEdit):
     """Every unit edited as far as its weight says; gradients flow to the weights."""
 
     layer: str
@@ -60,7 +60,7 @@ class _Partly(Edit):
         maps: Float[Tensor, "batch edited height width"],
         mask: Float[Tensor, "height width"],
     ) -> Float[Tensor, "batch edited height width"]:
-        """See ``Edit.apply``."""
+        """See ``UnitEdit.apply``."""
         share = self.weights[:, None, None] * mask
         kept = maps * (1 - share)
         return kept if self.values is None else kept + share * self.values[:, None, None]

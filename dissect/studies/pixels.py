@@ -29,8 +29,9 @@ import torch
 from jaxtyping import Float, Int
 
 from dissect.edits.applying import intervene
+from dissect.edits.edit import Edit
 from dissect.edits.regions import Region, pool
-from dissect.edits.unit_edits import Ablate, Edit, Insert
+from dissect.edits.unit_edits import Ablate, Insert
 from dissect.errors import ConfigError
 from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 from dissect.studies.originals import Originals, count_pixels

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dissect.edits.unit_edits import Edit, from_json
+from dissect.edits.edit import Edit
+from dissect.edits.recipes import from_json
 from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
 from dissect.runs.replacing import replace_folder

@@ -13,8 +13,9 @@ from functools import cached_property
 
 from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
+from dissect.edits.edit import Edit
+from dissect.edits.recipes import to_json
 from dissect.edits.regions import box
-from dissect.edits.unit_edits import Edit, to_json
 from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.studies.insertion_values import MEAN, insertion_values

@@ -19,7 +19,7 @@ def test_a_decoder_gives_the_images_of_the_library(checkpoints):
     layers = list(generator.layers)
     assert "mid_block" in layers[0]
     assert "up_blocks.1" in layers[-1]
-    assert len(check_generator(generator)) == 10
+    assert len(check_generator(generator)) == 11
 
 
 def test_it_is_dissected(checkpoints, tmp_path):

@@ -130,7 +130,7 @@ def test_it_keeps_all_laws_with_classes_in_one_channel(tmp_path):
     unet = save(tmp_path / "p", in_channels=1, out_channels=1, num_class_embeds=3)
     generator = load_unet(tmp_path / "p", n_steps=2)
     assert (generator.n_classes, generator.channels) == (3, 1)
-    assert len(check_generator(generator)) == 10
+    assert len(check_generator(generator)) == 11
     with trace(generator, "t500/mid_block") as maps:
         generator.synthesize(generator.sample([0, 1], seed=0, label=2))
     theirs = []
@@ -153,7 +153,7 @@ def test_it_keeps_all_laws_with_classes_in_one_channel(tmp_path):
 def test_other_kinds_of_blocks_keep_all_laws(tmp_path, settings):
     save(tmp_path / "p", **settings)
     generator = load_unet(tmp_path / "p", n_steps=1)
-    assert len(check_generator(generator)) == 10
+    assert len(check_generator(generator)) == 11
     blocks = [name for name in generator.layers if "resnet" not in name]
     middle = [] if "mid_block_type" in settings else ["t0/mid_block"]
     down, up = ([f"t0/{way}_blocks.{i}" for i in (0, 1)] for way in ("down", "up"))

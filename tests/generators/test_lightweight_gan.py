@@ -112,7 +112,7 @@ def test_images_equal_those_of_the_program(tmp_path, version, expected):
 def test_it_keeps_all_laws(tmp_path):
     generator = load_generator(written(tmp_path, (0, 21, 1)))
     assert generator.family == "lightweight-gan"
-    assert len(check_generator(generator)) == 10
+    assert len(check_generator(generator)) == 11
 
 
 def test_the_latest_version_keeps_the_laws_of_families(tmp_path, check_laws):

@@ -49,7 +49,7 @@ def test_images_and_maps_equal_those_of_the_network_that_was_exported(tmp_path, 
 
 def test_it_keeps_the_laws_that_hold_without_edits(file):
     checked = check_generator(load_generator(file))
-    assert len(checked) == 8
+    assert len(checked) == 9
     assert checked[-1] == "edits and gradients are refused in one line"
 
 

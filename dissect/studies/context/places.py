@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from dissect.edits.applying import intervene
+from dissect.edits.edit import Edit
 from dissect.edits.regions import box
-from dissect.edits.unit_edits import Edit
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
 from dissect.progress import ProgressBar

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from dissect.edits.applying import intervene
-from dissect.edits.unit_edits import Edit
+from dissect.edits.edit import Edit
 from dissect.pictures import to_picture
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import PixelCounts

@@ -17,7 +17,8 @@ from jaxtyping import Float
 
 from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
-from dissect.edits.unit_edits import Edit, to_json
+from dissect.edits.edit import Edit
+from dissect.edits.recipes import to_json
 from dissect.errors import ConfigError
 from dissect.generators.zoo import ENTRIES
 from dissect.progress import ProgressBar

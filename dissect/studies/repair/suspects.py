@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.edits.applying import intervene
-from dissect.edits.unit_edits import Ablate, Edit
+from dissect.edits.edit import Edit
+from dissect.edits.unit_edits import Ablate
 from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
 from dissect.runs import Run

@@ -1,0 +1,135 @@
+"""Moves: a latent taken along a vector of its space, as a value.
+
+With x the latent, v the vector and s the strength:
+
+==============  ===================================  ==============================================
+mode            x becomes                            meaning
+==============  ===================================  ==============================================
+``add``         x + s · v                            a step; moves commute, −s takes s back
+``set``         x + (s − ⟨x, v⟩ / ⟨v, v⟩) · v        its part along v becomes s · v; twice is once
+==============  ===================================  ==============================================
+
+In a space of layers (w+) a vector of one layer stands for the same vector in every layer, and
+``layers`` leaves only some of them: in all others v is 0. What remains is one vector of the whole
+space, and ⟨·, ·⟩ sums over all of it.
+
+References:
+    Shen et al., Interpreting the Latent Space of GANs for Semantic Face Editing, CVPR 2020,
+    section 3 (z + α n; n is the unit normal of a boundary).
+    Härkönen et al., GANSpace, NeurIPS 2020, section 2.2 (layer-wise moves in w+).
+"""
+
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from dissect.edits.edit import Edit, check_number
+from dissect.errors import ConfigError
+
+if TYPE_CHECKING:  # a stored recipe is read without torch
+    from dissect.latents import Latent
+
+ADD, SET = MODES = ("add", "set")
+_LARGEST_VECTOR = 2**22  # numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Move(Edit):
+    """Take a latent along a vector of a space.
+
+    Args:
+        space: ``z``, ``w``, ``w+`` or ``s``.
+        vector: Of the space's shape, or in w+ of one layer's; kept as float32.
+        strength: Any finite number, in lengths of the vector.
+        layers: Of w+, from 0; None means all.
+        mode: ``add`` or ``set``.
+
+    Raises:
+        ConfigError: an empty, zero or infinite vector, an unknown mode, layers given twice.
+
+    Example:
+        >>> Move("w+", [0.5, -0.5], 2, layers=range(4, 8)).layers
+        (4, 5, 6, 7)
+    """
+
+    kind: ClassVar[str] = "move"
+    space: str
+    vector: Float[np.ndarray, "*space"] | Sequence[float] | Sequence[Sequence[float]]
+    strength: float = 1.0
+    layers: Sequence[int] | None = None
+    mode: str = ADD
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.space, str) or not self.space:
+            raise ConfigError(f"space is {self.space!r}; expected the name of a latent space")
+        if self.mode not in MODES:
+            raise ConfigError(f"mode is {self.mode!r}; expected {' or '.join(MODES)}")
+        object.__setattr__(self, "vector", _check_vector(self.vector))
+        object.__setattr__(self, "strength", check_number("strength", self.strength))
+        if self.layers is not None:
+            object.__setattr__(self, "layers", _check_layers(self.layers))
+
+    def to_plain(self) -> dict[str, object]:
+        """See ``Edit.to_plain``; a vector of several layers as a list of lists."""
+        return super().to_plain() | {"vector": np.asarray(self.vector).tolist()}
+
+    def apply(self, latent: "Latent") -> "Latent":
+        """The latent after the move; the one given stays as it is.
+
+        Args:
+            latent: In the space of the move.
+
+        Raises:
+            ConfigError: a latent of another space, a vector or layers that do not fit it.
+        """
+        if latent.space != self.space:
+            raise ConfigError(
+                f"a move in {self.space!r} was applied to a latent in {latent.space!r}; expected "
+                "the same space; convert the latent first"
+            )
+        step = latent.step(self.vector, layers=self.layers)
+        if self.mode == ADD:
+            return latent.shift(self.strength * step)
+        along = (latent.data * step).flatten(1).sum(dim=1) / step.square().sum()
+        rest = (self.strength - along).reshape(-1, *[1] * step.ndim)
+        return latent.shift(rest * step)
+
+
+def _check_vector(values: object) -> Float[np.ndarray, "*space"]:
+    try:
+        # A tensor's own conversion gives its numbers, wherever it lies.
+        given = values.detach().cpu() if hasattr(values, "detach") else values
+        vector = np.array(given, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            "vector is no array of numbers; expected one number for each coordinate of the space"
+        ) from None
+    if vector.ndim == 0 or not 0 < vector.size <= _LARGEST_VECTOR:
+        raise ConfigError(
+            f"vector has the shape {vector.shape}; expected that of a latent, at most "
+            f"{_LARGEST_VECTOR:,} numbers"
+        )
+    if not np.isfinite(vector).all() or not vector.any():
+        raise ConfigError(
+            "vector is zero or holds numbers that are not finite; expected a direction: finite "
+            "numbers, not all of them zero"
+        )
+    vector.setflags(write=False)
+    return vector
+
+
+def _check_layers(layers: object) -> tuple[int, ...]:
+    numbers = list(layers) if isinstance(layers, Iterable) else [layers]
+    try:
+        checked = tuple(operator.index(layer) for layer in numbers)
+    except TypeError:
+        checked = ()
+    if not checked or min(checked) < 0 or len({*checked}) < len(checked):
+        raise ConfigError(
+            f"layers is {layers!r}; expected different whole numbers from 0, at least one"
+        )
+    return checked

@@ -1,0 +1,55 @@
+"""Recipes: lists of edits as JSON, the one format that effects, paintings and scripts share.
+
+    [{"edit": "ablate", "layer": "b16.conv1", "units": [3, 7], "strength": 1.0},
+     {"edit": "move", "space": "w", "vector": [0.5, …], "strength": 2.0, "layers": null,
+      "mode": "add"}]
+
+Reading one takes no torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+
+from dissect.edits.edit import Edit
+from dissect.edits.moves import Move
+from dissect.edits.unit_edits import Ablate, Insert, Scale
+from dissect.errors import ConfigError
+
+_KINDS: dict[str, type[Edit]] = {kind.kind: kind for kind in (Ablate, Insert, Scale, Move)}
+
+
+def to_json(edits: Sequence[Edit]) -> list[dict[str, object]]:
+    """A recipe as plain values; regions as runs of equal numbers, row by row."""
+    return [{"edit": edit.kind, **edit.to_plain()} for edit in edits]
+
+
+def from_json(recipe: object) -> list[Edit]:
+    """The inverse of ``to_json``.
+
+    Raises:
+        ConfigError: no list of edits, an unknown edit, a field that is missing, unknown or wrong.
+
+    Example:
+        >>> from_json([{"edit": "ablate", "layer": "b16.conv1", "units": [3]}])[0].strength
+        1.0
+    """
+    if not isinstance(recipe, list):
+        raise ConfigError(f"the recipe is a {type(recipe).__name__}; expected a list of edits")
+    return [_edit_from_json(entry) for entry in recipe]
+
+
+def _edit_from_json(entry: object) -> Edit:
+    name = entry.get("edit") if isinstance(entry, Mapping) else entry
+    if not isinstance(entry, Mapping) or not isinstance(name, str) or name not in _KINDS:
+        raise ConfigError(f"an edit of the recipe is {name!r}; expected {', '.join(_KINDS)}")
+    kind = _KINDS[name]
+    values = {field: value for field, value in entry.items() if field != "edit"}
+    required = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    odd = [field for field in values if field not in required]
+    odd += [field for field, needed in required.items() if needed and field not in values]
+    if odd:
+        raise ConfigError(
+            f"edit {name!r} of the recipe differs in {', '.join(map(str, odd))}; expected the "
+            f"fields {', '.join(required)}"
+        )
+    return kind.from_plain(values)

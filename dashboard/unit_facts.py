@@ -14,8 +14,10 @@ from dashboard.store import OpenRun
 from dissect.errors import LayerError, RunError
 from dissect.runs import Run, schema
 from dissect.runs.read import activations
+from dissect.runs.record import ADVICE
 from dissect.statistics import SETS
 from dissect.statistics.scores import above, intersection_over_union
+from segmenters.received import reading
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,9 @@ def centres(spread: xr.Dataset) -> Float[np.ndarray, " bin"]:
 
 @contextmanager
 def _reading(run: Run, layer: str) -> Iterator[zarr.Group]:
-    try:
-        yield zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(
-            f"arrays of {layer} in {run.path.name} cannot be read ({type(error).__name__}); "
-            "expected those that dissect run wrote; give them back or make the run again"
-        ) from error
+    group = run.group(layer)
+    with reading(run.path / schema.ARRAYS / group.path, RunError, ADVICE):
+        yield group
 
 
 def _iou(histogram: Int[np.ndarray, "row bin"]) -> Float[np.ndarray, "concept edge"]:

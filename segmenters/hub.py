@@ -5,7 +5,6 @@ Nothing of what is fetched is run: only files of the asked names come, and weigh
 ``safetensors`` or by ``torch.load(weights_only=True)``.
 """
 
-import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from segmenters import received
 from segmenters.errors import SegmenterError
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -81,14 +81,9 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        SegmenterError: no such file, or no JSON.
+        SegmenterError: no such file, or no JSON; see ``segmenters.received``.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SegmenterError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise SegmenterError(f"{path} is not JSON: {error}; expected a file that is") from None
+    return received.read_json(path, SegmenterError, "get it again")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ a window of a house.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -79,7 +80,7 @@ class Vocabulary:
         if ids != list(range(1, len(ids) + 1)):
             raise SegmenterError(f"concept ids are {ids}; expected 1 to {len(ids)} in order")
         names = [concept.name for concept in self.concepts]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, times in Counter(names).items() if times > 1)
         if twice:
             raise SegmenterError(
                 f"the vocabulary names {', '.join(map(repr, twice))} twice; expected unique names"

@@ -52,30 +52,25 @@ def write_arrays(
             },
         )
         scores = result.scores
-        pair = ("threshold", "unit", "concept")
-        for name, array, dimensions in (
-            ("histogram", narrow(histogram[:, rows]), ("set", "row", "unit", "bin")),
-            ("edges", result.edges, ("unit", "edge")),
-            ("top_values", result.top.values, ("unit", "rank")),
-            ("top_indices", result.top.indices, ("unit", "rank")),
-            ("threshold", result.thresholds, pair),
-            ("iou", scores.iou, pair),
-            ("iou_low", result.iou_low, pair),
-            ("iou_high", result.iou_high, pair),
-            ("chance", scores.chance, pair),
-            ("p_value", result.p_value, pair),
-            ("q_value", result.q_value, ("unit",)),
-            ("information_quality_ratio", scores.information, pair),
-            ("chance_information", scores.chance_information, pair),
-            ("precision", scores.precision, pair),
-            ("recall", scores.recall, pair),
-            (
-                "correlation",
-                correlate(histogram[1, : len(concepts) + 1], result.edges),
-                ("unit", "concept"),
-            ),
-        ):
-            _write(group, name, np.ascontiguousarray(array), dimensions)
+        for name, array in {
+            "histogram": narrow(histogram[:, rows]),
+            "edges": result.edges,
+            "top_values": result.top.values,
+            "top_indices": result.top.indices,
+            "threshold": result.thresholds,
+            "iou": scores.iou,
+            "iou_low": result.iou_low,
+            "iou_high": result.iou_high,
+            "chance": scores.chance,
+            "p_value": result.p_value,
+            "q_value": result.q_value,
+            "information_quality_ratio": scores.information,
+            "chance_information": scores.chance_information,
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "correlation": correlate(histogram[1, : len(concepts) + 1], result.edges),
+        }.items():
+            _write(group, name, np.ascontiguousarray(array), schema.DIMENSIONS[name])
         if counts.coactivation is not None:
             for name, array in counts.coactivation.to_arrays().items():
                 _write(group, name, array, ("unit", "other")[: array.ndim])
@@ -91,8 +86,8 @@ def _write_concepts(
     """What is known about concepts alone."""
     attributes = {"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())}
     group = root.create_group(schema.CONCEPTS, attributes=attributes)
-    _write(group, "area", pairs.area.sum(axis=0), ("concept",))
-    _write(group, "together", together, ("concept", "other"))
+    for name, array in {"area": pairs.area.sum(axis=0), "together": together}.items():
+        _write(group, name, array, schema.DIMENSIONS[name])
 
 
 def _write_basis(group: zarr.Group, basis: Basis) -> None:

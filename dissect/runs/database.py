@@ -1,6 +1,8 @@
 """An sqlite file for one short use; what goes wrong with it is told in one line."""
 
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +10,14 @@ from pathlib import Path
 from dissect.errors import RunError
 
 _WAIT = 10.0  # seconds for another writer to finish
+_LONGEST = 10.0  # seconds that one operation may take
+_STEPS = 10_000  # of sqlite's machine between two looks at the clock
+_LARGEST_VALUE = 1 << 20  # bytes of a text that is read
+_BESIDE = ("", "-journal", "-wal", "-shm")
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
+"""How a journal ends that names a further file, which sqlite would look into and delete. Notes have
+no such journals (sqlite.org/fileformat.html, section 3; they come of several files in one
+transaction)."""
 
 
 @contextmanager
@@ -23,15 +33,44 @@ def open_database(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
     """
     database = None
     try:
+        _check_place(file)
         address = f"{file.resolve().as_uri()}?mode={mode}"
         database = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
+        # A stranger's file may hold views that never end, or values without end.
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        end = time.monotonic() + _WAIT + _LONGEST
+        database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
         database.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
         yield database
-    except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
+    except (
+        sqlite3.Error, OverflowError, ValueError, TypeError, MemoryError, OSError,
+    ) as error:  # fmt: skip
         raise RunError(_told(file, error)) from error
     finally:
         if database is not None:
             database.close()
+
+
+def _check_place(file: Path) -> None:
+    """Refuse what would make sqlite read or write elsewhere."""
+    for ending in _BESIDE:
+        path = file.with_name(file.name + ending)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise RunError(
+                f"{path} is a link or no file; expected one that lies there; move it away"
+            )
+    try:
+        with file.with_name(f"{file.name}-journal").open("rb") as journal:
+            journal.seek(max(0, journal.seek(0, os.SEEK_END) - len(_NAMES_ANOTHER)))
+            names_another = journal.read() == _NAMES_ANOTHER
+    except FileNotFoundError:
+        return
+    if names_another:
+        raise RunError(
+            f"{file}-journal names another file, which would be deleted; expected what an "
+            "interrupted note leaves; move it away"
+        )
 
 
 def _told(file: Path, error: Exception) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from dissect.errors import RunError
 from dissect.runs import schema
+from dissect.runs.record import ADVICE
 from dissect.runs.strips import Strip
 from segmenters import Vocabulary
+from segmenters.received import open_stored_zip, parse_json, read_member, reading
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,23 @@ def read_examples(
     Raises:
         RunError: images that cannot be read.
     """
-    try:
-        with zipfile.ZipFile(archive) as file:
-            told = json.loads(file.read(schema.EXAMPLES_TOLD))
-            for name in concepts:
-                if name not in told:
-                    yield None
-                    continue
-                number = vocabulary[name].id - 1
-                strip = Strip(
-                    file.read(schema.concept_strip_name(number)),
-                    file.read(schema.concept_mask_name(number)),
-                )
-                found = told[name]
-                yield ConceptStrip(name, strip, tuple(found["samples"]), tuple(found["shares"]))
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise RunError(f"{archive} is damaged ({error}); make the run again") from error
+    most = 2 * len(vocabulary) + 1
+    with reading(archive, RunError, ADVICE), open_stored_zip(archive, most_members=most) as file:
+        told = parse_json(read_member(file, schema.EXAMPLES_TOLD))
+        for name in concepts:
+            if name not in told:
+                yield None
+                continue
+            number = vocabulary[name].id - 1
+            strip = Strip(
+                read_member(file, schema.concept_strip_name(number)),
+                read_member(file, schema.concept_mask_name(number)),
+                f"{archive}, concept {number},",
+            ).check()
+            samples, shares = (tuple(told[name][key]) for key in ("samples", "shares"))
+            if len(samples) != len(shares) or not all(
+                type(n) is int and isinstance(share, int | float)
+                for n, share in zip(samples, shares, strict=True)
+            ):
+                raise ValueError(f"it does not say which samples show {name!r}")
+            yield ConceptStrip(name, strip, samples, shares)

@@ -1,12 +1,18 @@
-"""Whether a run folder still holds what was written into it."""
+"""Whether a run folder still holds what was written into it, and nothing from elsewhere."""
 
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dissect.errors import RunError
 from dissect.runs import schema
+from segmenters.received import inside
+
+_SPARSE = 200  # times its bytes on disk that a large file may claim to have
+_LARGE = 1 << 30
 
 
-def check_files(run: Path, files: dict[str, dict]) -> None:
+def check_files(run: Path, files: Mapping[str, Mapping[str, object]]) -> None:
     """Compare every file with the size written down for it and, but for images, with the digest.
 
     Args:
@@ -14,18 +20,48 @@ def check_files(run: Path, files: dict[str, dict]) -> None:
         files: Name → ``bytes`` and ``sha256``, as in run.json.
 
     Raises:
-        RunError: the first file that is missing or differs.
+        RunError: the first file that is missing or differs, that lies outside of the folder, or
+            that holds counts or scores and is not listed.
     """
+    listed = {}
+    for name in files:
+        try:
+            listed[name] = inside(run, name)
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise RunError(
+                f"{run / schema.RUN_FILE} is damaged ({error}); make the run again"
+            ) from error
+    for name in (schema.TABLE, f"{schema.ARRAYS}/zarr.json", *_stored(run)):
+        if name not in files:
+            raise RunError(
+                f"{run} is damaged: {name} is not among the files that {schema.RUN_FILE} lists, so "
+                "nothing says that it is whole; make the run again"
+            )
     for name, expected in files.items():
-        file = run / name
+        file = listed[name]
         if not file.is_file():
             raise RunError(f"{run} is damaged: {name} is missing; make the run again")
-        if file.stat().st_size != expected["bytes"]:
+        found = file.stat()
+        if found.st_size != expected["bytes"]:
             raise RunError(
-                f"{run} is damaged: {name} has {file.stat().st_size} bytes; expected "
+                f"{run} is damaged: {name} has {found.st_size} bytes; expected "
                 f"{expected['bytes']}; make the run again"
+            )
+        on_disk = getattr(found, "st_blocks", found.st_size) * 512
+        if found.st_size > max(_LARGE, _SPARSE * on_disk):
+            raise RunError(
+                f"{run} is damaged: {name} claims {found.st_size:,} bytes and takes "
+                f"{on_disk:,} on disk; make the run again"
             )
         if not name.startswith(schema.IMAGES) and schema.file_digest(file) != expected["sha256"]:
             raise RunError(
                 f"{run} is damaged: {name} was changed after it was written; make the run again"
             )
+
+
+def _stored(run: Path) -> Iterator[str]:
+    """The files of the arrays that are there. Links to folders are not followed."""
+    for folder, folders, names in os.walk(run / schema.ARRAYS):
+        place = Path(folder).relative_to(run).as_posix()
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        yield from (f"{place}/{name}" for name in (*names, *links))

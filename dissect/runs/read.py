@@ -1,7 +1,6 @@
 """Opens a run folder, whole or not at all."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +18,14 @@ from dissect.generators.shapes import LayerInfo
 from dissect.runs import schema
 from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.runs.integrity import check_files
+from dissect.runs.record import ADVICE, read_record
+from dissect.runs.stored import open_group, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.statistics.coactivation import Coactivation
+from dissect.statistics.folds import SETS
 from dissect.statistics.scores import pixels
 from dissect.statistics.thresholds import THRESHOLDS
+from segmenters.received import read_json, reading
 from segmenters.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -69,19 +72,7 @@ def open_run(path: str | Path) -> "Run":
             f"{path} is not a run: it has no {schema.RUN_FILE}{hint}; expected a folder "
             "that dissect run wrote"
         )
-    try:
-        record = json.loads(file.read_text())
-        kind, schema_version = record["kind"], record["schema_version"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{file} is damaged ({error}); make the run again") from error
-    if kind != schema.KIND:
-        raise RunError(f"{file} describes a {kind!r}; expected a {schema.KIND!r}")
-    if schema_version > schema.SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema version {schema_version}; this version reads up to "
-            f"{schema.SCHEMA_VERSION}; update gan-dissection"
-        )
-    return Run(path, record)
+    return Run(path, read_record(path))
 
 
 class Run:
@@ -102,21 +93,21 @@ class Run:
     def __init__(self, path: Path, record: dict) -> None:
         self.path = path
         self.record = record
-        try:
-            check_files(path, record["files"])
-            self.config = RunConfig.from_json(record["config"])
-            rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
-            # Runs of the first versions say nothing of parts.
-            part_of = record["segmenter"].get("part_of")
-            self.vocabulary = Vocabulary.build(rows, part_of=part_of)
+        self._groups: dict[str, zarr.Group] = {}
+        check_files(path, record["files"])
+        with reading(path / schema.RUN_FILE, RunError, ADVICE):
+            try:
+                self.config = RunConfig.from_json(record["config"])
+                rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
+                # Runs of the first versions say nothing of parts.
+                part_of = record["segmenter"].get("part_of")
+                self.vocabulary = Vocabulary.build(rows, part_of=part_of)
+            except DissectError as error:
+                raise ValueError(str(error)) from error
             self.layers = {
                 name: LayerInfo(units, height, width, name)
                 for name, (units, height, width) in record["generator"]["layers"].items()
             }
-        except (KeyError, TypeError, ValueError, DissectError) as error:
-            raise RunError(
-                f"{path / schema.RUN_FILE} is damaged ({error}); make the run again"
-            ) from error
 
     def array(self, layer: str, name: str) -> xr.DataArray:
         """A stored array of a layer: ``histogram``, ``edges``, ``top_indices``, ``iou``, …
@@ -124,15 +115,39 @@ class Run:
         Raises:
             LayerError: a layer that the run did not read.
         """
-        self._check_layer(layer)
-        return self._read(schema.layer_key(layer), name)
+        return self._read(self.group(layer), name)
 
-    def _read(self, key: str, name: str) -> xr.DataArray:
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[key]
-        stored = group[name]
-        dimensions = stored.metadata.dimension_names or ()  # None for a single number
-        names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
-        return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
+    def group(self, layer: str) -> zarr.Group:
+        """The stored arrays of a layer, checked against what run.json says of it.
+
+        Raises:
+            LayerError: a layer that the run did not read.
+            RunError: arrays that are damaged.
+        """
+        self._check_layer(layer)
+        units = self.layers[layer].units
+        return self._group(schema.layer_key(layer), {"unit": units, "other": units})
+
+    def _group(self, key: str, lengths: Mapping[str, int | Sequence[str]]) -> zarr.Group:
+        if key not in self._groups:
+            concepts = list(self.vocabulary.names)
+            planes = [schema.plane_row(plane) for plane in self.vocabulary.planes]
+            expected = {
+                "concept": concepts,
+                "set": SETS,
+                "threshold": THRESHOLDS,
+                "row": [schema.ALL_PIXELS, *concepts, *planes],
+                **lengths,
+            }
+            self._groups[key] = open_group(self.path, key, expected)
+        return self._groups[key]
+
+    def _read(self, group: zarr.Group, name: str) -> xr.DataArray:
+        with reading(self.path / schema.ARRAYS / group.path, RunError, ADVICE):
+            stored = group[name]
+            dimensions = stored.metadata.dimension_names or ()  # None for a single number
+            names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
+            return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
 
     def basis(self, layer: str) -> "Basis":
         """The coordinates in which a layer's units were read, as the pass had them.
@@ -163,7 +178,8 @@ class Run:
     @cached_property
     def table(self) -> pd.DataFrame:
         """All pairs of all layers at the run's threshold, as in units.parquet."""
-        return pd.read_parquet(self.path / schema.TABLE)
+        columns = ["layer", *_LABEL_COLUMNS, "p_value", "is_label"]
+        return read_table(self.path, self.layers, self.vocabulary, columns)
 
     def pairs(self, concept: str) -> pd.DataFrame:
         """Every unit of every layer against one concept, those that tell most about it first.
@@ -201,8 +217,16 @@ class Run:
 
     def areas(self) -> pd.Series:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
-        group = zarr.open_group(self.path / schema.ARRAYS, mode="r")[schema.CONCEPTS]
-        return pd.Series(group["area"][:] / group.attrs["pixels"], list(self.vocabulary.names))
+        area = self._read(self._concepts(), "area").values
+        with reading(self.path / schema.ARRAYS / schema.CONCEPTS, RunError, ADVICE):
+            pixels = int(self._concepts().attrs["pixels"])
+            if pixels < 1:
+                raise ValueError(f"it counts {pixels} pixels")
+        return pd.Series(area / pixels, list(self.vocabulary.names))
+
+    def _concepts(self) -> zarr.Group:
+        """What is stored of concepts alone."""
+        return self._group(schema.CONCEPTS, {"other": self.vocabulary.names})
 
     def co_occurrence(self) -> xr.DataArray:
         """Images of the evaluation fold in which both concepts cover at least one pixel.
@@ -210,7 +234,7 @@ class Run:
         Returns:
             Dimensions concept and other; the diagonal holds the images with the concept.
         """
-        found = self._read(schema.CONCEPTS, "together")
+        found = self._read(self._concepts(), "together")
         return found.rename("co_occurrence").assign_attrs(
             images=self.record["coverage"]["evaluation"]
         )
@@ -251,7 +275,7 @@ class Run:
         if not self.has_strips(layer):
             raise RunError(f"{self.path} holds no images of {layer}; make the run again with them")
         archive = self.path / schema.IMAGES / f"{schema.layer_key(layer)}.zip"
-        return read_strips(archive, units)
+        return read_strips(archive, units, n_units=self.layers[layer].units)
 
     def has_strips(self, layer: str) -> bool:
         """Whether the run holds images of a layer's units."""
@@ -400,10 +424,17 @@ def read_trust(run: "Run") -> pd.DataFrame | None:
     """The table of ``Run.trust``, None where the run has none."""
     if schema.TRUST not in run.record["files"]:
         return None
-    stored = json.loads((run.path / schema.TRUST).read_text())
-    table = pd.DataFrame(stored["concepts"], columns=stored["columns"])
-    numbers = table.columns.drop(["concept", "category"])
-    table[numbers] = table[numbers].astype(float)
+    file = run.path / schema.TRUST
+    stored = read_json(file, RunError, ADVICE)
+    with reading(file, RunError, ADVICE):
+        table = pd.DataFrame(stored["concepts"], columns=stored["columns"])
+        numbers = table.columns.drop(["concept", "category"])
+        table[numbers] = table[numbers].astype(float)
+        missing = {"images", "lowest", *schema.CHANGES} - set(numbers)
+        if missing or type(stored["images"]) is not int:
+            raise ValueError(f"it has no {', '.join(sorted(missing)) or 'number of images'}")
+        if tuple(table.concept) != run.vocabulary.names:
+            raise ValueError("its concepts are other ones than those of run.json")
     table.attrs["images"] = stored["images"]
     return table
 
@@ -420,7 +451,14 @@ def read_coactivation(run: "Run", layer: str) -> Coactivation:
             "--coactivation"
         )
     names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
-    return Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+    found = Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+    n_units = run.layers[layer].units
+    with reading(run.path / schema.ARRAYS / schema.layer_key(layer), RunError, ADVICE):
+        if found.products.shape != (n_units, n_units) or found.sums.shape != (n_units,):
+            raise ValueError(f"its co-activations are not those of {n_units} units")
+        if found.images.shape != () or found.images < 1 or found.saturated.shape != (n_units,):
+            raise ValueError("its co-activations are of no images")
+    return found
 
 
 def read_basis(run: "Run", layer: str) -> "Basis":
@@ -429,15 +467,19 @@ def read_basis(run: "Run", layer: str) -> "Basis":
 
     from dissect.bases import Channels, rebuild_basis  # noqa: PLC0415
 
-    group = zarr.open_group(run.path / schema.ARRAYS, mode="r")[schema.layer_key(layer)]
-    if "basis" not in group.attrs:
-        return Channels(run.layers[layer].units)
-    tensors = {
-        name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
-        for name, array in group.arrays()
-        if name.startswith(schema.BASIS_PREFIX)
-    }
-    return rebuild_basis(str(group.attrs["basis"]), tensors)
+    group, n_units = run.group(layer), run.layers[layer].units
+    with reading(run.path / schema.ARRAYS / group.path, RunError, ADVICE):
+        if "basis" not in group.attrs:
+            return Channels(n_units)
+        tensors = {
+            name.removeprefix(schema.BASIS_PREFIX): torch.from_numpy(np.asarray(array[...]))
+            for name, array in group.arrays()
+            if name.startswith(schema.BASIS_PREFIX)
+        }
+        basis = rebuild_basis(str(group.attrs["basis"]), tensors)
+        if basis.n_units != n_units:
+            raise ValueError(f"its basis has {basis.n_units} units; expected {n_units}")
+        return basis
 
 
 def read_concept_strips(run: "Run", concepts: Sequence[str]) -> Iterator[ConceptStrip | None]:

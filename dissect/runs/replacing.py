@@ -12,7 +12,7 @@ def replace_folder(fresh: Path, target: Path) -> None:
     back if the new one cannot take its place.
     """
     old = fresh.with_name(fresh.name + ".old")
-    existed = target.exists()
+    existed = target.exists() or target.is_symlink()
     if existed:
         os.replace(target, old)
     try:
@@ -21,6 +21,8 @@ def replace_folder(fresh: Path, target: Path) -> None:
         if existed:
             os.replace(old, target)
         raise
+    if old.is_symlink():
+        old.unlink()
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -28,7 +30,9 @@ def replace_file(target: Path, content: bytes) -> None:
     """Write a file beside ``target`` and rename it there, so that none is ever half written."""
     fresh = target.with_name(f".{target.name[:100]}.{os.getpid()}.new")  # file systems stop at 255
     try:
-        fresh.write_bytes(content)
+        fresh.unlink(missing_ok=True)
+        with fresh.open("xb") as file:  # "x": never through a link that waits there
+            file.write(content)
         os.replace(fresh, target)
     finally:
         fresh.unlink(missing_ok=True)

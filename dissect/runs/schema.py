@@ -38,6 +38,28 @@ EXAMPLES = f"{IMAGES}/{CONCEPTS}.zip"
 EXAMPLES_TOLD = "samples.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of everything in a zip, so that equal strips make equal zips."""
+_PAIR = ("threshold", "unit", "concept")
+DIMENSIONS: dict[str, tuple[str, ...]] = {
+    "histogram": ("set", "row", "unit", "bin"),
+    "edges": ("unit", "edge"),
+    "top_values": ("unit", "rank"),
+    "top_indices": ("unit", "rank"),
+    "threshold": _PAIR,
+    "iou": _PAIR,
+    "iou_low": _PAIR,
+    "iou_high": _PAIR,
+    "chance": _PAIR,
+    "p_value": _PAIR,
+    "q_value": ("unit",),
+    "information_quality_ratio": _PAIR,
+    "chance_information": _PAIR,
+    "precision": _PAIR,
+    "recall": _PAIR,
+    "correlation": ("unit", "concept"),
+    "area": ("concept",),
+    "together": ("concept", "other"),
+}
+"""Name of an array → its dimensions; those of co-activations and bases are not among them."""
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
 ALL_PIXELS = "(all pixels)"

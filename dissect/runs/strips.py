@@ -5,9 +5,8 @@ leaves it away. In runs of earlier versions the outline is part of the picture.
 """
 
 import io
-import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,15 @@ from PIL import Image
 
 from dissect.errors import RunError
 from dissect.runs import schema
+from dissect.runs.record import ADVICE
+from segmenters.received import open_image, open_stored_zip, read_member, reading
 
 TILE = 128
 """Height and width of one image of a strip, in pixels."""
 UNLABELLED = "#ffffff"
 """Colour of the outline of a unit that is named after no concept."""
 _QUALITY = 82
+_MOST_TILES = 1000
 _DARK = 170  # opacity of the dark pixel around an outline, of 255: two thirds
 
 
@@ -33,17 +35,18 @@ class Strip:
         picture: They, as WebP.
         mask: Where the unit is above its label's threshold, as a PNG of one bit of the same size;
             None in runs that have it drawn into the picture.
+        source: Where they were read, for messages.
     """
 
     picture: bytes
     mask: bytes | None
+    source: str = field(default="a strip", compare=False)
 
     def outlined(self, colour: str) -> bytes:
         """The picture with the mask's outline drawn into it, as WebP."""
         if self.mask is None:
             return self.picture
-        tiles = _split(np.asarray(Image.open(io.BytesIO(self.picture)).convert("RGB")))
-        return draw_strip(tiles, self.masks(), colour)
+        return draw_strip(self.tiles(), self.masks(), colour)
 
     def overlay(self, colour: str) -> bytes | None:
         """The outline alone, all else transparent, as WebP; None where it is in the picture."""
@@ -60,25 +63,60 @@ class Strip:
         """The mask of each image."""
         if self.mask is None:
             raise ValueError("this strip has its mask drawn into the picture")
-        return _split(np.asarray(Image.open(io.BytesIO(self.mask))))
+        return _split(self._decode(self.mask, "PNG", "1"))
+
+    def tiles(self) -> UInt8[np.ndarray, "n tile tile 3"]:
+        """The images, as they are."""
+        return _split(self._decode(self.picture, "WEBP", "RGB"))
+
+    def check(self) -> "Strip":
+        """The strip itself, whose files say that they are as large as strips are.
+
+        Raises:
+            RunError: files of another kind or size.
+        """
+        with reading(self.source, RunError, ADVICE):
+            sizes = {_open(self.picture, "WEBP").size}
+            sizes |= set() if self.mask is None else {_open(self.mask, "PNG").size}
+            if len(sizes) > 1:
+                raise ValueError("its mask is of another size than its picture")
+        return self
+
+    def _decode(self, content: bytes, kind: str, mode: str) -> np.ndarray:
+        with reading(self.source, RunError, ADVICE):
+            return np.asarray(_open(content, kind).convert(mode))
 
 
-def read_strips(archive: Path, units: Iterable[int]) -> Iterator[Strip]:
+def _open(content: bytes, kind: str) -> Image.Image:
+    image = open_image(content, formats=[kind], most_pixels=_MOST_TILES * TILE * TILE)
+    if image.height != TILE or image.width % TILE or not image.width:
+        raise ValueError(f"a strip of {image.width} × {image.height} pixels")
+    return image
+
+
+def read_strips(archive: Path, units: Iterable[int], *, n_units: int) -> Iterator[Strip]:
     """The strips of units, in the order asked for, from their layer's zip.
+
+    Args:
+        archive: The zip.
+        units: Which.
+        n_units: Of the layer.
 
     Raises:
         RunError: images that cannot be read.
     """
-    try:
-        with zipfile.ZipFile(archive) as file:
-            held = set(file.namelist())
-            for unit in units:
-                mask = schema.mask_name(unit)
-                yield Strip(
-                    file.read(schema.strip_name(unit)), file.read(mask) if mask in held else None
-                )
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{archive} is damaged ({error}); make the run again") from error
+    with (
+        reading(archive, RunError, ADVICE),
+        open_stored_zip(archive, most_members=2 * n_units) as file,
+    ):
+        held = set(file.namelist())
+        for unit in units:
+            mask = schema.mask_name(unit)
+            yield Strip(
+                read_member(file, schema.strip_name(unit)),
+                read_member(file, mask) if mask in held else None,
+                f"{archive}, unit {unit},",
+            ).check()
 
 
 def outline(

@@ -27,6 +27,9 @@ from dissect.edits.recipes import from_json
 from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
 from dissect.runs.replacing import replace_folder
+from dissect.runs.stored import read_any_table
+from dissect.studies.telling import describe_effect, headline
+from segmenters.received import inside, read_json, reading
 
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
@@ -35,6 +38,7 @@ PLACES, BARS = "places.parquet", "contexts.svg"
 SUSPECTS = "suspects.parquet"
 KIND = "gan-dissection effect"
 VERSION = 1
+_ADVICE = "delete that folder and measure again"
 _NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")
 
 
@@ -57,7 +61,7 @@ class StoredEffect:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every set and concept."""
-        return pd.read_parquet(self.path / TABLE)
+        return read_any_table(self.path / TABLE, _ADVICE)
 
     @property
     def edits(self) -> list[Edit]:
@@ -91,7 +95,7 @@ def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
     Raises:
         ConfigError: an improper name, or one that holds the answer to another question.
     """
-    target = run.path / EFFECTS / check_name(name)
+    target = _place(run, check_name(name))
     if target.exists() and _read(target)["question"] != question:
         raise ConfigError(
             f"{target} answers another question; expected a name that is free; give another --name "
@@ -120,8 +124,8 @@ def write_effect(
     Raises:
         ConfigError: an improper name, or one that holds the answer to another question.
     """
-    folder = run.path / EFFECTS
     target = check_free(run, name, record["question"])
+    folder = target.parent
     fresh = folder / f".{name}.{os.getpid()}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -152,7 +156,7 @@ def open_effect(run: Run, name: str) -> StoredEffect:
         ConfigError: no effect of that name.
         RunError: a damaged one, or one of a newer version.
     """
-    path = run.path / EFFECTS / check_name(name)
+    path = _place(run, check_name(name))
     if not path.is_dir():
         names = ", ".join(effect_names(run)) or "none"
         raise ConfigError(f"effect {name!r} is not in {run.path}; it has {names}")
@@ -160,27 +164,40 @@ def open_effect(run: Run, name: str) -> StoredEffect:
 
 
 def effect_names(run: Run) -> list[str]:
-    """Names of all stored effects, sorted."""
-    folder = run.path / EFFECTS
+    """Names of all stored effects, sorted. Folders of other names hold none."""
+    folder = _place(run)
     if not folder.is_dir():
         return []
     return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
     )
 
 
+def _place(run: Run, *parts: str) -> Path:
+    """The folder of an effect, or of all of them, within the run's own.
+
+    Raises:
+        RunError: a link that leads out of it.
+    """
+    with reading(run.path, RunError, "put a folder in its place"):
+        return inside(run.path, "/".join([EFFECTS, *parts]))
+
+
 def _read(path: Path) -> dict:
-    try:
-        record = json.loads((path / RECIPE).read_text())
+    file = path / RECIPE
+    record = read_json(file, RunError, _ADVICE)
+    with reading(file, RunError, _ADVICE):
         if record["kind"] != KIND or record["version"] > VERSION:
             raise RunError(
                 f"{path} has kind {record['kind']!r}, version {record['version']}; this version "
                 f"reads {KIND!r} up to {VERSION}; update gan-dissection"
             )
-        from_json(record["edits"])
-        _ = record["question"], record["summary"]
-    except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); delete that folder and measure again"
-        ) from error
+        try:
+            from_json(record["edits"])
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(record["question"], dict):
+            raise ValueError("it does not say what was asked")
+        headline(record["summary"])
+        describe_effect(record["summary"])  # what cannot be told is damaged
     return record

@@ -1,0 +1,148 @@
+"""Reads ``run.json`` and checks that everything in it has the type and range that readers expect.
+
+A run may be a stranger's, so nothing is taken from it before this was done: a value of another
+type would be told somewhere else, as a fault of the program.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import RunError
+from dissect.runs import schema
+from segmenters.received import one_line, read_json, reading
+
+ADVICE = "make the run again"
+"""What to do about a damaged run."""
+MOST_UNITS = 1_000_000
+"""Of one layer; also pixels of a side."""
+MOST_CONCEPTS = 20_000
+MOST_LAYERS = 10_000
+_MOST = {"n_samples": 10**9, "block": 1 << 16, "pilot": 10**6, "top_images": 10**3, "grid": 1 << 16}
+"""Setting → the most that is read; whoever goes on from a run makes blocks of that many images."""
+
+_WHOLE = (int, 0, MOST_UNITS)
+_SHAPE: dict[str, Any] = {
+    "kind": str,
+    "schema_version": int,
+    "fingerprint": str,
+    "created": str,
+    "seconds": float,
+    "config": {},
+    "generator": {
+        "name": str,
+        "fingerprint": str,
+        "image_size": _WHOLE,
+        "layers": {str: [_WHOLE, _WHOLE, _WHOLE]},
+    },
+    "segmenter": {"name": str, "fingerprint": str, "vocabulary": [[str, str, str, str]]},
+    "coverage": {"calibration": int, "evaluation": int, "grid": _WHOLE},
+    "versions": {str: str},
+    "files": {str: {"bytes": int, "sha256": str}},
+}
+"""What run.json holds: a type, a type with its range, an object by its keys, an object of any keys
+(``{str: …}``), a list of one kind, or a list of as many values as are named. More keys may stand in
+an object of known ones."""
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of a run's run.json.
+
+    Args:
+        path: Folder of the run.
+
+    Raises:
+        RunError: a file that cannot be read, that describes something else, is of a newer version,
+            or lacks something or has a value of another type.
+    """
+    file = path / schema.RUN_FILE
+    record = read_json(file, RunError, ADVICE)
+    with reading(file, RunError, ADVICE):
+        kind, version = record["kind"], record["schema_version"]
+    if kind != schema.KIND:
+        raise RunError(
+            f"{file} describes a {one_line(str(kind))[:60]!r}; expected a {schema.KIND!r}"
+        )
+    if type(version) is int and version > schema.SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema version {version}; this version reads up to "
+            f"{schema.SCHEMA_VERSION}; update gan-dissection"
+        )
+    with reading(file, RunError, ADVICE):
+        _check(record, _SHAPE, "run.json")
+        _check_config(record["config"])
+        _check_names(record)
+    return record
+
+
+def _check(value: object, shape: Any, where: str) -> None:
+    """Compare a value with a shape; see ``_SHAPE``."""
+    if isinstance(shape, type):
+        if not _is_a(value, shape):
+            raise ValueError(f"{where} is {_short(value)}; expected {shape.__name__}")
+    elif isinstance(shape, tuple):
+        kind, least, most = shape
+        if not _is_a(value, kind) or not least <= value <= most:
+            raise ValueError(f"{where} is {_short(value)}; expected from {least} to {most:,}")
+    elif isinstance(shape, dict):
+        _check_object(value, shape, where)
+    else:
+        _check_list(value, shape, where)
+
+
+def _check_object(value: object, shape: dict[Any, Any], where: str) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {_short(value)}; expected an object")
+    if str in shape:
+        for key, one in value.items():
+            _check(one, shape[str], f"{where}, {key[:60]!r}")
+        return
+    for key, wanted in shape.items():
+        if key not in value:
+            raise ValueError(f"{where} has no {key!r}")
+        _check(value[key], wanted, key)
+
+
+def _check_list(value: object, shape: list[Any], where: str) -> None:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is {_short(value)}; expected a list")
+    if len(shape) > 1 and len(value) != len(shape):
+        raise ValueError(f"{where} has {len(value)} values; expected {len(shape)}")
+    kinds = shape if len(shape) > 1 else shape * len(value)
+    for one, kind in zip(value, kinds, strict=True):
+        _check(one, kind, where)
+
+
+def _is_a(value: object, kind: type) -> bool:
+    """Whether a value is of a type; a truth value is no number, a whole number is a float too."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    """Limits beyond those of ``RunConfig``, which checks the rest where it is made."""
+    for name, most in _MOST.items():
+        value = config.get(name)
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"config, {name!r} is {_short(value)}; expected at most {most:,}")
+
+
+def _check_names(record: dict[str, Any]) -> None:
+    layers, vocabulary = record["generator"]["layers"], record["segmenter"]["vocabulary"]
+    if not 0 < len(layers) <= MOST_LAYERS or list(layers) != record["config"].get("layers"):
+        raise ValueError("generator, 'layers' are other ones than those of the settings")
+    for layer, (units, height, width) in layers.items():
+        # A name becomes a part of paths.
+        if schema.layer_key(layer) in ("", ".", ".."):
+            raise ValueError(f"{layer!r} is no name of a layer")
+        if not (units and height and width):
+            raise ValueError(f"layer {layer[:60]!r} has no units or no pixels")
+    if not 0 < len(vocabulary) <= MOST_CONCEPTS:
+        raise ValueError(f"the vocabulary has {len(vocabulary):,} concepts")
+    part_of = record["segmenter"].get("part_of")
+    if part_of is not None:  # runs of the first versions say nothing of parts
+        _check(part_of, {str: str}, "part_of")
+
+
+def _short(value: object) -> str:
+    return one_line(repr(value))[:40]

@@ -1,5 +1,7 @@
 """Who may ask, for what, and what a browser may do with the answer.
 
+- Host, origin and token are checked before a body is read (``Gate.refuse_body``, which the server
+  asks as soon as it has the header), and again before the app answers.
 - Without a token only names of this machine are answered (``Host``), so that a page elsewhere whose
   name is made to point here (DNS rebinding) gets nothing.
 - A request that another site made the browser send is refused (``Sec-Fetch-Site``, ``Origin``).
@@ -17,10 +19,12 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import dash
 import flask
+from werkzeug import Request
 from werkzeug.exceptions import HTTPException
 
 from dashboard.settings import Settings
@@ -29,6 +33,8 @@ log = logging.getLogger("dashboard")
 
 COOKIE = "dissect-dashboard"
 HEALTH = "/healthz"
+_GATE = "dissect-dashboard-gate"
+_ASK_FOR_COOKIE = "a token is asked for; open the address that dissect serve printed"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FAILURES, _WITHIN = 10, 60.0  # so many of one address within so many seconds
 _ADDRESSES = 1024  # whose failures are remembered
@@ -71,7 +77,8 @@ def protect(app: dash.Dash, settings: Settings) -> None:
     server.add_url_rule(HEALTH, "healthz", lambda: flask.Response("ok\n", mimetype="text/plain"))
     # Before dash's own, which expect a request that may be answered.
     before = server.before_request_funcs.setdefault(None, [])
-    before.insert(0, _gate(settings))
+    gate = server.extensions[_GATE] = Gate(settings)
+    before.insert(0, gate)
     server.register_error_handler(HTTPException, _refused)
     server.register_error_handler(Exception, _fault)
 
@@ -112,49 +119,94 @@ def content_policy(hashes: list[str]) -> str:
     )
 
 
-def _gate(settings: Settings) -> Callable[[], flask.Response | None]:
-    """What every request has to pass first."""
-    limit = FailureLimit()
-    session = secrets.token_urlsafe(32)  # what the cookie holds: the token itself stays out of it
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not answered.
 
-    def gate() -> flask.Response | None:
+    Attributes:
+        line: For whoever asked.
+        status: Of HTTP.
+    """
+
+    line: str
+    status: int
+
+
+class Gate:
+    """What every request has to pass. Threads may share it.
+
+    Args:
+        settings: How the app is served.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._limit = FailureLimit()
+        # What the cookie holds: the token itself stays out of it.
+        self._session = secrets.token_urlsafe(32)
+
+    def refuse_body(self, request: Request) -> Refusal | None:
+        """Why the body of a request is not to be read, judged by its header alone.
+
+        A token in the address is exchanged for a cookie first, so what has a body has the cookie.
+        """
+        refusal = self.refuse(request)
+        if refusal is not None or self._is_known(request):
+            return refusal
+        return Refusal(_ASK_FOR_COOKIE, 401)
+
+    def refuse(self, request: Request) -> Refusal | None:
+        """Why a request is refused whoever sends it: for a foreign name or another site."""
+        if not self._settings.behind_proxy and not _host_is_known(request, self._settings):
+            return Refusal(f"{request.host!r} is no name of this dashboard", 421)
+        if request.path != HEALTH and _comes_from_elsewhere(request):
+            return Refusal("another site asked for this; open the dashboard itself", 403)
+        return None
+
+    def __call__(self) -> flask.Response | None:
+        """The answer to the present request, unless the app may give it."""
         request = flask.request
-        if not settings.behind_proxy and not _host_is_known(request, settings):
-            return _line(f"{request.host!r} is no name of this dashboard", 421)
-        if request.path == HEALTH:
+        refusal = self.refuse(request)
+        if refusal is not None:
+            return _line(refusal.line, refusal.status)
+        if request.path == HEALTH or self._is_known(request):
             return None
-        if _comes_from_elsewhere(request):
-            return _line("another site asked for this; open the dashboard itself", 403)
-        if settings.token is None or _same(request.cookies.get(COOKIE, ""), session):
-            return None
-        return _ask_for_token(settings.token, session, limit)
+        return self._ask_for_token(self._settings.token or "")
 
-    return gate
+    def _is_known(self, request: Request) -> bool:
+        token = self._settings.token
+        return token is None or _same(request.cookies.get(COOKIE, ""), self._session)
+
+    def _ask_for_token(self, token: str) -> flask.Response:
+        """A cookie for the right token, a line for anything else."""
+        request = flask.request
+        address = request.remote_addr or ""
+        given = request.args.get("token")
+        if given is None:
+            return _line(_ASK_FOR_COOKIE, 401)
+        if self._limit.reached(address):
+            return _line("too many wrong tokens; wait a minute", 429)
+        if not _same(given, token):
+            self._limit.add(address)
+            return _line("the token is wrong; open the address that dissect serve printed", 401)
+        # A path of two slashes would lead to another site.
+        response = flask.redirect("/" + request.path.lstrip("/"), 303)
+        response.set_cookie(
+            COOKIE, self._session, httponly=True, samesite="Strict", secure=request.is_secure
+        )
+        return response
 
 
-def _ask_for_token(token: str, session: str, limit: FailureLimit) -> flask.Response:
-    """A cookie for the right token, a line for anything else."""
-    request = flask.request
-    address = request.remote_addr or ""
-    given = request.args.get("token")
-    if given is None:
-        return _line("a token is asked for; open the address that dissect serve printed", 401)
-    if limit.reached(address):
-        return _line("too many wrong tokens; wait a minute", 429)
-    if not _same(given, token):
-        limit.add(address)
-        return _line("the token is wrong; open the address that dissect serve printed", 401)
-    # A path of two slashes would lead to another site.
-    response = flask.redirect("/" + request.path.lstrip("/"), 303)
-    response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.is_secure)
-    return response
+def gate_of(app: dash.Dash) -> Gate:
+    """The gate that ``protect`` put around an app."""
+    return app.server.extensions[_GATE]
 
 
 def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
-def _host_is_known(request: flask.Request, settings: Settings) -> bool:
+def _host_is_known(request: Request, settings: Settings) -> bool:
     """Where a token is asked of other machines, it protects, whatever name they use."""
     if not settings.is_local:
         return True
@@ -165,7 +217,7 @@ def _host_is_known(request: flask.Request, settings: Settings) -> bool:
     return name in _LOCAL_NAMES | {settings.host.lower()}
 
 
-def _comes_from_elsewhere(request: flask.Request) -> bool:
+def _comes_from_elsewhere(request: Request) -> bool:
     if request.method in ("GET", "HEAD"):
         return False  # answers cannot be read from elsewhere, and looking changes nothing
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dash
-import waitress
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
 from dashboard import context
 from dashboard.app import create_app
+from dashboard.connections import GuardedServer
+from dashboard.security import gate_of
 from dashboard.settings import Settings
 from dissect.errors import ConfigError, RunError
 
-_THREADS = 8
 _GRACE = 0.3  # seconds for answers that are being given at the end
 
 
@@ -87,7 +87,12 @@ def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:
     # What was imported stays: looking through it for what is free would hold up pages for 0.2 s.
     gc.collect()
     gc.freeze()
-    return waitress.create_server(app.server, sockets=[sock], threads=_THREADS, ident=None)
+    return GuardedServer(
+        app.server,
+        sock,
+        gate_of(app),
+        max_request_bytes=app.server.config["MAX_CONTENT_LENGTH"],
+    )
 
 
 def stop(server: BaseWSGIServer) -> None:

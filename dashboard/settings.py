@@ -1,4 +1,4 @@
-"""What a dashboard is asked to be."""
+"""Server settings."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -63,8 +63,9 @@ class Settings:
             )
         if not (self.is_local or self.token or self.behind_proxy):
             raise ConfigError(
-                f"host is {self.host!r}, which other machines can reach; expected a --token that "
-                "they have to show, or --behind-proxy where a proxy decides who may come"
+                f"host is {self.host!r}, which other machines can reach; expected a token that "
+                "they have to show (--token-file), or --behind-proxy where a proxy decides who "
+                "may come"
             )
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             raise ConfigError(

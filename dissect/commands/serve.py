@@ -4,10 +4,14 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from dissect.commands.adding import Add, print_json
+
+TOKEN_VARIABLE = "DISSECT_TOKEN"  # noqa: S105 - the name of a variable
+_LONGEST_TOKEN = 4096
 
 
 def add_serve(add: Add) -> None:
@@ -16,7 +20,13 @@ def add_serve(add: Add) -> None:
     serve.add_argument("runs", metavar="RUNS", help="a folder of runs, or one run")
     serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8050, help="default: %(default)s; 0: a free one")
-    serve.add_argument("--token", help="what browsers have to show, at least 16 characters")
+    serve.add_argument(
+        "--token-file", metavar="FILE",
+        help="holds the token that browsers have to show, at least 16 characters; or the "
+        f"environment variable {TOKEN_VARIABLE} holds it",
+    )  # fmt: skip
+    # Not an option any more: everyone on the machine can read the arguments of a process.
+    serve.add_argument("--token", help=argparse.SUPPRESS)
     serve.add_argument(
         "--behind-proxy", action="store_true", help="a proxy in front decides who may come"
     )
@@ -39,7 +49,7 @@ def _serve(options: argparse.Namespace) -> None:
     settings = Settings(
         host=options.host,
         port=options.port,
-        token=options.token,
+        token=_token(options),
         behind_proxy=options.behind_proxy,
         models=None if options.models is None else Path(options.models),
     )
@@ -49,3 +59,19 @@ def _serve(options: argparse.Namespace) -> None:
         sys.stdout.flush()
 
     serve(options.runs, settings, started=started)
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """The token from a file or the environment; what this process starts does not inherit it."""
+    from dissect.errors import ConfigError
+
+    given = os.environ.pop(TOKEN_VARIABLE, None) or None
+    if options.token is not None:
+        raise ConfigError(
+            "a token on the command line can be read by everyone on this machine; expected "
+            f"--token-file FILE, or the environment variable {TOKEN_VARIABLE}"
+        )
+    if options.token_file is None:
+        return given
+    with open(options.token_file, encoding="utf-8", errors="replace") as file:
+        return file.read(_LONGEST_TOKEN).strip()

@@ -267,7 +267,7 @@ def test_scripts_run_by_their_hash_only_and_nothing_comes_from_elsewhere(client)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(host="0.0.0.0"), "--token"),
+        (Settings(host="0.0.0.0"), "--token-file"),
         (Settings(host="example.org"), "--behind-proxy"),
         (Settings(token="short"), "at least 16"),
     ],
@@ -301,3 +301,25 @@ def test_serve_tells_mistakes_in_one_line(command, tmp_path):
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "expected" in done.stderr
+
+
+def test_a_token_is_read_from_a_file_or_the_environment_and_never_from_the_command_line(
+    command, tmp_path, monkeypatch
+):
+    import os
+
+    served = []
+    monkeypatch.setattr("dashboard.serve", lambda runs, settings, **_: served.append(settings))
+    monkeypatch.setenv("DISSECT_TOKEN", TOKEN)
+    assert command("serve", tmp_path).returncode == 0
+    assert "DISSECT_TOKEN" not in os.environ  # what the server starts does not inherit it
+    (tmp_path / "token").write_text("another-token-of-letters\n")
+    assert command("serve", tmp_path, "--token-file", tmp_path / "token").returncode == 0
+    assert command("serve", tmp_path).returncode == 0
+    assert [settings.token for settings in served] == [TOKEN, "another-token-of-letters", None]
+    for given in (("--token", TOKEN), ("--token-file", tmp_path / "none")):
+        done = command("serve", tmp_path, *given)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "expected" in done.stderr
+        assert TOKEN not in done.stderr
+    assert len(served) == 3

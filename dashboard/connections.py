@@ -1,0 +1,172 @@
+"""The dashboard's waitress server: checks before bodies, time-outs, a cap on connections.
+
+- As soon as the header of a request is there, its host, origin, token and size are checked; the
+  body of a request that is refused is never read.
+- A connection is closed when it was idle for ``IDLE_SECONDS`` or takes longer than
+  ``REQUEST_SECONDS`` to send one request, however steadily it sends.
+- Beyond ``MOST_CONNECTIONS`` a new connection takes the place of the one that was idle longest.
+"""
+
+import resource
+import socket
+import time
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import Error
+from werkzeug import Request
+from werkzeug.exceptions import HTTPException
+
+from dashboard.security import Gate, Refusal
+
+MOST_CONNECTIONS = 512
+IDLE_SECONDS = 60.0
+REQUEST_SECONDS = 60.0
+_CHECK_SECONDS = 5  # between two looks at connections that take too long
+_LARGEST_HEADER = 64 * 1024
+_THREADS = 8
+_IN_HEADERS = ("HOST", "COOKIE", "ORIGIN", "SEC_FETCH_SITE")
+
+
+class RefusedError(Error):
+    """A refusal as waitress answers it: one line, then the connection is closed."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.line)
+        self._status = refusal.status
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Status, headers and body."""
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+        return f"{self._status} Refused", headers, f"{self.body}\n".encode()
+
+
+class GuardedServer(TcpWSGIServer):
+    """A server whose connections are bounded in number and in time.
+
+    Args:
+        application: Answers requests that pass.
+        sock: Bound.
+        gate: Judges the header of a request that has a body.
+        max_request_bytes: Bodies of more are refused.
+    """
+
+    def __init__(
+        self, application: object, sock: socket.socket, gate: Gate, *, max_request_bytes: int
+    ) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most_connections = min(MOST_CONNECTIONS, files // 2)
+        adjustments = Adjustments(
+            sockets=[sock],
+            threads=_THREADS,
+            ident=None,
+            asyncore_use_poll=True,  # select stops at 1,024 files
+            # Waitress itself stops listening there; idle connections make room before.
+            connection_limit=self.most_connections + 2 * _THREADS,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=_CHECK_SECONDS,
+            max_request_header_size=_LARGEST_HEADER,
+            max_request_body_size=max_request_bytes + 1,  # waitress refuses from there on
+        )
+        self.gate = gate
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(_THREADS)
+        super().__init__(
+            application,
+            {},
+            _sock=sock,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
+            bind_socket=False,
+        )
+
+    def handle_accept(self) -> None:
+        """Accept a connection, at the cost of the idlest where there are too many."""
+        if len(self.active_channels) >= self.most_connections:
+            idle = [one for one in self.active_channels.values() if one.is_waiting]
+            if idle:
+                min(idle, key=lambda one: one.last_activity).handle_close()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """Close what takes too long; waitress calls it now and then."""
+        for channel in list(self.active_channels.values()):
+            if channel.is_overdue(now):
+                channel.will_close = True
+
+
+class GuardedChannel(HTTPChannel):
+    """A connection that knows since when its present request is being received."""
+
+    receiving_since: float | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is the browser's turn: nothing is being answered or sent."""
+        return not self.requests and not self.total_outbufs_len
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it was idle, or sends one request, for too long."""
+        if self.requests:
+            return False
+        if now - self.last_activity > IDLE_SECONDS:
+            return True
+        since = self.receiving_since
+        return self.is_waiting and since is not None and now - since > REQUEST_SECONDS
+
+    def parser_class(self, adjustments: Adjustments) -> HTTPRequestParser:
+        """A parser for the next request."""
+        return _Parser(adjustments, self.server.gate)
+
+    def received(self, data: bytes) -> bool:
+        """Take what came in."""
+        if self.receiving_since is None:
+            self.receiving_since = time.time()
+        taken = super().received(data)
+        if self.request is None:  # the last one is complete
+            self.receiving_since = None
+        return taken
+
+
+GuardedServer.channel_class = GuardedChannel
+
+
+class _Parser(HTTPRequestParser):
+    """Refuses a request by its header, before its body."""
+
+    def __init__(self, adjustments: Adjustments, gate: Gate) -> None:
+        super().__init__(adjustments)
+        self._gate = gate
+
+    def received(self, data: bytes) -> int:
+        taken = super().received(data)
+        if self.error is not None:
+            self.expect_continue = False  # else waitress asks for the body that it refused
+        return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.body_rcv is None:
+            return
+        refusal = self._refusal()
+        if refusal is not None:
+            self.error = RefusedError(refusal)
+            self.body_rcv, self.content_length, self.chunked = None, 0, False
+
+    def _refusal(self) -> Refusal | None:
+        given = {f"HTTP_{name}": self.headers[name] for name in _IN_HEADERS if name in self.headers}
+        head = {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": self.path,
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "0",
+            "wsgi.url_scheme": "http",
+        }
+        try:
+            return self._gate.refuse_body(Request(head | given))
+        except HTTPException as error:
+            return Refusal(f"{error.code} {error.name}", error.code or 400)

@@ -16,6 +16,7 @@ from dissect.terminal import describe_run
 from dissect.worlds.planted import PlantedGenerator
 from reports import build_report
 from reports.charts import layer_bars
+from tests.rounding import assert_same
 
 PLANTED = "dissect.worlds.planted:generator"
 ORDER = [3, 0, 8, 1, 7, 2, 6, 4, 5]
@@ -101,9 +102,7 @@ def test_top_images_are_those_of_the_encoded_maps(bases_run, planted, layer):
         planted.synthesize(planted.sample(range(200), seed=0))
     peaks = bases_run.basis(layer).encode(recorded["units"]).flatten(2).amax(dim=2)
     top_values = bases_run.array(layer, "top_values").values
-    np.testing.assert_allclose(
-        top_values, peaks.sort(dim=0, descending=True).values[:8].T.numpy(), rtol=1e-4, atol=1e-5
-    )
+    assert_same(top_values, peaks.sort(dim=0, descending=True).values[:8].T)
 
 
 @pytest.mark.parametrize("layer", [ROTATION, PCA])
@@ -139,7 +138,7 @@ def test_what_a_run_stores_makes_its_bases_again(bases_run, planted):
             assert basis.name == layer.partition("@")[2]
             assert basis.fingerprint == bases_run.record["bases"][layer]
         if basis.exact:
-            torch.testing.assert_close(basis.decode(basis.encode(maps)), maps, rtol=0, atol=1e-5)
+            assert_same(basis.decode(basis.encode(maps)), maps)
     drawn = Rotation.draw("rotation:0", seed=0, n_channels=9)
     assert torch.equal(bases_run.basis(ROTATION).encode(maps), drawn.encode(maps))
     assert drawn.matrix.is_contiguous()
@@ -163,7 +162,7 @@ def test_the_stored_components_are_fitted_to_all_pixels_of_the_pilot(bases_run, 
         planted.synthesize(planted.sample(range(200), seed=0))
     pixels = recorded["units"].double().permute(0, 2, 3, 1).reshape(-1, 9)
     basis = bases_run.basis(PCA)
-    torch.testing.assert_close(basis.mean.double(), pixels.mean(dim=0), rtol=1e-6, atol=1e-7)
+    assert_same(basis.mean, pixels.mean(dim=0))
     features = (pixels - pixels.mean(dim=0)) @ basis.matrix.double().T
     covariance = torch.cov(features.T)
     assert (covariance - covariance.diagonal().diag()).abs().max() < 1e-6 * covariance.max()

@@ -1,6 +1,7 @@
 """BigGAN against the program of its folder, and against the plain arithmetic of the other one."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
 from dissect.generators import biggan
+from tests.rounding import assert_same
 
 
 @pytest.mark.parametrize("one_hot", [True, False])
@@ -23,11 +25,11 @@ def test_a_folder_gives_the_images_and_maps_its_own_program_gives(checkpoints, o
         assert torch.equal(latent.data, z.data)
         with trace(generator, "all") as maps:
             image = generator.synthesize(latent)
-        np.testing.assert_allclose(image, expected[name], atol=2e-5, rtol=0, err_msg=name)
-    torch.testing.assert_close(generator.synthesize(latent[1:2]), image[1:2], atol=1e-5, rtol=0)
+        assert_same(image, expected[name], name)
+    assert_same(generator.synthesize(latent[1:2]), image[1:2])
     for layer in generator.layers:
         feature = expected[f"feat.{layer}@0.4"]
-        np.testing.assert_allclose(maps[layer][:1], feature, atol=2e-5, rtol=0)
+        assert_same(maps[layer][:1], feature)
 
 
 def hugging_face_state(*, width=8, z=6, embed=6, classes=5, stats=3, blocks=((16, 8), (8, 8))):
@@ -124,7 +126,9 @@ def ajbrock_state(*, deep=False, hier=False, shared=4, z=6, classes=3, attention
         state[f"{name}.weight"] = some(*shape)
         if bias:
             state[f"{name}.bias"] = some(shape[0])
-        if spectral:
+        if not spectral:  # values of hundreds would leave tanh with the rounding of their digits
+            state[f"{name}.weight"] /= math.prod(shape[1:]) ** 0.5
+        else:
             state[f"{name}.u0"], state[f"{name}.sv0"] = some(1, shape[0]), torch.ones(1)
 
     def statistics(name, n):
@@ -264,7 +268,7 @@ def test_files_of_biggan_pytorch_follow_its_arithmetic(tmp_path, check_laws, cas
         state, latent.data, latent.label, doubles=doubles,
         deep=options.get("deep", False), hier=options.get("hier", False),
     )  # fmt: skip
-    torch.testing.assert_close(generator.synthesize(latent), expected, atol=2e-5, rtol=0)
+    assert_same(generator.synthesize(latent), expected)
     check_laws(generator)
 
 

@@ -7,6 +7,7 @@ from dissect import CheckpointError, GeneratorError, Latent, load_generator, tra
 from dissect.generators import dcgan
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import read
+from tests.rounding import assert_same
 
 
 def assert_equals_expected(generator, path):
@@ -15,10 +16,10 @@ def assert_equals_expected(generator, path):
     latent = Latent("z", torch.from_numpy(expected["z"]))
     with torch.no_grad(), trace(generator, "all") as maps:
         images = generator.synthesize(latent)
-    np.testing.assert_allclose(images, expected["img"], atol=2e-5, rtol=0)
+    assert_same(images, expected["img"])
     for layer in generator.layers:
         name = f"feat.{layer}"
-        np.testing.assert_allclose(maps[layer][:1], expected[name], atol=2e-5, rtol=0)
+        assert_same(maps[layer][:1], expected[name])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from dissect import (
 from dissect.generators.converting import convert_file
 from dissect.generators.diffusers_unets import load_unet
 from dissect.testing import check_generator
+from tests.rounding import assert_same
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
 
@@ -67,7 +68,7 @@ def test_five_steps_give_the_images_of_the_library(real):
     generator, expected, _ = real
     assert generator.module.timesteps == list(expected["ddim5_timesteps"])
     image = generator.synthesize(Latent("z", torch.from_numpy(expected["x"])))
-    assert np.abs(image.numpy() - expected["ddim5_eta0_img"]).max() < 2e-5
+    assert_same(image, expected["ddim5_eta0_img"])
 
 
 def test_layers_at_a_step_are_the_features_of_the_library(real):
@@ -82,9 +83,8 @@ def test_layers_at_a_step_are_the_features_of_the_library(real):
         names = [name for name in expected if name.startswith("feat.")]
         assert len(names) == 5
         for name in names:
-            theirs = expected[name][i]
-            ours = m[f"t{t}/{name.removeprefix('feat.')}"][0].numpy()
-            assert np.abs(ours - theirs).max() < 1e-4 * np.ptp(theirs), (t, name)
+            ours = m[f"t{t}/{name.removeprefix('feat.')}"][0]
+            assert_same(ours, expected[name][i], f"{name} at {t}")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_scheduler_in_the_folder_decides_the_way(tmp_path, settings):
     theirs = pipe(2, torch.Generator().manual_seed(3), num_inference_steps=4, output_type="pt")[0]
     noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     ours = generator.synthesize(Latent("z", noise))
-    assert torch.allclose((ours / 2 + 0.5).clamp(0, 1), theirs, atol=2e-5)
+    assert_same((ours / 2 + 0.5).clamp(0, 1), theirs)
     plain = load_unet(tmp_path / "p" / "unet", n_steps=4)  # finds the scheduler beside its folder
     assert plain.fingerprint == generator.fingerprint
 
@@ -120,7 +120,7 @@ def test_a_network_that_learned_its_variance_is_read_by_its_mean(tmp_path):
     ddim.set_timesteps(1)
     mean = unet(latent.data, 0).sample[:, :3]
     theirs = ddim.step(mean, 0, latent.data).prev_sample
-    assert torch.allclose(generator.synthesize(latent), theirs, atol=1e-6)
+    assert_same(generator.synthesize(latent), theirs)
 
 
 # Laws
@@ -137,7 +137,7 @@ def test_it_keeps_all_laws_with_classes_in_one_channel(tmp_path):
     unet.mid_block.register_forward_hook(lambda module, inputs, output: theirs.append(output))
     latent = generator.sample([0, 1], seed=0)
     unet(latent.data, 500, class_labels=torch.tensor([2, 2]))
-    assert torch.allclose(maps["t500/mid_block"], theirs[0], atol=1e-5)
+    assert_same(maps["t500/mid_block"], theirs[0])
     mixed = Latent("z", latent.data, torch.tensor([[0.5, 0.5, 0.0]] * 2))
     assert generator.synthesize(mixed).isfinite().all()
 
@@ -194,7 +194,7 @@ def test_an_edit_of_a_down_block_reaches_its_skip_and_no_call_from_outside(real)
     # What the first residual block on the way up gets: 32 units from below, 32 of the skip.
     skips = [bool(maps[:, 32:].any()) for maps in given[:5]]
     assert skips == [True, True, True, False, True]
-    assert np.abs(direct.numpy() - expected["eps"]).max() < 2e-5
+    assert_same(direct, expected["eps"])
 
 
 def test_a_pass_that_fails_leaves_no_step_behind(real):

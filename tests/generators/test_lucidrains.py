@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator, trace
+from tests.rounding import assert_same
 
 
 def test_a_folder_gives_the_images_styles_and_maps_its_own_program_gives(checkpoints):
@@ -14,7 +15,7 @@ def test_a_folder_gives_the_images_styles_and_maps_its_own_program_gives(checkpo
     expected = np.load(checkpoints / "lucidrains_sg2_32.npz")
 
     def assert_is(value, name):
-        np.testing.assert_allclose(value, expected[name], atol=2e-5, rtol=0, err_msg=name)
+        assert_same(value, expected[name], name)
 
     z = Latent("z", torch.from_numpy(expected["z"]))
     noise, mean = torch.from_numpy(expected["inoise"]), torch.from_numpy(expected["av"])
@@ -133,7 +134,7 @@ def test_attention_is_what_its_formula_says(tmp_path):
     normal = (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
     expected = torch.stack([one + attend(n, state) for one, n in zip(x, normal, strict=True)])
     given = generator.module.GE.attns[1][0](x)
-    torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-5)
+    assert_same(given, expected)
 
 
 def test_noise_is_fixed_absent_fresh_or_given_with_height_and_width_exchanged(tmp_path):

@@ -13,6 +13,7 @@ from dissect.generators.checkpoint import read
 from dissect.generators.converting import convert_file
 from dissect.testing import check_generator
 from tests.generators.onnx_files import field, model, network, node, program, tensor, value
+from tests.rounding import assert_same
 
 WIDE = {"z": 10}
 
@@ -41,8 +42,8 @@ def test_images_and_maps_equal_those_of_the_network_that_was_exported(tmp_path, 
     for i, part in enumerate(net):
         expected = part(expected)
         if f"norm{i}" in maps:
-            torch.testing.assert_close(maps[f"norm{i}"], expected, atol=2e-5, rtol=0)
-    torch.testing.assert_close(images, expected, atol=2e-5, rtol=0)
+            assert_same(maps[f"norm{i}"], expected)
+    assert_same(images, expected)
     assert list(generator.layers) == ["norm1", "norm4"]
     assert [(i.units, i.height) for i in generator.layers.values()] == [(8, 4), (6, 8)]
 
@@ -80,9 +81,7 @@ def test_a_label_chooses_a_row(tmp_path):
     assert generator.n_classes == 4
     latent = generator.sample([0, 1], seed=0, label=3)
     shifted = latent.data + 3 * torch.eye(10)[3]
-    torch.testing.assert_close(
-        generator.synthesize(latent), net(shifted[:, :, None, None]), atol=2e-5, rtol=0
-    )
+    assert_same(generator.synthesize(latent), net(shifted[:, :, None, None]))
     check_generator(generator)
 
 
@@ -101,7 +100,7 @@ def test_the_range_is_declared_or_found_out(tmp_path, metadata, end, scale, shif
     generator = load_generator(written(tmp_path, content))
     latent = generator.sample([0], seed=0)
     expected = net(latent.data[:, :, None, None]) * scale + shift
-    torch.testing.assert_close(generator.synthesize(latent), expected, atol=2e-5, rtol=0)
+    assert_same(generator.synthesize(latent), expected)
 
 
 def test_values_in_a_file_beside_it_are_read(tmp_path):
@@ -109,7 +108,7 @@ def test_values_in_a_file_beside_it_are_read(tmp_path):
     generator = load_generator(written(tmp_path, *program(net, external="g.data")))
     latent = generator.sample([0], seed=0)
     expected = net(latent.data[:, :, None, None])
-    torch.testing.assert_close(generator.synthesize(latent), expected, atol=2e-5, rtol=0)
+    assert_same(generator.synthesize(latent), expected)
     assert torch.equal(read(tmp_path / "g.onnx").tensors["0.weight"], net[0].weight)
 
 

@@ -12,6 +12,7 @@ from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, save_pggan
 from dissect.latents import Latent
+from tests.rounding import assert_same
 
 
 @pytest.fixture
@@ -33,10 +34,10 @@ def test_a_file_gives_the_images_and_maps_its_own_program_gives(checkpoints, fil
     expected = np.load(checkpoints / f"{file}.npz")
     with trace(generator, "all") as maps:
         image = generator.synthesize(Latent("z", torch.from_numpy(expected["z"])))
-    assert np.abs(image.numpy() - expected["img"]).max() < 2e-5
+    assert_same(image, expected["img"])
     assert list(maps) == list(generator.layers) == layers
     for name in [n for n in expected.files if n.startswith("feat.")]:
-        assert np.abs(maps[name.removeprefix("feat.")].numpy() - expected[name]).max() < 2e-5, name
+        assert_same(maps[name.removeprefix("feat.")], expected[name], name)
 
 
 def test_a_new_size_fades_in_from_the_image_before_it(network):
@@ -45,7 +46,7 @@ def test_a_new_size_fades_in_from_the_image_before_it(network):
     doubled = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     assert torch.equal(network(z, resolution=16, fade=0.0), doubled)
     middle = network(z, resolution=16, fade=0.25)
-    assert torch.allclose(middle, 0.75 * doubled + 0.25 * large, atol=1e-6)
+    assert_same(middle, 0.75 * doubled + 0.25 * large)
 
 
 def test_a_saved_network_comes_back_with_its_last_head_only(network, tmp_path):
@@ -187,7 +188,7 @@ def test_every_naming_gives_the_same_plain_network(tmp_path, program, rgb):
     with trace(generator, "all") as maps:
         images = generator.synthesize(latent)
     assert len(maps) == 7
-    torch.testing.assert_close(images, run_plain(parts, latent.data), atol=2e-5, rtol=0)
+    assert_same(images, run_plain(parts, latent.data))
 
 
 @pytest.mark.parametrize("wrapper", ["", ".module"])
@@ -224,8 +225,8 @@ def test_pytorch_gan_zoo_scales_the_bias_too_and_normalises_last(tmp_path, wrapp
     x = scaled(x, "toRGBLayers.2", functional.conv2d)
     with trace(generator, ["scaleLayers.1.1", "formatLayer"]) as maps:
         images = generator.synthesize(Latent("z", z))
-    torch.testing.assert_close(images, x, atol=2e-5, rtol=0)
-    torch.testing.assert_close(maps["scaleLayers.1.1"], kept, atol=2e-5, rtol=0)
+    assert_same(images, x)
+    assert_same(maps["scaleLayers.1.1"], kept)
     assert maps["formatLayer"].shape == (2, 6, 4, 4)
 
 

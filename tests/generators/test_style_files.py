@@ -11,6 +11,7 @@ from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.generators.stylegan3 import save_stylegan3
 from dissect.tracing import trace
+from tests.rounding import assert_same
 
 FILES = {
     "sg2ada_uncond64.pkl": "StyleGAN2",
@@ -31,14 +32,6 @@ def rosinality_name(layer):
     return f"to_rgbs.{k - 1}" if part == "torgb" else f"convs.{2 * k - 2 + int(part[-1])}"
 
 
-def close(found, expected):
-    """Within 2e-5 and 1e-4 of the range; half floats were stored for some features."""
-    found, expected = found.detach().numpy(), np.asarray(expected)
-    if expected.dtype == np.float16:
-        return np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max() + 2e-5
-    return np.abs(found - expected).max() <= min(2e-5, 1e-4 * np.ptp(expected))
-
-
 @pytest.fixture(scope="module", params=FILES)
 def case(request, checkpoints):
     path = checkpoints / request.param
@@ -55,8 +48,8 @@ def test_images_are_those_of_the_program(case):
     assert type(generator).__name__ == FILES[name]
     ws = generator.convert(z, "w+")
     w = expected["w"] if expected["w"].ndim == 3 else expected["w"][:, None].repeat(10, axis=1)
-    assert close(ws.data, w[:, : ws.data.shape[1]])
-    assert close(generator.synthesize(z), expected["img"])
+    assert_same(ws.data, w[:, : ws.data.shape[1]])
+    assert_same(generator.synthesize(z), expected["img"])
     for key, settings, noise in (
         ("img_psi05", {"truncation": 0.5}, "const"),
         ("img_psi05_cut3", {"truncation": 0.5, "cutoff": 3}, "const"),
@@ -65,7 +58,7 @@ def test_images_are_those_of_the_program(case):
         if key not in expected or (name.startswith("rosinality_train") and settings):
             continue  # the training file holds no mean of w
         image = generator.synthesize(generator.convert(z, "w+", **settings), noise=noise)
-        assert close(image, expected[key]), key
+        assert_same(image, expected[key], key)
 
 
 def test_styles_and_layers_are_those_of_the_program(case):
@@ -79,7 +72,7 @@ def test_styles_and_layers_are_those_of_the_program(case):
         theirs = rosinality_name(layer) if name.startswith("rosinality") else layer
         for key in (f"S.{theirs}", f"S.{theirs}.style"):
             if key in expected:
-                assert close(styles[:, part], expected[key]), key
+                assert_same(styles[:, part], expected[key], key)
                 compared += 1
         # Its later to_rgbs put out the sum with the image so far, which the image itself tells.
         if f"feat.{theirs}" in maps_of and not theirs.startswith("to_rgbs"):
@@ -87,7 +80,7 @@ def test_styles_and_layers_are_those_of_the_program(case):
             margin = generator.layers[layer].margin
             inner = slice(margin, feature.shape[-1] - margin)
             inside = feature[..., inner, inner].numpy().astype(expected[f"feat.{theirs}"].dtype)
-            assert close(maps[layer], inside), layer
+            assert_same(maps[layer], inside, layer)
             compared += 1
     assert compared == 0 if name.startswith("tf") else compared >= 12
 
@@ -178,7 +171,7 @@ def test_a_stylegan3_does_not_depend_on_its_batch(checkpoints):
     latent = generator.sample(range(3), seed=0)
     together = generator.synthesize(latent)
     alone = torch.cat([generator.synthesize(latent[i : i + 1]) for i in range(3)])
-    assert (together - alone).abs().max() < 1e-6
+    assert_same(together, alone)
 
 
 def test_every_file_can_be_dissected(case, tmp_path, checkpoints):

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from dissect import CheckpointError, GeneratorError, Latent, load_generator
+from tests.rounding import assert_same
 
 
 def small_state(
@@ -54,7 +55,7 @@ def test_a_file_gives_the_images_and_latents_its_own_program_gives(checkpoints):
     expected = np.load(checkpoints / "genforce_stylegan1_32.npz")
 
     def assert_is(value, name):
-        np.testing.assert_allclose(value, expected[name], atol=2e-5, rtol=0, err_msg=name)
+        assert_same(value, expected[name], name)
 
     z = Latent("z", torch.from_numpy(expected["z"]))
     assert_is(generator.synthesize(z), "img")
@@ -157,7 +158,7 @@ def test_from_128_pixels_on_the_doubling_is_a_transposed_convolution(tmp_path):
     layer = generator.module.synthesis.layer10
     doubled = functional.interpolate(x, scale_factor=2, mode="nearest")
     given = functional.conv2d(doubled, layer.weight, padding=1)
-    torch.testing.assert_close(given, expected, atol=1e-4, rtol=0)
+    assert_same(given, expected)
 
 
 @pytest.mark.parametrize(

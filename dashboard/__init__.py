@@ -3,13 +3,20 @@
 Names are imported when they are first used: a rendering worker needs none of the web's modules.
 """
 
+from typing import TYPE_CHECKING
+
 from segmenters.lazy import lazy_names
 
-_HOMES = {
-    "Settings": "dashboard.settings",
-    "create_app": "dashboard.app",
-    "serve": "dashboard.serving",
-}
-
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+if TYPE_CHECKING:  # the same names, for editors and type checkers
+    from dashboard.app import create_app as create_app
+    from dashboard.serving import serve as serve
+    from dashboard.settings import Settings as Settings
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Settings": "dashboard.settings",
+            "create_app": "dashboard.app",
+            "serve": "dashboard.serving",
+        },
+    )

@@ -1,22 +1,25 @@
-"""Pages and panels: what a module has to offer to be part of the app, and how it is found.
+"""The parts of the app: pages and panels, how they are found, and the context that they share.
 
 Every module in ``dashboard/pages/`` that has a ``PAGE`` is a page, every module in
 ``dashboard/panels/`` that has a ``PANEL`` a panel of the page of a unit. No list is added to.
 """
 
+import atexit
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from dash import Dash
 from dash.development.base_component import Component
 
-if TYPE_CHECKING:
-    from dashboard.context import Context
-    from dashboard.store import OpenRun
+from dashboard.settings import Settings
+from dashboard.store import OpenRun, RunStore
+
+Service = TypeVar("Service")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Visit:
     context: "Context"
     path: Mapping[str, str]
     query: Mapping[str, str]
-    run: "OpenRun | None" = None
+    run: OpenRun | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,43 @@ class Parts:
 
     pages: Mapping[str, Page] = field(default_factory=dict)
     panels: Mapping[str, Panel] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The runs, settings and parts of an app, and the services that it started.
+
+    Attributes:
+        store: The runs.
+        settings: How the app is served.
+        parts: Pages and panels.
+    """
+
+    store: RunStore
+    settings: Settings
+    parts: Parts
+    _services: dict[str, Any] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def service(self, name: str, make: Callable[[], Service]) -> Service:
+        """An owner of processes or files for the app (renderers, jobs, …), made at first use.
+
+        One with a ``close`` is closed with the app, with the process at the latest.
+        """
+        with self._lock:
+            if name not in self._services:
+                made = self._services[name] = make()
+                if hasattr(made, "close"):
+                    atexit.register(made.close)
+            return self._services[name]
+
+    def close(self) -> None:
+        """End the processes that work for the app."""
+        with self._lock:
+            services = list(self._services.values())
+        for service in services:
+            if hasattr(service, "close"):
+                service.close()
 
 
 def discover() -> Parts:

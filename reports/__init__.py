@@ -3,9 +3,14 @@
 Names are imported when they are first used: the dashboard shares the charts alone.
 """
 
+from typing import TYPE_CHECKING
+
 from segmenters.lazy import lazy_names
 
-_HOMES = {"build_report": "reports.build"}
-
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+if TYPE_CHECKING:  # the same names, for editors and type checkers
+    from reports.build import build_report as build_report
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {"build_report": "reports.build"},
+    )

@@ -54,3 +54,8 @@ class Autocast:
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
         return image_features(self.inner, images)
+
+
+def modify(segmenter: Segmenter) -> Autocast:
+    """What ``+autocast`` adds to the segmenters before it."""
+    return Autocast(segmenter)

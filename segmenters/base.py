@@ -1,7 +1,7 @@
-"""What segmenters and predictors are, and how two segmenters become one.
+"""The protocols of segmenters and of attribute predictors.
 
-A segmenter looks at images and says, for each pixel and each plane, which concept is there. The
-dissection pass needs nothing else of it; causal search also needs the differentiable scores. It may
+A segmenter labels every pixel of an image, in each plane, with a concept. The dissection pass uses
+these labels only; the search for causal units also uses the differentiable scores. A segmenter may
 have ``features`` of whole images too (``segmenters.features``).
 """
 
@@ -13,26 +13,32 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from segmenters.errors import SegmenterError
-from segmenters.features import image_features
 from segmenters.vocabulary import Vocabulary
 
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Marks concepts in images.
+    """Marks concepts in images. Attributes or properties will do; nothing here sets them."""
 
-    Attributes:
-        name: How ``load_segmenter`` finds it.
-        vocabulary: Concepts it can mark.
-        fingerprint: Hex digest that changes whenever its answers could: weights and settings.
-        device: Where images should be.
-    """
+    @property
+    def name(self) -> str:
+        """The name that ``load_segmenter`` finds it by."""
+        ...
 
-    name: str
-    vocabulary: Vocabulary
-    fingerprint: str
-    device: torch.device
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The concepts that it can mark."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever its results could: weights and settings."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device that images must be on."""
+        ...
 
     def segment(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -60,19 +66,27 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Tells attributes of whole images.
+    """Predicts attributes of whole images."""
 
-    Attributes:
-        name: How ``load_predictor`` finds it.
-        attributes: Names, in the order of the columns it gives.
-        fingerprint: Hex digest that changes whenever its answers could.
-        device: Where images should be.
-    """
+    @property
+    def name(self) -> str:
+        """The name that ``load_predictor`` finds it by."""
+        ...
 
-    name: str
-    attributes: tuple[str, ...]
-    fingerprint: str
-    device: torch.device
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names, in the order of the columns of ``predict``."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever its results could: weights and settings."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device that images must be on."""
+        ...
 
     def predict(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -94,51 +108,3 @@ def hash_tensors(tensors: Mapping[str, Tensor], *settings: object) -> str:
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     digest.update(repr(settings).encode())
     return digest.hexdigest()
-
-
-class JoinedSegmenter:
-    """Two segmenters read as one: the planes of the first, then those of the second.
-
-    Names of the second that the first has too are marked with its own; see ``Vocabulary.join``.
-
-    Raises:
-        SegmenterError: a segmenter joined to itself.
-    """
-
-    def __init__(self, first: Segmenter, second: Segmenter) -> None:
-        joined = [first]
-        while joined:  # whatever was joined before
-            one = joined.pop()
-            joined += [getattr(one, n) for n in ("first", "second", "inner") if hasattr(one, n)]
-            if one.fingerprint == second.fingerprint:
-                raise SegmenterError(
-                    f"{second.name} is joined to itself; expected each segmenter once; leave one "
-                    "of them out"
-                )
-        self.first = first
-        self.second = second
-        self.name = f"{first.name}+{second.name}"
-        self.vocabulary = first.vocabulary.join(second.vocabulary, name=second.name)
-        self.fingerprint = hashlib.sha256(
-            f"{first.fingerprint}+{second.fingerprint}".encode()
-        ).hexdigest()
-        self.device = first.device
-
-    def segment(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Int[Tensor, "batch plane height width"]:
-        second = self.second.segment(images)
-        moved = torch.where(second > 0, second + len(self.first.vocabulary), second)
-        return torch.cat([self.first.segment(images), moved], dim=1)
-
-    def score(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch concept height width"]:
-        return torch.cat([self.first.score(images), self.second.score(images)], dim=1)
-
-    def features(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch feature"]:
-        """Those of the first, then those of the second; see ``segmenters.features``."""
-        both = (image_features(segmenter, images) for segmenter in (self.first, self.second))
-        return torch.cat(list(both), dim=1)

@@ -11,7 +11,9 @@ MODIFIERS = {
     "quadrants": "adds the halves of every object before it: tree-top, tree-left",
     "autocast": "everything before it in half precision, on an accelerator only",
 }
-"""Names that follow segmenters behind a ``+`` → what they do to all of these."""
+"""Names after a ``+`` that change all segmenters before it → what they do.
+
+Each is a module here with ``modify(segmenter) -> Segmenter``."""
 
 PREFIXES = {
     "smp": ("smp_models", "a folder or hub id of segmentation-models-pytorch"),

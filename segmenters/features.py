@@ -4,14 +4,13 @@ A segmenter may have ``features``; one that has none is asked for its scores. Ei
 are of this segmenter, in no unit, and comparable only with others of the same one.
 """
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from segmenters.base import Segmenter
+from segmenters.base import Segmenter
 
 
 @runtime_checkable
@@ -29,7 +28,7 @@ class HasFeatures(Protocol):
 
 @torch.no_grad()
 def image_features(
-    segmenter: "Segmenter", images: Float[Tensor, "batch 3 height width"]
+    segmenter: Segmenter, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch n"]:
     """A segmenter's own features or, where it has none, mean and deviation of its scores.
 

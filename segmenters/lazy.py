@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 
 def lazy_names(
     package: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
+    """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+
+    The package repeats the names as imports under ``TYPE_CHECKING``, and calls this under ``else``:
+    so that an editor completes them and a type checker flags a name that does not exist.
 
     Args:
         package: Its name.
@@ -19,4 +22,4 @@ def lazy_names(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(homes[name]), name)
 
-    return get, lambda: sorted(homes)
+    return list(homes), get, lambda: sorted(homes)

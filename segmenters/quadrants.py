@@ -219,3 +219,8 @@ def _shade(colour: str, amount: float) -> str:
     goal = 255 if amount > 0 else 0
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(p + (goal - p) * abs(amount)):02x}" for p in parts)
+
+
+def modify(segmenter: Segmenter) -> Quadrants:
+    """What ``+quadrants`` adds to the segmenters before it."""
+    return Quadrants(segmenter)

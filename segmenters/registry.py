@@ -3,11 +3,11 @@
 import importlib
 from difflib import get_close_matches
 
-from segmenters.autocast import Autocast
-from segmenters.base import JoinedSegmenter, Predictor, Segmenter
+from segmenters.base import Predictor, Segmenter
 from segmenters.catalogue import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
+from segmenters.joined import JoinedSegmenter
 
 
 def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
@@ -30,7 +30,7 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
     segmenter = _load_one(first.strip(), device)
     for other in (name.strip() for name in others):
         if other in MODIFIERS:
-            segmenter = _modify(segmenter, other)
+            segmenter = importlib.import_module(f"segmenters.{other}").modify(segmenter)
         else:
             segmenter = JoinedSegmenter(segmenter, _load_one(other, device))
     return segmenter
@@ -58,14 +58,6 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
         f"predictor {spec!r} is not known; expected {', '.join(PREDICTORS)}, or "
         "package.module:factory"
     )
-
-
-def _modify(segmenter: Segmenter, name: str) -> Segmenter:
-    if name == "quadrants":
-        from segmenters.quadrants import Quadrants  # noqa: PLC0415, what compiles is loaded late
-
-        return Quadrants(segmenter)
-    return Autocast(segmenter)
 
 
 def _load_one(name: str, device: str) -> Segmenter:

@@ -1,8 +1,10 @@
+import graphlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 import dissect
@@ -55,3 +57,11 @@ def test_nothing_runs_what_a_file_says(word):
             if word in text:
                 found.append(path.name)
     assert found == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    # Imports inside functions and under TYPE_CHECKING count too.
+    graph = grimp.build_graph("dissect", "segmenters", "reports", "dashboard", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports["dissect"]) > 10  # the lazy names are among them
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the cycle

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashboard import child_process
-from dashboard.work import processes, watcher
+from dashboard.work import locks, processes
 from dashboard.work.records import EFFECT, ERRORS, OUT, RUN, VERSION, Job, Records
 from dissect.errors import ConfigError, RunError
 from dissect.progress import LINES, PROGRESS_VARIABLE
@@ -209,7 +209,7 @@ class Work:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            with watcher.locked(self.place):
+            with locks.locked(self.place):
                 yield
         except OSError as error:
             raise RunError(
@@ -252,7 +252,7 @@ class Work:
                 self._begin(job)
         if watch and self._records.waiting():
             with suppress(OSError):  # an open page advances the queue as well
-                watcher.ensure_watcher(self.folder, self.place, self._program)
+                locks.ensure_watcher(self.folder, self.place, self._program)
 
     def _begin(self, job: Job) -> None:
         record = self._records.read(job.id)

@@ -5,19 +5,31 @@ generator to run. Names are imported when they are first used: a basis takes tor
 written does not.
 """
 
+from typing import TYPE_CHECKING
+
 from segmenters.lazy import lazy_names
 
-_HOMES = {
-    "NO_BASES": "dissect.bases.base",
-    "Basis": "dissect.bases.base",
-    "BasisSpec": "dissect.bases.spec",
-    "Channels": "dissect.bases.base",
-    "layer_info": "dissect.bases.opening",
-    "open_bases": "dissect.bases.opening",
-    "read_file_contents": "dissect.bases.opening",
-    "rebuild_basis": "dissect.bases.opening",
-    "split_layer": "dissect.bases.spec",
-}
-
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+if TYPE_CHECKING:  # the same names, for editors and type checkers
+    from dissect.bases.base import NO_BASES as NO_BASES, Basis as Basis, Channels as Channels
+    from dissect.bases.opening import (
+        layer_info as layer_info,
+        open_bases as open_bases,
+        read_file_contents as read_file_contents,
+        rebuild_basis as rebuild_basis,
+    )
+    from dissect.bases.spec import BasisSpec as BasisSpec, split_layer as split_layer
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "NO_BASES": "dissect.bases.base",
+            "Basis": "dissect.bases.base",
+            "BasisSpec": "dissect.bases.spec",
+            "Channels": "dissect.bases.base",
+            "layer_info": "dissect.bases.opening",
+            "open_bases": "dissect.bases.opening",
+            "read_file_contents": "dissect.bases.opening",
+            "rebuild_basis": "dissect.bases.opening",
+            "split_layer": "dissect.bases.spec",
+        },
+    )

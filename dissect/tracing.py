@@ -34,8 +34,8 @@ def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[s
         ConfigError: an unknown basis, or one without a proper argument.
 
     Example:
-        >>> resolve_layers(generator, ["all", "main.1@rotation:0"])
-        ('main.1', 'main.1@rotation:0', 'main.4')
+        >>> resolve_layers(generator, ["all", "units@rotation:0"])
+        ('units', 'units@rotation:0')
     """
     wanted = [layers] if isinstance(layers, str) else list(layers)
     if not wanted:

@@ -273,7 +273,7 @@ def load_unet(
         GeneratorError: fewer steps than one, or more than it was trained with.
 
     Example:
-        >>> list(load_unet("ddpm-cat-256", n_steps=20).layers)[0]
+        >>> list(load_unet(folder, n_steps=20).layers)[0]  # saved by diffusers
         't950/conv_in'
     """
     checkpoint, name = read(path), Path(path).stem if name is None else name

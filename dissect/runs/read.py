@@ -86,8 +86,9 @@ class Run:
         layers: Layer → shape of its maps.
 
     Example:
-        >>> run = open_run("runs/faces")
-        >>> run.iou("main.7").sel(concept="nose").max()
+        >>> run = open_run("runs/demo")
+        >>> float(run.iou("units").sel(concept="red").max())
+        1.0
     """
 
     def __init__(self, path: Path, record: dict) -> None:

@@ -5,10 +5,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dissect.runs import Run
 
 Add = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 """``add(name, command, summary)`` gives the parser of a new subcommand."""
@@ -19,23 +15,6 @@ def add_no_notes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-notes", dest="notes", action="store_false", help="without what people said of units"
     )
-
-
-def add_models_again(command: argparse.ArgumentParser) -> None:
-    """``--generator`` and ``--segmenter``, for what loads the models of a run."""
-    for kind in ("generator", "segmenter"):
-        command.add_argument(
-            f"--{kind}", metavar="NAME",
-            help=f"the run's {kind}, where you say it yourself: a factory of a run that was made "
-            "elsewhere, or the place where a file lies now",
-        )  # fmt: skip
-
-
-def open_named_run(options: argparse.Namespace) -> "Run":
-    """The run of a command with ``add_models_again``."""
-    from dissect.runs import open_run
-
-    return open_run(options.run, generator=options.generator, segmenter=options.segmenter)
 
 
 def print_json(content: object) -> None:

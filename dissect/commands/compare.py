@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING
 
 from dissect.commands.adding import Add, add_no_notes, nothing_kept, print_json
-from dissect.errors import ConfigError
 
 if TYPE_CHECKING:
     from dissect.counting.matching import UnitMatching
@@ -27,11 +26,6 @@ def add_compare(add: Add) -> None:
         help="also match units by their activations on that many samples; loads the generators",
     )  # fmt: skip
     compare.add_argument("--device", default="cpu", help="for --match; default: %(default)s")
-    compare.add_argument(
-        "--generator", action="append", default=[], metavar="NAME",
-        help="for --match: a run's generator, where you say it yourself; once for each run, in "
-        "their order",
-    )  # fmt: skip
     add_no_notes(compare)
 
 
@@ -40,15 +34,7 @@ def _compare(options: argparse.Namespace) -> None:
     from dissect.runs.compare import compare_runs
     from reports.comparison import build_comparison
 
-    if options.generator and len(options.generator) != len(options.runs):
-        raise ConfigError(
-            f"--generator was given {len(options.generator)} times; expected once for each of "
-            f"{len(options.runs)} runs, in their order, or not at all"
-        )
-    named = options.generator or [None] * len(options.runs)
-    comparison = compare_runs(
-        [open_run(path, generator=one) for path, one in zip(options.runs, named, strict=True)]
-    )
+    comparison = compare_runs([open_run(path) for path in options.runs])
     matchings = [] if options.match is None else _match(comparison, options)
     page = build_comparison(comparison, matchings, out=options.out, notes=options.notes)
     if options.json:
@@ -60,11 +46,11 @@ def _compare(options: argparse.Namespace) -> None:
 def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitMatching]":
     from dissect.counting.matching import match_units
     from dissect.counting.samples import check_device
-    from dissect.studies.originals import open_generator
+    from dissect.studies.originals import open_models
 
     check_device(options.device)
     with nothing_kept("nothing was compared"):
-        generators = [open_generator(run, device=options.device) for run in comparison.runs]
+        generators = [open_models(run, device=options.device)[0] for run in comparison.runs]
         return [
             match_units(
                 comparison.runs, generators, comparison.layers, position=position,

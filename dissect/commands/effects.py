@@ -7,14 +7,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dissect.commands.adding import (
-    Add,
-    add_models_again,
-    measure_settings,
-    nothing_kept,
-    open_named_run,
-    print_json,
-)
+from dissect.commands.adding import Add, measure_settings, nothing_kept, print_json
 from dissect.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +78,6 @@ def _add_options(command: argparse.ArgumentParser, *, samples: int, draws: int) 
     )
     command.add_argument("--name", help="folder under RUN/effects; default: from the question")
     command.add_argument("--device", default="cpu", help="default: %(default)s")
-    add_models_again(command)
 
 
 def _corners(text: str) -> tuple[int, ...]:
@@ -136,9 +128,11 @@ def _context(options: argparse.Namespace) -> None:
 def _measure_and_tell(
     measure: Callable[..., "StoredEffect"], options: argparse.Namespace, settings: dict[str, object]
 ) -> None:
+    from dissect.runs import open_run
+
     with nothing_kept("nothing was measured or stored"):
         effect = measure(
-            open_named_run(options),
+            open_run(options.run),
             concept=options.concept,
             order=options.order,
             picked=options.pick,

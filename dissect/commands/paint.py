@@ -6,13 +6,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 from pathlib import Path
 
-from dissect.commands.adding import (
-    Add,
-    add_models_again,
-    nothing_kept,
-    open_named_run,
-    print_json,
-)
+from dissect.commands.adding import Add, nothing_kept, print_json
 
 
 def add_paint(add: Add) -> None:
@@ -20,19 +14,19 @@ def add_paint(add: Add) -> None:
     paint = add("paint", _paint, "make a painted image again from its recipe")
     paint.add_argument("run", metavar="RUN", help="a run of the generator that it was painted with")
     paint.add_argument("recipe", metavar="RECIPE", help="JSON, saved from the paint page")
-    add_models_again(paint)
     paint.add_argument("--out", required=True, metavar="FILE", help="PNG to write")
 
 
 def _paint(options: argparse.Namespace) -> None:
     from dissect.painting.making import Canvas, changes, to_png
     from dissect.painting.recipe import LARGEST_BYTES, read_recipe
+    from dissect.runs import open_run
     from dissect.runs.replacing import replace_file
 
     with Path(options.recipe).open("rb") as file:
         painting = read_recipe(file.read(LARGEST_BYTES + 1))
     with nothing_kept("no image was written"):
-        canvas = Canvas(open_named_run(options))
+        canvas = Canvas(open_run(options.run))
         painted = canvas.paint(painting)
         found = changes(canvas.original(painting), painted, canvas.vocabulary)
         out = Path(options.out)

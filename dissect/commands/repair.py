@@ -5,14 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.adding import (
-    Add,
-    add_models_again,
-    measure_settings,
-    nothing_kept,
-    open_named_run,
-    print_json,
-)
+from dissect.commands.adding import Add, measure_settings, nothing_kept, print_json
 
 
 def add_repair(add: Add) -> None:
@@ -46,7 +39,6 @@ def add_repair(add: Add) -> None:
     )
     command.add_argument("--name", help="folder under RUN/effects; default: from the question")
     command.add_argument("--device", default="cpu", help="default: %(default)s")
-    add_models_again(command)
 
 
 def _marked(text: str) -> list[tuple[str, int]]:
@@ -63,12 +55,13 @@ def _marked(text: str) -> list[tuple[str, int]]:
 
 
 def _repair(options: argparse.Namespace) -> None:
+    from dissect.runs import open_run
     from dissect.studies.repair.study import repair_run
     from dissect.studies.telling import describe_repair
 
     with nothing_kept("nothing was stored"):
         repair = repair_run(
-            open_named_run(options),
+            open_run(options.run),
             data=options.data,
             bad=tuple(options.bad),
             **measure_settings(options),

@@ -2,22 +2,28 @@
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from dissect.generators.pggan import PGGANConfig, PGGANNetwork
 from dissect.generators.stylegan2 import StyleGAN2Config, StyleGAN2Network
+from recipes.scenes_gan.polyphase import synthesize
 
-CHANNELS = (96, 96, 64, 32, 16)
+CHANNELS = (192, 192, 128, 96, 64)
+CHANNELS_128 = (*CHANNELS, 48)
 
 
 class StyleGAN2Family:
-    """The style-based network: it grows through its skip outputs, which start at zero."""
+    """The style-based network, trained at its full size from the first step.
 
-    name = "stylegan2"
-    judge_channels = CHANNELS
+    Args:
+        channels: Units at 4, 8, 16, … pixels.
+        name: Of the family.
+    """
+
     _MEAN_W_RATE = 0.005  # of the running mean of w, per step
 
-    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
+    def __init__(self, channels: tuple[int, ...] = CHANNELS, *, name: str = "stylegan2") -> None:
+        self.name, self.judge_channels = name, channels
         self.config = StyleGAN2Config(
             image_size=4 * 2 ** (len(channels) - 1),
             channels=channels,
@@ -28,11 +34,7 @@ class StyleGAN2Family:
         )
 
     def build(self) -> StyleGAN2Network:
-        network = StyleGAN2Network(self.config)
-        for size in network.synthesis.resolutions:
-            if size > 16:  # a new size adds nothing at first
-                nn.init.zeros_(network.synthesis.block(size).torgb.weight)
-        return network
+        return StyleGAN2Network(self.config)
 
     def fakes(
         self,
@@ -46,31 +48,31 @@ class StyleGAN2Family:
     ) -> Float[Tensor, "n 3 size size"]:
         """Images at a size; some with one w up to a layer and another from there.
 
-        The new size's toRGB starts at zero, so ``fade`` has nothing to do.
+        A smaller size is the sum of the toRGB outputs up to it, so ``fade`` has nothing to do.
         """
-        config = network.config
-        z = torch.randn(2 * n, config.z_size, generator=draws)
+        config, device = network.config, network.mapping.w_avg.device
+        z = torch.randn(2 * n, config.z_size, generator=draws).to(device)
         w = network.mapping(z)
         if network.training:
             with torch.no_grad():
-                network.mapping.w_avg.lerp_(w.mean(dim=0), self._MEAN_W_RATE)
+                network.mapping.w_avg.lerp_(w.float().mean(dim=0), self._MEAN_W_RATE)
         n_layers = 2 * (size.bit_length() - 2)
         cut = torch.randint(1, n_layers, (n,), generator=draws)
         mixed = torch.rand(n, generator=draws) < mixing
         cut = torch.where(mixed, cut, config.n_ws)
         first = torch.arange(config.n_ws)[None, :] < cut[:, None]
-        ws = torch.where(first[:, :, None], w[:n, None], w[n:, None])
+        ws = torch.where(first[:, :, None].to(device), w[:n, None], w[n:, None])
         styles = network.styles(ws, resolution=size)
-        return network.synthesis(styles, resolution=size)
+        return synthesize(network.synthesis, styles, resolution=size)
 
 
 class PGGANFamily:
     """The plain chain, with an output layer at each size it grows through."""
 
     name = "pggan"
-    judge_channels = CHANNELS
 
-    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
+    def __init__(self, channels: tuple[int, ...] = (96, 96, 64, 32, 16)) -> None:
+        self.judge_channels = channels
         self.config = PGGANConfig(
             image_size=4 * 2 ** (len(channels) - 1),
             channels=channels,
@@ -92,5 +94,6 @@ class PGGANFamily:
         mixing: float,
     ) -> Float[Tensor, "n 3 size size"]:
         """Images at a size; the family has no w, so ``mixing`` has nothing to mix."""
-        z = torch.randn(n, self.config.z_size, generator=draws)
+        device = next(network.parameters()).device
+        z = torch.randn(n, self.config.z_size, generator=draws).to(device)
         return network(z, resolution=size, fade=fade)

@@ -62,3 +62,26 @@ def load_state(
             if state:
                 optimizer.state[parameter] = state
     return progress
+
+
+def save_start(path: Path, modules: Mapping[str, nn.Module], progress: Mapping[str, float]) -> None:
+    """Write weights alone, in float16, from which a training can begin without its whole state.
+
+    Args:
+        path: The file.
+        modules: Networks by name.
+        progress: Numbers that say how far the training is.
+    """
+    tensors = {
+        f"{name}/{key}": value.half().contiguous() if value.is_floating_point() else value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"progress": json.dumps(dict(progress))})
+    partial.replace(path)
+
+
+def load_start(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Put the weights of ``save_start`` into networks; returns the progress."""
+    return load_state(path, modules, {})

@@ -1,4 +1,8 @@
-"""Training: non-saturating loss, lazy R1, growing through the skip outputs, a mean of weights.
+"""Training: two discriminators, lazy R1, growing through the skip outputs, a mean of weights.
+
+The pixel discriminator takes the non-saturating loss with lazy R1; the projected one, where a
+schedule gives it a weight, the hinge loss. On any device: on a GPU, and on processors with bfloat16
+units, ``half`` computes networks in bfloat16 and keeps weights and losses in float32.
 
 Each step's random numbers are keyed by (seed, step), so a training that is stopped and taken up
 sees the same images and latents as one that ran through.
@@ -26,7 +30,15 @@ from torch.nn import functional
 from dissect.interrupt import deferred_interrupt
 from recipes.scenes_gan.data import shrink, to_bytes
 from recipes.scenes_gan.discriminator import Discriminator
-from recipes.scenes_gan.state import load_state, save_state
+from recipes.scenes_gan.projected import (
+    ProjectedDiscriminator,
+    augment,
+    hinge_fake,
+    hinge_real,
+    mean_score,
+)
+from recipes.scenes_gan.state import load_start, load_state, save_start, save_state
+from segmenters.scenes import SIZE, load_network
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Schedule:
     mean_half_life_kimg: float = 4.0  # of the weights that are kept
     r1_every: int = 16
     mixing: float = 0.3  # probability of two w's in one image
+    projected: float = 0.0  # weight of the projected discriminator in the generator's loss; 0: none
+    pixel: float = 1.0  # weight of the pixel discriminator there
 
     def stage(self, kimg: float) -> tuple[Stage, float]:
         """The stage at this point, and how many kimg it has run."""
@@ -106,31 +120,63 @@ class Training:
         schedule: How.
         images: The training set, bytes of shape image × 3 × size × size.
         folder: Where state and sheets go; a state that is there is taken up.
+        device: Where the networks are.
+        half: Compute in bfloat16.
+        start: Weights to begin from where the folder has no state, as ``save_start`` writes them.
     """
 
     def __init__(
-        self, family: Family, schedule: Schedule, images: np.ndarray, folder: Path
+        self,
+        family: Family,
+        schedule: Schedule,
+        images: np.ndarray,
+        folder: Path,
+        *,
+        device: torch.device | str = "cpu",
+        half: bool = False,
+        start: Path | None = None,
     ) -> None:
         self.family, self.schedule, self.folder = family, schedule, folder
-        self.images = images
+        self.images, self.device, self.half = images, torch.device(device), half
         torch.manual_seed(schedule.seed)
-        self.generator: nn.Module = family.build().to(memory_format=torch.channels_last)
+        place = {"device": self.device, "memory_format": torch.channels_last}
+        self.generator: nn.Module = family.build().to(**place)
         self.mean = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.judge = Discriminator(family.judge_channels).to(memory_format=torch.channels_last)
+        self.judge = Discriminator(family.judge_channels).to(**place)
         self.adam_g = torch.optim.Adam(
             self.generator.parameters(), lr=2e-3, betas=(0.0, 0.99), fused=True
         )
-        lazy = schedule.r1_every / (schedule.r1_every + 1)
+        self.lazy = lazy = schedule.r1_every / (schedule.r1_every + 1)
         self.adam_d = torch.optim.Adam(
             self.judge.parameters(), lr=2e-3 * lazy, betas=(0.0, 0.99**lazy), fused=True
         )
-        self.lazy = lazy
+        self.projected: ProjectedDiscriminator | None = None
+        self.adam_p: torch.optim.Adam | None = None
+        if schedule.projected:
+            encoder = load_network().unet.encoder.to(**place)
+            self.projected = ProjectedDiscriminator(encoder, size=SIZE).to(**place)
+            self.adam_p = torch.optim.Adam(
+                self.projected.heads.parameters(), lr=2e-3, betas=(0.0, 0.99), fused=True
+            )
         self.step, self.kimg = 0, 0.0
         self._small: tuple[int, np.ndarray] = (0, images)
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_path.exists():
             progress = load_state(self.state_path, self._modules, self._optimizers)
             self.step, self.kimg = int(progress["step"]), progress["kimg"]
+        elif start is not None:
+            self.kimg = load_start(start, self._kept)["kimg"]
+            self.generator.load_state_dict(self.mean.state_dict())
+            self.step = round(1000 * self.kimg / self.schedule.stage(self.kimg)[0].batch)
+
+    @property
+    def _kept(self) -> dict[str, nn.Module]:
+        """What another machine can go on from: the mean weights and the discriminators."""
+        return {name: m for name, m in self._modules.items() if name != "generator"}
+
+    def save_start(self, path: Path) -> None:
+        """Write the mean weights and the discriminators, a quarter of the whole state's size."""
+        save_start(path, self._kept, {"kimg": self.kimg})
 
     @property
     def state_path(self) -> Path:
@@ -138,11 +184,13 @@ class Training:
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "mean": self.mean, "judge": self.judge}
+        modules = {"generator": self.generator, "mean": self.mean, "judge": self.judge}
+        return modules | ({"projected": self.projected.heads} if self.projected else {})
 
     @property
     def _optimizers(self) -> dict[str, tuple[str, torch.optim.Adam]]:
-        return {"adam_g": ("generator", self.adam_g), "adam_d": ("judge", self.adam_d)}
+        optimizers = {"adam_g": ("generator", self.adam_g), "adam_d": ("judge", self.adam_d)}
+        return optimizers | ({"adam_p": ("projected", self.adam_p)} if self.adam_p else {})
 
     def save(self) -> None:
         progress = {"step": self.step, "kimg": self.kimg}
@@ -152,32 +200,60 @@ class Training:
         if self._small[0] != size:
             self._small = (size, shrink(self.images, size))
         rows = numbers.integers(len(self.images), size=n)
-        images = torch.from_numpy(self._small[1][rows]).float() / 127.5 - 1
+        images = torch.from_numpy(self._small[1][rows]).to(self.device).float() / 127.5 - 1
         return images.to(memory_format=torch.channels_last)
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
     def advance(self) -> dict[str, float]:
-        """One step of both networks; returns the losses."""
+        """One step of all networks; returns the losses."""
         stage, within = self.schedule.stage(self.kimg)
         numbers = np.random.Generator(np.random.Philox(key=[self.schedule.seed, self.step]))
         draws = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         fade = min(1.0, within / self.schedule.fade_kimg)
-        for adam, factor in ((self.adam_g, 1.0), (self.adam_d, self.lazy)):
-            for group in adam.param_groups:
+        for adam, factor in ((self.adam_g, 1.0), (self.adam_d, self.lazy), (self.adam_p, 1.0)):
+            for group in adam.param_groups if adam else ():
                 group["lr"] = stage.rate * factor
 
-        fakes = self.family.fakes(
-            self.generator,
-            stage.batch,
-            stage.size,
-            draws,
-            fade=fade,
-            mixing=self.schedule.mixing,
-        )
+        with self._autocast():
+            fakes = self.family.fakes(
+                self.generator,
+                stage.batch,
+                stage.size,
+                draws,
+                fade=fade,
+                mixing=self.schedule.mixing,
+            )
+        fakes = fakes.float()
         reals = self._reals(stage.size, numbers, stage.batch)
+        losses = self._move_discriminators(fakes.detach(), reals, stage, fade, draws)
 
+        self.judge.requires_grad_(False)
+        with self._autocast():
+            loss_g = functional.softplus(-self.judge(fakes, fade).float()).mean()
+            loss = self.schedule.pixel * loss_g
+            if self.projected is not None:
+                self.projected.heads.requires_grad_(False)
+                scores = self.projected(augment(fakes, draws))
+                loss = loss - self.schedule.projected * mean_score(scores)
+        self.adam_g.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam_g.step()
+        losses["loss_g"] = loss_g.item()
+
+        self._move_mean(stage.batch)
+        self.step += 1
+        self.kimg += stage.batch / 1000
+        return losses
+
+    def _move_discriminators(
+        self, fakes: Tensor, reals: Tensor, stage: Stage, fade: float, draws: torch.Generator
+    ) -> dict[str, float]:
+        """One step of the pixel discriminator, and of the projected one where there is one."""
         self.judge.requires_grad_(True)
-        on_fakes = self.judge(fakes.detach(), fade)
-        on_reals = self.judge(reals, fade)
+        with self._autocast():
+            on_fakes, on_reals = self.judge(fakes, fade).float(), self.judge(reals, fade).float()
         loss_d = functional.softplus(on_fakes).mean() + functional.softplus(-on_reals).mean()
         loss = loss_d
         losses = {"loss_d": loss_d.item(), "real": on_reals.mean().item()}
@@ -188,17 +264,17 @@ class Training:
         self.adam_d.zero_grad(set_to_none=True)
         loss.backward()
         self.adam_d.step()
-
-        self.judge.requires_grad_(False)
-        loss_g = functional.softplus(-self.judge(fakes, fade)).mean()
-        self.adam_g.zero_grad(set_to_none=True)
-        loss_g.backward()
-        self.adam_g.step()
-        losses["loss_g"] = loss_g.item()
-
-        self._move_mean(stage.batch)
-        self.step += 1
-        self.kimg += stage.batch / 1000
+        if self.projected is None or self.adam_p is None:
+            return losses
+        self.projected.heads.requires_grad_(True)
+        with self._autocast():
+            on_fakes = self.projected(augment(fakes, draws))
+            on_reals = self.projected(augment(reals, draws))
+        loss = hinge_fake(on_fakes) + hinge_real(on_reals)
+        losses["loss_p"] = loss.item()
+        self.adam_p.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam_p.step()
         return losses
 
     def _gradient_penalty(self, reals: Float[Tensor, "batch 3 s s"], fade: float) -> Tensor:
@@ -216,14 +292,21 @@ class Training:
         for mean, now in zip(self.mean.buffers(), self.generator.buffers(), strict=True):
             mean.copy_(now)
 
-    def run(self, *, until: float | None = None, every_kimg: float = 4.0) -> None:
+    def run(
+        self, *, until: float | None = None, every_kimg: float = 4.0, minutes: float | None = None
+    ) -> None:
         """Train to the end of the schedule, or until some kimg; sheets and state on the way.
 
-        Ctrl-C ends it after the step that runs, and saves.
+        Ctrl-C ends it after the step that runs, and saves; so does the end of ``minutes``.
         """
         end = min(until or float("inf"), self.schedule.stages[-1].until)
+        last = time.monotonic() + 60 * (minutes or float("inf"))
         mark, since, seen = self.kimg, time.monotonic(), {}
-        with deferred_interrupt() as stopped:
+        with deferred_interrupt() as interrupted:
+
+            def stopped() -> bool:
+                return interrupted() or time.monotonic() >= last
+
             while self.kimg < end and not stopped():
                 for key, value in self.advance().items():
                     seen.setdefault(key, []).append(value)

@@ -1,0 +1,1 @@
+"""Networks that read whole images: features and attributes, with weights from other packages."""

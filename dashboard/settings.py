@@ -1,36 +1,44 @@
-"""Server settings."""
+"""Server settings: where it listens, who may use it, and its limits."""
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Settings as DeclaredSettings
+from dissect.settings import setting
 
 _SHORTEST_TOKEN = 16
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(DeclaredSettings):
     """How the app is served.
 
-    Args:
-        host, port: Where it listens.
-        token: What a browser has to show; None asks for nothing.
-        behind_proxy: A proxy in front of the app says who may come and under which name, so the
-            ``Host`` header is left to it.
-        models: A folder whose checkpoints runs may be started from; None leaves the zoo alone.
-        open_runs: So many runs are kept open.
-        max_request_bytes: Larger requests are refused before they are read.
+    Raises:
+        ConfigError: a setting of a wrong type or out of its range, an unknown name; other machines
+            can reach the app and nothing is asked of them; no such folder of models.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8050
-    token: str | None = None
-    behind_proxy: bool = False
-    models: Path | None = None
-    open_runs: int = 8
-    max_request_bytes: int = 8_000_000
+    host: str = setting("address to listen at", default="127.0.0.1")
+    port: int = setting(
+        "port to listen at; 0: a free one", default=8050, at_least=0, at_most=2**16 - 1
+    )
+    token: str | None = setting(
+        f"secret that browsers have to send, at least {_SHORTEST_TOKEN} characters",
+        default=None, secret=True,
+    )  # fmt: skip
+    behind_proxy: bool = setting(
+        "a proxy in front of the app decides who may use it", default=False,
+        details="The ``Host`` header is left to it.",
+    )  # fmt: skip
+    models: Path | None = setting(
+        "folder of checkpoints from which runs may be started, besides those of the zoo",
+        default=None, metavar="FOLDER",
+    )  # fmt: skip
+    open_runs: int = setting("most runs that are kept open", default=8, at_least=1)
+    max_request_bytes: int = setting(
+        "size of the largest request that is read", default=8_000_000, at_least=1
+    )
 
     @property
     def is_local(self) -> bool:
@@ -50,22 +58,18 @@ class Settings:
         return f"http://{host}:{self.port}/{token}"
 
     def check(self) -> None:
-        """Refuse what would let anyone in.
-
-        Raises:
-            ConfigError: another machine may come and nothing is asked of it; a short token; no such
-                folder of models.
-        """
-        if self.models is not None and not Path(self.models).is_dir():
-            raise ConfigError(
-                f"models is {str(self.models)!r}, which is no folder; expected one that holds "
-                "checkpoints; check the path"
+        if self.models is not None and not self.models.is_dir():
+            raise SettingError(
+                "models",
+                f"is {str(self.models)!r}, which is no folder; expected one that holds "
+                "checkpoints; check the path",
             )
         if not (self.is_local or self.token or self.behind_proxy):
-            raise ConfigError(
-                f"host is {self.host!r}, which other machines can reach; expected a token that "
-                "they have to show (--token-file), or --behind-proxy where a proxy decides who "
-                "may come"
+            raise SettingError(
+                "host",
+                f"is {self.host!r}, which other machines can reach; expected a token that they "
+                "have to send (--token-file), or --behind-proxy where a proxy decides who may use "
+                "it",
             )
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             raise ConfigError(

@@ -8,7 +8,13 @@ Names are imported when they are first used, so that ``import dissect`` costs no
 
 from typing import TYPE_CHECKING
 
-from segmenters.lazy import lazy_names
+from dissect.siblings import check_segmenters
+
+__version__ = "0.1.0"
+
+check_segmenters()  # before it is imported
+
+from segmenters.lazy import lazy_names  # noqa: E402
 
 if TYPE_CHECKING:  # the same names, for editors and type checkers
     from dissect.config import RunConfig as RunConfig

@@ -1,70 +1,184 @@
-"""The command line: reads the arguments, runs a subcommand, tells a mistake in one line.
+"""The command line: reads the arguments, runs a subcommand, reports a mistake in one line.
 
-``--json`` prints one object on stdout; progress and logs go to stderr. Exit status: 0, 2 for a
+``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for a
 mistake in what was given (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program.
 """
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
-from dissect.commands import ADDERS
-from dissect.errors import DissectError
+from dissect import __version__
+from dissect.commands import COMMANDS, Command
+from dissect.errors import ConfigError, DissectError, SettingError
+from segmenters.nearest import did_you_mean
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, as the rest of the program does."""
+    """Reports a mistake in one line, with the nearest name; adds its options when it is used."""
+
+    def __init__(self, *given: Any, command: Command | None = None, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._command = command
+
+    def complete(self) -> "_Parser":
+        """Add the options of its command, if that did not happen before."""
+        command, self._command = self._command, None
+        if command is not None:
+            command.check_packages()
+            command.add_options(self)
+            if command.json:
+                self.add_argument("--json", action="store_true", help="print one JSON object")
+            _add_common(self, default=argparse.SUPPRESS)
+        return self
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.complete()
+        self._check_flags(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help lists what it takes\n")
+        raise ConfigError(f"{message}; {self.prog} --help lists what it takes")
+
+    def _check_flags(self, arguments: Sequence[str]) -> None:
+        """Refuse an unknown flag, which argparse does only behind missing ones."""
+        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        for argument in arguments:
+            # Those behind a subcommand are its own.
+            if argument == "--" or (self._subparsers and not argument.startswith("-")):
+                break
+            flag = argument.partition("=")[0]
+            if flag.startswith("--") and not any(one.startswith(flag) for one in known):
+                raise ConfigError(
+                    f"{flag} is no option; {did_you_mean(flag, known)}{self.prog} --help lists "
+                    "what it takes"
+                )
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(one) for one in action.choices]
+            what = "the command" if action.dest == argparse.SUPPRESS else action.dest
+            raise ConfigError(
+                f"{what} is {value!r}; {did_you_mean(value, names)}expected {', '.join(names)}"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
     # Threads that spin while they wait for each other take many times as long where other programs
-    # want the cores too. It has to be said before torch is imported.
+    # want the cores too. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    options = argparse.Namespace()
     try:
-        options.command(options)
+        build_parser().parse_args(arguments, options)
+        with _log_lines(options):
+            options.command(options)
         sys.stdout.flush()
     except DissectError as error:
-        print(f"dissect: {error}", file=sys.stderr)
-        return 2
+        return _report(_line(error, options), debug=debug)
     except BrokenPipeError:
         # The reader has seen enough (`dissect show R | head`); nothing may be flushed any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(
-            f"dissect: {error.strerror or error}{where}; expected a place that can be read and "
-            "written; check the path, its permissions and the free space",
-            file=sys.stderr,
+        return _report(
+            f"{error.strerror or error}{where}; expected a place that can be read and written; "
+            "check the path, its permissions and the free space",
+            debug=debug,
         )
-        return 2
     except KeyboardInterrupt:
         kept = "; what was counted is kept, the same command with --resume goes on"
         print(f"dissect: stopped{kept if hasattr(options, 'resume') else ''}", file=sys.stderr)
         return 130
+    except Exception as error:  # a fault of the program, or of somebody's generator
+        what = " ".join(str(error).split())[:300]
+        hint = "" if debug else "; run it again with --debug for the traceback"
+        return _report(f"fault: {type(error).__name__}: {what}{hint}", status=1, debug=debug)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    Args:
+        complete: Add the options of every command now, not when one of them is used.
+    """
     parser = _Parser(
         prog="dissect",
         description="Opens image generators: which unit draws what, with evidence.",
         epilog="GENERATOR is a zoo name, the path of a checkpoint, or package.module:factory.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-
-    def add(name: str, command: object, summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(command=command)
-        sub.add_argument("--json", action="store_true", help="print one JSON object")
-        return sub
-
-    for add_command in ADDERS:
-        add_command(add)
+    parser.add_argument("--version", action="version", version=f"dissect {__version__}")
+    _add_common(parser, default=False)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        examples = "".join(f"\n  {example}" for example in command.examples)
+        sub = subparsers.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.summary[:1].upper() + command.summary[1:] + ".",
+            epilog=f"examples:{examples}" if examples else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            command=command,
+        )
+        sub.set_defaults(command=command.run)
+        if complete:
+            sub.complete()
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, default: Any) -> None:
+    """Options that stand before or behind the name of a command."""
+    for flags, meaning in (
+        (("-v", "--verbose"), "log what is loaded and how long it takes, on stderr"),
+        (("-q", "--quiet"), "no progress bars, no log lines but warnings"),
+        (("--debug",), "show the traceback of a mistake or fault"),
+    ):
+        parser.add_argument(*flags, action="store_true", default=default, help=meaning)
+
+
+@contextmanager
+def _log_lines(options: argparse.Namespace) -> Iterator[None]:
+    """Log lines of the project on stderr while a command runs."""
+    level = logging.DEBUG if options.verbose else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    logs = [logging.getLogger(name) for name in ("dissect", "segmenters")]
+    before = [(log, log.level, log.propagate) for log in logs]
+    for log in logs:
+        log.addHandler(handler)
+        log.setLevel(logging.WARNING if options.quiet else level)
+        log.propagate = False  # a server configures the root logger as well
+    started = time.monotonic()
+    try:
+        yield
+        _LOG.debug("took %.1f s", time.monotonic() - started)
+    finally:
+        for log, earlier, propagate in before:
+            log.removeHandler(handler)
+            log.setLevel(earlier)
+            log.propagate = propagate
+
+
+def _line(error: DissectError, options: argparse.Namespace) -> str:
+    """The message of an error, with a setting named by its flag."""
+    flags = getattr(options, "flags", {})
+    if isinstance(error, SettingError) and error.name in flags:
+        return f"{flags[error.name]} {error.problem}"
+    return str(error)
+
+
+def _report(line: str, *, status: int = 2, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"dissect: {line}", file=sys.stderr)
+    return status

@@ -10,13 +10,13 @@ inside it replaces what the first one left.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 from torch import Tensor, nn
 
 from dissect.bases.spec import MARK, BasisSpec, split_layer
 from dissect.errors import LayerError
 from dissect.generators.base import Generator, LayerInfo
+from segmenters.nearest import did_you_mean
 
 _ALL = "all"
 
@@ -44,10 +44,10 @@ def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[s
     for text in wanted:
         layer, basis = split_layer(text, generator.layers)
         if layer != _ALL and layer not in generator.layers:
-            near = get_close_matches(layer, generator.layers, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {_shorten(generator.layers)};"
+            near = did_you_mean(layer, generator.layers)
+            hint = near or f"it has {_shorten(generator.layers)}; "
             raise LayerError(
-                f"layer {layer!r} is not in {generator.name}; {hint} "
+                f"layer {layer!r} is not in {generator.name}; {hint}"
                 "dissect inspect GENERATOR lists them"
             )
         suffix = "" if basis is None else f"{MARK}{BasisSpec.parse(basis)}"

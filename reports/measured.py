@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dissect.runs import Run
+from dissect.studies.questions import RANDOM
 from dissect.studies.store import CURVE, SHEET, StoredEffect, effect_names, open_effect
-from dissect.studies.summary import CONTEXT, RANDOM, REPAIR, share_of
+from dissect.studies.summary import CONTEXT, REPAIR, share_of
 from dissect.studies.telling import count_units, headline, verdict
 
 _OPTIONS = {

@@ -1,13 +1,17 @@
 """Finds and loads segmenters and attribute predictors by name or factory."""
 
 import importlib
-from difflib import get_close_matches
+import logging
+import time
 
 from segmenters.base import Predictor, Segmenter
 from segmenters.catalogue import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
 from segmenters.joined import JoinedSegmenter
+from segmenters.nearest import did_you_mean
+
+_LOG = logging.getLogger(__name__)
 
 
 def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
@@ -26,6 +30,13 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
         >>> load_segmenter("colour").vocabulary.names[:2]
         ('black', 'white')
     """
+    started = time.monotonic()
+    segmenter = _load_joined(spec, device)
+    _LOG.debug("segmenter %s loaded in %.1f s", segmenter.name, time.monotonic() - started)
+    return segmenter
+
+
+def _load_joined(spec: str, device: str) -> Segmenter:
     first, *others = spec.split("+")
     segmenter = _load_one(first.strip(), device)
     for other in (name.strip() for name in others):
@@ -55,8 +66,8 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
     if ":" in spec:
         return call_factory(spec, protocol=Predictor, error=SegmenterError)
     raise SegmenterError(
-        f"predictor {spec!r} is not known; expected {', '.join(PREDICTORS)}, or "
-        "package.module:factory"
+        f"predictor {spec!r} is not known; {did_you_mean(spec, PREDICTORS)}expected "
+        f"{', '.join(PREDICTORS)}, or package.module:factory"
     )
 
 
@@ -73,10 +84,9 @@ def _load_one(name: str, device: str) -> Segmenter:
         return importlib.import_module(f"segmenters.{PREFIXES[prefix][0]}").load(name, device)
     if colon:
         return call_factory(name, protocol=Segmenter, error=SegmenterError)
-    near = get_close_matches(name, SEGMENTERS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     raise SegmenterError(
-        f"segmenter {name!r} is not known; {hint}expected {', '.join(SEGMENTERS)}, "
+        f"segmenter {name!r} is not known; {did_you_mean(name, SEGMENTERS)}expected "
+        f"{', '.join(SEGMENTERS)}, "
         f"{', '.join(f'{known}:TARGET' for known in PREFIXES)} or package.module:factory; "
         "join them with +"
     )

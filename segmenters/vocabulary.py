@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from segmenters.errors import SegmenterError
+from segmenters.nearest import did_you_mean
 
 CATEGORIES = ("object", "part", "material", "colour", "attribute")
 SIDES = ("top", "bottom", "left", "right")
 """What follows the name of a concept, behind a hyphen, where half of it is a concept too."""
+_MOST_NAMES = 12  # in a message
 _HEX = re.compile(r"#[0-9a-f]{6}")
 _SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])")
 _OTHER_SIDE = {"left": "right", "right": "left"}
@@ -155,8 +157,11 @@ class Vocabulary:
         try:
             return self._by_name[name]
         except KeyError:
+            shown = ", ".join(self.names[:_MOST_NAMES])
+            more = len(self) - _MOST_NAMES
             raise SegmenterError(
-                f"concept {name!r} is not in the vocabulary; it has {', '.join(self.names)}"
+                f"concept {name!r} is not in the vocabulary; {did_you_mean(name, self.names)}"
+                f"it has {shown}{f' and {more} more' if more > 0 else ''}"
             ) from None
 
     def in_plane(self, plane: str) -> tuple[Concept, ...]:

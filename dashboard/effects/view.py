@@ -17,8 +17,8 @@ from dashboard.rendering.asking import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.runs import Run
+from dissect.studies.questions import PICKED
 from dissect.studies.store import effect_names, open_effect
-from dissect.studies.summary import PICKED
 from dissect.studies.telling import describe_effect, headline
 
 _LARGEST = 8 * 1024 * 1024

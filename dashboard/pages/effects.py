@@ -31,7 +31,7 @@ from dashboard.work.records import EFFECT
 from dashboard.work.requests import EffectRequest
 from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
-from dissect.studies.summary import PICKED
+from dissect.studies.questions import PICKED
 
 _BEST = "(best)"
 _KINDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dashboard.work.records import EFFECT, RUN, check_name
 from dissect.errors import ConfigError
-from dissect.studies.summary import PICKED
+from dissect.studies.questions import PICKED
 
 FEWEST_SAMPLES = 16
 MOST_SAMPLES = 1_000_000

@@ -10,9 +10,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from dissect.errors import ConfigError
+from segmenters.nearest import did_you_mean
 
 MARK = "@"
 FORMS = {"rotation": "rotation:SEED", "pca": "pca:COMPONENTS", "sae": "sae:FILE.safetensors"}
@@ -45,8 +45,7 @@ class BasisSpec:
         """
         kind, _, argument = text.partition(":")
         if kind not in FORMS:
-            near = get_close_matches(kind, FORMS, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(kind, FORMS)
             raise ConfigError(f"basis {text!r} is unknown; {hint}expected {_list_forms()}")
         if kind not in _LEAST:
             if not argument:

@@ -7,26 +7,30 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from dissect.commands.adding import Add, add_no_notes, nothing_kept, print_json
+from dissect.commands.command import Command, add_no_notes, nothing_kept, print_json
+from dissect.config import RunOptions
+from dissect.settings import Settings, add_settings, setting
 
 if TYPE_CHECKING:
     from dissect.counting.matching import UnitMatching
     from dissect.runs.compare import Comparison
 
 
-def add_compare(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    compare = add("compare", _compare, "runs side by side: layers, concepts gained and lost, units")
-    compare.add_argument("runs", metavar="RUN", nargs="+", help="two or more; A is the first")
-    compare.add_argument(
-        "--out", default="comparison.html", metavar="FILE", help="page (default: %(default)s)"
-    )
-    compare.add_argument(
-        "--match", type=int, metavar="SAMPLES",
-        help="also match units by their activations on that many samples; loads the generators",
+class CompareOptions(Settings):
+    """Options of ``compare``."""
+
+    out: str = setting("page to write", default="comparison.html", metavar="FILE")
+    match: int | None = setting(
+        "also match units by their activations on that many samples; loads the generators",
+        default=None, at_least=1, metavar="SAMPLES",
     )  # fmt: skip
-    compare.add_argument("--device", default="cpu", help="for --match; default: %(default)s")
-    add_no_notes(compare)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="two or more; A is the first")
+    add_settings(parser, CompareOptions)
+    add_settings(parser, RunOptions, "device")
+    add_no_notes(parser)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -36,7 +40,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     comparison = compare_runs([open_run(path) for path in options.runs])
     matchings = [] if options.match is None else _match(comparison, options)
-    page = build_comparison(comparison, matchings, out=options.out, notes=options.notes)
+    page = build_comparison(comparison, matchings, out=options.out, notes=not options.no_notes)
     if options.json:
         print_json(_as_json(comparison, matchings) | {"page": str(page)})
         return
@@ -54,7 +58,7 @@ def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitM
         return [
             match_units(
                 comparison.runs, generators, comparison.layers, position=position,
-                n_samples=options.match, progress=True,
+                n_samples=options.match, progress=not options.quiet,
             )
             for position in range(1, len(generators))
         ]  # fmt: skip
@@ -131,3 +135,15 @@ def _as_text(comparison: "Comparison", matchings: "list[UnitMatching]") -> str:
         )
         lines.append(f"caution, {caution.what}: {values}: {caution.consequence}")
     return "\n".join(lines)
+
+
+COMMANDS = (
+    Command(
+        "compare",
+        "runs side by side: layers, concepts gained and lost, units",
+        _add_options,
+        _compare,
+        packages=("reports",),
+        examples=("dissect compare runs/a runs/b", "dissect compare runs/a runs/b --match 200"),
+    ),
+)

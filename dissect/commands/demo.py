@@ -4,19 +4,25 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
-import sys
+import logging
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.command import Command, print_json
+from dissect.config import RunConfig
+from dissect.settings import Settings, add_settings, like, setting
 
-_SAMPLES = 1000
+_LOG = logging.getLogger(__name__)
 
 
-def add_demo(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    demo = add("demo", _demo, "the whole way on a trained generator, to a report")
-    demo.add_argument("--faces", action="store_true", help="faces, fetched, instead of scenes")
-    demo.add_argument("--out", help="run folder (default: runs/demo or runs/faces)")
-    demo.add_argument("--samples", type=int, default=_SAMPLES, help="default: %(default)s")
+class DemoOptions(Settings):
+    """Options of the demo."""
+
+    faces: bool = setting("faces, whose generator is fetched, instead of scenes", default=False)
+    out: str | None = setting("run folder (default: runs/demo or runs/faces)", default=None)
+    n_samples: int = like(RunConfig, "n_samples", default=RunConfig.n_samples)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, DemoOptions)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -32,10 +38,13 @@ def _demo(options: argparse.Namespace) -> None:
     )
     entry = zoo.find_entry(generator)
     if isinstance(entry, zoo.FetchedEntry) and not zoo.is_at_hand(generator):
-        print(f"fetching {generator} ({entry.size}, {entry.licence}) …", file=sys.stderr)
+        _LOG.info("fetching %s (%s, %s) …", generator, entry.size, entry.licence)
         zoo.get(generator)
     out = options.out or ("runs/faces" if options.faces else "runs/demo")
-    run = dissect(generator, segmenter, out=out, n_samples=options.samples, resume=True)
+    run = dissect(
+        generator, segmenter, out=out, n_samples=options.n_samples, resume=True,
+        progress=not options.quiet,
+    )  # fmt: skip
     page = build_report(run)
     if options.json:
         print_json(run.summary() | {"report": str(page)})
@@ -47,3 +56,15 @@ def _demo(options: argparse.Namespace) -> None:
         f"  dissect run {generator} --segmenter {segmenter}+colour --layers {layer} "
         "--samples 500 --out runs/colour"
     )
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "the whole way on a trained generator, from samples to a report",
+        _add_options,
+        _demo,
+        packages=("reports",),
+        examples=("dissect demo", "dissect demo --faces"),
+    ),
+)

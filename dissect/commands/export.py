@@ -5,47 +5,65 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 import sys
-from pathlib import Path
 
-from dissect.commands.adding import Add, add_no_notes, print_json
+from dissect.commands.command import (
+    Command,
+    add_no_notes,
+    add_run_argument,
+    print_json,
+    write_file,
+)
 from dissect.errors import ConfigError
+from dissect.settings import Settings, add_settings, setting
 
 _FORMATS = ("csv", "parquet", "json", "latex")
 _FIGURES = ("layers", "concepts", "unit", "curve")
 
 
-def add_export(add: Add) -> None:
-    """Add the subcommands, with ``add(name, command, summary)``."""
-    export = add("export", _export, "the units table as CSV, Parquet, JSON or LaTeX")
-    export.add_argument("run", metavar="RUN")
-    export.add_argument("--format", choices=_FORMATS, default="csv", help="default: %(default)s")
-    export.add_argument("--out", metavar="FILE", help="default: print it")
-    export.add_argument("--layer", help="only this layer")
-    export.add_argument("--concept", help="all units against this concept")
-    export.add_argument(
-        "--interpretable", action="store_true", help="only units named after the concept"
+class ExportOptions(Settings):
+    """Options of ``export``."""
+
+    format: str = setting("format of the table", default="csv", choices=_FORMATS)
+    out: str | None = setting("file to write; default: print it", default=None, metavar="FILE")
+    layer: str | None = setting("only this layer", default=None)
+    concept: str | None = setting("all units against this concept", default=None)
+    interpretable: bool = setting("only units named after the concept", default=False)
+    rows: int | None = setting("at most so many, those that tell most", default=None, at_least=1)
+
+
+class FigureOptions(Settings):
+    """Options of ``figure``."""
+
+    out: str = setting("file to write: .pdf, .svg or .png", metavar="FILE")
+    width: str = setting(
+        "column (3.25 inches), page (6.875) or a number of inches", default="column"
     )
-    export.add_argument("--rows", type=int, help="at most so many, those that tell most")
-    add_no_notes(export)
-    figure = add("figure", _figure, "a figure for a paper, as PDF, SVG or PNG")
-    figure.add_argument("run", metavar="RUN")
-    figure.add_argument("kind", choices=_FIGURES, metavar="|".join(_FIGURES))
-    figure.add_argument("--out", required=True, metavar="FILE", help=".pdf, .svg or .png")
-    figure.add_argument(
-        "--width", default="column",
-        help="column (3.25 inches), page (6.875) or a number of inches; default: %(default)s",
-    )  # fmt: skip
-    figure.add_argument("--layer", help="of the unit")
-    figure.add_argument("--unit", type=int, help="for unit: its number")
-    figure.add_argument("--effect", metavar="NAME", help="for curve: which; see dissect effects")
-    figure.add_argument("--concept", help="for curve: whose pixels; default: the one asked about")
-    figure.add_argument(
-        "--most", type=int, default=24, help="for concepts: at most so many; default: %(default)s"
+    layer: str | None = setting("of the unit", default=None)
+    unit: int | None = setting("for unit: its number", default=None, at_least=0)
+    effect: str | None = setting(
+        "for curve: which; see dissect effects", default=None, metavar="NAME"
     )
+    concept: str | None = setting(
+        "for curve: whose pixels; default: the one that was measured", default=None
+    )
+    most: int = setting("for concepts: at most so many", default=24, at_least=1)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    add_settings(parser, ExportOptions)
+    add_no_notes(parser)
+
+
+def _add_figure(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    parser.add_argument(
+        "kind", choices=_FIGURES, metavar="|".join(_FIGURES), help="what the figure shows"
+    )
+    add_settings(parser, FigureOptions)
 
 
 def _export(options: argparse.Namespace) -> None:
-
     from dissect.runs import open_run
     from reports.exporting import COLUMNS, export_table, units_table
 
@@ -55,7 +73,7 @@ def _export(options: argparse.Namespace) -> None:
         raise ConfigError("parquet was asked for without a file; expected one; give --out FILE")
     table = units_table(
         run, layer=options.layer, concept=options.concept,
-        interpretable=options.interpretable, n_rows=options.rows, notes=options.notes,
+        interpretable=options.interpretable, n_rows=options.rows, notes=not options.no_notes,
     )  # fmt: skip
     name = run.record["generator"]["name"]
     about = f" and {options.concept}" if options.concept else ""
@@ -63,7 +81,7 @@ def _export(options: argparse.Namespace) -> None:
     if options.out is None:
         sys.stdout.write(content.decode())
         return
-    _write(Path(options.out), content)
+    write_file(options.out, content)
     if options.json:
         columns = {name: COLUMNS[name] for name in table}
         told = {"out": options.out, "format": kind, "rows": len(table), "columns": columns}
@@ -73,7 +91,6 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _figure(options: argparse.Namespace) -> None:
-
     from dissect.runs import open_run
     from dissect.studies.store import effect_names, open_effect
     from reports import figures
@@ -95,12 +112,25 @@ def _figure(options: argparse.Namespace) -> None:
             raise ConfigError(f"figure curve was given no effect; expected --effect: {names}")
         effect = open_effect(run, options.effect)
         content = figures.draw_curve(effect, options.concept, width=width, suffix=suffix)
-    _write(Path(options.out), content)
+    write_file(options.out, content)
     print_json({"figure": options.out}) if options.json else print(options.out)
 
 
-def _write(path: Path, content: bytes) -> None:
-    from dissect.runs.replacing import replace_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, content)
+COMMANDS = (
+    Command(
+        "export",
+        "the units table as CSV, Parquet, JSON or LaTeX",
+        _add_export,
+        _export,
+        packages=("reports",),
+        examples=("dissect export runs/a --format parquet --out units.parquet",),
+    ),
+    Command(
+        "figure",
+        "a figure for a paper, as PDF, SVG or PNG",
+        _add_figure,
+        _figure,
+        packages=("reports",),
+        examples=("dissect figure runs/a layers --out layers.pdf",),
+    ),
+)

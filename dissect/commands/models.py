@@ -5,26 +5,30 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.command import Command, print_json
 from dissect.errors import ConfigError
 
 
-def add_models(add: Add) -> None:
-    """Add the subcommands, with ``add(name, command, summary)``."""
-    zoo = add("zoo", _zoo, "generators and segmenters at hand; 'zoo get NAME' fetches one")
-    zoo.add_argument("action", nargs="?", choices=["list", "get"], default="list")
-    zoo.add_argument("name", nargs="?", help="generator to get")
-    zoo.add_argument("--from", dest="source", metavar="FILE", help="its file, if fetched elsewhere")
-
-    inspect = add("inspect", _inspect, "spaces, layers and shapes of a generator; one forward pass")
-    inspect.add_argument("generator", metavar="GENERATOR")
-    inspect.add_argument("--raw", action="store_true", help="only what the file holds, of any kind")
-
-    command = add(
-        "convert", _convert, "write a generator's file as safetensors, which holds no code"
+def _add_zoo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=["list", "get"], default="list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="generator to get")
+    parser.add_argument(
+        "--from", dest="source", metavar="FILE", help="its file, if it was fetched by other means"
     )
-    command.add_argument("file", metavar="FILE", help="a checkpoint of any container")
-    command.add_argument("out", metavar="OUT.safetensors")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "generator", metavar="GENERATOR", help="zoo name, path, or package.module:factory"
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="list what the file holds, whatever it is"
+    )
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a checkpoint in any container")
+    parser.add_argument("out", metavar="OUT.safetensors", help="file to write")
 
 
 def _zoo(options: argparse.Namespace) -> None:
@@ -84,3 +88,28 @@ def _convert(options: argparse.Namespace) -> None:
         print_json({"file": options.out} | about)
         return
     print(f"{options.out}: {generator.family}, sha256 of weights {generator.fingerprint}")
+
+
+COMMANDS = (
+    Command(
+        "zoo",
+        "list generators and segmenters; 'zoo get NAME' fetches a generator",
+        _add_zoo,
+        _zoo,
+        examples=("dissect zoo", "dissect zoo get faces-dcgan"),
+    ),
+    Command(
+        "inspect",
+        "spaces, layers and shapes of a generator; one forward pass",
+        _add_inspect,
+        _inspect,
+        examples=("dissect inspect scenes-stylegan2", "dissect inspect network.pkl --raw"),
+    ),
+    Command(
+        "convert",
+        "write a generator's file as safetensors, which holds no code",
+        _add_convert,
+        _convert,
+        examples=("dissect convert network.pkl network.safetensors",),
+    ),
+)

@@ -6,15 +6,15 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 from pathlib import Path
 
-from dissect.commands.adding import Add, nothing_kept, print_json
+from dissect.commands.command import Command, nothing_kept, print_json
 
 
-def add_paint(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    paint = add("paint", _paint, "make a painted image again from its recipe")
-    paint.add_argument("run", metavar="RUN", help="a run of the generator that it was painted with")
-    paint.add_argument("recipe", metavar="RECIPE", help="JSON, saved from the paint page")
-    paint.add_argument("--out", required=True, metavar="FILE", help="PNG to write")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", metavar="RUN", help="a run of the generator that it was painted with"
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="JSON, saved from the paint page")
+    parser.add_argument("--out", required=True, metavar="FILE", help="PNG to write")
 
 
 def _paint(options: argparse.Namespace) -> None:
@@ -39,3 +39,14 @@ def _paint(options: argparse.Namespace) -> None:
     print(f"{out}: sample {painting.index} of seed {painting.seed}, {n_strokes} strokes")
     for one in sorted(found, key=lambda c: -abs(c.after - c.before))[:8]:
         print(f"  {one.concept}: {one.before:,} to {one.after:,} pixels")
+
+
+COMMANDS = (
+    Command(
+        "paint",
+        "make a painted image again from its recipe",
+        _add_options,
+        _paint,
+        examples=("dissect paint runs/a recipe.json --out painted.png",),
+    ),
+)

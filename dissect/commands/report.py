@@ -5,29 +5,34 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.adding import Add, add_no_notes, print_json
+from dissect.commands.command import Command, add_no_notes, add_run_argument, print_json
+from dissect.settings import Settings, add_settings, setting
 
 
-def add_report(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    report = add("report", _report, "write the report of a run: pages that open from a file")
-    report.add_argument("run", metavar="RUN")
-    report.add_argument(
-        "--out", help="folder to write, or file (default: RUN/report, RUN/report.html)"
+class ReportOptions(Settings):
+    """Options of ``report``."""
+
+    out: str | None = setting(
+        "folder to write, or file (default: RUN/report, RUN/report.html)", default=None
     )
-    report.add_argument(
-        "--single-file", action="store_true", help="everything in one HTML file, to be sent"
-    )
-    report.add_argument("--layers", metavar="LAYER,…", help="only these (default: all)")
-    report.add_argument(
-        "--units", type=int, metavar="N",
-        help="keep the images of the N clearest units of each layer only, and all numbers",
+    single_file: bool = setting("everything in one HTML file, to be sent", default=False)
+    layers: tuple[str, ...] | None = setting(
+        "only these layers; default: all", default=None, metavar="LAYER,…",
+        expected="names of layers with commas between",
     )  # fmt: skip
-    report.add_argument(
-        "--budget", default="25MB", metavar="SIZE",
-        help="most that a single file may take (default: %(default)s)",
+    units: int | None = setting(
+        "keep the images of the N clearest units of each layer only, and all numbers",
+        default=None, at_least=0, metavar="N",
     )  # fmt: skip
-    add_no_notes(report)
+    budget: str = setting(
+        "most that a single file may take", default="25MB", metavar="SIZE",
+    )  # fmt: skip
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    add_settings(parser, ReportOptions)
+    add_no_notes(parser)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -35,15 +40,26 @@ def _report(options: argparse.Namespace) -> None:
     from dissect.sizes import parse_size
     from reports import build_report
 
-    layers = options.layers
     page = build_report(
         open_run(options.run),
         out=options.out,
         single_file=options.single_file,
-        layers=None if layers is None else [name.strip() for name in layers.split(",")],
+        layers=options.layers,
         units=options.units,
         budget=parse_size(options.budget),
-        notes=options.notes,
-        progress=True,
+        notes=not options.no_notes,
+        progress=not options.quiet,
     )
     print_json({"report": str(page)}) if options.json else print(page)
+
+
+COMMANDS = (
+    Command(
+        "report",
+        "write the report of a run: pages that open from a file",
+        _add_options,
+        _report,
+        packages=("reports",),
+        examples=("dissect report runs/a", "dissect report runs/a --single-file"),
+    ),
+)

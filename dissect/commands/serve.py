@@ -6,38 +6,38 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 import os
 import sys
-from pathlib import Path
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.command import Command, print_json
+from dissect.errors import ConfigError
+from dissect.settings import Settings as DeclaredSettings
+from dissect.settings import add_settings, given_settings, setting
 
 TOKEN_VARIABLE = "DISSECT_TOKEN"  # noqa: S105 - the name of a variable
 _LONGEST_TOKEN = 4096
 
 
-def add_serve(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    serve = add("serve", _serve, "explore runs in a browser")
-    serve.add_argument("runs", metavar="RUNS", help="a folder of runs, or one run")
-    serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8050, help="default: %(default)s; 0: a free one")
-    serve.add_argument(
-        "--token-file", metavar="FILE",
-        help="holds the token that browsers have to show, at least 16 characters; or the "
+class TokenOptions(DeclaredSettings):
+    """Where the token of browsers comes from."""
+
+    token_file: str | None = setting(
+        "file with the token that browsers have to send, at least 16 characters; or the "
         f"environment variable {TOKEN_VARIABLE} holds it",
+        default=None, metavar="FILE",
     )  # fmt: skip
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    from dashboard.settings import Settings
+
+    parser.add_argument("runs", metavar="RUNS", help="a folder of runs, or one run")
+    add_settings(parser, Settings, "host", "port")
+    add_settings(parser, TokenOptions)
     # Not an option any more: everyone on the machine can read the arguments of a process.
-    serve.add_argument("--token", help=argparse.SUPPRESS)
-    serve.add_argument(
-        "--behind-proxy", action="store_true", help="a proxy in front decides who may come"
-    )
-    serve.add_argument(
-        "--models", metavar="FOLDER", help="runs may be started from the checkpoints in it"
-    )
+    parser.add_argument("--token", help=argparse.SUPPRESS)
+    add_settings(parser, Settings, "behind_proxy", "models")
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from dissect.errors import ConfigError
-
     try:
         from dashboard import Settings, serve
     except ModuleNotFoundError as error:
@@ -46,25 +46,16 @@ def _serve(options: argparse.Namespace) -> None:
             "'dashboard'; pip install 'gan-dissection[dashboard]'"
         ) from error
 
-    settings = Settings(
-        host=options.host,
-        port=options.port,
-        token=_token(options),
-        behind_proxy=options.behind_proxy,
-        models=None if options.models is None else Path(options.models),
-    )
-
     def started(url: str) -> None:
         print_json({"url": url}) if options.json else print(f"{url}  (Ctrl-C stops)")
         sys.stdout.flush()
 
-    serve(options.runs, settings, started=started)
+    settings = given_settings(options, Settings) | {"token": _token(options)}
+    serve(options.runs, Settings(**settings), started=started)
 
 
 def _token(options: argparse.Namespace) -> str | None:
     """The token from a file or the environment; what this process starts does not inherit it."""
-    from dissect.errors import ConfigError
-
     given = os.environ.pop(TOKEN_VARIABLE, None) or None
     if options.token is not None:
         raise ConfigError(
@@ -75,3 +66,15 @@ def _token(options: argparse.Namespace) -> str | None:
         return given
     with open(options.token_file, encoding="utf-8", errors="replace") as file:
         return file.read(_LONGEST_TOKEN).strip()
+
+
+COMMANDS = (
+    Command(
+        "serve",
+        "explore runs in a browser",
+        _add_options,
+        _serve,
+        packages=("reports", "dashboard"),
+        examples=("dissect serve runs/",),
+    ),
+)

@@ -7,20 +7,25 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from dissect.commands.adding import Add, print_json
+from dissect.commands.command import Command, add_run_argument, print_json
+from dissect.settings import Settings, add_settings, setting
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def add_show(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    show = add("show", _show, "the table of a run in the terminal")
-    show.add_argument("run", metavar="RUN")
-    show.add_argument("--layer", help="only this layer")
-    show.add_argument("--concept", help="all units against this concept")
-    show.add_argument("--csv", action="store_true", help="all rows as CSV")
-    show.add_argument("--rows", type=int, default=20, help="most to print (default: %(default)s)")
+class ShowOptions(Settings):
+    """Options of ``show``."""
+
+    layer: str | None = setting("only this layer", default=None)
+    concept: str | None = setting("all units against this concept", default=None)
+    csv: bool = setting("all rows as CSV", default=False)
+    rows: int = setting("most rows to print", default=20, at_least=0)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    add_settings(parser, ShowOptions)
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -54,3 +59,14 @@ def _with_second(lines: str, shown: "pd.DataFrame") -> str:
     width = max(map(len, [head, *rows[: len(shown)]]))
     told = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
     return "\n".join([*told, *rows[len(shown) :]])
+
+
+COMMANDS = (
+    Command(
+        "show",
+        "the table of a run in the terminal",
+        _add_options,
+        _show,
+        examples=("dissect show runs/a --layer b16.conv1 --concept tree",),
+    ),
+)

@@ -6,56 +6,51 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 import json
 
-from dissect.commands.adding import Add, nothing_kept, print_json
-from dissect.errors import ConfigError
+from dissect.commands.command import Command, nothing_kept, print_json
+from dissect.config import RunConfig, RunOptions
+from dissect.settings import Settings, add_settings, given_settings, like, setting
 
 
-def add_trust(add: Add) -> None:
-    """Add the subcommand, with ``add(name, command, summary)``."""
-    trust = add(
-        "trust", _trust, "does a segmenter agree with itself, and another, on generated images?"
+class TrustOptions(Settings):
+    """Options of ``trust``."""
+
+    segmenter: str = setting("as zoo lists them; join with +")
+    generator: str = like(RunConfig, "generator", default=RunConfig.declared["generator"].default)
+    against: str | None = setting(
+        "another segmenter, compared by the same names and by best match",
+        default=None, metavar="SEGMENTER",
+    )  # fmt: skip
+    n_samples: int = like(RunConfig, "n_samples", default=64, at_least=1)
+    rows: int | None = setting(
+        "most concepts to print; default: all that occur", default=None, at_least=1
     )
-    trust.add_argument("segmenter", metavar="SEGMENTER", help="as zoo lists them; join with +")
-    trust.add_argument("generator", metavar="GENERATOR")
-    trust.add_argument(
-        "--against", metavar="SEGMENTER", help="another one, by the same names and by best match"
-    )
-    trust.add_argument("--samples", type=int, default=64, help="default: %(default)s")
-    trust.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    trust.add_argument(
-        "--label", type=int, help="class of every sample; each draws its own if left out"
-    )
-    trust.add_argument("--truncation", type=float, default=1.0, help="ψ; default: %(default)s")
-    trust.add_argument(
-        "--batch", type=int, default=32, help="samples of one forward pass; %(default)s"
-    )
-    trust.add_argument("--device", default="cpu", help="default: %(default)s")
-    trust.add_argument("--rows", type=int, help="most to print; default: all that occur")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    positional = ["segmenter", "generator"]
+    names = ["segmenter", "generator", "against", "n_samples"]
+    add_settings(parser, TrustOptions, *names, positional=positional)
+    add_settings(parser, RunConfig, "seed", "label", "truncation", "block")
+    add_settings(parser, RunOptions, "device")
+    add_settings(parser, TrustOptions, "rows")
 
 
 def _trust(options: argparse.Namespace) -> None:
-    if options.samples < 1:
-        raise ConfigError(
-            f"--samples is {options.samples}; expected at least 1; 64 is a good start"
-        )
-    from dissect.config import RunConfig
     from dissect.counting.samples import check_device
     from dissect.counting.trust import measure_trust
     from dissect.generators import load_generator
     from dissect.terminal import describe_trust
     from segmenters import load_segmenter
 
-    config = RunConfig(
-        options.generator, options.segmenter, (), n_samples=max(16, options.samples),
-        seed=options.seed, label=options.label, truncation=options.truncation, block=options.batch,
-    )  # fmt: skip
+    settings = given_settings(options, RunConfig)
+    config = RunConfig(**settings | {"layers": (), "n_samples": max(16, options.n_samples)})
     check_device(options.device)
     segmenter = load_segmenter(options.segmenter, device=options.device)
     other = options.against and load_segmenter(options.against, device=options.device)
     generator = load_generator(options.generator, device=options.device)
     with nothing_kept("nothing was measured to its end, nothing is kept"):
         found, comparison = measure_trust(
-            segmenter, generator, config, n_samples=options.samples, other=other
+            segmenter, generator, config, n_samples=options.n_samples, other=other
         )
     table = found.table()
     if comparison is not None:
@@ -66,7 +61,7 @@ def _trust(options: argparse.Namespace) -> None:
                 "segmenter": segmenter.name,
                 "against": None if other is None else other.name,
                 "generator": generator.name,
-                "samples": options.samples,
+                "samples": options.n_samples,
                 "seed": options.seed,
                 "concepts": json.loads(table.to_json(orient="records", double_precision=15)),
             }
@@ -74,7 +69,18 @@ def _trust(options: argparse.Namespace) -> None:
         return
     against = "" if other is None else f" · against {other.name}"
     print(
-        f"{segmenter.name}{against} · {generator.name} · {options.samples:,} samples of seed "
+        f"{segmenter.name}{against} · {generator.name} · {options.n_samples:,} samples of seed "
         f"{options.seed}\n"
     )
     print(describe_trust(table, options.rows))
+
+
+COMMANDS = (
+    Command(
+        "trust",
+        "does a segmenter agree with itself, and with another one, on generated images?",
+        _add_options,
+        _trust,
+        examples=("dissect trust scenes scenes-stylegan2",),
+    ),
+)

@@ -10,7 +10,7 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ def dissect(
     segmenter: Segmenter | str,
     *,
     out: str | Path,
-    layers: str | list[str] = "all",
+    layers: str | Sequence[str] = "all",
     device: str = "cpu",
     resume: bool = False,
     progress: bool = True,

@@ -7,7 +7,7 @@ pass that the memory asks for.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar, Unpack
 
@@ -166,7 +166,7 @@ def plan_run(
     generator: str,
     segmenter: str,
     *,
-    layers: str | list[str] = "all",
+    layers: str | Sequence[str] = "all",
     device: str = "cpu",
     memory: str | int | None = None,
     **settings: Unpack[RunSettings],

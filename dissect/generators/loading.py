@@ -1,6 +1,7 @@
 """Finds and loads a generator by name, path or factory."""
 
-from difflib import get_close_matches
+import logging
+import time
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from dissect.generators import zoo
 from dissect.generators.base import Generator, complete
 from dissect.generators.families import load_file
 from segmenters.factory import call_factory
+from segmenters.nearest import did_you_mean
+
+_LOG = logging.getLogger(__name__)
 
 
 def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> Generator:
@@ -28,16 +32,21 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
         >>> load_generator("dissect.worlds.planted:generator").image_size
         32
     """
-    text = str(spec)
+    started = time.monotonic()
+    generator = _load(str(spec), device)
+    _LOG.debug("generator %s loaded in %.1f s", generator.name, time.monotonic() - started)
+    return generator
+
+
+def _load(text: str, device: torch.device | str) -> Generator:
     if text in zoo.ENTRIES:
         return zoo.load(text, device=device)
     if Path(text).exists():
         return load_file(Path(text), name=Path(text).stem, device=device)
     if ":" in text and not text.startswith((".", "/")):
         return call_factory(text, protocol=Generator, error=GeneratorError, complete=complete)
-    near = get_close_matches(text, zoo.ENTRIES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     raise GeneratorError(
-        f"{text!r} is no zoo name, no file and no package.module:factory; {hint}"
-        f"the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists them"
+        f"{text!r} is no zoo name, no file and no package.module:factory; "
+        f"{did_you_mean(text, zoo.ENTRIES)}the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists "
+        "them"
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from dissect.errors import CheckpointError, GeneratorError
+from segmenters.nearest import did_you_mean
 
 if TYPE_CHECKING:  # what there is can be listed without torch
     import torch
@@ -131,7 +132,8 @@ def find_entry(name: str) -> ZooEntry:
     """
     if name not in ENTRIES:
         raise GeneratorError(
-            f"{name!r} is not in the zoo; it has {', '.join(ENTRIES)}; dissect zoo lists them"
+            f"{name!r} is not in the zoo; {did_you_mean(name, ENTRIES)}it has "
+            f"{', '.join(ENTRIES)}; dissect zoo lists them"
         )
     return ENTRIES[name]
 

@@ -33,7 +33,8 @@ from dissect.painting.making import Canvas
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.runs import Run
 from dissect.studies.insertion_values import present_means, stored_quantiles
-from dissect.studies.orders import SEARCHES, rank_by_match
+from dissect.studies.orders import rank_by_match
+from dissect.studies.questions import SEARCHES
 from dissect.studies.store import effect_names, open_effect
 from segmenters.vocabulary import Concept
 

@@ -25,6 +25,7 @@ from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.folds import SETS
 from dissect.statistics.scores import pixels
 from dissect.statistics.thresholds import THRESHOLDS
+from segmenters.nearest import did_you_mean
 from segmenters.received import read_json, reading
 from segmenters.vocabulary import Vocabulary
 
@@ -313,7 +314,8 @@ class Run:
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:
             raise LayerError(
-                f"layer {layer!r} is not in {self.path}; expected one of {', '.join(self.layers)}"
+                f"layer {layer!r} is not in {self.path}; {did_you_mean(layer, self.layers)}"
+                f"expected one of {', '.join(self.layers)}"
             )
 
     def _check_unit(self, layer: str, unit: int) -> None:

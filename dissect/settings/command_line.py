@@ -23,7 +23,10 @@ class _Take(argparse.Action):
     ) -> None:
         del parser, option_string
         name = self.option_strings[0] if self.option_strings else self.metavar
-        setattr(namespace, self.dest, self.setting.read(str(values), name=str(name)))
+        found = self.setting.read(str(values), name=str(name))
+        if self.setting.repeated:
+            found = (*getattr(namespace, self.dest), *found)
+        setattr(namespace, self.dest, found)
 
 
 def add_settings(

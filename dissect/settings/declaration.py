@@ -28,6 +28,8 @@ class _Declared:
     metavar: str | None
     label: str | None
     reader: Callable[[str], object] | None
+    repeated: bool
+    secret: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Setting:
         metavar: The placeholder behind the flag.
         label: In a form.
         reader: Reads the text of the command line, where the kind's own way does not do.
+        repeated: Whether the flag may come again, and its values add up.
+        secret: Whether no message shows its value.
         limits: The range of its numbers.
     """
 
@@ -60,6 +64,8 @@ class Setting:
     metavar: str | None
     label: str
     reader: Callable[[str], object] | None
+    repeated: bool
+    secret: bool
     limits: Limits
 
     @property
@@ -96,16 +102,19 @@ class Setting:
             ConfigError: a text that stands for none.
         """
         try:
-            found = self.reader(text) if self.reader else self._read(text)
+            return self._read(text)
         except (ValueError, KeyError):
             shown = text if _is_number(text) else short(text)
             raise self._error(text, shown, name) from None
-        return found if self.reader is None else self.check(found, name=name)
 
     def _read(self, text: str) -> object:
-        return text if self.kind is None else self.kind.read(text)
+        if self.kind is None:
+            return self.reader(text) if self.reader else text
+        return self.kind.accept(self.reader(text)) if self.reader else self.kind.read(text)
 
     def _error(self, value: object, shown: str, name: str | None) -> SettingError:
+        if self.secret:
+            return SettingError(name or self.name, f"is wrong; expected {self.expected}")
         # A list names no single choice; what is near to a whole list says nothing.
         hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
         return SettingError(name or self.name, f"is {shown}; {hint}expected {self.expected}")
@@ -131,7 +140,8 @@ def setting(
     metavar: str | None = None,
     label: str | None = None,
     reader: Callable[[str], object] | None = None,
-    repr: bool = True,
+    repeated: bool = False,
+    secret: bool = False,
 ) -> Any:
     """Declare a field of a class of settings; its annotation is the type.
 
@@ -150,7 +160,8 @@ def setting(
         label: In a form; the flag's words if None.
         reader: Reads the text of the command line where commas between values do not do; raises
             ValueError.
-        repr: Whether the repr of the class shows it.
+        repeated: Whether the flag may come again; the values of a tuple add up then.
+        secret: Whether no message and no repr shows its value.
     """
     limits = Limits(at_least, at_most, above, below, multiple_of)
     options: dict[str, Any] = {
@@ -163,9 +174,10 @@ def setting(
         options["longest"] = longest
     declared = _Declared(
         meaning=meaning, default=default, options=options, expected=expected, details=details,
-        flag=flag, metavar=metavar, label=label, reader=reader,
+        flag=flag, metavar=metavar, label=label, reader=reader, repeated=repeated,
+        secret=secret,
     )  # fmt: skip
-    return field(default=default, repr=repr, metadata={_KEY: declared})
+    return field(default=default, repr=not secret, metadata={_KEY: declared})
 
 
 def like(other: "type[Settings]", name: str, *, default: Any, **changes: Any) -> Any:
@@ -187,7 +199,7 @@ def like(other: "type[Settings]", name: str, *, default: Any, **changes: Any) ->
     for option in set(options) & set(changes):
         options[option] = changes.pop(option)
     declared = dataclasses.replace(declared, default=default, options=options, **changes)
-    return field(default=default, metadata={_KEY: declared})
+    return field(default=default, repr=not declared.secret, metadata={_KEY: declared})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(setting, like))
@@ -305,6 +317,8 @@ def _complete(name: str, annotation: object, declared: _Declared) -> Setting:
         metavar=declared.metavar,
         label=declared.label or flag.strip("-").replace("-", " ").capitalize(),
         reader=declared.reader,
+        repeated=declared.repeated,
+        secret=declared.secret,
         limits=declared.options["limits"],
     )
 

@@ -209,8 +209,6 @@ class Several:
     def expected(self) -> str:
         plural = re.sub(r"^a (whole number|number|text|multiple)", r"\1s", self.kind.expected)
         items = f"each {plural}" if plural == self.kind.expected else plural
-        if self.counts.at_least is not None and self.counts.at_least == self.counts.at_most:
-            return f"{self.counts.at_least} {items}"
         counts = f" of length{self.counts}" if str(self.counts) else ""
         return f"a list{counts} of {items}"
 
@@ -222,6 +220,29 @@ class Several:
     def read(self, text: str) -> tuple[object, ...]:
         found = tuple(self.kind.read(part.strip()) for part in text.split(","))
         return self.accept(found)
+
+
+@dataclass(frozen=True)
+class Each:
+    """A tuple or list with one value of each kind, with commas between them as a text."""
+
+    kinds: tuple[Kind, ...]
+    choices: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        return " and ".join(kind.expected for kind in self.kinds)
+
+    def accept(self, value: object) -> tuple[object, ...]:
+        if not isinstance(value, tuple | list) or len(value) != len(self.kinds):
+            raise ValueError(value)
+        return tuple(kind.accept(one) for kind, one in zip(self.kinds, value, strict=True))
+
+    def read(self, text: str) -> tuple[object, ...]:
+        parts = text.split(",")
+        if len(parts) != len(self.kinds):
+            raise ValueError(text)
+        return tuple(kind.read(one.strip()) for kind, one in zip(self.kinds, parts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -278,12 +299,13 @@ def kind_of(
 
     def one_kind(member: object) -> Kind | None:
         if get_origin(member) in (tuple, list):
-            item, *rest = get_args(member)
-            inner = one_kind(item)
-            if inner is None:
-                return None
-            length = len(rest) + 1 if rest != [...] else None
-            return Several(inner, counts if length is None else Limits(length, length))
+            items = get_args(member)
+            if len(items) == 2 and items[1] is ...:
+                inner = one_kind(items[0])
+                return None if inner is None else Several(inner, counts)
+            inner = [one_kind(item) for item in items]
+            found = tuple(one for one in inner if one is not None)
+            return Each(found) if len(found) == len(inner) else None
         simple: dict[object, Kind] = {
             bool: Switch(),
             int: Whole(limits),

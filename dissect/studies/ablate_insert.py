@@ -6,19 +6,18 @@ effect.record["summary"]["target"]["removed_share"]
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from dissect.edits.edit import Edit
-from dissect.errors import ConfigError
 from dissect.progress import ProgressBar
 from dissect.runs import Run
+from dissect.settings import shows_settings
 from dissect.studies import store
 from dissect.studies.drawing.curves import SIZES, draw_curves, effect_curve
 from dissect.studies.drawing.sheets import draw_sheet, make_rows
-from dissect.studies.orders import ORDERS, best_layer
+from dissect.studies.orders import best_layer
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import (
     PixelCounts,
@@ -27,48 +26,19 @@ from dissect.studies.pixels import (
     measure,
     table_of_sets,
 )
-from dissect.studies.summary import RANDOM, share_of, summarise
+from dissect.studies.questions import RANDOM, EffectQuestion, StudyOptions
+from dissect.studies.summary import share_of, summarise
 from dissect.studies.unit_sets import (
-    Choice,
     Orders,
-    check_order,
     name_of,
     prepare,
     question_of,
 )
 
-KINDS = ("ablate", "insert")
 _ROWS = 6  # of a sheet
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question(Choice):
-    """What is asked.
-
-    Args:
-        kind: ``ablate`` or ``insert``.
-        region: top, left, bottom, right in pixels of the image; None edits everywhere.
-        curve: Orders to be compared over the number of units; ``random`` is one too, and ``picked``
-            where units were.
-
-    The others are those of ``Choice``.
-
-    Raises:
-        ConfigError: a setting out of its range.
-    """
-
-    kind: str
-    region: tuple[int, ...] | None = None
-    curve: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind is {self.kind!r}; expected {' or '.join(KINDS)}")
-        super().__post_init__()
-        for order in self.curve:
-            check_order(order, (*ORDERS, RANDOM, *([self.order] if self.picked else [])))
-
-
+@shows_settings(EffectQuestion)
 def measure_units(
     run: Run,
     *,
@@ -84,7 +54,7 @@ def measure_units(
         name: Of the folder under ``effects/``; None makes one from the question.
         device: Where the models are loaded.
         progress: Show progress bars on stderr.
-        **settings: Fields of ``Question``.
+        **settings: Fields of ``EffectQuestion``.
 
     Returns:
         The stored effect; ``record["summary"]`` holds what the command line prints.
@@ -92,7 +62,8 @@ def measure_units(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    question = Question(**settings)
+    StudyOptions(name=name, device=device, progress=progress)
+    question = EffectQuestion(**settings)
     layer = question.layer or best_layer(run, question.concept)
     target = name or name_of(question.kind, question, layer)
     # Before anything is measured.
@@ -172,7 +143,7 @@ def _curves(
     originals: Originals,
     treatment: Treatment,
     orders: Orders,
-    question: Question,
+    question: EffectQuestion,
     *,
     progress: bool,
 ) -> dict[str, bytes]:

@@ -12,14 +12,14 @@ import torch
 from jaxtyping import Float
 
 from dissect.bases import layer_info, split_layer
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS
 from dissect.statistics.scores import above
 from dissect.studies.originals import Originals
+from dissect.studies.questions import MEAN
 from dissect.tracing import trace
 
-MEAN = "mean"
 _QUANTILE = re.compile(r"q(0?\.\d+)")
 
 
@@ -42,7 +42,7 @@ def insertion_values(
         return present_means(originals, layer, concept)
     found = _QUANTILE.fullmatch(how)
     if not found or not 0 < float(found[1]) < 1:
-        raise ConfigError(f"value is {how!r}; expected mean, or a quantile such as q0.99")
+        raise SettingError("value", f"is {how!r}; expected mean, or a quantile such as q0.99")
     return stored_quantiles(run, layer, float(found[1]))
 
 

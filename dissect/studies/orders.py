@@ -17,16 +17,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from dissect.errors import ConfigError
+from dissect.errors import SettingError
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import PixelCounts, Treatment, measure
-
-MATCHES = {"iou": "iou", "excess": "excess_information"}
-"""Orders that the run itself holds → the column of its table."""
-SEARCHES = ("sweep", "greedy", "optimise")
-ORDERS = (*MATCHES, *SEARCHES)
+from dissect.studies.questions import MATCHES
 
 T = TypeVar("T", bound=Hashable)
 
@@ -53,7 +49,7 @@ def rank_by_match(run: Run, layer: str, concept: str, *, by: str = "iou") -> lis
         ConfigError: another order.
     """
     if by not in MATCHES:
-        raise ConfigError(f"order is {by!r}; expected {' or '.join(MATCHES)}")
+        raise SettingError("order", f"is {by!r}; expected {' or '.join(MATCHES)}")
     pairs = run.pairs(concept)
     own = pairs[pairs.layer == layer].sort_values("unit")
     ranked = own.sort_values(MATCHES[by], ascending=False, kind="stable", na_position="last")

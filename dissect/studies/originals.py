@@ -11,7 +11,7 @@ from torch import Tensor
 from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
 from dissect.counting.samples import block_indices, label_block, make_images
-from dissect.errors import ConfigError, RunError
+from dissect.errors import RunError, SettingError
 from dissect.generators import Generator, load_generator
 from dissect.progress import ProgressBar
 from dissect.runs import Run
@@ -66,7 +66,7 @@ class Originals:
         bases: Mapping[str, Basis] = NO_BASES,
     ) -> None:
         if n_samples < 1:
-            raise ConfigError(f"samples is {n_samples}; expected at least 1")
+            raise SettingError("n_samples", f"is {n_samples}; expected at least 1")
         self.generator, self.segmenter, self.bases = generator, segmenter, bases
         self.n_samples, self.first = n_samples, first
         last = first + n_samples

@@ -32,7 +32,7 @@ from dissect.edits.applying import intervene
 from dissect.edits.edit import Edit
 from dissect.edits.regions import Region, pool
 from dissect.edits.unit_edits import Ablate, Insert
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, SettingError
 from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 from dissect.studies.originals import Originals, count_pixels
 from segmenters import Vocabulary
@@ -213,7 +213,7 @@ def random_units(n_units: int, size: int, *, draws: int, seed: int) -> list[list
         ConfigError: more units than the layer has.
     """
     if not 1 <= size <= n_units:
-        raise ConfigError(f"units is {size}; expected from 1 to {n_units}, as the layer has")
+        raise SettingError("n_units", f"is {size}; expected from 1 to {n_units}, as the layer has")
     return [sorted(random_order(n_units, draw, seed=seed)[:size]) for draw in range(draws)]
 
 

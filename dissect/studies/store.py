@@ -24,11 +24,12 @@ import pandas as pd
 
 from dissect.edits.edit import Edit
 from dissect.edits.recipes import from_json
-from dissect.errors import ConfigError, RunError
+from dissect.errors import ConfigError, RunError, SettingError
 from dissect.runs import Run
 from dissect.runs.replacing import replace_folder
 from dissect.runs.stored import read_any_table
 from dissect.studies.telling import describe_effect, headline
+from segmenters.nearest import did_you_mean
 from segmenters.received import inside, read_json, reading
 
 EFFECTS = "effects"
@@ -82,9 +83,10 @@ def check_name(name: str) -> str:
         ConfigError: such a name.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"name is {name!r}; expected letters, digits and any of _ @ + . -, no dot in front, at "
-            "most 120 of them"
+        raise SettingError(
+            "name",
+            f"is {name!r}; expected letters, digits and any of _ @ + . -, no dot in front, at "
+            "most 120 of them",
         )
     return name
 
@@ -159,7 +161,10 @@ def open_effect(run: Run, name: str) -> StoredEffect:
     path = _place(run, check_name(name))
     if not path.is_dir():
         names = ", ".join(effect_names(run)) or "none"
-        raise ConfigError(f"effect {name!r} is not in {run.path}; it has {names}")
+        raise ConfigError(
+            f"effect {name!r} is not in {run.path}; "
+            f"{did_you_mean(name, effect_names(run))}it has {names}"
+        )
     return StoredEffect(path, _read(path))
 
 

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-PICKED = "picked"
-"""The order of units that somebody chose by hand."""
-RANDOM = "random"
-"""The set that is the mean of all random draws; single ones are called ``random 1``, …"""
+from dissect.studies.questions import RANDOM
+
 REPAIR = "repair"
 """The ``kind`` of a repair."""
 CONTEXT = "context"

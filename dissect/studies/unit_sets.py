@@ -1,6 +1,6 @@
 """What every measurement of a set of units begins with: samples, values, and which units.
 
-    ready = prepare(open_run("runs/a"), Choice(concept="window"), inserted=True)
+    ready = prepare(open_run("runs/a"), UnitQuestion(concept="window"), inserted=True)
     ready.units, ready.random_sets
 
 The samples that are measured are the first ones of the run. Searches look at samples behind them,
@@ -16,13 +16,11 @@ from dissect.edits.applying import check_edits, check_reach
 from dissect.edits.edit import Edit
 from dissect.edits.recipes import to_json
 from dissect.edits.regions import box
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
-from dissect.studies.insertion_values import MEAN, insertion_values
+from dissect.studies.insertion_values import insertion_values
 from dissect.studies.optimise import optimise, rank_by_weight
 from dissect.studies.orders import (
-    MATCHES,
-    ORDERS,
     best_layer,
     gains_of_sweep,
     greedy,
@@ -31,81 +29,10 @@ from dissect.studies.orders import (
 )
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment, check_present, random_order, random_units
+from dissect.studies.questions import MATCHES, PICKED, RANDOM, UnitQuestion
 from dissect.studies.store import default_name
-from dissect.studies.summary import PICKED, RANDOM
 
 _CANDIDATES = 64  # at least so many units are searched, if the layer has them
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """Which units, and over how many samples.
-
-    Args:
-        concept: Whose pixels should go, or come.
-        layer: A layer of the run; None takes the one with the unit that tells most about it.
-        n_units: Size of the set.
-        order: Which units are taken, one of ``ORDERS``.
-        n_samples: Samples that are measured, from the run's first.
-        n_search: Samples that searches look at and over which the inserted mean is taken.
-        n_candidates: Units that are searched, those with most excess information; None takes four
-            times ``n_units``, at least 64.
-        draws: Random sets of the same size.
-        value: What is inserted: ``mean`` or a quantile such as ``q0.99``.
-        picked: Units chosen by hand, in the order in which a curve takes them; ``n_units`` and
-            ``order`` (``picked``) follow from them, and ``layer`` has to be given.
-
-    Raises:
-        ConfigError: a setting out of its range.
-    """
-
-    concept: str
-    layer: str | None = None
-    n_units: int = 20
-    order: str = "iou"
-    n_samples: int = 500
-    n_search: int = 64
-    n_candidates: int | None = None
-    draws: int = 5
-    value: str = MEAN
-    picked: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.picked:
-            self._take_picked()
-        else:
-            check_order(self.order, ORDERS)
-        self._check_least(n_units=1, n_samples=2, n_search=2, n_candidates=1, draws=0)
-
-    def _take_picked(self) -> None:
-        units = tuple(self.picked)
-        if any(type(unit) is not int or unit < 0 for unit in units) or len({*units}) < len(units):
-            raise ConfigError(
-                f"picked is {', '.join(map(str, units[:20]))}; expected different numbers of "
-                "units, from 0 on"
-            )
-        if self.layer is None:
-            raise ConfigError("units were picked but no layer was given; expected theirs")
-        object.__setattr__(self, "picked", units)
-        object.__setattr__(self, "n_units", len(units))
-        object.__setattr__(self, "order", PICKED)
-
-    def _check_least(self, **at_least: int) -> None:
-        for name, least in at_least.items():
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
-                )
-
-
-def check_order(order: str, known: Sequence[str]) -> None:
-    """Refuse an order of units that is not known.
-
-    Raises:
-        ConfigError: such an order.
-    """
-    if order not in known:
-        raise ConfigError(f"order is {order!r}; expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -130,7 +57,7 @@ class Prepared:
     units: list[int]
     random_sets: list[list[int]]
 
-    def asked(self, kind: str, choice: Choice, images_per_second: float) -> dict[str, object]:
+    def asked(self, kind: str, choice: UnitQuestion, images_per_second: float) -> dict[str, object]:
         """What a summary begins with."""
         return {
             "kind": kind,
@@ -144,7 +71,7 @@ class Prepared:
         }
 
     def record(
-        self, choice: Choice, edits: Sequence[Edit], summary: Mapping[str, object]
+        self, choice: UnitQuestion, edits: Sequence[Edit], summary: Mapping[str, object]
     ) -> dict[str, object]:
         """Content of recipe.json."""
         return {
@@ -159,7 +86,7 @@ class Prepared:
         }
 
 
-def question_of(choice: Choice, layer: str) -> dict[str, object]:
+def question_of(choice: UnitQuestion, layer: str) -> dict[str, object]:
     """What was asked, as recipe.json has it; ``picked`` only where somebody did."""
     question = asdict(choice) | {"layer": layer}
     if not choice.picked:
@@ -169,7 +96,7 @@ def question_of(choice: Choice, layer: str) -> dict[str, object]:
     }
 
 
-def name_of(kind: str, choice: Choice, layer: str) -> str:
+def name_of(kind: str, choice: UnitQuestion, layer: str) -> str:
     """The folder of an effect whose question was given no name."""
     units = ["units", *choice.picked] if choice.picked else [choice.n_units, choice.order]
     return default_name(kind, choice.concept, layer, *units)
@@ -177,7 +104,7 @@ def name_of(kind: str, choice: Choice, layer: str) -> str:
 
 def prepare(
     run: Run,
-    choice: Choice,
+    choice: UnitQuestion,
     *,
     inserted: bool,
     region: Sequence[int] | None = None,
@@ -234,7 +161,12 @@ class Orders:
     """Orders of units, each searched for once."""
 
     def __init__(
-        self, run: Run, search: Originals, treatment: Treatment, choice: Choice, progress: bool
+        self,
+        run: Run,
+        search: Originals,
+        treatment: Treatment,
+        choice: UnitQuestion,
+        progress: bool,
     ) -> None:
         self._run, self._search, self._treatment = run, search, treatment
         self._choice, self._progress = choice, progress
@@ -269,9 +201,10 @@ class Orders:
         layer, choice = self._treatment.layer, self._choice
         n_candidates = choice.n_candidates or max(_CANDIDATES, 4 * choice.n_units)
         if n_candidates < choice.n_units:
-            raise ConfigError(
-                f"n_candidates is {n_candidates}; expected at least the {choice.n_units} units "
-                "that are to be found"
+            raise SettingError(
+                "n_candidates",
+                f"is {n_candidates}; expected at least the {choice.n_units} units "
+                "that are to be found",
             )
         ranked = rank_by_match(self._run, layer, choice.concept, by="excess")
         table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)

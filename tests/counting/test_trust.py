@@ -130,7 +130,7 @@ def test_a_concept_that_covers_less_than_the_share_asked_for_labels_nothing(plan
 
 @pytest.mark.parametrize("value", [-0.1, 1.0])
 def test_a_share_out_of_range_is_refused(value):
-    with pytest.raises(ConfigError, match=r"min_share is .*; expected from 0 to below 1"):
+    with pytest.raises(ConfigError, match=r"min_share is .*; expected a number from 0 to below 1"):
         RunConfig("a", "b", (), min_share=value)
 
 

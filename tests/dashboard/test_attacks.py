@@ -267,28 +267,31 @@ def test_scripts_run_by_their_hash_only_and_nothing_comes_from_elsewhere(client)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(host="0.0.0.0"), "--token-file"),
-        (Settings(host="example.org"), "--behind-proxy"),
-        (Settings(token="short"), "at least 16"),
+        ({"host": "0.0.0.0"}, "--token-file"),
+        ({"host": "example.org"}, "--behind-proxy"),
+        ({"token": "short"}, "at least 16"),
+        ({"port": "8050"}, "port is '8050'; expected a whole number from 0 to 65,535"),
+        ({"tokn": TOKEN}, "did you mean 'token'"),
+        ({"models": "no/such/folder"}, "models is 'no/such/folder', which is no folder"),
     ],
 )
 def test_an_open_door_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        settings.check()
+        Settings(**settings)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(),
-        Settings(host="::1"),
-        Settings(host="0.0.0.0", token=TOKEN),
-        Settings(host="0.0.0.0", behind_proxy=True),
+        {},
+        {"host": "::1"},
+        {"host": "0.0.0.0", "token": TOKEN},
+        {"host": "0.0.0.0", "behind_proxy": True},
     ],
 )
 def test_a_door_with_a_keeper_is_not(settings):
-    settings.check()
+    assert TOKEN not in repr(Settings(**settings))
 
 
 def test_serve_tells_mistakes_in_one_line(command, tmp_path):

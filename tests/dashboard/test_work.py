@@ -292,14 +292,14 @@ def test_what_a_run_cannot_be_is_told_in_one_line(field, value):
 
 
 def test_the_command_line_reads_what_was_asked_for(tmp_path):
-    from dissect.cli import _parser
+    from dissect.cli import build_parser
 
     given = ask(
         "first", generator="--out=/tmp/elsewhere", segmenters=("scenes", "colour"), halves=True,
         layers="a.b, c@pca:4", samples=64, seed=3, truncation=0.5, threshold="quantile",
         coactivation=True,
     )  # fmt: skip
-    read = _parser().parse_args(given.arguments(tmp_path))
+    read = build_parser().parse_args(given.arguments(tmp_path))
     assert read.generator == "--out=/tmp/elsewhere"
     assert read.out == str(tmp_path / "first")
     assert read.segmenter == "scenes+colour+quadrants"

@@ -116,10 +116,10 @@ def test_effects_say_how_to_measure_them_again(full_run):
 
 
 def test_the_commands_of_a_report_are_ones_that_the_command_line_takes(full_run):
-    from dissect.cli import _parser
+    from dissect.cli import build_parser
 
     commands = [effect.command for effect in effect_facts(full_run)] + [run_command(full_run)]
     assert len(commands) == 5
     for command in commands:
         words = shlex.split(command)
-        assert _parser().parse_args(words[1:]).command
+        assert build_parser().parse_args(words[1:]).command

@@ -54,7 +54,7 @@ class Blur(Settings, kw_only=True):
         ({"edge": 3}, "edge is 3; expected 'mirror' or 'zero'"),
         ({"planes": 3}, "planes is 3; expected a list of whole numbers of at least 0"),
         ({"planes": [0, -1]}, "planes is [0, -1]; expected a list of whole numbers of at least 0"),
-        ({"box": (1, 2, 3)}, "box is (1, 2, 3); expected 2 whole numbers"),
+        ({"box": (1, 2, 3)}, "box is (1, 2, 3); expected a whole number and a whole number"),
         ({"size": 0}, "size is 0; expected a whole number of at least 1 or 'same'"),
         ({"fast": 1}, "fast is 1; expected True or False"),
         ({"out": 3}, "out is 3; expected a path"),

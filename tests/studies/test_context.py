@@ -235,7 +235,7 @@ def test_the_command_line_measures_lists_and_shows(command, run, capsys):
 def test_a_mistake_on_the_command_line_is_one_line(run, capsys):
     assert main(["context", str(run.path), "--concept", "blue", "--stride", "0"]) == 2
     told = capsys.readouterr().err
-    assert told == "dissect: stride is 0; expected a whole number of at least 1\n"
+    assert told == "dissect: --stride is 0; expected a whole number of at least 1\n"
 
 
 def test_an_interrupted_measurement_is_told_and_leaves_nothing(run, capsys, monkeypatch):

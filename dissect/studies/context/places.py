@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from dissect.edits.applying import intervene
 from dissect.edits.edit import Edit
 from dissect.edits.regions import box
-from dissect.errors import ConfigError
+from dissect.errors import SettingError
 from dissect.generators.base import LayerInfo
 from dissect.progress import ProgressBar
 from dissect.studies.originals import Originals, count_pixels
@@ -56,9 +56,10 @@ class Places:
     def __post_init__(self) -> None:
         for name in ("side", "stride"):
             if not 1 <= getattr(self, name) <= self.image_size:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected 1 to {self.image_size} pixels, as "
-                    "the image has"
+                raise SettingError(
+                    name,
+                    f"is {getattr(self, name)}; expected 1 to {self.image_size} pixels, as "
+                    "the image has",
                 )
 
     @property
@@ -97,9 +98,10 @@ def choose_places(image_size: int, info: LayerInfo, side: int | None, stride: in
         side = min(image_size, cell * max(1, round(image_size / 8 / cell)))
     places = Places(image_size, side, side if stride is None else stride)
     if side < cell:
-        raise ConfigError(
-            f"side is {side}; expected at least {cell} pixels, one cell of the layer; give a "
-            "larger --side or a later --layer"
+        raise SettingError(
+            "side",
+            f"is {side}; expected at least {cell} pixels, one cell of the layer; give a "
+            "larger --side or a later --layer",
         )
     return places
 

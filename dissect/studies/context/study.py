@@ -8,7 +8,6 @@ References:
 """
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from jaxtyping import Bool
 from dissect.bases import layer_info
 from dissect.progress import ProgressBar
 from dissect.runs import Run
+from dissect.settings import shows_settings
 from dissect.studies import store
 from dissect.studies.context.places import (
     MIXED,
@@ -30,38 +30,15 @@ from dissect.studies.context.places import (
 from dissect.studies.context.tables import FEW_IMAGES, FEW_PLACES, context_table, place_table
 from dissect.studies.drawing.bars import Panel, draw_bars
 from dissect.studies.drawing.sheets import Row, draw_sheet, remake
-from dissect.studies.summary import CONTEXT, RANDOM, summarise_context
-from dissect.studies.unit_sets import Choice, Prepared, name_of, prepare, question_of
+from dissect.studies.questions import RANDOM, ContextQuestion, StudyOptions
+from dissect.studies.summary import CONTEXT, summarise_context
+from dissect.studies.unit_sets import Prepared, name_of, prepare, question_of
 from segmenters import Vocabulary
 
 _ROWS, _ACROSS, _TILE = 8, 3, 112  # of a sheet: contexts, examples of each, pixels
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContextQuestion(Choice):
-    """What is asked.
-
-    Args:
-        side: Of a box, in pixels of the image; None takes an eighth of it, in whole cells of the
-            layer.
-        stride: From one box to the next; None takes the side.
-
-    The others are those of ``Choice``.
-
-    Raises:
-        ConfigError: a setting out of its range.
-    """
-
-    n_samples: int = 100
-    draws: int = 1
-    side: int | None = None
-    stride: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_least(side=1, stride=1)
-
-
+@shows_settings(ContextQuestion)
 def measure_context(
     run: Run,
     *,
@@ -86,6 +63,7 @@ def measure_context(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
+    StudyOptions(name=name, device=device, progress=progress)
     question = ContextQuestion(**settings)
     if name is not None:
         store.check_name(name)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, SettingError
 from dissect.generators.base import Generator
 from dissect.progress import ProgressBar
 from dissect.studies.repair.frechet import Moments
@@ -97,8 +97,9 @@ def read_image(
 
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise ConfigError(
-            f"data is {str(folder)!r}, which is no folder; expected one with images, or {SCENES!r}"
+        raise SettingError(
+            "data",
+            f"is {str(folder)!r}, which is no folder; expected one with images, or {SCENES!r}",
         )
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if len(files) < FEWEST:
@@ -117,9 +118,10 @@ def _read(files: list[Path], size: int, *, grey: bool) -> Iterator[np.ndarray]:
 
 def _drawn(size: int, *, grey: bool) -> Iterator[np.ndarray]:
     if grey:
-        raise ConfigError(
-            f"data is {SCENES!r}, which has colours, for a generator of grey images; expected a "
-            "folder; give --data FOLDER"
+        raise SettingError(
+            "data",
+            f"is {SCENES!r}, which has colours, for a generator of grey images; expected a "
+            "folder; give --data FOLDER",
         )
     for start in range(0, _N_SCENES, _BATCH):
         indices = range(start, min(start + _BATCH, _N_SCENES))

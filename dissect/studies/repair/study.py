@@ -23,6 +23,7 @@ from dissect.errors import ConfigError
 from dissect.generators.zoo import ENTRIES
 from dissect.progress import ProgressBar
 from dissect.runs import Run
+from dissect.settings import shows_settings
 from dissect.studies import store
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.originals import Originals, open_models
@@ -32,6 +33,7 @@ from dissect.studies.pixels import (
     random_order,
     table_of_sets,
 )
+from dissect.studies.questions import RANDOM, RepairQuestion, StudyOptions
 from dissect.studies.repair.distance_change import distance_change
 from dissect.studies.repair.frechet import Moments
 from dissect.studies.repair.real_images import read_data
@@ -43,53 +45,11 @@ from dissect.studies.repair.suspects import (
     see,
     suspects,
 )
-from dissect.studies.summary import RANDOM, summarise_repair
+from dissect.studies.summary import summarise_repair
 from dissect.studies.telling import count_units, verdict
 
 _ROWS = 6  # of a sheet
 _MOST_DRAWS = 10_000
-
-
-@dataclass(frozen=True)
-class RepairQuestion:
-    """What is asked.
-
-    Args:
-        data: A folder of real images or ``scenes``; None takes what the zoo says the generator was
-            trained on. Units that a person marked need none, but no distance is measured then.
-        bad: Units that a person marked as (layer, unit); none searches for them.
-        layer: Where units are searched; None means in all layers of the run.
-        n_units: Most units to propose.
-        n_samples: Samples that are measured.
-        n_search: Samples that are searched on.
-        n_candidates: Suspects that are tried.
-        draws: Random sets of as many units of the same layers.
-
-    Raises:
-        ConfigError: a setting out of its range, or both ``bad`` and ``layer``.
-    """
-
-    data: str | None = None
-    bad: tuple[Unit, ...] = ()
-    layer: str | None = None
-    n_units: int = 20
-    n_samples: int = 500
-    n_search: int = 128
-    n_candidates: int = 24
-    draws: int = 5
-
-    def __post_init__(self) -> None:
-        at_least = {"n_units": 1, "n_samples": 2, "n_search": 2, "n_candidates": 1, "draws": 0}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}; expected a whole number of at least {least}"
-                )
-        object.__setattr__(self, "bad", tuple(dict.fromkeys(self.bad)))
-        if self.bad and self.layer is not None:
-            raise ConfigError(
-                "both marked units and a layer to search were given; expected one of the two"
-            )
 
 
 @dataclass(frozen=True)
@@ -105,6 +65,7 @@ class Repair:
     effect: store.StoredEffect | None
 
 
+@shows_settings(RepairQuestion)
 def repair_run(
     run: Run,
     *,
@@ -125,6 +86,7 @@ def repair_run(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
+    StudyOptions(name=name, device=device, progress=progress)
     question = RepairQuestion(**settings)
     source = question.data or _own_data(run)
     if source is None and not question.bad:

@@ -131,7 +131,7 @@ def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             command=command,
         )
-        sub.set_defaults(command=command.run)
+        sub.set_defaults(command=command.run, build_parser=build_parser)
         if complete:
             sub.complete()
     return parser

@@ -19,15 +19,13 @@ def _add_completion(parser: argparse.ArgumentParser) -> None:
 
 
 def _completion(options: argparse.Namespace) -> None:
-    from dissect.cli import build_parser
-
     try:
         import shtab
     except ModuleNotFoundError as error:
         raise ConfigError(
             "completion needs shtab, which is not installed; pip install shtab"
         ) from error
-    parser = build_parser(complete=True)
+    parser = options.build_parser(complete=True)
     for action in _actions(parser):
         choices = getattr(getattr(action, "setting", None), "choices", ())
         if choices:
@@ -52,12 +50,10 @@ def _add_help(parser: argparse.ArgumentParser) -> None:
 
 
 def _help(options: argparse.Namespace) -> None:
-    from dissect.cli import build_parser, main
-
     if options.about is None:
-        build_parser().print_help()
+        options.build_parser().print_help()
     else:
-        raise SystemExit(main([options.about, "--help"]))
+        options.build_parser().parse_args([options.about, "--help"])
 
 
 COMMANDS = (

@@ -303,7 +303,7 @@ def test_the_command_line_reads_what_was_asked_for(tmp_path):
     assert read.generator == "--out=/tmp/elsewhere"
     assert read.out == str(tmp_path / "first")
     assert read.segmenter == "scenes+colour+quadrants"
-    assert (read.layers, read.samples, read.seed) == ("a.b,c@pca:4", 64, 3)
+    assert (read.layers, read.n_samples, read.seed) == (("a.b", "c@pca:4"), 64, 3)
     assert (read.truncation, read.threshold) == (0.5, "quantile")
     assert read.coactivation
     assert read.resume

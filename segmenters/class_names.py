@@ -201,8 +201,9 @@ def _classes(entries: Sequence[Any], *, plane: str, source: str) -> Classes:
                 f"{source} has {entry!r} for class {position}; expected a name, null, or an object "
                 "with name, category and colour"
             )
-        row = (told["name"], told.get("category") or "object", told.get("colour") or next(spare))
-        rows.append(tuple(str(value).strip() for value in row))
+        category = told.get("category") or "object"
+        colour = told.get("colour") or next(spare)
+        rows.append((told["name"].strip(), str(category).strip(), str(colour).strip()))
     found = Classes(plane, tuple(rows), source)
     try:
         found.vocabulary  # noqa: B018, refuses categories, colours and names that come twice

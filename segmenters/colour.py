@@ -79,7 +79,8 @@ class ColourSegmenter:
     ) -> Float[Tensor, "batch height width concept"]:
         check_images(images, self.device, name=self.name)
         lab = oklab(images)
-        return sum((lab[..., None, i] - self._centres[:, i]) ** 2 for i in range(3))
+        squares = ((lab[..., None, i] - self._centres[:, i]) ** 2 for i in range(3))
+        return sum(squares, start=lab.new_zeros(()))
 
     def segment(
         self, images: Float[Tensor, "batch 3 height width"]

@@ -23,7 +23,7 @@ import segmentation_models_pytorch as smp
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
@@ -70,11 +70,12 @@ VOCABULARY = Vocabulary.build(
 N_OBJECTS = len(VOCABULARY.in_plane("object"))
 N_PARTS = len(VOCABULARY.in_plane("part"))
 
+_ENCODER, _DEPTH, _DECODER = "tu-regnetx_002", 4, (96, 48, 32, 16)
 ARCHITECTURE: Mapping[str, object] = {
     "class": "Unet",
-    "encoder_name": "tu-regnetx_002",
-    "encoder_depth": 4,
-    "decoder_channels": [96, 48, 32, 16],
+    "encoder_name": _ENCODER,
+    "encoder_depth": _DEPTH,
+    "decoder_channels": list(_DECODER),
     "input_size": INPUT_SIZE,
 }
 
@@ -92,16 +93,16 @@ _CHANNELS = (*VOCABULARY.names[:N_OBJECTS], "none", *VOCABULARY.names[N_OBJECTS:
 _MIRRORED_CHANNELS = [_CHANNELS.index(mirror_name(name)) for name in _CHANNELS]
 
 
-def build_network() -> nn.Module:
+def build_network() -> smp.Unet:
     """The network with random weights: ``batch 3 64 64`` → logits ``batch 12 64 64``.
 
     Channels are person, background; then none, skin, left brow, … as in the vocabulary.
     """
     return smp.Unet(
-        encoder_name=ARCHITECTURE["encoder_name"],
-        encoder_depth=ARCHITECTURE["encoder_depth"],
+        encoder_name=_ENCODER,
+        encoder_depth=_DEPTH,
         encoder_weights=None,
-        decoder_channels=tuple(ARCHITECTURE["decoder_channels"]),
+        decoder_channels=_DECODER,
         classes=N_OBJECTS + 1 + N_PARTS,
     )
 
@@ -139,15 +140,14 @@ class FacesSegmenter:
     name = "faces"
     vocabulary = VOCABULARY
 
-    def __init__(self, network: nn.Module, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, network: smp.Unet, *, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.fingerprint = hash_tensors(
             network.state_dict(), write_metadata(describe()), "image and mirror image"
         )
         # Channels last: the same answers, about 1.7 times as fast on a CPU.
-        self.network = (
-            network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        )
+        network = network.eval().requires_grad_(False).to(self.device)
+        self.network = network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def segment(
@@ -193,7 +193,7 @@ class FacesSegmenter:
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channel height width"]:
         check_images(images, self.device)
-        size = tuple(images.shape[-2:])
+        size = (images.shape[-2], images.shape[-1])
         images = resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
         # Of the image and of its mirror image, turned back: about one point of IoU, and a face and
         # its mirror image get the same answers.

@@ -105,7 +105,7 @@ class NetworkSegmenter:
         return torch.cat(scores)
 
     def _planes(self, image: Float[Tensor, "1 3 height width"]) -> Int[Tensor, "1 p height width"]:
-        size = tuple(image.shape[-2:])
+        size = (image.shape[-2], image.shape[-1])
         if self._label is not None:
             found = self._label(self.reading.read(image), size)
             return torch.where(found >= 0, self._ids[found.clamp(min=0)], 0)[:, None]

@@ -41,8 +41,8 @@ class Reading:
             are larger than ``size``, ``resize`` never.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     size: tuple[int, int] | None = None
     shortest: int | None = None
     longest: int | None = None
@@ -83,9 +83,9 @@ class Reading:
         if all(side <= limit * of_tile for side, of_tile in zip(sides, tile, strict=True)):
             return None
         factor = max(1.0, *(t / side for t, side in zip(tile, sides, strict=True)))
-        scaled = tuple(max(t, round(factor * side)) for t, side in zip(tile, sides, strict=True))
-        corners = (_starts(side, t) for side, t in zip(scaled, tile, strict=True))
-        return (scaled[0], scaled[1]), list(product(*corners))
+        rows, columns = (max(t, round(factor * s)) for t, s in zip(tile, sides, strict=True))
+        corners = product(_starts(rows, tile[0]), _starts(columns, tile[1]))
+        return (rows, columns), list(corners)
 
     def _resize(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(images, size, mode=self.mode, antialias=self.antialias)
@@ -101,7 +101,8 @@ class Reading:
             target = self._by_shortest(height, width, self.shortest)
         else:
             target = (height, width)
-        return tuple(math.ceil(side / self.multiple) * self.multiple for side in target)
+        rows, columns = (math.ceil(side / self.multiple) * self.multiple for side in target)
+        return rows, columns
 
     def _by_shortest(self, height: int, width: int, shortest: int) -> tuple[int, int]:
         short, long = min(height, width), max(height, width)

@@ -131,7 +131,8 @@ class ScenesSegmenter(_Reader):
     def _planes(self, images: Tensor) -> tuple[Tensor, ...]:
         check_images(images, self.device)
         logits, _ = self.network(_at_size(images))
-        return resize(logits, tuple(images.shape[-2:])).split(PLANE_SIZES, dim=1)
+        size = (images.shape[-2], images.shape[-1])
+        return resize(logits, size).split(PLANE_SIZES, dim=1)
 
     @torch.no_grad()
     def segment(

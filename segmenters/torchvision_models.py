@@ -11,6 +11,7 @@ architecture's best weights.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     weights = models.get_model_weights(architecture)
     own = None
     if asked.endswith(_SUFFIXES):
-        chosen, path = weights.DEFAULT, Path(asked).expanduser()
+        chosen, path = _named(weights, "DEFAULT", architecture), Path(asked).expanduser()
         state = read_weights(path)
     else:
         chosen = _named(weights, asked or "DEFAULT", architecture)
@@ -91,7 +92,8 @@ class _Forward:
         return self.network(images)["out"]
 
 
-def _named(weights: type, asked: str, architecture: str) -> object:
+def _named(weights: Any, asked: str, architecture: str) -> Any:
+    """A member of the library's enumeration of an architecture's weights."""
     if asked not in weights.__members__:
         raise SegmenterError(
             f"{architecture} has no weights {asked!r}; expected one of "
@@ -100,7 +102,7 @@ def _named(weights: type, asked: str, architecture: str) -> object:
     return weights[asked]
 
 
-def _fetch(weights: object) -> dict[str, Tensor]:
+def _fetch(weights: Any) -> dict[str, Tensor]:
     try:
         found = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:  # no network; a digest that is another
@@ -121,7 +123,7 @@ def _count(state: Mapping[str, Tensor], architecture: str, path: Path) -> int:
     )
 
 
-def _reading(weights: object, options: Mapping[str, str]) -> Reading:
+def _reading(weights: Any, options: Mapping[str, str]) -> Reading:
     preset = weights.transforms()
     shortest = preset.resize_size[0] if preset.resize_size else None
     if "size" in options:

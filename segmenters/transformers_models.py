@@ -107,7 +107,7 @@ class _Queries:
         NeurIPS 2021, section 3.4.
     """
 
-    def __init__(self, network: nn.Module, task: Tensor | None, processor: Any) -> None:
+    def __init__(self, network: Any, task: Tensor | None, processor: Any) -> None:
         self.network, self.task, self.processor = network, task, processor
 
     def _run(self, images: Tensor) -> Any:
@@ -169,7 +169,8 @@ def _kind(config: Any, folder: Path) -> bool:
     return queries
 
 
-def _open(transformers: Any, folder: Path, queries: bool) -> nn.Module:
+def _open(transformers: Any, folder: Path, queries: bool) -> Any:
+    """The library's network of a folder."""
     kind = (
         transformers.AutoModelForUniversalSegmentation
         if queries
@@ -257,7 +258,7 @@ def _own_names(labels: dict[int, str], folder: Path, plane: str) -> class_names.
     return class_names.from_labels(names, plane=plane, source=source)
 
 
-def _task(transformers: Any, folder: Path, network: nn.Module, output: str) -> Tensor | None:
+def _task(transformers: Any, folder: Path, network: Any, output: str) -> Tensor | None:
     """A OneFormer's question as tokens; the others take none."""
     if network.config.model_type != "oneformer":
         return None

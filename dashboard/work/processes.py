@@ -1,7 +1,6 @@
-"""Processes that outlive the one that started them: how one is recognised, and stopped.
+"""Processes that outlive the one that started them: how they are stopped.
 
-A number of a process is given again after it ended. With the time at which the process began, and
-the start of the machine from which that is counted, it names one process only.
+``dissect.processes`` recognises them.
 """
 
 import os
@@ -9,33 +8,13 @@ import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
-_PROC = Path("/proc")
-_START_FIELD = 19  # of /proc/PID/stat behind the name in parentheses: field 22, proc(5)
+from dissect.processes import identity
+
 _LOOK = 0.1  # seconds
 
 
-def identity(pid: int) -> str | None:
-    """What tells a living process from others of its number; None where it ended."""
-    if not (_PROC / "self" / "stat").exists():
-        return _identity_by_ps(pid)
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text()
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{boot}:{fields[_START_FIELD]}"
-
-
-def _identity_by_ps(pid: int) -> str | None:
-    done = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],  # noqa: S607, where it lies differs
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    state, _, began = done.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else began.strip()
+__all__ = ["identity", "reap", "stop"]
 
 
 def reap(process: subprocess.Popen) -> None:

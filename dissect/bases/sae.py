@@ -194,7 +194,7 @@ def _read_top_k(checkpoint: Checkpoint, n_units: int) -> int | None:
         )
     if activation == "relu":
         return None
-    k = checkpoint.attributes.get("k", "")
+    k = str(checkpoint.attributes.get("k", ""))
     if not (k.isascii() and k.isdecimal() and 1 <= int(k) <= n_units):
         raise CheckpointError(
             f"{checkpoint.path} has the activation 'topk' with k {k!r} in its metadata; expected a "

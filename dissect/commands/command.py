@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, setting
 from dissect.siblings import shadowing_message, shadowing_path
+
+if TYPE_CHECKING:
+    from dissect.runs import Run
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,24 @@ def add_run_argument(parser: argparse.ArgumentParser) -> None:
 def add_no_notes(parser: argparse.ArgumentParser) -> None:
     """``--no-notes``, for what is given to others."""
     add_settings(parser, NotesOptions)
+
+
+class ModelsAgain(Settings):
+    """Models of a run, said by the person, for commands that load them."""
+
+    generator: str | None = setting(
+        "the run's generator, as you name it yourself: a factory that a run of others names, or "
+        "the place where its file lies now",
+        default=None, metavar="NAME",
+    )  # fmt: skip
+    segmenter: str | None = setting("the same of its segmenter", default=None, metavar="NAME")
+
+
+def open_named_run(options: argparse.Namespace) -> "Run":
+    """The run of a command with the options of ``ModelsAgain``."""
+    from dissect.runs import open_run
+
+    return open_run(options.run, generator=options.generator, segmenter=options.segmenter)
 
 
 def print_json(content: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dissect.commands.command import Command, add_no_notes, nothing_kept, print_json
 from dissect.config import RunOptions
+from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, setting
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ class CompareOptions(Settings):
         "also match units by their activations on that many samples; loads the generators",
         default=None, at_least=1, metavar="SAMPLES",
     )  # fmt: skip
+    generators: tuple[str, ...] = setting(
+        "for --match: the runs' generators in their order, as you name them yourself",
+        default=(), metavar="NAME,…",
+    )  # fmt: skip
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +43,14 @@ def _compare(options: argparse.Namespace) -> None:
     from dissect.runs.compare import compare_runs
     from reports.comparison import build_comparison
 
-    comparison = compare_runs([open_run(path) for path in options.runs])
+    named = options.generators or (None,) * len(options.runs)
+    if len(named) != len(options.runs):
+        raise ConfigError(
+            f"--generators are {len(named)}; expected one for each of the {len(options.runs)} runs"
+        )
+    comparison = compare_runs(
+        [open_run(path, generator=one) for path, one in zip(options.runs, named, strict=True)]
+    )
     matchings = [] if options.match is None else _match(comparison, options)
     page = build_comparison(comparison, matchings, out=options.out, notes=not options.no_notes)
     if options.json:
@@ -50,11 +62,11 @@ def _compare(options: argparse.Namespace) -> None:
 def _match(comparison: "Comparison", options: argparse.Namespace) -> "list[UnitMatching]":
     from dissect.counting.matching import match_units
     from dissect.counting.samples import check_device
-    from dissect.studies.originals import open_models
+    from dissect.studies.originals import open_generator
 
     check_device(options.device)
     with nothing_kept("nothing was compared"):
-        generators = [open_models(run, device=options.device)[0] for run in comparison.runs]
+        generators = [open_generator(run, device=options.device) for run in comparison.runs]
         return [
             match_units(
                 comparison.runs, generators, comparison.layers, position=position,

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dissect.commands.command import Command, add_run_argument, nothing_kept, print_json
+from dissect.commands.command import (
+    Command,
+    ModelsAgain,
+    add_run_argument,
+    nothing_kept,
+    open_named_run,
+    print_json,
+)
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings
 from dissect.studies.questions import ContextQuestion, EffectQuestion, StudyOptions
@@ -23,6 +30,7 @@ def _add_question(
     add_run_argument(parser)
     add_settings(parser, question, without=without)
     add_settings(parser, StudyOptions, without=["progress"])
+    add_settings(parser, ModelsAgain)
 
 
 def _add_effects(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +57,9 @@ def _measure_and_print(
     question: type[Settings],
     **settings: object,
 ) -> None:
-    from dissect.runs import open_run
-
     settings |= given_settings(options, question) | given_settings(options, StudyOptions)
     with nothing_kept("nothing was measured or stored"):
-        effect = measure(open_run(options.run), progress=not options.quiet, **settings)
+        effect = measure(open_named_run(options), progress=not options.quiet, **settings)
     if options.json:
         summary = effect.record["summary"]
         print_json(summary | {"name": effect.name, "folder": str(effect.path)})

@@ -6,7 +6,14 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 from pathlib import Path
 
-from dissect.commands.command import Command, nothing_kept, print_json
+from dissect.commands.command import (
+    Command,
+    ModelsAgain,
+    nothing_kept,
+    open_named_run,
+    print_json,
+)
+from dissect.settings import add_settings
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -15,18 +22,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("recipe", metavar="RECIPE", help="JSON, saved from the paint page")
     parser.add_argument("--out", required=True, metavar="FILE", help="PNG to write")
+    add_settings(parser, ModelsAgain)
 
 
 def _paint(options: argparse.Namespace) -> None:
     from dissect.painting.making import Canvas, changes, to_png
     from dissect.painting.recipe import LARGEST_BYTES, read_recipe
-    from dissect.runs import open_run
     from dissect.runs.replacing import replace_file
 
     with Path(options.recipe).open("rb") as file:
         painting = read_recipe(file.read(LARGEST_BYTES + 1))
     with nothing_kept("no image was written"):
-        canvas = Canvas(open_run(options.run))
+        canvas = Canvas(open_named_run(options))
         painted = canvas.paint(painting)
         found = changes(canvas.original(painting), painted, canvas.vocabulary)
         out = Path(options.out)

@@ -5,7 +5,14 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.command import Command, add_run_argument, nothing_kept, print_json
+from dissect.commands.command import (
+    Command,
+    ModelsAgain,
+    add_run_argument,
+    nothing_kept,
+    open_named_run,
+    print_json,
+)
 from dissect.settings import add_settings, given_settings
 from dissect.studies.questions import RepairQuestion, StudyOptions
 
@@ -14,16 +21,16 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     add_settings(parser, RepairQuestion)
     add_settings(parser, StudyOptions, without=["progress"])
+    add_settings(parser, ModelsAgain)
 
 
 def _repair(options: argparse.Namespace) -> None:
-    from dissect.runs import open_run
     from dissect.studies.repair.study import repair_run
     from dissect.studies.telling import describe_repair
 
     settings = given_settings(options, RepairQuestion) | given_settings(options, StudyOptions)
     with nothing_kept("nothing was stored"):
-        repair = repair_run(open_run(options.run), progress=not options.quiet, **settings)
+        repair = repair_run(open_named_run(options), progress=not options.quiet, **settings)
     effect = repair.effect
     if options.json:
         where = {"name": effect and effect.name, "folder": effect and str(effect.path)}

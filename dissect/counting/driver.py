@@ -32,8 +32,10 @@ from dissect.counting.trust import trust_of_run
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.progress import ProgressBar
+from dissect.runs.lock import RunLock
 from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
+from dissect.runs.record import check_text
 from dissect.runs.results import LayerResult, layer_results
 from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
@@ -103,16 +105,41 @@ def dissect(
     RunConfig(generator_spec, segmenter_spec, (), **settings)
     budget = None if memory is None else parse_size(memory)
     check_device(device)
+    # Before models are loaded: who is refused should not wait for them.
+    with RunLock(Path(out)) as lock:
+        return _make_run(
+            lock, generator, segmenter, (generator_spec, segmenter_spec), out=Path(out),
+            layers=layers, device=device, resume=resume, progress=progress, budget=budget,
+            cache=cache, save_every=save_every, settings=settings,
+        )  # fmt: skip
+
+
+def _make_run(
+    lock: RunLock,
+    generator: Generator | str,
+    segmenter: Segmenter | str,
+    specs: tuple[str, str],
+    *,
+    out: Path,
+    layers: str | list[str],
+    device: str,
+    resume: bool,
+    progress: bool,
+    budget: int | None,
+    cache: str | Path | None,
+    save_every: float,
+    settings: RunSettings,
+) -> Run:
+    """Load the models and make the run, as its only owner; see ``dissect``."""
     if isinstance(generator, str):
         generator = load_generator(generator, device=device)
     if isinstance(segmenter, str):
         segmenter = load_segmenter(segmenter, device=device)
-    config = RunConfig(
-        generator_spec, segmenter_spec, resolve_layers(generator, layers), **settings
-    )
+    config = RunConfig(*specs, resolve_layers(generator, layers), **settings)
+    check_text(config, generator, segmenter)
     bases = open_bases(generator, config.layers)
     key = fingerprint(config, generator, segmenter, read_file_contents(bases))
-    workspace = Workspace(Path(out), key)
+    workspace = Workspace(out, key, lock)
     if workspace.finished():
         return open_run(out)
     with workspace.claim(resume=resume):

@@ -58,7 +58,7 @@ def load_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
         prefix: Read only arrays whose name starts with it.
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: a file that is damaged.
+        Exception: of a damaged file, what numpy and zipfile raise of it.
     """
     found = {}
     with np.load(path, allow_pickle=False) as file:
@@ -72,6 +72,8 @@ def load_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
             if name + _ROWS in file.files:
                 n_dimensions = array.ndim
                 note = file[name + _ROWS].astype(np.int64)
+                if len(note) != n_dimensions + array.shape[1]:
+                    raise ValueError(f"{name} has other rows than it names")
                 whole = np.zeros(note[:n_dimensions], np.int64)
                 whole[:, note[n_dimensions:]] = array
                 array = whole

@@ -8,8 +8,7 @@ touched.
 import json
 import os
 import shutil
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,13 +17,18 @@ import torch
 
 from dissect.bases import Basis
 from dissect.errors import RunError
+from dissect.runs.integrity import check_files
+from dissect.runs.lock import RunLock
+from dissect.runs.origin import note_made_here
 from dissect.runs.packing import SavedCounts, load_arrays, save_arrays
+from dissect.runs.record import read_record
 from dissect.runs.schema import RUN_FILE
 from dissect.runs.state import PassState, SavedPass, saved_basis
 from dissect.statistics import TopImages
+from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_bytes, reading
 
-_STATE = "state.npz"
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_STATE, _KEY = "state.npz", "key.json"
+_MOST_ARRAYS = 1_000_000  # of a state
 
 
 class Workspace:
@@ -33,11 +37,13 @@ class Workspace:
     Args:
         out: The run folder to be.
         key: Fingerprint of the run.
+        lock: Of its owner; one of its own if None.
     """
 
-    def __init__(self, out: Path, key: str) -> None:
+    def __init__(self, out: Path, key: str, lock: RunLock | None = None) -> None:
         self.out = out
         self.key = key
+        self.lock = lock or RunLock(out)
         self.folder = out.with_name(out.name + ".partial")
         self.ready = self.folder / "run"
 
@@ -65,7 +71,9 @@ class Workspace:
 
     def _tidy(self) -> None:
         """Remove what is left of this run where it was killed after its last rename."""
-        left = _read_json(self.folder / "key.json")
+        left = _read_json(self.folder / _KEY)
+        if self.lock.holds():  # whoever makes the run clears up behind itself
+            return
         if left is not None and left.get("fingerprint") == self.key and not self.ready.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -76,9 +84,11 @@ class Workspace:
         An error that leaves nothing to go on with removes it again; an interrupted pass stays.
 
         Raises:
-            RunError: an unfinished pass that nobody asked to resume, or one of other settings.
+            RunError: an unfinished pass that nobody asked to resume, or one of other settings;
+                another process that makes the run.
         """
-        left = _read_json(self.folder / "key.json")
+        self.lock.acquire()
+        left = _read_json(self.folder / _KEY)
         if left is not None and (self.folder / _STATE).is_file():
             if left.get("fingerprint") != self.key:
                 raise RunError(
@@ -90,25 +100,38 @@ class Workspace:
                     f"{self.folder} holds an unfinished run; add --resume to go on with it, or "
                     "delete it"
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _replace_text(self.folder / "key.json", json.dumps({"fingerprint": self.key}))
+        _replace_text(self.folder / _KEY, json.dumps({"fingerprint": self.key}))
         try:
             yield
         finally:
             if not (self.folder / _STATE).is_file() or (self.out.exists() and self.finished()):
-                shutil.rmtree(self.folder, ignore_errors=True)
+                self._clear()
+            self.lock.release()
+
+    def _clear(self) -> None:
+        """Remove all but the lock, which goes last."""
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self.lock.path:
+                path.unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self.folder / (_STATE if number == 0 else f"state-{number}.npz")
 
     @contextmanager
     def _reading(self, path: Path) -> Iterator[None]:
-        try:
+        with reading(path, RunError, f"delete {self.folder} and start again"):
+            with open_stored_zip(path, most_members=_MOST_ARRAYS) as archive:
+                packed = [one.filename for one in archive.filelist if one.compress_type]
+                if packed:
+                    raise ValueError(f"its member {packed[0]!r} is compressed")
             yield
-        except _DAMAGE as error:
-            raise RunError(
-                f"{path} is damaged ({error}); delete {self.folder} and start again"
-            ) from error
+
+    def _check_key(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Refuse a state of another run; those of earlier versions do not say of which they are."""
+        if "fingerprint" in arrays and str(arrays["fingerprint"]) != self.key:
+            raise ValueError("it was counted with other settings or models")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -139,6 +162,7 @@ class Workspace:
         found: list[SavedPass] = []
         while (path := self._path(len(found))).is_file():
             with self._reading(path), np.load(path, allow_pickle=False) as file:
+                self._check_key(file)
                 found.append(SavedPass(tuple(file["layers"].tolist()), int(file["next_block"])))
         return found
 
@@ -152,7 +176,9 @@ class Workspace:
         if not path.is_file():
             return None
         with self._reading(path):
-            return PassState.from_arrays(load_arrays(path))
+            arrays = load_arrays(path)
+            self._check_key(arrays)
+            return PassState.from_arrays(arrays)
 
     def save(self, state: PassState, number: int = 0) -> None:
         """Replace the saved state of a pass by this one.
@@ -163,7 +189,7 @@ class Workspace:
         temporary = self._path(number).with_suffix(".npz.new")
         try:
             with self.writing():
-                save_arrays(temporary, state.to_arrays())
+                save_arrays(temporary, {**state.to_arrays(), "fingerprint": np.array(self.key)})
                 # Where the power fails, a rename may reach the disk before what it names.
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
@@ -222,7 +248,20 @@ class Workspace:
         )
 
     def publish(self) -> None:
-        """Turn the finished files into the run, in one rename."""
+        """Turn the finished files into the run, in one rename.
+
+        Raises:
+            RunError: the run is not this process's any more, one of its files is of another run or
+                not as it was written, or ``out`` appeared meanwhile.
+        """
+        record = read_record(self.ready)
+        if not self.lock.holds() or record["fingerprint"] != self.key:
+            raise RunError(
+                f"{self.folder} was taken by another process while the run was made; expected one "
+                "process for one run; nothing was published; make it again in another --out"
+            )
+        self.saved_passes()  # each of which says of which run it is
+        check_files(self.ready, record["files"])
         try:
             os.rename(self.ready, self.out)
         except OSError as error:
@@ -230,12 +269,13 @@ class Workspace:
                 f"{self.out} appeared while the run was made; the finished run is kept in "
                 f"{self.ready}; move it where you want it"
             ) from error
+        note_made_here(self.out)
 
 
 def _read_json(path: Path) -> dict | None:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        content = parse_json(read_bytes(path, LARGEST_JSON))
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -247,7 +287,8 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 def _describe(found: dict) -> str:
-    config = found.get("config", {})
+    config = found.get("config")
+    config = config if isinstance(config, dict) else {}
     return (
         f"{config.get('generator')}, {config.get('n_samples')} samples, seed {config.get('seed')}"
     )

@@ -53,10 +53,18 @@ _LABEL_COLUMNS = [
 ]
 
 
-def open_run(path: str | Path) -> "Run":
+def open_run(
+    path: str | Path, *, generator: str | None = None, segmenter: str | None = None
+) -> "Run":
     """Open a finished run.
 
     Every file is checked against the size and, but for the images, the digest written with it.
+
+    Args:
+        path: Its folder.
+        generator, segmenter: How its models are loaded where that is needed, as ``load_generator``
+            and ``load_segmenter`` find them. A run that was made elsewhere loads nothing that it
+            alone names but models of this package (``dissect.runs.origin``).
 
     Raises:
         RunError: no run there, a damaged one (says which file), or one of a newer version.
@@ -73,7 +81,9 @@ def open_run(path: str | Path) -> "Run":
             f"{path} is not a run: it has no {schema.RUN_FILE}{hint}; expected a folder "
             "that dissect run wrote"
         )
-    return Run(path, read_record(path))
+    given = {"generator": generator, "segmenter": segmenter}
+    named = {kind: spec for kind, spec in given.items() if spec is not None}
+    return Run(path, read_record(path), named)
 
 
 class Run:
@@ -85,6 +95,7 @@ class Run:
         config: Settings it was made with.
         vocabulary: Concepts of its segmenter.
         layers: Layer → shape of its maps.
+        named: ``generator``, ``segmenter`` → how they are loaded, where the person said it.
 
     Example:
         >>> run = open_run("runs/demo")
@@ -92,9 +103,10 @@ class Run:
         1.0
     """
 
-    def __init__(self, path: Path, record: dict) -> None:
+    def __init__(self, path: Path, record: dict, named: Mapping[str, str] | None = None) -> None:
         self.path = path
         self.record = record
+        self.named = dict(named or {})
         self._groups: dict[str, zarr.Group] = {}
         check_files(path, record["files"])
         with reading(path / schema.RUN_FILE, RunError, ADVICE):

@@ -5,11 +5,16 @@ type would be told somewhere else, as a fault of the program.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dissect.errors import RunError
+from dissect.errors import ConfigError, RunError
 from dissect.runs import schema
-from segmenters.received import one_line, read_json, reading
+from segmenters.received import find_control, one_line, read_json, reading
+
+if TYPE_CHECKING:  # they need torch
+    from dissect.config import RunConfig
+    from dissect.generators.base import Generator
+    from segmenters import Segmenter
 
 ADVICE = "make the run again"
 """What to do about a damaged run."""
@@ -72,6 +77,28 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_config(record["config"])
         _check_names(record)
     return record
+
+
+def check_text(config: "RunConfig", generator: "Generator", segmenter: "Segmenter") -> None:
+    """Refuse names with control characters before a run is made, which could not be opened again.
+
+    Raises:
+        ConfigError: such a name.
+    """
+    concepts = segmenter.vocabulary.names
+    for what, names in {
+        "the generator's name": [generator.name, config.generator],
+        "the segmenter's name": [segmenter.name, config.segmenter],
+        "a layer's name": config.layers,
+        "a concept's name": [*concepts, *segmenter.vocabulary.planes],
+    }.items():
+        for name in names:
+            control = find_control(name)
+            if control is not None:
+                raise ConfigError(
+                    f"{what} is {one_line(name)[:60]!r}, with the control character {control}; "
+                    "expected text that a terminal can show; rename it"
+                )
 
 
 def _check(value: object, shape: Any, where: str) -> None:

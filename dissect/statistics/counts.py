@@ -151,7 +151,9 @@ class Counter:
         self.plane_rows = plane_rows
         self._tally = tally_native if native else tally
         self._scale = Scale.from_edges(edges.numpy())
-        self.chosen = np.full(counts.pairs.inside.shape[1:], -1, np.int64)
+        self.chosen: Int[np.ndarray, "threshold unit concept"] = np.full(
+            counts.pairs.inside.shape[1:], -1, np.int64
+        )
 
     @property
     def shares(self) -> list[slice]:

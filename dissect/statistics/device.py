@@ -20,11 +20,11 @@ def tally_torch(
     n_units, n_edges = edges.shape
     codes, edges = codes.to(maps.device), edges.to(maps.device).contiguous()
     n_bins = n_edges + 1
-    shape = (n_sets, n_codes, n_units, n_bins)
+    shape, grid = (n_sets, n_codes, n_units, n_bins), (codes.shape[2], codes.shape[3])
     table = torch.zeros(n_sets, n_codes * n_units * n_bins, dtype=torch.int32, device=maps.device)
     unit_cells = torch.arange(n_units, device=maps.device)[:, None] * n_bins
     for image in range(len(maps)):  # one at a time: a cell number takes eight bytes
-        values = resize(maps[image : image + 1].float(), tuple(codes.shape[2:]))[0].flatten(1)
+        values = resize(maps[image : image + 1].float(), grid)[0].flatten(1)
         # The place before equal edges: as many as are strictly below the value.
         bins = torch.searchsorted(edges, values.contiguous())
         bins.masked_fill_(values.isnan(), 0)

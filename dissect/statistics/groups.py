@@ -128,7 +128,9 @@ class GroupedCodes:
 
     codes: Int[np.ndarray, "set batch grid_height grid_width"]
     n_codes: int
-    portions: dict[tuple[int, int], tuple[np.ndarray, ...]] = field(default_factory=dict)
+    portions: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(
+        default_factory=dict
+    )
 
     @classmethod
     def of(

@@ -110,7 +110,7 @@ def tally_native(
     codes, n_codes = grouped.codes, grouped.n_codes
     n_units, n_edges = edges.shape
     table = np.zeros((codes.shape[0], n_codes, n_units, n_edges + 1), np.int32)
-    size = tuple(maps.shape[2:])
+    size = (maps.shape[2], maps.shape[3])
     if size not in grouped.portions:  # once, however many units and layers of this size there are
         rows, columns = map(_first_pixels, size, codes.shape[2:])
         grouped.portions[size] = _portions(codes, rows, columns, n_codes)

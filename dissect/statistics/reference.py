@@ -19,7 +19,8 @@ def count_above(
     nearest: bool = False,
 ) -> Int[np.ndarray, "row unit edge"]:
     """Pixels above each threshold: in row 0 all of them, in row c those of concept c."""
-    values = resize(maps, tuple(planes.shape[2:]), nearest=nearest).numpy()
+    grid = (planes.shape[2], planes.shape[3])
+    values = resize(maps, grid, nearest=nearest).numpy()
     labels = planes.numpy()
     edges = thresholds.numpy()
     n_images, n_units = values.shape[:2]

@@ -41,7 +41,7 @@ def information_quality_ratio(
     inside: Int[np.ndarray, "..."],
     active: Int[np.ndarray, "..."],
     area: Int[np.ndarray, "..."],
-    total: Int[np.ndarray, "..."],
+    total: int | Int[np.ndarray, "..."],
 ) -> Float[np.ndarray, "..."]:
     """I(A;C) / H(A,C) of the binary variables A = [value above] and C = [pixel of the concept].
 
@@ -55,7 +55,8 @@ def information_quality_ratio(
 
     def entropy(*counts: np.ndarray) -> np.ndarray:
         share = [np.divide(c, total, out=np.zeros(np.shape(c)), where=total > 0) for c in counts]
-        return -sum(p * np.log(p, out=np.zeros_like(p), where=p > 0) for p in share)
+        terms = (p * np.log(p, out=np.zeros_like(p), where=p > 0) for p in share)
+        return -sum(terms, start=np.zeros(()))
 
     shape = np.broadcast(*cells).shape
     joint = np.broadcast_to(entropy(*(np.broadcast_to(c, shape) for c in cells)), shape)

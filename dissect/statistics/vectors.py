@@ -11,11 +11,12 @@ many are compared by one instruction.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.extending import intrinsic
+from numba.core import cgutils, extending
 
 from dissect.statistics.edges import HIGHEST, LOWEST
 
@@ -25,6 +26,9 @@ PIECE = 8
 
 TAME = 2.0**30
 """Steps; with a middle of at most 2²⁵ they fit into 32 bits."""
+
+# The typing context, the first parameter of an intrinsic, is passed by numba.
+intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = extending.intrinsic
 
 _INDEX = ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)

@@ -15,27 +15,40 @@ from dissect.errors import RunError, SettingError
 from dissect.generators import Generator, load_generator
 from dissect.progress import ProgressBar
 from dissect.runs import Run
+from dissect.runs.origin import GENERATOR, SEGMENTER, model_spec
 from segmenters import Segmenter, load_segmenter
 
 
 def open_models(run: Run, *, device: str = "cpu") -> tuple[Generator, Segmenter]:
-    """The generator and the segmenter of a run, as its settings name them.
+    """The generator and the segmenter of a run, as its settings or the person name them.
 
     Raises:
-        RunError: one that is not the same any more.
+        RunError: one that is not the same any more, or that a run of others names and that could
+            run code (``dissect.runs.origin``).
         DissectError: one that cannot be loaded.
     """
-    generator = load_generator(run.config.generator, device=device)
-    segmenter = load_segmenter(run.config.segmenter, device=device)
-    for kind, model in (("generator", generator), ("segmenter", segmenter)):
-        expected = run.record[kind]["fingerprint"]
-        if model.fingerprint != expected:
-            raise RunError(
-                f"{run.path.name} was made with other weights: the {kind} "
-                f"{getattr(run.config, kind)!r} has the fingerprint {model.fingerprint[:12]}…; "
-                f"expected {expected[:12]}…; give back the old one or make the run again"
-            )
+    segmenter_spec = model_spec(run, SEGMENTER)
+    generator = open_generator(run, device=device)
+    segmenter = load_segmenter(segmenter_spec, device=device)
+    _check_same(run, SEGMENTER, segmenter)
     return generator, segmenter
+
+
+def open_generator(run: Run, *, device: str = "cpu") -> Generator:
+    """The generator of a run; raises as ``open_models``."""
+    generator = load_generator(model_spec(run, GENERATOR), device=device)
+    _check_same(run, GENERATOR, generator)
+    return generator
+
+
+def _check_same(run: Run, kind: str, model: Generator | Segmenter) -> None:
+    expected = run.record[kind]["fingerprint"]
+    if model.fingerprint != expected:
+        raise RunError(
+            f"{run.path.name} was made with other weights: the {kind} {model_spec(run, kind)!r} "
+            f"has the fingerprint {model.fingerprint[:12]}…; expected {expected[:12]}…; give back "
+            "the old one or make the run again"
+        )
 
 
 class Originals:

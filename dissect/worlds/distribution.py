@@ -150,7 +150,7 @@ def _arrange(attribute: np.ndarray, u: np.ndarray, correlation: float) -> SceneP
         used += n
         return u[:, used - 1] if n == 1 else u[:, used - n : used]
 
-    def between(low: float, high: float, value: np.ndarray) -> np.ndarray:
+    def between(low: float | np.ndarray, high: float, value: np.ndarray) -> np.ndarray:
         return low + (high - low) * value
 
     def choose(coupled: np.ndarray, independent: np.ndarray) -> np.ndarray:

@@ -55,6 +55,8 @@ def _stamps() -> Float[Tensor, "painter cell cell"]:
 class _Draw(nn.Module):
     """Latent → unit maps."""
 
+    stamps: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("stamps", _stamps())
@@ -86,6 +88,8 @@ class _Draw(nn.Module):
 
 class _Network(nn.Module):
     """Draw, hand the maps through a layer that can be edited, paint."""
+
+    paint: Tensor
 
     def __init__(self) -> None:
         super().__init__()

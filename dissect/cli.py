@@ -18,6 +18,7 @@ from dissect import __version__
 from dissect.commands import COMMANDS, Command
 from dissect.errors import ConfigError, DissectError, SettingError
 from segmenters.nearest import did_you_mean
+from segmenters.plain_text import one_line, printable_output
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,7 +74,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with printable_output():
+        return _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     # Threads that spin while they wait for each other take many times as long where other programs
     # want the cores too. It has to be set before torch is imported.
@@ -180,5 +185,5 @@ def _line(error: DissectError, options: argparse.Namespace) -> str:
 def _report(line: str, *, status: int = 2, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"dissect: {line}", file=sys.stderr)
+    print(f"dissect: {one_line(line)}", file=sys.stderr)
     return status

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
-from dissect.runs.notes import SECOND, harmless_second, with_second
+from dissect.runs.notes import SECOND, with_second
+from dissect.spreadsheets import to_csv
 from dissect.terminal import select_rows
+from segmenters.plain_text import escape_json
 
 FORMATS = ("csv", "parquet", "json", "latex")
 
@@ -84,19 +86,21 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
     Args:
         table: See ``units_table``.
         kind: One of ``FORMATS``. JSON is one object, ``columns`` (name → meaning) and ``rows``;
-            Parquet has the meanings as metadata of its fields. CSV has no ``second`` that begins
-            like a formula, LaTeX none at all.
+            Parquet has the meanings as metadata of its fields. In CSV no text begins like a
+            formula; LaTeX has no ``second``.
         caption: Of the LaTeX table.
 
     Raises:
         ConfigError: an unknown format.
     """
     if kind == "csv":
-        return harmless_second(table).to_csv(index=False, lineterminator="\n").encode()
+        return to_csv(table).encode()
     if kind == "json":
         rows = json.loads(table.to_json(orient="records", double_precision=15))
         content = {"columns": {name: COLUMNS[name] for name in table}, "rows": rows}
-        return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (
+            escape_json(json.dumps(content, ensure_ascii=False, allow_nan=False)) + "\n"
+        ).encode()
     if kind == "latex":
         return to_latex(table, caption).encode()
     if kind == "parquet":

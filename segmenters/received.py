@@ -15,7 +15,6 @@ import io
 import json
 import math
 import os
-import re
 import stat
 import struct
 import zipfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from PIL import Image
 
 from segmenters.errors import DissectError
+from segmenters.plain_text import find_control, one_line
 
 LARGEST_JSON = 16 << 20
 """Bytes of a JSON file; its values take up to some thirty times as much memory."""
@@ -37,12 +37,6 @@ LARGEST_MEMBER = 64 << 20
 """Bytes of one member of a zip file."""
 
 _LONGEST_REASON = 160
-# Control characters (C0, DEL, C1), the marks that turn the direction of text around, further
-# line ends, and halves of characters, which no terminal and no file can hold.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_NOT_PRINTED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _END = struct.Struct("<4s8xL6x")  # PKWARE, .ZIP File Format, section 4.3.16
 _LOCATOR = struct.Struct("<4s16x")  # section 4.3.15
 _LONG_END = struct.Struct("<4s36xQ8x")  # section 4.3.14
@@ -82,27 +76,6 @@ def describe(cause: BaseException) -> str:
         return f"it has no {text}"
     plain = type(cause) in (ValueError, zipfile.BadZipFile) or isinstance(cause, OSError)
     return text if plain and text else f"{type(cause).__name__}: {text}".removesuffix(": ")
-
-
-def one_line(text: str) -> str:
-    """Text for one line of a terminal: white space is single, other controls become U+FFFD."""
-    return _NOT_PRINTED.sub("\ufffd", " ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Text for a terminal: line feeds and tabs stay, other control characters become U+FFFD."""
-    return _NOT_PRINTED.sub("\ufffd", text)
-
-
-def escape_json(text: str) -> str:
-    """JSON in which characters that a terminal would obey are written as escapes; same values."""
-    return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def find_control(text: str) -> str | None:
-    """The first control character of a text as U+XXXX; None if it has none."""
-    found = _CONTROLS.search(text)
-    return None if found is None else f"U+{ord(found[0]):04X}"
 
 
 def read_bytes(path: Path, most: int) -> bytes:

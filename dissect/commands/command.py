@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, setting
 from dissect.siblings import shadowing_message, shadowing_path
+from segmenters.plain_text import escape_json
 
 if TYPE_CHECKING:
     from dissect.runs import Run
@@ -87,7 +88,8 @@ def open_named_run(options: argparse.Namespace) -> "Run":
 
 def print_json(content: object) -> None:
     """One object on one line of stdout; NaN, which is no JSON, is a fault."""
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(escape_json(text) + "\n")
 
 
 def write_file(path: str | Path, content: bytes) -> None:

@@ -30,7 +30,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from dissect.runs.notes import harmless_second, with_second
+    from dissect.runs.notes import with_second
+    from dissect.spreadsheets import to_csv
     from dissect.terminal import describe_run, format_rows, select_rows
 
     run = open_run(options.run)
@@ -42,7 +43,7 @@ def _show(options: argparse.Namespace) -> None:
         rows = {"rows": json.loads(table.to_json(orient="records"))} if chosen else {}
         print_json(run.summary() | rows)
     elif options.csv:
-        print(harmless_second(table).to_csv(index=False), end="")
+        print(to_csv(table), end="")
     else:
         rows = _with_second(format_rows(table, options.rows), table.head(options.rows))
         print(describe_run(run), rows, sep="\n\n")

@@ -20,7 +20,8 @@ from typing import Self
 
 from dissect.errors import RunError
 from dissect.processes import identity
-from segmenters.received import one_line, parse_json
+from segmenters.plain_text import one_line
+from segmenters.received import parse_json
 
 FILE = "owner.json"
 _TRIES = 100

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from dissect.errors import ConfigError, LayerError, RunError
 from dissect.runs.database import open_database
+from segmenters.plain_text import one_line, spreadsheet_safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,20 +115,13 @@ def to_csv(notes: Iterable[Note]) -> str:
     writer.writerow(["id", "kind", "layer", "unit", "text", "author", "made"])
     for note in notes:
         row = (note.kind, note.layer, note.unit, note.text, note.author, told_time(note.made))
-        writer.writerow([note.id, *(harmless(value) for value in row)])
+        writer.writerow([note.id, *(spreadsheet_safe(value) for value in row)])
     return out.getvalue()
 
 
 def told_time(made: float) -> str:
     """Seconds since 1970 as a time."""
     return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def harmless(value: object) -> object:
-    """For spreadsheets: a text that begins like a formula has an apostrophe in front."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")):
-        return "'" + value
-    return value
 
 
 FILE = "notes.sqlite"
@@ -410,7 +404,7 @@ def read_noted(run: "Run") -> Noted:
     found: dict[_Unit, list[Note]] = {}
     for note in every:
         if note.layer in run.layers and 0 <= note.unit < run.layers[note.layer].units:
-            plain = note if note.kind == COMMENT else replace(note, text=_one_line(note.text))
+            plain = note if note.kind == COMMENT else replace(note, text=one_line(note.text))
             found.setdefault((note.layer, note.unit), []).append(plain)
     place = {layer: number for number, layer in enumerate(run.layers)}
     ordered = sorted(found, key=lambda unit: (place[unit[0]], unit[1]))
@@ -433,16 +427,3 @@ def with_second(run: "Run", table: "pd.DataFrame") -> "pd.DataFrame":
         return table
     units = zip(table.layer, table.unit.astype(int), strict=True)
     return table.assign(**{SECOND: [labels.get(unit, "") for unit in units]})
-
-
-def harmless_second(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table for spreadsheets: no ``second`` begins like a formula."""
-    if SECOND not in table:
-        return table
-    return table.assign(**{SECOND: table[SECOND].map(harmless)})
-
-
-def _one_line(text: str) -> str:
-    """A text without line breaks, and without signs that a terminal would obey."""
-    line = " ".join(text.split())
-    return "".join("\ufffd" if unicodedata.category(sign) == "Cc" else sign for sign in line)

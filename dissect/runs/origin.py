@@ -22,7 +22,8 @@ from dissect.runs import schema
 from dissect.runs.replacing import replace_file
 from dissect.signing import seal, state_folder, unseal
 from segmenters.catalogue import MODIFIERS, SEGMENTERS
-from segmenters.received import inside, one_line, read_bytes
+from segmenters.plain_text import one_line
+from segmenters.received import inside, read_bytes
 
 if TYPE_CHECKING:
     from dissect.runs.read import Run

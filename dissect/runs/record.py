@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dissect.errors import ConfigError, RunError
 from dissect.runs import schema
-from segmenters.received import find_control, one_line, read_json, reading
+from segmenters.plain_text import find_control, one_line
+from segmenters.received import read_json, reading
 
 if TYPE_CHECKING:  # they need torch
     from dissect.config import RunConfig

@@ -1,0 +1,20 @@
+"""Tables as CSV for spreadsheets."""
+
+import pandas as pd
+
+from segmenters.plain_text import printable, spreadsheet_safe
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """A table as CSV, with a header and without an index; lines end in a line feed.
+
+    No text in it begins like a formula, which a spreadsheet would compute, and none holds control
+    characters: names come from whoever made a run.
+    """
+    text = [name for name in table if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    safe = {name: table[name].map(_safe) for name in text}
+    return table.assign(**safe).to_csv(index=False, lineterminator="\n")
+
+
+def _safe(value: object) -> object:
+    return spreadsheet_safe(printable(value)) if isinstance(value, str) else value

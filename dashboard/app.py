@@ -1,16 +1,16 @@
-"""Makes the app: pages and panels are found, registered and guarded here."""
+"""Creates the app: finds pages and panels, registers them and shows their errors."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
 import dash
 from dash.development.base_component import Component
 
-from dashboard import context, media, presence, security, shell
+from dashboard import context, media, run_watch, security, shell
 from dashboard.context import Context
-from dashboard.routing import Page, Visit, discover
+from dashboard.routing import Page, RunPage, RunVisit, Visit, discover
 from dashboard.settings import Settings
 from dashboard.store import RunStore, UnknownRunError
 from dissect.errors import DissectError
@@ -73,8 +73,8 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
             module,
             path=None if "<" in page.template else page.template,
             path_template=page.template if "<" in page.template else None,
-            title=f"{page.title} · {_TITLE}",
-            name=page.title,
+            title=_title_of(page),
+            name=module,
             order=order,
             layout=_guarded(page),
         )
@@ -85,21 +85,33 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
     for part in [*parts.pages.values(), *parts.panels.values()]:
         if part.callbacks is not None:
             part.callbacks(app)
-    presence.register(app)
+    run_watch.register(app)
     app.layout = shell.document
     media.register(app.server)
     security.protect(app, settings)
     return app
 
 
-def _most_literal_first(pages: dict[str, Page]) -> list[tuple[str, Page]]:
+def _title_of(page: Page | RunPage) -> Callable[..., str]:
+    """The title of the browser's tab, as dash calls it: with the variable parts of the address."""
+
+    def title(**values: object) -> str:
+        names = {name: unquote(str(values.get(name, ""))) for name in page.variables}
+        run = [names["run"]] if isinstance(page, RunPage) else []
+        return " · ".join([page.title.format_map(names), *run, _TITLE])
+
+    return title
+
+
+def _most_literal_first(
+    pages: Mapping[str, Page | RunPage],
+) -> list[tuple[str, Page | RunPage]]:
     """dash takes the first page whose template fits, and a variable part fits anything."""
     return sorted(pages.items(), key=lambda item: (-item[1].template.count("/"), item[0]))
 
 
-def _guarded(page: Page) -> Callable[..., Component]:
+def _guarded(page: Page | RunPage) -> Callable[..., Component]:
     """A page's layout as dash calls it: with all of the path and the query as keywords."""
-    names = {part.strip("<>") for part in page.template.split("/") if part.startswith("<")}
 
     def layout(**values: object) -> Component:
         # Names given twice come as a list; the last one counts.
@@ -107,20 +119,20 @@ def _guarded(page: Page) -> Callable[..., Component]:
             name: str(value[-1] if isinstance(value, list) and value else value)
             for name, value in values.items()
         }
-        path = {name: unquote(plain.pop(name, "")) for name in names}
+        path = {name: unquote(plain.pop(name, "")) for name in page.variables}
         visit = Visit(context.current(), path, plain)
         return draw(page, visit)
 
     return layout
 
 
-def draw(page: Page, visit: Visit) -> Component:
+def draw(page: Page | RunPage, visit: Visit) -> Component:
     """A page in its frame, or in its place what went wrong."""
     try:
-        if "run" not in visit.path:
+        if not isinstance(page, RunPage):
             return shell.frame(visit, page, page.layout(visit))
         run = visit.context.store.open(visit.path["run"])
-        opened = Visit(visit.context, visit.path, visit.query, run)
+        opened = RunVisit(visit.context, visit.path, visit.query, run)
         return shell.frame(opened, page, page.layout(opened))
     except UnknownRunError as error:
         return shell.frame(visit, page, shell.failed("No such run", error))

@@ -1,4 +1,4 @@
-"""What callbacks are wrapped in: a mistake becomes a line on the page, a fault one in the log."""
+"""Errors of callbacks: a user's mistake becomes a line on the page, a fault one in the log."""
 
 import functools
 import logging
@@ -15,8 +15,8 @@ from dissect.errors import ConfigError, DissectError
 log = logging.getLogger("dashboard")
 
 
-def told(answer: Callable[..., object]) -> Callable[..., object]:
-    """For callbacks whose only output is a place for children."""
+def shows_errors(answer: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a callback whose only output is the children of a component."""
 
     @functools.wraps(answer)
     def guarded(*arguments: object) -> object:
@@ -34,18 +34,18 @@ def told(answer: Callable[..., object]) -> Callable[..., object]:
 
 
 def problem(mistake: Exception | str) -> Component:
-    """A line in place of what cannot be shown."""
+    """An error as a line on the page."""
     line = mistake if isinstance(mistake, str) else line_of(mistake)
     return html.P(line, className="failed", role="alert")
 
 
 def line_of(mistake: Exception) -> str:
-    """What a page says of a mistake."""
+    """The message of an error, with paths named from the folder of runs on."""
     return within(str(mistake), context.current().store.root)
 
 
 def text(given: object) -> str:
-    """A text that a browser sent.
+    """A value that a browser sent and that has to be a text.
 
     Raises:
         ConfigError: something else.

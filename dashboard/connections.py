@@ -48,7 +48,7 @@ class GuardedServer(TcpWSGIServer):
     """A server whose connections are bounded in number and in time.
 
     Args:
-        application: Answers requests that pass.
+        application: AnswerCache requests that pass.
         sock: Bound.
         gate: Judges the header of a request that has a body.
         max_request_bytes: Bodies of more are refused.

@@ -1,4 +1,4 @@
-"""Disk that runs take, looked up seldom."""
+"""Disk space of runs, measured at most once a minute."""
 
 import os
 import threading

@@ -72,13 +72,13 @@ class Measured:
     Attributes:
         name: Of the effect.
         n_units: Of the set.
-        told: What became of its concept, such as ``window removed``.
+        label: What became of its concept, such as ``window removed``.
         share: How much of it; NaN where that is undefined.
     """
 
     name: str
     n_units: int
-    told: str
+    label: str
     share: float
 
 
@@ -93,12 +93,12 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
                 continue
             column = share_of(summary["kind"])
             share = summary["target"][column]
-            told = f"{summary['concept']} {column.removesuffix('_share')}"
+            label = f"{summary['concept']} {column.removesuffix('_share')}"
             edits = [(edit.layer, list(edit.units)) for edit in effect.edits]
         except (RunError, KeyError, TypeError, AttributeError):
-            continue  # a damaged one is told where effects are listed
+            continue  # the list of effects shows why a damaged one cannot be read
         size = sum(len(units) for _, units in edits)
-        own = Measured(name, size, told, float("nan") if share is None else float(share))
+        own = Measured(name, size, label, float("nan") if share is None else float(share))
         for layer, units in edits:
             for unit in units:
                 known = found.get((layer, int(unit)), own)

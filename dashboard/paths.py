@@ -1,4 +1,4 @@
-"""How pages name files: whoever looks at one may be another than whose machine it is."""
+"""Names of files on pages: paths of this machine are shown from the folder of runs on."""
 
 import os
 from pathlib import Path

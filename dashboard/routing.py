@@ -7,11 +7,12 @@ Every module in ``dashboard/pages/`` that has a ``PAGE`` is a page, every module
 import atexit
 import importlib
 import pkgutil
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dash import Dash
 from dash.development.base_component import Component
@@ -20,54 +21,88 @@ from dashboard.settings import Settings
 from dashboard.store import OpenRun, RunStore
 
 Service = TypeVar("Service")
+RUN_TEMPLATE = "/run/<run>"
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One look at a page.
+    """One request of a page.
 
     Attributes:
         context: What the app works with.
         path: Variable parts of the address, decoded. Untrusted.
         query: The query string, one value for each name. Untrusted.
-        run: The opened run, where the address has a ``<run>``.
     """
 
     context: "Context"
     path: Mapping[str, str]
     query: Mapping[str, str]
-    run: OpenRun | None = None
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page.
+class RunVisit(Visit):
+    """One request of a page of a run.
+
+    Attributes:
+        run: The opened run.
+    """
+
+    run: OpenRun
+
+
+@dataclass(frozen=True)
+class UnitVisit(RunVisit):
+    """One request of the page of a unit, for its panels."""
+
+    layer: str
+    unit: int
+
+
+AnyVisit = TypeVar("AnyVisit", bound=Visit)
+
+
+@dataclass(frozen=True)
+class BasePage(Generic[AnyVisit]):
+    """What pages have in common; see ``Page`` and ``RunPage``.
 
     Args:
-        template: Its address; ``<name>`` is variable, and ``<run>`` opens that run first.
-        title: In the browser's tab.
+        address: Of the page; ``<name>`` is variable.
+        title: In the browser's tab; ``{name}`` is the variable part of that name.
         layout: Draws it. A DissectError it raises is shown in one line, anything else is logged.
         callbacks: Registers its callbacks, once for each app.
-        navigation: Its entry in the navigation; "" for none. Pages with a ``<run>`` as their only
-            variable part are entries of a run.
+        navigation: Its entry in the navigation; "" for none.
         order: In the navigation, smallest first.
     """
 
-    template: str
+    address: str
     title: str
-    layout: Callable[[Visit], Component]
+    layout: Callable[[AnyVisit], Component]
     callbacks: Callable[[Dash], None] | None = None
     navigation: str = ""
     order: int = 100
 
+    @property
+    def template(self) -> str:
+        """The whole address."""
+        return self.address
 
-@dataclass(frozen=True)
-class UnitVisit:
-    """The unit of which a panel is drawn."""
+    @property
+    def variables(self) -> list[str]:
+        """Names of the variable parts of the address."""
+        return re.findall("<([a-z]+)>", self.template)
 
-    visit: Visit
-    layer: str
-    unit: int
+
+class Page(BasePage[Visit]):
+    """A page of the dashboard as a whole."""
+
+
+class RunPage(BasePage[RunVisit]):
+    """A page of a run, which is opened first; ``address`` stands behind ``/run/<run>``."""
+
+    @property
+    def template(self) -> str:
+        """The whole address."""
+        return RUN_TEMPLATE + self.address
 
 
 @dataclass(frozen=True)
@@ -100,7 +135,7 @@ class Panel:
 class Parts:
     """All pages and panels, in their order."""
 
-    pages: Mapping[str, Page] = field(default_factory=dict)
+    pages: Mapping[str, Page | RunPage] = field(default_factory=dict)
     panels: Mapping[str, Panel] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""Who may ask, for what, and what a browser may do with the answer.
+"""Access: host, origin, token, limits, and the Content-Security-Policy.
 
 - Host, origin and token are checked before a body is read (``Gate.refuse_body``, which the server
   asks as soon as it has the header), and again before the app answers.
@@ -9,7 +9,7 @@
   other sites cannot send. An address that failed ten times within a minute has to wait.
 - Content-Security-Policy: scripts from here only, and the few inline ones of dash by their hash.
   Styles may be inline: Mantine and plotly write style elements.
-- What goes wrong is logged; the browser is told one line.
+- What goes wrong is logged; the browser gets one line.
 """
 
 import hmac

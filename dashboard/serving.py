@@ -1,4 +1,4 @@
-"""Serves the app with waitress, and ends it: at once, with all processes that work for it.
+"""Serves the app with waitress, and ends it at once, with all processes that work for it.
 
 Runs that were started from a page are no such processes: they go on.
 """

@@ -1,4 +1,4 @@
-"""What stands around every page: navigation, the run's name, what is shown when a page fails."""
+"""The frame of every page: navigation, the name of the run, errors of a page."""
 
 import dash_mantine_components as dmc
 from dash import dcc, html, page_container
@@ -6,8 +6,8 @@ from dash.development.base_component import Component
 
 from dashboard.callbacks import problem
 from dashboard.links import run_href
-from dashboard.presence import presence
-from dashboard.routing import Page, Visit
+from dashboard.routing import Page, RunPage, RunVisit, Visit
+from dashboard.run_watch import run_watch
 
 
 def document() -> Component:
@@ -25,20 +25,20 @@ def document() -> Component:
     )
 
 
-def frame(visit: Visit, page: Page, content: object) -> Component:
+def frame(visit: Visit, page: Page | RunPage, content: object) -> Component:
     """A page within its navigation; that of a run has the run's, too, if ``visit`` has one."""
-    run = visit.run
+    run = visit.run if isinstance(visit, RunVisit) else None
     return html.Div(
         [
             html.Header(navigation(visit, page, run.id if run else None), className="top"),
-            presence(run) if run else None,
+            run_watch(run) if run else None,
             html.Main(content, id="page", tabIndex=-1),
         ],
         className="frame",
     )
 
 
-def navigation(visit: Visit, page: Page, run_id: str | None) -> list[Component]:
+def navigation(visit: Visit, page: Page | RunPage, run_id: str | None) -> list[Component]:
     """The app's entries, then those of the run."""
     pages = [entry for entry in visit.context.parts.pages.values() if entry.navigation]
     links = [_link(e, e.template, page) for e in pages if "<" not in e.template]
@@ -49,14 +49,13 @@ def navigation(visit: Visit, page: Page, run_id: str | None) -> list[Component]:
         ),
     ]
     if run_id is not None:
-        start = "/run/<run>"
-        own = [e for e in pages if e.template.startswith(start) and e.template.count("<") == 1]
-        links = [_link(e, run_href(run_id) + e.template.removeprefix(start), page) for e in own]
+        own = [e for e in pages if isinstance(e, RunPage) and e.variables == ["run"]]
+        links = [_link(e, run_href(run_id) + e.address, page) for e in own]
         parts.append(html.Nav([html.B(run_id), *links], **{"aria-label": "Run"}))
     return parts
 
 
-def _link(entry: Page, href: str, page: Page) -> Component:
+def _link(entry: Page | RunPage, href: str, page: Page | RunPage) -> Component:
     if entry is not page:
         return dcc.Link(entry.navigation, href=href)
     # The page that one is on is loaded anew: its controls change the address behind dash's back.

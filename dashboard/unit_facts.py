@@ -1,4 +1,4 @@
-"""What a run knows of one unit, read without reading its whole layer."""
+"""Facts of one unit, read without reading its whole layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

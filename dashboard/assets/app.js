@@ -39,7 +39,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       }
       return window.dash_clientside.no_update;
     },
-    // 48 more, as dashboard/choosing.py has it.
+    // 48 more, as dashboard/unit_filter.py has it.
     more(clicks, most) {
       return clicks ? most + 48 : window.dash_clientside.no_update;
     },

@@ -11,10 +11,10 @@ from jaxtyping import Float
 _CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
 
-def figure(name: str, content: go.Figure, told: str) -> Component:
+def figure(name: str, content: go.Figure, label: str) -> Component:
     """A figure with what it shows in words."""
     graph = dcc.Graph(id=name, figure=content, config=_CONFIG, className="graph", responsive=True)
-    return html.Div(graph, role="img", **{"aria-label": told})
+    return html.Div(graph, role="img", **{"aria-label": label})
 
 
 def iou_curves(

@@ -6,7 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.components.progress import Reading, progress_bar
+from dashboard.components.progress import Progress, progress_bar
 from dashboard.work.queue import Job
 from dashboard.work.records import EFFECT, RUN
 from dashboard.work.requests import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
@@ -129,18 +129,18 @@ def _has_bar(job: Job) -> bool:
     return job.live or job.total > 0
 
 
-def how_far(job: Job) -> Reading:
+def how_far(job: Job) -> Progress:
     """What the bar of a job shows: samples of a run, or steps of its present stage."""
     stage = job.stage
     if stage is not None and not stage.name.startswith("dissect"):
         what = _STAGES.get(stage.name, f"{stage.unit}s: {stage.name}")
-        return Reading(stage.done, stage.total, f"{stage.done:,} of {stage.total:,} {what}")
+        return Progress(stage.done, stage.total, f"{stage.done:,} of {stage.total:,} {what}")
     if not job.total:
-        return Reading(0, 0, "loading the models …" if job.live else "")
+        return Progress(0, 0, "loading the models …" if job.live else "")
     counted = f"{job.done:,} of {job.total:,} samples"
     if job.live and job.done == job.total:
         counted += "; scores are computed"
-    return Reading(job.done, job.total, counted)
+    return Progress(job.done, job.total, counted)
 
 
 def run_form(generators: Collection[str], segmenters: Collection[str]) -> Component:
@@ -195,7 +195,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
                 "page is closed and when the dashboard ends.",
                 className="quiet",
             ),
-            html.P(id="runs-started", role="status", className="told"),
+            html.P(id="runs-started", role="status", className="message"),
         ],
         id="runs-form",
     )
@@ -219,7 +219,7 @@ def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
                 className="controls",
             ),
             html.Button("Keep tags", id="runs-keep", type="button", className="action"),
-            html.P(id="runs-kept", role="status", className="told"),
+            html.P(id="runs-kept", role="status", className="message"),
         ],
         id="runs-tagging",
         hidden=not names,  # dash calls back only where all inputs are there

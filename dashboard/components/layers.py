@@ -6,12 +6,12 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.choosing import Choice
 from dashboard.components.units import bar, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
-from dashboard.notes.reading import quoted, second_labels
+from dashboard.notes.labels import quoted, second_labels
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
+from dashboard.unit_filter import UnitFilter
 from reports.charts import Cell, LayerBar, Segment, ink_on
 
 _PIECES = 32  # concepts of a layer that are drawn one by one
@@ -63,10 +63,10 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
         share = 1.0 if widest is None else found.units / widest
         pieces = _pieces(opened, found, share)
         if found.rotated is not None:
-            told = f"in a random rotation: {found.rotated:.4g} of {found.units} units"
+            title = f"in a random rotation: {found.rotated:.4g} of {found.units} units"
             left = f"{100 * found.rotated / found.units:.2f}%"
-            pieces.append(html.Span(className="rotated", title=told, style={"left": left}))
-        query = Choice(layer=found.layer, certainty="all").to_query()
+            pieces.append(html.Span(className="rotated", title=title, style={"left": left}))
+        query = UnitFilter(layer=found.layer, certainty="all").to_query()
         text = f"{found.interpretable} of {found.units}"
         if found.rotated is not None:
             text += f", rotated {found.rotated:.4g}"
@@ -95,19 +95,19 @@ def _pieces(opened: OpenRun, found: LayerBar, share: float) -> list[Component]:
         shown, rest = [*shown, *rest], ()
     pieces = []
     for one in shown:
-        query = Choice(layer=found.layer, concept=one.concept).to_query()
-        told = f"{one.concept}: {one.count} of {found.units} units of {found.layer}"
+        query = UnitFilter(layer=found.layer, concept=one.concept).to_query()
+        title = f"{one.concept}: {one.count} of {found.units} units of {found.layer}"
         style = {"width": f"{one.width:.3f}%", "color": one.ink, "background": one.colour}
         label = one.concept if _fits(one.concept, share * one.width) else ""
-        pieces.append(_piece(opened, query, told, label, "segment", style))
+        pieces.append(_piece(opened, query, title, label, "segment", style))
     if rest:
-        query = Choice(layer=found.layer, sort="concept", view="table").to_query()
+        query = UnitFilter(layer=found.layer, sort="concept", view="table").to_query()
         width, count = sum(one.width for one in rest), sum(one.count for one in rest)
         label = f"{len(rest)} more concepts"
-        told = f"{label}: {count} of {found.units} units of {found.layer}"
+        title = f"{label}: {count} of {found.units} units of {found.layer}"
         label = label if _fits(label, share * width) else ""
         style = {"width": f"{width:.3f}%"}
-        pieces.append(_piece(opened, query, told, label, "segment rest", style))
+        pieces.append(_piece(opened, query, title, label, "segment rest", style))
     return pieces
 
 
@@ -117,17 +117,17 @@ def _fits(label: str, width: float) -> bool:
 
 
 def _piece(
-    opened: OpenRun, query: str, told: str, label: str, kind: str, style: dict[str, str]
+    opened: OpenRun, query: str, title: str, label: str, kind: str, style: dict[str, str]
 ) -> Component:
-    content = [html.Span(told, className="hidden")]
+    content = [html.Span(title, className="hidden")]
     if label:
         content.append(html.Span(label, **{"aria-hidden": "true"}))
     href = run_href(opened.id, "units") + query
-    return dcc.Link(content, href=href, title=told, className=kind, style=style)
+    return dcc.Link(content, href=href, title=title, className=kind, style=style)
 
 
 def cells_of(opened: OpenRun) -> dict[str, list[Cell | None]]:
-    """For each concept and layer the unit that tells most about it, named after it or not."""
+    """For each concept and layer the unit with most information about it, named after it or not."""
     return opened.once("cells", lambda: _cells(opened))
 
 
@@ -149,7 +149,7 @@ def _cells(opened: OpenRun) -> dict[str, list[Cell | None]]:
 def matrix(
     opened: OpenRun, concepts: Sequence[str], value: Callable[[str], str] | None = None
 ) -> Component:
-    """IoU of the unit of each layer that tells most about each concept."""
+    """IoU of the unit of each layer that carries most information about each concept."""
     cells, people = cells_of(opened), second_labels(opened)
     head = [html.Th("Concept", scope="col")]
     head += [html.Th(value("") if value else "Area", scope="col", className="n")] if value else []
@@ -181,11 +181,11 @@ def _cell(
     if cell is None:
         return "–"
     name = quoted(people.get((cell.layer, cell.unit), ""))
-    told = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
+    title = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
     content = [bar(cell.iou, cell.chance, colour), html.Span(two(cell.iou), className="n")]
     return dcc.Link(
         content,
         href=unit_href(opened.id, cell.layer, cell.unit),
-        title=told,
+        title=title,
         className="cell" if cell.interpretable else "cell pale",
     )

@@ -1,4 +1,4 @@
-"""Bars that move on without new rows, which would take the keyboard's focus from old ones."""
+"""Progress bars that advance in place: drawing a row again would lose the keyboard's focus."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from dash.development.base_component import Component
 
 
 @dataclass(frozen=True)
-class Reading:
+class Progress:
     """What a bar shows.
 
     Attributes:
         done, total: How far it is; a total of 0 where the end is not known.
-        told: Both in words.
+        text: Both in words.
     """
 
     done: int
     total: int
-    told: str
+    text: str
 
 
-def progress_bar(name: str, reading: Reading, *, label: str) -> list[Component]:
+def progress_bar(name: str, progress: Progress, *, label: str) -> list[Component]:
     """A bar and its words.
 
     Args:
         name: By which ``register_progress`` finds it.
-        reading: How far it is.
+        progress: How far it is.
         label: What it belongs to, in words.
     """
-    value, most, words = _values(reading)
+    value, most, words = _values(progress)
     attributes = {"aria-label": f"Progress of {label}", "data-progress": name}
     return [
         html.Progress(value=value, max=most, **attributes),
@@ -43,7 +43,7 @@ def progress_stores(page: str) -> list[Component]:
 
 
 def register_progress(
-    app: Dash, page: str, read: Callable[..., Mapping[str, Reading]], *states: State
+    app: Dash, page: str, read: Callable[..., Mapping[str, Progress]], *states: State
 ) -> None:
     """Let the bars of a page move with its interval ``PAGE-tick``.
 
@@ -63,7 +63,7 @@ def register_progress(
         prevent_initial_call=True,
     )
     def advance(ticks: object, *given: object) -> dict[str, tuple]:
-        return {name: _values(reading) for name, reading in read(*given).items()}
+        return {name: _values(progress) for name, progress in read(*given).items()}
 
     app.clientside_callback(
         ClientsideFunction("dissect", "moveBars"),
@@ -73,7 +73,7 @@ def register_progress(
     )
 
 
-def _values(reading: Reading) -> tuple[str | None, str, str]:
-    if not reading.total:
-        return None, "1", reading.told
-    return str(reading.done), str(reading.total), reading.told
+def _values(progress: Progress) -> tuple[str | None, str, str]:
+    if not progress.total:
+        return None, "1", progress.text
+    return str(progress.done), str(progress.total), progress.text

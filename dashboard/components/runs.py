@@ -1,4 +1,4 @@
-"""The list of runs: rows, what is found among them, and what two of them lead to."""
+"""The list of runs: its rows, its filters, and the link that compares two."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -5,19 +5,19 @@ import math
 import dash_ag_grid as dag
 from dash.development.base_component import Component
 
-from dashboard.choosing import SORTS, Choice, choose
 from dashboard.components.units import label_of
 from dashboard.links import unit_href
-from dashboard.notes.reading import second_labels
+from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of
 from dashboard.store import OpenRun
+from dashboard.unit_filter import SORTS, UnitFilter, filter_units
 
 BLOCK = 200
 """Rows that are fetched at once."""
 _NUMBERS = ("iou", "chance", "over_chance", "precision", "recall", "effect")
 _TWO = {"function": "params.value == null ? '' : d3.format('.2f')(params.value)"}
 _COLUMNS = (
-    # field, header, width, sort of choosing.SORTS
+    # field, header, width, sort of unit_filter.SORTS
     ("layer", "Layer", 140, "unit"),
     ("unit", "Unit", 90, None),
     ("named", "Concept", 150, "concept"),
@@ -39,17 +39,17 @@ def header_sorts() -> dict[str, list[object]]:
     return {field: [sort, SORTS[sort][1]] for field, _, _, sort in _COLUMNS if sort is not None}
 
 
-def unit_table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
+def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Component:
     """The table of the chosen units.
 
     Args:
         opened: The run.
-        choice: Which of its units.
+        unit_filter: Which of its units.
         n_rows: How many there are.
     """
     return dag.AgGrid(
-        id={"type": "units-table", "run": opened.id, "query": choice.to_query()},
-        columnDefs=[_column(choice, *column) for column in _COLUMNS],
+        id={"type": "units-table", "run": opened.id, "query": unit_filter.to_query()},
+        columnDefs=[_column(unit_filter, *column) for column in _COLUMNS],
         rowModelType="infinite",
         dashGridOptions={
             "cacheBlockSize": BLOCK,
@@ -63,7 +63,7 @@ def unit_table(opened: OpenRun, choice: Choice, n_rows: int) -> Component:
 
 
 def _column(
-    choice: Choice, field: str, header: str, width: int, sort: str | None
+    unit_filter: UnitFilter, field: str, header: str, width: int, sort: str | None
 ) -> dict[str, object]:
     column = {"field": field, "headerName": header, "width": width, "sortable": sort is not None}
     if field not in _TEXTS:
@@ -75,23 +75,25 @@ def _column(
     if sort is not None:
         rising = SORTS[sort][1]
         column["sortingOrder"] = ["asc", "desc"] if rising else ["desc", "asc"]
-        if sort == choice.sort:
-            column["sort"] = "asc" if rising != choice.reverse else "desc"
+        if sort == unit_filter.sort:
+            column["sort"] = "asc" if rising != unit_filter.reverse else "desc"
     return column
 
 
-def chosen(opened: OpenRun, choice: Choice) -> object:
-    """The chosen units; kept for the latest choice, since a table asks for them piece by piece."""
+def chosen(opened: OpenRun, unit_filter: UnitFilter) -> object:
+    """The chosen units; kept for the latest filter: a table fetches them piece by piece."""
     second = second_labels(opened)  # the same object until somebody changes a note
-    known = opened.once("latest choice", dict)
+    known = opened.once("latest filter", dict)
     query, of, found = known.get("latest", ("", None, None))
-    if query != choice.to_query() or of is not second:
-        found = choose(labels_of(opened), choice, measured_of(opened.run), second)
-        known["latest"] = choice.to_query(), second, found
+    if query != unit_filter.to_query() or of is not second:
+        found = filter_units(labels_of(opened), unit_filter, measured_of(opened.run), second)
+        known["latest"] = unit_filter.to_query(), second, found
     return found
 
 
-def rows(opened: OpenRun, choice: Choice, start: int, stop: int) -> list[dict[str, object]]:
+def rows(
+    opened: OpenRun, unit_filter: UnitFilter, start: int, stop: int
+) -> list[dict[str, object]]:
     """Rows of the table as plain values; numbers that are none become None."""
     return [
         {
@@ -104,7 +106,7 @@ def rows(opened: OpenRun, choice: Choice, start: int, stop: int) -> list[dict[st
             **{name: _plain(getattr(row, name), ".4f") for name in _NUMBERS},
             "q_value": _plain(row.q_value, ".2g"),
         }
-        for row in chosen(opened, choice).iloc[start:stop].itertuples()
+        for row in chosen(opened, unit_filter).iloc[start:stop].itertuples()
     ]
 
 

@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.links import unit_href
 from dashboard.media import strip_url
-from dashboard.notes.reading import second_labels
+from dashboard.notes.labels import second_labels
 from dashboard.store import OpenRun
 
 READING = (
@@ -104,9 +104,9 @@ def cards(opened: OpenRun, units: pd.DataFrame) -> Component:
 def _card(opened: OpenRun, row: object, people: str) -> Component:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
-    told = getattr(row, "effect_told", "")
-    effect = f"{told} {two(row.effect)}{_with(row)}" if told else ""
-    measured = [html.Span(effect, className="measured")] if told else []
+    label = getattr(row, "effect_label", "")
+    effect = f"{label} {two(row.effect)}{_with(row)}" if label else ""
+    measured = [html.Span(effect, className="measured")] if label else []
     second = [html.Span(second_label(people), className="second")] if people else []
     return html.Li(
         dcc.Link(

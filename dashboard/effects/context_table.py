@@ -1,4 +1,4 @@
-"""Units inserted at many places, as a table: where does the concept come, and where not?"""
+"""A table of units inserted at many places: on what does the concept appear?"""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ def context_table(summary: Mapping[str, object], colours: Mapping[str, str]) -> 
         colours: Of the concepts.
     """
     concept, few = summary["concept"], summary["few"]
-    told = (
+    explanation = (
         f"Before and after: share of the box that is {concept}. Added: share of the other pixels "
         f"that become {concept}. Pale: under {few['places']} boxes or {few['images']} images."
     )
@@ -31,7 +31,7 @@ def context_table(summary: Mapping[str, object], colours: Mapping[str, str]) -> 
     label = {"aria-label": "What comes where"}
     return [
         html.H3(f"Where does {concept} come?"),
-        html.P(told, className="quiet"),
+        html.P(explanation, className="quiet"),
         html.Div(table, className="scroll", tabIndex=0, role="region", **label),
     ]
 

@@ -12,8 +12,8 @@ from dashboard.callbacks import line_of, problem
 from dashboard.components.units import bar, empty, facts, second_label, swatch, two
 from dashboard.effects.context_table import context_table
 from dashboard.links import run_href, unit_href
-from dashboard.notes.reading import second_labels
-from dashboard.rendering.asking import to_uri
+from dashboard.notes.labels import second_labels
+from dashboard.rendering.client import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.runs import Run
@@ -35,7 +35,7 @@ ORDERS = {
     "greedy": "searched as a set",
     PICKED: "chosen by hand",
 }
-"""Ways to choose units, as people are told them."""
+"""Labels of the unit orders."""
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -45,10 +45,10 @@ def effect_list(run: Run, run_id: str) -> Component:
     for name in effect_names(run):
         href = effect_href(run_id, name)
         try:
-            told = html.Span(headline(open_effect(run, name).record["summary"]))
+            headline_or_error = html.Span(headline(open_effect(run, name).record["summary"]))
         except _DAMAGE as error:
-            told = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
-        rows.append(html.Li([dcc.Link(name, href=href), told]))
+            headline_or_error = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
+        rows.append(html.Li([dcc.Link(name, href=href), headline_or_error]))
     if not rows:
         return empty("Nothing was measured on this run yet: a match is not a cause.")
     return html.Ul(rows, className="rows")
@@ -59,13 +59,13 @@ def effect_href(run_id: str, name: str) -> str:
     return f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
 
 
-def asked_again(run: Run, name: str) -> dict[str, str]:
+def form_values(run: Run, name: str) -> dict[str, str]:
     """Concept, layer and units picked by hand of a measured effect, to ask something like it."""
     try:
         question = open_effect(run, name).record["question"]
-        asked = {key: str(question[key]) for key in ("concept", "layer") if key in question}
+        values = {key: str(question[key]) for key in ("concept", "layer") if key in question}
         picked = question.get("picked", ())
-        return {**asked, **({"units": ", ".join(map(str, picked))} if picked else {})}
+        return {**values, **({"units": ", ".join(map(str, picked))} if picked else {})}
     except _DAMAGE:
         return {}
 
@@ -74,7 +74,7 @@ def one_effect(opened: OpenRun, name: str) -> Component:
     """An effect with its numbers, side effects and pictures."""
     try:
         effect = open_effect(opened.run, name)
-        told = _told(effect.record["summary"], opened)
+        details = _details(effect.record["summary"], opened)
     except _DAMAGE as error:
         return problem(error)
     pictures = [
@@ -85,17 +85,17 @@ def one_effect(opened: OpenRun, name: str) -> Component:
     # The sheet of a context is a wide one.
     beside = "" if effect.record["summary"]["kind"] == "context" else "two"
     return html.Section(
-        [html.H2(name), html.Div([html.Div(told), html.Div(pictures)], className=beside)]
+        [html.H2(name), html.Div([html.Div(details), html.Div(pictures)], className=beside)]
     )
 
 
-def _told(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
+def _details(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
     kind = summary["kind"]
     colours = {one.name: one.colour for one in opened.run.vocabulary}
     if kind == "context":
         boxes = f"{summary['places']:,} of {summary['side']} × {summary['side']} pixels"
         return [
-            _asked(summary, [("Boxes in each image", boxes)]),
+            _settings(summary, [("Boxes in each image", boxes)]),
             _units(summary, opened),
             *context_table(summary, colours),
         ]
@@ -119,7 +119,7 @@ def _told(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
             "Line: 95 % interval." + (" Tick: the random units." if random else ""),
             className="quiet",
         ),
-        _asked(
+        _settings(
             summary,
             [
                 (
@@ -134,7 +134,7 @@ def _told(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
     ]
 
 
-def _asked(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> Component:
+def _settings(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> Component:
     order = summary["order"]
     return facts(
         [
@@ -156,8 +156,8 @@ def _units(summary: Mapping[str, object], opened: OpenRun) -> Component:
         ]
         if (layer, unit) in people:
             links += [" ", html.Span(second_label(people[layer, unit]), className="second")]
-    told = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
-    return html.P([told, *links])
+    start = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
+    return html.P([start, *links])
 
 
 def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) -> Component:

@@ -1,8 +1,8 @@
-"""The pages, one module each, found by being here.
+"""The pages, one module each; every module here that has a ``PAGE`` is part of the app.
 
-A module offers ``PAGE = Page(template, title, layout, callbacks=…, navigation=…, order=…)``; see
-``dashboard.routing``. Its ``layout(visit)`` draws it for the address ``visit.path`` and the query
-``visit.query``; ``visit.run`` is the opened run. Its ``callbacks(app)`` registers what it does
-afterwards, with ids that begin with the module's name; within a callback,
+``PAGE = Page(address, title, layout, callbacks=…, navigation=…, order=…)``, or ``RunPage(…)`` for a
+page of a run; see ``dashboard.routing``. ``layout(visit)`` draws the page for ``visit.path`` and
+``visit.query``; a ``RunPage`` gets ``visit.run``, the opened run. ``callbacks(app)`` registers its
+callbacks, whose ids begin with the module's name; within a callback,
 ``dashboard.context.current().store.open(run_id)`` gives the run.
 """

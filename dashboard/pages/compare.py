@@ -1,4 +1,4 @@
-"""Two runs beside each other, on one scale."""
+"""The page ``/compare``: two runs side by side, on one scale."""
 
 import math
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from dashboard import context
-from dashboard.callbacks import told
-from dashboard.choosing import Choice
+from dashboard.callbacks import shows_errors
 from dashboard.components.layers import bars_of, cells_of, stacks
 from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.context import Context
 from dashboard.links import run_href, unit_href
-from dashboard.notes.reading import quoted, second_labels
+from dashboard.notes.labels import quoted, second_labels
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
+from dashboard.unit_filter import UnitFilter
 from reports.charts import Cell
 
 
@@ -51,7 +51,7 @@ def layout(visit: Visit) -> Component:
     )
 
 
-@told
+@shows_errors
 def results(given: Context, a: object, b: object) -> Component:
     """The two runs, or what is still missing."""
     if not (isinstance(a, str) and isinstance(b, str) and a and b):
@@ -144,7 +144,7 @@ def _count(opened: OpenRun, name: str, count: int, most: int) -> object:
         html.Span(className="bar", style=style, **{"aria-hidden": "true"}),
         html.Span(f"{count}", className="n"),
     ]
-    href = run_href(opened.id, "units") + Choice(concept=name).to_query()
+    href = run_href(opened.id, "units") + UnitFilter(concept=name).to_query()
     return dcc.Link(content, href=href, className="cell", title=f"{count} units, {opened.name}")
 
 

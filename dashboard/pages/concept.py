@@ -1,23 +1,23 @@
-"""A concept over all layers: its units, and how well each layer knows it."""
+"""The page of a concept: its units over all layers, and how well each layer matches it."""
 
 import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.choosing import STEP, Choice, choose
 from dashboard.components.layers import cells_of, matrix
 from dashboard.components.units import READING, cards, empty, facts, second_label, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
-from dashboard.notes.reading import second_labels
+from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of
-from dashboard.routing import Page, Visit
+from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
+from dashboard.unit_filter import STEP, UnitFilter, filter_units
 from segmenters.errors import SegmenterError
 
 _OTHERS = 6
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """Its units as pictures, then its match in each layer."""
     opened, name = visit.run, visit.path["concept"]
     vocabulary = opened.run.vocabulary
@@ -27,8 +27,8 @@ def layout(visit: Visit) -> Component:
             "overview lists them"
         )
     concept = vocabulary[name]
-    choice = Choice(concept=name)
-    units = choose(labels_of(opened), choice, measured_of(opened.run))
+    unit_filter = UnitFilter(concept=name)
+    units = filter_units(labels_of(opened), unit_filter, measured_of(opened.run))
     area = float(opened.once("areas", opened.run.areas)[name])
     by_layer = units.layer.value_counts()
     n_layers = int((by_layer > 0).sum())
@@ -55,7 +55,7 @@ def layout(visit: Visit) -> Component:
             html.P(
                 dcc.Link(
                     f"All {len(units)} with filters",
-                    href=run_href(opened.id, "units") + choice.to_query(),
+                    href=run_href(opened.id, "units") + unit_filter.to_query(),
                 )
             )
             if len(units) > STEP
@@ -93,4 +93,4 @@ def _nearest(opened: OpenRun, name: str) -> Component:
     )
 
 
-PAGE = Page("/run/<run>/concept/<concept>", "Concept", layout)
+PAGE = RunPage("/concept/<concept>", "{concept}", layout)

@@ -10,19 +10,19 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import line_of, problem, text, told
+from dashboard.callbacks import line_of, problem, shows_errors, text
 from dashboard.components.jobs import how_far, job_rows, moving, rows_of, standing
-from dashboard.components.progress import Reading, progress_stores, register_progress
+from dashboard.components.progress import Progress, progress_stores, register_progress
 from dashboard.effects.view import (
     ORDERS,
-    asked_again,
     effect_href,
     effect_list,
+    form_values,
     one_effect,
 )
 from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
-from dashboard.routing import Page, Visit
+from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dashboard.store import run_id as run_id_of
 from dashboard.unit_facts import row_of
@@ -47,7 +47,7 @@ _KINDS = {
 }
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """The page for an address.
 
     ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form; else it asks what the
@@ -55,7 +55,7 @@ def layout(visit: Visit) -> Component:
     """
     run, name = visit.run.run, visit.query.get("name")
     fault, jobs = _advance(), _jobs(visit.run)
-    asked = {**(asked_again(run, name) if name else {}), **visit.query}
+    values = {**(form_values(run, name) if name else {}), **visit.query}
     return html.Div(
         [
             html.H1("Effects"),
@@ -70,9 +70,9 @@ def layout(visit: Visit) -> Component:
             *progress_stores("effects"),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
-            _form(visit.run, asked),
+            _form(visit.run, values),
             html.Div(job_rows(jobs, "effects"), id="effects-jobs"),
-            html.Div(fault, id="effects-news", role="status", className="told"),
+            html.Div(fault, id="effects-news", role="status", className="message"),
         ],
         className="effects",
     )
@@ -145,7 +145,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
             ),
             dmc.Button("Measure", id="effects-go", variant="default"),
             html.Div(id="effects-status", role="status"),
-            html.Div(id="effects-told", role="status"),
+            html.Div(id="effects-answer", role="status"),
             html.P(
                 "One effect is measured at a time; others wait for their turn. They continue when "
                 "this page is closed and when the dashboard ends.",
@@ -171,12 +171,12 @@ def register(app: Dash) -> None:
         *[State(f"effects-{name}", "value") for name in fields],
         State("effects-curve", "checked"),
         prevent_initial_call=True,
-    )(told(_measure))
+    )(shows_errors(_measure))
     app.callback(
-        Output("effects-told", "children"),
+        Output("effects-answer", "children"),
         Input({"page": "effects", "action": ALL, "name": ALL}, "n_clicks"),
         prevent_initial_call=True,
-    )(told(_act))
+    )(shows_errors(_act))
     app.callback(
         Output("effects-jobs", "children"),
         Output("effects-list", "children"),
@@ -186,7 +186,7 @@ def register(app: Dash) -> None:
         Output("effects-rows", "data"),
         Input("effects-tick", "n_intervals"),
         Input("effects-status", "children"),
-        Input("effects-told", "children"),
+        Input("effects-answer", "children"),
         State("effects-moving", "data"),
         State("effects-rows", "data"),
         State("effects-run", "data"),
@@ -224,9 +224,9 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     if chosen and by_hand:
         row_of(opened, chosen, max(by_hand))  # there is one
     which = "-".join(map(str, by_hand)) or units
-    asked = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
-    asked += "-curve" if curve is True and kind != "context" else ""
-    plain = re.sub(r"[^\w@+.-]+", "_", asked, flags=re.ASCII)[:100]
+    question = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
+    question += "-curve" if curve is True and kind != "context" else ""
+    plain = re.sub(r"[^\w@+.-]+", "_", question, flags=re.ASCII)[:100]
     request = EffectRequest(
         run=opened.name,
         edit=kind,
@@ -275,7 +275,7 @@ def _news(job: Job) -> list[Component | str]:
     return [link, " is measured and stands in the list"]
 
 
-def _how_far(run_id: object) -> dict[str, Reading]:
+def _how_far(run_id: object) -> dict[str, Progress]:
     try:
         opened = context.current().store.open(text(run_id))
     except DissectError:
@@ -283,6 +283,4 @@ def _how_far(run_id: object) -> dict[str, Reading]:
     return {job.id: how_far(job) for job in _jobs(opened)}
 
 
-PAGE = Page(
-    "/run/<run>/effects", "Effects", layout, callbacks=register, navigation="Effects", order=70
-)
+PAGE = RunPage("/effects", "Effects", layout, callbacks=register, navigation="Effects", order=70)

@@ -1,4 +1,4 @@
-"""All notes of a run: found, changed, taken along."""
+"""The page ``/run/<run>/notes``: all notes of a run, searched, edited and downloaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from dashboard.callbacks import line_of, text, told
+from dashboard.callbacks import line_of, shows_errors, text
 from dashboard.components.units import empty
 from dashboard.links import run_href
-from dashboard.notes import changing
-from dashboard.notes.listing import note_list
-from dashboard.notes.working import register as register_working
-from dashboard.notes.working import working
-from dashboard.routing import Page, Visit
+from dashboard.notes import changes
+from dashboard.notes.editor import note_editor
+from dashboard.notes.editor import register as register_editor
+from dashboard.notes.note_list import note_list
+from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.runs.notes import KINDS, LIST, Note, notes_of, to_csv, to_json
@@ -41,7 +41,7 @@ class Sought:
     list: str = ""
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """Controls, then the notes they let through, the latest first."""
     opened = visit.run
     sought = _sought([visit.query.get(name) for name in _CONTROLS])
@@ -69,7 +69,7 @@ def _body(opened: OpenRun, sought: Sought) -> list[Component]:
         dcc.Download(id="notes-download"),
         dcc.Store(id="notes-written"),
         dcc.Store(id="notes-defaults", data=dict.fromkeys(_CONTROLS, "")),
-        working(opened, _PREFIX),
+        note_editor(opened, _PREFIX),
         html.Div(results(opened, sought), id="notes-results", className="results"),
     ]
 
@@ -101,7 +101,7 @@ def _controls(sought: Sought, lists: list[str]) -> Component:
     )
 
 
-@told
+@shows_errors
 def results(opened: OpenRun, sought: Sought) -> Component:
     """The notes that are sought, with how many there are."""
     notes = notes_of(opened.run).all()
@@ -145,7 +145,7 @@ def _sought(given: Sequence[object]) -> Sought:
 
 
 def _callbacks(app: Dash) -> None:
-    register_working(app, _PREFIX)
+    register_editor(app, _PREFIX)
     values = [Input(f"notes-{name}", "value") for name in _CONTROLS]
 
     @app.callback(
@@ -155,9 +155,9 @@ def _callbacks(app: Dash) -> None:
         State("notes-run", "data"),
         prevent_initial_call=True,
     )
-    @told
+    @shows_errors
     def show(*given: object) -> Component:
-        return results(changing.opened_by(given[-1]), _sought(given[: len(_CONTROLS)]))
+        return results(changes.opened_by(given[-1]), _sought(given[: len(_CONTROLS)]))
 
     app.clientside_callback(
         ClientsideFunction("dissect", "writeQuery"),
@@ -177,11 +177,11 @@ def _callbacks(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def download(*given: object) -> tuple:
-        used = changing.clicked()
+        used = changes.clicked()
         if used not in ("notes-json", "notes-csv"):
             raise PreventUpdate
         try:
-            opened = changing.opened_by(text(given[2]))
+            opened = changes.opened_by(text(given[2]))
             notes = seek(notes_of(opened.run).all(), _sought(given[3:]))
         except DissectError as error:
             return no_update, line_of(error)
@@ -193,4 +193,4 @@ def _callbacks(app: Dash) -> None:
         return {"content": content, "filename": name, "type": kind, "base64": False}, ""
 
 
-PAGE = Page("/run/<run>/notes", "Notes", layout, callbacks=_callbacks, navigation="Notes", order=70)
+PAGE = RunPage("/notes", "Notes", layout, callbacks=_callbacks, navigation="Notes", order=70)

@@ -1,29 +1,29 @@
-"""A run at a glance: its clearest units, what each layer knows, how well the best units match."""
+"""The page ``/run/<run>``: the clearest units, concepts by layer, the best unit of each layer."""
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.choosing import Choice, choose
 from dashboard.components.layers import bars_of, matrix, stacks
 from dashboard.components.units import READING, cards, empty, facts
 from dashboard.effects.view import effect_list
 from dashboard.links import concept_href, run_href
 from dashboard.pairs import labels_of
-from dashboard.routing import Page, Visit
+from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
+from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.runs import Run
 
 _STRONGEST = 8
 _CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """Pictures first, then bars, then numbers."""
     opened = visit.run
     run = opened.run
     labels = labels_of(opened)
     named = labels[labels.interpretable]
-    best = choose(labels, Choice()).drop_duplicates("concept").head(_STRONGEST)
+    best = filter_units(labels, UnitFilter()).drop_duplicates("concept").head(_STRONGEST)
     n_units, n_concepts = len(labels), named.concept.nunique()
     counts = named.concept.value_counts()
     concepts = sorted(run.vocabulary.names, key=lambda name: -counts.get(name, 0))
@@ -98,4 +98,4 @@ def _area(areas: object, name: str) -> str:
     return f"{100 * areas[name]:.1f} %" if name else "Area"
 
 
-PAGE = Page("/run/<run>", "Overview", layout, navigation="Overview", order=10)
+PAGE = RunPage("", "Overview", layout, navigation="Overview", order=10)

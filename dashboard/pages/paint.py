@@ -1,7 +1,7 @@
-"""The page ``/run/<run>/paint``: an image, a brush, and what comes of it."""
+"""The page ``/run/<run>/paint``: an image that is edited with a brush."""
 
 from dashboard.painting.callbacks import register
 from dashboard.painting.layout import layout
-from dashboard.routing import Page
+from dashboard.routing import RunPage
 
-PAGE = Page("/run/<run>/paint", "Paint", layout, callbacks=register, navigation="Paint", order=60)
+PAGE = RunPage("/paint", "Paint", layout, callbacks=register, navigation="Paint", order=60)

@@ -1,4 +1,4 @@
-"""Every run found, whatever state it is in; its tags and disk; runs that are being made."""
+"""The page ``/``: every run with its tags and size, runs that are being made, and the form."""
 
 import contextlib
 import shutil
@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import line_of, problem, told
+from dashboard.callbacks import line_of, problem, shows_errors
 from dashboard.components.jobs import (
     FIELDS,
     SWITCHES,
@@ -21,7 +21,7 @@ from dashboard.components.jobs import (
     standing,
     tag_form,
 )
-from dashboard.components.progress import Reading, progress_stores, register_progress
+from dashboard.components.progress import Progress, progress_stores, register_progress
 from dashboard.components.runs import compare_link, run_choice, run_list, run_names
 from dashboard.context import Context
 from dashboard.disk import DiskUse
@@ -59,8 +59,8 @@ def layout(visit: Visit) -> Component:
             html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
             html.Div(compare_link(entries), id="runs-compared"),
             html.Div(job_rows(jobs, "runs"), id="runs-jobs"),
-            html.P(id="runs-told", role="status", className="told"),
-            html.Div(fault, id="runs-news", role="status", className="told"),
+            html.P(id="runs-answer", role="status", className="message"),
+            html.Div(fault, id="runs-news", role="status", className="message"),
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not moving(jobs)),
             dcc.Store(id="runs-moving", data=moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
@@ -101,12 +101,12 @@ def register(app: Dash) -> None:
         *[State(f"runs-{name}", "value") for name in FIELDS],
         *[State(f"runs-{name}", "checked") for name in SWITCHES],
         prevent_initial_call=True,
-    )(told(_start))
+    )(shows_errors(_start))
     app.callback(
-        Output("runs-told", "children"),
+        Output("runs-answer", "children"),
         Input({"page": "runs", "action": ALL, "name": ALL}, "n_clicks"),
         prevent_initial_call=True,
-    )(told(_act))
+    )(shows_errors(_act))
     app.callback(Output("runs-tags", "value"), Input("runs-tagged", "value"))(_tags_of)
     app.callback(
         Output("runs-kept", "children"),
@@ -114,7 +114,7 @@ def register(app: Dash) -> None:
         State("runs-tagged", "value"),
         State("runs-tags", "value"),
         prevent_initial_call=True,
-    )(told(_keep))
+    )(shows_errors(_keep))
     app.callback(
         Output("runs-list", "children"),
         Output("runs-jobs", "children"),
@@ -127,13 +127,13 @@ def register(app: Dash) -> None:
         Output("runs-news", "children"),
         Output("runs-moving", "data"),
         Output("runs-started", "children", allow_duplicate=True),
-        Output("runs-told", "children", allow_duplicate=True),
+        Output("runs-answer", "children", allow_duplicate=True),
         Output("runs-rows", "data"),
         State("runs-moving", "data"),
         State("runs-rows", "data"),
         Input("runs-tick", "n_intervals"),
         Input("runs-started", "children"),
-        Input("runs-told", "children"),
+        Input("runs-answer", "children"),
         Input("runs-kept", "children"),
         Input("runs-search", "value"),
         Input("runs-tag", "value"),
@@ -174,7 +174,7 @@ def _keep(clicks: object, run: object, tags: object) -> str:
     return f"{run}: {', '.join(kept) or 'no tags'}"
 
 
-def _how_far() -> dict[str, Reading]:
+def _how_far() -> dict[str, Progress]:
     return {job.id: how_far(job) for job in _jobs()}
 
 
@@ -188,11 +188,11 @@ def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple
     news = fault or [html.P(_news(job)) for job in ended] or no_update
     # Of what was said before, only the latest stays; a mistake in the form until it is mended.
     started, acted = no_update, no_update
-    if ended or ctx.triggered_id == "runs-told":
+    if ended or ctx.triggered_id == "runs-answer":
         started = "" if isinstance(given[0], str) else no_update
     if ended or ctx.triggered_id == "runs-started":
         acted = ""
-    if not ended and ctx.triggered_id in ("runs-started", "runs-told"):
+    if not ended and ctx.triggered_id in ("runs-started", "runs-answer"):
         news = fault or ""
     standings = rows_of(jobs)
     said = (news, now, started, acted, standings)

@@ -1,4 +1,4 @@
-"""A unit: what it fires on, how sure that is, what goes with it, what removing it does."""
+"""The page of a unit: top images, matches and their certainty, co-active units, effects."""
 
 from urllib.parse import urlencode
 
@@ -11,9 +11,9 @@ from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.effects.view import effect_href
 from dashboard.links import concept_href, run_href, unit_href
-from dashboard.notes.reading import second_labels
+from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
-from dashboard.routing import Absent, Page, UnitVisit, Visit
+from dashboard.routing import Absent, RunPage, RunVisit, UnitVisit
 from dashboard.store import OpenRun
 from dashboard.unit_facts import Match, Values
 from dissect.errors import DissectError, LayerError
@@ -22,7 +22,7 @@ _CURVES = 3
 _ALL_COLOUR = "#808080"
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """The picture, then its numbers, then everything else."""
     opened, layer = visit.run, visit.path["layer"]
     unit = _number(visit.path["unit"])
@@ -30,7 +30,7 @@ def layout(visit: Visit) -> Component:
     found = unit_facts.matches(opened, row)
     named = bool(pairs_of(opened).interpretable[row])
     title = found[0].concept if named and found else "no concept"
-    of = UnitVisit(visit, layer, unit)
+    of = UnitVisit(visit.context, visit.path, visit.query, opened, layer, unit)
     second = second_label(second_labels(opened).get((layer, unit), ""))
     return html.Div(
         [
@@ -96,13 +96,13 @@ def _sentence(
     if not found:
         return f"{name} was never active together with a concept of this vocabulary."
     best = found[0]
-    told = f"IoU {two(best.iou)}, {two(best.chance)} by chance"
+    numbers = f"IoU {two(best.iou)}, {two(best.chance)} by chance"
     if not named:
-        return f"{name} is named after nothing; nearest is {best.concept}: {told}."
+        return f"{name} is named after nothing; nearest is {best.concept}: {numbers}."
     row = labels_of(opened).iloc[row]
     halves = "both halves" if row.same_in_halves else "not both halves"
     certain = "" if row.q_value != row.q_value else f" False discovery rate {row.q_value:.2g}."
-    return f"{name}: {told}; {halves} of the samples say so.{certain}"
+    return f"{name}: {numbers}; {halves} of the samples say so.{certain}"
 
 
 def _table(opened: OpenRun, found: list[Match]) -> Component:
@@ -202,10 +202,12 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
         row = labels.iloc[start + other]
         name = row.concept if row.interpretable else "no concept"
         link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
-        told = html.Span(f"correlation {value:.2f}", className="n")
+        correlation = html.Span(f"correlation {value:.2f}", className="n")
         second = second_label(people.get((layer, other), ""))
         called = [" ", html.Span(second, className="second")] if second else []
-        rows.append(html.Li([link, html.Span([str(name), *called], className="quiet"), told]))
+        rows.append(
+            html.Li([link, html.Span([str(name), *called], className="quiet"), correlation])
+        )
     return html.Ul(rows, className="rows")
 
 
@@ -214,14 +216,14 @@ def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     if found is None:
         label = labels_of(opened).iloc[row]
         concept = {"concept": label.concept} if label.interpretable else {}
-        asked = concept | {"layer": layer, "units": unit}
+        values = concept | {"layer": layer, "units": unit}
         measure = dcc.Link(
-            "Measure what it does", href=run_href(opened.id, "effects") + "?" + urlencode(asked)
+            "Measure what it does", href=run_href(opened.id, "effects") + "?" + urlencode(values)
         )
         return empty(["It belongs to no measured set. ", measure])
     return facts(
         [
-            (f"{found.told.capitalize()}, share", two(found.share)),
+            (f"{found.label.capitalize()}, share", two(found.share)),
             ("Units of the set", found.n_units),
             ("Measured as", dcc.Link(found.name, href=effect_href(opened.id, found.name))),
         ]
@@ -231,7 +233,7 @@ def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
 def _panels(of: UnitVisit, *, live: bool) -> list[Component]:
     """What other modules add to the page: those that ask the generator, or the others."""
     sections = []
-    for panel in of.visit.context.parts.panels.values():
+    for panel in of.context.parts.panels.values():
         if panel.live != live:
             continue
         try:
@@ -244,4 +246,4 @@ def _panels(of: UnitVisit, *, live: bool) -> list[Component]:
     return sections
 
 
-PAGE = Page("/run/<run>/layer/<layer>/unit/<unit>", "Unit", layout)
+PAGE = RunPage("/layer/<layer>/unit/<unit>", "{layer} unit {unit}", layout)

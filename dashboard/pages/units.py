@@ -1,4 +1,4 @@
-"""All units of a run, filtered and sorted, as a grid of pictures or as a table."""
+"""The page ``/run/<run>/units``: units, filtered and sorted, as pictures or as a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,18 +9,18 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import text, told
-from dashboard.choosing import SORTS, STEP, VIEWS, Choice, read_choice
+from dashboard.callbacks import shows_errors, text
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
 from dashboard.components.units import cards, empty
 from dashboard.links import run_href
 from dashboard.pairs import labels_of
-from dashboard.routing import Page, Visit
+from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
+from dashboard.unit_filter import SORTS, STEP, VIEWS, UnitFilter, read_filter
 from dissect.errors import DissectError
 from segmenters.vocabulary import CATEGORIES
 
-_CONTROLS = tuple(asdict(Choice()))
+_CONTROLS = tuple(asdict(UnitFilter()))
 _SORTS = {
     "clearest": "Clearest",
     "iou": "IoU",
@@ -42,38 +42,38 @@ _CERTAINTIES = {
 }
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """Controls, then what they choose."""
     opened = visit.run
-    choice = read_choice(visit.query)
+    unit_filter = read_filter(visit.query)
     return html.Div(
         [
             html.H1("Units"),
-            _controls(opened, choice),
+            _controls(opened, unit_filter),
             dcc.Store(id="units-run", data=opened.id),
-            dcc.Store(id="units-most", data=choice.most),
-            dcc.Store(id="units-defaults", data=asdict(Choice())),
+            dcc.Store(id="units-most", data=unit_filter.most),
+            dcc.Store(id="units-defaults", data=asdict(UnitFilter())),
             dcc.Store(id="units-headers", data=header_sorts()),
             dcc.Store(id="units-written"),
-            html.Div(results(opened, choice), id="units-results", className="results"),
+            html.Div(results(opened, unit_filter), id="units-results", className="results"),
         ]
     )
 
 
-def results(opened: OpenRun, choice: Choice) -> Component:
+def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     """The chosen units as a grid or table, with how many there are."""
-    found = chosen(opened, choice)
-    told = html.P(_count(opened, len(found)), className="count", role="status")
+    found = chosen(opened, unit_filter)
+    count = html.P(_count(opened, len(found)), className="count", role="status")
     if not len(found):
-        return html.Div([told, _nothing(opened, choice)])
-    if choice.view == "table":
-        return html.Div([told, unit_table(opened, choice, len(found))])
-    shown = found.head(choice.most)
+        return html.Div([count, _nothing(opened, unit_filter)])
+    if unit_filter.view == "table":
+        return html.Div([count, unit_table(opened, unit_filter, len(found))])
+    shown = found.head(unit_filter.most)
     more = []
     if len(shown) < len(found):
         step = min(STEP, len(found) - len(shown))
         more = [html.Button(f"Show {step} more", id="units-more", className="action")]
-    return html.Div([told, cards(opened, shown), *more])
+    return html.Div([count, cards(opened, shown), *more])
 
 
 def _count(opened: OpenRun, n_found: int) -> str:
@@ -81,23 +81,23 @@ def _count(opened: OpenRun, n_found: int) -> str:
     return f"{n_found:,} of {n_units:,} units"
 
 
-def _nothing(opened: OpenRun, choice: Choice) -> Component:
+def _nothing(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     hint = "No unit is like that. "
     known = {"layer": opened.run.layers, "concept": opened.run.vocabulary.names}
     unknown = [
-        f"The run has no {kind} {getattr(choice, kind)[:60]!r}; "
+        f"The run has no {kind} {getattr(unit_filter, kind)[:60]!r}; "
         for kind, names in known.items()
-        if getattr(choice, kind) and getattr(choice, kind) not in names
+        if getattr(unit_filter, kind) and getattr(unit_filter, kind) not in names
     ]
     if unknown:
         hint += unknown[0]
-    elif choice.certainty != "all":
+    elif unit_filter.certainty != "all":
         hint += "Units that are named after nothing are hidden; "
     link = html.A("show all units", href=run_href(opened.id, "units") + "?certainty=all")
     return empty([hint, link, "."])
 
 
-def _controls(opened: OpenRun, choice: Choice) -> Component:
+def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     vocabulary = opened.run.vocabulary
     categories = [c for c in CATEGORIES if any(concept.category == c for concept in vocabulary)]
     return html.Div(
@@ -106,34 +106,36 @@ def _controls(opened: OpenRun, choice: Choice) -> Component:
                 id="units-search",
                 label="Search",
                 placeholder="window, b16, unit 7",
-                value=choice.search,
+                value=unit_filter.search,
                 debounce=300,
             ),
-            _select("layer", "Layer", list(opened.run.layers), choice.layer),
-            _select("concept", "Concept", list(vocabulary.names), choice.concept),
-            _select("category", "Category", categories, choice.category),
-            _select("certainty", "Certainty", _CERTAINTIES, choice.certainty, clearable=False),
+            _select("layer", "Layer", list(opened.run.layers), unit_filter.layer),
+            _select("concept", "Concept", list(vocabulary.names), unit_filter.concept),
+            _select("category", "Category", categories, unit_filter.category),
+            _select("certainty", "Certainty", _CERTAINTIES, unit_filter.certainty, clearable=False),
             dmc.NumberInput(
                 id="units-iou",
                 label="IoU at least",
-                value=choice.iou,
+                value=unit_filter.iou,
                 min=0,
                 max=1,
                 step=0.05,
                 decimalScale=2,
                 debounce=300,
             ),
-            _select("sort", "Sort by", _SORTS, choice.sort, clearable=False),
+            _select("sort", "Sort by", _SORTS, unit_filter.sort, clearable=False),
             html.Div(
                 [
                     dmc.Checkbox(
-                        id="units-measured", label="Effect measured", checked=choice.measured
+                        id="units-measured", label="Effect measured", checked=unit_filter.measured
                     ),
-                    dmc.Checkbox(id="units-reverse", label="Reverse order", checked=choice.reverse),
+                    dmc.Checkbox(
+                        id="units-reverse", label="Reverse order", checked=unit_filter.reverse
+                    ),
                     dmc.SegmentedControl(
                         id="units-view",
                         data=[{"value": view, "label": view.capitalize()} for view in VIEWS],
-                        value=choice.view,
+                        value=unit_filter.view,
                     ),
                     html.A("Clear", href=run_href(opened.id, "units")),
                 ],
@@ -157,7 +159,7 @@ def _select(
     return dmc.Select(
         id=f"units-{name}",
         label=label,
-        data=[{"value": key, "label": told} for key, told in named],
+        data=[{"value": key, "label": label} for key, label in named],
         value=value or None,
         placeholder="All",
         clearable=clearable,
@@ -176,10 +178,10 @@ def _callbacks(app: Dash) -> None:
         State("units-run", "data"),
         prevent_initial_call=True,
     )
-    @told
+    @shows_errors
     def show(*given: object) -> Component:
         opened = context.current().store.open(text(given[-1]))
-        return results(opened, read_choice(_named(given)))
+        return results(opened, read_filter(_named(given)))
 
     app.clientside_callback(
         ClientsideFunction("dissect", "writeQuery"),
@@ -224,12 +226,12 @@ def _callbacks(app: Dash) -> None:
             opened = context.current().store.open(text(run_id))
         except DissectError:
             return {"rowData": [], "rowCount": 0}  # what is the matter stands where the page is
-        choice = read_choice(_named(given))
+        unit_filter = read_filter(_named(given))
         start = max(start, 0)
         stop = min(max(stop, start), start + 2 * BLOCK)
         return {
-            "rowData": rows(opened, choice, start, stop),
-            "rowCount": len(chosen(opened, choice)),
+            "rowData": rows(opened, unit_filter, start, stop),
+            "rowCount": len(chosen(opened, unit_filter)),
         }
 
 
@@ -238,6 +240,6 @@ def _named(given: Sequence[object]) -> dict[str, object]:
     return dict(zip(_CONTROLS, given, strict=False))
 
 
-PAGE = Page("/run/<run>/units", "Units", layout, callbacks=_callbacks, navigation="Units", order=20)
+PAGE = RunPage("/units", "Units", layout, callbacks=_callbacks, navigation="Units", order=20)
 
 assert set(SORTS) == set(_SORTS)

@@ -1,4 +1,4 @@
-"""The page on which images are painted: what it shows, and what its browser may send.
+"""The paint page: its layout, its callbacks, and checks of what a browser sends.
 
 ``history`` holds the strokes with undo and redo, ``state`` reads addresses and fields, ``layout``
 draws the page, ``callbacks`` answers it.

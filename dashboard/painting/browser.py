@@ -1,4 +1,4 @@
-"""What the paint page does in the browser without asking the server; see ``assets/paint.js``."""
+"""Callbacks of the paint page that run in the browser; see ``assets/paint.js``."""
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 

@@ -1,4 +1,4 @@
-"""What the paint page answers: a few lines each over ``state``, ``history`` and ``ask``."""
+"""Callbacks of the paint page: a few lines each over ``state``, ``history`` and ``ask``."""
 
 import base64
 import binascii
@@ -9,17 +9,17 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, no_update
 
 from dashboard import context
 from dashboard.callbacks import line_of, problem
-from dashboard.notes.reading import quoted, second_labels
+from dashboard.notes.labels import quoted, second_labels
 from dashboard.painting.browser import FIELDS, register_browser
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
-from dashboard.painting.telling import change_table, stroke_list
-from dashboard.rendering.asking import ask, to_uri
+from dashboard.painting.tables import change_table, stroke_list
+from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
 from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
-_LOOKING = "Units are looked for, a few seconds the first time …"
+_LOOKING = "The units are being searched, a few seconds the first time …"
 
 
 def register(app: Dash) -> None:
@@ -226,8 +226,10 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
         name = f"painting-{painting.seed}-{painting.index}"
         if ctx.triggered_id == "paint-save-recipe":
             return dcc.send_bytes(write_recipe(painting), f"{name}.json"), no_update
-        asked = {"ask": "png", "recipe": painting.to_json()}
-        return dcc.send_bytes(ask(run_id, asked, view=f"{view}-save").parts[0], f"{name}.png"), ""
+        question = {"ask": "png", "recipe": painting.to_json()}
+        return dcc.send_bytes(
+            ask(run_id, question, view=f"{view}-save").parts[0], f"{name}.png"
+        ), ""
     except DissectError as error:
         return no_update, line_of(error)
 
@@ -251,5 +253,5 @@ def _open(contents: object, about: object) -> tuple:
     fields = (painting.seed, painting.index, painting.truncation)
     label = "" if painting.label is None else painting.label
     known = {**about, "threads": painting.threads}
-    told = f"opened a recipe of {len(painting.strokes)} strokes"
-    return known, history.to_json(), stroke_list(history), *fields, label, told
+    message = f"opened a recipe of {len(painting.strokes)} strokes"
+    return known, history.to_json(), stroke_list(history), *fields, label, message

@@ -1,4 +1,4 @@
-"""What stands on the paint page."""
+"""The layout of the paint page."""
 
 import uuid
 
@@ -8,13 +8,13 @@ from dash.development.base_component import Component
 
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, View, read_view
-from dashboard.painting.telling import stroke_list
-from dashboard.routing import Visit
+from dashboard.painting.tables import stroke_list
+from dashboard.routing import RunVisit
 from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
 
 
-def layout(visit: Visit) -> Component:
+def layout(visit: RunVisit) -> Component:
     """The page for an address."""
     run = visit.run.run
     names = tuple(run.vocabulary.names)
@@ -50,7 +50,7 @@ def layout(visit: Visit) -> Component:
     )
 
 
-def _stores(visit: Visit) -> list[Component]:
+def _stores(visit: RunVisit) -> list[Component]:
     return [
         dcc.Store(id="paint-run", data=visit.run.id),
         dcc.Store(id="paint-view", data=f"paint-{uuid.uuid4()}"),

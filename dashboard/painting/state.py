@@ -1,4 +1,4 @@
-"""What the paint page's address and fields say, checked."""
+"""The address and the fields of the paint page, checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def read_stroke(brush: object, *, n_units: object, strength: object, place: obje
     """A stroke with a brush, from what the browser sends.
 
     Args:
-        brush: As the renderer told it.
+        brush: As the renderer gave it.
         n_units: How many of its units.
         strength: See ``Stroke``.
         place: ``{"png": base64}``, ``{"box": [top, left, bottom, right]}`` or ``{}`` for

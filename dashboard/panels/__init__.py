@@ -1,4 +1,4 @@
-"""Panels of the page of a unit, one module each, found by being here.
+"""Panels of the page of a unit, one module each; every module here with a ``PANEL`` is shown.
 
-A module offers ``PANEL = Panel(title, build, callbacks=…, order=…)``; see ``dashboard.routing``.
+``PANEL = Panel(title, build, callbacks=…, order=…)``; see ``dashboard.routing``.
 """

@@ -1,4 +1,4 @@
-"""Panel of a unit's page: what people call it and say about it."""
+"""Panel of a unit's page: its notes."""
 
 import time
 
@@ -7,26 +7,26 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from dashboard.callbacks import line_of, problem, text, told
+from dashboard.callbacks import line_of, problem, shows_errors, text
 from dashboard.components.units import second_label
 from dashboard.links import run_href
-from dashboard.notes import changing
-from dashboard.notes.listing import note_list
-from dashboard.notes.reading import second_labels
-from dashboard.notes.working import register as register_working
-from dashboard.notes.working import working
+from dashboard.notes import changes
+from dashboard.notes.editor import note_editor
+from dashboard.notes.editor import register as register_editor
+from dashboard.notes.labels import second_labels
+from dashboard.notes.note_list import note_list
 from dashboard.routing import Panel, UnitVisit
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
 from dissect.runs.notes import COMMENT, LABEL, LIST, LONGEST, LONGEST_AUTHOR, Note, Notes, notes_of
 
-_PREFIX = "noting"
+_PREFIX = "unit-notes"
 _FIELDS = (LABEL, COMMENT, LIST)
 
 
 def build(visit: UnitVisit) -> Component:
     """The panel."""
-    opened = visit.visit.run
+    opened = visit.run
     own = {"layer": visit.layer, "unit": visit.unit}
     try:
         names = sorted(notes_of(opened.run).lists())
@@ -34,10 +34,10 @@ def build(visit: UnitVisit) -> Component:
         names = []  # what is the matter stands where the notes would
     return html.Div(
         [
-            dcc.Store(id="noting-unit", data=own),
+            dcc.Store(id="unit-notes-unit", data=own),
             _fields(names),
-            working(opened, _PREFIX),
-            html.Div(_found(opened, visit.layer, visit.unit), id="noting-found"),
+            note_editor(opened, _PREFIX),
+            html.Div(_found(opened, visit.layer, visit.unit), id="unit-notes-found"),
             html.P(dcc.Link("All notes of this run", href=run_href(opened.id, "notes"))),
         ]
     )
@@ -45,14 +45,14 @@ def build(visit: UnitVisit) -> Component:
 
 def _fields(names: list[str]) -> Component:
     def row(field: Component, button: str, kind: str) -> Component:
-        add = dmc.Button(button, id=f"noting-add-{kind}", variant="default")
+        add = dmc.Button(button, id=f"unit-notes-add-{kind}", variant="default")
         return html.Div([field, add], className="note-field")
 
     return html.Div(
         [
             row(
                 dmc.TextInput(
-                    id="noting-label",
+                    id="unit-notes-label",
                     label="What do you call it?",
                     debounce=True,  # else Enter may come before the last letters
                     inputProps={"maxLength": LONGEST[LABEL]},
@@ -62,7 +62,7 @@ def _fields(names: list[str]) -> Component:
             ),
             row(
                 dmc.Autocomplete(
-                    id="noting-list",
+                    id="unit-notes-list",
                     label="List",
                     placeholder="a new one, or one there is",
                     data=names[:200],
@@ -73,7 +73,7 @@ def _fields(names: list[str]) -> Component:
             ),
             row(
                 dmc.Textarea(
-                    id="noting-comment",
+                    id="unit-notes-comment",
                     label="Comment",
                     debounce=True,
                     autosize=True,
@@ -85,7 +85,7 @@ def _fields(names: list[str]) -> Component:
                 COMMENT,
             ),
             dmc.TextInput(
-                id="noting-author",
+                id="unit-notes-author",
                 label="Your name (optional, kept in this browser)",
                 inputProps={"maxLength": LONGEST_AUTHOR},
                 persistence=True,
@@ -98,32 +98,32 @@ def _fields(names: list[str]) -> Component:
 
 def register(app: Dash) -> None:
     """Register its callbacks."""
-    register_working(app, _PREFIX)
+    register_editor(app, _PREFIX)
     app.callback(
-        *[Output(f"noting-{kind}", "value") for kind in _FIELDS],
-        Output("noting-status", "children", allow_duplicate=True),
-        Output("noting-back", "children", allow_duplicate=True),
-        Output("noting-changed", "data", allow_duplicate=True),
-        *[Input(f"noting-add-{kind}", "n_clicks") for kind in _FIELDS],
-        Input("noting-label", "n_submit"),
-        *[State(f"noting-{kind}", "value") for kind in (*_FIELDS, "author")],
-        State("noting-run", "data"),
-        State("noting-unit", "data"),
+        *[Output(f"unit-notes-{kind}", "value") for kind in _FIELDS],
+        Output("unit-notes-status", "children", allow_duplicate=True),
+        Output("unit-notes-back", "children", allow_duplicate=True),
+        Output("unit-notes-changed", "data", allow_duplicate=True),
+        *[Input(f"unit-notes-add-{kind}", "n_clicks") for kind in _FIELDS],
+        Input("unit-notes-label", "n_submit"),
+        *[State(f"unit-notes-{kind}", "value") for kind in (*_FIELDS, "author")],
+        State("unit-notes-run", "data"),
+        State("unit-notes-unit", "data"),
         prevent_initial_call=True,
     )(_add)
 
     @app.callback(
-        Output("noting-found", "children"),
+        Output("unit-notes-found", "children"),
         Output("unit-second", "children"),
-        Output("noting-list", "data"),
-        Input("noting-changed", "data"),
-        State("noting-run", "data"),
-        State("noting-unit", "data"),
+        Output("unit-notes-list", "data"),
+        Input("unit-notes-changed", "data"),
+        State("unit-notes-run", "data"),
+        State("unit-notes-unit", "data"),
         prevent_initial_call=True,
     )
     def show(changed: object, run_id: object, unit: object) -> tuple:
         try:
-            opened = changing.opened_by(run_id)
+            opened = changes.opened_by(run_id)
             layer, number = _unit(unit)
             names = sorted(notes_of(opened.run).lists())[:200]
         except DissectError as error:
@@ -133,21 +133,21 @@ def register(app: Dash) -> None:
 
 
 def _add(*given: object) -> tuple:
-    used = changing.clicked()
-    kinds = {f"noting-add-{kind}": kind for kind in _FIELDS} | {"noting-label": LABEL}
+    used = changes.clicked()
+    kinds = {f"unit-notes-add-{kind}": kind for kind in _FIELDS} | {"unit-notes-label": LABEL}
     if used not in kinds:
         raise PreventUpdate
     kind = kinds[used]
     *texts, author = given[len(kinds) : len(kinds) + len(_FIELDS) + 1]
     run_id, unit = given[-2:]
     try:
-        notes = notes_of(changing.opened_by(run_id).run)
+        notes = notes_of(changes.opened_by(run_id).run)
         written = text(texts[_FIELDS.index(kind)] or "")
         note = _write(notes, kind, *_unit(unit), written, text(author or ""))
     except DissectError as error:
         return *[no_update] * len(_FIELDS), line_of(error), None, no_update
     emptied = ["" if field == kind else no_update for field in _FIELDS]
-    return *emptied, f"Saved the {changing.told(note)}.", None, time.time()
+    return *emptied, f"Saved the {changes.describe(note)}.", None, time.time()
 
 
 def _write(notes: Notes, kind: str, layer: str, unit: int, written: str, author: str) -> Note:
@@ -162,7 +162,7 @@ def _unit(given: object) -> tuple[str, int]:
     return layer, unit
 
 
-@told
+@shows_errors
 def _found(opened: OpenRun, layer: str, unit: int) -> Component:
     notes = notes_of(opened.run).of(layer, unit)
     if not notes:

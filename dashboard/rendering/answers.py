@@ -1,4 +1,4 @@
-"""What a worker can be asked, by the word in ``ask``; everything that comes in is checked here.
+"""The questions that a worker answers, by the word in ``ask``; all input is checked here.
 
 =======  ==============================================  ========================================
 ask      with                                            answer
@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from dashboard.rendering.frames import Frame
-from dashboard.rendering.units import UnitDesk
+from dashboard.rendering.units import UnitResponder
 from dissect.errors import ConfigError
 from dissect.painting.brushes import Brush, find_brush, pick_brush
 from dissect.painting.checks import check_list, check_text, short
@@ -38,8 +38,8 @@ _BRUSHES = "painting/brushes.json"
 _BRUSH_VERSION = 1
 
 
-class Desk:
-    """Answers questions about one run.
+class Responder:
+    """AnswerCache questions about one run.
 
     Args:
         run: Its folder.
@@ -51,7 +51,7 @@ class Desk:
     def __init__(self, run: str) -> None:
         self._run = open_run(run)
         self._canvas = Canvas(self._run)
-        self._units = UnitDesk(self._canvas)
+        self._units = UnitResponder(self._canvas)
         self._stamp = [_BRUSH_VERSION, self._run.record["fingerprint"]]
         self._kept = _load(self._run.path / _BRUSHES, self._stamp)
         self._questions = {
@@ -69,13 +69,15 @@ class Desk:
         Raises:
             DissectError: a mistake in it, in one line.
         """
-        asked = dict(question.content)
-        word = asked.pop("ask", None)
+        given = dict(question.content)
+        word = given.pop("ask", None)
         if not isinstance(word, str) or word not in self._questions:
-            raise ConfigError(f"{short(word)} was asked; expected {', '.join(self._questions)}")
-        return self._questions[word](asked)
+            raise ConfigError(
+                f"the question is {short(word)}; expected {', '.join(self._questions)}"
+            )
+        return self._questions[word](given)
 
-    def _about(self, asked: Mapping[str, object]) -> Frame:
+    def _about(self, question: Mapping[str, object]) -> Frame:
         canvas = self._canvas
         blank = canvas.blank(seed=0, index=0, truncation=1.0, label=None)
         return Frame(
@@ -90,11 +92,11 @@ class Desk:
             }
         )
 
-    def _brush(self, asked: Mapping[str, object]) -> Frame:
-        mode, layer, concept = (asked.get(name) for name in ("mode", "layer", "concept"))
+    def _brush(self, question: Mapping[str, object]) -> Frame:
+        mode, layer, concept = (question.get(name) for name in ("mode", "layer", "concept"))
         if concept is None:
             check_text("layer", layer)
-            units = check_list("units", asked.get("units"), MOST_UNITS)
+            units = check_list("units", question.get("units"), MOST_UNITS)
             return Frame(asdict(pick_brush(self._canvas, units, str(mode), layer=layer)))
         check_text("concept", concept)
         if layer is not None:
@@ -121,8 +123,8 @@ class Desk:
         except OSError:
             return  # a folder that cannot be written; it is tried again next time
 
-    def _image(self, asked: Mapping[str, object]) -> Frame:
-        painting = Painting.from_json(asked.get("recipe"))
+    def _image(self, question: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(question.get("recipe"))
         canvas = self._canvas
         painted = canvas.paint(painting)
         before = canvas.original(painting)
@@ -138,8 +140,8 @@ class Desk:
         labels = [labels_to_png(painted.planes, vocabulary, name) for name in vocabulary.planes]
         return Frame(content, (view, *labels))
 
-    def _png(self, asked: Mapping[str, object]) -> Frame:
-        painting = Painting.from_json(asked.get("recipe"))
+    def _png(self, question: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(question.get("recipe"))
         return Frame({}, (to_png(self._canvas.paint(painting).image),))
 
 

@@ -1,4 +1,4 @@
-"""How web and worker talk through a pipe: JSON and byte strings, each with its length before it.
+"""Messages between server and worker: JSON and byte strings, each after its length.
 
     length of the header, 4 bytes, big-endian
     header, JSON: {"content": {…}, "parts": [length, …]}

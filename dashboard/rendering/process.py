@@ -1,4 +1,4 @@
-"""The web's side of a worker: starts it, sends it one question at a time, tells when it died.
+"""The server's side of a worker: starts it, sends one question at a time, reports its death.
 
 Of the questions that wait for the same view (one browser tab, say), the latest wins: an older one
 that has not begun is answered with ``SupersededError`` at once.
@@ -118,7 +118,7 @@ class Process:
             self._stop()
 
     def kill(self) -> None:
-        """End the worker at once; who waits for an answer is told."""
+        """End the worker at once; who waits for an answer gets an error."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()

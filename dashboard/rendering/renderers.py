@@ -1,4 +1,4 @@
-"""Workers of the runs that were looked at last, and the answers that were given last.
+"""Workers of the runs that were used last, and a cache of their last answers.
 
 An answer is a pure function of its question and the run, so the same question is answered from
 memory, which is bounded in bytes. Workers are bounded in number: each holds a generator.
@@ -15,14 +15,14 @@ from dashboard.rendering.frames import Frame
 from dashboard.rendering.process import Process, RenderError, SupersededError
 from dissect.errors import RunError
 
-__all__ = ["Answers", "RenderError", "Renderers", "SupersededError"]
+__all__ = ["AnswerCache", "RenderError", "Renderers", "SupersededError"]
 
 MOST_WORKERS = 2
 MOST_BYTES = 64 * 1024 * 1024
 _OVERHEAD = 1024  # bytes of an entry besides its parts
 
 
-class Answers:
+class AnswerCache:
     """The last answers, at most so many bytes of them. Threads may share it."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -68,7 +68,7 @@ class Renderers:
     def __init__(self, *, most_workers: int = MOST_WORKERS, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_workers
         self._workers: OrderedDict[tuple[str, str], Process] = OrderedDict()
-        self._answers = Answers(most_bytes)
+        self._answers = AnswerCache(most_bytes)
         self._lock = threading.Lock()
 
     def ask(

@@ -1,4 +1,4 @@
-"""What a worker answers about one unit: images with any threshold, new images, and without it."""
+"""Answers about one unit: its mask at any threshold, new images, images without it."""
 
 import io
 import math
@@ -28,13 +28,13 @@ from dissect.tracing import trace
 
 SHOWN = 8
 """Images in a strip."""
-LOOKED_AT = 64
+N_CANDIDATES = 64
 """New samples among which a unit's top images are found."""
 _KEPT = 32  # strips whose maps are at hand while the threshold moves
 
 
-class UnitDesk:
-    """Answers about units.
+class UnitResponder:
+    """AnswerCache about units.
 
     Args:
         canvas: Models of the run.
@@ -45,12 +45,12 @@ class UnitDesk:
         self._opened = OpenRun(canvas.run.path.name, canvas.run)
         self._seen = lru_cache(maxsize=_KEPT)(self._see)
 
-    def masks(self, asked: Mapping[str, object]) -> Frame:
+    def masks(self, question: Mapping[str, object]) -> Frame:
         """A strip with the unit's mask at a threshold; see ``answers``."""
-        layer, unit = self._unit(asked)
+        layer, unit = self._unit(question)
         concept, own = self._label(layer, unit)
-        threshold = as_number("threshold", asked.get("threshold", own))
-        first = asked.get("first")
+        threshold = as_number("threshold", question.get("threshold", own))
+        first = question.get("first")
         if first is not None and not is_whole(first, 0, 2**40):
             raise ConfigError(f"first is {short(first)}; expected a whole number from 0")
         indices, tiles, values = self._seen(layer, unit, first)
@@ -65,9 +65,9 @@ class UnitDesk:
         return Frame(content, (draw_strip(tiles, masks, colour),))
 
     @torch.no_grad()
-    def ablate(self, asked: Mapping[str, object]) -> Frame:
+    def ablate(self, question: Mapping[str, object]) -> Frame:
         """The unit's top images before and after it is ablated; see ``answers``."""
-        layer, unit = self._unit(asked)
+        layer, unit = self._unit(question)
         canvas, config = self._canvas, self._canvas.run.config
         indices = self._top(layer, unit)
         before = make_images(canvas.generator, config, indices)
@@ -86,8 +86,8 @@ class UnitDesk:
         }
         return Frame(content, tuple(_strip(images) for images in (before, after)))
 
-    def _unit(self, asked: Mapping[str, object]) -> tuple[str, int]:
-        layer, unit = asked.get("layer"), asked.get("unit")
+    def _unit(self, question: Mapping[str, object]) -> tuple[str, int]:
+        layer, unit = question.get("layer"), question.get("unit")
         check_text("layer", layer)
         if layer not in self._canvas.run.layers:
             raise LayerError(f"layer {short(layer)} is not in the run; expected one that it read")
@@ -116,7 +116,7 @@ class UnitDesk:
         indices = self._top(layer, unit)
         if first is not None:
             start = self._canvas.run.config.n_samples + first
-            looked = list(range(start, start + LOOKED_AT))
+            looked = list(range(start, start + N_CANDIDATES))
             peaks = torch.cat(
                 [self._maps(layer, unit, part)[1].flatten(1).amax(dim=1) for part in _parts(looked)]
             )

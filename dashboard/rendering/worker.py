@@ -23,9 +23,9 @@ def main(run: str) -> int:
     questions = sys.stdin.buffer
     child_process.end_with_parent()
     try:
-        from dashboard.rendering.answers import Desk  # noqa: PLC0415 - torch takes a while
+        from dashboard.rendering.answers import Responder  # noqa: PLC0415 - torch takes a while
 
-        desk = Desk(run)
+        responder = Responder(run)
     except (DissectError, OSError) as error:
         _send(answers, Frame({"problem": str(error)}))
         return 0
@@ -38,12 +38,12 @@ def main(run: str) -> int:
             question = read(_taking(questions))
         except EOFError:
             return 0
-        _send(answers, _answer(desk, question))
+        _send(answers, _answer(responder, question))
 
 
-def _answer(desk: object, question: Frame) -> Frame:
+def _answer(responder: object, question: Frame) -> Frame:
     try:
-        return desk.answer(question)
+        return responder.answer(question)
     except DissectError as error:
         return Frame({"problem": str(error)})
     except MemoryError:

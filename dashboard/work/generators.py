@@ -1,4 +1,4 @@
-"""Generators that may be asked for from a page: names, and files of one folder.
+"""Generators that a page offers: names of the zoo, and checkpoints of one folder.
 
 A browser names one; it is looked up here. Nothing it sends becomes a path, or a module.
 """

@@ -1,4 +1,4 @@
-"""Processes that outlive the one that started them: how they are stopped.
+"""Processes that outlive their parent: how they are stopped.
 
 ``dissect.processes`` recognises them.
 """

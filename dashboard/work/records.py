@@ -1,4 +1,4 @@
-"""What is known of the jobs of a folder of runs, read from files.
+"""The jobs of a folder of runs, read from their files.
 
 ``STATE/work/FOLDER/ID/`` holds job.json (what was asked for, its turn or its process, whether it
 was stopped), signed for this user, and what the process wrote. STATE is the user's state folder,

@@ -1,4 +1,4 @@
-"""What a page may ask for, a run or an effect, checked before a process is started for it."""
+"""Requests of a page for a run or an effect, checked before a process is started."""
 
 import math
 import re

@@ -55,8 +55,8 @@ def make_evil_run(out):
 
 
 @pytest.fixture(scope="session")
-def runs_dir(planted_run, command, tmp_path_factory):
-    """A folder of runs in every state. Tests must not change it."""
+def made_runs(planted_run, command, tmp_path_factory):
+    """Runs in every state, for ``runs_dir`` to copy."""
     from dissect import dissect
 
     folder = tmp_path_factory.mktemp("dashboard") / "runs"
@@ -82,7 +82,13 @@ def runs_dir(planted_run, command, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def runs_dir(made_runs, tmp_path):
+    """A folder of runs in every state, of the test's own."""
+    return shutil.copytree(made_runs, tmp_path / "made" / "runs")
+
+
+@pytest.fixture
 def client(runs_dir):
     """Asks the app without a server."""
     from dashboard import create_app
@@ -90,24 +96,31 @@ def client(runs_dir):
     return create_app(runs_dir).server.test_client()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def dashboard_url(runs_dir):
-    """The address of a running dashboard over ``runs_dir``."""
+    """The address of a running dashboard over ``runs_dir``, of the test's own."""
     with _serving(runs_dir) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def scenes_url(tmp_path_factory, command, serving):
-    """A dashboard over a small run of drawn scenes, with a few samples more than it needs to name
-    units after windows."""
+def scenes_run(tmp_path_factory, command):
+    """A small run of drawn scenes, with a few samples more than it needs to name units after
+    windows; for ``scenes_url`` to copy."""
     folder = tmp_path_factory.mktemp("scenes") / "runs"
     done = command(
         "run", "scenes-stylegan2", "--segmenter", "scenes", "--layers", "b16.conv1,b32.conv1",
         "--samples", 128, "--out", folder / "scenes",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with serving(folder) as url:
+    return folder / "scenes"
+
+
+@pytest.fixture
+def scenes_url(scenes_run, tmp_path, serving):
+    """A dashboard over a copy of ``scenes_run``, of the test's own."""
+    shutil.copytree(scenes_run, tmp_path / "scenes" / "scenes")
+    with serving(tmp_path / "scenes") as url:
         yield url
 
 
@@ -140,8 +153,11 @@ def browser(chromium):
 
 
 @pytest.fixture
-def page(browser):
-    """A fresh page of 1440 × 900; fails the test if the console told of a problem."""
+def page(browser, request):
+    """A fresh page of 1440 × 900; fails the test if the console reports a problem."""
+    for name in request.fixturenames:
+        if name == "url" or name.endswith("_url"):
+            request.getfixturevalue(name)  # a server that starts before the page outlives it
     view = browser.new_page()
     view.set_default_timeout(20_000)
     problems = []

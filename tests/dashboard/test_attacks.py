@@ -23,12 +23,12 @@ UP = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def digest(runs_dir):
     return digest_of(RunStore(runs_dir).open("planted"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guarded(runs_dir):
     return create_app(runs_dir, Settings(host="0.0.0.0", token=TOKEN)).server
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dash.exceptions import PreventUpdate
 
-from dashboard import context, create_app, presence, unit_facts
+from dashboard import context, create_app, run_watch, unit_facts
 from dashboard.components.layers import bars_of, cells_of
 from dashboard.media import digest_of
 from dashboard.pairs import labels_of, measured_of, pairs_of
@@ -13,12 +13,12 @@ from dissect.errors import LayerError, RunError
 from reports.charts import best_cells, layer_bars
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def store(runs_dir):
     return RunStore(runs_dir)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def opened(store):
     return store.open("planted")
 
@@ -81,7 +81,7 @@ def test_units_that_fire_together_are_those_of_the_correlation(store):
 def test_a_unit_knows_the_smallest_measured_set_it_belongs_to(opened):
     (place, found) = next(iter(measured_of(opened.run).items()))
     assert place == ("units", 0)
-    assert (found.told, found.n_units, found.share) == ("red removed", 1, 1.0)
+    assert (found.label, found.n_units, found.share) == ("red removed", 1, 1.0)
 
 
 @pytest.mark.parametrize("unit", [-1, 9])
@@ -153,13 +153,13 @@ def test_a_page_is_told_when_its_run_is_no_longer_the_one_that_it_shows(runs_dir
     with create_app(runs_dir).server.app_context():
         drawn = digest_of(context.current().store.open("planted"))
         with pytest.raises(PreventUpdate):
-            presence._look(1, ["planted", drawn])
+            run_watch._look(1, ["planted", drawn])
         for given, told in (
             (["planted", "another"], "was made again"),
             (["gone", drawn], "moved or deleted"),
             ([["planted"], drawn], "expected a text"),
             (None, "expected a text"),
         ):
-            line, over = presence._look(1, given)
+            line, over = run_watch._look(1, given)
             assert told in line.children
             assert over

@@ -8,10 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard import create_app
-from dashboard.choosing import Choice, choose
 from dashboard.components.layers import _cell, cells_of
-from dashboard.notes.changing import restore
-from dashboard.notes.reading import second_labels
+from dashboard.notes.changes import restore
+from dashboard.notes.labels import second_labels
 from dashboard.pages.compare import _best
 from dashboard.pages.concept import _nearest
 from dashboard.pages.notes import Sought, results, seek
@@ -19,6 +18,7 @@ from dashboard.pages.unit import _coactive
 from dashboard.painting.callbacks import _called
 from dashboard.pairs import labels_of
 from dashboard.store import RunStore
+from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.errors import ConfigError, GeneratorError
 from dissect.runs.notes import FILE, Note, notes_of
 
@@ -32,7 +32,7 @@ def _no_generator(*_given, **_named):
 @pytest.fixture
 def noted(planted_run, tmp_path, monkeypatch):
     """A folder with one run, which a test may write on; no generator is started for it."""
-    monkeypatch.setattr("dashboard.panels.looking.ask_unit", _no_generator)
+    monkeypatch.setattr("dashboard.panels.images.ask_unit", _no_generator)
     shutil.copytree(planted_run.path, tmp_path / "runs" / "planted")
     return tmp_path / "runs"
 
@@ -56,7 +56,7 @@ def _serious(page):
 
 
 def _rows(opened, **choice):
-    found = choose(labels_of(opened), Choice(**choice), None, second_labels(opened))
+    found = filter_units(labels_of(opened), UnitFilter(**choice), None, second_labels(opened))
     return [(str(row.layer), int(row.unit), row.second) for row in found.itertuples()]
 
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dashboard import context, create_app
-from dashboard.rendering import asking as rendering
+from dashboard.rendering import client as rendering
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dashboard.rendering.process import Process, RenderError, SupersededError
-from dashboard.rendering.renderers import Answers, Renderers
+from dashboard.rendering.renderers import AnswerCache, Renderers
 
 # A worker that needs no torch: it sleeps, dies or tells what it was asked.
 TOY = """
@@ -50,17 +50,14 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    folder = tmp_path / "toy"
+    folder.mkdir()
     (folder / "toyworker.py").write_text(textwrap.dedent(TOY))
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
-    yield folder
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    return folder
 
 
 @pytest.fixture
@@ -194,7 +191,7 @@ def test_a_generator_that_is_not_at_hand_is_told_of_without_starting_again_and_a
 
 
 def test_answers_are_bounded_in_bytes_and_those_used_longest_ago_go_first():
-    answers = Answers(10_000)
+    answers = AnswerCache(10_000)
     for key in "abc":
         answers.put(key, Frame({}, (bytes(2000),)))
     assert answers.get("a") is not None

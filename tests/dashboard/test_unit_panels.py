@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 
-@pytest.fixture(scope="module")
-def folder(runs_dir, tmp_path_factory):
-    """Runs that may be changed: a whole one, and one whose generator is nowhere."""
-    own = tmp_path_factory.mktemp("panels") / "runs"
+@pytest.fixture
+def folder(runs_dir, tmp_path):
+    """Runs of the test's own: a whole one, and one whose generator is nowhere."""
+    own = tmp_path / "runs"
     for name in ("whole", "lost", "emptied"):
         shutil.copytree(runs_dir / "planted", own / name)
     file = own / "lost" / "run.json"
@@ -21,20 +21,20 @@ def folder(runs_dir, tmp_path_factory):
     return own
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(folder, serving):
     with serving(folder) as address:
         yield address
 
 
 def share(page):
-    told = page.inner_text("#looking-status")
+    told = page.inner_text("#images-status")
     found = re.match(r"([0-9.]+) % of the pixels are above", told)
     return float(found[1]) if found else None
 
 
 def strip(page):
-    return page.get_attribute("#looking-strip", "src")
+    return page.get_attribute("#images-strip", "src")
 
 
 def go(page, address):
@@ -58,10 +58,10 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
     until(lambda: share(page) < pixels)
     until(lambda: strip(page) != before)
     page.get_by_role("button", name="Ablate this unit").click()
-    row = page.locator("#ablating-found tr[data-concept='window']")
+    row = page.locator("#ablation-found tr[data-concept='window']")
     row.wait_for()
     assert int(row.get_attribute("data-change")) < 0
-    told = page.inner_text("#ablating-status")
+    told = page.inner_text("#ablation-status")
     assert re.search(r"window from [0-9,]+ to [0-9,]+ pixels, −[0-9]+ %", told), told
     for name in ("Before", "After"):
         image = page.get_by_role("img", name=f"{name} it is ablated")
@@ -71,16 +71,16 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
 def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until, fits):
     go(page, f"{url}/run/whole/layer/units/unit/0")
     until(lambda: share(page) is not None)
-    before, told = strip(page), page.inner_text("#looking-status")
+    before, told = strip(page), page.inner_text("#images-status")
     page.get_by_role("button", name="More images").click()
-    until(lambda: "64 new images" in page.inner_text("#looking-status"))
+    until(lambda: "64 new images" in page.inner_text("#images-status"))
     fresh = strip(page)
     assert fresh != before
     page.get_by_role("button", name="More images").click()
     until(lambda: strip(page) != fresh)
     page.get_by_role("button", name="Top images of the run").click()
     until(lambda: strip(page) == before)
-    expect(page.locator("#looking-status")).to_have_text(told)
+    expect(page.locator("#images-status")).to_have_text(told)
     page.set_viewport_size({"width": 390, "height": 844})
     until(lambda: fits(page))
 
@@ -88,7 +88,7 @@ def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, ur
 def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(page, url):
     go(page, f"{url}/run/lost/layer/units/unit/0")
     expect(page.get_by_text("IoU 1.00").first).to_be_visible()
-    page.locator("#looking-status .failed").get_by_text("gone/model.pkl").wait_for()
+    page.locator("#images-status .failed").get_by_text("gone/model.pkl").wait_for()
     expect(page.get_by_role("slider")).to_be_hidden()
     expect(page.get_by_role("button", name="Ablate this unit")).to_be_hidden()
     expect(page.get_by_text("Off, for the reason that stands under")).to_be_visible()
@@ -99,13 +99,13 @@ def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(
 
 
 def test_arrays_that_went_while_the_app_ran_are_told_in_one_line(folder):
-    from dashboard.panels.looking import build
-    from dashboard.routing import UnitVisit, Visit
+    from dashboard.panels.images import build
+    from dashboard.routing import UnitVisit
     from dashboard.store import RunStore
     from dissect.errors import RunError
 
     opened = RunStore(folder).open("emptied")
-    visit = UnitVisit(Visit(None, {}, {}, opened), "units", 0)
+    visit = UnitVisit(None, {}, {}, opened, "units", 0)
     assert build(visit)
     (array,) = opened.run.path.glob("arrays.zarr/*/edges")
     shutil.rmtree(array)

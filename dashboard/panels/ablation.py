@@ -1,4 +1,4 @@
-"""Panel of a unit's page: its top images without it, and what went with it."""
+"""Panel of a unit's page: its top images with the unit ablated, and what changed in them."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from dash.development.base_component import Component
 
 from dashboard import context
 from dashboard.callbacks import line_of
-from dashboard.painting.telling import change_table
-from dashboard.panels.looking import ask_unit
-from dashboard.rendering.asking import to_uri
+from dashboard.painting.tables import change_table
+from dashboard.panels.images import ask_unit
+from dashboard.rendering.client import to_uri
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
 from dissect.errors import DissectError
@@ -18,35 +18,35 @@ from dissect.errors import DissectError
 
 def build(visit: UnitVisit) -> Component:
     """The panel; nothing is rendered until somebody asks."""
-    own = {"run": visit.visit.run.id, "layer": visit.layer, "unit": visit.unit}
+    own = {"run": visit.run.id, "layer": visit.layer, "unit": visit.unit}
     return html.Div(
         [
-            dcc.Store(id="ablating-unit", data=own),
+            dcc.Store(id="ablation-unit", data=own),
             html.P(
                 "Off, for the reason that stands under “Look closer”.",
-                className="ablating-off empty",
+                className="ablation-off empty",
             ),
             html.P(
                 "Its top images are made again with this unit at zero, and labelled again.",
                 className="quiet",
             ),
-            dmc.Button("Ablate this unit", id="ablating-go", variant="default"),
-            html.P(id="ablating-status", role="status"),
-            html.Div(id="ablating-found"),
+            dmc.Button("Ablate this unit", id="ablation-go", variant="default"),
+            html.P(id="ablation-status", role="status"),
+            html.Div(id="ablation-found"),
         ],
-        className="ablating",
+        className="ablation",
     )
 
 
 def register(app: Dash) -> None:
     """Register its callbacks."""
     app.callback(
-        Output("ablating-found", "children"),
-        Output("ablating-status", "children"),
-        Input("ablating-go", "n_clicks"),
-        State("ablating-unit", "data"),
+        Output("ablation-found", "children"),
+        Output("ablation-status", "children"),
+        Input("ablation-go", "n_clicks"),
+        State("ablation-unit", "data"),
         prevent_initial_call=True,
-        running=[(Output("ablating-go", "disabled"), True, False)],
+        running=[(Output("ablation-go", "disabled"), True, False)],
     )(_ablate)
 
 
@@ -54,7 +54,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
     if not clicks:
         return no_update, no_update
     try:
-        found = ask_unit(unit, {"ask": "ablate"}, view="ablating")
+        found = ask_unit(unit, {"ask": "ablate"}, view="ablation")
         vocabulary = context.current().store.open(unit["run"]).run.vocabulary
     except SupersededError:
         return no_update, no_update
@@ -84,17 +84,17 @@ def _ablate(clicks: object, unit: object) -> tuple:
     ]
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(content["changes"], colours, pixels=content["pixels"])
-    return [*pictures, table], _told(content)
+    return [*pictures, table], _summary(content)
 
 
-def _told(content: Mapping[str, object]) -> str:
+def _summary(content: Mapping[str, object]) -> str:
     """What became of the concept that the unit is named after."""
-    told = f"{len(content['indices'])} top images, the unit set to zero"
+    start = f"{len(content['indices'])} top images, the unit set to zero"
     own = [change for change in content["changes"] if change[0] == content["concept"]]
     if not own:
-        return f"{told}."
+        return f"{start}."
     concept, before, after = own[0]
-    return f"{told}: {concept} from {before:,} to {after:,} pixels, {_share(before, after)}."
+    return f"{start}: {concept} from {before:,} to {after:,} pixels, {_share(before, after)}."
 
 
 def _share(before: int, after: int) -> str:

@@ -1,4 +1,4 @@
-"""What goes with a list of notes: deleting with a way back, and a dialog to edit one.
+"""The controls of a list of notes: delete, undo, and a dialog to edit a note.
 
 The same stands on the page of notes and on that of a unit, apart by the prefix of its ids.
 """
@@ -11,14 +11,14 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard.callbacks import line_of, text
-from dashboard.notes import changing
+from dashboard.notes import changes
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
 from dissect.runs.notes import COMMENT, LONGEST, notes_of
 
 
-def working(opened: OpenRun, prefix: str) -> Component:
-    """The parts that ``register`` needs on the page; ``prefix-changed`` tells of each change."""
+def note_editor(opened: OpenRun, prefix: str) -> Component:
+    """The parts that ``register`` needs on the page; each change sets ``prefix-changed``."""
     return html.Div(
         [
             dcc.Store(id=f"{prefix}-run", data=opened.id),
@@ -53,7 +53,7 @@ def working(opened: OpenRun, prefix: str) -> Component:
 
 
 def register(app: Dash, prefix: str) -> None:
-    """Register the callbacks of ``working``."""
+    """Register the callbacks of ``note_editor``."""
     shared = {"prevent_initial_call": True}
     app.callback(
         Output(f"{prefix}-status", "children"),
@@ -97,28 +97,28 @@ def register(app: Dash, prefix: str) -> None:
 
 
 def _delete(prefix: str, run_id: object) -> tuple:
-    number = _note_of(changing.clicked())
+    number = _note_of(changes.clicked())
     try:
-        kept, told = changing.delete(notes_of(changing.opened_by(run_id).run), number)
+        kept, message = changes.delete(notes_of(changes.opened_by(run_id).run), number)
     except DissectError as error:
         return line_of(error), None, None, time.time()
-    return told, changing.undo_button(f"{prefix}-undo"), kept, time.time()
+    return message, changes.undo_button(f"{prefix}-undo"), kept, time.time()
 
 
 def _undo(clicks: object, run_id: object, kept: object) -> tuple:
     if not clicks:
         raise PreventUpdate
     try:
-        back = changing.restore(notes_of(changing.opened_by(run_id).run), kept)
+        back = changes.restore(notes_of(changes.opened_by(run_id).run), kept)
     except DissectError as error:
         return line_of(error), None, no_update
-    return f"Brought back the {changing.told(back)}.", None, time.time()
+    return f"Brought back the {changes.describe(back)}.", None, time.time()
 
 
 def _open_dialog(clicks: object, run_id: object) -> tuple:
-    number = _note_of(changing.clicked())
+    number = _note_of(changes.clicked())
     try:
-        note = notes_of(changing.opened_by(run_id).run).get(number)
+        note = notes_of(changes.opened_by(run_id).run).get(number)
     except DissectError as error:
         return False, no_update, None, "", line_of(error)
     return True, note.text, {"note": note.id, "was": note.text}, "", ""
@@ -130,12 +130,12 @@ def _save(clicks: object, run_id: object, edited: object, written: object) -> tu
     try:
         if not isinstance(edited, dict):
             raise ConfigError("no note is being edited; reload the page")
-        notes = notes_of(changing.opened_by(run_id).run)
+        notes = notes_of(changes.opened_by(run_id).run)
         was = text(edited.get("was"))
         note = notes.edit(edited.get("note"), text(written), was=was)
     except DissectError as error:
         return True, line_of(error), no_update, no_update
-    return False, "", f"Saved the {changing.told(note)}.", time.time()
+    return False, "", f"Saved the {changes.describe(note)}.", time.time()
 
 
 def _note_of(used: object) -> object:

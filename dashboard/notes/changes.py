@@ -1,4 +1,4 @@
-"""Deleting and bringing back, for every place that shows notes; values come from a browser."""
+"""Deleting a note and restoring it, for every page that shows notes. Values are untrusted."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,9 +29,9 @@ def opened_by(run_id: object) -> OpenRun:
 
 
 def delete(notes: Notes, number: object) -> tuple[dict[str, object], str]:
-    """Delete a note; gives it, to be kept in the browser, and what to tell."""
+    """Delete a note; gives it, to be kept in the browser, and a message."""
     gone = notes.delete(number)
-    return asdict(gone), f"Deleted the {told(gone)}."
+    return asdict(gone), f"Deleted the {describe(gone)}."
 
 
 def restore(notes: Notes, kept: object) -> Note:
@@ -51,7 +51,7 @@ def restore(notes: Notes, kept: object) -> Note:
     return notes.restore(Note(id=0, made=made, **{name: kept[name] for name in types}))
 
 
-def told(note: Note) -> str:
+def describe(note: Note) -> str:
     """A note in a few words."""
     short = note.text if len(note.text) <= 40 else note.text[:39] + "…"
     if note.kind == LIST:

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.choosing import SORTS, STEP, Choice, choose, read_choice
 from dashboard.pairs import Measured
+from dashboard.unit_filter import SORTS, STEP, UnitFilter, filter_units, read_filter
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def labels():
     return pd.DataFrame(
         {
@@ -28,7 +28,7 @@ def labels():
 
 
 def _found(labels, effects=None, **chosen):
-    found = choose(labels, Choice(**chosen), effects)
+    found = filter_units(labels, UnitFilter(**chosen), effects)
     return [(str(row.layer), row.unit) for row in found.itertuples()]
 
 
@@ -65,7 +65,7 @@ def test_units_without_the_number_come_last_when_it_sorts(labels, reverse):
 
 def test_concepts_sort_by_name_and_units_that_are_named_after_none_come_last(labels):
     for reverse in (False, True):
-        found = choose(labels, Choice(sort="concept", certainty="all", reverse=reverse))
+        found = filter_units(labels, UnitFilter(sort="concept", certainty="all", reverse=reverse))
         names = found.concept.astype(str).tolist()
         assert names[:-1] == sorted(["red", "green", "dark red"], reverse=reverse)
         assert not found.interpretable.iloc[-1]
@@ -73,7 +73,7 @@ def test_concepts_sort_by_name_and_units_that_are_named_after_none_come_last(lab
 
 def test_what_people_call_units_sorts_whatever_its_case(labels):
     second = {("low", 0): "beak", ("high", 0): "Arch", ("high", 12): "cloud"}
-    found = choose(labels, Choice(sort="people", certainty="all"), None, second)
+    found = filter_units(labels, UnitFilter(sort="people", certainty="all"), None, second)
     assert found.second.tolist() == ["Arch", "beak", "cloud", ""]
 
 
@@ -92,7 +92,7 @@ def test_only_units_of_measured_sets_are_left_where_that_is_asked_for(labels):
 
 
 choices = st.builds(
-    Choice,
+    UnitFilter,
     layer=st.text(max_size=20),
     concept=st.text(max_size=20),
     iou=st.floats(0, 1),
@@ -112,7 +112,7 @@ def test_a_choice_comes_back_from_its_query_string(choice):
 
     query = choice.to_query()
     given = {n: v[0] for n, v in parse_qs(query[1:], keep_blank_values=True).items()}
-    assert read_choice(given) == choice
+    assert read_filter(given) == choice
 
 
 anything = (
@@ -120,15 +120,15 @@ anything = (
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(Choice.__dataclass_fields__)), anything))
+@given(st.dictionaries(st.sampled_from(list(UnitFilter.__dataclass_fields__)), anything))
 @settings(max_examples=100)
 def test_anything_a_browser_sends_is_read_as_some_choice(query):
-    choice = read_choice(query)
+    choice = read_filter(query)
     assert 0 <= choice.iou <= 1
     assert STEP <= choice.most <= 4096
     assert all(isinstance(v, str) for v in (choice.layer, choice.concept, choice.search))
 
 
 def test_the_default_choice_needs_no_query():
-    assert Choice().to_query() == ""
-    assert Choice(measured=True).to_query() == "?measured=1"
+    assert UnitFilter().to_query() == ""
+    assert UnitFilter(measured=True).to_query() == "?measured=1"

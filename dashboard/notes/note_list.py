@@ -1,4 +1,4 @@
-"""Notes as a list that one can read and change."""
+"""A list of notes with their buttons."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.links import unit_href
-from dashboard.notes.changing import told
+from dashboard.notes.changes import describe
 from dashboard.store import OpenRun
 from dissect.runs.notes import LIST, Note
 
@@ -63,7 +63,7 @@ def _button(name: str, prefix: str, note: Note) -> Component:
         name,
         id={"type": f"{prefix}-{what}", "note": note.id},
         className="plain",
-        **{"aria-label": f"{name}: {told(note)}"},
+        **{"aria-label": f"{name}: {describe(note)}"},
     )
 
 

@@ -1,4 +1,4 @@
-"""How a page asks the renderer of its run, within a request."""
+"""Sends questions of a page to the renderer of its run, within a request."""
 
 import base64
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A page of a run looks now and then whether the run is still the one that the page shows."""
+"""Every page of a run checks now and then that the run is still the one it shows."""
 
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
@@ -13,7 +13,7 @@ from dissect.errors import DissectError
 _EVERY = 15_000  # milliseconds
 
 
-def presence(opened: OpenRun) -> Component:
+def run_watch(opened: OpenRun) -> Component:
     """What looks, and the place where it is said that the run is gone or another one."""
     return html.Div(
         [

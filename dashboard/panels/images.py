@@ -1,4 +1,4 @@
-"""Panel of a unit's page: its images with another threshold, and new images of it."""
+"""Panel of a unit's page: its mask at any threshold, and new images."""
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -6,7 +6,7 @@ from dash.development.base_component import Component
 
 from dashboard.callbacks import line_of
 from dashboard.pairs import pairs_of
-from dashboard.rendering.asking import ask, to_uri
+from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
 from dashboard.unit_facts import edges_of, row_of
@@ -18,7 +18,7 @@ _NEW = 64  # samples that are looked through for each strip of new ones
 
 def build(visit: UnitVisit) -> Component:
     """The panel; its pictures come when the renderer has them."""
-    opened = visit.visit.run
+    opened = visit.run
     edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
     row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
@@ -26,16 +26,16 @@ def build(visit: UnitVisit) -> Component:
     return html.Div(
         [
             dcc.Store(
-                id="looking-unit",
+                id="images-unit",
                 data={"run": opened.id, "layer": visit.layer, "unit": visit.unit},
             ),
-            dcc.Store(id="looking-first"),
+            dcc.Store(id="images-first"),
             html.P(
                 "Outlined is where the unit exceeds the threshold; the mark is the run's own.",
                 className="quiet",
             ),
             dmc.Slider(
-                id="looking-threshold",
+                id="images-threshold",
                 value=own,
                 min=low,
                 max=high,
@@ -44,10 +44,10 @@ def build(visit: UnitVisit) -> Component:
                 marks=[{"value": own}],
                 thumbLabel="Threshold",
             ),
-            html.P(id="looking-status", role="status", children="The generator is being loaded …"),
+            html.P(id="images-status", role="status", children="The generator is being loaded …"),
             html.Div(
                 html.Img(
-                    id="looking-strip", className="unit-strip", alt="Images, the mask outlined"
+                    id="images-strip", className="unit-strip", alt="Images, the mask outlined"
                 ),
                 className="strip whole",
                 tabIndex=0,
@@ -56,49 +56,49 @@ def build(visit: UnitVisit) -> Component:
             ),
             html.Div(
                 [
-                    dmc.Button("More images", id="looking-more", variant="default"),
-                    dmc.Button("Top images of the run", id="looking-top", variant="default"),
+                    dmc.Button("More images", id="images-more", variant="default"),
+                    dmc.Button("Top images of the run", id="images-top", variant="default"),
                 ],
                 className="paint-row",
             ),
         ],
-        className="looking",
+        className="images",
     )
 
 
 def register(app: Dash) -> None:
     """Register its callbacks."""
     app.callback(
-        Output("looking-strip", "src"),
-        Output("looking-status", "children"),
-        Output("looking-first", "data"),
-        Input("looking-threshold", "value"),
-        Input("looking-more", "n_clicks"),
-        Input("looking-top", "n_clicks"),
-        State("looking-first", "data"),
-        State("looking-unit", "data"),
+        Output("images-strip", "src"),
+        Output("images-status", "children"),
+        Output("images-first", "data"),
+        Input("images-threshold", "value"),
+        Input("images-more", "n_clicks"),
+        Input("images-top", "n_clicks"),
+        State("images-first", "data"),
+        State("images-unit", "data"),
     )(_look)
 
 
 def _look(threshold: object, more: object, top: object, first: object, unit: object) -> tuple:
-    if ctx.triggered_id == "looking-more":
+    if ctx.triggered_id == "images-more":
         first = first + _NEW if type(first) is int else 0
-    elif ctx.triggered_id == "looking-top":
+    elif ctx.triggered_id == "images-top":
         first = None
     question = {"ask": "masks", "threshold": threshold, "first": first}
     try:
-        found = ask_unit(unit, question, view="looking")
+        found = ask_unit(unit, question, view="images")
     except SupersededError:
         return (no_update,) * 3
     except DissectError as error:
         return no_update, html.Span(line_of(error), className="failed"), no_update
     which = "Top images of the run" if first is None else f"The best of {_NEW} new images"
     indices = ", ".join(map(str, found.content["indices"]))
-    told = (
+    message = (
         f"{100 * found.content['share']:.1f} % of the pixels are above "
         f"{_signed(found.content['threshold'])}. {which}: samples {indices}."
     )
-    return to_uri(found.parts[0], "image/webp"), told, first
+    return to_uri(found.parts[0], "image/webp"), message, first
 
 
 def _signed(value: float) -> str:

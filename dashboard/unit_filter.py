@@ -1,4 +1,4 @@
-"""Which units are shown and in which order: a choice as a value, to and from a query string."""
+"""Which units are shown and in which order, as a value, to and from a query string."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ STEP = 48
 
 
 @dataclass(frozen=True)
-class Choice:
+class UnitFilter:
     """Which units are shown.
 
     Args:
@@ -71,12 +71,12 @@ class Choice:
         )
 
 
-_DEFAULT = vars(Choice())
+_DEFAULT = vars(UnitFilter())
 
 
-def read_choice(query: Mapping[str, object]) -> Choice:
-    """A choice from anything a browser may send; what makes no sense is left out."""
-    default = Choice()
+def read_filter(query: Mapping[str, object]) -> UnitFilter:
+    """A filter from anything a browser may send; what makes no sense is left out."""
+    default = UnitFilter()
     text = {
         name: str(query[name])[:200]
         for name in ("layer", "concept", "category", "search")
@@ -89,7 +89,7 @@ def read_choice(query: Mapping[str, object]) -> Choice:
     }
     iou = _number(query.get("iou"), default.iou)
     most = int(_number(query.get("most"), default.most))
-    return Choice(
+    return UnitFilter(
         **text,
         **picked,
         iou=min(max(iou, 0.0), 1.0),
@@ -99,9 +99,9 @@ def read_choice(query: Mapping[str, object]) -> Choice:
     )
 
 
-def choose(
+def filter_units(
     labels: pd.DataFrame,
-    choice: Choice,
+    unit_filter: UnitFilter,
     measured: Mapping[tuple[str, int], Measured] | None = None,
     second: Mapping[tuple[str, int], str] | None = None,
 ) -> pd.DataFrame:
@@ -109,44 +109,46 @@ def choose(
 
     Args:
         labels: ``labels_of`` a run.
-        choice: Which.
+        unit_filter: Which.
         measured: ``measured_of`` that run.
         second: ``second_labels`` of that run, what people call its units.
 
     Returns:
         Rows of ``labels`` with ``second``, what people call the unit, or ""; ``effect``, the share
         of the smallest measured set of the unit; ``effect_units``, how many it has; and
-        ``effect_told``, what became of which concept; "" where nothing was measured.
+        ``effect_label``, what became of which concept; "" where nothing was measured.
     """
     labels = labels.assign(second=_second(labels, second or {}))
     keep = np.ones(len(labels), bool)
     for name in ("layer", "concept", "category"):
-        if getattr(choice, name):
-            keep &= (labels[name] == getattr(choice, name)).to_numpy()
-    if choice.iou > 0:
-        keep &= (labels.iou >= choice.iou).to_numpy()
+        if getattr(unit_filter, name):
+            keep &= (labels[name] == getattr(unit_filter, name)).to_numpy()
+    if unit_filter.iou > 0:
+        keep &= (labels.iou >= unit_filter.iou).to_numpy()
     named = labels.interpretable.to_numpy()
-    if choice.certainty == "unnamed":
+    if unit_filter.certainty == "unnamed":
         keep &= ~named
-    elif choice.certainty != "all":
-        keep &= named if choice.certainty == "sure" else named | (labels.second != "").to_numpy()
-        if choice.certainty == "sure":
+    elif unit_filter.certainty != "all":
+        keep &= (
+            named if unit_filter.certainty == "sure" else named | (labels.second != "").to_numpy()
+        )
+        if unit_filter.certainty == "sure":
             keep &= labels.same_in_halves.to_numpy()
     found = labels[keep]
-    for word in choice.search.lower().split():
+    for word in unit_filter.search.lower().split():
         found = found[_holds(found, word)]
     found = _with_effects(found, measured or {})
-    if choice.measured:
-        found = found[found.effect_told != ""]
-    column, rising = SORTS[choice.sort]
+    if unit_filter.measured:
+        found = found[found.effect_label != ""]
+    column, rising = SORTS[unit_filter.sort]
     if column is None:
-        return found[::-1] if choice.reverse else found
+        return found[::-1] if unit_filter.reverse else found
     values = found[column]
     if column == "concept":
         values = _ranks(values).where(found.interpretable)
     elif column == "second":
         values = values.astype(object).str.lower().replace("", None)
-    rising = rising != choice.reverse
+    rising = rising != unit_filter.reverse
     order = values.reset_index(drop=True).sort_values(
         ascending=rising, kind="stable", na_position="last"
     )
@@ -180,11 +182,13 @@ def _second(labels: pd.DataFrame, second: Mapping[tuple[str, int], str]) -> np.n
     names = np.full(len(labels), "", object)
     codes = {str(name): code for code, name in enumerate(labels.layer.cat.categories)}
     # A layer's code and the unit in one number, so that no row is looked at one by one.
-    told = {(codes[layer] << 32) + n: name for (layer, n), name in second.items() if layer in codes}
-    if told:
+    names_of = {
+        (codes[layer] << 32) + n: name for (layer, n), name in second.items() if layer in codes
+    }
+    if names_of:
         keys = (labels.layer.cat.codes.to_numpy(np.int64) << 32) + labels.unit.to_numpy(np.int64)
-        for row in np.flatnonzero(np.isin(keys, list(told))):
-            names[row] = told[int(keys[row])]
+        for row in np.flatnonzero(np.isin(keys, list(names_of))):
+            names[row] = names_of[int(keys[row])]
     return names
 
 
@@ -192,12 +196,12 @@ def _with_effects(
     labels: pd.DataFrame, measured: Mapping[tuple[str, int], Measured]
 ) -> pd.DataFrame:
     if not measured:
-        return labels.assign(effect=np.nan, effect_told="", effect_units=0)
+        return labels.assign(effect=np.nan, effect_label="", effect_units=0)
     keys = zip(labels.layer.astype(str), labels.unit.tolist(), strict=True)
     found = [measured.get(key) for key in keys]
     return labels.assign(
         effect=np.array([math.nan if each is None else each.share for each in found], float),
-        effect_told=np.array(["" if each is None else each.told for each in found], object),
+        effect_label=np.array(["" if each is None else each.label for each in found], object),
         effect_units=np.array([0 if each is None else each.n_units for each in found], int),
     )
 

@@ -1,4 +1,4 @@
-"""Strokes and changes as what is read on a page."""
+"""Lists of strokes and tables of changes."""
 
 from collections.abc import Mapping, Sequence
 

@@ -36,7 +36,10 @@ class RunConfig(Settings):
     )  # fmt: skip
     seed: int = setting("seed of the samples", default=0, at_least=0, at_most=2**64 - 1)
     label: int | None = setting(
-        "class of every sample; each draws its own if left out", default=None, at_least=0
+        "class of every sample; each draws its own if left out",
+        default=None,
+        at_least=0,
+        label="Class",
     )
     truncation: float = setting(
         "truncation ψ of the latents, 1 for none", default=1.0, at_least=-2, at_most=2
@@ -47,44 +50,53 @@ class RunConfig(Settings):
     )  # fmt: skip
     tail: float = setting(
         "fraction of a unit's values above its quantile threshold",
-        default=0.005, above=0, below=1,
+        default=0.005, above=0, below=1, label="Tail fraction",
     )  # fmt: skip
     min_iou: float = setting(
-        "IoU that an interpretable unit has to exceed", default=0.05, at_least=0, below=1
+        "IoU that an interpretable unit has to exceed",
+        default=0.05,
+        at_least=0,
+        below=1,
+        label="Lowest IoU",
     )
     min_over_chance: float = setting(
-        "what its (IoU - chance) / (1 - chance) has to exceed", default=0.02, at_least=0, below=1
+        "what its (IoU - chance) / (1 - chance) has to exceed",
+        default=0.02,
+        at_least=0,
+        below=1,
+        label="Lowest IoU over chance",
     )
     fdr: float = setting(
         "false discovery rate among the units called interpretable",
-        default=0.05, above=0, below=1,
+        default=0.05, above=0, below=1, label="False discovery rate",
     )  # fmt: skip
     pilot: int = setting(
         "samples from which the edges of each unit are taken", default=256, at_least=CLUSTER
     )
     block: int = setting(
         "samples of one forward pass",
-        default=32, at_least=CLUSTER, multiple_of=CLUSTER, flag="--batch",
+        default=32, at_least=CLUSTER, multiple_of=CLUSTER, flag="--batch", label="Batch size",
         details="Convolutions round differently for other batch sizes, so it belongs to what makes "
         "a run's bytes.",
     )  # fmt: skip
     grid: int | str | None = setting(
         "height and width of the mask grid in pixels; default: the image's own, at most 128; "
         "native: each layer at its own resolution",
-        default=None, at_least=1, choices=(NATIVE,), metavar="PIXELS",
+        default=None, at_least=1, choices=(NATIVE,), metavar="PIXELS", label="Mask grid",
         expected=f"a number of pixels, at least 1, or {NATIVE!r}",
     )  # fmt: skip
     top_images: int = setting("images kept for each unit", default=8, at_least=1)
     compat: str | None = setting(
         "count and name units as the original code of GAN Dissection does", default=None,
-        choices=(COMPAT,), details="Masks have half the image's size then.",
+        choices=(COMPAT,), label="Compatible with",
+        details="Masks have half the image's size then.",
     )  # fmt: skip
     coactivation: bool = setting(
         "also count which units of a layer are active in the same images", default=False
     )
     min_share: float = setting(
         "share of all pixels that a concept has to cover to be a label; 0 lets all be",
-        default=0.0, at_least=0, below=1,
+        default=0.0, at_least=0, below=1, label="Smallest share of a label",
         details="Pixels of the evaluation fold's mask grid. What is counted and stored of the "
         "concept does not change.",
     )  # fmt: skip

@@ -7,14 +7,16 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components.progress import Progress, progress_bar
+from dashboard.components.setting_fields import setting_field
 from dashboard.work.queue import Job
 from dashboard.work.records import EFFECT, RUN
-from dashboard.work.requests import FEWEST_SAMPLES, LARGEST_SEED, MOST_SAMPLES, THRESHOLDS
+from dashboard.work.requests import RunRequest
+from dissect.settings.kinds import Switch
 
-FIELDS = (
-    "name", "generator", "segmenters", "layers", "samples", "seed", "truncation", "threshold",
-)  # fmt: skip
-SWITCHES = ("halves", "coactivation")
+FIELDS = tuple(n for n, one in RunRequest.declared.items() if not isinstance(one.kind, Switch))
+SWITCHES = tuple(name for name in RunRequest.declared if name not in FIELDS)
+_FIRST = ("name", "generator", "segmenters", "layers", "n_samples", "seed", "threshold")
+"""Settings of a run that the form shows at once; the others stand under "More settings"."""
 TITLES = {RUN: "Being made", EFFECT: "Being measured"}
 _STATES = {
     "waiting": "waiting",
@@ -148,47 +150,33 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
     first = next(iter(generators), None)
     # Segmenters are named for what they know, generators for what they draw.
     kin = next((name for name in segmenters if str(first).startswith(name)), None)
-    fields = [
-        dmc.TextInput(id="runs-name", label="Name of the run", value=""),
-        dmc.Select(
-            id="runs-generator", label="Generator", data=list(generators), value=first,
-            allowDeselect=False, searchable=True,
+    declared = RunRequest.declared
+    made = {
+        name: setting_field(one, "runs") for name, one in declared.items()
+    } | {
+        "generator": dmc.Select(
+            id="runs-generator", label=declared["generator"].label, data=list(generators),
+            value=first, allowDeselect=False, searchable=True,
         ),
-        dmc.MultiSelect(
-            id="runs-segmenters", label="Segmenters", data=list(segmenters),
+        "segmenters": dmc.MultiSelect(
+            id="runs-segmenters", label=declared["segmenters"].label, data=list(segmenters),
             value=[kin or next(iter(segmenters))],
         ),
-        dmc.NumberInput(
-            id="runs-samples", label="Samples", value=1000, min=FEWEST_SAMPLES, max=MOST_SAMPLES,
-            allowDecimal=False, clampBehavior="none",
-        ),
-        dmc.NumberInput(
-            id="runs-seed", label="Seed", value=0, min=0, max=LARGEST_SEED, allowDecimal=False,
-            clampBehavior="none",
-        ),
-        dmc.TextInput(id="runs-layers", label="Layers: all, or names", value="all"),
-        dmc.NumberInput(
-            id="runs-truncation", label="Truncation ψ, 1 for none", value=1, step=0.1,
-            clampBehavior="none",
-        ),
-        dmc.Select(
-            id="runs-threshold", label="Threshold", data=list(THRESHOLDS), value=THRESHOLDS[0],
-            allowDeselect=False,
-        ),
-    ]  # fmt: skip
-    switches = [
-        dmc.Switch(
-            id="runs-halves",
-            label="Halves of objects are concepts too",
-            checked=False,
-        ),
-        dmc.Switch(id="runs-coactivation", label="Count which units fire together", checked=False),
-    ]
+    }  # fmt: skip
+    fields = [made[name] for name in _FIRST]
+    further = [made[name] for name in FIELDS if name not in _FIRST]
+    switches = [made[name] for name in SWITCHES]
     return html.Details(
         [
             html.Summary("Start a new run", className="action"),
             html.Div(fields, className="controls"),
             html.Div(switches, className="switches"),
+            html.Details(
+                [
+                    html.Summary("More settings", className="action"),
+                    html.Div(further, className="controls"),
+                ]
+            ),
             html.Button("Start", id="runs-start", type="button", className="action"),
             html.P(
                 "One run is made at a time; others wait for their turn. They continue when this "

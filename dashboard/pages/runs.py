@@ -23,6 +23,7 @@ from dashboard.components.jobs import (
 )
 from dashboard.components.progress import Progress, progress_stores, register_progress
 from dashboard.components.runs import compare_link, run_choice, run_list, run_names
+from dashboard.components.setting_fields import read_field, with_labels
 from dashboard.context import Context
 from dashboard.disk import DiskUse
 from dashboard.links import run_href
@@ -149,7 +150,12 @@ def _start(clicks: object, *given: object) -> str:
     values = dict(zip([*FIELDS, *SWITCHES], given, strict=True))
     values["generator"] = look_up(_generators(own), values["generator"])
     values["segmenters"] = check_segmenters(values["segmenters"], SEGMENTERS)
-    request = RunRequest(**values)
+    known = set(values) - {"generator", "segmenters"}
+    try:
+        values |= {name: read_field(RunRequest.declared[name], values[name]) for name in known}
+        request = RunRequest(**values)
+    except ConfigError as error:
+        raise with_labels(error, RunRequest) from None
     return f"{request.name} is {standing(work().start(request))}"
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from dashboard.paths import within
 from dashboard.work import processes
-from dissect.errors import ConfigError, DissectError
+from dissect.errors import DissectError
 from dissect.progress import Stage, read_stage
 from dissect.runs.replacing import replace_file
 from dissect.runs.schema import RUN_FILE
+from dissect.settings.kinds import short
 from dissect.signing import seal, state_folder, unseal
 
 RUN, EFFECT = "run", "effect"
@@ -27,7 +28,9 @@ RUN, EFFECT = "run", "effect"
 OUT, ERRORS = "stdout.txt", "stderr.txt"
 VERSION = 2
 _RECORD = "job.json"
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}", re.ASCII)
+NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,59}"
+"""What the name of a run's folder matches as a whole."""
+NAME_EXPECTED = "1 to 60 small letters, digits, - or _, the first one a letter or a digit"
 _TAIL = 4000  # bytes at the end of stderr in which the last line is looked for
 
 
@@ -223,9 +226,6 @@ def check_name(given: object) -> str:
     Raises:
         ConfigError: another one.
     """
-    if not isinstance(given, str) or not _SLUG.fullmatch(given):
-        raise ConfigError(
-            f"name is {repr(given)[:60]}; expected 1 to 60 small letters, digits, - or _, the "
-            "first one a letter or a digit"
-        )
+    if not isinstance(given, str) or not re.fullmatch(NAME_PATTERN, given, re.ASCII):
+        raise SettingError("name", f"is {short(given)}; expected {NAME_EXPECTED}")
     return given

@@ -1,20 +1,18 @@
 """Requests of a page for a run or an effect, checked before a process is started."""
 
-import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dashboard.work.records import EFFECT, RUN, check_name
-from dissect.errors import ConfigError
+from dashboard.work.records import EFFECT, NAME_EXPECTED, NAME_PATTERN, RUN
+from dissect.config import RunConfig
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Settings, like, setting
+from dissect.settings.kinds import short
 from dissect.studies.questions import PICKED
 
-FEWEST_SAMPLES = 16
-MOST_SAMPLES = 1_000_000
-LARGEST_SEED = 2**53 - 1
-"""The largest whole number that a browser keeps exactly; the command line takes larger ones."""
-THRESHOLDS = ("information", "quantile")
 EFFECT_KINDS = ("ablate", "insert", "context")
 _ORDERS = ("iou", "excess", "sweep", "greedy")
 # A basis from a file (@sae:FILE) would let a browser name a path.
@@ -24,67 +22,66 @@ _EFFECT_NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
 _MOST_UNITS = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
+def _of_run(name: str, **changes: Any) -> Any:
+    """A setting as ``RunConfig`` declares it."""
+    return like(RunConfig, name, default=RunConfig.declared[name].default, **changes)
+
+
+class RunRequest(Settings, kw_only=True):
     """A run that is to be made.
 
-    Args:
-        name: Of its folder.
-        generator: As the command line takes it, already looked up; never what a browser sent.
-        segmenters: Names at hand.
-        halves: Also mark the halves of every object.
-        layers: ``all``, or names with commas between.
-        samples, seed, truncation, threshold, coactivation: As ``dissect run`` has them.
-
     Raises:
-        ConfigError: a value of another type or out of its range.
+        ConfigError: a value of a wrong type or out of its range, an unknown name.
     """
 
-    name: str
-    generator: str
-    segmenters: tuple[str, ...]
-    halves: bool = False
-    layers: str = "all"
-    samples: int = 1000
-    seed: int = 0
-    truncation: float = 1.0
-    threshold: str = "information"
-    coactivation: bool = False
+    name: str = setting(
+        "name of its folder", label="Name of the run", pattern=NAME_PATTERN, expected=NAME_EXPECTED
+    )
+    generator: str = _of_run("generator", label="Generator")
+    segmenters: tuple[str, ...] = setting(
+        "what marks concepts in the images", count_at_least=1, label="Segmenters",
+        expected="at least one segmenter of the list",
+    )  # fmt: skip
+    halves: bool = setting("halves of objects are concepts too", default=False, label="Halves")
+    layers: str = setting(
+        "all, or names with commas between; NAME@rotation:SEED or NAME@pca:COMPONENTS reads a "
+        "layer in another basis",
+        default="all", label="Layers",
+        expected=f"all, or at most {_MOST_LAYERS} names with commas between, NAME@rotation:SEED or "
+        "NAME@pca:COMPONENTS for another basis",
+    )  # fmt: skip
+    n_samples: int = _of_run("n_samples", at_most=1_000_000)
+    # The largest whole number that a browser keeps exactly; the command line takes larger ones.
+    seed: int = _of_run("seed", at_most=2**53 - 1)
+    truncation: float = _of_run("truncation")
+    threshold: str = _of_run("threshold")
+    coactivation: bool = _of_run("coactivation")
+    label: int | None = _of_run("label")
+    tail: float = _of_run("tail")
+    min_iou: float = _of_run("min_iou")
+    min_over_chance: float = _of_run("min_over_chance")
+    min_share: float = _of_run("min_share")
+    fdr: float = _of_run("fdr")
+    block: int = _of_run("block", at_most=1024)
+    grid: int | str | None = _of_run("grid", at_most=1024)
+    compat: str | None = _of_run("compat")
 
-    def __post_init__(self) -> None:
-        check_name(self.name)
-        if not self.segmenters:
-            raise ConfigError("no segmenter is chosen; expected at least one; choose of the list")
-        for field, least, most in (
-            ("samples", FEWEST_SAMPLES, MOST_SAMPLES),
-            ("seed", 0, LARGEST_SEED),
-        ):
-            value = getattr(self, field)
-            if type(value) is not int or not least <= value <= most:
-                raise ConfigError(
-                    f"{field} is {_short(value)}; expected a whole number from {least:,} to "
-                    f"{most:,}"
-                )
-        value = self.truncation
-        if type(value) not in (int, float) or not math.isfinite(value) or not -2 <= value <= 2:
-            raise ConfigError(f"truncation is {_short(value)}; expected a number from -2 to 2")
-        if self.threshold not in THRESHOLDS:
-            raise ConfigError(
-                f"threshold is {_short(self.threshold)}; expected {' or '.join(THRESHOLDS)}"
-            )
-        for field in ("halves", "coactivation"):
-            if type(getattr(self, field)) is not bool:
-                raise ConfigError(f"{field} is {_short(getattr(self, field))}; expected on or off")
-        self._check_layers()
-
-    def _check_layers(self) -> None:
-        names = self.layers.split(",") if isinstance(self.layers, str) else []
+    def check(self) -> None:
+        names = self.layers.split(",")
         wrong = [name for name in names if not _LAYER.fullmatch(name.strip())]
-        if not names or wrong or len(names) > _MOST_LAYERS:
-            raise ConfigError(
-                f"layers is {_short(self.layers)}; expected all, or at most {_MOST_LAYERS} names "
-                "with commas between, NAME@rotation:SEED or NAME@pca:COMPONENTS for another basis"
+        if wrong or len(names) > _MOST_LAYERS:
+            raise SettingError(
+                "layers", f"is {short(self.layers)}; expected {self.declared['layers'].expected}"
             )
+        RunConfig(generator=self.generator, segmenter="-", layers=(), **self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """Those that ``RunConfig`` has under the same names, without the models."""
+        return {
+            name: getattr(self, name)
+            for name in RunConfig.declared
+            if hasattr(self, name) and name not in ("generator", "layers")
+        }
 
     @property
     def kind(self) -> str:
@@ -105,19 +102,20 @@ class RunRequest:
         Args:
             folder: Holds the runs.
         """
-        layers = ",".join(name.strip() for name in self.layers.split(","))
-        options = {
-            "segmenter": "+".join([*self.segmenters, *(["quadrants"] if self.halves else [])]),
-            "layers": layers,
-            "samples": self.samples,
-            "seed": self.seed,
-            "truncation": self.truncation,
-            "threshold": self.threshold,
-            "out": folder / self.name,
+        declared = RunConfig.declared
+        given = {
+            declared[name].flag: value
+            for name, value in self.settings().items()
+            if value is not None and not isinstance(value, bool)
         }
-        flags = ["--coactivation"] if self.coactivation else []
-        given = [f"--{name}={value}" for name, value in options.items()]
-        return ["run", *given, *flags, "--resume", "--", self.generator]
+        given |= {
+            "--segmenter": "+".join([*self.segmenters, *(["quadrants"] if self.halves else [])]),
+            "--layers": ",".join(name.strip() for name in self.layers.split(",")),
+            "--out": folder / self.name,
+        }
+        flags = [declared[name].flag for name, on in self.settings().items() if on is True]
+        options = [f"{flag}={value}" for flag, value in given.items()]
+        return ["run", *options, *flags, "--resume", "--", self.generator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +153,12 @@ class EffectRequest:
         orders = [PICKED] if self.picked else _ORDERS
         if self.edit not in EFFECT_KINDS or self.order not in orders:
             raise ConfigError(
-                f"the edit is {_short(self.edit)}, the order {_short(self.order)}; expected one of "
+                f"the edit is {short(self.edit)}, the order {short(self.order)}; expected one of "
                 f"{', '.join(EFFECT_KINDS)} and one of {', '.join(orders)}"
             )
         if not isinstance(self.name, str) or not _EFFECT_NAME.fullmatch(self.name):
             raise ConfigError(
-                f"name is {_short(self.name)}; expected letters, digits and any of - _ . +"
+                f"name is {short(self.name)}; expected letters, digits and any of - _ . +"
             )
         if len(self.picked) > _MOST_UNITS:
             raise ConfigError(
@@ -169,12 +167,12 @@ class EffectRequest:
         if self.picked and self.layer is None:
             raise ConfigError("units are chosen by hand but no layer is; choose theirs")
         if not isinstance(self.curve, bool):
-            raise ConfigError(f"curve is {_short(self.curve)}; expected true or false")
+            raise ConfigError(f"curve is {short(self.curve)}; expected true or false")
         for field, least, most in (("units", 1, _MOST_UNITS), ("samples", 2, 100_000)):
             value = getattr(self, field)
             if type(value) is not int or not least <= value <= most:
                 raise ConfigError(
-                    f"{field} is {_short(value)}; expected a whole number from {least} to {most}"
+                    f"{field} is {short(value)}; expected a whole number from {least} to {most}"
                 )
 
     @property
@@ -213,11 +211,7 @@ def check_segmenters(given: object, known: Collection[str]) -> tuple[str, ...]:
     chosen = given if isinstance(given, list) else [given]
     if not chosen or any(not isinstance(one, str) or one not in known for one in chosen):
         raise ConfigError(
-            f"segmenters are {_short(given)}; expected some of {', '.join(known)}; choose of the "
+            f"segmenters are {short(given)}; expected some of {', '.join(known)}; choose of the "
             "list"
         )
     return tuple(dict.fromkeys(chosen))
-
-
-def _short(value: object) -> str:
-    return repr(value)[:60]

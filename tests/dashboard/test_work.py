@@ -278,8 +278,8 @@ def test_a_folder_that_is_a_run_takes_no_other(planted_run):
     ("field", "value"),
     [
         ("name", "../up"), ("name", "-x"), ("name", ""), ("name", "a" * 61), ("name", None),
-        ("samples", 15), ("samples", 10**9), ("samples", "64"), ("samples", True),
-        ("samples", 64.5), ("seed", -1), ("seed", 2**53), ("truncation", float("nan")),
+        ("n_samples", 15), ("n_samples", 10**9), ("n_samples", "64"), ("n_samples", True),
+        ("n_samples", 64.5), ("seed", -1), ("seed", 2**53), ("truncation", float("nan")),
         ("truncation", "1"), ("truncation", 3), ("threshold", "other"), ("threshold", []),
         ("layers", ""), ("layers", "a,,b"), ("layers", "a@sae:/etc/passwd"), ("layers", None),
         ("layers", "a/b"), ("coactivation", "yes"), ("halves", None), ("segmenters", ()),
@@ -296,8 +296,8 @@ def test_the_command_line_reads_what_was_asked_for(tmp_path):
 
     given = ask(
         "first", generator="--out=/tmp/elsewhere", segmenters=("scenes", "colour"), halves=True,
-        layers="a.b, c@pca:4", samples=64, seed=3, truncation=0.5, threshold="quantile",
-        coactivation=True,
+        layers="a.b, c@pca:4", n_samples=64, seed=3, truncation=0.5, threshold="quantile",
+        coactivation=True, grid="native", block=16,
     )  # fmt: skip
     read = build_parser().parse_args(given.arguments(tmp_path))
     assert read.generator == "--out=/tmp/elsewhere"
@@ -306,6 +306,7 @@ def test_the_command_line_reads_what_was_asked_for(tmp_path):
     assert (read.layers, read.n_samples, read.seed) == (("a.b", "c@pca:4"), 64, 3)
     assert (read.truncation, read.threshold) == (0.5, "quantile")
     assert read.coactivation
+    assert (read.grid, read.block, read.compat, read.label) == ("native", 16, None, None)
     assert read.resume
 
 

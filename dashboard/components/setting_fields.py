@@ -1,0 +1,54 @@
+"""Fields of a form, made from declarations of settings: label, help, range and default."""
+
+import dash_mantine_components as dmc
+from dash.development.base_component import Component
+
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Setting, Settings
+from dissect.settings.kinds import Number, Switch, Text, Whole
+
+
+def setting_field(one: Setting, page: str) -> Component:
+    """The field of a setting; its id is ``{page}-{name of the setting}``."""
+    about = {"id": f"{page}-{one.name}", "label": one.label, "description": one.meaning}
+    value = None if one.required else one.default
+    if isinstance(one.kind, Switch):
+        return dmc.Switch(**about, checked=bool(value))
+    if isinstance(one.kind, Whole | Number):
+        limits = {"min": one.limits.at_least, "max": one.limits.at_most}
+        return dmc.NumberInput(
+            **about,
+            **{side: limit for side, limit in limits.items() if limit is not None},
+            value="" if value is None else value,
+            allowDecimal=isinstance(one.kind, Number),
+            # A wrong number is refused with a message, not replaced by another one.
+            clampBehavior="none",
+        )
+    if isinstance(one.kind, Text) and one.choices:
+        return dmc.Select(
+            **about, data=list(one.choices), value=value, allowDeselect=one.optional,
+            clearable=one.optional,
+        )  # fmt: skip
+    return dmc.TextInput(**about, value="" if value is None else str(value))
+
+
+def read_field(one: Setting, given: object) -> object:
+    """The value of a setting from what a browser sent. Untrusted.
+
+    An empty field of a setting that need not be given stands for its default.
+
+    Raises:
+        ConfigError: a value that the setting does not accept.
+    """
+    if not one.required and (given is None or given == ""):
+        return one.default
+    if isinstance(given, str) and not isinstance(one.kind, Text | Whole | Number):
+        return one.read(given)
+    return one.check(given)
+
+
+def with_labels(error: ConfigError, declared: type[Settings]) -> ConfigError:
+    """The error with a setting named as the form labels it."""
+    if isinstance(error, SettingError) and error.name in declared.declared:
+        return SettingError(declared.declared[error.name].label, error.problem)
+    return error

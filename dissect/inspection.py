@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from dissect.generators import Generator, load_generator, zoo
 from dissect.generators.base import complete
 from dissect.generators.checkpoint import read
+from dissect.generators.weights import Source
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
 
@@ -23,7 +25,9 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         name, family (of a file; else the class), image_size, channels, n_classes, parameters
         (how many), spaces (name → shape), layers
         (name → units, height, width), range (lowest and highest value of one image), seconds (of
-        that forward pass) and fingerprint.
+        that forward pass), fingerprint and, of a file, weights: group (taken), averaged, others
+        (name, averaged, family, tensors), unused (names), missing (name → what stands in),
+        borrowed (name → group), settings (obeyed), assumed.
     """
     if isinstance(generator, str):
         generator = load_generator(generator)
@@ -50,7 +54,32 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         "range": [float(image.min()), float(image.max())],
         "seconds": seconds,
         "fingerprint": generator.fingerprint,
+    } | _describe_source(getattr(generator, "source", None))
+
+
+def _describe_source(source: Source | None) -> dict[str, object]:
+    if source is None:
+        return {}
+    others = [
+        {
+            "group": _text(other.name),
+            "averaged": other.averaged,
+            "family": other.family,
+            "tensors": other.n_tensors,
+        }
+        for other in source.others
+    ]
+    about = {
+        "group": _text(source.group),
+        "averaged": source.averaged,
+        "others": others,
+        "unused": [_text(name) for name in source.unused],
+        "missing": {_text(name): what for name, what in source.missing.items()},
+        "borrowed": {_text(name): _text(group) for name, group in source.borrowed.items()},
+        "settings": {_text(name): _plain(value) for name, value in source.obeyed.items()},
+        "assumed": dict(source.assumed),
     }
+    return {"weights": about}
 
 
 def inspect_file(path: str | Path) -> dict[str, object]:
@@ -89,7 +118,10 @@ def inspect_file(path: str | Path) -> dict[str, object]:
 def describe(found: dict) -> str:
     """What ``inspect_generator`` or ``inspect_file`` found, as text."""
     if "container" not in found:
-        return describe_generator(found)
+        lines = [describe_generator(found)]
+        if "weights" in found:
+            lines += _describe_weights(found["weights"])
+        return "\n".join(lines)
     lines = [f"{found['path']}: {found['container']}, {len(found['tensors']):,} tensors"]
     lines += [
         f"  group {_name(name) or '(top)'}: {group['tensors']:,} tensors, "
@@ -107,6 +139,39 @@ def describe(found: dict) -> str:
     ]
     lines += _shorten(tensors, "tensors") + _shorten(attributes, "attributes")
     return "\n".join([*lines, *(f"  names {name}" for name in found["globals"])])
+
+
+def _describe_weights(weights: dict) -> list[str]:
+    """Which weights were taken, and what became of the rest, a line each."""
+
+    def called(group: str, averaged: bool) -> str:
+        return (_name(group) or "(top)") + (" (averaged)" if averaged else "")
+
+    lines = [f"  weights: {called(weights['group'], weights['averaged'])}"]
+    for other in weights["others"]:
+        holds = other["family"] or "no generator known here"
+        way = f"; --weights {_name(other['group'])} takes it" if other["family"] else ""
+        lines.append(
+            f"  other weights: {called(other['group'], other['averaged'])}, "
+            f"{other['tensors']:,} tensors, {holds}{way}"
+        )
+    unused, borrowed = weights["unused"], weights["borrowed"]
+    if unused:
+        lines.append(f"  unused: {len(unused):,} tensors, {_list_names(unused)}")
+    if borrowed:
+        groups = ", ".join(dict.fromkeys(borrowed.values()))
+        lines.append(f"  taken from {groups}: {len(borrowed):,} tensors, {_list_names(borrowed)}")
+    lines += [f"  missing: {_name(name)}; {what}" for name, what in weights["missing"].items()]
+    lines += [
+        f"  setting: {_name(name)} = {json.dumps(value)[:100]}"
+        for name, value in weights["settings"].items()
+    ]
+    return lines + [f"  assumed: {name}: {what}" for name, what in weights["assumed"].items()]
+
+
+def _list_names(names: Iterable[str]) -> str:
+    listed = [_name(name) for name in names]
+    return ", ".join(listed[:4]) + (" …" if len(listed) > 4 else "")
 
 
 def _shorten(lines: list[str], kind: str) -> list[str]:

@@ -68,6 +68,15 @@ def checkpoints():
 
 
 @pytest.fixture(scope="session")
+def cases():
+    """Files that people have and that went wrong once, with expected outputs."""
+    folder = CHECKPOINTS.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def faces_dcgan():
     """The trained DCGAN, from the cache or fetched into it."""
     from dissect import GeneratorError, load_generator

@@ -58,6 +58,26 @@ class NotesOptions(Settings):
     no_notes: bool = setting("leave out what people wrote about units", default=False)
 
 
+class WeightsOptions(Settings):
+    """Which weights of a file are taken."""
+
+    weights: str | None = setting(
+        "group of weights to take of a file, as inspect lists them; default: the averaged one",
+        default=None, metavar="GROUP",
+    )  # fmt: skip
+
+
+def find_generator(options: argparse.Namespace) -> str:
+    """The generator that was given, with the group of weights that was chosen of its file.
+
+    Raises:
+        GeneratorError: weights chosen of what is no file.
+    """
+    from dissect.generators.loading import choose_weights
+
+    return choose_weights(options.generator, options.weights)
+
+
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
     """The run folder that a command reads."""
     parser.add_argument("run", metavar="RUN", help="run folder")

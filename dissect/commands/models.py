@@ -5,8 +5,9 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.command import Command, print_json
+from dissect.commands.command import Command, WeightsOptions, find_generator, print_json
 from dissect.errors import ConfigError
+from dissect.settings import add_settings
 
 
 def _add_zoo(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +25,13 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="list what the file holds, whatever it is"
     )
+    add_settings(parser, WeightsOptions)
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a checkpoint in any container")
     parser.add_argument("out", metavar="OUT.safetensors", help="file to write")
+    add_settings(parser, WeightsOptions)
 
 
 def _zoo(options: argparse.Namespace) -> None:
@@ -75,14 +78,17 @@ def _zoo(options: argparse.Namespace) -> None:
 def _inspect(options: argparse.Namespace) -> None:
     from dissect.inspection import describe, inspect_file, inspect_generator
 
-    found = (inspect_file if options.raw else inspect_generator)(options.generator)
+    if options.raw:
+        found = inspect_file(options.generator)
+    else:
+        found = inspect_generator(find_generator(options))
     print_json(found) if options.json else print(describe(found))
 
 
 def _convert(options: argparse.Namespace) -> None:
     from dissect.generators.converting import convert_file
 
-    generator = convert_file(options.file, options.out)
+    generator = convert_file(options.file, options.out, weights=options.weights)
     if options.json:
         about = {"family": generator.family, "fingerprint": generator.fingerprint}
         print_json({"file": options.out} | about)

@@ -5,7 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.command import Command, print_json
+from dissect.commands.command import Command, WeightsOptions, find_generator, print_json
 from dissect.config import RunConfig, RunOptions
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
@@ -30,6 +30,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
                                     "top_images"],
     )  # fmt: skip
     add_settings(parser, RunOptions, "device", "resume", "memory", "cache")
+    add_settings(parser, WeightsOptions)
     add_settings(parser, OutOptions, "dry_run")
 
 
@@ -43,6 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     from dissect.terminal import describe_plan, describe_run
 
     config = given_settings(options, RunConfig)
+    config["generator"] = find_generator(options)
     models = [config.pop("generator"), config.pop("segmenter")]
     if options.dry_run:
         where = {name: getattr(options, name) for name in ("device", "memory")}

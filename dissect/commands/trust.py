@@ -6,7 +6,13 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 import argparse
 import json
 
-from dissect.commands.command import Command, nothing_kept, print_json
+from dissect.commands.command import (
+    Command,
+    WeightsOptions,
+    find_generator,
+    nothing_kept,
+    print_json,
+)
 from dissect.config import RunConfig, RunOptions
 from dissect.settings import Settings, add_settings, given_settings, like, setting
 
@@ -32,6 +38,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, TrustOptions, *names, positional=positional)
     add_settings(parser, RunConfig, "seed", "label", "truncation", "block")
     add_settings(parser, RunOptions, "device")
+    add_settings(parser, WeightsOptions)
     add_settings(parser, TrustOptions, "rows")
 
 
@@ -43,11 +50,13 @@ def _trust(options: argparse.Namespace) -> None:
     from segmenters import load_segmenter
 
     settings = given_settings(options, RunConfig)
-    config = RunConfig(**settings | {"layers": (), "n_samples": max(16, options.n_samples)})
+    chosen = find_generator(options)
+    settings |= {"generator": chosen, "layers": (), "n_samples": max(16, options.n_samples)}
+    config = RunConfig(**settings)
     check_device(options.device)
     segmenter = load_segmenter(options.segmenter, device=options.device)
     other = options.against and load_segmenter(options.against, device=options.device)
-    generator = load_generator(options.generator, device=options.device)
+    generator = load_generator(chosen, device=options.device)
     with nothing_kept("nothing was measured to its end, nothing is kept"):
         found, comparison = measure_trust(
             segmenter, generator, config, n_samples=options.n_samples, other=other

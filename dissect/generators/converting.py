@@ -6,7 +6,6 @@ every family converts alike and nothing about it is written twice.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from dissect.errors import CheckpointError
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import CONVERTED, Checkpoint, read
 from dissect.generators.families import build_generator
+from dissect.generators.weights import Source
 
 
-def convert_file(path: str | Path, out: str | Path) -> Generator:
+def convert_file(path: str | Path, out: str | Path, *, weights: str | None = None) -> Generator:
     """Write a generator's tensors and architecture as safetensors.
 
     What is written is read back and compared before it takes its place.
@@ -26,6 +26,7 @@ def convert_file(path: str | Path, out: str | Path) -> Generator:
     Args:
         path: A checkpoint of a known family, in any container.
         out: The file to write, ``.safetensors``.
+        weights: The group to take; None means the averaged one where there is one.
 
     Returns:
         The generator, as the new file gives it.
@@ -46,14 +47,8 @@ def convert_file(path: str | Path, out: str | Path) -> Generator:
         raise CheckpointError(
             f"{path} is an ONNX program; expected weights to convert; it is used as it is"
         )
-    generator = build_generator(checkpoint, name=path.stem)
-    for part in _parts(checkpoint):
-        try:
-            enough = build_generator(part, name=path.stem).fingerprint == generator.fingerprint
-        except CheckpointError:
-            enough = False
-        if enough:
-            break
+    generator = build_generator(checkpoint, name=path.stem, weights=weights)
+    part = _keep(checkpoint, generator.source)
     partial = out.with_name(out.name + ".partial")
     try:
         # Copies, as tensors of a file may share memory.
@@ -72,14 +67,14 @@ def convert_file(path: str | Path, out: str | Path) -> Generator:
     return again
 
 
-def _parts(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
-    """One top-level entry of the file alone, each in turn; then the whole."""
-    tops = list(dict.fromkeys(name.split("/")[0] for name in checkpoint.tensors if "/" in name))
-    for kept in tops:
-        others = set(tops) - {kept}
-        tensors, attributes = (
-            {name: value for name, value in values.items() if name.split("/")[0] not in others}
-            for values in (checkpoint.tensors, checkpoint.attributes)
-        )
-        yield replace(checkpoint, tensors=tensors, attributes=attributes)
-    yield checkpoint
+def _keep(checkpoint: Checkpoint, source: Source) -> Checkpoint:
+    """Only what a generator is made of, and what the file says but for its other groups."""
+    others = {other.name.split("/")[0] for other in source.others}
+    others -= {name.split("/")[0] for name in source.used}
+    attributes = {
+        name: value
+        for name, value in checkpoint.attributes.items()
+        if name.split("/")[0] not in others
+    }
+    tensors = {name: v for name, v in checkpoint.tensors.items() if name in source.used}
+    return replace(checkpoint, tensors=tensors, attributes=attributes)

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
 from dissect.generators.states import build
+from dissect.generators.weights import Part
 from dissect.generators.wrapping import WrappedGenerator
 from dissect.latents import standard_normal
 
@@ -35,27 +35,25 @@ class _Decoder(nn.Module):
         return self.autoencoder.decode(z).sample
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether the folder is an autoencoder of diffusers."""
-    return checkpoint.attributes.get("_class_name") in _CLASSES
+    return part.attributes.get("_class_name") in _CLASSES
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str
-) -> WrappedGenerator:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> WrappedGenerator:
     """The decoder that a folder holds; its layers are residual blocks, attentions and upsamplings.
 
     Raises:
         CheckpointError: tensors that do not fit the configuration, or no diffusers installed.
     """
-    given = checkpoint.attributes
+    given = part.attributes
     title = str(given["_class_name"])
-    diffusers = open_library(checkpoint, title)
-    config = own_config(checkpoint)
+    diffusers = open_library(part, title)
+    config = own_config(part)
     autoencoder = build(
         lambda: getattr(diffusers, title).from_config(config),
-        rename_attentions(checkpoint.tensors),
-        checkpoint.path,
+        rename_attentions(part.tensors),
+        part.path,
         family=title,
     )
     channels = int(given["latent_channels"])

@@ -7,18 +7,18 @@ from types import ModuleType
 from torch import Tensor
 
 from dissect.errors import CheckpointError
-from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.weights import Part
 
 # Attentions had other names until the library's version 0.14; it renames them when it loads a file.
 _OLD_ATTENTION = re.compile(r"(attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)$")
 _NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-def open_library(checkpoint: Checkpoint, title: str) -> ModuleType:
+def open_library(part: Part, title: str) -> ModuleType:
     """The library, which is an extra.
 
     Args:
-        checkpoint, title: What is to be loaded, and of which class; for the message.
+        part, title: What is to be loaded, and of which class; for the message.
 
     Raises:
         CheckpointError: it is not installed.
@@ -27,15 +27,15 @@ def open_library(checkpoint: Checkpoint, title: str) -> ModuleType:
         import diffusers  # noqa: PLC0415
     except ImportError as error:
         raise CheckpointError(
-            f"{checkpoint.path} is a {title} of diffusers, which is not installed; "
+            f"{part.path} is a {title} of diffusers, which is not installed; "
             "pip install 'gan-dissection[diffusers]'"
         ) from error
     return diffusers
 
 
-def own_config(checkpoint: Checkpoint) -> dict[str, object]:
+def own_config(part: Part) -> dict[str, object]:
     """The network's configuration, without what the folder says beside it."""
-    return {key: value for key, value in checkpoint.attributes.items() if "/" not in key}
+    return {key: value for key, value in part.attributes.items() if "/" not in key}
 
 
 def rename_attentions(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -37,11 +37,12 @@ from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import check_conversion
-from dissect.generators.checkpoint import Checkpoint, read
+from dissect.generators.checkpoint import read
 from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
 from dissect.generators.labels import class_vectors
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build
+from dissect.generators.weights import Part, whole_part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
@@ -248,9 +249,9 @@ class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
         return self.module(self._z(latent), classes)
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether the folder is a U-Net of diffusers, also one that is refused."""
-    return str(checkpoint.attributes.get("_class_name")).startswith("UNet")
+    return str(part.attributes.get("_class_name")).startswith("UNet")
 
 
 def load_unet(
@@ -276,14 +277,14 @@ def load_unet(
         >>> list(load_unet(folder, n_steps=20).layers)[0]  # saved by diffusers
         't950/conv_in'
     """
-    checkpoint, name = read(path), Path(path).stem if name is None else name
-    if not matches(checkpoint):
+    part, name = whole_part(read(path)), Path(path).stem if name is None else name
+    if not matches(part):
         raise CheckpointError(f"{path} is no U-Net of diffusers; expected the folder of one")
-    return from_checkpoint(checkpoint, name=name, device=device, n_steps=n_steps)
+    return from_checkpoint(part, name=name, device=device, n_steps=n_steps)
 
 
 def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str, n_steps: int = N_STEPS
+    part: Part, *, name: str, device: torch.device | str, n_steps: int = N_STEPS
 ) -> DiffusionGenerator:
     """The generator that a folder holds, see the head of this module.
 
@@ -292,28 +293,29 @@ def from_checkpoint(
             take, tensors that do not fit the configuration, or no diffusers installed.
         GeneratorError: a number of steps out of range.
     """
-    _refuse_others(checkpoint)
-    diffusers, config = open_library(checkpoint, _CLASS), own_config(checkpoint)
-    scheduler = _make_scheduler(diffusers, checkpoint)
+    _refuse_others(part)
+    diffusers, config = open_library(part, _CLASS), own_config(part)
+    scheduler = _make_scheduler(diffusers, part)
     most = int(scheduler.config["num_train_timesteps"])
     if not 1 <= n_steps <= most:
         raise GeneratorError(f"n_steps is {n_steps}; expected 1 to {most} for {name}")
     scheduler.set_timesteps(n_steps)
     first, prediction = int(scheduler.timesteps[0]), scheduler.config["prediction_type"]
     if prediction == "epsilon" and float(scheduler.alphas_cumprod[first]) == 0:
-        raise _odd(
-            checkpoint, f"predicts noise at t = {first}, where there is nothing else (ᾱ = 0)"
-        )
+        raise _odd(part, f"predicts noise at t = {first}, where there is nothing else (ᾱ = 0)")
     unet = build(
         lambda: diffusers.UNet2DModel.from_config(config),
-        rename_attentions(checkpoint.tensors),
-        checkpoint.path,
+        rename_attentions(part.tensors),
+        part.path,
         family=_CLASS,
     )
     n_classes = int(config.get("num_class_embeds") or 0)
     if n_classes:
         unet.class_embedding = _ClassVectors(unet.class_embedding.weight).eval()
     settings = {key: scheduler.config[key] for key in _SETTINGS}
+    stated = any(key.startswith("scheduler/") for key in part.attributes)
+    about = part.ledger.obeyed if stated else part.ledger.assumed
+    about |= {f"scheduler/{key}": value for key, value in settings.items()}
     architecture = {key: value for key, value in config.items() if not key.startswith("_")}
     about = json.dumps([architecture, settings, n_steps], sort_keys=True)
     return DiffusionGenerator(
@@ -325,33 +327,33 @@ def from_checkpoint(
     )
 
 
-def _make_scheduler(diffusers: ModuleType, checkpoint: Checkpoint) -> Scheduler:
+def _make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
     """DDIM over the betas that the folder names, or those of DDPM where it names none."""
     start = "scheduler/"
     given = {
         key.removeprefix(start): value
-        for key, value in checkpoint.attributes.items()
+        for key, value in part.attributes.items()
         if key.startswith(start)
     }
     title = str(given.get("_class_name", "DDIMScheduler"))
     known = diffusers.schedulers.KarrasDiffusionSchedulers.__members__
     # This one is listed among them, but has no betas.
     if title not in known or title == "EDMEulerScheduler":
-        raise _odd(checkpoint, f"has the scheduler {title}, whose steps are not those of DDIM")
+        raise _odd(part, f"has the scheduler {title}, whose steps are not those of DDIM")
     for key, known in _CHOICES.items():
         if given.get(key, known[0]) not in known:
             raise _odd(
-                checkpoint,
+                part,
                 f"has a scheduler whose {key} is {str(given[key])[:40]!r}, where "
                 f"{', '.join(known)} were expected",
             )
-    _check_sizes(checkpoint, given)
+    _check_sizes(part, given)
     return diffusers.DDIMScheduler.from_config(given)
 
 
-def _refuse_others(checkpoint: Checkpoint) -> None:
+def _refuse_others(part: Part) -> None:
     """Refuse what noise alone makes no image of."""
-    given, path = checkpoint.attributes, checkpoint.path
+    given, path = part.attributes, part.path
     title, pipeline = given["_class_name"], given.get("pipeline/_class_name")
     if title != _CLASS:
         within = f" of a {pipeline}" if pipeline else ""
@@ -371,46 +373,46 @@ def _refuse_others(checkpoint: Checkpoint) -> None:
             f"expected a U-Net that makes images alone; give the folder "
             f"{others[0].split(':')[0]} there for a decoder, or wrap all as package.module:factory"
         )
-    _check_sizes(checkpoint, given)
-    _side(given, checkpoint)
+    _check_sizes(part, given)
+    _side(given, part)
     channels, out = given.get("in_channels", 3), given.get("out_channels", 3)
     learned = str(given.get("scheduler/variance_type")).startswith("learned")
     if channels not in (1, 3) or out not in (channels, 2 * channels if learned else channels):
         raise _odd(
-            checkpoint,
+            part,
             f"goes from {channels} to {out} channels, where images (1 or 3) were expected",
         )
     if given.get("class_embed_type") is not None:
         raise _odd(
-            checkpoint,
+            part,
             f"embeds classes by {given['class_embed_type']!r}, where indices were expected",
         )
     if given.get("time_embedding_type") == "fourier":
-        raise _odd(checkpoint, "embeds levels of noise, where timesteps were expected")
+        raise _odd(part, "embeds levels of noise, where timesteps were expected")
 
 
-def _check_sizes(checkpoint: Checkpoint, given: Mapping[str, object]) -> None:
+def _check_sizes(part: Part, given: Mapping[str, object]) -> None:
     """Bounds on what laying out would loop over or allocate before tensors are compared."""
     for key, most in _MOST.items():
         value = given.get(key)
         numbers = value if isinstance(value, list | tuple) else [1 if value is None else value]
         if not all(isinstance(number, int) and 1 <= number <= most for number in numbers):
             raise CheckpointError(
-                f"{checkpoint.path} says {key} is {str(value)[:40]}; expected 1 to {most}; "
+                f"{part.path} says {key} is {str(value)[:40]}; expected 1 to {most}; "
                 "get the folder again"
             )
 
 
-def _side(config: Mapping[str, object], checkpoint: Checkpoint | None = None) -> int:
+def _side(config: Mapping[str, object], part: Part | None = None) -> int:
     """Height and width of images."""
     size = config.get("sample_size")
     sides = size if isinstance(size, list | tuple) else [size, size]
-    if checkpoint is not None and (size is None or len(set(sides)) != 1):
-        raise _odd(checkpoint, f"says sample_size is {size}, where that of squares was expected")
+    if part is not None and (size is None or len(set(sides)) != 1):
+        raise _odd(part, f"says sample_size is {size}, where that of squares was expected")
     return int(sides[0])
 
 
-def _odd(checkpoint: Checkpoint, what: str) -> CheckpointError:
+def _odd(part: Part, what: str) -> CheckpointError:
     return CheckpointError(
-        f"{checkpoint.path} {what}; wrap it as package.module:factory with a sampler of its own"
+        f"{part.path} {what}; wrap it as package.module:factory with a sampler of its own"
     )

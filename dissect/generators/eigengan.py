@@ -21,9 +21,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dissect.errors import CheckpointError
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build, find_states
+from dissect.generators.states import build
+from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
 
@@ -134,25 +134,23 @@ class EigenGAN(ZOnlyGenerator[EigenGANNetwork]):
         }
 
 
-def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    for state in find_states(checkpoint):
-        if "blocks.0.projection.U" in state and "fc.weight" in state:
-            return state
-    return None
+def _find_state(part: Part) -> dict[str, Tensor] | None:
+    known = "blocks.0.projection.U" in part.tensors and "fc.weight" in part.tensors
+    return dict(part.tensors) if known else None
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether eigengan-pytorch wrote the file."""
-    return _find_state(checkpoint) is not None
+    return _find_state(part) is not None
 
 
-def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> EigenGAN:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> EigenGAN:
     """The generator that a file holds.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.
     """
-    path, state = checkpoint.path, _find_state(checkpoint)
+    path, state = part.path, _find_state(part)
     if state is None:
         raise CheckpointError(
             f"{path} holds no EigenGAN; expected fc.weight and blocks.0.projection.U in it"

@@ -1,14 +1,14 @@
 """The families of generators, and which of them a file belongs to."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from dissect.errors import CheckpointError
 from dissect.generators import (
-    biggan,
+    biggan_files,
     dcgan,
     diffusers_decoders,
     diffusers_unets,
@@ -24,6 +24,7 @@ from dissect.generators import (
 from dissect.generators.base import Generator
 from dissect.generators.checkpoint import Checkpoint, read
 from dissect.generators.unread import refuse_unread
+from dissect.generators.weights import Part, choose_part, find_parts, list_others, make_source
 
 FAMILIES = {
     "ONNX program": onnx_programs,
@@ -34,67 +35,105 @@ FAMILIES = {
     "lightweight-gan": lightweight_gan,
     "autoencoder of diffusers": diffusers_decoders,
     "U-Net of diffusers": diffusers_unets,
-    "BigGAN": biggan,
+    "BigGAN": biggan_files,
     "EigenGAN": eigengan,
     "PGGAN": pggan,
     "DCGAN": dcgan,
 }
-"""Modules with ``matches(checkpoint)`` and ``from_checkpoint(checkpoint, name, device)``."""
+"""Modules with ``matches(part)`` and ``from_checkpoint(part, name, device)``."""
 
-_HOLDERS = ("generator_ema.", "G_ema.", "g_ema.", "netG.", "generator.", "gen.", "G.", "model.")
-"""What programs put before the names of a generator in a network that holds others too."""
+# What indexing, unpacking or reshaping tensors of unexpected shapes raises.
+_MISFITS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+_log = logging.getLogger("dissect")
 
 
-def load_file(path: Path, *, name: str, device: torch.device | str = "cpu") -> Generator:
+def load_file(
+    path: Path, *, name: str, device: torch.device | str = "cpu", weights: str | None = None
+) -> Generator:
     """Load the generator that a file holds, whichever family it is of.
+
+    Args:
+        path: A file or folder.
+        name: What to call the generator.
+        device: Where it should run.
+        weights: The group to take, as ``dissect inspect`` lists them; None means the averaged one
+            where there is one.
 
     Raises:
         CheckpointError: a file that cannot be read, of no family known here, or whose tensors do
             not fit together.
     """
-    return build_generator(read(path), name=name, device=device)
+    generator = build_generator(read(path), name=name, device=device, weights=weights)
+    for line in generator.source.notices():
+        _log.warning("%s: %s", path, line)
+    return generator
 
 
 def build_generator(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str = "cpu"
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    device: torch.device | str = "cpu",
+    weights: str | None = None,
 ) -> Generator:
-    """The generator of a file that was read; its ``family`` names one of ``FAMILIES``.
+    """The generator of a file that was read.
+
+    Its ``family`` names one of ``FAMILIES``, its ``source`` says which weights were taken.
 
     Raises:
         CheckpointError: see ``load_file``.
     """
-    path = checkpoint.path
     refuse_unread(checkpoint)
-    for part in _parts(checkpoint):
-        for title, family in FAMILIES.items():
-            try:
-                if family.matches(part):
-                    generator = family.from_checkpoint(part, name=name, device=device)
-                    generator.family = title
-                    return generator
-            # What indexing, unpacking or reshaping tensors of unexpected shapes raises.
-            except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-                raise CheckpointError(
-                    f"{path} has names as {title} has them, but tensors that do not fit together "
-                    f"({reason}); get the file again"
-                ) from error
-    raise CheckpointError(
-        f"{path} holds {len(checkpoint.tensors)} tensors of no family known here "
+    parts = find_parts(checkpoint)
+    candidates = [choose_part(checkpoint, weights, parts)] if weights is not None else parts
+    for part in candidates:
+        title = _find_family(part)
+        if title is None:
+            continue
+        reading = part.recorded()
+        generator = _build(title, reading, name, device)
+        generator.family = title
+        families = {p.group: family for p in parts if (family := _find_family(p)) is not None}
+        generator.source = make_source(reading, list_others(part, parts, families))
+        return generator
+    raise _no_family(checkpoint, candidates, weights)
+
+
+def _find_family(part: Part) -> str | None:
+    for title, family in FAMILIES.items():
+        try:
+            if family.matches(part):
+                return title
+        except _MISFITS:  # names as the family has them; reading it says what does not fit
+            return title
+    return None
+
+
+def _build(title: str, part: Part, name: str, device: torch.device | str) -> Generator:
+    try:
+        return FAMILIES[title].from_checkpoint(part, name=name, device=device)
+    except _MISFITS as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        if isinstance(error, KeyError):
+            reason = f"{reason} is missing"
+        raise CheckpointError(
+            f"{part.path} has names as {title} has them, but tensors that do not fit together "
+            f"({reason}): it is damaged, or of a program that changed the network; wrap the "
+            "generator as package.module:factory instead"
+        ) from error
+
+
+def _no_family(
+    checkpoint: Checkpoint, parts: Sequence[Part], weights: str | None
+) -> CheckpointError:
+    """What the file holds instead, and where it comes nearest to a family."""
+    near = [found for part in parts if (found := dcgan.explain(part)) is not None]
+    where = f"the weights {weights!r} of " if weights is not None else ""
+    n_tensors = sum(len(p.tensors) for p in parts) if where else len(checkpoint.tensors)
+    if near:
+        return CheckpointError(f"{where}{checkpoint.path}: {near[0]}")
+    names = ", ".join(list(checkpoint.tensors)[:2])[:120]
+    return CheckpointError(
+        f"{where}{checkpoint.path} holds {n_tensors} tensors ({names}, …) of no family known here "
         f"({', '.join(FAMILIES)}); wrap the generator as package.module:factory instead"
     )
-
-
-def _parts(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
-    """What the file holds; then, if that is of no family, what it holds under one name."""
-    yield checkpoint
-    groups = checkpoint.groups()
-    for holder in _HOLDERS:
-        for group, state in groups.items():
-            before = f"{group}/{holder}" if group else holder
-            if any(name.startswith(holder) for name in state):
-                tensors, attributes = (
-                    {n.removeprefix(before): v for n, v in values.items() if n.startswith(before)}
-                    for values in (checkpoint.tensors, checkpoint.attributes)
-                )
-                yield replace(checkpoint, tensors=tensors, attributes=attributes)

@@ -44,10 +44,10 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import check_conversion
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build, find_states
+from dissect.generators.states import build
 from dissect.generators.styled import NOISES
+from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent, stream
 from segmenters.base import hash_tensors
@@ -322,22 +322,14 @@ def _count(state: Mapping[str, Tensor]) -> int:
     return n
 
 
-def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    for state in find_states(checkpoint):
-        for prefix in ("GE.", "G.", ""):
-            if all(prefix + mark in state for mark in _MARKS):
-                return {
-                    name.removeprefix(prefix): value
-                    for name, value in state.items()
-                    if name.startswith(prefix)
-                }
-    return None
+def _find_state(part: Part) -> dict[str, Tensor] | None:
+    return dict(part.tensors) if all(mark in part.tensors for mark in _MARKS) else None
 
 
-def _find_version(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> tuple[int, ...]:
+def _find_version(part: Part, state: Mapping[str, Tensor]) -> tuple[int, ...]:
     """The file's; else the last one that has such tensors."""
     stated = re.fullmatch(
-        r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})", str(checkpoint.attributes.get("version"))
+        r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})", str(part.whole.attributes.get("version"))
     )
     if stated:
         return tuple(map(int, stated.groups()))
@@ -345,25 +337,26 @@ def _find_version(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> tuple[
     return _OWN_FROM if noisy else (0, 20, 5)
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether lightweight-gan wrote the file."""
-    return _find_state(checkpoint) is not None
+    return _find_state(part) is not None
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str
-) -> LightweightGAN:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> LightweightGAN:
     """The generator that a folder or a file holds.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.
     """
-    path, state = checkpoint.path, _find_state(checkpoint)
+    path, state = part.path, _find_state(part)
     if state is None:
         raise CheckpointError(
             f"{path} holds no generator of lightweight-gan; expected {', '.join(_MARKS)} in it"
         )
-    version = _find_version(checkpoint, state)
+    version = _find_version(part, state)
+    stated = "version" in part.whole.attributes
+    about = part.ledger.obeyed if stated else part.ledger.assumed
+    about["version"] = ".".join(map(str, version))
     for norm in [n.removesuffix("running_mean") for n in state if n.endswith("running_mean")]:
         # Some files lack the number of batches seen, which nothing here looks at.
         state.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))

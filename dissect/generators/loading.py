@@ -15,13 +15,36 @@ from segmenters.nearest import did_you_mean
 
 _LOG = logging.getLogger(__name__)
 
+_CHOOSES = "#"
+
+
+def choose_weights(spec: str, group: str | None) -> str:
+    """The spec of a file's generator with a group of weights of one's choice: ``g.pt#G``.
+
+    Raises:
+        GeneratorError: a spec that is no file.
+
+    Example:
+        >>> choose_weights("dcgan.pt", None)
+        'dcgan.pt'
+    """
+    if group is None:
+        return spec
+    if not Path(spec).exists():
+        raise GeneratorError(
+            f"the weights {group!r} were chosen of {spec!r}, which is no file or folder; expected "
+            "one that holds several groups of weights"
+        )
+    return f"{spec}{_CHOOSES}{group}"
+
 
 def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> Generator:
     """Find and load a generator.
 
     Args:
         spec: A zoo name (``faces-dcgan``), the path of a checkpoint, or ``package.module:factory``,
-            where the factory takes no arguments and returns a ``Generator``.
+            where the factory takes no arguments and returns a ``Generator``. A path may name the
+            group of weights to take, ``g.pt#G``; without, the averaged ones are taken.
         device: Where it should run. A factory places its generator itself.
 
     Raises:
@@ -43,6 +66,9 @@ def _load(text: str, device: torch.device | str) -> Generator:
         return zoo.load(text, device=device)
     if Path(text).exists():
         return load_file(Path(text), name=Path(text).stem, device=device)
+    path, _, group = text.rpartition(_CHOOSES)
+    if path and group and Path(path).exists():
+        return load_file(Path(path), name=Path(path).stem, device=device, weights=group)
     if ":" in text and not text.startswith((".", "/")):
         return call_factory(text, protocol=Generator, error=GeneratorError, complete=complete)
     raise GeneratorError(

@@ -34,9 +34,9 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo
-from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.states import build, find_states
+from dissect.generators.states import build
 from dissect.generators.styled import StyledGenerator
+from dissect.generators.weights import Part
 from dissect.latents import stream
 from segmenters.base import hash_tensors
 
@@ -316,36 +316,37 @@ class LucidrainsNetwork(nn.Module):
         return self.GE(styles, values)[:, :3] * 2 - 1
 
 
-def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    for state in find_states(checkpoint):
-        if "SE.net.0.weight" in state and "GE.blocks.0.to_style1.weight" in state:
-            return {n: value for n, value in state.items() if n.startswith(("SE.", "GE."))}
-    return None
+def _find_state(part: Part) -> dict[str, Tensor] | None:
+    state = part.tensors
+    if "SE.net.0.weight" not in state or "GE.blocks.0.to_style1.weight" not in state:
+        return None
+    return {name: state[name] for name in state if name.startswith(("SE.", "GE."))}
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether stylegan2_pytorch wrote the file."""
-    return _find_state(checkpoint) is not None
+    return _find_state(part) is not None
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str
-) -> StyledGenerator:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyledGenerator:
     """The generator that a folder or a file holds.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.
     """
-    path, state = checkpoint.path, _find_state(checkpoint)
+    path, state = part.path, _find_state(part)
     if state is None:
         raise CheckpointError(
             f"{path} holds no generator of stylegan2_pytorch; expected SE.net.0.weight and "
             "GE.blocks.0.to_style1.weight in it"
         )
+    part.ledger.elsewhere = ("S.", "G.", "D.", "D_aug.")
     n_blocks = 0
     while f"GE.blocks.{n_blocks}.to_style1.weight" in state:
         n_blocks += 1
-    rate = float(checkpoint.attributes.get("lr_mlp", _DEFAULT_RATE))
+    rate = float(part.whole.attributes.get("lr_mlp", _DEFAULT_RATE))
+    stated = "lr_mlp" in part.whole.attributes
+    (part.ledger.obeyed if stated else part.ledger.assumed)["lr_mlp"] = rate
     network = build(
         lambda: LucidrainsNetwork(state, n_blocks, rate), state, path, family="stylegan2_pytorch"
     )
@@ -353,10 +354,10 @@ def from_checkpoint(
     for i, block in enumerate(network.GE.blocks):
         size = 4 << i
         grown = size if i == n_blocks - 1 else 2 * size
-        for part, pixels in (("conv1", size), ("conv2", size), ("to_rgb", grown)):
-            convolution = block.to_rgb.conv if part == "to_rgb" else block.get_submodule(part)
+        for kind, pixels in (("conv1", size), ("conv2", size), ("to_rgb", grown)):
+            convolution = block.to_rgb.conv if kind == "to_rgb" else block.get_submodule(kind)
             units = convolution.weight.shape[0]
-            layers[f"blocks.{i}.{part}"] = LayerInfo(units, pixels, pixels, f"GE.blocks.{i}.{part}")
+            layers[f"blocks.{i}.{kind}"] = LayerInfo(units, pixels, pixels, f"GE.blocks.{i}.{kind}")
     return StyledGenerator(
         network.to(device),
         name=name,

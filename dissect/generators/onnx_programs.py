@@ -37,11 +37,11 @@ from torch import Tensor, nn
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import check_conversion
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.labels import class_vectors
 from dissect.generators.reading.bounds import Refusal
 from dissect.generators.reading.programs import TYPES, Node, Program, Value, read_program
 from dissect.generators.shapes import LayerInfo
+from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent, standard_normal
 from segmenters.base import hash_tensors
@@ -196,14 +196,12 @@ class OnnxGenerator(ZOnlyGenerator[_Runner]):
         return image[:, : self.channels].contiguous() * scale + shift
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether the file is an ONNX program."""
-    return checkpoint.container == "onnx"
+    return part.whole.container == "onnx"
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str
-) -> OnnxGenerator:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> OnnxGenerator:
     """The generator that a program is.
 
     Raises:
@@ -211,7 +209,7 @@ def from_checkpoint(
             onnxruntime cannot run; or no onnxruntime installed.
         GeneratorError: another device than the CPU.
     """
-    path = checkpoint.path
+    path = part.path
     if torch.device(device).type != "cpu":
         raise GeneratorError(
             f"{path} is an ONNX program, which was to run on {device}; expected the device cpu"
@@ -277,8 +275,8 @@ def from_checkpoint(
         channels=min(shape[0], 3),
         last=last,
         image_range=_find_range(program, images),
-        n_parameters=sum(t.numel() for t in checkpoint.tensors.values() if t.is_floating_point()),
-        fingerprint=hash_tensors(checkpoint.tensors, "onnx", hashlib.sha256(data).hexdigest()),
+        n_parameters=sum(t.numel() for t in part.whole.tensors.values() if t.is_floating_point()),
+        fingerprint=hash_tensors(part.whole.tensors, "onnx", hashlib.sha256(data).hexdigest()),
     )
 
 

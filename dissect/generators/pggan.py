@@ -40,10 +40,10 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import check_conversion
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.native import build_native, save_native
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build, find_states
+from dissect.generators.states import build
+from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
@@ -372,23 +372,12 @@ def _read_tensorflow(state: Mapping[str, Tensor]) -> _Chain | None:
     return _Chain(layers, part("ToRGB_lod0", plain), "weight", float(state.get("lod", 0)))
 
 
-def _find_chain(checkpoint: Checkpoint) -> _Chain | None:
-    for state in find_states(checkpoint):
-        for read in (_read_gandissect, _read_genforce, _read_zoo):
-            chain = read(state)
-            if chain is not None and chain.layers[0].weight.shape[2:] == (4, 4):
-                return chain
-    # The names of TensorFlow's variables hold slashes; of G, D and Gs the last is the average.
-    mark = "4x4/Dense/weight"
-    for name in [n for n in checkpoint.tensors if n.endswith(mark)][::-1]:
-        prefix = name.removesuffix(mark)
-        named = checkpoint.tensors.items()
-        chain = _read_tensorflow(
-            {n.removeprefix(prefix): v for n, v in named if n.startswith(prefix)}
-        )
-        if chain is not None:
+def _find_chain(part: Part) -> _Chain | None:
+    for read in (_read_gandissect, _read_genforce, _read_zoo):
+        chain = read(part.tensors)
+        if chain is not None and chain.layers[0].weight.shape[2:] == (4, 4):
             return chain
-    return None
+    return _read_tensorflow(part.nested)  # names of TensorFlow's variables hold slashes
 
 
 def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
@@ -418,26 +407,26 @@ def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
     return build(lambda: PGGANNetwork(config), state, path, family="PGGAN"), names
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether ``save_pggan`` or one of the programs named above wrote the file."""
-    return checkpoint.attributes.get("format") == FORMAT or _find_chain(checkpoint) is not None
+    return part.attributes.get("format") == FORMAT or _find_chain(part) is not None
 
 
-def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> PGGAN:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> PGGAN:
     """The generator that a file holds.
 
     Raises:
         CheckpointError: tensors that do not fit together or the file's own configuration, or a
             file from the middle of progressive training.
     """
-    if checkpoint.attributes.get("format") == FORMAT:
-        network = build_native(checkpoint, lambda config: PGGANNetwork(PGGANConfig(**config)))
+    if part.attributes.get("format") == FORMAT:
+        network = build_native(part, lambda config: PGGANNetwork(PGGANConfig(**config)))
         return PGGAN(network.to(device), name=name)
-    chain = _find_chain(checkpoint)
+    chain = _find_chain(part)
     if chain is None:
         raise CheckpointError(
-            f"{checkpoint.path} holds no PGGAN; expected layers as gandissect, genforce, "
+            f"{part.path} holds no PGGAN; expected layers as gandissect, genforce, "
             "pytorch_GAN_zoo or TensorFlow name them"
         )
-    network, names = _build(chain, checkpoint.path)
+    network, names = _build(chain, part.path)
     return PGGAN(network.to(device), name=name, names=names)

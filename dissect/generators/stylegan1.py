@@ -28,10 +28,10 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError
 from dissect.generators.base import LayerInfo
-from dissect.generators.checkpoint import Checkpoint
-from dissect.generators.states import build, find_states
+from dissect.generators.states import build
 from dissect.generators.styled import StyledGenerator
-from dissect.generators.stylegan1_files import from_tensorflow
+from dissect.generators.stylegan1_files import from_tensorflow, is_tensorflow
+from dissect.generators.weights import Part
 from segmenters.base import hash_tensors
 
 _LEAK, _GAIN = 0.2, math.sqrt(2)
@@ -249,28 +249,28 @@ def _count_layers(state: Mapping[str, Tensor]) -> int:
     return n
 
 
-def _find_state(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    for state in find_states(checkpoint):
-        if "mapping.dense0.weight" in state and _count_layers(state) >= 2:
-            return state
-    return from_tensorflow(checkpoint.tensors)
+def _find_state(part: Part) -> dict[str, Tensor] | None:
+    return dict(part.tensors) if _is_genforce(part) else from_tensorflow(part.nested)
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def _is_genforce(part: Part) -> bool:
+    names = ("mapping.dense0.weight", "synthesis.layer0.apply_noise.weight")
+    return all(name in part.tensors for name in names)
+
+
+def matches(part: Part) -> bool:
     """Whether genforce, or the paper's program, wrote a StyleGAN generator into the file."""
-    return _find_state(checkpoint) is not None
+    return _is_genforce(part) or is_tensorflow(part.nested)
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, *, name: str, device: torch.device | str
-) -> StyledGenerator:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyledGenerator:
     """The generator that a file holds.
 
     Raises:
         CheckpointError: tensors that do not fit together, or a file from the middle of progressive
             training.
     """
-    path, state = checkpoint.path, _find_state(checkpoint)
+    path, state = part.path, _find_state(part)
     if state is None:
         raise CheckpointError(
             f"{path} holds no StyleGAN; expected mapping.dense0.weight and "
@@ -285,8 +285,8 @@ def from_checkpoint(
     n_layers = _count_layers(state)
     size, last = 2 << (n_layers // 2), n_layers // 2 - 1
     for k in range(last):  # outputs of smaller sizes, from training
-        for part in ("weight", "bias"):
-            state.pop(f"synthesis.output{k}.{part}", None)
+        for kind in ("weight", "bias"):
+            state.pop(f"synthesis.output{k}.{kind}", None)
     for i in range(2, n_layers, 2):
         if 4 << (i // 2) >= _FUSED_FROM and f"synthesis.layer{i}.weight" in state:
             state[f"synthesis.layer{i}.weight"] = state[f"synthesis.layer{i}.weight"].flip(2, 3)

@@ -31,19 +31,22 @@ _PARTS = {
 }
 
 
+def is_tensorflow(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are the variables of a network of such a pickle."""
+    return _SYNTHESIS + _MARK in tensors
+
+
 def from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """The averaged generator of such a pickle under genforce's names; None if there is none.
+    """The generator of one network of such a pickle under genforce's names; None if it is none.
 
     Raises:
         KeyError: an image layer or constant noise is missing.
     """
-    found = [name.removesuffix(_SYNTHESIS + _MARK) for name in tensors if name.endswith(_MARK)]
-    if not found:
+    if not is_tensorflow(tensors):
         return None
-    network = found[-1]
     synthesis, mapping, own = (
-        {name.removeprefix(start): v for name, v in tensors.items() if name.startswith(start)}
-        for start in (network + _SYNTHESIS, network + _MAPPING, f"{network}variables/")
+        {name.removeprefix(start): tensors[name] for name in tensors if name.startswith(start)}
+        for start in (_SYNTHESIS, _MAPPING, "variables/")
     )
     state = {}
     if "dlatent_avg" in own:

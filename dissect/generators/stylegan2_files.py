@@ -25,10 +25,9 @@ import torch
 from torch import Tensor
 
 from dissect.errors import CheckpointError
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.mapping import mapping_sizes
 from dissect.generators.native import build_native
-from dissect.generators.states import build, find_groups
+from dissect.generators.states import build
 from dissect.generators.stylegan2 import (
     FORMAT,
     StyleGAN2,
@@ -36,6 +35,8 @@ from dissect.generators.stylegan2 import (
     StyleGAN2Network,
     default_filter,
 )
+from dissect.generators.weights import Part
+from dissect.latents import stream
 
 _NVIDIA = ("synthesis.b4.const", "mapping.fc0.weight")
 _ROSINALITY = ("input.input", "style.1.weight", "conv1.conv.modulation.weight")
@@ -43,32 +44,29 @@ _TF = "components/synthesis/variables/4x4/Conv/mod_weight"  # StyleGAN has Style
 _RATE = 0.01
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether the file is this project's own, or holds a StyleGAN2 of the programs above."""
-    if checkpoint.attributes.get("format") == FORMAT:
+    if part.attributes.get("format") == FORMAT:
         return True
-    groups = checkpoint.groups().values()
-    return any(name.endswith(_TF) for name in checkpoint.tensors) or any(
-        all(name in state for name in names) for state in groups for names in (_NVIDIA, _ROSINALITY)
-    )
+    if any(all(name in part.tensors for name in names) for names in (_NVIDIA, _ROSINALITY)):
+        return True
+    return _TF in part.nested
 
 
-def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN2:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyleGAN2:
     """The generator that a file holds.
 
     Raises:
         CheckpointError: tensors that do not fit together, or another activation.
     """
-    if checkpoint.attributes.get("format") == FORMAT:
-        network = build_native(
-            checkpoint, lambda config: StyleGAN2Network(StyleGAN2Config(**config))
-        )
+    if part.attributes.get("format") == FORMAT:
+        network = build_native(part, lambda config: StyleGAN2Network(StyleGAN2Config(**config)))
     else:
-        config, state = find(checkpoint)
+        config, state = _find(part)
         network = build(
             lambda: _lay_out(config, mean="mapping.w_avg" in state),
             state,
-            checkpoint.path,
+            part.path,
             family="StyleGAN2",
         )
     return StyleGAN2(network.to(device), name=name)
@@ -88,43 +86,41 @@ class Found(NamedTuple):
     state: dict[str, Tensor]
 
 
-def find(checkpoint: Checkpoint) -> Found | None:
-    """The StyleGAN2 of a file, averaged weights before others; None if it holds none.
+def _find(part: Part) -> Found:
+    """The StyleGAN2 of a part.
 
     Raises:
         CheckpointError: one with an activation that is not leaky ReLU.
         KeyError: one with tensors missing.
     """
-    groups = find_groups(checkpoint)
-    for group, state in groups.items():
-        if all(name in state for name in _NVIDIA):
-            return _from_nvidia(checkpoint, group, state)
-        if all(name in state for name in _ROSINALITY):
-            average = groups.get("", {}).get("latent_avg")
-            return _complete(_from_rosinality(state, average), _RATE, None)
-    networks = [name.removesuffix(_TF) for name in checkpoint.tensors if name.endswith(_TF)]
-    if networks:  # (G, D, Gs): the last one is averaged
-        return _complete(_from_tensorflow(checkpoint.tensors, networks[-1]), _RATE, None)
-    return None
+    if all(name in part.tensors for name in _NVIDIA):
+        return _from_nvidia(part)
+    if all(name in part.tensors for name in _ROSINALITY):
+        return _complete(_from_rosinality(part), _RATE, None)
+    return _complete(_from_tensorflow(part.nested), _RATE, None)
 
 
-def _from_nvidia(checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]) -> Found:
-    def attribute(name: str, default: object = None) -> object:
-        return checkpoint.attributes.get(f"{group}/{name}" if group else name, default)
-
+def _from_nvidia(part: Part) -> Found:
+    attribute = part.attributes.get
     for layer in ("synthesis.b4.conv1", "mapping.fc0"):
         activation = attribute(f"{layer}.activation", "lrelu")
         if activation != "lrelu":
             raise CheckpointError(
-                f"{checkpoint.path} has the activation {activation!r} in {layer}; expected "
+                f"{part.path} has the activation {activation!r} in {layer}; expected "
                 "'lrelu'; wrap the generator as package.module:factory instead"
             )
     clamp = attribute("synthesis.b4.conv1.conv_clamp")
-    return _complete(dict(state), float(attribute("mapping.fc0.bias_gain", _RATE)), clamp)
+    rate = float(attribute("mapping.fc0.bias_gain", _RATE))
+    stated = "mapping.fc0.bias_gain" in part.attributes
+    about = part.ledger.obeyed if stated else part.ledger.assumed
+    about |= {"conv_clamp": clamp, "lr_multiplier of the mapping": rate}
+    return _complete(dict(part.tensors), rate, clamp)
 
 
-def _from_rosinality(state: Mapping[str, Tensor], average: Tensor | None) -> dict[str, Tensor]:
+def _from_rosinality(part: Part) -> dict[str, Tensor]:
+    state, average = part.tensors, part.beside("latent_avg")
     tensors = {"synthesis.b4.const": state["input.input"][0]}
+    lacking: list[str] = []
     if average is not None:
         tensors["mapping.w_avg"] = average.flatten()
     for name in state:
@@ -134,17 +130,23 @@ def _from_rosinality(state: Mapping[str, Tensor], average: Tensor | None) -> dic
 
     def take(target: str, source: str, number: int | None = None) -> None:
         weight = state[f"{source}.conv.weight"][0]
-        for part in ("weight", "bias"):
-            tensors[f"{target}.affine.{part}"] = state[f"{source}.conv.modulation.{part}"]
+        for kind in ("weight", "bias"):
+            tensors[f"{target}.affine.{kind}"] = state[f"{source}.conv.modulation.{kind}"]
         if number is None:  # to RGB, whose 1/√fan-in is in the style
             tensors[f"{target}.weight"] = weight
             tensors[f"{target}.bias"] = state[f"{source}.bias"].flatten()
             return
         tensors[f"{target}.weight"] = weight / math.sqrt(weight[0].numel())
         tensors[f"{target}.bias"] = state[f"{source}.activate.bias"]
-        if f"noises.noise_{number}" in state:
+        if f"{source}.noise.weight" in state:
             tensors[f"{target}.noise_strength"] = state[f"{source}.noise.weight"].reshape(())
-            tensors[f"{target}.noise_const"] = state[f"noises.noise_{number}"][0, 0]
+            maps = state.get(f"noises.noise_{number}")
+            if maps is None:
+                lacking.append(f"noises.noise_{number}")
+                size = 4 << ((number + 1) // 2)
+                values = stream(0, number).standard_normal((size, size), dtype="float32")
+                maps = torch.from_numpy(values)[None, None]
+            tensors[f"{target}.noise_const"] = maps[0, 0]
         if f"{source}.conv.blur.kernel" in state:
             tensors[f"{target}.resample_filter"] = state[f"{source}.conv.blur.kernel"] / 4
 
@@ -158,27 +160,34 @@ def _from_rosinality(state: Mapping[str, Tensor], average: Tensor | None) -> dic
         take(f"{block}.torgb", f"to_rgbs.{k}")
         tensors[f"{block}.resample_filter"] = state[f"to_rgbs.{k}.upsample.kernel"] / 4
         k += 1
+    if lacking:
+        part.ledger.missing[f"{lacking[0]} … {lacking[-1]}"] = (
+            "fixed maps stand in; the strengths of noise are the file's"
+        )
+    if average is None:
+        part.ledger.assumed["latent_avg"] = "the mean of w is that of 10,000 samples"
     return tensors
 
 
-def _from_tensorflow(tensors: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
-    synthesis, mapping = (f"{network}components/{p}/variables/" for p in ("synthesis", "mapping"))
-    found = {"mapping.w_avg": tensors[f"{network}variables/dlatent_avg"]}
-    for name, value in tensors.items():
+def _from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    synthesis, mapping = (f"components/{part}/variables/" for part in ("synthesis", "mapping"))
+    found = {"mapping.w_avg": tensors["variables/dlatent_avg"]}
+    for name in tensors:
         dense = re.fullmatch(r"(Dense(\d+)|LabelEmbed)/(weight|bias)", name.removeprefix(mapping))
         if name.startswith(mapping) and dense:
             target = "embed" if dense[2] is None else f"fc{dense[2]}"
+            value = tensors[name]
             found[f"mapping.{target}.{dense[3]}"] = value.T if dense[3] == "weight" else value
         layer = re.fullmatch(r"(\d+)x\1/(\w+)/(\w+)", name.removeprefix(synthesis))
         if name.startswith(synthesis) and layer:
-            target, converted = _convert_variable(int(layer[1]), layer[2], layer[3], value)
+            target, converted = _convert_variable(int(layer[1]), layer[2], layer[3], tensors[name])
             found[f"synthesis.b{layer[1]}.{target}"] = converted
         noise = re.fullmatch(r"noise(\d+)", name.removeprefix(synthesis))
         if name.startswith(synthesis) and noise:
             # noise0 is that of 4 pixels; then two for each size.
             number = int(noise[1])
             size, part = 4 << ((number + 1) // 2), 1 if number % 2 == 0 else 0
-            found[f"synthesis.b{size}.conv{part}.noise_const"] = value[0, 0]
+            found[f"synthesis.b{size}.conv{part}.noise_const"] = tensors[name][0, 0]
     return found
 
 

@@ -27,7 +27,6 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError, ConfigError
 from dissect.generators.base import LayerInfo
-from dissect.generators.checkpoint import Checkpoint
 from dissect.generators.mapping import (
     LEAK,
     FullyConnected,
@@ -36,7 +35,8 @@ from dissect.generators.mapping import (
     mapping_sizes,
 )
 from dissect.generators.native import build_native, save_native
-from dissect.generators.states import build, find_groups
+from dissect.generators.states import build
+from dissect.generators.weights import Part
 
 FORMAT = "gan-dissection/stylegan3"
 
@@ -355,50 +355,40 @@ def save_stylegan3(network: StyleGAN3Network, path: Path, *, half: bool = False)
     save_native(path, format=FORMAT, config=network.config, state=network.state_dict(), half=half)
 
 
-def matches(checkpoint: Checkpoint) -> bool:
+def matches(part: Part) -> bool:
     """Whether the file is this project's own, or a pickle of the stylegan3 repository."""
-    return checkpoint.attributes.get("format") == FORMAT or _find(checkpoint) is not None
+    return part.attributes.get("format") == FORMAT or _is_stylegan3(part)
 
 
-def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: torch.device | str) -> StyleGAN3:
+def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyleGAN3:
     """The generator that a file holds.
 
     Raises:
         CheckpointError: tensors that do not fit together, or a file without the attributes that
             say how layers are sampled.
     """
-    if checkpoint.attributes.get("format") == FORMAT:
-        network = build_native(
-            checkpoint, lambda config: StyleGAN3Network(StyleGAN3Config(**config))
-        )
+    if part.attributes.get("format") == FORMAT:
+        network = build_native(part, lambda config: StyleGAN3Network(StyleGAN3Config(**config)))
     else:
-        group, state = _find(checkpoint)
-        config = _read_config(checkpoint, group, state)
-        network = build(
-            lambda: StyleGAN3Network(config), state, checkpoint.path, family="StyleGAN3"
-        )
+        state = dict(part.tensors)
+        config = _read_config(part, state)
+        network = build(lambda: StyleGAN3Network(config), state, part.path, family="StyleGAN3")
     return StyleGAN3(network.to(device), name=name)
 
 
-def _find(checkpoint: Checkpoint) -> tuple[str, dict[str, Tensor]] | None:
-    for group, state in find_groups(checkpoint).items():
-        if "synthesis.input.freqs" in state and "mapping.fc0.weight" in state:
-            return group, state
-    return None
+def _is_stylegan3(part: Part) -> bool:
+    return "synthesis.input.freqs" in part.tensors and "mapping.fc0.weight" in part.tensors
 
 
-def _read_config(
-    checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]
-) -> StyleGAN3Config:
+def _read_config(part: Part, state: Mapping[str, Tensor]) -> StyleGAN3Config:
     def attribute(name: str) -> Any:
-        key = f"{group}/{name}" if group else name
-        if key not in checkpoint.attributes:
+        if name not in part.attributes:
             raise CheckpointError(
-                f"{checkpoint.path} holds the tensors of a StyleGAN3 but not its attribute {name}; "
+                f"{part.path} holds the tensors of a StyleGAN3 but not its attribute {name}; "
                 "expected the pickle that the program wrote, since tensors do not say how layers "
                 "are sampled"
             )
-        return checkpoint.attributes[key]
+        return part.attributes[name]
 
     def read_layer(name: str) -> LayerConfig:
         layer = f"synthesis.{name}"

@@ -293,7 +293,7 @@ def test_a_unet_without_a_scheduler_takes_that_of_ddpm(tmp_path):
         ("unet/config.json", {"class_embed_type": "timestep"}, "embeds classes by 'timestep'"),
         ("unet/config.json", {"time_embedding_type": "fourier"}, "embeds levels of noise"),
         ("unet/config.json", {"layers_per_block": 10**9}, "layers_per_block is 1000000000"),
-        ("unet/config.json", {"norm_num_groups": "many"}, "get the file again"),
+        ("unet/config.json", {"norm_num_groups": "many"}, "do not fit together"),
         ("unet/config.json", {"block_out_channels": [8, 32]}, "but for .* of its tensors"),
         ("scheduler/scheduler_config.json", {"_class_name": "ScoreSdeVeScheduler"},
          "ScoreSdeVeScheduler, whose steps are not those of DDIM"),

@@ -210,6 +210,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
         GeneratorError: another device than the CPU.
     """
     path = part.path
+    part.ledger.used.update(part.tensors)
     if torch.device(device).type != "cpu":
         raise GeneratorError(
             f"{path} is an ONNX program, which was to run on {device}; expected the device cpu"

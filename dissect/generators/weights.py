@@ -182,7 +182,10 @@ class Source:
         lost = [
             other.name
             for other in self.others
-            if other.averaged and not self.averaged and not _words(other.name) & _OTHER_NETWORKS
+            if other.averaged
+            and other.family is None
+            and not self.averaged
+            and not _words(other.name) & _OTHER_NETWORKS
         ]
         if lost:
             lines.append(

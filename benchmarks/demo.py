@@ -18,20 +18,22 @@ import torch
 
 from dissect import RunConfig, dissect, load_generator, load_segmenter
 from dissect.counting.pilot import pilot_edges
-from dissect.counting.samples import label_block, make_block, n_blocks
+from dissect.counting.samples import label_block
+from dissect.counting.subject import Subject
 
 
 def measure(n_samples: int) -> dict[str, object]:
     """Run the benchmark once."""
     generator, segmenter = load_generator("faces-dcgan"), load_segmenter("faces")
     config = RunConfig("faces-dcgan", "faces", tuple(generator.layers), n_samples=n_samples)
-    make_and_label(generator, segmenter, config, 0)  # first calls are slow
+    subject = Subject.of(generator, segmenter, config)
+    make_and_label(subject, 0)  # first calls are slow
     started = time.perf_counter()
-    for number in range(n_blocks(config)):
-        make_and_label(generator, segmenter, config, number)
+    for number in range(subject.n_blocks):
+        make_and_label(subject, number)
     bare = time.perf_counter() - started
     started = time.perf_counter()
-    pilot_edges(generator, config, progress=False)
+    pilot_edges(subject, progress=False)
     pilot = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -56,9 +58,10 @@ def measure(n_samples: int) -> dict[str, object]:
     }
 
 
-def make_and_label(generator: object, segmenter: object, config: RunConfig, number: int) -> None:
+def make_and_label(subject: Subject, number: int) -> None:
     """The bare work of one block."""
-    label_block(segmenter, make_block(generator, config, number).images, generator.image_size)
+    images = subject.block(number).images
+    label_block(subject.segmenter, images, subject.generator.image_size)
 
 
 def main() -> None:

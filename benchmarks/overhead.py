@@ -25,6 +25,7 @@ from dissect.config import RunConfig
 from dissect.counting.driver import count_pass, start_pass
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks
 from dissect.counting.samples import mask_grid
+from dissect.counting.subject import Subject
 from dissect.errors import GeneratorError
 from dissect.generators import Generator, load_generator
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
@@ -136,9 +137,10 @@ def whole_pass(
         with workspace.claim(resume=False):
             started = time.perf_counter()
             with KeptBlocks(KEPT_BYTES, folder=workspace.folder) as kept:
-                state = start_pass(turns, segmenter, config, kept, progress=False)
+                subject = Subject.of(turns, segmenter, config)
+                state = start_pass(subject, kept, progress=False)
                 pilot, in_pilot = time.perf_counter() - started, turns.seconds
-                count_pass(turns, segmenter, config, state, kept, workspace, progress=False)
+                count_pass(subject.with_bases(state.bases), state, kept, workspace, progress=False)
     count = time.perf_counter() - started - pilot
     parts = {"pilot": pilot - in_pilot, "count": count - (turns.seconds - in_pilot)}
     return turns.seconds, parts

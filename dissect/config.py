@@ -104,7 +104,7 @@ class RunConfig(Settings):
     def check(self) -> None:
         self._check_compat()
         if self.coactivation:
-            from dissect.statistics.coactivation import MOST_SAMPLES  # noqa: PLC0415, needs numpy
+            from dissect.statistics.units.coactivation import MOST_SAMPLES  # noqa: PLC0415, needs numpy
 
             if self.n_samples > MOST_SAMPLES:
                 raise SettingError(

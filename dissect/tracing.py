@@ -5,15 +5,15 @@
     maps["main.1"]                       # Float[batch unit height width]
 
 The hooks live as long as the ``with`` and are gone after an exception too. A second forward pass
-inside it replaces what the first one left.
+inside it replaces what the first one left. Layers may be read in other bases, given with ``bases``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from dissect.bases.spec import MARK, BasisSpec, split_layer
+from dissect.bases import NO_BASES, Basis, LayerSpec
 from dissect.errors import LayerError
 from dissect.generators.base import Generator, LayerInfo
 from segmenters.nearest import did_you_mean
@@ -21,7 +21,9 @@ from segmenters.nearest import did_you_mean
 _ALL = "all"
 
 
-def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[str, ...]:
+def resolve_layers(
+    generator: Generator, layers: Sequence[str | LayerSpec] | str
+) -> tuple[LayerSpec, ...]:
     """The named layers in the generator's own order, in each the bases in the order given.
 
     Args:
@@ -34,15 +36,16 @@ def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[s
         ConfigError: an unknown basis, or one without a proper argument.
 
     Example:
-        >>> resolve_layers(generator, ["all", "units@rotation:0"])
-        ('units', 'units@rotation:0')
+        >>> [str(spec) for spec in resolve_layers(generator, ["all", "units@rotation:0"])]
+        ['units', 'units@rotation:0']
     """
     wanted = [layers] if isinstance(layers, str) else list(layers)
     if not wanted:
         raise LayerError(f"no layer was given; expected some of {', '.join(generator.layers)}")
-    asked: dict[str, list[str]] = {name: [] for name in generator.layers}
-    for text in wanted:
-        layer, basis = split_layer(text, generator.layers)
+    found: dict[str, list[LayerSpec]] = {name: [] for name in generator.layers}
+    for one in wanted:
+        given = one if isinstance(one, LayerSpec) else LayerSpec.parse(one, generator.layers)
+        layer = given.layer
         if layer != _ALL and layer not in generator.layers:
             near = did_you_mean(layer, generator.layers)
             hint = near or f"it has {_shorten(generator.layers)}; "
@@ -50,43 +53,50 @@ def resolve_layers(generator: Generator, layers: Sequence[str] | str) -> tuple[s
                 f"layer {layer!r} is not in {generator.name}; {hint}"
                 "dissect inspect GENERATOR lists them"
             )
-        suffix = "" if basis is None else f"{MARK}{BasisSpec.parse(basis)}"
         for name in generator.layers if layer == _ALL else [layer]:
-            if name + suffix not in asked[name]:
-                asked[name].append(name + suffix)
-    return tuple(text for texts in asked.values() for text in texts)
+            spec = LayerSpec(name, given.basis)
+            if spec not in found[name]:
+                found[name].append(spec)
+    return tuple(spec for specs in found.values() for spec in specs)
 
 
 @contextmanager
-def trace(generator: Generator, layers: Sequence[str] | str) -> Iterator[Mapping[str, Tensor]]:
+def trace(
+    generator: Generator,
+    layers: Sequence[str | LayerSpec] | str,
+    *,
+    bases: Mapping[str, Basis] = NO_BASES,
+) -> Iterator[Mapping[str, Tensor]]:
     """Record the outputs of layers, see the head of this module.
 
     Args:
         generator: Any generator.
-        layers: Names from ``generator.layers``, or ``"all"``; in channels, without a basis.
+        layers: Names, ``layer`` or ``layer@basis``, or ``"all"``. A layer that is read in several
+            bases is recorded once.
+        bases: For each ``layer@basis`` its basis.
 
     Yields:
         name → Float[batch unit height width], filled by each forward pass.
 
     Raises:
-        LayerError: an unknown layer, or one whose output is not the map it was listed as.
+        LayerError: an unknown layer, one whose output is not the map it was listed as, or one in a
+            basis that is not at hand.
     """
-    recorded: dict[str, Tensor] = {}
-    names = resolve_layers(generator, layers)
-    for name in names:
-        if name not in generator.layers:
-            plain = split_layer(name, generator.layers)[0]
+    recorded: dict[str, tuple[Tensor, int]] = {}
+    specs = resolve_layers(generator, layers)
+    for spec in specs:
+        if spec.basis is not None and str(spec) not in bases:
             raise LayerError(
-                f"{name!r} is not what a layer puts out; expected its channels, {plain!r}; their "
-                "basis changes with Basis.encode"
+                f"{str(spec)!r} is not what a layer puts out; expected its channels, "
+                f"{spec.layer!r}; their basis changes with Basis.encode, or give bases"
             )
     handles = []
     try:
-        for name in names:
+        for name in dict.fromkeys(spec.layer for spec in specs):
             info = generator.layers[name]
             module = generator.module.get_submodule(info.module)
             handles.append(module.register_forward_hook(_keep(recorded, name, info)))
-        yield _Recorded(recorded)
+        yield _Recorded(recorded, {str(spec): spec for spec in specs}, bases)
     finally:
         for handle in handles:
             handle.remove()
@@ -95,23 +105,29 @@ def trace(generator: Generator, layers: Sequence[str] | str) -> Iterator[Mapping
 class _Recorded(Mapping[str, Tensor]):
     """What was recorded, refusing maps that a later operation overwrote in place."""
 
-    def __init__(self, recorded: dict[str, Tensor]) -> None:
-        self._recorded = recorded
+    def __init__(
+        self,
+        recorded: Mapping[str, tuple[Tensor, int]],
+        specs: Mapping[str, LayerSpec],
+        bases: Mapping[str, Basis],
+    ) -> None:
+        self._recorded, self._specs, self._bases = recorded, specs, bases
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor, version = self._recorded[name]
+        spec = self._specs[name]
+        tensor, version = self._recorded[spec.layer]
         if tensor._version != version:
             raise LayerError(
-                f"the output of layer {name!r} was overwritten by an operation after it; expected "
-                "it to stay; set inplace=False on the activation that follows"
+                f"the output of layer {spec.layer!r} was overwritten by an operation after it; "
+                "expected it to stay; set inplace=False on the activation that follows"
             )
-        return tensor
+        return tensor if spec.basis is None else self._bases[name].encode(tensor)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._recorded)
+        return (name for name, spec in self._specs.items() if spec.layer in self._recorded)
 
     def __len__(self) -> int:
-        return len(self._recorded)
+        return sum(1 for _ in self)
 
 
 def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
@@ -129,8 +145,10 @@ def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
     return output
 
 
-def _keep(recorded: dict, name: str, info: LayerInfo):  # noqa: ANN202
-    def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+def _keep(
+    recorded: dict[str, tuple[Tensor, int]], name: str, info: LayerInfo
+) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+    def hook(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         maps = check_map(name, info, output)
         m = info.margin
         recorded[name] = (maps[:, :, m : m + info.height, m : m + info.width], maps._version)

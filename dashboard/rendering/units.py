@@ -14,7 +14,6 @@ from torch import Tensor
 from dashboard.pairs import pairs_of
 from dashboard.rendering.frames import Frame
 from dashboard.store import OpenRun
-from dissect.bases import split_layer
 from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
 from dissect.edits.unit_edits import Ablate
@@ -129,12 +128,9 @@ class UnitResponder:
 
     def _maps(self, layer: str, unit: int, indices: list[int]) -> tuple[Tensor, Tensor]:
         canvas = self._canvas
-        plain = split_layer(layer, canvas.generator.layers)[0]
-        with trace(canvas.generator, plain) as recorded:
+        with trace(canvas.generator, layer, bases=canvas.bases) as recorded:
             images = make_images(canvas.generator, canvas.run.config, indices)
-        maps = recorded[plain]
-        basis = canvas.bases.get(layer)
-        return images.cpu(), (maps if basis is None else basis.encode(maps))[:, unit].cpu()
+        return images.cpu(), recorded[layer][:, unit].cpu()
 
 
 def _parts(indices: list[int]) -> list[list[int]]:

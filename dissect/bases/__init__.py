@@ -1,8 +1,7 @@
 """Bases: other coordinates in which a layer's units are read, written ``layer@basis``.
 
-The pass that fits principal components is in ``dissect.counting.fitting``; what is here needs no
-generator to run. Names are imported when they are first used: a basis takes torch, and how one is
-written does not.
+Principal components are fitted in ``dissect.counting.fitting``; what is here runs no generator.
+Names are imported when they are first used: a basis takes torch, and how one is written does not.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
         read_file_contents as read_file_contents,
         rebuild_basis as rebuild_basis,
     )
-    from dissect.bases.spec import BasisSpec as BasisSpec, split_layer as split_layer
+    from dissect.bases.spec import BasisSpec as BasisSpec, LayerSpec as LayerSpec
 else:
     __all__, __getattr__, __dir__ = lazy_names(
         __name__,
@@ -26,10 +25,10 @@ else:
             "Basis": "dissect.bases.base",
             "BasisSpec": "dissect.bases.spec",
             "Channels": "dissect.bases.base",
+            "LayerSpec": "dissect.bases.spec",
             "layer_info": "dissect.bases.opening",
             "open_bases": "dissect.bases.opening",
             "read_file_contents": "dissect.bases.opening",
             "rebuild_basis": "dissect.bases.opening",
-            "split_layer": "dissect.bases.spec",
         },
     )

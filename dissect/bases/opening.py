@@ -1,6 +1,6 @@
 """From specs to bases: those that need no pass, and all of them again from what a run stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -9,42 +9,41 @@ from dissect.bases.base import Basis
 from dissect.bases.pca import PrincipalComponents
 from dissect.bases.rotation import Rotation
 from dissect.bases.sae import SparseAutoencoder, read_autoencoder
-from dissect.bases.spec import BasisSpec, split_layer
+from dissect.bases.spec import BasisSpec, LayerSpec
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator, LayerInfo
 
 
-def open_bases(generator: Generator, layers: Sequence[str]) -> dict[str, Basis]:
+def open_bases(generator: Generator, layers: Iterable[LayerSpec]) -> dict[str, Basis]:
     """Make or read the bases that need no pass, and check those that do.
 
     Args:
         generator: Whose layers they are.
-        layers: Resolved specs, ``layer`` or ``layer@basis``.
+        layers: Which layers in which bases.
 
     Returns:
-        Spec → its basis, for rotations and sparse autoencoders.
+        ``layer@basis`` → its basis, for rotations and sparse autoencoders.
 
     Raises:
         ConfigError: more components than a layer has channels.
         CheckpointError: a file that holds no sparse autoencoder for its layer.
     """
     opened: dict[str, Basis] = {}
-    for text in layers:
-        layer, basis = split_layer(text, generator.layers)
+    for spec in layers:
+        layer, basis = spec.layer, spec.basis
         if basis is None:
             continue
-        spec = BasisSpec.parse(basis)
         n_channels = generator.layers[layer].units
-        if spec.kind == "rotation":
-            opened[text] = Rotation.draw(basis, seed=spec.number, n_channels=n_channels)
-        elif spec.kind == "sae":
-            opened[text] = read_autoencoder(
-                basis, spec.argument, layer=layer, n_channels=n_channels
+        if basis.kind == "rotation":
+            opened[str(spec)] = Rotation.draw(str(basis), seed=basis.number, n_channels=n_channels)
+        elif basis.kind == "sae":
+            opened[str(spec)] = read_autoencoder(
+                str(basis), basis.argument, layer=layer, n_channels=n_channels
             )
-        elif spec.number > n_channels:
+        elif basis.number > n_channels:
             raise ConfigError(
-                f"{text!r} asks for {spec.number} components; expected at most {n_channels}, the "
-                f"number of channels of {layer!r}; give {layer}@pca:{n_channels} or fewer"
+                f"{str(spec)!r} asks for {basis.number} components; expected at most {n_channels}, "
+                f"the number of channels of {layer!r}; give {layer}@pca:{n_channels} or fewer"
             )
     return opened
 
@@ -72,7 +71,10 @@ def rebuild_basis(name: str, tensors: Mapping[str, Tensor]) -> Basis:
     return SparseAutoencoder.from_tensors(name, dict(tensors))
 
 
-def layer_info(generator: Generator, text: str, bases: Mapping[str, Basis]) -> LayerInfo:
-    """Units and size of ``layer`` or ``layer@basis``."""
-    info = generator.layers[split_layer(text, generator.layers)[0]]
-    return replace(info, units=bases[text].n_units) if text in bases else info
+def layer_info(
+    generator: Generator, layer: LayerSpec | str, bases: Mapping[str, Basis]
+) -> LayerInfo:
+    """Units and size of a layer in its basis, given as a spec or as ``layer@basis``."""
+    spec = LayerSpec.parse(layer, generator.layers) if isinstance(layer, str) else layer
+    info, basis = generator.layers[spec.layer], bases.get(str(layer))
+    return info if basis is None else replace(info, units=basis.n_units)

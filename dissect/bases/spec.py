@@ -68,27 +68,46 @@ class BasisSpec:
         return f"{self.kind}:{self.argument}"
 
 
-def split_layer(text: str, layers: Collection[str]) -> tuple[str, str | None]:
-    """Part a layer from its basis: at the first @ that has a layer's name before it.
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer and the basis in which its units are read, written ``layer`` or ``layer@basis``.
 
-    Args:
-        text: ``layer`` or ``layer@basis``.
-        layers: Names that there are; one may hold an @ itself.
-
-    Returns:
-        Name of the layer, known or not, and the basis, None for channels.
-
-    Example:
-        >>> split_layer("main.1@sae:a@b.safetensors", ["main.1"])
-        ('main.1', 'sae:a@b.safetensors')
+    Attributes:
+        layer: Name of the generator's layer.
+        basis: Which basis is meant; None for the layer's channels.
     """
-    if text in layers or MARK not in text:
-        return text, None
-    parts = text.split(MARK)
-    for n_parts in range(1, len(parts)):
-        if MARK.join(parts[:n_parts]) in layers:
-            return MARK.join(parts[:n_parts]), MARK.join(parts[n_parts:])
-    return parts[0], MARK.join(parts[1:])
+
+    layer: str
+    basis: BasisSpec | None = None
+
+    @classmethod
+    def parse(cls, text: str, layers: Collection[str]) -> "LayerSpec":
+        """Read a spec: the basis stands behind the first @ that has a layer's name before it.
+
+        Args:
+            text: ``layer`` or ``layer@basis``.
+            layers: Names of layers; one may hold an @ itself. The name in ``text`` need not be
+                among them.
+
+        Raises:
+            ConfigError: an unknown basis, or one without a proper argument.
+
+        Example:
+            >>> LayerSpec.parse("main.1@sae:a@b.safetensors", ["main.1"]).layer
+            'main.1'
+        """
+        if text in layers or MARK not in text:
+            return cls(text)
+        parts = text.split(MARK)
+        for n_parts in range(1, len(parts)):
+            if MARK.join(parts[:n_parts]) in layers:
+                break
+        else:
+            n_parts = 1
+        return cls(MARK.join(parts[:n_parts]), BasisSpec.parse(MARK.join(parts[n_parts:])))
+
+    def __str__(self) -> str:
+        return self.layer if self.basis is None else f"{self.layer}{MARK}{self.basis}"
 
 
 def _list_forms() -> str:

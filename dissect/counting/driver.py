@@ -11,22 +11,20 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-import torch
 
-from dissect.bases import NO_BASES, Basis, layer_info, open_bases, read_file_contents
 from dissect.config import RunConfig, RunOptions, RunSettings
+from dissect.counting.count import PassCounter, empty_state
 from dissect.counting.examples import Examples
-from dissect.counting.fitting import prepare_bases
-from dissect.counting.grouping import divide
+from dissect.counting.fitting import fit_bases
+from dissect.counting.grouping import Group, divide
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.counting.planes import PlaneStore, cache_folder
-from dissect.counting.samples import Block, check_device, make_block, n_blocks
+from dissect.counting.samples import check_device
+from dissect.counting.subject import Subject
 from dissect.counting.top_images import unit_strips
 from dissect.counting.trust import trust_of_run
 from dissect.generators import Generator, load_generator
@@ -37,15 +35,11 @@ from dissect.runs.partial import Workspace
 from dissect.runs.read import Run, open_run
 from dissect.runs.record import check_text
 from dissect.runs.results import LayerResult, layer_results
-from dissect.runs.schema import fingerprint
 from dissect.runs.state import PassState
+from dissect.runs.strips import Strip
 from dissect.runs.write import write_run
 from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
-from dissect.statistics import BlockLabels, Counter, LayerCounts, TopImages
-from dissect.statistics.edges import N_EDGES, quantile_edge
-from dissect.statistics.gandissect import plane_rows
-from dissect.statistics.presence import count_together
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
 
@@ -135,103 +129,96 @@ def _make_run(
         generator = load_generator(generator, device=device)
     if isinstance(segmenter, str):
         segmenter = load_segmenter(segmenter, device=device)
-    config = RunConfig(*specs, resolve_layers(generator, layers), **settings)
+    chosen = tuple(map(str, resolve_layers(generator, layers)))
+    config = RunConfig(*specs, chosen, **settings)
     check_text(config, generator, segmenter)
-    bases = open_bases(generator, config.layers)
-    key = fingerprint(config, generator, segmenter, read_file_contents(bases))
-    workspace = Workspace(out, key, lock)
+    subject = Subject.of(generator, segmenter, config)
+    workspace = Workspace(out, subject.fingerprint, lock)
     if workspace.finished():
         return open_run(out)
     with workspace.claim(resume=resume):
-        saved = workspace.saved_passes()
-        groups = divide(generator, segmenter, config, bases, saved, budget)
-        # Of several passes, the later ones find the masks of the first.
-        shared = workspace.folder / "planes" if len(groups) > 1 else None
-        planes = PlaneStore(generator, segmenter, config, cache_folder(cache) or shared)
-        for number, group in enumerate(groups):
-            if number < len(saved) and saved[number].next_block == n_blocks(config):
-                continue
-            part = replace(config, layers=group.layers)
-            room = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
-            with KeptBlocks(room, folder=workspace.folder) as kept:
-                state = workspace.load(number) or start_pass(
-                    generator, segmenter, part, kept, bases, progress=progress
-                )
-                count_pass(
-                    generator, segmenter, part, state, kept, workspace,
-                    number=number, n_passes=len(groups), save_every=save_every, progress=progress,
-                    planes=planes,
-                )  # fmt: skip
-            del state  # the next pass and the scores need its room
-        finished = workspace.finished_state(config.layers)
-        results = layer_results(finished, config, segmenter.vocabulary)
-        parts = [replace(config, layers=group.layers) for group in groups]
-        strips = _strips(
-            generator, segmenter, parts, finished.bases, results, workspace, progress=progress
+        groups = divide(subject, workspace.saved_passes(), budget)
+        _count_groups(
+            subject, groups, workspace, cache=cache, save_every=save_every, progress=progress
         )
+        finished = workspace.finished_state(config.layers)
+        subject = subject.with_bases(finished.bases)
+        results = layer_results(finished, config, segmenter.vocabulary)
+        strips = _strips(subject, groups, results, workspace, progress=progress)
         examples = Examples(segmenter.vocabulary)
         trust = trust_of_run(
             generator, segmenter, config, watch=examples.add, progress=progress
         )  # fmt: skip
         write_run(
             workspace, config, generator, segmenter, finished, results, strips, trust,
-            examples.strips(),
+            examples.strips(), grid=subject.grid,
         )  # fmt: skip
     return open_run(out)
 
 
+def _count_groups(
+    subject: Subject,
+    groups: Sequence[Group],
+    workspace: Workspace,
+    *,
+    cache: str | Path | None,
+    save_every: float,
+    progress: bool,
+) -> None:
+    """A pass for each group of layers that is not counted yet."""
+    # Of several passes, the later ones find the masks of the first.
+    shared = workspace.folder / "planes" if len(groups) > 1 else None
+    masks = PlaneStore(subject, cache_folder(cache) or shared)
+    saved = workspace.saved_passes()
+    for number, group in enumerate(groups):
+        if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
+            continue
+        part = subject.only(group.layers)
+        room = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
+        with KeptBlocks(room, folder=workspace.folder) as kept:
+            state = workspace.load(number) or start_pass(part, kept, progress=progress)
+            count_pass(
+                part.with_bases(state.bases), state, kept, workspace,
+                number=number, n_passes=len(groups), save_every=save_every, progress=progress,
+                masks=masks,
+            )  # fmt: skip
+        del state  # the next pass and the scores need its room
+
+
 def _strips(
-    generator: Generator,
-    segmenter: Segmenter,
-    parts: list[RunConfig],
-    bases: Mapping[str, Basis],
-    results: dict[str, LayerResult],
+    subject: Subject,
+    groups: Sequence[Group],
+    results: Mapping[str, LayerResult],
     workspace: Workspace,
     *,
     progress: bool,
-) -> Iterator[tuple[str, list[bytes]]]:
+) -> Iterator[tuple[str, list[Strip]]]:
     """The strips of each layer, group after group as they were counted."""
-    for part in parts:
-        chosen = {layer: results[layer] for layer in part.layers}
+    for group in groups:
+        chosen = {layer: results[layer] for layer in group.layers}
         yield from unit_strips(
-            generator, part, chosen, bases,
-            scratch=workspace.folder, progress=progress,
-        )  # fmt: skip
-
-
-def start_pass(
-    generator: Generator,
-    segmenter: Segmenter,
-    config: RunConfig,
-    kept: KeptBlocks | None = None,
-    opened: Mapping[str, Basis] = NO_BASES,
-    *,
-    progress: bool,
-) -> PassState:
-    """Empty counts, the bases, and the edges of every unit from the pilot."""
-    own = {text: basis for text, basis in opened.items() if text in config.layers}
-    bases = prepare_bases(generator, config, own, progress=progress)
-    edges = pilot_edges(generator, config, bases, kept, progress=progress)
-    counts, tops = {}, {}
-    for layer in config.layers:
-        n_units = layer_info(generator, layer, bases).units
-        counts[layer] = LayerCounts.empty(
-            n_concepts=len(segmenter.vocabulary),
-            n_units=n_units,
-            n_edges=N_EDGES,
-            n_planes=len(segmenter.vocabulary.planes) if config.compat else 0,
-            coactivation=config.coactivation,
+            subject.only(group.layers), chosen, scratch=workspace.folder, progress=progress
         )
-        tops[layer] = TopImages.empty(n_units=n_units, k=config.top_images)
-    n_concepts = len(segmenter.vocabulary)
-    together = np.zeros((n_concepts, n_concepts), np.int64)
-    return PassState(0, edges, counts, tops, seconds=0.0, together=together, bases=bases)
+
+
+def start_pass(subject: Subject, kept: KeptBlocks | None = None, *, progress: bool) -> PassState:
+    """Nothing counted, with all bases, and the edges of every unit from the pilot.
+
+    Args:
+        subject: With the bases that need no samples.
+        kept: Is offered the blocks of the pilot.
+        progress: Show progress bars.
+    """
+    fitted = fit_bases(subject, progress=progress)
+    edges = pilot_edges(fitted, kept, progress=progress)
+    start = PassState(
+        edges=edges, counts={}, together=np.zeros((0, 0), np.int64), bases=fitted.bases
+    )
+    return empty_state(fitted, start)
 
 
 def count_pass(
-    generator: Generator,
-    segmenter: Segmenter,
-    config: RunConfig,
+    subject: Subject,
     state: PassState,
     kept: KeptBlocks,
     workspace: Workspace,
@@ -240,88 +227,42 @@ def count_pass(
     n_passes: int = 1,
     save_every: float = 60.0,
     progress: bool,
-    planes: PlaneStore | None = None,
+    masks: PlaneStore | None = None,
 ) -> None:
-    """Count the blocks that are still to be counted into ``state``.
+    """Count the blocks that are still to be counted; the workspace has the state afterwards.
 
     Args:
-        generator, segmenter: Models.
-        config: Settings, with the layers of this pass.
-        state: Of this pass; raised.
+        subject: With the layers of this pass and all their bases.
+        state: Of this pass; its arrays are counted into.
         kept: Blocks of the pilot that need not be made again.
         workspace: Where the state is saved.
         number: Of the pass, from 0.
         n_passes: How many there are.
         save_every: Seconds between saves.
         progress: Show a progress bar.
-        planes: What labels blocks; None segments each of them.
+        masks: What labels blocks; None segments each of them.
     """
-    planes = planes or PlaneStore(generator, segmenter, config)
-    rows = plane_rows(segmenter.vocabulary) if config.compat else None
-    saved = started = time.monotonic()
-    before = state.seconds
-    pool = ThreadPoolExecutor(torch.get_num_threads())
-    counters = {
-        layer: Counter(
-            counts,
-            state.edges[layer],
-            quantile_edge=quantile_edge(config.tail),
-            native=config.native,
-            plane_rows=rows,
-        )
-        for layer, counts in state.counts.items()
-    }
+    n_samples, size = subject.config.n_samples, subject.config.block
+    saved = time.monotonic()
+    counted = min(n_samples, len(state.covered) * size)
     bar = ProgressBar(
-        total=config.n_samples,
-        initial=min(config.n_samples, state.next_block * config.block),
+        total=n_samples,
+        initial=counted,
         desc="dissect" if n_passes == 1 else f"dissect {number + 1}/{n_passes}",
         unit="image",
         disable=None if progress else True,
     )
-    with pool, bar, deferred_interrupt() as stop_asked:
-        for block_number in range(state.next_block, n_blocks(config)):
-            block = kept.take(block_number) or make_block(
-                generator, config, block_number, state.bases
-            )
-            labels = BlockLabels.prepare(
-                planes.label(block.images, block.indices),
-                block.indices,
-                n_concepts=len(segmenter.vocabulary),
-                n_samples=config.n_samples,
-                count_planes=rows is not None,
-            )
-            state.together += count_together(labels, len(segmenter.vocabulary))
-            if not config.native:  # which takes the codes as they are
-                labels.group()
-            _count_block(counters, block, labels, pool)
-            for layer, maps in block.maps.items():
-                peaks = maps.flatten(2).amax(dim=2).float().numpy()
-                state.tops[layer] = state.tops[layer].add(peaks, block.indices)
-            state.next_block = block_number + 1
-            state.seconds = before + time.monotonic() - started
+    counter = PassCounter(subject, state, kept=kept, masks=masks)
+    with counter, bar, deferred_interrupt() as interrupted:
+        for place in state.covered.missing(subject.n_blocks):
+            block = counter.add(place)
+            counted += len(block.indices)
             bar.update(len(block.indices))
-            counted = number * config.n_samples + min(
-                config.n_samples, (block_number + 1) * config.block
-            )
-            workspace.tell(counted, n_passes * config.n_samples)
-            if stop_asked() or time.monotonic() - saved > save_every:
-                workspace.save(state, number)
+            workspace.write_progress(number * n_samples + counted, n_passes * n_samples)
+            if interrupted() or time.monotonic() - saved > save_every:
+                workspace.save(counter.state, number)
                 saved = time.monotonic()
-            if stop_asked():
+            if interrupted():
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
-    workspace.save(state, number)
-
-
-def _count_block(
-    counters: dict[str, Counter], block: Block, labels: BlockLabels, pool: ThreadPoolExecutor
-) -> None:
-    """Threads take shares of units of whichever layer, the long ones first."""
-    shares = [(layer, share) for layer, counter in counters.items() for share in counter.shares]
-    shares.sort(key=lambda one: one[1].start - one[1].stop)
-    jobs = (
-        pool.submit(counters[layer].add, block.maps[layer], labels, share)
-        for layer, share in shares
-    )
-    for done in list(jobs):
-        done.result()
+    workspace.save(counter.state, number)

@@ -1,64 +1,52 @@
 """The pass that fits principal components, over the samples of the pilot."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from dissect.bases.base import Basis
 from dissect.bases.pca import PixelMoments, PrincipalComponents
-from dissect.bases.spec import BasisSpec, split_layer
-from dissect.config import RunConfig
-from dissect.counting.samples import make_block, n_blocks
-from dissect.generators.base import Generator
+from dissect.counting.subject import Subject
 from dissect.progress import ProgressBar
 
 
-def prepare_bases(
-    generator: Generator, config: RunConfig, opened: Mapping[str, Basis], *, progress: bool
-) -> dict[str, Basis]:
-    """The basis of every layer that is not read in its channels.
+def fit_bases(subject: Subject, *, n_samples: int | None = None, progress: bool) -> Subject:
+    """The subject with the basis of every layer that is not read in its channels.
 
     Args:
-        generator: Whose layers they are.
-        config: Settings of the run; its first ``pilot`` samples are what is fitted.
-        opened: What ``open_bases`` gave.
+        subject: With the bases that need no samples.
+        n_samples: Samples that components are fitted to; those of the pilot if None.
         progress: Show a progress bar on stderr.
-
-    Returns:
-        Spec → its basis.
     """
-    wanted = {}
-    for text in config.layers:
-        layer, basis = split_layer(text, generator.layers)
-        if basis is not None and text not in opened:
-            wanted[text] = (layer, basis)
+    wanted = {
+        text: (spec.layer, spec.basis)
+        for text, spec in subject.specs.items()
+        if spec.basis is not None and text not in subject.bases
+    }
     # Several numbers of components share the moments of their layer.
-    layers = tuple(dict.fromkeys(layer for layer, _ in wanted.values()))
-    moments = measure_pixels(generator, config, layers, progress=progress)
-    fitted = {
-        text: PrincipalComponents.fit(
-            basis, moments[layer], n_components=BasisSpec.parse(basis).number
-        )
+    layers = dict.fromkeys(layer for layer, _ in wanted.values())
+    moments = measure_pixels(subject, layers, n_samples=n_samples, progress=progress)
+    fitted: dict[str, Basis] = {
+        text: PrincipalComponents.fit(str(basis), moments[layer], n_components=basis.number)
         for text, (layer, basis) in wanted.items()
     }
-    return {**opened, **fitted}
+    return subject.with_bases({**subject.bases, **fitted})
 
 
 def measure_pixels(
-    generator: Generator, config: RunConfig, layers: tuple[str, ...], *, progress: bool
+    subject: Subject, layers: Iterable[str], *, n_samples: int | None = None, progress: bool
 ) -> dict[str, PixelMoments]:
     """Moments of the pixels of plain layers over the samples of the pilot, none left out."""
-    if not layers:
+    plain = subject.only(layers)
+    if not plain.config.layers:
         return {}
-    n_pilot = min(config.pilot, config.n_samples)
-    plain = dataclasses.replace(config, layers=layers)
-    moments = {layer: PixelMoments.empty(generator.layers[layer].units) for layer in layers}
-    numbers = range(n_blocks(config, n_pilot))
+    n_fitted = subject.n_pilot if n_samples is None else min(n_samples, subject.n_pilot)
+    moments = {layer: PixelMoments.empty(info.units) for layer, info in plain.shapes.items()}
+    numbers = subject.blocks_of(n_fitted)
     for number in ProgressBar(
         numbers, desc="bases", unit="block", disable=None if progress else True, leave=False
     ):
-        block = make_block(generator, plain, number)
+        block = plain.block(number)
         for layer, maps in block.maps.items():
             for row, index in enumerate(block.indices):
-                if index < n_pilot:
+                if index < n_fitted:
                     moments[layer] = moments[layer].merge(PixelMoments.of(maps[row]))
     return moments

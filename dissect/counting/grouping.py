@@ -5,25 +5,24 @@ do not depend on how its layers were grouped. What shapes cannot tell, how much 
 forward pass and how many combinations of concepts occur, is measured on one block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jaxtyping import Int
 from torch import Tensor
 
-from dissect.bases import NO_BASES, Basis, layer_info, split_layer
 from dissect.config import RunConfig
-from dissect.counting.fitting import prepare_bases
+from dissect.counting.fitting import fit_bases
 from dissect.counting.pilot import PilotValues, values_per_image
-from dissect.counting.samples import label_block, make_block, mask_grid, n_blocks
+from dissect.counting.subject import Subject, setup_of
 from dissect.errors import ConfigError
-from dissect.generators.base import Generator, LayerInfo
+from dissect.generators.shapes import LayerInfo
 from dissect.memory import peak_memory
-from dissect.runs.partial import SavedPass
+from dissect.runs.state import SavedPass
 from dissect.sizes import format_size
 from dissect.statistics import CLUSTER, BlockLabels, Counter, LayerCounts, calibration_size
-from dissect.statistics.edges import N_EDGES, quantile_edge
-from segmenters import Segmenter
+from dissect.statistics.edges import N_EDGES
+from dissect.statistics.units import Setup, empty_statistics
 
 BINS = N_EDGES + 1
 _PAIR_ARRAYS = 22  # arrays (threshold, unit, concept) of 8 bytes while a run is scored
@@ -56,29 +55,28 @@ class Group:
     spare: int | None = None
 
 
-def counts_bytes(
-    n_units: int, n_concepts: int, *, n_planes: int = 0, coactivation: bool = False
-) -> int:
+def counts_bytes(setup: Setup, *, n_planes: int = 0) -> int:
     """Size of the counts of a layer in memory. They do not grow with the samples.
 
     Args:
-        n_units, n_concepts: Of the layer and of the vocabulary.
+        setup: Of the layer.
         n_planes: Planes whose images are counted as well (``compat``).
-        coactivation: Whether units are counted against each other.
     """
-    one, two = (
-        sum(
-            array.nbytes
-            for array in LayerCounts.empty(
-                n_concepts=n_concepts, n_units=n, n_edges=N_EDGES, n_planes=n_planes
-            )
-            .to_arrays()
-            .values()
-        )
-        for n in (1, 2)
+    one, two, three = (_empty_bytes(replace(setup, n_units=n), n_planes) for n in (1, 2, 3))
+    # Arrays have one dimension of units or two, so bytes are a polynomial of second degree.
+    beyond = setup.n_units - 1
+    return one + beyond * (two - one) + beyond * (beyond - 1) // 2 * (three - 2 * two + one)
+
+
+def _empty_bytes(setup: Setup, n_planes: int) -> int:
+    empty = LayerCounts.empty(
+        n_concepts=setup.n_concepts,
+        n_units=setup.n_units,
+        n_edges=N_EDGES,
+        n_planes=n_planes,
+        statistics=empty_statistics(setup),
     )
-    pairs_of_units = 8 * n_units**2 if coactivation else 0
-    return one + (n_units - 1) * (two - one) + pairs_of_units
+    return sum(array.nbytes for array in empty.to_arrays().values())
 
 
 def layer_needs(
@@ -102,9 +100,8 @@ def layer_needs(
     """
     n_pilot = min(config.pilot, config.n_samples)
     image = 4 * info.units * info.height * info.width
-    counts = counts_bytes(
-        info.units, n_concepts, n_planes=n_planes, coactivation=config.coactivation
-    )
+    setup = setup_of(config, n_units=info.units, n_concepts=n_concepts)
+    counts = counts_bytes(setup, n_planes=n_planes)
     table = 2 * n_codes * info.units * BINS * 4
     return LayerNeeds(
         maps=config.block * image,
@@ -120,10 +117,11 @@ def group_bytes(needs: Sequence[LayerNeeds]) -> int:
     return sum(n.maps for n in needs) + max(sum(n.pilot for n in needs), counting)
 
 
-def finishing_bytes(units: Sequence[int], n_concepts: int) -> int:
+def finishing_bytes(subject: Subject) -> int:
     """What scoring and writing take beside the models; the counts come one layer at a time."""
-    pairs = sum(units) * n_concepts
-    largest = counts_bytes(max(units), n_concepts)
+    setups = [subject.setup(layer) for layer in subject.config.layers]
+    pairs = sum(setup.n_units for setup in setups) * subject.n_concepts
+    largest = max(counts_bytes(setup, n_planes=subject.n_planes) for setup in setups)
     return pairs * (2 * 8 * _PAIR_ARRAYS + _TABLE_ROW) + 2 * largest + _WRITERS
 
 
@@ -182,26 +180,23 @@ class Measured:
     n_codes: int
 
 
-def measure(generator: Generator, segmenter: Segmenter, config: RunConfig) -> Measured:
+def measure(subject: Subject) -> Measured:
     """One block through both models, reading no more than the smallest layer."""
-    sizes = generator.layers
-    plain = {split_layer(text, sizes)[0] for text in config.layers}
+    sizes = subject.generator.layers
+    plain = {spec.layer for spec in subject.specs.values()}
     least = min(plain, key=lambda n: sizes[n].units * sizes[n].height * sizes[n].width)
-    grid = mask_grid(generator, config)
-
-    n_concepts = len(segmenter.vocabulary)
+    small, config = subject.only([least]), subject.config
 
     def work() -> int:
-        block = make_block(generator, replace(config, layers=(least,)), 0)
-        planes = label_block(segmenter, block.images, grid)
-        labels = evaluation_labels(planes, block.indices, n_concepts, config)
+        block = small.block(0)
+        labels = evaluation_labels(small, small.planes(block), block.indices)
         # Counting loads compiled code, tens of megabytes of it.
         units = {least: sizes[least].units}
-        values = PilotValues(units, grid=grid, n_pilot=len(block.indices), seed=config.seed)
+        values = PilotValues(units, grid=small.grid, n_pilot=len(block.indices), seed=config.seed)
         values.add(block)
         edges = values.edges(config.tail)[least]
-        counts = LayerCounts.empty(n_concepts=n_concepts, n_units=len(edges), n_edges=N_EDGES)
-        counter = Counter(counts, edges, quantile_edge=quantile_edge(config.tail))
+        counts = LayerCounts.empty(n_concepts=small.n_concepts, n_units=len(edges), n_edges=N_EDGES)
+        counter = Counter(counts, edges, quantile_edge=small.quantile_edge)
         counter.add(block.maps[least], labels)
         return max(len(cluster.members) for cluster in labels.clusters)
 
@@ -211,78 +206,71 @@ def measure(generator: Generator, segmenter: Segmenter, config: RunConfig) -> Me
 
 
 def evaluation_labels(
-    planes: Int[Tensor, "batch plane grid grid"],
-    indices: list[int],
-    n_concepts: int,
-    config: RunConfig,
+    subject: Subject, planes: Int[Tensor, "batch plane grid grid"], indices: Sequence[int]
 ) -> BlockLabels:
     """Labels of a block as if it lay in the evaluation fold, where counting takes longer."""
-    first = calibration_size(config.n_samples)
+    n_samples = subject.config.n_samples
+    first = calibration_size(n_samples)
     moved = [first + index for index in indices]
     return BlockLabels.prepare(
-        planes, moved, n_concepts=n_concepts, n_samples=first + config.n_samples
+        planes, moved, n_concepts=subject.n_concepts, n_samples=first + n_samples
     )
 
 
-def needs_of_layers(
-    generator: Generator,
-    segmenter: Segmenter,
-    config: RunConfig,
-    n_codes: int,
-    bases: Mapping[str, Basis] = NO_BASES,
-) -> dict[str, LayerNeeds]:
+def needs_of_layers(subject: Subject, n_codes: int) -> dict[str, LayerNeeds]:
+    """What each layer of a subject takes.
+
+    Args:
+        subject: With all bases of its layers.
+        n_codes: Combinations of concepts in one cluster.
+    """
     return {
         layer: layer_needs(
-            layer_info(generator, layer, bases),
-            n_concepts=len(segmenter.vocabulary),
+            info,
+            n_concepts=subject.n_concepts,
             n_codes=n_codes,
-            grid=mask_grid(generator, config),
-            config=config,
-            n_planes=len(segmenter.vocabulary.planes) if config.compat else 0,
+            grid=subject.grid,
+            config=subject.config,
+            n_planes=subject.n_planes,
         )
-        for layer in config.layers
+        for layer, info in subject.shapes.items()
     }
 
 
-def sketch_bases(
-    generator: Generator, config: RunConfig, opened: Mapping[str, Basis]
-) -> dict[str, Basis]:
-    """Bases of the right size: components are fitted to one block, for want of the pilot."""
-    short = replace(config, pilot=CLUSTER)
-    return prepare_bases(generator, short, opened, progress=False)
+def sketch_bases(subject: Subject) -> Subject:
+    """Bases of the right size: components are fitted to a few samples, as before the pilot."""
+    return fit_bases(subject, n_samples=CLUSTER, progress=False)
 
 
-def divide(
-    generator: Generator,
-    segmenter: Segmenter,
-    config: RunConfig,
-    opened: Mapping[str, Basis],
-    saved: Sequence[SavedPass],
-    budget: int | None,
-) -> list[Group]:
+def divide(subject: Subject, saved: Sequence[SavedPass], budget: int | None) -> list[Group]:
     """The passes of a run: those that were begun, then groups of the layers that are left.
+
+    Args:
+        subject: With the bases that need no samples.
+        saved: What is saved of passes.
+        budget: Bytes that the process may take; None if anything.
 
     Raises:
         ConfigError: the budget is too small for a layer, or for an unfinished pass.
     """
     begun = [Group(one.layers, None if budget is None else 0) for one in saved]
-    left = tuple(n for n in config.layers if not any(n in group.layers for group in begun))
+    layers = subject.config.layers
+    left = tuple(n for n in layers if not any(n in group.layers for group in begun))
     if budget is None:
         return [*begun, Group(left)] if left else begun
-    measured = measure(generator, segmenter, config)
-    bases = sketch_bases(generator, config, opened)
-    needs = needs_of_layers(generator, segmenter, config, measured.n_codes, bases)
+    measured = measure(subject)
+    sketched = sketch_bases(subject)
+    needs = needs_of_layers(sketched, measured.n_codes)
     for one in saved:
         wanted = measured.base + group_bytes([needs[layer] for layer in one.layers])
-        if one.next_block < n_blocks(config) and wanted > budget:
+        if not one.covered.holds(subject.n_blocks) and wanted > budget:
             raise ConfigError(
                 f"memory is {format_size(budget)}; expected at least {_round_up(wanted)} for the "
                 f"{len(one.layers)} layers that the unfinished run counts together; give that, or "
                 "delete what is unfinished"
             )
-    units = [layer_info(generator, layer, bases).units for layer in config.layers]
-    finishing = finishing_bytes(units, len(segmenter.vocabulary))
     rest = {layer: needs[layer] for layer in left}
     if not rest:
         return begun
+    finishing = finishing_bytes(sketched)
     return begun + group_layers(rest, base=measured.base, finishing=finishing, budget=budget)

@@ -186,17 +186,12 @@ def make_latent_of(run: Run, generator: Generator):  # noqa: ANN201, a Latent
 @torch.no_grad()
 def _maps(run, generator, indices, bases, groups):  # noqa: ANN001, ANN202
     """For each group of layers their units one after another: float64 (image, unit, cell)."""
-    plain = {f.layer: f.layer.partition(MARK)[0] for group in groups for f in group}
-    with trace(generator, list(dict.fromkeys(plain.values()))) as recorded:
+    layers = list(dict.fromkeys(finding.layer for group in groups for finding in group))
+    with trace(generator, layers, bases=bases) as recorded:
         generator.synthesize(make_latent(generator, run.config, indices))
     found = []
     for group in groups:
-        maps = []
-        for finding in group:
-            values = recorded[plain[finding.layer]]
-            if finding.layer in bases:
-                values = bases[finding.layer].encode(values)
-            maps.append(values.flatten(2).cpu().double())
+        maps = [recorded[finding.layer].flatten(2).cpu().double() for finding in group]
         found.append(torch.cat(maps, dim=1).numpy())
     return found
 

@@ -2,19 +2,17 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from dissect.bases import NO_BASES, Basis, layer_info
-from dissect.config import RunConfig
-from dissect.counting.samples import Block, make_block, mask_grid, n_blocks
-from dissect.generators.base import Generator
+from dissect.counting.subject import Block, Subject
 from dissect.progress import ProgressBar
 from dissect.statistics.edges import (
     N_EDGES,
@@ -188,37 +186,34 @@ def _bytes_of(tensor: Tensor) -> Tensor:
 
 
 def pilot_edges(
-    generator: Generator,
-    config: RunConfig,
-    bases: Mapping[str, Basis] = NO_BASES,
-    kept: KeptBlocks | None = None,
-    *,
-    progress: bool,
-) -> dict[str, Tensor]:
+    subject: Subject, kept: KeptBlocks | None = None, *, progress: bool
+) -> dict[str, Float[Tensor, "unit edge"]]:
     """Run the first samples and take each unit's edges from its values on the mask grid.
 
     Args:
-        generator: Any generator.
-        config: Settings of the run.
+        subject: With all bases of its layers.
         kept: Is offered the blocks that were made.
         progress: Show a progress bar.
 
     Returns:
-        Layer → Float[unit edge].
+        Layer → the thresholds of its units.
     """
-    n_pilot = min(config.pilot, config.n_samples)
-    units = {layer: layer_info(generator, layer, bases).units for layer in config.layers}
-    grid = mask_grid(generator, config)
-    values = PilotValues(units, grid=grid, n_pilot=n_pilot, seed=config.seed, nearest=config.native)
+    values = PilotValues(
+        {layer: info.units for layer, info in subject.shapes.items()},
+        grid=subject.grid,
+        n_pilot=subject.n_pilot,
+        seed=subject.config.seed,
+        nearest=subject.config.native,
+    )
     for number in ProgressBar(
-        range(n_blocks(config, n_pilot)),
+        subject.blocks_of(subject.n_pilot),
         desc="pilot",
         unit="block",
         disable=None if progress else True,
         leave=False,
     ):
-        block = make_block(generator, config, number, bases)
+        block = subject.block(number)
         values.add(block)
         if kept is not None:
             kept.offer(number, block)
-    return values.edges(config.tail)
+    return values.edges(subject.config.tail)

@@ -24,14 +24,12 @@ from jaxtyping import Float, Int
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from dissect.config import RunConfig
-from dissect.counting.samples import label_block, mask_grid
+from dissect.counting.samples import label_block
+from dissect.counting.subject import Subject
 from dissect.errors import ConfigError
-from dissect.generators.base import Generator
 from dissect.generators.zoo import CACHE_VARIABLE
 from dissect.progress import ProgressBar
 from dissect.runs.replacing import replace_file
-from segmenters import Segmenter
 
 _MAGIC = b"gan-dissection\x00\x01"
 _HEAD = len(_MAGIC) + hashlib.sha256().digest_size
@@ -40,12 +38,13 @@ USERS_OWN = "user"
 """Written for a folder: the cache of the user."""
 
 
-def planes_key(generator: Generator, segmenter: Segmenter, config: RunConfig) -> str:
+def planes_key(subject: Subject) -> str:
     """Digest of everything that masks follow from, but for the samples themselves.
 
     The kind of device, the version of torch, the processor's instructions and the number of threads
     are among it: they may change how convolutions round.
     """
+    generator, segmenter, config = subject.generator, subject.segmenter, subject.config
     content = [
         generator.fingerprint,
         segmenter.fingerprint,
@@ -53,7 +52,7 @@ def planes_key(generator: Generator, segmenter: Segmenter, config: RunConfig) ->
         config.label,
         config.truncation,
         config.block,
-        mask_grid(generator, config),
+        subject.grid,
         generator.device.type,
         segmenter.device.type,
         torch.__version__,
@@ -67,8 +66,7 @@ class PlaneStore:
     """Labels blocks, and keeps the masks where it was given a folder.
 
     Args:
-        generator, segmenter: Models.
-        config: Settings; its layers do not matter.
+        subject: Whose samples are segmented; its layers do not matter.
         folder: Where masks are kept; None keeps none.
 
     Attributes:
@@ -78,20 +76,14 @@ class PlaneStore:
         ConfigError: a folder that cannot be written.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        segmenter: Segmenter,
-        config: RunConfig,
-        folder: Path | None = None,
-    ) -> None:
-        self.segmenter = segmenter
-        self.grid = mask_grid(generator, config)
+    def __init__(self, subject: Subject, folder: Path | None = None) -> None:
+        self.segmenter = subject.segmenter
+        self.grid = subject.grid
         self.n_read = 0
-        self._type = np.dtype("u1" if len(segmenter.vocabulary) < 256 else "<u2")
-        self._folder = None
+        self._type = np.dtype("u1" if subject.n_concepts < 256 else "<u2")
+        self._folder: Path | None = None
         if folder is not None:
-            self._folder = folder / planes_key(generator, segmenter, config)
+            self._folder = folder / planes_key(subject)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 writable = os.access(self._folder, os.W_OK)

@@ -7,14 +7,13 @@ pass that the memory asks for.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import TypeVar, Unpack
 
 import numpy as np
 import torch
 
-from dissect.bases import Basis, layer_info, open_bases
 from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.counting.grouping import (
     BINS,
@@ -27,14 +26,16 @@ from dissect.counting.grouping import (
     sketch_bases,
 )
 from dissect.counting.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
-from dissect.counting.samples import check_device, label_block, make_block, mask_grid, n_blocks
+from dissect.counting.samples import check_device
+from dissect.counting.subject import Subject
 from dissect.generators import Generator, load_generator
 from dissect.pictures import to_tile
 from dissect.runs.strips import TILE, make_strip
 from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import CLUSTER, Counter, LayerCounts
-from dissect.statistics.edges import N_EDGES, quantile_edge
+from dissect.statistics.edges import N_EDGES
+from dissect.statistics.units import empty_statistics
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
 
@@ -94,19 +95,15 @@ def plan(
     Raises:
         DissectError: a budget that no layer fits, or models that break their protocol.
     """
-    n_concepts = len(segmenter.vocabulary)
-    measured = measure(generator, segmenter, config)
-    bases = sketch_bases(generator, config, open_bases(generator, config.layers))
-    shapes = {layer: layer_info(generator, layer, bases) for layer in config.layers}
-    needs = needs_of_layers(generator, segmenter, config, measured.n_codes, bases)
+    subject = Subject.of(generator, segmenter, config)
+    measured, subject = measure(subject), sketch_bases(subject)
+    shapes = subject.shapes
+    needs = needs_of_layers(subject, measured.n_codes)
     units = [info.units for info in shapes.values()]
-    finishing = finishing_bytes(units, n_concepts)
+    finishing = finishing_bytes(subject)
     groups = group_layers(needs, base=measured.base, finishing=finishing, budget=budget)
-    times = [
-        _time_block(generator, segmenter, replace(config, layers=group.layers), bases)
-        for group in groups
-    ]
-    blocks, pilot = n_blocks(config), n_blocks(config, min(config.pilot, config.n_samples))
+    times = [_time_block(subject.only(group.layers)) for group in groups]
+    blocks, pilot = subject.n_blocks, len(subject.blocks_of(subject.n_pilot))
     again, largest, waiting = 0, 0, 0
     for group in groups:
         maps = sum(needs[layer].maps for layer in group.layers)
@@ -129,8 +126,8 @@ def plan(
         "count": blocks * sum(t.count for t in times),
         "images": images * generate + sum(units) * strip,
     }
-    pairs = sum(units) * n_concepts
-    histogram = 4 * 3 * (n_concepts + 1) * sum(units) * BINS
+    pairs = sum(units) * subject.n_concepts
+    histogram = 4 * 3 * (subject.n_concepts + 1) * sum(units) * BINS
     return Plan(
         samples=config.n_samples,
         layers={
@@ -185,7 +182,8 @@ def plan_run(
         load_generator(generator, device=device),
         load_segmenter(segmenter, device=device),
     )
-    config = RunConfig(generator, segmenter, resolve_layers(opened, layers), **settings)
+    chosen = tuple(map(str, resolve_layers(opened, layers)))
+    config = RunConfig(generator, segmenter, chosen, **settings)
     return plan(opened, marks, config, budget=budget)
 
 
@@ -198,34 +196,32 @@ class _BlockTimes:
     strip_bytes: int
 
 
-def _time_block(
-    generator: Generator, segmenter: Segmenter, config: RunConfig, bases: Mapping[str, Basis]
-) -> _BlockTimes:
+def _time_block(subject: Subject) -> _BlockTimes:
     """Seconds of each stage for one block; first calls, which are slow, are left out."""
-    grid = mask_grid(generator, config)
-    n_concepts = len(segmenter.vocabulary)
-    generate, block = _timed(lambda: make_block(generator, config, 0, bases))
-    segment, planes = _timed(lambda: label_block(segmenter, block.images, grid))
+    config = subject.config
+    generate, block = _timed(lambda: subject.block(0))
+    segment, planes = _timed(lambda: subject.planes(block))
     units = {layer: maps.shape[1] for layer, maps in block.maps.items()}
     values = PilotValues(
-        units, grid=grid, n_pilot=len(block.indices), seed=config.seed, nearest=config.native
-    )
+        units, grid=subject.grid, n_pilot=len(block.indices), seed=config.seed,
+        nearest=config.native,
+    )  # fmt: skip
     values.add(block)
     edges = values.edges(config.tail)
     count = 0.0
     for layer, maps in block.maps.items():
-        empty = LayerCounts.empty(n_concepts=n_concepts, n_units=units[layer], n_edges=N_EDGES)
+        empty = LayerCounts.empty(
+            n_concepts=subject.n_concepts, n_units=units[layer], n_edges=N_EDGES,
+            statistics=empty_statistics(subject.setup(layer)),
+        )  # fmt: skip
         counter = Counter(
-            empty,
-            edges[layer],
-            quantile_edge=quantile_edge(config.tail),
-            native=config.native,
+            empty, edges[layer], quantile_edge=subject.quantile_edge, native=config.native
         )
-        first = evaluation_labels(planes[:CLUSTER], block.indices[:CLUSTER], n_concepts, config)
+        first = evaluation_labels(subject, planes[:CLUSTER], block.indices[:CLUSTER])
         counter.add(maps[:CLUSTER], first)  # compiles, and chooses edges
         count += _timed(
             lambda counter=counter, maps=maps: counter.add(
-                maps, evaluation_labels(planes, block.indices, n_concepts, config)
+                maps, evaluation_labels(subject, planes, block.indices)
             )
         )[0]
     picture = np.stack([to_tile(block.images[0])] * config.top_images)

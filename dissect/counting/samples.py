@@ -1,4 +1,4 @@
-"""From sample indices to images, masks and unit maps, checked on the way.
+"""From sample indices to images and masks, checked on the way.
 
 Blocks are aligned to the sample index: block b holds the samples b·size … (b+1)·size - 1, cut at
 the end of the run. An image that is made again is made in its block again, and so is the same bits.
@@ -6,39 +6,21 @@ the end of the run. An image that is made again is made in its block again, and 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.bases import NO_BASES, Basis, split_layer
 from dissect.config import RunConfig
 from dissect.errors import GeneratorError, SegmenterError, SettingError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
 from dissect.pictures import as_rgb
 from dissect.settings.kinds import any_of, short
-from dissect.tracing import trace
 from segmenters.base import Segmenter
 
 _LARGEST_GRID = 128
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive samples and what the generator made of them.
-
-    Attributes:
-        indices: Sample indices.
-        images: RGB or grey, [-1, 1].
-        maps: Layer → its output in the basis that it is read in, on the CPU.
-    """
-
-    indices: list[int]
-    images: Float[Tensor, "batch channels height width"]
-    maps: dict[str, Float[Tensor, "batch unit h w"]]
 
 
 def block_indices(number: int, config: RunConfig, n_samples: int | None = None) -> list[int]:
@@ -92,41 +74,11 @@ def make_images(
         raise GeneratorError(
             f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
         )
-    _check_finite(generator, config, indices, {"images": images})
+    check_finite(generator, config, indices, {"images": images})
     return images
 
 
-@torch.no_grad()
-def make_block(
-    generator: Generator, config: RunConfig, number: int, bases: Mapping[str, Basis] = NO_BASES
-) -> Block:
-    """Generate the samples of a block and read the run's layers.
-
-    Args:
-        generator: What makes the images.
-        config: Settings of the run.
-        number: Of the block, from 0.
-        bases: For every layer of the run that is not read in its channels.
-
-    Raises:
-        GeneratorError: images or maps that are not finite, or of the wrong shape.
-        LayerError: a layer whose output is not a map.
-    """
-    indices = block_indices(number, config)
-    # A layer that is read in several bases is recorded once.
-    plain = {text: split_layer(text, generator.layers)[0] for text in config.layers}
-    with trace(generator, list(plain.values())) as recorded:
-        images = make_images(generator, config, indices)
-    maps = {}
-    for text, layer in plain.items():
-        values = recorded[layer].detach()
-        maps[text] = (values if text == layer else bases[text].encode(values)).cpu()
-    named = {f"layer {name!r}": values for name, values in {**recorded, **maps}.items()}
-    _check_finite(generator, config, indices, named)
-    return Block(indices, images, maps)
-
-
-def _check_finite(
+def check_finite(
     generator: Generator, config: RunConfig, indices: list[int], named: Mapping[str, Tensor]
 ) -> None:
     for what, values in named.items():

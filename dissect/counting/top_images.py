@@ -15,10 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from dissect.bases import NO_BASES, Basis
 from dissect.config import RunConfig
-from dissect.counting.samples import make_block
-from dissect.generators.base import Generator
+from dissect.counting.subject import Subject
 from dissect.pictures import to_tile
 from dissect.progress import ProgressBar
 from dissect.runs.results import LayerResult
@@ -29,10 +27,8 @@ _AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
 
 
 def unit_strips(
-    generator: Generator,
-    config: RunConfig,
-    results: dict[str, LayerResult],
-    bases: Mapping[str, Basis] = NO_BASES,
+    subject: Subject,
+    results: Mapping[str, LayerResult],
     *,
     scratch: Path,
     progress: bool,
@@ -40,10 +36,8 @@ def unit_strips(
     """Draw the strip of every unit.
 
     Args:
-        generator: What made the images.
-        config: Settings, with the layers to be drawn.
+        subject: With the layers to be drawn.
         results: Of these layers.
-        bases: For each layer that is not read in its channels, its basis.
         scratch: Folder for a file of pictures that is gone afterwards: their number grows with
             that of the samples.
         progress: Show progress bars.
@@ -53,7 +47,7 @@ def unit_strips(
     """
     with tempfile.TemporaryFile(dir=scratch) as file:
         tiles = _Tiles(file)
-        masks = _draw(generator, config, results, bases, tiles, progress=progress)
+        masks = _draw(subject, results, tiles, progress=progress)
         for layer, result in results.items():
             yield layer, _encode(layer, result, masks.pop(layer), tiles, progress=progress)
 
@@ -78,16 +72,14 @@ class _Tiles:
 
 
 def _draw(
-    generator: Generator,
-    config: RunConfig,
-    results: dict[str, LayerResult],
-    bases: Mapping[str, Basis],
+    subject: Subject,
+    results: Mapping[str, LayerResult],
     tiles: _Tiles,
     *,
     progress: bool,
 ) -> dict[str, UInt8[np.ndarray, "unit rank byte"]]:
     """Fill ``tiles`` with every image that a unit shows; returns packed masks for each layer."""
-    wanted = _wanted(config, results)
+    wanted = _wanted(subject.config, results)
     masks = {
         layer: np.zeros((*result.top.indices.shape, TILE * TILE // 8), np.uint8)
         for layer, result in results.items()
@@ -96,7 +88,7 @@ def _draw(
     for number in ProgressBar(
         numbers, desc="top images", unit="block", disable=None if progress else True
     ):
-        block = make_block(generator, config, number, bases)
+        block = subject.block(number)
         rows = {index: row for row, index in enumerate(block.indices)}
         for index in {index for places in wanted[number].values() for index in places.tolist()}:
             tiles[index] = to_tile(block.images[rows[index]])
@@ -108,7 +100,7 @@ def _draw(
                 samples = results[layer].top.indices[units, ranks]
                 own = [rows[index] for index in samples.tolist()]
                 maps = block.maps[layer][own, torch.from_numpy(units)]
-                values = resize(maps[:, None].float(), (TILE, TILE), nearest=config.native)
+                values = resize(maps[:, None].float(), (TILE, TILE), nearest=subject.config.native)
                 values = values[:, 0]
                 above = values > limits[units][:, None, None]
                 masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
@@ -120,7 +112,9 @@ def _label_thresholds(result: LayerResult) -> np.ndarray:
     return result.thresholds[result.chosen, rows, result.best]
 
 
-def _wanted(config: RunConfig, results: dict[str, LayerResult]) -> dict[int, dict[str, np.ndarray]]:
+def _wanted(
+    config: RunConfig, results: Mapping[str, LayerResult]
+) -> dict[int, dict[str, np.ndarray]]:
     """Block → layer → sample indices that some unit shows."""
     wanted: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     for layer, result in results.items():
@@ -130,7 +124,7 @@ def _wanted(config: RunConfig, results: dict[str, LayerResult]) -> dict[int, dic
     return wanted
 
 
-def _places(wanted: dict[str, np.ndarray], results: dict[str, LayerResult]):  # noqa: ANN202
+def _places(wanted: dict[str, np.ndarray], results: Mapping[str, LayerResult]):  # noqa: ANN202
     """Layer, units and ranks whose image is in the block."""
     for layer, samples in wanted.items():
         units, ranks = np.nonzero(np.isin(results[layer].top.indices, samples))

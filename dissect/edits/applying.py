@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dissect.bases import NO_BASES, Basis, layer_info, open_bases, split_layer
+from dissect.bases import NO_BASES, Basis, LayerSpec, layer_info, open_bases
 from dissect.edits.edit import Edit
 from dissect.edits.moves import Move
 from dissect.edits.regions import overlaps, pool
@@ -67,7 +67,7 @@ def intervene(
     moves = [edit for edit in edits if isinstance(edit, Move)]
     plain: dict[str, list[UnitEdit]] = {}
     for edit in _of_units(edits):
-        plain.setdefault(split_layer(edit.layer, generator.layers)[0], []).append(edit)
+        plain.setdefault(LayerSpec.parse(edit.layer, generator.layers).layer, []).append(edit)
     handles = []
     try:
         for layer, own in plain.items():
@@ -98,11 +98,11 @@ def check_edits(
         check_editable(generator)
     opened: dict[str, Basis] = {}
     for layer in dict.fromkeys(edit.layer for edit in own):
-        plain, basis = split_layer(layer, generator.layers)
+        spec = LayerSpec.parse(layer, generator.layers)
         resolved = resolve_layers(generator, layer)
-        if len(resolved) != 1 or plain not in generator.layers:
+        if len(resolved) != 1 or spec.layer not in generator.layers:
             raise LayerError(f"an edit names the layer {layer!r}; expected one layer")
-        if basis is not None:
+        if spec.basis is not None:
             opened[layer] = _open_basis(generator, layer, resolved[0], bases)
     for edit in own:
         n_units = layer_info(generator, edit.layer, opened).units
@@ -177,11 +177,9 @@ def _check_move(generator: Generator, move: Move) -> None:
 
 
 def _open_basis(
-    generator: Generator, layer: str, resolved: str, bases: Mapping[str, Basis]
+    generator: Generator, layer: str, spec: LayerSpec, bases: Mapping[str, Basis]
 ) -> Basis:
-    basis = (
-        bases.get(layer) or bases.get(resolved) or open_bases(generator, [resolved]).get(resolved)
-    )
+    basis = bases.get(layer) or bases.get(str(spec)) or open_bases(generator, [spec]).get(str(spec))
     if basis is None:
         raise ConfigError(
             f"the basis of {layer!r} is fitted to a run; expected it in bases; give "
@@ -294,7 +292,8 @@ def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> No
     check_editable(generator)
     latent = generator.sample([0, 1], seed=seed)
     before = generator.synthesize(latent)
-    for layer in dict.fromkeys(split_layer(text, generator.layers)[0] for text in layers):
+    specs = (LayerSpec.parse(text, generator.layers) for text in layers)
+    for layer in dict.fromkeys(spec.layer for spec in specs):
         info = generator.layers[layer]
 
         def disturb(module: nn.Module, inputs: tuple, output: object) -> Tensor:

@@ -55,8 +55,6 @@ def write_arrays(
         for name, array in {
             "histogram": narrow(histogram[:, rows]),
             "edges": result.edges,
-            "top_values": result.top.values,
-            "top_indices": result.top.indices,
             "threshold": result.thresholds,
             "iou": scores.iou,
             "iou_low": result.iou_low,
@@ -71,9 +69,10 @@ def write_arrays(
             "correlation": correlate(histogram[1, : len(concepts) + 1], result.edges),
         }.items():
             _write(group, name, np.ascontiguousarray(array), schema.DIMENSIONS[name])
-        if counts.coactivation is not None:
-            for name, array in counts.coactivation.to_arrays().items():
-                _write(group, name, array, ("unit", "other")[: array.ndim])
+        for statistic in counts.statistics.values():
+            dimensions = statistic.named_dimensions()
+            for name, array in statistic.to_named_arrays().items():
+                _write(group, name, array, dimensions[name])
         if layer in state.bases:
             _write_basis(group, state.bases[layer])
     pairs = counts.pairs  # every layer saw the same masks

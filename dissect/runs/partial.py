@@ -14,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dissect.bases import Basis
 from dissect.errors import RunError
+from dissect.runs.coverage import Coverage
 from dissect.runs.integrity import check_files
 from dissect.runs.lock import RunLock
 from dissect.runs.origin import note_made_here
 from dissect.runs.packing import SavedCounts, load_arrays, save_arrays
 from dissect.runs.record import read_record
 from dissect.runs.schema import RUN_FILE
-from dissect.runs.state import PassState, SavedPass, saved_basis
-from dissect.statistics import TopImages
+from dissect.runs.state import PassState, SavedPass, saved_basis, saved_coverage
 from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_bytes, reading
 
 _STATE, _KEY = "state.npz", "key.json"
@@ -163,7 +164,7 @@ class Workspace:
         while (path := self._path(len(found))).is_file():
             with self._reading(path), np.load(path, allow_pickle=False) as file:
                 self._check_key(file)
-                found.append(SavedPass(tuple(file["layers"].tolist()), int(file["next_block"])))
+                found.append(SavedPass(tuple(file["layers"].tolist()), saved_coverage(file)))
         return found
 
     def load(self, number: int = 0) -> PassState | None:
@@ -198,14 +199,14 @@ class Workspace:
             temporary.unlink(missing_ok=True)
             raise
 
-    def tell(self, done: int, total: int) -> None:
+    def write_progress(self, done: int, total: int) -> None:
         """Write how far the passes are, for whoever follows from outside.
 
         Args:
             done: Samples counted, of all passes.
             total: That there are to count.
         """
-        with suppress(OSError):  # what is only told must not cost the pass
+        with suppress(OSError):  # it must not cost the pass
             _replace_text(self.folder / "progress.json", json.dumps({"done": done, "total": total}))
 
     def finished_state(self, layers: tuple[str, ...]) -> PassState:
@@ -217,34 +218,28 @@ class Workspace:
         Raises:
             RunError: a state that cannot be read.
         """
-        found: dict[str, tuple[Path, str, dict[str, np.ndarray]]] = {}
+        places: dict[str, tuple[Path, str]] = {}
+        edges: dict[str, Tensor] = {}
         bases: dict[str, Basis] = {}
-        seconds, next_block, together = 0.0, 0, None
+        seconds, covered, together = 0.0, Coverage(), np.zeros((0, 0), np.int64)
         for number, saved in enumerate(self.saved_passes()):
             path = self._path(number)
             with self._reading(path), np.load(path, allow_pickle=False) as file:
                 seconds += float(file["seconds"])
-                next_block = saved.next_block
-                together = file["together"].astype(np.int64)  # every pass saw the same masks
+                # Every pass saw the same samples and masks.
+                covered, together = saved.covered, file["together"].astype(np.int64)
                 for place, layer in enumerate(saved.layers):
-                    names = ("edges", "top_values", "top_indices")
-                    small = {name: file[f"{place}.{name}"] for name in names}
-                    found[layer] = (path, f"{place}.", small)
+                    places[layer] = (path, f"{place}.")
+                    edges[layer] = torch.from_numpy(file[f"{place}.edges"])
                     if f"{place}.basis" in file.files:
                         bases[layer] = saved_basis(file, place)
         return PassState(
-            next_block,
-            {layer: torch.from_numpy(found[layer][2]["edges"]) for layer in layers},
-            SavedCounts({layer: found[layer][:2] for layer in layers}),
-            {
-                layer: TopImages(
-                    found[layer][2]["top_values"], found[layer][2]["top_indices"].astype(np.int64)
-                )
-                for layer in layers
-            },
-            seconds,
-            bases,
-            together,
+            edges={layer: edges[layer] for layer in layers},
+            counts=SavedCounts({layer: places[layer] for layer in layers}),
+            together=together,
+            bases=bases,
+            covered=covered,
+            seconds=seconds,
         )
 
     def publish(self) -> None:

@@ -1,7 +1,6 @@
 """Opens a run folder, whole or not at all."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +20,10 @@ from dissect.runs.integrity import check_files
 from dissect.runs.record import ADVICE, read_record
 from dissect.runs.stored import open_group, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
-from dissect.statistics.coactivation import Coactivation
 from dissect.statistics.folds import SETS
 from dissect.statistics.scores import pixels
 from dissect.statistics.thresholds import THRESHOLDS
+from dissect.statistics.units.coactivation import Coactivation
 from segmenters.nearest import did_you_mean
 from segmenters.received import read_json, reading
 from segmenters.vocabulary import Vocabulary
@@ -465,11 +464,15 @@ def read_coactivation(run: "Run", layer: str) -> Coactivation:
             f"{run.path} holds no co-activation; expected a run made with it; make one with "
             "--coactivation"
         )
-    names = [f"coactivation_{field.name}" for field in fields(Coactivation)]
-    found = Coactivation.from_arrays({name: run.array(layer, name).values for name in names})
+    names = Coactivation.named_dimensions()
+    found = Coactivation.from_named_arrays({name: run.array(layer, name).values for name in names})
     n_units = run.layers[layer].units
     with reading(run.path / schema.ARRAYS / schema.layer_key(layer), RunError, ADVICE):
-        if found.products.shape != (n_units, n_units) or found.sums.shape != (n_units,):
+        if (
+            found is None
+            or found.products.shape != (n_units, n_units)
+            or found.sums.shape != (n_units,)
+        ):
             raise ValueError(f"its co-activations are not those of {n_units} units")
         if found.images.shape != () or found.images < 1 or found.saturated.shape != (n_units,):
             raise ValueError("its co-activations are of no images")

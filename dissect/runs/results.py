@@ -10,6 +10,7 @@ from dissect.config import RunConfig
 from dissect.runs.state import PassState
 from dissect.statistics import (
     THRESHOLDS,
+    LayerCounts,
     LayerScores,
     TopImages,
     evaluation_clusters,
@@ -155,7 +156,7 @@ def layer_results(
         parts[layer] = {
             "edges": edges,
             "edge": edge,
-            "top": state.tops[layer],
+            "top": _top(counts),
             "scores": scores,
             "iou_low": low,
             "iou_high": high,
@@ -182,3 +183,10 @@ def layer_results(
             interpretable &= own <= config.fdr
         results[layer] = LayerResult(**part, q_value=own, interpretable=interpretable)
     return results
+
+
+def _top(counts: LayerCounts) -> TopImages:
+    found = counts.statistic(TopImages)
+    if found is None:
+        raise ValueError("a pass did not keep the images on which units fire most")
+    return found

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dissect.statistics.units import unit_statistics
+
 if TYPE_CHECKING:  # they need torch, which those who only look for runs do without
     from dissect.config import RunConfig
     from dissect.generators.base import Generator
@@ -42,8 +44,6 @@ _PAIR = ("threshold", "unit", "concept")
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "histogram": ("set", "row", "unit", "bin"),
     "edges": ("unit", "edge"),
-    "top_values": ("unit", "rank"),
-    "top_indices": ("unit", "rank"),
     "threshold": _PAIR,
     "iou": _PAIR,
     "iou_low": _PAIR,
@@ -59,11 +59,19 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "area": ("concept",),
     "together": ("concept", "other"),
 }
-"""Name of an array → its dimensions; those of co-activations and bases are not among them."""
+"""Name of an array → its dimensions; those of unit statistics and bases are not among them."""
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
 ALL_PIXELS = "(all pixels)"
 """Name of the histogram's first row; the others are named after their concept."""
+
+
+def array_dimensions() -> dict[str, tuple[str, ...]]:
+    """Name of an array → its dimensions, those of unit statistics among them."""
+    found = dict(DIMENSIONS)
+    for statistic in unit_statistics():
+        found |= statistic.named_dimensions()
+    return found
 
 
 def plane_row(plane: str) -> str:

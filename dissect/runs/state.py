@@ -1,52 +1,87 @@
-"""What a pass has counted so far, and how it lies in a file."""
+"""What a pass has counted so far, how two parts of it merge, and how it lies in a file."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from dissect.bases import Basis, rebuild_basis
-from dissect.statistics import LayerCounts, TopImages
+from dissect.runs.coverage import Coverage
+from dissect.statistics import LayerCounts
+from dissect.statistics.states import same
+
+_Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class PassState:
-    """Everything a pass has counted so far.
+    """Everything that a pass has counted; its arrays are counted into, nothing else changes.
+
+    Edges, bases and chosen thresholds are what the parts of a pass have in common; all else of two
+    parts is added up.
 
     Attributes:
-        next_block: The first block that is not counted yet.
-        edges: Layer → Float[unit edge].
+        edges: Layer → each unit's thresholds, rising.
         counts: Layer → its counts; of finished passes, read from disk each time one is looked at.
-        tops: Layer → top images.
-        seconds: Wall time of the pass so far.
+        together: int64: evaluation images in which both concepts occur.
         bases: For each layer that is not read in its channels, its basis.
-        together: int64 (concept, concept): evaluation images in which both occur.
+        chosen: Layer → index of the edge at which each pair is scored; empty until the calibration
+            fold is counted.
+        covered: Blocks of samples that are counted.
+        seconds: Time that counting them took.
     """
 
-    next_block: int
-    edges: dict[str, Tensor]
+    edges: Mapping[str, Float[Tensor, "unit edge"]]
     counts: Mapping[str, LayerCounts]
-    tops: dict[str, TopImages]
-    seconds: float
-    bases: dict[str, Basis] = field(default_factory=dict)
-    together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    together: Int[np.ndarray, "concept other"]
+    bases: Mapping[str, Basis] = field(default_factory=dict)
+    chosen: Mapping[str, Int[np.ndarray, "threshold unit concept"]] = field(default_factory=dict)
+    covered: Coverage = field(default_factory=Coverage)
+    seconds: float = 0.0
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
+    def copy(self) -> "PassState":
+        """The same with arrays of its own."""
+        return replace(self, counts=copy.deepcopy(dict(self.counts)), together=self.together.copy())
+
+    def merge(self, other: "PassState") -> "PassState":
+        """The state of two parts of a pass together; neither of the two changes.
+
+        Raises:
+            ValueError: parts of different passes, or a block that is in both.
+        """
+        for layer, edges in self.edges.items():
+            same(edges.numpy(), other.edges[layer].numpy())
+        for layer in set(self.chosen) & set(other.chosen):
+            same(self.chosen[layer], other.chosen[layer])
+        prints = ({n: b.fingerprint for n, b in one.bases.items()} for one in (self, other))
+        same(next(prints), next(prints))
+        return replace(
+            self,
+            counts={layer: own.merge(other.counts[layer]) for layer, own in self.counts.items()},
+            together=self.together + other.together,
+            chosen=self.chosen or other.chosen,
+            covered=self.covered.merge(other.covered),
+            seconds=self.seconds + other.seconds,
+        )
+
+    def to_arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Flat arrays for a file."""
-        arrays = {
-            "next_block": np.array(self.next_block),
+        arrays: dict[str, np.ndarray] = {
+            "covered": self.covered.to_array(),
             "seconds": np.array(self.seconds),
             "together": self.together,
             "layers": np.array(list(self.edges)),
         }
         for number, layer in enumerate(self.edges):
             arrays[f"{number}.edges"] = self.edges[layer].numpy()
+            if layer in self.chosen:
+                arrays[f"{number}.chosen"] = self.chosen[layer]
             for name, array in self.counts[layer].to_arrays().items():
                 arrays[f"{number}.{name}"] = array
-            arrays[f"{number}.top_values"] = self.tops[layer].values
-            arrays[f"{number}.top_indices"] = self.tops[layer].indices
             if layer in self.bases:
                 arrays[f"{number}.basis"] = np.array(self.bases[layer].name)
                 for name, tensor in self.bases[layer].to_tensors().items():
@@ -54,31 +89,37 @@ class PassState:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "PassState":
+    def from_arrays(cls, arrays: _Arrays) -> "PassState":
         """The inverse of ``to_arrays``."""
-        state = cls(
-            int(arrays["next_block"]),
-            {},
-            {},
-            {},
-            float(arrays["seconds"]),
+        layers = {str(layer): f"{place}." for place, layer in enumerate(arrays["layers"].tolist())}
+        own = {
+            layer: {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+            for layer, start in layers.items()
+        }
+        return cls(
+            edges={layer: torch.from_numpy(found["edges"]) for layer, found in own.items()},
+            counts={layer: LayerCounts.from_arrays(found) for layer, found in own.items()},
             together=arrays["together"],
+            bases={
+                layer: saved_basis(arrays, number)
+                for number, layer in enumerate(layers)
+                if f"{number}.basis" in arrays
+            },
+            chosen={layer: found["chosen"] for layer, found in own.items() if "chosen" in found},
+            covered=saved_coverage(arrays),
+            seconds=float(arrays["seconds"]),
         )
-        for number, layer in enumerate(arrays["layers"].tolist()):
-            state.edges[layer] = torch.from_numpy(arrays[f"{number}.edges"])
-            start = f"{number}."
-            state.counts[layer] = LayerCounts.from_arrays(
-                {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-            )
-            state.tops[layer] = TopImages(
-                arrays[f"{number}.top_values"], arrays[f"{number}.top_indices"]
-            )
-            if f"{number}.basis" in arrays:
-                state.bases[layer] = saved_basis(arrays, number)
-        return state
 
 
-def saved_basis(arrays: Mapping[str, np.ndarray], number: int) -> Basis:
+def saved_coverage(arrays: _Arrays) -> Coverage:
+    """The blocks that a saved state has counted."""
+    if "covered" in arrays:
+        return Coverage.from_array(arrays["covered"])
+    # Earlier versions counted from the first block on, and name the next one.
+    return Coverage.of(range(int(arrays["next_block"])))
+
+
+def saved_basis(arrays: _Arrays, number: int) -> Basis:
     """The basis of the layer of that number in a saved state."""
     prefix = f"{number}.basis."
     tensors = {
@@ -91,7 +132,7 @@ def saved_basis(arrays: Mapping[str, np.ndarray], number: int) -> Basis:
 
 @dataclass(frozen=True)
 class SavedPass:
-    """What a saved state is about: its layers, and how far it came."""
+    """What a saved state is about: its layers, and the blocks that it has counted."""
 
     layers: tuple[str, ...]
-    next_block: int
+    covered: Coverage

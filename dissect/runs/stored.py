@@ -109,7 +109,8 @@ def _check_array(folder: Path, lengths: dict[str, int]) -> None:
     if about.get("storage_transformers") or len(chunk) != len(shape) or keys != "default":
         raise ValueError(f"{folder.name} is stored in another way than runs are")
     names = about.get("dimension_names") or ()  # None for what a basis holds
-    if folder.name in schema.DIMENSIONS and tuple(names) != schema.DIMENSIONS[folder.name]:
+    known = schema.array_dimensions()
+    if folder.name in known and tuple(names) != known[folder.name]:
         raise ValueError(f"{folder.name} has the dimensions {names}")
     for name, length in zip(names, shape, strict=bool(names)):
         if lengths.setdefault(name, length) != length:

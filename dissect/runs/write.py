@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,6 @@ import pandas as pd
 
 from dissect.bases import Basis, layer_info
 from dissect.config import RunConfig
-from dissect.counting.samples import mask_grid
 from dissect.generators.base import Generator
 from dissect.runs import schema
 from dissect.runs.arrays import write_arrays
@@ -39,6 +38,8 @@ def write_run(
     strips: Iterable[tuple[str, list[Strip]]],
     trust: dict[str, object],
     examples: Iterable[ConceptStrip],
+    *,
+    grid: int,
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -51,6 +52,7 @@ def write_run(
         strips: Each layer with the strips of its units, made when asked for.
         trust: Plain values that say how well masks agree; see ``dissect.counting.trust``.
         examples: Example masks of concepts.
+        grid: Height and width of the mask grid.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -88,7 +90,7 @@ def write_run(
                     "part_of": segmenter.vocabulary.wholes,
                 },
                 "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
-                "coverage": _coverage(config, mask_grid(generator, config)),
+                "coverage": _coverage(config, grid),
                 "versions": {name: version(name) for name in _PACKAGES}
                 | {"python": platform.python_version()},
                 "files": _digests(folder),
@@ -109,7 +111,7 @@ def _coverage(config: RunConfig, grid: int) -> dict[str, int]:
 
 
 def _describe_generator(
-    generator: Generator, config: RunConfig, bases: dict[str, Basis]
+    generator: Generator, config: RunConfig, bases: Mapping[str, Basis]
 ) -> dict[str, object]:
     layers = {layer: layer_info(generator, layer, bases) for layer in config.layers}
     return {

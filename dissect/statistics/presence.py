@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from dissect.statistics.counts import BlockLabels, ClusterLabels
+from dissect.statistics.labels import BlockLabels, ClusterLabels
 
 
 def count_together(labels: BlockLabels, n_concepts: int) -> Int[np.ndarray, "concept concept"]:

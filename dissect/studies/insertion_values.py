@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dissect.bases import layer_info, split_layer
+from dissect.bases import layer_info
 from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS
@@ -60,15 +60,13 @@ def present_means(originals: Originals, layer: str, concept: str) -> Float[np.nd
     """
     entry = originals.vocabulary[concept]
     plane = originals.vocabulary.planes.index(entry.plane)
-    generator, basis = originals.generator, originals.bases.get(layer)
+    generator = originals.generator
     info = layer_info(generator, layer, originals.bases)
-    plain = split_layer(layer, generator.layers)[0]
     total, area = torch.zeros(info.units, dtype=torch.float64), 0.0
     for number in originals.numbers:
-        with trace(generator, plain) as recorded:
+        with trace(generator, layer, bases=originals.bases) as recorded:
             originals.images(number)
-        maps = recorded[plain][: len(originals.indices(number))]
-        maps = (maps if basis is None else basis.encode(maps)).cpu().double()
+        maps = recorded[layer][: len(originals.indices(number))].cpu().double()
         present = (originals.planes(number)[:, plane] == entry.id).double()
         # The mean over each cell's area, as regions are pooled.
         shares = torch.nn.functional.adaptive_avg_pool2d(present, (info.height, info.width))

@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 from dissect import ConfigError, RunError, dissect, open_run, trace
 from dissect.bases import Basis
 from dissect.bases.rotation import Rotation
-from dissect.counting.samples import make_block
+from dissect.counting.subject import Subject
 from dissect.runs.partial import Workspace
 from dissect.statistics import calibration_size
 from dissect.terminal import describe_run
 from dissect.worlds.planted import PlantedGenerator
 from reports import build_report
 from reports.charts import layer_bars
+from segmenters import load_segmenter
 from tests.rounding import assert_same
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -54,6 +55,10 @@ def bases_run(tmp_path_factory):
 
 def bases_of(run):
     return {layer: run.basis(layer) for layer in run.layers}
+
+
+def subject_of(run, generator):
+    return Subject(generator, load_segmenter("colour"), run.config, bases_of(run))
 
 
 def test_a_permutation_of_the_channels_has_their_labels_and_counts_permuted(planted_run, tmp_path):
@@ -107,7 +112,8 @@ def test_top_images_are_those_of_the_encoded_maps(bases_run, planted, layer):
 
 @pytest.mark.parametrize("layer", [ROTATION, PCA])
 def test_counts_are_those_of_the_encoded_maps(bases_run, planted, layer):
-    blocks = [make_block(planted, bases_run.config, n, bases_of(bases_run)) for n in range(7)]
+    subject = subject_of(bases_run, planted)
+    blocks = [subject.block(number) for number in range(7)]
     maps = torch.cat([block.maps[layer] for block in blocks])
     evaluation = torch.arange(200) >= calibration_size(200)
     edges = torch.from_numpy(bases_run.array(layer, "edges").values)
@@ -196,10 +202,10 @@ def test_an_interrupted_pass_in_other_bases_resumes_to_the_same_bytes(
         dissect(PLANTED, "colour", out=tmp_path / "r", layers=layers, n_samples=200, progress=False)
     monkeypatch.undo()
     state = Workspace(tmp_path / "r", bases_run.record["fingerprint"]).load()
-    assert state.next_block == 3
+    assert state.covered.ranges == ((0, 3),)
     assert state.bases[PCA].fingerprint == bases_run.basis(PCA).fingerprint
     # What was fitted is read, not fitted again.
-    monkeypatch.setattr("dissect.counting.driver.prepare_bases", None)
+    monkeypatch.setattr("dissect.counting.driver.fit_bases", None)
     resumed = dissect(
         PLANTED, "colour", out=tmp_path / "r", layers=layers, n_samples=200, resume=True,
         progress=False,
@@ -235,7 +241,7 @@ def test_a_layer_read_in_several_bases_is_recorded_once(bases_run, monkeypatch):
         "register_forward_hook",
         lambda module, hook: (calls.append(module), register(module, hook))[1],
     )
-    block = make_block(generator, bases_run.config, 0, bases_of(bases_run))
+    block = subject_of(bases_run, generator).block(0)
     assert len(calls) == 1
     assert [maps.shape[1] for maps in block.maps.values()] == [9, 9, 9, 2]
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissect import ConfigError, LayerError, LayerInfo, trace
-from dissect.bases import BasisSpec, open_bases, split_layer
+from dissect.bases import BasisSpec, LayerSpec, open_bases
 from dissect.runs.schema import layer_key
 from dissect.tracing import resolve_layers
 
@@ -17,18 +17,22 @@ class Layers:
         self.layers = {name: LayerInfo(4, 8, 8, "x") for name in names}
 
 
+def resolved(generator, layers):
+    return tuple(map(str, resolve_layers(generator, layers)))
+
+
 def test_layers_come_in_the_generators_order_and_bases_in_the_order_given():
     generator = Layers("b4.conv1", "b8.conv0", "b8.conv1")
-    assert resolve_layers(
+    assert resolved(
         generator, ["b8.conv0@pca:2", "b4.conv1@rotation:1", "b8.conv0", "b4.conv1@rotation:0"]
     ) == ("b4.conv1@rotation:1", "b4.conv1@rotation:0", "b8.conv0@pca:2", "b8.conv0")
 
 
 def test_all_means_plain_layers_and_all_with_a_basis_every_layer_in_it():
     generator = Layers("a", "b")
-    assert resolve_layers(generator, "all") == ("a", "b")
-    assert resolve_layers(generator, "all@rotation:0") == ("a@rotation:0", "b@rotation:0")
-    assert resolve_layers(generator, ["all", "all@rotation:0", "b@rotation:00"]) == (
+    assert resolved(generator, "all") == ("a", "b")
+    assert resolved(generator, "all@rotation:0") == ("a@rotation:0", "b@rotation:0")
+    assert resolved(generator, ["all", "all@rotation:0", "b@rotation:00"]) == (
         "a", "a@rotation:0", "b", "b@rotation:0",
     )  # fmt: skip
 
@@ -42,17 +46,18 @@ def test_all_means_plain_layers_and_all_with_a_basis_every_layer_in_it():
         ("odd@layer", ("odd@layer", None)),
         ("odd@layer@pca:3", ("odd@layer", "pca:3")),
         ("unknown@pca:3", ("unknown", "pca:3")),
-        ("b16.conv1@", ("b16.conv1", "")),
     ],
 )
 def test_a_layer_parts_from_its_basis_at_the_first_mark_behind_a_layers_name(text, expected):
-    assert split_layer(text, ["b16.conv1", "odd@layer"]) == expected
+    spec = LayerSpec.parse(text, ["b16.conv1", "odd@layer"])
+    assert (spec.layer, spec.basis and str(spec.basis)) == expected
+    assert str(spec) == text
+    assert LayerSpec.parse(str(spec), ["b16.conv1", "odd@layer"]) == spec
 
 
 @given(st.text(min_size=1, alphabet=st.characters(exclude_characters="\0")))
 def test_a_path_of_any_characters_comes_back_whole(path):
-    layer, basis = split_layer(f"a.b@sae:{path}", ["a.b"])
-    assert (layer, BasisSpec.parse(basis).argument) == ("a.b", path)
+    assert LayerSpec.parse(f"a.b@sae:{path}", ["a.b"]) == LayerSpec("a.b", BasisSpec("sae", path))
 
 
 @pytest.mark.parametrize(
@@ -84,9 +89,9 @@ def test_an_unknown_layer_is_told_without_its_basis(planted):
 
 
 def test_more_components_than_channels_are_refused(planted):
-    assert open_bases(planted, ["units@pca:9"]) == {}
+    assert open_bases(planted, resolve_layers(planted, "units@pca:9")) == {}
     with pytest.raises(ConfigError, match="asks for 10 components; expected at most 9"):
-        open_bases(planted, ["units@pca:10"])
+        open_bases(planted, resolve_layers(planted, "units@pca:10"))
 
 
 def test_a_trace_keeps_channels_only(planted):

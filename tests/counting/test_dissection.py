@@ -14,7 +14,8 @@ from dissect import (
     trace,
 )
 from dissect.config import RunConfig
-from dissect.counting.samples import label_block, make_block, mask_grid
+from dissect.counting.samples import label_block, mask_grid
+from dissect.counting.subject import Subject
 from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
 from dissect.statistics.resize import resize
@@ -98,7 +99,8 @@ def naive_scores(maps, planes, edges, indices, n_concepts, tail):
 
 
 def all_maps_and_planes(generator, segmenter, config, grid):
-    blocks = [make_block(generator, config, b) for b in range(-(-config.n_samples // config.block))]
+    subject = Subject.of(generator, segmenter, config)
+    blocks = [subject.block(number) for number in range(-(-config.n_samples // config.block))]
     planes = torch.cat([label_block(segmenter, block.images, grid) for block in blocks])
     maps = {layer: torch.cat([block.maps[layer] for block in blocks]) for layer in config.layers}
     return maps, planes
@@ -215,7 +217,7 @@ def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, mo
     from dissect.runs.partial import Workspace
 
     state = Workspace(out, planted_run.record["fingerprint"]).load()
-    assert state.next_block == 4
+    assert state.covered.ranges == ((0, 4),)
     resumed = dissect(PLANTED, "colour", out=out, n_samples=200, resume=True, progress=False)
     assert files(resumed) == files(planted_run)
     assert not out.with_name("r.partial").exists()

@@ -4,6 +4,7 @@ import torch
 from dissect import ConfigError, dissect
 from dissect.config import RunConfig
 from dissect.counting.planes import PlaneStore
+from dissect.counting.subject import Subject
 from segmenters.colour import ColourSegmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -30,7 +31,8 @@ def store(planted, tmp_path):
     images = planted.synthesize(planted.sample(range(32), seed=0))
 
     def open_store(segmenter, **settings):
-        return PlaneStore(planted, segmenter, config, tmp_path / "cache", **settings)
+        subject = Subject(planted, segmenter, config)
+        return PlaneStore(subject, tmp_path / "cache", **settings)
 
     return open_store, images, list(range(32)), tmp_path / "cache"
 
@@ -84,19 +86,23 @@ def test_other_weights_seeds_blocks_and_grids_have_entries_of_their_own(planted)
     other.fingerprint = "other"
     config = RunConfig(PLANTED, "colour", ("units",))
     changed = [{"seed": 1}, {"block": 8}, {"grid": 16}, {"truncation": 0.5}, {"label": 3}]
-    keys = {planes_key(planted, segmenter, replace(config, **one)) for one in changed}
-    keys |= {planes_key(planted, segmenter, config), planes_key(planted, other, config)}
+
+    def key_of(marks, settings):
+        return planes_key(Subject(planted, marks, settings))
+
+    keys = {key_of(segmenter, replace(config, **one)) for one in changed}
+    keys |= {key_of(segmenter, config), key_of(other, config)}
     assert len(keys) == len(changed) + 2
     # More samples or other layers do not matter.
     more = replace(config, n_samples=5000, layers=())
-    assert planes_key(planted, segmenter, more) == planes_key(planted, segmenter, config)
+    assert key_of(segmenter, more) == key_of(segmenter, config)
 
 
 def test_a_cache_that_cannot_be_is_refused_in_one_line(planted, tmp_path):
     (tmp_path / "file").write_text("")
     config = RunConfig(PLANTED, "colour", ("units",))
     with pytest.raises(ConfigError, match="cannot be written; expected a folder") as caught:
-        PlaneStore(planted, ColourSegmenter(), config, tmp_path / "file")
+        PlaneStore(Subject(planted, ColourSegmenter(), config), tmp_path / "file")
     assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from dissect.counting import grouping
 from dissect.counting.grouping import Group, Measured, group_bytes, group_layers, layer_needs
 from dissect.counting.pilot import KeptBlocks
 from dissect.counting.planning import plan
-from dissect.counting.samples import make_block, n_blocks
+from dissect.counting.subject import Subject
 from dissect.generators.base import LayerInfo
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.memory import peak_memory
@@ -101,7 +101,8 @@ def budget_for_two_groups(small_stylegan, monkeypatch):
     monkeypatch.setattr(grouping, "measure", lambda *_: Measured(base=0, n_codes=40))
     monkeypatch.setattr(grouping, "_WRITERS", 0)
     config = RunConfig("small", "colour", tuple(small_stylegan.layers), n_samples=64)
-    found = grouping.needs_of_layers(small_stylegan, load_segmenter("colour"), config, 40)
+    subject = Subject(small_stylegan, load_segmenter("colour"), config)
+    found = grouping.needs_of_layers(subject, 40)
     return max(group_bytes([n]) for n in found.values()) * 3 // 2
 
 
@@ -111,9 +112,9 @@ def test_a_run_in_several_passes_is_the_same_bytes_and_fits_its_memory(
     segmenter = load_segmenter("colour")
     whole = dissect(small_stylegan, segmenter, out=tmp_path / "a", n_samples=64, progress=False)
     counted = []
+    make = Subject.block
     monkeypatch.setattr(
-        "dissect.counting.pilot.make_block",
-        lambda g, config, *rest: counted.append(config.layers) or make_block(g, config, *rest),
+        Subject, "block", lambda own, number: counted.append(own.config.layers) or make(own, number)
     )
     parts = dissect(
         small_stylegan, segmenter, out=tmp_path / "b", n_samples=64, memory=budget_for_two_groups,
@@ -173,7 +174,8 @@ def test_a_plan_counts_forward_passes_and_its_bytes_follow_from_the_shapes(
     assert (layer.units, layer.height, layer.width, layer.in_pass) == (8, 8, 8, 1)
     histogram = 8 * 3 * 12 * 8 * 49
     pairs = 8 * (3 * 2 + 4) * 2 * 8 * 11
-    assert layer.counts_bytes == pytest.approx(histogram + pairs, abs=400)
+    top_images = (4 + 8) * 8 * 8
+    assert layer.counts_bytes == pytest.approx(histogram + pairs + top_images, abs=400)
     parts = plan(small_stylegan, segmenter, config, budget=budget_for_two_groups)
     assert parts.passes == max(layer.in_pass for layer in parts.layers.values()) >= 2
     assert parts.memory_bytes <= budget_for_two_groups < whole.memory_bytes
@@ -193,7 +195,8 @@ def test_peak_memory_sees_what_was_let_go_again():
 
 def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
     config = RunConfig("planted", "colour", ("units",), n_samples=64)
-    first, second = (make_block(planted, config, n) for n in range(n_blocks(config)))
+    subject = Subject(planted, load_segmenter("colour"), config)
+    first, second = (subject.block(number) for number in range(subject.n_blocks))
     size = first.images.nbytes + first.maps["units"].nbytes
     kept = KeptBlocks(size)
     kept.offer(0, first)
@@ -205,7 +208,8 @@ def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
 
 def test_blocks_beyond_the_memory_wait_in_a_file_and_come_back_as_they_were(planted, tmp_path):
     config = RunConfig("planted", "colour", ("units",), n_samples=96)
-    blocks = [make_block(planted, config, n) for n in range(n_blocks(config))]
+    subject = Subject(planted, load_segmenter("colour"), config)
+    blocks = [subject.block(number) for number in range(subject.n_blocks)]
     with KeptBlocks(0, folder=tmp_path) as kept:
         for number, block in enumerate(blocks):
             kept.offer(number, block)
@@ -220,13 +224,12 @@ def test_blocks_beyond_the_memory_wait_in_a_file_and_come_back_as_they_were(plan
 
 def test_a_run_whose_pilot_waits_in_a_file_is_the_same_bytes(planted_run, tmp_path, monkeypatch):
     monkeypatch.setattr("dissect.counting.driver.KEPT_BYTES", 0)
-    made = []
-    for module in ("pilot", "driver"):  # neither makes a block that the other made
-        monkeypatch.setattr(
-            f"dissect.counting.{module}.make_block", lambda *a: made.append(a) or make_block(*a)
-        )
+    made, block = [], Subject.block
+    monkeypatch.setattr(Subject, "block", lambda own, n: made.append(n) or block(own, n))
     run = dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False)
-    assert len(made) == n_blocks(run.config)
+    # Neither the pilot nor the count makes a block that the other made; top images are made again.
+    assert made[:7] == list(range(7))
+    assert made[7:] == sorted(set(made[7:]))
     assert contents(run) == contents(planted_run)
 
 

@@ -100,7 +100,9 @@ def test_a_full_disk_loses_what_came_after_the_last_save_and_no_more(
     partial = tmp_path / "r.partial"
     kept = sorted(p.name for p in partial.iterdir())
     assert kept == ["key.json", "progress.json", "state.npz"]
-    assert Workspace(tmp_path / "r", planted_run.record["fingerprint"]).load().next_block == 2
+    assert Workspace(tmp_path / "r", planted_run.record["fingerprint"]).load().covered.ranges == (
+        (0, 2),
+    )
     resumed = dissect(PLANTED, "colour", out=tmp_path / "r", resume=True, **settings)
     assert resumed.table.equals(planted_run.table)
 

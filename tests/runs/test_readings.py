@@ -3,7 +3,9 @@ import pytest
 
 from dissect import LayerError, RunConfig, RunError, dissect, trace
 from dissect.counting.driver import start_pass
+from dissect.counting.subject import Subject
 from dissect.runs.partial import Workspace
+from dissect.statistics.units.coactivation import Coactivation
 from segmenters import load_segmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -84,9 +86,10 @@ def test_coactivation_is_the_correlation_of_means_over_all_images(run, made):
 
 def test_an_unfinished_pass_keeps_what_it_knows_of_concepts_and_units(planted, tmp_path):
     config = RunConfig("planted", "colour", ("units",), n_samples=16, coactivation=True)
-    state = start_pass(planted, load_segmenter("colour"), config, progress=False)
+    subject = Subject.of(planted, load_segmenter("colour"), config)
+    state = start_pass(subject, progress=False)
     state.together[2, 3] = 7
-    state.counts["units"].coactivation.products[1, 2] = -5
+    state.counts["units"].statistic(Coactivation).products[1, 2] = -5
     workspace = Workspace(tmp_path / "r", "key")
     with workspace.claim(resume=False):
         workspace.save(state)

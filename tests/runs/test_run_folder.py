@@ -239,7 +239,7 @@ def test_an_unfinished_run_asks_for_resume_and_for_the_same_settings(tmp_path, p
 
     workspace = Workspace(tmp_path / "r", planted_run.record["fingerprint"])
     with workspace.claim(resume=False):
-        workspace.save(PassState(0, {}, {}, {}, 0.0))
+        workspace.save(PassState({}, {}, np.zeros((0, 0), np.int64)))
     with pytest.raises(RunError, match="add --resume"):
         dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False)
     with pytest.raises(RunError, match="other settings"):

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics import BlockLabels, Counter, LayerCounts
-from dissect.statistics.coactivation import Coactivation, Scale
 from dissect.statistics.presence import count_together
+from dissect.statistics.units.coactivation import Coactivation, Scale
 from tests.statistics.test_counts import random_case
 from tests.statistics.test_pairs import blocks_of
 
@@ -31,8 +31,8 @@ def edges_of(maps):
 def counted(maps, scale, parts):
     found = []
     for part in parts:
-        sums = Coactivation.empty(maps.shape[1])
-        sums.add(maps[part], scale)
+        sums = Coactivation.zeros(unit=maps.shape[1], other=maps.shape[1])
+        sums.add_maps(maps[part], scale)
         found.append(sums)
     return found
 
@@ -70,7 +70,10 @@ def test_parts_add_up_in_any_order_to_the_same_bytes(order, seed, size):
     maps, planes, edges, n_concepts = random_case(seed, images=n, units=3)
 
     def count(blocks):
-        counts = LayerCounts.empty(n_concepts=n_concepts, n_units=3, n_edges=7, coactivation=True)
+        counts = LayerCounts.empty(
+            n_concepts=n_concepts, n_units=3, n_edges=7,
+            statistics=[Coactivation.zeros(unit=3, other=3)],
+        )  # fmt: skip
         counter = Counter(counts, edges, quantile_edge=2)
         # The thresholds of pairs are settled elsewhere; here they only have to be the same.
         counter.chosen = np.zeros((2, 3, n_concepts), np.int64)
@@ -88,8 +91,9 @@ def test_parts_add_up_in_any_order_to_the_same_bytes(order, seed, size):
     assert set(arrays) == set(merged.to_arrays()) > {"coactivation_products"}
     for name, array in merged.to_arrays().items():
         assert array.tobytes() == arrays[name].tobytes(), name
-    again = LayerCounts.from_arrays(merged.to_arrays()).coactivation
-    np.testing.assert_array_equal(again.correlation(), whole.coactivation.correlation())
+    again = LayerCounts.from_arrays(merged.to_arrays()).statistic(Coactivation)
+    expected = whole.statistic(Coactivation).correlation()
+    np.testing.assert_array_equal(again.correlation(), expected)
 
 
 def test_a_mean_does_not_depend_on_the_images_beside_it():

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dissect import ConfigError, RunConfig, dissect
-from dissect.counting.samples import label_block, make_block
+from dissect.counting.samples import label_block
+from dissect.counting.subject import Subject
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size, score
 from dissect.statistics.gandissect import add_plane_labels, choose_unit_edges, plane_rows
 from dissect.statistics.resize import resize
@@ -211,7 +212,8 @@ def test_a_run_gives_the_numbers_of_the_original_definition(planted, tmp_path):
         planted, TwoPlanes(), out=tmp_path / "r", n_samples=72, compat="gandissect", progress=False
     )
     assert run.record["coverage"]["grid"] == 16
-    blocks = [make_block(planted, run.config, number) for number in range(3)]
+    subject = Subject(planted, TwoPlanes(), run.config)
+    blocks = [subject.block(number) for number in range(3)]
     planes = torch.cat([label_block(TwoPlanes(), block.images, 16) for block in blocks])
     whole = torch.cat([TwoPlanes().segment(block.images) for block in blocks])
     assert torch.equal(planes, whole[:, :, 1::2, 1::2])
@@ -249,7 +251,7 @@ def test_at_the_quantile_threshold_the_label_is_the_highest_iou(planted, tmp_pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"compat": "netdissect"}, "compat is 'netdissect'; expected 'gandissect'"),
+        ({"compat": "netdissect"}, "compat is 'netdissect'; did you mean 'gandissect'"),
         ({"compat": "gandissect", "grid": 64}, "grid is 64 with compat 'gandissect'"),
         ({"compat": "gandissect", "fdr": 0.1}, "fdr is 0.1 with compat"),
     ],

@@ -9,10 +9,10 @@ from dissect.statistics import TopImages
 @settings(max_examples=40)
 def test_the_top_is_exact_whatever_the_order_of_batches_and_ties_go_to_lower_indices(seed, order):
     peaks = np.random.default_rng(seed).integers(0, 6, size=(20, 3)).astype(np.float32)
-    top = TopImages.empty(n_units=3, k=4)
+    top = TopImages.none(n_units=3, k=4)
     for part in order:
         rows = list(range(4 * part, 4 * part + 4))
-        top = top.add(peaks[rows], rows)
+        top = top.with_peaks(peaks[rows], rows)
     for unit in range(3):
         ranked = sorted(range(20), key=lambda i: (-peaks[i, unit], i))[:4]
         assert top.indices[unit].tolist() == ranked
@@ -20,6 +20,6 @@ def test_the_top_is_exact_whatever_the_order_of_batches_and_ties_go_to_lower_ind
 
 
 def test_fewer_samples_than_places_leave_places_empty():
-    top = TopImages.empty(n_units=1, k=3).add(np.array([[2.0], [5.0]], np.float32), [7, 9])
+    top = TopImages.none(n_units=1, k=3).with_peaks(np.array([[2.0], [5.0]], np.float32), [7, 9])
     assert top.indices.tolist() == [[9, 7, -1]]
     assert top.values[0, 2] == -np.inf

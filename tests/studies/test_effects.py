@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dissect.counting.samples import make_block
+from dissect.counting.samples import block_indices, make_images
 from dissect.edits import Ablate, Insert, intervene
 from dissect.errors import ConfigError, RunError
 from dissect.studies.insertion_values import insertion_values, present_means
@@ -35,7 +35,8 @@ def by_concept(table):
 
 def test_unedited_images_are_the_same_bits_as_in_the_run(planted, planted_run, originals):
     for number in range(2):
-        expected = make_block(planted, planted_run.config, number).images
+        indices = block_indices(number, planted_run.config)
+        expected = make_images(planted, planted_run.config, indices)
         found = originals.images(number)
         assert torch.equal(found, expected[: len(found)])
     assert len(originals.images(1)) == N - 32

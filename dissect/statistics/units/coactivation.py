@@ -15,11 +15,14 @@ is never 0. Numbers beyond ± 2²⁰, four times the range, are held there, and 
 happened are counted (``saturated``): up to 2²³ samples no sum leaves 64 bits.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from dissect.statistics.states import added
+from dissect.statistics.units import LayerBlock, Setup, UnitStatistic
 
 if TYPE_CHECKING:  # what was counted is read without torch
     from torch import Tensor
@@ -64,7 +67,7 @@ class Scale:
 
 
 @dataclass
-class Coactivation:
+class Coactivation(UnitStatistic):
     """Sums over images of the numbers that stand for units' means.
 
     Attributes:
@@ -74,18 +77,28 @@ class Coactivation:
         saturated: int64 (unit,): images in which the unit's number was held at the limit.
     """
 
-    images: Int[np.ndarray, ""]
-    sums: Int[np.ndarray, " unit"]
-    products: Int[np.ndarray, "unit unit"]
-    saturated: Int[np.ndarray, " unit"]
+    images: Int[np.ndarray, ""] = added()
+    sums: Int[np.ndarray, " unit"] = added()
+    products: Int[np.ndarray, "unit other"] = added()
+    saturated: Int[np.ndarray, " unit"] = added()
+
+    name = "coactivation"
+    couples_units = True
 
     @classmethod
-    def empty(cls, n_units: int) -> "Coactivation":
-        shapes = {"images": (), "sums": n_units, "products": (n_units, n_units)}
-        shapes["saturated"] = n_units
-        return cls(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
+    def empty(cls, setup: Setup) -> "Coactivation | None":
+        """Nothing counted yet; None where the run does not ask for it."""
+        if not setup.coactivation:
+            return None
+        return cls.zeros(unit=setup.n_units, other=setup.n_units)
 
-    def add(self, maps: 'Float[Tensor, "batch unit height width"]', scale: Scale) -> None:
+    def add(self, block: LayerBlock, units: slice) -> None:
+        """Count a block."""
+        scale = Scale.from_edges(block.edges.numpy())
+        for cluster in block.labels.clusters:
+            self.add_maps(block.maps[cluster.rows, units], scale)
+
+    def add_maps(self, maps: 'Float[Tensor, "batch unit height width"]', scale: Scale) -> None:
         """Add a batch of at most 4,096 images."""
         numbers, held = scale.numbers(maps)
         # Products are below 2⁴⁰ and their sums below 2⁵², so float64 holds all of them exactly,
@@ -95,17 +108,6 @@ class Coactivation:
         self.sums += numbers.sum(axis=0)
         self.products += products.astype(np.int64)
         self.saturated += held.sum(axis=0)
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """All sums by name, not copied."""
-        return {f"coactivation_{f.name}": getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Coactivation | None":
-        """The inverse of ``to_arrays``; None where there are no such arrays."""
-        if "coactivation_images" not in arrays:
-            return None
-        return cls(**{f.name: arrays[f"coactivation_{f.name}"] for f in fields(cls)})
 
     def correlation(self) -> Float[np.ndarray, "unit unit"]:
         """Pearson's correlation of units' means over images; NaN where one does not vary."""

@@ -1,0 +1,175 @@
+"""Counting: blocks of samples into the state of a pass.
+
+    part = count_range(subject, empty_state(subject, state), range(8, 16))
+    state = state.merge(part)
+
+What is counted of a block follows from the subject, the edges and the chosen thresholds alone, so
+parts of a pass may be counted in any process and merged in any order. Thresholds of pairs are
+chosen on the calibration fold, the first samples: its blocks come before all others.
+"""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+
+from dissect.counting.pilot import KeptBlocks
+from dissect.counting.planes import PlaneStore
+from dissect.counting.subject import Block, Subject
+from dissect.runs.coverage import Coverage
+from dissect.runs.state import PassState
+from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size
+from dissect.statistics.edges import N_EDGES
+from dissect.statistics.presence import count_together
+from dissect.statistics.units import empty_statistics
+
+
+def empty_state(subject: Subject, start: PassState) -> PassState:
+    """Nothing counted, with the edges, bases and thresholds of a pass.
+
+    Args:
+        subject: With all bases of its layers.
+        start: Of the pass, or of a part of it.
+    """
+    return replace(
+        start,
+        counts={layer: _empty_counts(subject, layer) for layer in start.edges},
+        together=np.zeros((subject.n_concepts, subject.n_concepts), np.int64),
+        covered=Coverage(),
+        seconds=0.0,
+    )
+
+
+def _empty_counts(subject: Subject, layer: str) -> LayerCounts:
+    return LayerCounts.empty(
+        n_concepts=subject.n_concepts,
+        n_units=subject.shapes[layer].units,
+        n_edges=N_EDGES,
+        n_planes=subject.n_planes,
+        statistics=empty_statistics(subject.setup(layer)),
+    )
+
+
+def count_range(subject: Subject, state: PassState, blocks: Iterable[int]) -> PassState:
+    """A state with further blocks counted into it; the one that was given does not change.
+
+    Args:
+        subject: What is counted.
+        state: Of the pass so far, or an empty one of a part. It has chosen thresholds or the whole
+            calibration fold before the first block beyond that.
+        blocks: Numbers of blocks that are not in it yet, rising.
+
+    Raises:
+        ValueError: a block that was counted already, or one of the evaluation fold before the
+            calibration fold is complete.
+        GeneratorError, SegmenterError, LayerError: models that break their protocol.
+    """
+    with PassCounter(subject, state.copy()) as counter:
+        for number in blocks:
+            counter.add(number)
+        return counter.state
+
+
+class PassCounter:
+    """Counts blocks into a state, in place: its owner uses no other.
+
+    Args:
+        subject: What is counted.
+        state: Is counted into; ``state`` is what it has become.
+        kept: Blocks of the pilot that need not be made again.
+        masks: What labels blocks; None segments each of them.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        state: PassState,
+        *,
+        kept: KeptBlocks | None = None,
+        masks: PlaneStore | None = None,
+    ) -> None:
+        self.subject, self.state = subject, state
+        self._kept, self._masks = kept, masks
+        self._before, self._started = state.seconds, time.monotonic()
+        self._counters = {
+            layer: Counter(
+                counts,
+                state.edges[layer],
+                quantile_edge=subject.quantile_edge,
+                native=subject.config.native,
+                plane_rows=subject.plane_rows,
+                chosen=state.chosen.get(layer),
+            )
+            for layer, counts in state.counts.items()
+        }
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(torch.get_num_threads())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown()
+
+    def add(self, number: int) -> Block:
+        """Count a block; returns it.
+
+        Raises:
+            ValueError: see ``count_range``.
+        """
+        covered = self.state.covered.merge(Coverage.of([number]))
+        kept = None if self._kept is None else self._kept.take(number)
+        block = kept or self.subject.block(number)
+        planes = (
+            self.subject.planes(block)
+            if self._masks is None
+            else self._masks.label(block.images, block.indices)
+        )
+        labels = self.subject.labels(block, planes)
+        scored = any(cluster.scored for cluster in labels.clusters)
+        if scored and not self.state.chosen:
+            self._check_calibrated(number)
+        self.state.together[...] += count_together(labels, self.subject.n_concepts)
+        if not self.subject.config.native:  # which takes the codes as they are
+            labels.group()
+        self._count(block, labels)
+        chosen = {layer: counter.chosen for layer, counter in self._counters.items()}
+        self.state = replace(
+            self.state,
+            covered=covered,
+            chosen=chosen if scored else self.state.chosen,
+            seconds=self._before + time.monotonic() - self._started,
+        )
+        return block
+
+    def _check_calibrated(self, number: int) -> None:
+        size = self.subject.config.block
+        first_scored = calibration_size(self.subject.config.n_samples)
+        last = (first_scored - 1) // size  # with a sample of the calibration fold
+        if not self.state.covered.holds(last) or not (number == last or last in self.state.covered):
+            raise ValueError(
+                f"block {number} was given before the calibration fold was counted; expected the "
+                f"blocks 0 to {last} first"
+            )
+
+    def _count(self, block: Block, labels: BlockLabels) -> None:
+        """Threads take shares of units of whichever layer, the long ones first."""
+        shares = [
+            (layer, share) for layer, counter in self._counters.items() for share in counter.shares
+        ]
+        shares.sort(key=lambda one: one[1].start - one[1].stop)
+        jobs = (
+            self._pool.submit(self._counters[layer].add, block.maps[layer], labels, share)
+            for layer, share in shares
+        )
+        for done in list(jobs):
+            done.result()

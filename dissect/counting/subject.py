@@ -1,0 +1,200 @@
+"""The subject of a run: layers of a generator, seen through a segmenter, with the run's settings.
+
+    subject = Subject.of(generator, segmenter, config)
+    block = subject.block(0)                       # images and maps of the first samples
+    labels = subject.labels(block, subject.planes(block))
+
+It is a value that holds nothing of what was counted: it makes the same blocks in any process, as
+often as it is asked.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dissect.bases import NO_BASES, Basis, LayerSpec, layer_info, open_bases, read_file_contents
+from dissect.config import RunConfig
+from dissect.counting.samples import (
+    block_indices,
+    check_finite,
+    label_block,
+    make_images,
+    mask_grid,
+    n_blocks,
+)
+from dissect.generators.base import Generator, LayerInfo
+from dissect.runs.schema import fingerprint
+from dissect.statistics.edges import quantile_edge
+from dissect.statistics.gandissect import plane_rows
+from dissect.statistics.labels import BlockLabels
+from dissect.statistics.units import Setup
+from dissect.tracing import trace
+from segmenters import Segmenter
+
+
+def setup_of(config: RunConfig, *, n_units: int, n_concepts: int) -> Setup:
+    """What the unit statistics of a layer of so many units follow from."""
+    return Setup(
+        n_units=n_units,
+        n_concepts=n_concepts,
+        top_images=config.top_images,
+        coactivation=config.coactivation,
+    )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples and what the generator made of them.
+
+    Attributes:
+        indices: Sample indices.
+        images: RGB or grey, [-1, 1].
+        maps: Layer → its output in the basis that it is read in, on the CPU.
+    """
+
+    indices: list[int]
+    images: Float[Tensor, "batch channels height width"]
+    maps: dict[str, Float[Tensor, "batch unit h w"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is counted.
+
+    Attributes:
+        generator: What makes the images.
+        segmenter: What marks concepts in them.
+        config: Settings of the run.
+        bases: For each layer that is not read in its channels, its basis; principal components are
+            missing until they are fitted.
+    """
+
+    generator: Generator
+    segmenter: Segmenter
+    config: RunConfig
+    bases: Mapping[str, Basis] = field(default_factory=lambda: NO_BASES)
+
+    @classmethod
+    def of(cls, generator: Generator, segmenter: Segmenter, config: RunConfig) -> "Subject":
+        """The subject with those bases that need no samples.
+
+        Raises:
+            ConfigError: more components than a layer has channels.
+            CheckpointError: a file that holds no sparse autoencoder for its layer.
+        """
+        subject = cls(generator, segmenter, config)
+        return replace(subject, bases=open_bases(generator, subject.specs.values()))
+
+    def only(self, layers: Iterable[str]) -> "Subject":
+        """The same with some of its layers."""
+        chosen = tuple(layers)
+        bases = {layer: basis for layer, basis in self.bases.items() if layer in chosen}
+        return replace(self, config=replace(self.config, layers=chosen), bases=bases)
+
+    def with_bases(self, bases: Mapping[str, Basis]) -> "Subject":
+        """The same with other bases."""
+        return replace(self, bases=bases)
+
+    @cached_property
+    def specs(self) -> dict[str, LayerSpec]:
+        """Layer as written in the settings → the layer and its basis."""
+        names = self.generator.layers
+        return {text: LayerSpec.parse(text, names) for text in self.config.layers}
+
+    @cached_property
+    def shapes(self) -> dict[str, LayerInfo]:
+        """Layer → its units in its basis, and the size of its maps."""
+        return {
+            text: layer_info(self.generator, spec, self.bases) for text, spec in self.specs.items()
+        }
+
+    @cached_property
+    def grid(self) -> int:
+        """Height and width of the mask grid."""
+        return mask_grid(self.generator, self.config)
+
+    @cached_property
+    def plane_rows(self) -> Int[np.ndarray, " concept"] | None:
+        """Rows of planes in the histogram, as ``dissect.statistics.gandissect`` counts them."""
+        return plane_rows(self.segmenter.vocabulary) if self.config.compat else None
+
+    @property
+    def n_concepts(self) -> int:
+        """Length of the vocabulary."""
+        return len(self.segmenter.vocabulary)
+
+    @property
+    def n_planes(self) -> int:
+        """Planes whose images are counted as well, as the original's rules ask for."""
+        return len(self.segmenter.vocabulary.planes) if self.config.compat else 0
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks hold the samples of the run."""
+        return n_blocks(self.config)
+
+    @property
+    def n_pilot(self) -> int:
+        """Samples of the pilot."""
+        return min(self.config.pilot, self.config.n_samples)
+
+    def blocks_of(self, n_samples: int) -> range:
+        """Blocks that hold the first samples."""
+        return range(n_blocks(self.config, n_samples))
+
+    @property
+    def quantile_edge(self) -> int:
+        """Index of the edge that is the quantile threshold."""
+        return quantile_edge(self.config.tail)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that a run's arrays follow from; see ``schema.fingerprint``."""
+        contents = read_file_contents(self.bases)
+        return fingerprint(self.config, self.generator, self.segmenter, contents)
+
+    def setup(self, layer: str) -> Setup:
+        """What the unit statistics of a layer follow from."""
+        return setup_of(self.config, n_units=self.shapes[layer].units, n_concepts=self.n_concepts)
+
+    @torch.no_grad()
+    def block(self, number: int) -> Block:
+        """Generate the samples of a block and read the layers.
+
+        Args:
+            number: Of the block, from 0.
+
+        Raises:
+            GeneratorError: images or maps that are not finite, or of the wrong shape.
+            LayerError: a layer whose output is not a map.
+        """
+        indices = block_indices(number, self.config)
+        with trace(self.generator, list(self.specs.values()), bases=self.bases) as recorded:
+            images = make_images(self.generator, self.config, indices)
+            maps = {layer: recorded[layer].detach().cpu() for layer in self.config.layers}
+        named = {f"layer {layer!r}": values for layer, values in maps.items()}
+        check_finite(self.generator, self.config, indices, named)
+        return Block(indices, images, maps)
+
+    def planes(self, block: Block) -> Int[Tensor, "batch plane grid grid"]:
+        """Masks of a block on the mask grid.
+
+        Raises:
+            SegmenterError: as ``label_block``.
+        """
+        return label_block(self.segmenter, block.images, self.grid)
+
+    def labels(self, block: Block, planes: Int[Tensor, "batch plane grid grid"]) -> BlockLabels:
+        """Masks of a block as they are counted."""
+        return BlockLabels.prepare(
+            planes,
+            block.indices,
+            n_concepts=self.n_concepts,
+            n_samples=self.config.n_samples,
+            count_planes=self.config.compat is not None,
+        )

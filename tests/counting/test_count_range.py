@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dissect.config import RunConfig
+from dissect.counting.count import count_range, empty_state
+from dissect.counting.driver import start_pass
+from dissect.counting.subject import Subject
+from dissect.runs.coverage import Coverage
+from dissect.runs.state import PassState
+from segmenters import load_segmenter
+
+LAYERS = ("units", "units@rotation:0", "units@pca:3")
+
+
+@pytest.fixture(scope="module")
+def pass_of(planted):
+    """A subject of 13 blocks, of which the fourth holds samples of both folds, and its start."""
+
+    def make(**changed):
+        given = {"n_samples": 104, "block": 8, "pilot": 16, "coactivation": True}
+        config = RunConfig("planted", "colour", LAYERS, **given | changed)
+        subject = Subject.of(planted, load_segmenter("colour"), config)
+        state = start_pass(subject, progress=False)
+        return subject.with_bases(state.bases), state
+
+    return make
+
+
+def contents(state):
+    arrays = {name: array for name, array in state.to_arrays().items() if name != "seconds"}
+    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+@pytest.fixture(scope="module")
+def counted(pass_of):
+    subject, state = pass_of()
+    return subject, state, count_range(subject, state, range(subject.n_blocks))
+
+
+def test_counting_leaves_the_state_that_was_given_as_it_was(pass_of):
+    subject, state = pass_of()
+    before = contents(state)
+    found = count_range(subject, state, range(4))
+    assert contents(state) == before
+    assert found.covered == Coverage(((0, 4),))
+    assert found.counts["units"].histogram.sum() > 0
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(3, 13)), st.integers(1, 4))
+def test_parts_in_any_order_and_number_are_the_same_bytes_as_the_whole(counted, order, n_parts):
+    subject, start, whole = counted
+    calibrated = count_range(subject, start, range(3))
+    # The first block that is scored chooses the thresholds, and the others are given them.
+    first, *others = order
+    chosen = count_range(subject, calibrated, [3])
+    parts = [
+        count_range(subject, empty_state(subject, chosen), sorted(set(others[k::n_parts]) - {3}))
+        for k in range(n_parts)
+    ]
+    rest = {first} - {3} - set(others)
+    parts += [count_range(subject, empty_state(subject, chosen), sorted(rest))]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = merged.merge(part)
+    assert contents(merged.merge(chosen)) == contents(whole)
+    assert contents(chosen.merge(merged)) == contents(whole)
+
+
+def test_a_state_survives_its_file(counted):
+    _, _, whole = counted
+    again = PassState.from_arrays(whole.to_arrays())
+    assert contents(again) == contents(whole)
+    assert again.seconds == whole.seconds
+
+
+def test_an_unfinished_pass_of_an_earlier_version_goes_on(counted):
+    subject, start, whole = counted
+    arrays = count_range(subject, start, range(6)).to_arrays()
+    del arrays["covered"]
+    for number in range(len(LAYERS)):
+        del arrays[f"{number}.chosen"]
+    old = PassState.from_arrays(arrays | {"next_block": np.array(6)})
+    assert old.covered == Coverage(((0, 6),))
+    assert contents(count_range(subject, old, range(6, 13))) == contents(whole)
+
+
+def test_a_block_is_counted_once(counted):
+    subject, start, _ = counted
+    some = count_range(subject, start, range(2))
+    with pytest.raises(ValueError, match="block 1 was counted twice"):
+        count_range(subject, some, [1])
+    with pytest.raises(ValueError, match="block 0 was counted twice"):
+        some.merge(some)
+
+
+@pytest.mark.parametrize("block", [8, 16])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_nothing_is_scored_before_the_calibration_fold_is_complete(pass_of, block, missing):
+    subject, start = pass_of(block=block)
+    last = 23 // block  # with a sample of the calibration fold
+    some = count_range(subject, start, [n for n in range(last) if n != missing])
+    later = last + 1 if missing < last else last + 2
+    with pytest.raises(ValueError, match=f"block {later} was given before the calibration fold"):
+        count_range(subject, some, [later])
+
+
+def test_parts_of_different_passes_are_not_merged(counted, pass_of):
+    subject, start, _ = counted
+    other_subject, other = pass_of(seed=1)
+    one = count_range(subject, start, [0])
+    two = count_range(other_subject, other, [1])
+    with pytest.raises(ValueError, match="states of different passes"):
+        one.merge(two)
+
+
+@given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
+def test_coverage_is_a_set_of_numbers(one, two):
+    a, b = Coverage.of(one), Coverage.of(two)
+    assert len(a) == len(one)
+    assert [n for n in range(21) if n in a] == sorted(one)
+    assert list(a.missing(15)) == [n for n in range(15) if n not in one]
+    assert a.holds(8) == one.issuperset(range(8))
+    assert Coverage.from_array(a.to_array()) == a
+    if one & two:
+        with pytest.raises(ValueError, match="was counted twice"):
+            a.merge(b)
+    else:
+        assert a.merge(b) == b.merge(a) == Coverage.of(one | two)

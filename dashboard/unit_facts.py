@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 import zarr
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from dashboard.pairs import pairs_of
 from dashboard.store import OpenRun
 from dissect.errors import LayerError, RunError
 from dissect.runs import Run, schema
-from dissect.runs.read import activations
 from dissect.runs.record import ADVICE
 from dissect.statistics import SETS
-from dissect.statistics.scores import above, intersection_over_union
+from dissect.statistics.spread import iou_at_edges, value_spread
 from segmenters.received import reading
 
 
@@ -42,7 +41,7 @@ class Values:
     Attributes:
         edges: Its thresholds, rising.
         iou: Of every concept at each of them.
-        spread: See ``dissect.runs.read.activations``.
+        spread: See ``dissect.statistics.spread.value_spread``.
     """
 
     edges: Float[np.ndarray, " edge"]
@@ -108,7 +107,8 @@ def values(run: Run, layer: str, unit: int) -> Values:
     for place, name in enumerate([schema.ALL_PIXELS, *names]):
         if name in rows:  # rows of concepts that never occur are not stored
             histogram[place] = stored[rows[name]]
-    return Values(edges, _iou(histogram), activations(histogram, edges, names))
+    iou = iou_at_edges(histogram[1:], histogram[:1])
+    return Values(edges, iou, value_spread(histogram, edges, names))
 
 
 def coactive(opened: OpenRun, layer: str, unit: int, *, most: int = 8) -> list[tuple[int, float]]:
@@ -136,9 +136,3 @@ def _reading(run: Run, layer: str) -> Iterator[zarr.Group]:
     group = run.group(layer)
     with reading(run.path / schema.ARRAYS / group.path, RunError, ADVICE):
         yield group
-
-
-def _iou(histogram: Int[np.ndarray, "row bin"]) -> Float[np.ndarray, "concept edge"]:
-    counts = above(histogram)
-    area = histogram[1:].sum(axis=1, keepdims=True)
-    return intersection_over_union(counts[1:], counts[:1], area)

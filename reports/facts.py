@@ -14,7 +14,7 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS, plane_row
-from dissect.statistics.scores import above, intersection_over_union
+from dissect.statistics.spread import bin_shares, iou_at_edges
 
 CURVES = 4
 """Concepts of a unit whose IoU is kept at every threshold: its label, then the next best."""
@@ -213,17 +213,9 @@ def _distributions(run: Run, layer: str, best: np.ndarray) -> tuple[np.ndarray, 
     for rank in range(best.shape[1]):
         own = counts[of_concept[best[:, rank]], units].astype(np.int64)
         counted = counts[plane[best[:, rank]], units].astype(np.int64)
-        curves[:, rank] = intersection_over_union(
-            above(own), above(counted), own.sum(axis=1, keepdims=True)
-        )
+        curves[:, rank] = iou_at_edges(own, counted)
     label = counts[of_concept[best[:, 0]], units].astype(np.int64)
-    return edges, curves, _shares(label), _shares(everything - label)
-
-
-def _shares(counts: np.ndarray) -> np.ndarray:
-    """Counts of bins as shares of their sum; NaN where there is nothing."""
-    total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return edges, curves, bin_shares(label), bin_shares(everything - label)
 
 
 def _coactive(run: Run, layer: str) -> list[list[tuple[int, float]]]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
-from jaxtyping import Float, Int
 
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
@@ -21,7 +20,7 @@ from dissect.runs.record import ADVICE, read_record
 from dissect.runs.stored import open_group, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.statistics.folds import SETS
-from dissect.statistics.scores import pixels
+from dissect.statistics.spread import value_spread
 from dissect.statistics.thresholds import THRESHOLDS
 from dissect.statistics.units.coactivation import Coactivation
 from segmenters.nearest import did_you_mean
@@ -253,13 +252,13 @@ class Run:
         )
 
     def activations(self, layer: str, unit: int) -> xr.Dataset:
-        """How a unit's values are spread over its bins; see ``activations``."""
+        """How a unit's values are spread over its bins; see ``value_spread``."""
         self._check_unit(layer, unit)
         names = list(self.vocabulary.names)
         histogram = self.array(layer, "histogram").sel(set="evaluation")[:, unit]
         # Rows of concepts that never occur are not stored.
         whole = histogram.reindex(row=[schema.ALL_PIXELS, *names], fill_value=0)
-        return activations(whole.values, self.array(layer, "edges").values[unit], names)
+        return value_spread(whole.values, self.array(layer, "edges").values[unit], names)
 
     def correlation(self, layer: str) -> xr.DataArray:
         """Correlation of every unit with every concept over pixels of the evaluation fold."""
@@ -335,34 +334,6 @@ class Run:
             raise LayerError(
                 f"unit {unit} is not in {layer}; expected 0 to {self.layers[layer].units - 1}"
             )
-
-
-def activations(
-    histogram: Int[np.ndarray, "row bin"], edges: Float[np.ndarray, " edge"], names: list[str]
-) -> xr.Dataset:
-    """How a unit's values are spread over its bins, for each concept's pixels and for all.
-
-    Args:
-        histogram: Of one unit; row 0 counts all pixels, row c those of concept c.
-        edges: The unit's thresholds, rising.
-        names: Of the concepts.
-
-    Returns:
-        ``share`` (concept, bin), NaN where a concept has no pixels, and ``all_pixels`` (bin); each
-        row adds up to 1. The coordinates ``above`` and ``up_to`` bound the values of a bin.
-    """
-    histogram = histogram[: len(names) + 1]
-    total = pixels(histogram[:, None])[:, None]
-    share = np.divide(histogram, total, out=np.full(histogram.shape, np.nan), where=total > 0)
-    bounds = np.concatenate([[-np.inf], edges.astype(np.float64), [np.inf]])
-    return xr.Dataset(
-        {"share": (("concept", "bin"), share[1:]), "all_pixels": ("bin", share[0])},
-        coords={
-            "concept": names,
-            "above": ("bin", bounds[:-1]),
-            "up_to": ("bin", bounds[1:]),
-        },
-    )
 
 
 def unit_correlation(sums: Coactivation) -> xr.DataArray:

@@ -106,15 +106,48 @@ def planted():
     return generator()
 
 
+class _SharedFolders:
+    """Folders that many tests read; the one that changes one of them is the one that fails."""
+
+    def __init__(self):
+        self._found = {}
+
+    def add(self, folder):
+        self._found[folder] = self._files(folder)
+
+    def changed(self):
+        return [
+            str(folder) for folder, files in self._found.items() if self._files(folder) != files
+        ]
+
+    @staticmethod
+    def _files(folder):
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
 @pytest.fixture(scope="session")
-def planted_run(tmp_path_factory):
+def shared_folders():
+    return _SharedFolders()
+
+
+@pytest.fixture(autouse=True)
+def shared_folders_stay(shared_folders):
+    yield
+    assert shared_folders.changed() == [], "this test needs a copy"
+
+
+@pytest.fixture(scope="session")
+def planted_run(tmp_path_factory, shared_folders):
     """A finished run over the planted world. Tests must not change it."""
     from dissect import dissect
 
     out = tmp_path_factory.mktemp("runs") / "planted"
-    return dissect(
+    run = dissect(
         "dissect.worlds.planted:generator", "colour", out=out, n_samples=200, progress=False
     )
+    shared_folders.add(out)
+    return run
 
 
 @pytest.fixture(scope="session")

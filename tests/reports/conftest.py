@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def full_run(tmp_path_factory):
+def full_run(tmp_path_factory, shared_folders):
     """A run of two layers with co-activation and measured effects. Tests must not change it."""
     from dissect import dissect
     from dissect.studies.ablate_insert import measure_units
@@ -25,6 +25,7 @@ def full_run(tmp_path_factory):
         measure_units(run, kind=kind, concept="red", curve=curve, progress=False, **measured)
     measure_context(run, concept="red", side=16, progress=False, **measured)
     repair_run(run, bad=(("units", 3),), n_samples=16, draws=0, progress=False)
+    shared_folders.add(run.path)
     return run
 
 

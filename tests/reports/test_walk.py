@@ -234,7 +234,7 @@ def test_a_layer_of_two_thousand_units_shows_a_few_at_a_time(site, full_run, tmp
     view = open_page(index, "#layer/units")
     view.locator(".card").first.wait_for()
     assert view.locator(".card").count() <= 144
-    view.get_by_role("button", name=re.compile("Show more of 2,048 units")).click()
+    view.get_by_role("button", name=re.compile("Show more of 2,048 units")).press("Enter")
     view.locator(".card").nth(95).wait_for(state="attached")
     view.locator("select[name=concept]").select_option("yellow")
     expect(view.locator("output")).to_contain_text("of 2,048 units")

@@ -49,7 +49,7 @@ class RunConfig(Settings):
         details="Both are stored.",
     )  # fmt: skip
     tail: float = setting(
-        "fraction of a unit's values above its quantile threshold",
+        "fraction of a unit's values that lie above its quantile threshold",
         default=0.005, above=0, below=1, label="Tail fraction",
     )  # fmt: skip
     min_iou: float = setting(
@@ -60,7 +60,7 @@ class RunConfig(Settings):
         label="Lowest IoU",
     )
     min_over_chance: float = setting(
-        "what its (IoU - chance) / (1 - chance) has to exceed",
+        "(IoU - chance) / (1 - chance) that it has to exceed",
         default=0.02,
         at_least=0,
         below=1,
@@ -80,8 +80,8 @@ class RunConfig(Settings):
         "a run's bytes.",
     )  # fmt: skip
     grid: int | str | None = setting(
-        "height and width of the mask grid in pixels; default: the image's own, at most 128; "
-        "native: each layer at its own resolution",
+        "height and width of the mask grid in pixels, or native for each layer's own; default: the "
+        "image's, at most 128",
         default=None, at_least=1, choices=(NATIVE,), metavar="PIXELS", label="Mask grid",
         expected=f"a number of pixels, at least 1, or {NATIVE!r}",
     )  # fmt: skip
@@ -95,7 +95,7 @@ class RunConfig(Settings):
         "also count which units of a layer are active in the same images", default=False
     )
     min_share: float = setting(
-        "share of all pixels that a concept has to cover to be a label; 0 lets all be",
+        "share of all pixels that a concept has to cover to be a label; 0: any share",
         default=0.0, at_least=0, below=1, label="Smallest share of a label",
         details="Pixels of the evaluation fold's mask grid. What is counted and stored of the "
         "concept does not change.",
@@ -182,9 +182,8 @@ class RunOptions(Settings, kw_only=True):
     resume: bool = setting("go on with an interrupted run of the same settings", default=False)
     progress: bool = setting("show progress bars on stderr", default=True)
     memory: str | int | None = setting(
-        "most memory that the process may take, such as 4GB; takes more passes",
+        "memory that the process may use, such as 4GB; fewer layers are counted in each pass",
         default=None, at_least=1, metavar="SIZE", expected="an amount such as '4GB'",
-        details="Layers that do not fit together are counted in passes of their own.",
         reader=str,
     )  # fmt: skip
     cache: str | Path | None = setting(

@@ -15,7 +15,7 @@ from dissect.settings.kinds import Switch
 
 FIELDS = tuple(n for n, one in RunRequest.declared.items() if not isinstance(one.kind, Switch))
 SWITCHES = tuple(name for name in RunRequest.declared if name not in FIELDS)
-_FIRST = ("name", "generator", "segmenters", "layers", "n_samples", "seed", "threshold")
+_FIRST = ("name", "generator", "segmenters", "layers", "n_samples", "seed")
 """Settings of a run that the form shows at once; the others stand under "More settings"."""
 TITLES = {RUN: "Being made", EFFECT: "Being measured"}
 _STATES = {

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dissect.errors import ConfigError
-from dissect.painting.checks import as_number, is_whole, short
+from dissect.painting.checks import as_number, is_whole
 from dissect.painting.recipe import Painting
 from dissect.painting.strokes import DRAW, REMOVE, Stroke, decode_mask
+from dissect.settings.kinds import short
 
 BY_HAND = "(by hand)"
 """Stands in the list of concepts for units chosen by hand."""

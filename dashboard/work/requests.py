@@ -44,9 +44,7 @@ class RunRequest(Settings, kw_only=True):
     )  # fmt: skip
     halves: bool = setting("halves of objects are concepts too", default=False, label="Halves")
     layers: str = setting(
-        "all, or names with commas between; NAME@rotation:SEED or NAME@pca:COMPONENTS reads a "
-        "layer in another basis",
-        default="all", label="Layers",
+        "all, or names with commas between", default="all", label="Layers",
         expected=f"all, or at most {_MOST_LAYERS} names with commas between, NAME@rotation:SEED or "
         "NAME@pca:COMPONENTS for another basis",
     )  # fmt: skip

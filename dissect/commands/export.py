@@ -70,7 +70,9 @@ def _export(options: argparse.Namespace) -> None:
     run = open_run(options.run)
     kind = "json" if options.json and options.out is None else options.format
     if kind == "parquet" and options.out is None:
-        raise ConfigError("parquet was asked for without a file; expected one; give --out FILE")
+        raise ConfigError(
+            "--format is parquet but there is no --out; expected --out FILE, as it is no text"
+        )
     table = units_table(
         run, layer=options.layer, concept=options.concept,
         interpretable=options.interpretable, n_rows=options.rows, notes=not options.no_notes,
@@ -84,8 +86,7 @@ def _export(options: argparse.Namespace) -> None:
     write_file(options.out, content)
     if options.json:
         columns = {name: COLUMNS[name] for name in table}
-        told = {"out": options.out, "format": kind, "rows": len(table), "columns": columns}
-        print_json(told)
+        print_json({"out": options.out, "format": kind, "rows": len(table), "columns": columns})
     else:
         print(options.out)
 

@@ -50,7 +50,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _with_second(lines: str, shown: "pd.DataFrame") -> str:
-    """The lines of a table with a column of what people call its units, if they named some."""
+    """The lines of a table with a column of the names that people gave its units, if any."""
     from dissect.runs.notes import SECOND
 
     if SECOND not in shown:
@@ -58,8 +58,8 @@ def _with_second(lines: str, shown: "pd.DataFrame") -> str:
     head, *rows = lines.split("\n")
     called = ["people call it", *(name or "–" for name in shown[SECOND])]
     width = max(map(len, [head, *rows[: len(shown)]]))
-    told = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
-    return "\n".join([*told, *rows[len(shown) :]])
+    lines = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
+    return "\n".join([*lines, *rows[len(shown) :]])
 
 
 COMMANDS = (

@@ -4,8 +4,10 @@ import math
 from collections.abc import Mapping
 
 from dissect.errors import ConfigError
+from dissect.settings.kinds import short
 
-_LONGEST_NAME = 300
+LONGEST_NAME = 300
+"""Most letters of the name of a layer or concept."""
 
 
 def check_fields(what: str, content: object, names: tuple[str, ...]) -> Mapping[str, object]:
@@ -29,9 +31,9 @@ def check_list(name: str, content: object, most: int) -> list:
 
 def check_text(name: str, content: object) -> None:
     """Refuse what is no text of a moderate length."""
-    if not isinstance(content, str) or not 0 < len(content) <= _LONGEST_NAME:
+    if not isinstance(content, str) or not 0 < len(content) <= LONGEST_NAME:
         raise ConfigError(
-            f"{name} is {short(content)}; expected a text of 1 to {_LONGEST_NAME} letters"
+            f"{name} is {short(content)}; expected a text of 1 to {LONGEST_NAME} letters"
         )
 
 
@@ -51,9 +53,3 @@ def as_number(name: str, content: object) -> float:
     if not math.isfinite(number):
         raise ConfigError(f"{name} is {short(content)}; expected a finite number")
     return number
-
-
-def short(content: object) -> str:
-    """How a value is told of in a message."""
-    text = repr(content)
-    return text if len(text) <= 60 else f"{text[:57]}…"

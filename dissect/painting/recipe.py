@@ -16,11 +16,13 @@ has to have the fingerprint that the recipe tells. Nothing in here imports torch
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-from dissect.errors import ConfigError
-from dissect.painting.checks import as_number, check_fields, check_list, check_text, is_whole, short
+from dissect.errors import ConfigError, SettingError
+from dissect.painting.checks import LONGEST_NAME, check_fields, check_list, is_whole
 from dissect.painting.strokes import Stroke
+from dissect.settings import Settings, setting
+from dissect.settings.kinds import short
 
 KIND = "gan-dissection painting"
 VERSION = 1
@@ -29,60 +31,41 @@ MOST_STROKES = 64
 _MOST_THREADS = 64
 
 
-@dataclass(frozen=True)
-class Painting:
+class Painting(Settings):
     """A sample and the strokes over it.
 
-    Args:
-        generator: Fingerprint of the generator.
-        run: Fingerprint of the run that it was painted with; told, not used.
-        image_size: Height and width of its images.
-        seed, index: The sample.
-        truncation: ψ of its latent.
-        label: Its class; None lets the sample draw its own.
-        threads: That it is made with; sums in another order round the last bit differently.
-        strokes: From the first to the last.
-
     Raises:
-        ConfigError: something of another type or out of its range.
+        ConfigError: something of a wrong type or out of its range.
     """
 
-    generator: str
-    run: str
-    image_size: int
-    seed: int
-    index: int
-    truncation: float = 1.0
-    label: int | None = None
-    threads: int = 1
-    strokes: tuple[Stroke, ...] = ()
+    generator: str = setting("fingerprint of the generator", longest=LONGEST_NAME)
+    run: str = setting(
+        "fingerprint of the run that it was painted with; shown, not used", longest=LONGEST_NAME
+    )
+    image_size: int = setting("height and width of its images", at_least=1, at_most=2**14)
+    seed: int = setting("seed of the sample", at_least=0, at_most=2**64 - 1)
+    # Streams from there on belong to no sample.
+    index: int = setting("index of the sample", at_least=0, at_most=2**63 - 1)
+    truncation: float = setting("ψ of its latent", default=1.0, at_least=-5, at_most=5)
+    label: int | None = setting(
+        "class of the sample; None lets it draw its own", default=None, at_least=0, at_most=2**31
+    )
+    threads: int = setting(
+        "threads that generate it; sums in another order round the last bit differently",
+        default=1, at_least=1, at_most=_MOST_THREADS,
+    )  # fmt: skip
+    strokes: tuple[Stroke, ...] = setting("strokes, from the first to the last", default=())
 
-    def __post_init__(self) -> None:
-        check_text("generator", self.generator)
-        check_text("run", self.run)
-        ranges = {
-            "image_size": (1, 2**14),
-            "seed": (0, 2**64 - 1),
-            "index": (0, 2**63 - 1),  # streams from there on belong to no sample
-            "threads": (1, _MOST_THREADS),
-        }
-        if self.label is not None:
-            ranges["label"] = (0, 2**31)
-        for name, (least, most) in ranges.items():
-            if not is_whole(getattr(self, name), least, most):
-                raise ConfigError(
-                    f"{name} is {short(getattr(self, name))}; expected a whole number from "
-                    f"{least} to {most}"
-                )
-        truncation = as_number("truncation", self.truncation)
-        if not -5 <= truncation <= 5:
-            raise ConfigError(f"truncation is {truncation:g}; expected a number from -5 to 5")
-        object.__setattr__(self, "truncation", truncation)
+    def check(self) -> None:
+        object.__setattr__(self, "truncation", float(self.truncation))
         if len(self.strokes) > MOST_STROKES:
             raise ConfigError(
                 f"the painting has {len(self.strokes)} strokes; expected at most {MOST_STROKES}; "
                 "delete some"
             )
+        for one in self.strokes:
+            if not isinstance(one, Stroke):
+                raise SettingError("strokes", f"has {short(one)}; expected values of Stroke")
         object.__setattr__(self, "strokes", tuple(self.strokes))
 
     def to_json(self) -> dict[str, object]:

@@ -8,94 +8,78 @@ PNG) over the whole image, or neither for everywhere. Nothing in here imports to
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool
 
-from dissect.errors import ConfigError
-from dissect.painting.checks import as_number, check_fields, check_list, check_text, is_whole, short
+from dissect.errors import ConfigError, SettingError
+from dissect.painting.checks import LONGEST_NAME, check_fields
 from dissect.painting.masks import LARGEST_BYTES as LARGEST_MASK
 from dissect.painting.masks import read_mask
+from dissect.settings import Settings, setting
+from dissect.settings.kinds import short
 
 DRAW, REMOVE = "draw", "remove"
 MOST_UNITS = 4096
 STRONGEST = 10.0
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(Settings):
     """What is done to some units at one place.
 
-    Args:
-        mode: ``draw`` or ``remove``.
-        layer: ``layer`` or ``layer@basis``.
-        units: Which, from 0.
-        values: At which units are held if ``strength`` is 1; none for ``remove``.
-        strength: Draw: times the values, 0 to 10. Remove: the share ablated, 0 to 1.
-        box: top, left, bottom, right in pixels of the image; or
-        mask: PNG file, over the whole image; neither means everywhere.
-        concept: What it is meant for; told, not used.
-
     Raises:
-        ConfigError: something of another type or out of its range.
+        ConfigError: something of a wrong type or out of its range.
 
     Example:
         >>> Stroke("remove", "b16.conv1", (3, 7), box=(0, 0, 32, 64)).strength
         1.0
     """
 
-    mode: str
-    layer: str
-    units: tuple[int, ...]
-    values: tuple[float, ...] = ()
-    strength: float = 1.0
-    box: tuple[int, int, int, int] | None = None
-    mask: bytes | None = field(default=None, repr=False)
-    concept: str | None = None
+    mode: str = setting("draw or remove", choices=(DRAW, REMOVE))
+    layer: str = setting("layer, or layer@basis", longest=LONGEST_NAME)
+    units: tuple[int, ...] = setting(
+        "numbers of the units", at_least=0, at_most=2**31, count_at_least=1,
+        count_at_most=MOST_UNITS, expected=f"1 to {MOST_UNITS} whole numbers of units, from 0",
+    )  # fmt: skip
+    values: tuple[float, ...] = setting(
+        "value at which each unit is held if the strength is 1; none to remove",
+        default=(), count_at_most=MOST_UNITS, expected=f"at most {MOST_UNITS} finite numbers",
+    )  # fmt: skip
+    strength: float = setting(
+        "draw: factor of the values, 0 to 10; remove: share that is ablated, 0 to 1", default=1.0
+    )
+    box: tuple[int, int, int, int] | None = setting(
+        "top, left, bottom, right in pixels of the image", default=None, at_least=0,
+        at_most=2**16, expected="four whole numbers of pixels: top, left, bottom, right",
+    )  # fmt: skip
+    mask: bytes | None = setting(
+        "PNG over the whole image, instead of a box; neither of them means everywhere",
+        default=None, secret=True,
+    )  # fmt: skip
+    concept: str | None = setting(
+        "concept that it is meant for; shown, not used", default=None, longest=LONGEST_NAME
+    )
 
-    def __post_init__(self) -> None:
-        if self.mode not in (DRAW, REMOVE):
-            raise ConfigError(f"a stroke's mode is {short(self.mode)}; expected draw or remove")
-        check_text("layer", self.layer)
-        if self.concept is not None:
-            check_text("concept", self.concept)
-        units = check_list("units", self.units, MOST_UNITS)
-        if not units or not all(is_whole(unit, 0, 2**31) for unit in units):
-            raise ConfigError(
-                f"a stroke's units are {short(self.units)}; expected whole numbers from 0, at "
-                "least one"
-            )
-        if len(set(units)) < len(units):
+    def check(self) -> None:
+        object.__setattr__(self, "values", tuple(float(one) for one in self.values))
+        object.__setattr__(self, "strength", float(self.strength))
+        if len(set(self.units)) < len(self.units):
             raise ConfigError("a stroke names a unit twice; expected each unit once")
-        object.__setattr__(self, "units", tuple(units))
-        values = check_list("values", self.values, MOST_UNITS)
-        object.__setattr__(self, "values", tuple(as_number("a value", one) for one in values))
-        if len(values) != (len(units) if self.mode == DRAW else 0):
+        if len(self.values) != (len(self.units) if self.mode == DRAW else 0):
             raise ConfigError(
-                f"a stroke has {len(values)} values for {len(units)} units; expected one for each "
-                "unit to draw, and none to remove"
+                f"a stroke has {len(self.values)} values for {len(self.units)} units; expected one "
+                "for each unit to draw, and none to remove"
             )
         most = STRONGEST if self.mode == DRAW else 1.0
-        strength = as_number("strength", self.strength)
-        if not 0 <= strength <= most:
-            raise ConfigError(
-                f"a stroke's strength is {strength:g}; expected 0 to {most:g} to {self.mode}"
+        if not 0 <= self.strength <= most:
+            raise SettingError(
+                "strength", f"is {self.strength:g}; expected 0 to {most:g} to {self.mode}"
             )
-        object.__setattr__(self, "strength", strength)
         self._check_region()
 
     def _check_region(self) -> None:
         if self.box is not None and self.mask is not None:
             raise ConfigError("a stroke has a box and a mask; expected one of the two, or neither")
-        if self.box is not None:
-            corners = check_list("box", self.box, 4)
-            if len(corners) != 4 or not all(is_whole(at, 0, 2**16) for at in corners):
-                raise ConfigError(
-                    f"a stroke's box is {short(self.box)}; expected four whole numbers of pixels: "
-                    "top, left, bottom, right"
-                )
-            object.__setattr__(self, "box", tuple(corners))
         if self.mask is not None and not read_mask(self.mask).any():
             raise ConfigError("a stroke's mask marks no pixel; expected at least one; paint there")
 

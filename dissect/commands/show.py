@@ -58,8 +58,8 @@ def _with_second(lines: str, shown: "pd.DataFrame") -> str:
     head, *rows = lines.split("\n")
     called = ["people call it", *(name or "–" for name in shown[SECOND])]
     width = max(map(len, [head, *rows[: len(shown)]]))
-    lines = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
-    return "\n".join([*lines, *rows[len(shown) :]])
+    joined = [f"{row:<{width}}  {name}" for row, name in zip([head, *rows], called, strict=False)]
+    return "\n".join([*joined, *rows[len(shown) :]])
 
 
 COMMANDS = (

@@ -125,7 +125,7 @@ def test_figures_of_concepts_and_units_draw(evil_run):
         (("figure", "RUN", "unit", "--out", "f.pdf"), "expected --layer L and --unit U"),
         (("figure", "RUN", "layers", "--out", "f.doc"), "expected a file in .pdf"),
         (("figure", "RUN", "layers", "--out", "f.pdf", "--width", "wide"), "width is 'wide'"),
-        (("export", "RUN", "--format", "parquet"), "give --out FILE"),
+        (("export", "RUN", "--format", "parquet"), "--format is parquet but there is no --out"),
         (("export", "RUN", "--rows", "0"), "rows is 0"),
         (("export", "RUN", "--concept", "violin"), "is not in the vocabulary"),
     ],

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from dashboard.store import OpenRun
+from dissect.edits.unit_edits import UnitEdit
 from dissect.errors import RunError
 from dissect.runs import Run, schema
-from dissect.studies.store import effect_names, open_effect
-from dissect.studies.summary import CONTEXT, REPAIR, share_of
+from dissect.studies.effects import open_effect
+from dissect.studies.registry import study_of
+from dissect.studies.store import effect_names
 
 SCORES = (
     "iou",
@@ -88,13 +90,15 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
     for name in effect_names(run):
         try:
             effect = open_effect(run, name)
-            summary = effect.record["summary"]
-            if summary["kind"] in (CONTEXT, REPAIR):
+            target = study_of(effect).target(effect.record["summary"])
+            if target is None:
                 continue
-            column = share_of(summary["kind"])
-            share = summary["target"][column]
-            label = f"{summary['concept']} {column.removesuffix('_share')}"
-            edits = [(edit.layer, list(edit.units)) for edit in effect.edits]
+            share, label = target.share, f"{target.concept} {target.verb}"
+            edits = [
+                (edit.layer, list(edit.units))
+                for edit in effect.edits
+                if isinstance(edit, UnitEdit)
+            ]
         except (RunError, KeyError, TypeError, AttributeError):
             continue  # the list of effects shows why a damaged one cannot be read
         size = sum(len(units) for _, units in edits)

@@ -9,7 +9,7 @@ Works for any run and concept: --concept tree --units 10.
 import argparse
 
 import dissect
-from dissect.studies.ablate_insert import measure_units
+from dissect.studies import measure
 
 
 def main() -> None:
@@ -23,14 +23,14 @@ def main() -> None:
 
     run = dissect.open_run(options.run)
     for order in options.orders.split(","):
-        effect = measure_units(
+        effect = measure(
             run,
-            kind="ablate",
+            "ablate",
             concept=options.concept,
             n_units=options.units,
             order=order,
             n_samples=options.samples,
-        )
+        ).effect
         summary = effect.record["summary"]
         target, random = summary["target"], summary["random"]
         low, high = target["removed_share_low"], target["removed_share_high"]

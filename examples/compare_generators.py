@@ -11,9 +11,9 @@ from pathlib import Path
 
 import dissect
 from dissect.studies.drawing.curves import SIZES, draw_curves, effect_curve
-from dissect.studies.orders import best_layer, rank_by_match
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment, check_present
+from dissect.studies.ranking import best_layer, rank_by_match
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ Works for any run and concept: --concept tree --units 10.
 import argparse
 
 import dissect
-from dissect.studies.context.study import measure_context
+from dissect.studies import measure
 
 
 def main() -> None:
@@ -22,14 +22,15 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100)
     options = parser.parse_args()
 
-    effect = measure_context(
+    effect = measure(
         dissect.open_run(options.run),
+        "context",
         concept=options.concept,
         layer=options.layer,
         n_units=options.units,
         value=options.value,
         n_samples=options.samples,
-    )
+    ).effect
     summary = effect.record["summary"]
     print(f"boxes of {summary['side']} pixels, units {summary['units']} of {summary['layer']}")
     for row in summary["contexts"]:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.studies.registry import study_of
 from dissect.studies.store import CURVE, StoredEffect
-from dissect.studies.summary import share_of
 from reports.charts import ink_on
 
 if TYPE_CHECKING:
@@ -299,7 +299,8 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
             f"concept {name!r} is not in effect {effect.name!r}; expected one of "
             f"{', '.join(table.concept.unique())}"
         )
-    share = share_of(question["kind"])
+    study = study_of(effect)
+    share = study.share
     lines = list(table[table.concept == name].groupby("order", sort=False))
     height = 0.68 * min(width, 4.5)
     with open_figure(width, height) as figure:
@@ -320,9 +321,8 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
         axes.set_xlim(left=0)
         axes.axhline(0, color=QUIET, linewidth=0.4)
         axes.set_xlabel("units")
-        verb = share.removesuffix("_share")
         long = len(name) > 16  # the title has the name too
-        axes.set_ylabel(f"{'its' if long else name} pixels {verb} (%)")
+        axes.set_ylabel(f"{'its' if long else name} pixels {study.verb} (%)")
         add_title(figure, f"How many units does {name} take?")
         axes.legend(frameon=False, fontsize=6.5, title="order of units", title_fontsize=6.5)
         return save_figure(figure, suffix)

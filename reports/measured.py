@@ -1,22 +1,16 @@
-"""Measured effects as a report tells them: plain values, curves as points, commands."""
+"""Measured effects as a report shows them: descriptions, curves as points, commands."""
 
-import shlex
 from dataclasses import dataclass
 
 import pandas as pd
 
 from dissect.runs import Run
-from dissect.studies.questions import RANDOM
-from dissect.studies.store import CURVE, SHEET, StoredEffect, effect_names, open_effect
-from dissect.studies.summary import CONTEXT, REPAIR, share_of
-from dissect.studies.telling import count_units, headline, verdict
+from dissect.studies.description import Description
+from dissect.studies.effects import open_effect
+from dissect.studies.orders import RANDOM
+from dissect.studies.registry import study_of
+from dissect.studies.store import CURVE, SHEET, StoredEffect, effect_names
 
-_OPTIONS = {
-    "n_units": "units",
-    "n_samples": "samples",
-    "n_search": "search",
-    "n_candidates": "candidates",
-}
 _MOST_LINES = 6
 
 
@@ -33,35 +27,36 @@ class Line:
 
 @dataclass(frozen=True)
 class EffectFacts:
-    """What is told of one effect.
+    """One effect.
 
     Attributes:
         name: Of its folder.
-        kind: ``ablate``, ``insert``, ``context`` or ``repair``.
-        concept: What it aimed at; "" for a repair.
+        kind: Of its study.
+        text: The result in half a line.
+        description: The result, see ``Description``.
         layers: Layer → the units that were edited.
-        text: It in half a line.
-        units_text: Which units, in words.
-        share: Column of the target that counts, such as ``removed_share``; "" for others.
-        summary: What was found, as stored.
+        verb: What the curve is a share of, such as ``removed``; "" without a curve.
         command: What measures it again, with RUN for the folder.
-        lines: A curve against the number of units, the random one last where it was asked for.
+        lines: A curve against the number of units, the random one last; mostly none.
         sheet: Its picture, PNG, or None.
-        verdict: Of a repair, in a few words; else "".
+        is_wide: The picture takes the width of a page.
     """
 
     name: str
     kind: str
-    concept: str
-    layers: dict[str, list[int]]
     text: str
-    units_text: str
-    share: str
-    summary: dict[str, object]
+    description: Description
+    layers: dict[str, list[int]]
+    verb: str
     command: str
     lines: list[Line]
     sheet: bytes | None
-    verdict: str
+    is_wide: bool
+
+    @property
+    def concept(self) -> str:
+        """What it aimed at; "" for none."""
+        return self.description.concept
 
 
 def effect_facts(run: Run) -> list[EffectFacts]:
@@ -74,52 +69,33 @@ def effect_facts(run: Run) -> list[EffectFacts]:
 
 
 def _read(effect: StoredEffect) -> EffectFacts:
-    summary = effect.record["summary"]
-    kind = summary["kind"]
-    layers = summary["units"] if kind == REPAIR else {summary["layer"]: summary["units"]}
+    study, summary = study_of(effect), effect.record["summary"]
+    description = study.describe(summary)
     curve, sheet = effect.path / CURVE, effect.path / SHEET
-    simple = kind not in (CONTEXT, REPAIR)
+    has_curve = bool(study.share) and curve.is_file()
     return EffectFacts(
         name=effect.name,
-        kind=kind,
-        concept=summary.get("concept", ""),
-        layers={layer: [int(unit) for unit in units] for layer, units in layers.items()},
-        text=headline(summary),
-        units_text=count_units(layers),
-        share=share_of(kind) if simple else "",
-        summary=summary,
-        command=_command(kind, effect.record["question"]),
-        lines=_lines(pd.read_parquet(curve), summary) if simple and curve.is_file() else [],
+        kind=study.kind,
+        text=study.headline(summary),
+        description=description,
+        layers={
+            layer: [int(unit) for unit in units] for layer, units in description.layers.items()
+        },
+        verb=study.verb,
+        command=study.command(effect.record["question"]),
+        lines=_lines(pd.read_parquet(curve), study.share, description.concept) if has_curve else [],
         sheet=sheet.read_bytes() if sheet.is_file() else None,
-        verdict=verdict(summary) if kind == REPAIR else "",
+        is_wide=study.pictures[0].is_wide,
     )
 
 
-def _lines(table: pd.DataFrame, summary: dict) -> list[Line]:
+def _lines(table: pd.DataFrame, share: str, concept: str) -> list[Line]:
     """One line for each order, the random one last."""
-    share, lines = share_of(summary["kind"]), []
-    table = table[(table.concept == summary["concept"]) & table[share].notna()]
+    lines = []
+    table = table[(table.concept == concept) & table[share].notna()]
     orders = sorted(dict.fromkeys(table.order), key=lambda order: order == RANDOM)
     for order in orders[:_MOST_LINES]:
         own = table[table.order == order].sort_values("n_units")
         columns = (own[name].tolist() for name in (share, f"{share}_low", f"{share}_high"))
         lines.append(Line(order, own.n_units.tolist(), *columns))
     return lines
-
-
-def _command(kind: str, question: dict) -> str:
-    """The command line that asks the question."""
-    words = ["dissect", kind, "RUN"]
-    for name, value in question.items():
-        if name == "kind" or value is None or value in ([], ()):
-            continue
-        if kind == "ablate" and name == "value":
-            continue
-        text = ",".join(map(_word, value)) if isinstance(value, (list, tuple)) else str(value)
-        words += [f"--{_OPTIONS.get(name, name).replace('_', '-')}", shlex.quote(text)]
-    return " ".join(words)
-
-
-def _word(value: object) -> str:
-    """A part of a list; a unit of a layer is a list itself."""
-    return ":".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

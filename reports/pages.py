@@ -26,8 +26,6 @@ from reports.noted import given_labels, unit_rows
 from reports.pictures import Pictures
 from reports.templating import template_environment
 
-_SIDE_EFFECTS = 8  # that are shown before the rest is opened
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -182,7 +180,6 @@ def page_text(
             tiles=_tiles(run, layers),
             cells_layers=layers,
             command=findings.run_command(run),
-            n_side_effects=_SIDE_EFFECTS,
         )
     )
 

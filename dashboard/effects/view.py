@@ -9,33 +9,21 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.callbacks import line_of, problem
-from dashboard.components.units import bar, empty, facts, second_label, swatch, two
-from dashboard.effects.context_table import context_table
+from dashboard.components.units import bar, empty, facts, second_label, swatch
 from dashboard.links import run_href, unit_href
 from dashboard.notes.labels import second_labels
 from dashboard.rendering.client import to_uri
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
 from dissect.runs import Run
-from dissect.studies.questions import PICKED
-from dissect.studies.store import effect_names, open_effect
-from dissect.studies.telling import describe_effect, headline
+from dissect.studies.description import Bar, Column, Description, Table
+from dissect.studies.effects import open_effect
+from dissect.studies.registry import study_of
+from dissect.studies.store import effect_names
 
 _LARGEST = 8 * 1024 * 1024
 _MOST_ROWS = 12
-_PICTURES = (
-    ("sheet.png", "image/png", "Before, after, difference"),
-    ("curve.svg", "image/svg+xml", "Effect against the number of units, with random ones"),
-    ("contexts.svg", "image/svg+xml", "What comes where"),
-)
-ORDERS = {
-    "iou": "best match (IoU)",
-    "excess": "best match over chance",
-    "sweep": "tried one by one",
-    "greedy": "searched as a set",
-    PICKED: "chosen by hand",
-}
-"""Labels of the unit orders."""
+_GREY = "#808080"  # of what is no concept
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -45,10 +33,11 @@ def effect_list(run: Run, run_id: str) -> Component:
     for name in effect_names(run):
         href = effect_href(run_id, name)
         try:
-            headline_or_error = html.Span(headline(open_effect(run, name).record["summary"]))
+            effect = open_effect(run, name)
+            headline = html.Span(study_of(effect).headline(effect.record["summary"]))
         except _DAMAGE as error:
-            headline_or_error = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
-        rows.append(html.Li([dcc.Link(name, href=href), headline_or_error]))
+            headline = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
+        rows.append(html.Li([dcc.Link(name, href=href), headline]))
     if not rows:
         return empty("Nothing was measured on this run yet: a match is not a cause.")
     return html.Ul(rows, className="rows")
@@ -71,129 +60,94 @@ def form_values(run: Run, name: str) -> dict[str, str]:
 
 
 def one_effect(opened: OpenRun, name: str) -> Component:
-    """An effect with its numbers, side effects and pictures."""
+    """An effect with its numbers, tables and pictures."""
     try:
         effect = open_effect(opened.run, name)
-        details = _details(effect.record["summary"], opened)
+        study = study_of(effect)
+        described = _described(study.describe(effect.record["summary"]), opened)
     except _DAMAGE as error:
         return problem(error)
     pictures = [
-        html.Figure([html.Figcaption(title), html.Img(src=to_uri(data, kind), alt=title)])
-        for file, kind, title in _PICTURES
-        if (data := _picture(effect.path / file)) is not None
+        html.Figure(
+            [html.Figcaption(one.title), html.Img(src=to_uri(data, one.media), alt=one.title)]
+        )
+        for one in study.pictures
+        if (data := _picture(effect.path / one.file)) is not None
     ]
-    # The sheet of a context is a wide one.
-    beside = "" if effect.record["summary"]["kind"] == "context" else "two"
+    beside = "" if any(one.is_wide for one in study.pictures) else "two"
     return html.Section(
-        [html.H2(name), html.Div([html.Div(details), html.Div(pictures)], className=beside)]
+        [html.H2(name), html.Div([html.Div(described), html.Div(pictures)], className=beside)]
     )
 
 
-def _details(summary: Mapping[str, object], opened: OpenRun) -> list[Component]:
-    kind = summary["kind"]
+def _described(found: Description, opened: OpenRun) -> list[Component]:
     colours = {one.name: one.colour for one in opened.run.vocabulary}
-    if kind == "context":
-        boxes = f"{summary['places']:,} of {summary['side']} × {summary['side']} pixels"
-        return [
-            _settings(summary, [("Boxes in each image", boxes)]),
-            _units(summary, opened),
-            *context_table(summary, colours),
-        ]
-    if kind not in ("ablate", "insert"):
-        words = describe_effect(summary)
-        return [html.Pre(words, tabIndex=0, **{"aria-label": "Effect in words"})]
-    verb = "removed" if kind == "ablate" else "added"
-    concept, target, random = summary["concept"], summary["target"], summary["random"]
-    share, low, high, chance = (
-        _number(row.get(f"{verb}_share{end}")) if row else math.nan
-        for row, end in ((target, ""), (target, "_low"), (target, "_high"), (random, ""))
-    )
-    drawn = "" if random is None else f"; by as many random units {two(chance)}"
-    return [
-        html.P(f"{two(share)} [{two(low)}, {two(high)}] of {concept} {verb}{drawn}."),
+    colour = colours.get(found.concept, _GREY)
+    parts: list[Component] = [html.P(f"{finding}.") for finding in found.findings]
+    bars = [
         html.Div(
-            bar(share, chance, colours.get(concept, "#808080"), low, high),
-            **{"aria-hidden": "true"},
-        ),
-        html.P(
-            "Line: 95 % interval." + (" Tick: the random units." if random else ""),
-            className="quiet",
-        ),
-        _settings(
-            summary,
-            [
-                (
-                    f"{concept}, pixels per image",
-                    f"{target['before']:,.1f} → {target['after']:,.1f}",
-                )
-            ],
-        ),
-        _units(summary, opened),
-        html.H3("What else changed, in pixels per image?"),
-        _side_effects(summary["side_effects"], colours),
+            [html.Span(one.name, className="quiet"), _bar(one, colour)], **{"aria-hidden": "true"}
+        )
+        for one in found.bars
     ]
+    if bars:
+        parts += [*bars, html.P("Line: 95 % interval. Tick: the random ones.", className="quiet")]
+    if found.facts:
+        parts.append(facts(found.facts))
+    parts += [_units(layer, units, opened) for layer, units in found.layers.items()]
+    for table in found.tables:
+        parts += [html.H3(table.title), _table(table, colours)]
+        if table.note:
+            parts.append(html.P(table.note, className="quiet"))
+    return parts
 
 
-def _settings(summary: Mapping[str, object], first: Sequence[tuple[str, str]]) -> Component:
-    order = summary["order"]
-    return facts(
-        [
-            *first,
-            ("Samples", f"{summary['samples']:,}"),
-            ("Layer", summary["layer"]),
-            ("Chosen by", ORDERS.get(order, order)),
-        ]
-    )
+def _bar(one: Bar, colour: str) -> Component:
+    values = (one.value, one.random, one.low, one.high)
+    value, random, low, high = (math.nan if number is None else number for number in values)
+    return bar(value, random, colour, low, high)
 
 
-def _units(summary: Mapping[str, object], opened: OpenRun) -> Component:
-    layer, people = summary["layer"], second_labels(opened)
-    links = []
-    for place, unit in enumerate(summary["units"]):
+def _units(layer: str, units: Sequence[int], opened: OpenRun) -> Component:
+    people, links = second_labels(opened), []
+    for place, unit in enumerate(units):
         links += [
             ", " if place else "",
             dcc.Link(str(unit), href=unit_href(opened.id, layer, unit)),
         ]
         if (layer, unit) in people:
             links += [" ", html.Span(second_label(people[layer, unit]), className="second")]
-    start = "Its unit: " if len(summary["units"]) == 1 else f"Its {len(summary['units'])} units: "
-    return html.P([start, *links])
+    many = f"{len(units)} units" if len(units) > 1 else "1 unit"
+    return html.P([f"{many} of {layer}: ", *links])
 
 
-def _side_effects(rows: list[Mapping[str, object]], colours: Mapping[str, str]) -> Component:
-    shown = [row for row in rows if row["removed"] or row["added"]][:_MOST_ROWS]
-    if not shown:
+def _table(table: Table, colours: Mapping[str, str]) -> Component:
+    rows = table.rows[: _MOST_ROWS if table.n_first else None]
+    if not rows:
         return empty("Nothing.")
-    names = ("Concept", "Before", "After", "Change", "95 % interval")
     heads = [
-        html.Th(name, scope="col", className="n" if place else "")
-        for place, name in enumerate(names)
+        html.Th(column.title.capitalize(), scope="col", className="n" if place else "")
+        for place, column in enumerate(table.columns)
     ]
+    first, *others = table.columns
     body = [
         html.Tr(
             [
-                html.Th(
-                    [swatch(colours.get(row["concept"], "#808080")), row["concept"]], scope="row"
-                ),
-                html.Td(f"{row['before']:,.1f}", className="n"),
-                html.Td(f"{row['after']:,.1f}", className="n"),
-                html.Td(f"{row['change']:+,.1f}".replace("-", "−"), className="n"),
-                html.Td(_interval(row), className="n"),
-            ]
+                html.Th(_head(first, row, colours), scope="row"),
+                *[html.Td(column.text(row).replace("-", "−"), className="n") for column in others],
+            ],
+            className="quiet" if table.is_faint(row) else "",
         )
-        for row in shown
+        for row in rows
     ]
-    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
-    label = {"aria-label": "Side effects"}
-    return html.Div(table, className="scroll", tabIndex=0, role="region", **label)
+    content = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
+    label = {"aria-label": table.title}
+    return html.Div(content, className="scroll", tabIndex=0, role="region", **label)
 
 
-def _interval(row: Mapping[str, float]) -> str:
-    return f"{row['change_low']:+,.1f} to {row['change_high']:+,.1f}".replace("-", "−")
-
-
-def _number(value: object) -> float:
-    return math.nan if value is None else float(value)
+def _head(column: Column, row: Mapping[str, object], colours: Mapping[str, str]) -> list:
+    shown = column.text(row)
+    return [swatch(colours.get(shown, _GREY)), shown] if column.is_concept else [shown]
 
 
 def _picture(path: Path) -> bytes | None:

@@ -14,7 +14,6 @@ from dashboard.callbacks import line_of, problem, shows_errors, text
 from dashboard.components.jobs import how_far, job_rows, moving, rows_of, standing
 from dashboard.components.progress import Progress, progress_stores, register_progress
 from dashboard.effects.view import (
-    ORDERS,
     effect_href,
     effect_list,
     form_values,
@@ -31,20 +30,10 @@ from dashboard.work.records import EFFECT
 from dashboard.work.requests import EffectRequest
 from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
-from dissect.studies.questions import PICKED
+from dissect.studies.orders import ORDERS, PICKED, order_label
+from dissect.studies.registry import STUDIES
 
 _BEST = "(best)"
-_KINDS = {
-    "ablate": ("Ablate", "The units are set to zero. What goes from the images?"),
-    "insert": (
-        "Insert",
-        "The units are held everywhere at their mean where the concept is. What comes?",
-    ),
-    "context": (
-        "Insert at many places",
-        "They are held so in one small box after another. Where does the concept come?",
-    ),
-}
 
 
 def layout(visit: RunVisit) -> Component:
@@ -78,6 +67,11 @@ def layout(visit: RunVisit) -> Component:
     )
 
 
+def _kinds() -> list[tuple[str, str, str]]:
+    """Kind, label and hint of the studies that the form offers."""
+    return [(kind, one.label, one.hint) for kind, one in STUDIES.items() if one.label]
+
+
 def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     run, pairs = opened.run, pairs_of(opened)
     names = list(run.vocabulary.names)
@@ -87,10 +81,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     layer = layer if layer in run.layers else _BEST
     picked = query.get("units", "")
     kinds = html.Div(
-        [
-            dmc.Radio(value=value, label=label, description=hint)
-            for value, (label, hint) in _KINDS.items()
-        ],
+        [dmc.Radio(value=value, label=label, description=hint) for value, label, hint in _kinds()],
         className="kinds",
     )
     fields = [
@@ -105,7 +96,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
         dmc.Select(
             id="effects-order", label="Which units", description="searches take longer",
             value=PICKED if picked else "iou", allowDeselect=False,
-            data=[{"value": value, "label": label} for value, label in ORDERS.items()],
+            data=[{"value": name, "label": order_label(name)} for name in (*ORDERS, PICKED)],
         ),
         html.Div(
             dmc.NumberInput(
@@ -225,7 +216,8 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
         row_of(opened, chosen, max(by_hand))  # there is one
     which = "-".join(map(str, by_hand)) or units
     question = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
-    question += "-curve" if curve is True and kind != "context" else ""
+    has_curve = kind in STUDIES and "curve" in STUDIES[kind].asked()
+    question += "-curve" if curve is True and has_curve else ""
     plain = re.sub(r"[^\w@+.-]+", "_", question, flags=re.ASCII)[:100]
     request = EffectRequest(
         run=opened.name,

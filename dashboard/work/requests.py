@@ -11,10 +11,11 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError, SettingError
 from dissect.settings import Settings, like, setting
 from dissect.settings.kinds import short
-from dissect.studies.questions import PICKED
+from dissect.studies.orders import ORDERS, PICKED
+from dissect.studies.registry import STUDIES
 
-EFFECT_KINDS = ("ablate", "insert", "context")
-_ORDERS = ("iou", "excess", "sweep", "greedy")
+EFFECT_KINDS = tuple(kind for kind, study in STUDIES.items() if study.label)
+"""Kinds of study that the form of a page offers."""
 # A basis from a file (@sae:FILE) would let a browser name a path.
 _LAYER = re.compile(r"[\w.-]{1,100}(@(rotation|pca):[0-9]{1,9})?", re.ASCII)
 _MOST_LAYERS = 200
@@ -122,14 +123,14 @@ class EffectRequest:
 
     Args:
         run: Name of the run's folder, already looked up; never what a browser sent.
-        edit: ``ablate``, ``insert`` or ``context``.
+        edit: One of ``EFFECT_KINDS``.
         concept: Whose pixels should go, or come.
         name: Of the effect.
         units: How many.
         samples: How many.
         order: Which units; ``picked`` where ``picked`` names them.
         layer: None takes the one whose units tell most of the concept.
-        curve: Also the effect against the number of units; contexts have none.
+        curve: Also the effect against the number of units; not read where the study has none.
         picked: Units chosen by hand, which need a layer; ``units`` is not read then.
 
     Raises:
@@ -148,7 +149,7 @@ class EffectRequest:
     picked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        orders = [PICKED] if self.picked else _ORDERS
+        orders = [PICKED] if self.picked else tuple(ORDERS)
         if self.edit not in EFFECT_KINDS or self.order not in orders:
             raise ConfigError(
                 f"the edit is {short(self.edit)}, the order {short(self.order)}; expected one of "
@@ -194,7 +195,7 @@ class EffectRequest:
         options |= {"samples": self.samples, "name": self.name, "concept": self.concept}
         if self.layer is not None:
             options["layer"] = self.layer
-        if self.curve and self.edit != "context":
+        if self.curve and "curve" in STUDIES[self.edit].asked():
             options["curve"] = self.order
         given = [f"--{name}={value}" for name, value in options.items()]
         return [self.edit, *given, "--json", "--", str(folder / self.run)]

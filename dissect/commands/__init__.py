@@ -3,16 +3,15 @@
 from dissect.commands import (
     compare,
     demo,
-    effects,
     export,
     models,
     paint,
-    repair,
     report,
     run,
     serve,
     shell,
     show,
+    studies,
     trust,
 )
 from dissect.commands.command import Command
@@ -28,8 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     *compare.COMMANDS,
     *export.COMMANDS,
     *serve.COMMANDS,
-    *effects.COMMANDS,
-    *repair.COMMANDS,
+    *studies.COMMANDS,
     *paint.COMMANDS,
     *shell.COMMANDS,
 )

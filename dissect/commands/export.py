@@ -93,7 +93,8 @@ def _export(options: argparse.Namespace) -> None:
 
 def _figure(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from dissect.studies.store import effect_names, open_effect
+    from dissect.studies.effects import open_effect
+    from dissect.studies.store import effect_names
     from reports import figures
 
     suffix = figures.check_suffix(options.out)

@@ -7,6 +7,7 @@
 Reading one takes no torch.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 
@@ -15,6 +16,7 @@ from dissect.edits.moves import Move
 from dissect.edits.unit_edits import Ablate, Insert, Scale
 from dissect.errors import ConfigError
 
+LARGEST_BYTES = 64 * 1024 * 1024
 _KINDS: dict[str, type[Edit]] = {kind.kind: kind for kind in (Ablate, Insert, Scale, Move)}
 
 
@@ -36,6 +38,21 @@ def from_json(recipe: object) -> list[Edit]:
     if not isinstance(recipe, list):
         raise ConfigError(f"the recipe is a {type(recipe).__name__}; expected a list of edits")
     return [_edit_from_json(entry) for entry in recipe]
+
+
+def read_recipe(data: bytes) -> list[Edit]:
+    """A recipe from a file's bytes: a list of edits, or the recipe.json of a measured effect.
+
+    Raises:
+        ConfigError: too many bytes, no JSON, or see ``from_json``.
+    """
+    if len(data) > LARGEST_BYTES:
+        raise ConfigError(f"the recipe has {len(data):,} bytes; expected at most {LARGEST_BYTES:,}")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ConfigError("the recipe is no JSON; expected a list of edits") from None
+    return from_json(content.get("edits") if isinstance(content, Mapping) else content)
 
 
 def _edit_from_json(entry: object) -> Edit:

@@ -20,6 +20,7 @@ _LIMIT = 2**64
 # Streams that belong to no sample start here; no run has samples this far up. Those of one kind
 # count up from their first; the one before the resampling ones is the bootstrap's.
 ROTATION_STREAMS = 2**63
+DIRECTION_STREAMS = ROTATION_STREAMS + 2**60
 PROBE_STREAMS = ROTATION_STREAMS + 2**61
 RESAMPLING_STREAMS = ROTATION_STREAMS + 2**62
 

@@ -32,10 +32,12 @@ from dissect.errors import ConfigError, DissectError, LayerError
 from dissect.painting.making import Canvas
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.runs import Run
+from dissect.studies.effects import open_effect
 from dissect.studies.insertion_values import present_means, stored_quantiles
-from dissect.studies.orders import rank_by_match
-from dissect.studies.questions import SEARCHES
-from dissect.studies.store import effect_names, open_effect
+from dissect.studies.orders import SEARCHES
+from dissect.studies.ranking import rank_by_match
+from dissect.studies.registry import study_of
+from dissect.studies.store import effect_names
 from segmenters.vocabulary import Concept
 
 _TRIED = 8  # images of a trial
@@ -137,17 +139,19 @@ def _telling_layers(run: Run, concept: str) -> list[str]:
 
 def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Brush | None:
     """From an effect that was measured with a search, the last by name."""
-    kind = "insert" if mode == DRAW else "ablate"
+    kind = Insert if mode == DRAW else Ablate
     for name in reversed(effect_names(run)):
         try:
             effect = open_effect(run, name)
             summary, edits = effect.record["summary"], effect.edits
+            target = study_of(effect).target(summary)
             fits = (
-                summary["kind"] == kind
-                and summary["concept"] == concept
+                target is not None
+                and target.concept == concept
+                and len(edits) == 1
+                and isinstance(edits[0], kind)
                 and summary["order"] in SEARCHES
                 and layer in (None, summary["layer"])
-                and len(edits) == 1
             )
         except (DissectError, KeyError):
             continue  # the page of effects tells of damaged ones

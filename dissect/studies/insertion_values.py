@@ -17,7 +17,7 @@ from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS
 from dissect.statistics.scores import above
 from dissect.studies.originals import Originals
-from dissect.studies.questions import MEAN
+from dissect.studies.unit_question import MEAN
 from dissect.tracing import trace
 
 _QUANTILE = re.compile(r"q(0?\.\d+)")

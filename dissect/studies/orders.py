@@ -1,179 +1,40 @@
-"""Which units draw a concept: by how they match it, by what happens without each, and greedily.
+"""Orders of units: by which rule a set is taken. Declared once, for searches, options and forms."""
 
-Matching needs no further pass and knows no cause. A sweep edits each unit alone, so it misses units
-that stand in for each other. The greedy search adds the unit that changes most together with those
-already taken; it measures again only units whose last known gain could still win, as gains rarely
-grow while the set does.
-
-References:
-    Bau et al., GAN Dissection, ICLR 2019, section 3.2 (ranking by IoU, and why it is not enough).
-    Minoux, Accelerated Greedy Algorithms for Maximizing Submodular Set Functions, 1978.
-"""
-
-import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
-
-import numpy as np
-import pandas as pd
-
-from dissect.errors import SettingError
-from dissect.progress import ProgressBar
-from dissect.runs import Run
-from dissect.studies.originals import Originals
-from dissect.studies.pixels import PixelCounts, Treatment, measure
-from dissect.studies.questions import MATCHES
-
-T = TypeVar("T", bound=Hashable)
+from dataclasses import dataclass
 
 
-def best_layer(run: Run, concept: str) -> str:
-    """The layer with the unit that tells most about a concept.
+@dataclass(frozen=True)
+class Order:
+    """A rule by which units are taken.
 
-    Raises:
-        SegmenterError: a concept that is not in the vocabulary.
+    Attributes:
+        label: For people.
+        column: Of the run's table that ranks the units; None where they are searched for.
     """
-    return str(run.pairs(concept).layer.iloc[0])
+
+    label: str
+    column: str | None = None
 
 
-def rank_by_match(run: Run, layer: str, concept: str, *, by: str = "iou") -> list[int]:
-    """All units of a layer, those that match a concept best first.
-
-    Args:
-        run: A finished run.
-        layer: One of its layers.
-        concept: Of its vocabulary.
-        by: ``iou`` or ``excess`` (excess information), at the run's own threshold.
-
-    Raises:
-        ConfigError: another order.
-    """
-    if by not in MATCHES:
-        raise SettingError("order", f"is {by!r}; expected {' or '.join(MATCHES)}")
-    pairs = run.pairs(concept)
-    own = pairs[pairs.layer == layer].sort_values("unit")
-    ranked = own.sort_values(MATCHES[by], ascending=False, kind="stable", na_position="last")
-    return ranked.unit.tolist()
+ORDERS = {
+    "iou": Order("best match (IoU)", "iou"),
+    "excess": Order("best match over chance", "excess_information"),
+    "sweep": Order("tried one by one"),
+    "greedy": Order("searched as a set"),
+    "optimise": Order("learned as a set"),
+}
+"""The orders that can be chosen, by name."""
+MATCHES = {name: order.column for name, order in ORDERS.items() if order.column is not None}
+"""Those that the run itself holds → the column of its table."""
+SEARCHES = tuple(name for name in ORDERS if name not in MATCHES)
+PICKED = "picked"
+"""The order of units that somebody chose by hand."""
+RANDOM = "random"
+"""The order, and the set, of units drawn at random; single draws are called ``random 1``, …"""
 
 
-def sweep(
-    originals: Originals, treatment: Treatment, units: Sequence[int], *, progress: bool = False
-) -> pd.DataFrame:
-    """Edit each unit alone and see what it does to every concept.
-
-    Args:
-        originals: Samples to try it on.
-        treatment: What is done to a unit.
-        units: Which are tried.
-        progress: Show a progress bar.
-
-    Returns:
-        A row for each unit and concept: ``unit``, ``concept``, ``removed``, ``added``, ``change``
-        (mean pixels per image) and ``removed_share``, NaN for a concept that never appears.
-    """
-    rows = []
-    for unit in ProgressBar(units, desc="sweep", unit="unit", disable=None if progress else True):
-        counts = measure(originals, treatment.of([unit]), treatment.region)
-        before, after, kept = (
-            array.mean(axis=0) for array in (counts.before, counts.after, counts.kept)
-        )
-        share = np.divide(before - kept, before, out=np.full(len(before), np.nan), where=before > 0)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "unit": unit,
-                    "concept": list(originals.vocabulary.names),
-                    "removed": before - kept,
-                    "added": after - kept,
-                    "change": after - before,
-                    "removed_share": share,
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
-
-
-def gains_of_sweep(table: pd.DataFrame, treatment: Treatment, concept: str) -> dict[int, float]:
-    """Unit → pixels per image that the concept moves as it is meant to, largest first."""
-    own = table[table.concept == concept]
-    gains = (treatment.sign * own.set_index("unit").change).sort_values(
-        ascending=False, kind="stable"
-    )
-    return {int(unit): float(gain) for unit, gain in gains.items()}
-
-
-def greedy(
-    originals: Originals,
-    treatment: Treatment,
-    concept: str,
-    gains: Mapping[int, float],
-    size: int,
-    *,
-    progress: bool = False,
-) -> list[int]:
-    """Take units one by one, each the one that adds most to those already taken.
-
-    Args:
-        originals: Samples to try it on.
-        treatment: What is done to the set.
-        concept: Whose pixels should go, or come.
-        gains: Of each unit alone, as ``gains_of_sweep`` gives them; only these are candidates.
-        size: How many to take, at most the number of candidates.
-        progress: Show a progress bar.
-
-    Returns:
-        Units in the order in which they were taken.
-    """
-    column = originals.vocabulary[concept].id - 1
-
-    def reach(units: list[int]) -> float:
-        counts = measure(originals, treatment.of(units), treatment.region)
-        return _moved(counts, treatment, column)
-
-    return take_greedily(gains, reach, size, progress=progress)
-
-
-def take_greedily(
-    gains: Mapping[T, float],
-    reach: Callable[[list[T]], float],
-    size: int,
-    *,
-    least: float = -math.inf,
-    progress: bool = False,
-) -> list[T]:
-    """The greedy search itself, whatever is taken and whatever it is to reach.
-
-    Args:
-        gains: What each of them reaches alone.
-        reach: What a set reaches; asked again only where the last known gain could still win.
-        size: How many to take at most.
-        least: Gain that has to be exceeded; without one that does, the search ends.
-        progress: Show a progress bar.
-
-    Returns:
-        What was taken, in that order.
-    """
-    # What is known of a gain, and with how many taken it was measured.
-    known = {one: (gain, 0) for one, gain in gains.items()}
-    taken: list[T] = []
-    reached = 0.0
-    with ProgressBar(
-        total=size, desc="greedy", unit="unit", disable=None if progress else True
-    ) as bar:
-        while len(taken) < size and known:
-            best = max(known, key=lambda one: known[one][0])
-            gain, measured_with = known[best]
-            if gain <= least:
-                break
-            if measured_with < len(taken):
-                known[best] = (reach([*taken, best]) - reached, len(taken))
-                continue
-            taken.append(best)
-            reached += gain
-            del known[best]
-            bar.update()
-    return taken
-
-
-def _moved(counts: PixelCounts, treatment: Treatment, column: int) -> float:
-    return treatment.sign * float(counts.change[:, column].mean())
+def order_label(name: str) -> str:
+    """An order for people; an unknown name as it is."""
+    if name == PICKED:
+        return "chosen by hand"
+    return ORDERS[name].label if name in ORDERS else name

@@ -134,6 +134,13 @@ def measure(
     return PixelCounts(*counted, area=int(inside.sum()))
 
 
+def mean_counts(counts: Sequence[PixelCounts]) -> PixelCounts:
+    """Counts of the mean draw, image by image, so that its interval is over images too."""
+    names = ("before", "after", "kept", "inside_before", "inside_after")
+    arrays = {name: np.mean([getattr(one, name) for one in counts], axis=0) for name in names}
+    return PixelCounts(**arrays, area=counts[0].area)
+
+
 def effect_table(counts: PixelCounts, vocabulary: Vocabulary, *, seed: int) -> pd.DataFrame:
     """One row for each concept with the effect on it.
 

@@ -12,35 +12,32 @@ They are additions: ``run.json`` lists the run's own files, and a run is whole w
 
 import io
 import json
+import math
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from dissect.edits.edit import Edit
 from dissect.edits.recipes import from_json
-from dissect.errors import ConfigError, RunError, SettingError
+from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
 from dissect.runs.replacing import replace_folder
 from dissect.runs.stored import read_any_table
-from dissect.studies.telling import describe_effect, headline
+from dissect.studies.names import check_name, is_name
 from segmenters.nearest import did_you_mean
 from segmenters.received import inside, read_json, reading
 
 EFFECTS = "effects"
-RECIPE, TABLE, SHEET = "recipe.json", "effect.parquet", "sheet.png"
-CURVE, PLOT = "curve.parquet", "curve.svg"
-PLACES, BARS = "places.parquet", "contexts.svg"
-SUSPECTS = "suspects.parquet"
+RECIPE, TABLE, SHEET, CURVE = "recipe.json", "effect.parquet", "sheet.png", "curve.parquet"
 KIND = "gan-dissection effect"
 VERSION = 1
-_ADVICE = "delete that folder and measure again"
-_NAME = re.compile(r"[\w@+-][\w@+.-]{0,119}")
+ADVICE = "delete that folder and measure again"
 
 
 @dataclass(frozen=True)
@@ -62,33 +59,12 @@ class StoredEffect:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every set and concept."""
-        return read_any_table(self.path / TABLE, _ADVICE)
+        return read_any_table(self.path / TABLE, ADVICE)
 
     @property
     def edits(self) -> list[Edit]:
         """The recipe, to be handed to ``intervene``."""
         return from_json(self.record["edits"])
-
-
-def default_name(*parts: object) -> str:
-    """A folder's name from words of any kind."""
-    words = [re.sub(r"[^\w@+.-]+", "_", str(part)) for part in parts]
-    return "-".join(words).lstrip(".")[:120]
-
-
-def check_name(name: str) -> str:
-    """Refuse a name that is no plain folder name.
-
-    Raises:
-        ConfigError: such a name.
-    """
-    if not _NAME.fullmatch(name):
-        raise SettingError(
-            "name",
-            f"is {name!r}; expected letters, digits and any of _ @ + . -, no dot in front, at "
-            "most 120 of them",
-        )
-    return name
 
 
 def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
@@ -141,7 +117,19 @@ def write_effect(
         replace_folder(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return open_effect(run, name)
+    return read_effect(run, name)
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON takes them; None where a number is not finite."""
+    return [
+        {str(name): _plain(value) for name, value in row.items()}
+        for row in table.to_dict(orient="records")
+    ]
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:
@@ -151,8 +139,8 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def open_effect(run: Run, name: str) -> StoredEffect:
-    """A stored effect by name.
+def read_effect(run: Run, name: str) -> StoredEffect:
+    """A stored effect by name; ``open_effect`` also checks its summary.
 
     Raises:
         ConfigError: no effect of that name.
@@ -173,9 +161,7 @@ def effect_names(run: Run) -> list[str]:
     folder = _place(run)
     if not folder.is_dir():
         return []
-    return sorted(
-        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
-    )
+    return sorted(path.name for path in folder.iterdir() if is_name(path.name) and path.is_dir())
 
 
 def _place(run: Run, *parts: str) -> Path:
@@ -190,8 +176,8 @@ def _place(run: Run, *parts: str) -> Path:
 
 def _read(path: Path) -> dict:
     file = path / RECIPE
-    record = read_json(file, RunError, _ADVICE)
-    with reading(file, RunError, _ADVICE):
+    record = read_json(file, RunError, ADVICE)
+    with reading(file, RunError, ADVICE):
         if record["kind"] != KIND or record["version"] > VERSION:
             raise RunError(
                 f"{path} has kind {record['kind']!r}, version {record['version']}; this version "
@@ -203,6 +189,6 @@ def _read(path: Path) -> dict:
             raise ValueError(str(error)) from error
         if not isinstance(record["question"], dict):
             raise ValueError("it does not say what was asked")
-        headline(record["summary"])
-        describe_effect(record["summary"])  # what cannot be told is damaged
+        if not isinstance(record["summary"], dict):
+            raise ValueError("it does not say what was found")
     return record

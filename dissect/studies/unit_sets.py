@@ -1,14 +1,14 @@
 """What every measurement of a set of units begins with: samples, values, and which units.
 
-    ready = prepare(open_run("runs/a"), UnitQuestion(concept="window"), inserted=True)
-    ready.units, ready.random_sets
+    prepared = prepare(open_run("runs/a"), UnitQuestion(concept="window"), inserted=True)
+    prepared.units, prepared.random_sets
 
 The samples that are measured are the first ones of the run. Searches look at samples behind them,
 which neither the run nor the measurement does.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from dissect.counting.samples import check_device
@@ -20,17 +20,11 @@ from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
 from dissect.studies.insertion_values import insertion_values
 from dissect.studies.optimise import optimise, rank_by_weight
-from dissect.studies.orders import (
-    best_layer,
-    gains_of_sweep,
-    greedy,
-    rank_by_match,
-    sweep,
-)
+from dissect.studies.orders import MATCHES, PICKED, RANDOM
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment, check_present, random_order, random_units
-from dissect.studies.questions import MATCHES, PICKED, RANDOM, UnitQuestion
-from dissect.studies.store import default_name
+from dissect.studies.ranking import best_layer, gains_of_sweep, greedy, rank_by_match, sweep
+from dissect.studies.unit_question import UnitQuestion
 
 _CANDIDATES = 64  # at least so many units are searched, if the layer has them
 
@@ -41,11 +35,11 @@ class Prepared:
 
     Attributes:
         run: Whose.
-        layer: That was asked for, or found.
+        layer: The one that was given, or found.
         originals: Samples that are measured.
         treatment: What is done to units of the layer.
         orders: Of all its units.
-        units: The set that was chosen.
+        units: The chosen set.
         random_sets: As many units, drawn at random, for each draw.
     """
 
@@ -57,25 +51,27 @@ class Prepared:
     units: list[int]
     random_sets: list[list[int]]
 
-    def asked(self, kind: str, choice: UnitQuestion, images_per_second: float) -> dict[str, object]:
-        """What a summary begins with."""
+    def heading(
+        self, kind: str, question: UnitQuestion, images_per_second: float
+    ) -> dict[str, object]:
+        """The values that a summary begins with."""
         return {
             "kind": kind,
-            "concept": choice.concept,
+            "concept": question.concept,
             "layer": self.layer,
             "units": self.units,
-            "order": choice.order,
-            "samples": choice.n_samples,
+            "order": question.order,
+            "samples": question.n_samples,
             "generator": self.originals.generator.name,
             "images_per_second": round(images_per_second, 1),
         }
 
     def record(
-        self, choice: UnitQuestion, edits: Sequence[Edit], summary: Mapping[str, object]
+        self, question: UnitQuestion, edits: Sequence[Edit], summary: Mapping[str, object]
     ) -> dict[str, object]:
         """Content of recipe.json."""
         return {
-            "question": question_of(choice, self.layer),
+            "question": question.to_json(self.layer),
             "run": self.run.record["fingerprint"],
             "generator": self.originals.generator.fingerprint,
             "segmenter": self.originals.segmenter.fingerprint,
@@ -86,25 +82,9 @@ class Prepared:
         }
 
 
-def question_of(choice: UnitQuestion, layer: str) -> dict[str, object]:
-    """What was asked, as recipe.json has it; ``picked`` only where somebody did."""
-    question = asdict(choice) | {"layer": layer}
-    if not choice.picked:
-        del question["picked"]
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in question.items()
-    }
-
-
-def name_of(kind: str, choice: UnitQuestion, layer: str) -> str:
-    """The folder of an effect whose question was given no name."""
-    units = ["units", *choice.picked] if choice.picked else [choice.n_units, choice.order]
-    return default_name(kind, choice.concept, layer, *units)
-
-
 def prepare(
     run: Run,
-    choice: UnitQuestion,
+    question: UnitQuestion,
     *,
     inserted: bool,
     region: Sequence[int] | None = None,
@@ -115,7 +95,7 @@ def prepare(
 
     Args:
         run: A finished run whose generator and segmenter can be loaded.
-        choice: Which units.
+        question: Which units.
         inserted: Whether units are held at a value; else they are ablated.
         region: top, left, bottom, right in pixels of the image; None edits everywhere.
         device: Where the models are loaded.
@@ -124,36 +104,36 @@ def prepare(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    layer = choice.layer or best_layer(run, choice.concept)
-    run.vocabulary[choice.concept]
+    layer = question.layer or best_layer(run, question.concept)
+    run.vocabulary[question.concept]
     basis = run.basis(layer)  # also refuses a layer that the run did not read
     n_layer = run.layers[layer].units
-    if max(choice.picked, default=0) >= n_layer:
+    if max(question.picked, default=0) >= n_layer:
         raise ConfigError(
-            f"unit {max(choice.picked)} was picked; expected from 0 to {n_layer - 1}, as {layer} "
+            f"unit {max(question.picked)} was picked; expected from 0 to {n_layer - 1}, as {layer} "
             "has"
         )
-    sets = random_units(n_layer, choice.n_units, draws=choice.draws, seed=run.config.seed)
+    sets = random_units(n_layer, question.n_units, draws=question.draws, seed=run.config.seed)
     check_device(device)
     generator, segmenter = open_models(run, device=device)
     mask = None if region is None else box(generator.image_size, region)
     bases = {layer: basis} if layer not in generator.layers else {}
     check_reach(generator, [layer], seed=run.config.seed)
     models = (generator, segmenter, run.config)
-    originals = Originals(*models, n_samples=choice.n_samples, bases=bases)
+    originals = Originals(*models, n_samples=question.n_samples, bases=bases)
     block = run.config.block
-    behind = -(-max(run.config.n_samples, choice.n_samples) // block) * block
-    search = Originals(*models, n_samples=choice.n_search, first=behind, bases=bases)
+    behind = -(-max(run.config.n_samples, question.n_samples) // block) * block
+    search = Originals(*models, n_samples=question.n_search, first=behind, bases=bases)
     originals.fill(progress=progress)
     if inserted:
-        values = insertion_values(run, search, layer, choice.concept, choice.value)
+        values = insertion_values(run, search, layer, question.concept, question.value)
     else:
-        check_present(originals, choice.concept)
+        check_present(originals, question.concept)
         values = None
     treatment = Treatment(layer, values, mask)
     check_edits(generator, treatment.of(range(n_layer)), bases=bases)
-    orders = Orders(run, search, treatment, choice, progress)
-    units = orders.rank(choice.order, choice.n_units)
+    orders = Orders(run, search, treatment, question, progress)
+    units = orders.rank(question.order, question.n_units)
     return Prepared(run, layer, originals, treatment, orders, units, sets)
 
 
@@ -165,47 +145,57 @@ class Orders:
         run: Run,
         search: Originals,
         treatment: Treatment,
-        choice: UnitQuestion,
+        question: UnitQuestion,
         progress: bool,
     ) -> None:
         self._run, self._search, self._treatment = run, search, treatment
-        self._choice, self._progress = choice, progress
+        self._question, self._progress = question, progress
 
     def rank(self, order: str, size: int) -> list[int]:
-        """The first ``size`` units of an order."""
-        layer, concept = self._treatment.layer, self._choice.concept
-        if order == PICKED:
-            return list(self._choice.picked)[:size]
+        """The first ``size`` units of an order: one of ``ORDERS``, ``PICKED`` or ``RANDOM``."""
+        layer, concept = self._treatment.layer, self._question.concept
         if order in MATCHES:
             return rank_by_match(self._run, layer, concept, by=order)[:size]
-        if order == RANDOM:
-            n_units = self._run.layers[layer].units
-            return random_order(n_units, 0, seed=self._run.config.seed)[:size]
-        if order == "sweep":
-            return list(self._gains)[:size]
-        if order == "optimise":
-            return self._by_weight[:size]
+        return self._others[order](size)[:size]
+
+    @property
+    def _others(self) -> dict[str, Callable[[int], list[int]]]:
+        """Orders that the run does not hold → a function that gives at least so many units."""
+        return {
+            PICKED: lambda size: list(self._question.picked),
+            RANDOM: lambda size: self._at_random(),
+            "sweep": lambda size: list(self._gains),
+            "greedy": self._greedily,
+            "optimise": lambda size: self._by_weight,
+        }
+
+    def _at_random(self) -> list[int]:
+        n_units = self._run.layers[self._treatment.layer].units
+        return random_order(n_units, 0, seed=self._run.config.seed)
+
+    def _greedily(self, size: int) -> list[int]:
+        concept = self._question.concept
         return greedy(
             self._search, self._treatment, concept, self._gains, size, progress=self._progress
         )
 
     @cached_property
     def _by_weight(self) -> list[int]:
-        layer, concept = self._treatment.layer, self._choice.concept
+        layer, concept = self._treatment.layer, self._question.concept
         start = self._run.iou(layer).sel(concept=concept).values
         weights = optimise(self._search, self._treatment, concept, start, progress=self._progress)
         return rank_by_weight(weights, start)
 
     @cached_property
     def _gains(self) -> dict[int, float]:
-        layer, choice = self._treatment.layer, self._choice
-        n_candidates = choice.n_candidates or max(_CANDIDATES, 4 * choice.n_units)
-        if n_candidates < choice.n_units:
+        layer, question = self._treatment.layer, self._question
+        n_candidates = question.n_candidates or max(_CANDIDATES, 4 * question.n_units)
+        if n_candidates < question.n_units:
             raise SettingError(
                 "n_candidates",
-                f"is {n_candidates}; expected at least the {choice.n_units} units "
-                "that are to be found",
+                f"is {n_candidates}; expected at least the {question.n_units} units that are to be "
+                "found",
             )
-        ranked = rank_by_match(self._run, layer, choice.concept, by="excess")
+        ranked = rank_by_match(self._run, layer, question.concept, by="excess")
         table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)
-        return gains_of_sweep(table, self._treatment, choice.concept)
+        return gains_of_sweep(table, self._treatment, question.concept)

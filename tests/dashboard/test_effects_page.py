@@ -43,7 +43,7 @@ def test_an_effect_stands_with_its_numbers_units_side_effects_and_sheet(opened, 
     page = opened("/run/whole/effects")
     page.get_by_role("link", name=NAME).click()
     page.get_by_role("heading", name=NAME).wait_for()
-    expect(page.get_by_text("of red removed; by as many random units")).to_be_visible()
+    expect(page.get_by_text("the same number of random units: ")).to_be_visible()
     sheet = page.get_by_role("img", name="Before, after, difference")
     assert sheet.evaluate("async i => (await i.decode(), i.naturalWidth)") > 100
     units = page.locator(".effects a[href*='/layer/units/unit/']")
@@ -89,7 +89,7 @@ def test_a_set_with_its_curve_and_a_context_are_measured_from_the_page_at_once(o
     recipe = json.loads((folder / "whole" / "effects" / "mine" / "recipe.json").read_text())
     assert (recipe["question"]["n_samples"], recipe["question"]["picked"]) == (8, [0])
     page.locator("#effects-list").get_by_role("link", name="where", exact=True).click()
-    page.get_by_role("heading", name="Where does red come?").wait_for()
+    page.get_by_role("heading", name="What becomes red, by what covers").wait_for()
     expect(page.get_by_role("rowheader", name="black")).to_be_visible()
     page.get_by_role("img", name="What comes where").wait_for()
 

@@ -7,9 +7,7 @@ import pytest
 def full_run(tmp_path_factory, shared_folders):
     """A run of two layers with co-activation and measured effects. Tests must not change it."""
     from dissect import dissect
-    from dissect.studies.ablate_insert import measure_units
-    from dissect.studies.context.study import measure_context
-    from dissect.studies.repair.study import repair_run
+    from dissect.studies import measure
 
     run = dissect(
         "dissect.worlds.planted:generator",
@@ -22,9 +20,9 @@ def full_run(tmp_path_factory, shared_folders):
     )
     measured = {"layer": "units", "n_units": 1, "n_samples": 16, "n_search": 16, "draws": 1}
     for kind, curve in (("ablate", ("iou", "random")), ("insert", ())):
-        measure_units(run, kind=kind, concept="red", curve=curve, progress=False, **measured)
-    measure_context(run, concept="red", side=16, progress=False, **measured)
-    repair_run(run, bad=(("units", 3),), n_samples=16, draws=0, progress=False)
+        measure(run, kind, concept="red", curve=curve, progress=False, **measured)
+    measure(run, "context", concept="red", side=16, progress=False, **measured)
+    measure(run, "repair", bad=(("units", 3),), n_samples=16, draws=0, progress=False)
     shared_folders.add(run.path)
     return run
 

@@ -88,7 +88,9 @@ def test_an_unknown_concept_among_150_names_the_nearest(capsys, planted_run, mon
 
     rows = [(f"thing {i}", "object", "object", "#56b4e9") for i in range(149)]
     many = Vocabulary.build([*rows, ("window", "object", "object", "#56b4e9")])
-    with pytest.raises(Exception, match="'windw' is not in the vocabulary; did you mean 'window'\\?") as caught:
+    with pytest.raises(
+        Exception, match="'windw' is not in the vocabulary; did you mean 'window'\\?"
+    ) as caught:
         many["windw"]
     assert len(str(caught.value)) < 300
     assert main(["show", str(planted_run.path), "--concept", "rde"]) == 2

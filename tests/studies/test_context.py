@@ -13,8 +13,9 @@ from dissect import open_run
 from dissect.cli import main
 from dissect.errors import ConfigError, DissectError
 from dissect.generators.base import LayerInfo
-from dissect.studies import store
-from dissect.studies.context import study as context
+from dissect.studies import measure, store
+from dissect.studies.context import measurement as context
+from dissect.studies.context.measurement import choose_examples
 from dissect.studies.context.places import (
     PlaceCounts,
     Places,
@@ -23,7 +24,6 @@ from dissect.studies.context.places import (
     mean_counts,
     measure_places,
 )
-from dissect.studies.context.study import choose_examples, measure_context
 from dissect.studies.context.tables import context_table
 from dissect.studies.drawing.bars import Panel, draw_bars
 from dissect.studies.originals import Originals, open_models
@@ -154,7 +154,7 @@ def test_examples_are_not_the_best_ones_only():
 
 
 def test_a_measurement_is_told_kept_and_drawn(run):
-    effect = measure_context(run, concept="red", draws=2, **FEW)
+    effect = measure(run, "context", concept="red", draws=2, **FEW).effect
     summary = effect.record["summary"]
     assert (summary["units"], summary["places"], summary["side"]) == ([0], 16, 8)
     contexts = {row["context"]: row for row in summary["contexts"]}
@@ -174,7 +174,7 @@ def test_a_measurement_is_told_kept_and_drawn(run):
     assert sheet.shape[1] > 9 * 112
     assert "Where do these units make red?" in (effect.path / "contexts.svg").read_text()
     content = {path.name: path.read_bytes() for path in effect.path.glob("*.p*")}
-    again = measure_context(run, concept="red", draws=2, **FEW)
+    again = measure(run, "context", concept="red", draws=2, **FEW).effect
     assert {path.name: path.read_bytes() for path in again.path.glob("*.p*")} == content
 
 
@@ -212,7 +212,7 @@ def test_bars_stand_a_long_name_an_undefined_value_and_no_baseline():
 def test_a_wrong_question_is_told_in_one_line_and_leaves_nothing(run, settings, error, message):
     before = store.effect_names(run)
     with pytest.raises(error, match=message) as caught:
-        measure_context(run, **{"concept": "red", **FEW, **settings})
+        measure(run, "context", **{"concept": "red", **FEW, **settings})
     assert "\n" not in str(caught.value)
     assert store.effect_names(run) == before
 
@@ -228,7 +228,7 @@ def test_the_command_line_measures_lists_and_shows(command, run, capsys):
     assert "b: blue into " in capsys.readouterr().out
     assert main(["effects", str(run.path), "show", "b"]) == 0
     shown = capsys.readouterr().out
-    assert "what becomes blue, by what covers at least half of the box" in shown
+    assert "What becomes blue, by what covers at least half of the box" in shown
     assert "contexts.svg" in shown
 
 

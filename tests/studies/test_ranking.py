@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissect.errors import ConfigError
-from dissect.studies.orders import (
+from dissect.studies.originals import Originals, open_models
+from dissect.studies.pixels import Treatment, measure
+from dissect.studies.ranking import (
     best_layer,
     gains_of_sweep,
     greedy,
@@ -13,8 +15,6 @@ from dissect.studies.orders import (
     sweep,
     take_greedily,
 )
-from dissect.studies.originals import Originals, open_models
-from dissect.studies.pixels import Treatment, measure
 from dissect.worlds.planted import PAINTS
 from segmenters import Vocabulary
 
@@ -88,7 +88,7 @@ def test_the_greedy_search_takes_what_a_plain_one_takes(paint, gains):
 
 
 def test_the_greedy_search_measures_less_than_a_plain_one(paint, gains, monkeypatch):
-    import dissect.studies.orders as module
+    import dissect.studies.ranking as module
 
     calls = []
     monkeypatch.setattr(module, "measure", lambda *a: (calls.append(1), measure(*a))[1])

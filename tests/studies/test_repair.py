@@ -12,15 +12,14 @@ from dissect.cli import main
 from dissect.edits import Ablate, intervene
 from dissect.errors import ConfigError, LayerError
 from dissect.pictures import to_picture
-from dissect.studies import store
-from dissect.studies.orders import take_greedily
+from dissect.studies import measure, open_effect, store
 from dissect.studies.originals import Originals, open_models
+from dissect.studies.ranking import take_greedily
+from dissect.studies.registry import STUDIES
 from dissect.studies.repair.distance_change import distance_change
 from dissect.studies.repair.frechet import Moments, frechet_distance
 from dissect.studies.repair.real_images import read_data, read_image
-from dissect.studies.repair.study import repair_run
 from dissect.studies.repair.suspects import ablations, features_of, see, suspects
-from dissect.studies.telling import describe_repair
 from segmenters import JoinedSegmenter, Segmenter, load_segmenter
 from segmenters.features import HasFeatures, image_features
 from tests.rounding import assert_same
@@ -61,7 +60,7 @@ def with_rings(planted, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def repair(run, without_rings):
-    return repair_run(run, data=str(without_rings), n_candidates=9, **FEW)
+    return measure(run, "repair", data=str(without_rings), n_candidates=9, **FEW)
 
 
 def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, repair):
@@ -76,10 +75,10 @@ def test_exactly_the_unit_that_draws_what_is_not_in_the_data_is_proposed(run, re
     by_concept = {row["concept"]: row for row in repair.summary["side_effects"]}
     assert by_concept["purple"]["removed_share"] == 1
     assert by_concept["red"]["change"] == 0
-    tried = pd.read_parquet(repair.effect.path / store.SUSPECTS)
+    tried = pd.read_parquet(repair.effect.path / "suspects.parquet")
     assert tried.unit.iloc[0] == RING
     assert (tried["drop"] > 0).tolist() == [True] + 8 * [False]
-    assert store.open_effect(run, repair.effect.name).record == repair.effect.record
+    assert open_effect(run, repair.effect.name).record == repair.effect.record
     open_run(run.path)  # still whole
 
 
@@ -101,7 +100,7 @@ def test_what_is_measured_was_neither_in_the_run_nor_searched(run, repair, witho
 
 def test_with_data_of_its_own_nothing_is_proposed_or_stored(run, with_rings):
     before = store.effect_names(run)
-    repair = repair_run(run, data=str(with_rings), n_candidates=9, **FEW)
+    repair = measure(run, "repair", data=str(with_rings), n_candidates=9, **FEW)
     assert (repair.summary["units"], repair.effect) == ({}, None)
     assert repair.summary["search"]["before"] == repair.summary["search"]["after"]
     assert store.effect_names(run) == before
@@ -109,7 +108,7 @@ def test_with_data_of_its_own_nothing_is_proposed_or_stored(run, with_rings):
 
 def test_marked_units_are_measured_as_they_are(run, without_rings):
     marked = (("units", 0), ("units", RING), ("units", 0))
-    repair = repair_run(run, bad=marked, data=str(without_rings), **FEW)
+    repair = measure(run, "repair", bad=marked, data=str(without_rings), **FEW)
     assert repair.summary["units"] == {"units": [0, RING]}
     # The red square belongs to the data.
     assert repair.summary["distance"]["change_low"] > 0
@@ -117,7 +116,7 @@ def test_marked_units_are_measured_as_they_are(run, without_rings):
 
 
 def test_marked_units_need_no_data_but_no_distance_is_told_then(run):
-    repair = repair_run(run, bad=(("units", 1),), **FEW)
+    repair = measure(run, "repair", bad=(("units", 1),), **FEW)
     assert repair.summary["distance"] is None
     assert repair.summary["side_effects"][1]["concept"] == "green"
     with Image.open(repair.effect.path / store.SHEET) as sheet:
@@ -125,9 +124,9 @@ def test_marked_units_need_no_data_but_no_distance_is_told_then(run):
 
 
 def test_the_same_question_gives_the_same_bytes(run, repair, without_rings):
-    files = (store.RECIPE, store.TABLE, store.SHEET, store.SUSPECTS)
+    files = (store.RECIPE, store.TABLE, store.SHEET, "suspects.parquet")
     first = [(repair.effect.path / file).read_bytes() for file in files]
-    again = repair_run(run, data=str(without_rings), n_candidates=9, **FEW).effect
+    again = measure(run, "repair", data=str(without_rings), n_candidates=9, **FEW).effect
     assert again.path == repair.effect.path
     assert [(again.path / file).read_bytes() for file in files] == first
 
@@ -135,9 +134,9 @@ def test_the_same_question_gives_the_same_bytes(run, repair, without_rings):
 def test_a_name_that_answers_another_question_is_told_before_anything_is_made(
     run, repair, monkeypatch
 ):
-    monkeypatch.setattr("dissect.studies.repair.study.open_models", None)
+    monkeypatch.setattr("dissect.studies.repair.measurement.open_models", None)
     with pytest.raises(ConfigError, match="answers another question"):
-        repair_run(run, bad=(("units", 0),), name=repair.effect.name, **FEW)
+        measure(run, "repair", bad=(("units", 0),), name=repair.effect.name, **FEW)
 
 
 def test_a_unit_is_suspect_by_how_far_its_top_images_lie(run):
@@ -218,13 +217,15 @@ def test_a_segmenter_without_features_is_asked_for_its_scores():
         ({"bad": (("units", 0),), "layer": "units"}, ConfigError, "expected one of the two"),
         ({"data": "scenes", "layer": "layr"}, LayerError, "layer 'layr' is not in"),
         ({"n_search": 1}, ConfigError, "n_search is 1"),
+        ({"bad": ("units",)}, ConfigError, "expected a layer and units of it"),
+        ({"bad": (("units", "0"),)}, ConfigError, "expected a layer and units of it"),
         ({"bad": (("units", 0),), "name": "../up"}, ConfigError, "name is '../up'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_one_line_and_leaves_nothing(run, settings, error, message):
     before = store.effect_names(run)
     with pytest.raises(error, match=message) as caught:
-        repair_run(run, **{**FEW, **settings})
+        measure(run, "repair", **{**FEW, **settings})
     assert "\n" not in str(caught.value)
     assert store.effect_names(run) == before
 
@@ -236,11 +237,11 @@ def test_a_folder_with_too_few_or_damaged_images_is_told(run, tmp_path, without_
         shutil.copy(path, few)
     (few / "notes.txt").write_text("no image")
     with pytest.raises(ConfigError, match="holds 31 PNG, JPEG or WebP images; expected at least"):
-        repair_run(run, data=str(few), **FEW)
+        measure(run, "repair", data=str(few), **FEW)
     whole = (few / "0000.png").read_bytes()
     (few / "0031.PNG").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ConfigError, match=r"0031\.PNG cannot be read .*take it out") as caught:
-        repair_run(run, data=str(few), **FEW)
+        measure(run, "repair", data=str(few), **FEW)
     assert "\n" not in str(caught.value)
 
 
@@ -295,6 +296,6 @@ def test_a_repair_that_does_not_hold_on_unseen_samples_is_not_praised():
         "search": {"samples": 32, "candidates": 2, "before": 2.0, "after": 1.5},
         "distance": {"before": 2.0, "after": 1.9, **change, "random": None}, "side_effects": [],
     }  # fmt: skip
-    told = describe_repair(summary)
+    told = STUDIES["repair"].describe(summary).to_text()
     assert "distance to data not surely changed: 2.000 to 1.900" in told
     assert "it fell on the 32 samples of the search (2.000 to 1.500), but not surely" in told

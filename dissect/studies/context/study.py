@@ -1,195 +1,114 @@
-"""The same units at many places, and what comes of them where: the paper's door experiment.
-
-    effect = measure_context(open_run("runs/a"), concept="door", n_units=20)
-    effect.record["summary"]["contexts"]
+"""The study ``context``: the same units inserted at many places; where does the concept come?
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 4.4 (characterizing contextual relationships).
 """
 
-import time
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Bool
+from dissect.studies.context.question import CONTEXT, ContextQuestion
+from dissect.studies.description import Column, Description, Table, count_units
+from dissect.studies.orders import order_label
+from dissect.studies.study import Picture, Result, Summary
+from dissect.studies.unit_study import UnitStudy
 
-from dissect.bases import layer_info
-from dissect.progress import ProgressBar
-from dissect.runs import Run
-from dissect.settings import shows_settings
-from dissect.studies import store
-from dissect.studies.context.places import (
-    MIXED,
-    PlaceCounts,
-    Places,
-    choose_places,
-    find_contexts,
-    mean_counts,
-    measure_places,
+if TYPE_CHECKING:
+    from dissect.runs import Run
+
+_COLUMNS = (
+    Column(name="context", title="context", is_concept=True),
+    Column(name="places", title="boxes"),
+    Column(name="images", title="images"),
+    Column(name="before_share", title="before", digits=2),
+    Column(name="after_share", title="after", digits=2),
+    Column(name="added_share", title="added", digits=2, bar=True),
+    Column(name="added_share", title="95 % interval", digits=2, interval=True),
+    Column(name="added_share", title="random", digits=2, random=True),
+    Column(name="success", title="success", digits=2),
+    Column(name="change", title="change", digits=3),
+    Column(name="change", title="random change", digits=3, random=True),
 )
-from dissect.studies.context.tables import FEW_IMAGES, FEW_PLACES, context_table, place_table
-from dissect.studies.drawing.bars import Panel, draw_bars
-from dissect.studies.drawing.sheets import Row, draw_sheet, remake
-from dissect.studies.questions import RANDOM, ContextQuestion, StudyOptions
-from dissect.studies.summary import CONTEXT, summarise_context
-from dissect.studies.unit_sets import Prepared, name_of, prepare, question_of
-from segmenters import Vocabulary
-
-_ROWS, _ACROSS, _TILE = 8, 3, 112  # of a sheet: contexts, examples of each, pixels
 
 
-@shows_settings(ContextQuestion)
-def measure_context(
-    run: Run,
-    *,
-    name: str | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-    **settings: object,
-) -> store.StoredEffect:
-    """Insert units at every place of a grid, group what comes by what was there, and store it.
+class ContextStudy(UnitStudy[ContextQuestion]):
+    """Units are inserted in one small box after another."""
 
-    Args:
-        run: A finished run whose generator and segmenter can be loaded.
-        name: Of the folder under ``effects/``; None makes one from the question.
-        device: Where the models are loaded.
-        progress: Show progress bars on stderr.
-        **settings: Fields of ``ContextQuestion``.
-
-    Returns:
-        The stored effect; ``record["summary"]`` holds what the command line prints, ``table`` a row
-        for each set of units and context. ``edits`` names no region: whoever applies it says where.
-
-    Raises:
-        DissectError: a mistake in what was given, in one line.
-    """
-    StudyOptions(name=name, device=device, progress=progress)
-    question = ContextQuestion(**settings)
-    if name is not None:
-        store.check_name(name)
-    ready = prepare(run, question, inserted=True, device=device, progress=progress)
-    originals, seed = ready.originals, run.config.seed
-    info = layer_info(originals.generator, ready.layer, originals.bases)
-    size = originals.generator.image_size
-    places = choose_places(size, info, question.side, question.stride)
-    target = name or name_of(CONTEXT, question, ready.layer)
-    boxes = {"side": places.side, "stride": places.stride}
-    # Before the long part.
-    store.check_free(run, target, question_of(question, ready.layer) | boxes)
-    contexts = find_contexts(originals, places, question.concept)
-    steps = len(places.corners) * len(originals.numbers)
-    sets = {"chosen": ready.units} | {
-        f"{RANDOM} {number}": units for number, units in enumerate(ready.random_sets, start=1)
-    }
-    started = time.perf_counter()
-    with ProgressBar(
-        total=steps * len(sets), desc="places", unit="block", disable=None if progress else True
-    ) as bar:
-        measured = {
-            key: measure_places(
-                originals, ready.treatment, units, places, question.concept, bar=bar
-            )
-            for key, units in sets.items()
-        }
-    seconds = time.perf_counter() - started
-    counts = {"chosen": measured.pop("chosen")}
-    if measured:
-        counts |= {RANDOM: mean_counts(list(measured.values()))}
-    table = pd.concat(
-        [
-            context_table(one, contexts, run.vocabulary, seed=seed).assign(set=key)
-            for key, one in counts.items()
-        ],
-        ignore_index=True,
-    )
-    table = table[["set", *table.columns.drop("set")]]
-    n_images = question.n_samples * len(places.corners) * len(sets)
-    asked = ready.asked(CONTEXT, question, n_images / seconds) | {
-        "side": places.side,
-        "stride": places.stride,
-        "places": len(places.corners),
-        "few": {"places": FEW_PLACES, "images": FEW_IMAGES},
-    }
-    summary = summarise_context(table, asked)
-    files = {
-        store.PLACES: store.to_parquet(
-            place_table(counts["chosen"], contexts, places, run.vocabulary)
-        ),
-        store.BARS: _plot(table, summary, run.vocabulary).encode(),
-        store.SHEET: _sheet(ready, places, counts["chosen"], contexts, summary),
-    }
-    record = ready.record(question, ready.treatment.of(ready.units), summary)
-    record["question"] |= boxes
-    return store.write_effect(run, target, record, table, files)
-
-
-def _plot(table: pd.DataFrame, summary: dict, vocabulary: Vocabulary) -> str:
-    concept = summary["concept"]
-    return draw_bars(
-        table[table.set == "chosen"],
-        table[table.set == RANDOM],
-        [
-            Panel("added_share", f"share of pixels that become {concept}"),
-            Panel("change", "mean change of the image in the box"),
-        ],
-        colours={entry.name: entry.colour for entry in vocabulary},
-        title=f"Where do these units make {concept}?",
-        label=(
-            f"{len(summary['units'])} units of {summary['layer']} inserted in boxes of "
-            f"{summary['side']} × {summary['side']} pixels, by what was there"
-        ),
+    kind = CONTEXT
+    help = "insert units at many places: what appears where?"
+    examples = ("dissect context runs/a --concept door --units 20",)
+    question = ContextQuestion
+    label = "Insert at many places"
+    hint = "They are held so in one small box after another. Where does the concept come?"
+    pictures = (
+        Picture("sheet.png", "Before, after, difference", is_wide=True),
+        Picture("contexts.svg", "What comes where", "image/svg+xml", is_wide=True),
     )
 
+    def measure(
+        self,
+        run: "Run",
+        question: ContextQuestion,
+        *,
+        name: str | None,
+        device: str,
+        progress: bool,
+    ) -> Result:
+        """See ``Study.measure``."""
+        from dissect.studies.context.measurement import measure_contexts
 
-def _sheet(
-    ready: Prepared,
-    places: Places,
-    counts: PlaceCounts,
-    contexts: Bool[np.ndarray, "image place context"],
-    summary: dict,
-) -> bytes:
-    """A line for each of the most common contexts, in the table's order."""
-    originals, concept = ready.originals, summary["concept"]
-    names = [*originals.vocabulary.names, MIXED]
-    common = sorted(summary["contexts"], key=lambda row: -row["places"])[:_ROWS]
-    rows = []
-    for context in (row["context"] for row in summary["contexts"] if row in common):
-        among = contexts[..., names.index(context)]
-        for image, place in choose_examples(counts, among, _ACROSS):
-            edits = places.edits(ready.treatment, ready.units, place)
-            sample = originals.sample_of_row(image)
-            (pictures,) = remake(originals, edits, [image])
-            pixels = int(counts.before[image, place]), int(counts.after[image, place])
-            rows.append(
-                Row(
-                    sample, *pictures, *pixels,
-                    where=f" at {context}", corners=places.corners[place],
-                )
-            )  # fmt: skip
-    return draw_sheet(
-        rows,
-        title=f"{concept} inserted by {len(summary['units'])} units of {summary['layer']}",
-        subtitle=(
-            f"{summary['generator']}, order {summary['order']}; a line for each of the most common "
-            f"contexts: places with most, middling and least {concept} added; pixels of the box"
-        ),
-        concept=concept,
-        across=_ACROSS,
-        tile=_TILE,
-    )
+        return measure_contexts(run, question, name=name, device=device, progress=progress)
 
+    def headline(self, summary: Summary) -> str:
+        """See ``Study.headline``."""
+        concept, samples = summary["concept"], f"{summary['samples']:,} samples"
+        others = [
+            row
+            for row in summary["contexts"]
+            if row["context"] != concept and row["added_share"] is not None
+        ]
+        if not others:
+            return f"{concept} at every place before, {samples}"
+        sure = [row for row in others if not row["few"]] or others
+        most, least = sure[0], sure[-1]
+        return (
+            f"{concept} into {most['context']} {most['added_share']:.2f}, into {least['context']} "
+            f"{least['added_share']:.2f}, {summary['places']} places, {samples}"
+        )
 
-def choose_examples(
-    counts: PlaceCounts, among: Bool[np.ndarray, "image place"], n_examples: int
-) -> list[tuple[int, int]]:
-    """Images and places, evenly spread from most pixels added to fewest, then by change.
-
-    Args:
-        counts: What was measured.
-        among: Which are asked for.
-        n_examples: How many at most.
-    """
-    images, places = np.nonzero(among)
-    ranked = np.lexsort((-counts.change[images, places], -counts.added[images, places]))
-    steps = np.linspace(0, len(ranked) - 1, min(n_examples, len(ranked))).round().astype(int)
-    return [(int(images[one]), int(places[one])) for one in ranked[steps]]
+    def describe(self, summary: Summary) -> Description:
+        """See ``Study.describe``."""
+        concept, side, few = summary["concept"], summary["side"], summary["few"]
+        layers = self.layers(summary)
+        boxes = f"{summary['places']:,} of {side} × {side} pixels"
+        note = (
+            f"before, after: share of the box that is {concept}; added: share of the other pixels "
+            f"that become {concept}; success: share of boxes in which a quarter of them do; "
+            f"random: the same number of random units"
+        )
+        if any(row["few"] for row in summary["contexts"]):
+            note += f"; few: under {few['places']} boxes or {few['images']} images"
+        return Description(
+            question=f"Where do {count_units(layers)} make {concept}?",
+            edits=f"insert {count_units(layers)}, order {summary['order']}",
+            measured=(
+                f"{summary['samples']:,} samples × {summary['places']} boxes of {side} × {side} "
+                f"pixels, {summary['images_per_second']:,.0f} edited images per second"
+            ),
+            layers=layers,
+            concept=concept,
+            facts=(
+                ("Boxes in each image", boxes),
+                ("Samples", f"{summary['samples']:,}"),
+                ("Layer", summary["layer"]),
+                ("Chosen by", order_label(summary["order"])),
+            ),
+            tables=(
+                Table(
+                    title=f"What becomes {concept}, by what covers at least half of the box",
+                    columns=_COLUMNS,
+                    rows=summary["contexts"],
+                    note=note,
+                    faint="few",
+                ),
+            ),
+        )

@@ -25,14 +25,13 @@ from dissect.edits.unit_edits import Ablate
 from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.studies.orders import take_greedily
 from dissect.studies.originals import Originals
+from dissect.studies.ranking import take_greedily
 from dissect.studies.repair.frechet import Moments, frechet_distance
+from dissect.studies.repair.question import Unit, by_layer
 from segmenters import Segmenter
 from segmenters.features import image_features
 
-Unit = tuple[str, int]
-"""A layer and a unit of it."""
 _LEAST_GAIN = 1e-3  # of the distance; what a unit takes off it has to be more to be taken
 
 
@@ -61,8 +60,7 @@ def features_of(
 
 def ablations(units: Sequence[Unit]) -> list[Edit]:
     """One edit for each layer, layers in the order in which they first come."""
-    layers = dict.fromkeys(layer for layer, _ in units)
-    return [Ablate(layer, [unit for own, unit in units if own == layer]) for layer in layers]
+    return [Ablate(layer, own) for layer, own in by_layer(units).items()]
 
 
 def suspects(

@@ -10,13 +10,18 @@ from PIL import Image
 from dissect import open_run
 from dissect.edits import Ablate, Insert
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
-from dissect.studies import ablate_insert as experiment
-from dissect.studies import store
-from dissect.studies.ablate_insert import measure_units
+from dissect.studies import measure, open_effect, store
+from dissect.studies.ablate_insert import measurement
 from dissect.studies.drawing.curves import draw_curves, effect_curve
 from dissect.studies.drawing.sheets import choose_rows, draw_sheet, make_rows
 from dissect.studies.originals import Originals, open_models
-from dissect.studies.pixels import Treatment, measure
+from dissect.studies.pixels import Treatment
+from dissect.studies.pixels import measure as measure_edits
+
+
+def measure_units(run, **settings):
+    return measure(run, **settings).effect
+
 
 FEW = {"n_samples": 40, "n_search": 32, "draws": 2, "progress": False}
 
@@ -63,7 +68,7 @@ def test_insertion_paints_its_region_and_has_a_causal_effect(run):
     (edit,) = effect.edits
     assert isinstance(edit, Insert)
     assert edit.region.sum() == 8 * 32
-    assert store.open_effect(run, "blue-stripe").record == effect.record
+    assert open_effect(run, "blue-stripe").record == effect.record
     assert "blue-stripe" in store.effect_names(run)
 
 
@@ -117,10 +122,10 @@ def test_a_name_that_answers_another_question_is_refused_before_anything_is_meas
     run, monkeypatch
 ):
     measure_units(run, kind="ablate", concept="red", n_units=1, name="mine", **FEW)
-    monkeypatch.setattr(experiment, "prepare", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(measurement, "prepare", lambda *_, **__: pytest.fail("it was measured"))
     with pytest.raises(ConfigError, match="answers another question"):
         measure_units(run, kind="ablate", concept="red", n_units=2, name="mine", **FEW)
-    assert store.open_effect(run, "mine").record["question"]["n_units"] == 1
+    assert open_effect(run, "mine").record["question"]["n_units"] == 1
 
 
 def test_units_in_another_basis_are_measured_as_the_run_read_them(tmp_path):
@@ -187,10 +192,10 @@ def test_a_damaged_effect_is_told(run):
     effect = measure_units(run, kind="ablate", concept="red", n_units=1, name="damaged", **FEW)
     (effect.path / "recipe.json").write_text('{"kind": "gan-dissection effect"')
     with pytest.raises(RunError, match=r"is damaged .*delete that folder"):
-        store.open_effect(run, "damaged")
+        open_effect(run, "damaged")
     shutil.rmtree(effect.path)
     with pytest.raises(ConfigError, match="effect 'damaged' is not in"):
-        store.open_effect(run, "damaged")
+        open_effect(run, "damaged")
 
 
 def test_a_curve_starts_at_no_units_and_no_effect(originals):
@@ -209,7 +214,7 @@ def test_a_curve_starts_at_no_units_and_no_effect(originals):
 
 def test_a_sheet_shows_what_was_measured(originals):
     edits = [Ablate("units", [0])]
-    counts = measure(originals, edits)
+    counts = measure_edits(originals, edits)
     rows = make_rows(originals, edits, counts, "red", n_rows=3)
     for row in rows:
         assert (row.pixels_before, row.pixels_after) == (36, 0)

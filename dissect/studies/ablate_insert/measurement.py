@@ -1,75 +1,49 @@
-"""One question about a run, asked, measured and stored: what do these units do to that concept?
-
-effect = measure_units(open_run("runs/a"), kind="ablate", concept="window", n_units=20)
-effect.record["summary"]["target"]["removed_share"]
-"""
+"""Measures what a set of units does to every concept, and stores it with the run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from dissect.edits.edit import Edit
 from dissect.progress import ProgressBar
 from dissect.runs import Run
-from dissect.settings import shows_settings
 from dissect.studies import store
+from dissect.studies.ablate_insert.question import ABLATE, INSERT, SetQuestion, share_of
 from dissect.studies.drawing.curves import SIZES, draw_curves, effect_curve
 from dissect.studies.drawing.sheets import draw_sheet, make_rows
-from dissect.studies.orders import best_layer
+from dissect.studies.orders import RANDOM
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import (
     PixelCounts,
     Treatment,
     causal_effect,
+    mean_counts,
     measure,
     table_of_sets,
 )
-from dissect.studies.questions import RANDOM, EffectQuestion, StudyOptions
-from dissect.studies.summary import share_of, summarise
-from dissect.studies.unit_sets import (
-    Orders,
-    name_of,
-    prepare,
-    question_of,
-)
+from dissect.studies.ranking import best_layer
+from dissect.studies.study import Result
+from dissect.studies.unit_sets import Orders, prepare
 
 _ROWS = 6  # of a sheet
+_PLOT = "curve.svg"
 
 
-@shows_settings(EffectQuestion)
-def measure_units(
-    run: Run,
-    *,
-    name: str | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-    **settings: object,
-) -> store.StoredEffect:
+def measure_set(
+    run: Run, question: SetQuestion, *, name: str | None, device: str, progress: bool
+) -> Result:
     """Choose units, measure what editing them does to every concept, and store it with the run.
-
-    Args:
-        run: A finished run whose generator and segmenter can be loaded.
-        name: Of the folder under ``effects/``; None makes one from the question.
-        device: Where the models are loaded.
-        progress: Show progress bars on stderr.
-        **settings: Fields of ``EffectQuestion``.
-
-    Returns:
-        The stored effect; ``record["summary"]`` holds what the command line prints.
 
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    StudyOptions(name=name, device=device, progress=progress)
-    question = EffectQuestion(**settings)
     layer = question.layer or best_layer(run, question.concept)
-    target = name or name_of(question.kind, question, layer)
+    target = name or question.folder_name(question.kind, layer)
     # Before anything is measured.
-    store.check_free(run, target, question_of(question, layer))
-    inserted = question.kind == "insert"
-    ready = prepare(
+    store.check_free(run, target, question.to_json(layer))
+    inserted = question.kind == INSERT
+    prepared = prepare(
         run,
         question,
         inserted=inserted,
@@ -77,9 +51,9 @@ def measure_units(
         device=device,
         progress=progress,
     )
-    originals, treatment, region = ready.originals, ready.treatment, ready.treatment.region
-    edits = treatment.of(ready.units)
-    n_sets = 1 + len(ready.random_sets) + inserted
+    originals, treatment, region = prepared.originals, prepared.treatment, prepared.treatment.region
+    edits = treatment.of(prepared.units)
+    n_sets = 1 + len(prepared.random_sets) + inserted
     bar = ProgressBar(
         total=n_sets * question.n_samples,
         desc="measure",
@@ -94,39 +68,62 @@ def measure_units(
 
     with bar:
         started = time.perf_counter()
-        counts = {"chosen": count(treatment, ready.units)}
+        counts = {"chosen": count(treatment, prepared.units)}
         seconds = time.perf_counter() - started
         drawn = {
             f"{RANDOM} {number}": count(treatment, chosen)
-            for number, chosen in enumerate(ready.random_sets, start=1)
+            for number, chosen in enumerate(prepared.random_sets, start=1)
         }
         if inserted:
-            ablated = count(Treatment(ready.layer, None, region), ready.units)
+            ablated = count(Treatment(prepared.layer, None, region), prepared.units)
     if drawn:
-        counts |= {RANDOM: _mean(list(drawn.values())), **drawn}
+        counts |= {RANDOM: mean_counts(list(drawn.values())), **drawn}
     table = table_of_sets(counts, run.vocabulary, seed=run.config.seed)
     if inserted:
         ace = causal_effect(counts["chosen"], ablated, run.vocabulary, seed=run.config.seed)
         table = table.merge(ace.assign(set="chosen"), on=["set", "concept"], how="left")
-    asked = ready.asked(question.kind, question, question.n_samples / seconds)
-    summary = summarise(table, asked)
+    heading = prepared.heading(question.kind, question, question.n_samples / seconds)
+    summary = summarise(table, heading)
     files = {store.SHEET: _sheet(originals, edits, counts["chosen"], summary)}
     if question.curve:
-        files |= _curves(originals, treatment, ready.orders, question, progress=progress)
-    return store.write_effect(run, target, ready.record(question, edits, summary), table, files)
+        files |= _curves(originals, treatment, prepared.orders, question, progress=progress)
+    record = prepared.record(question, edits, summary)
+    return Result(summary, store.write_effect(run, target, record, table, files))
 
 
-def _mean(counts: Sequence[PixelCounts]) -> PixelCounts:
-    """Counts of the mean draw, image by image, so that its interval is over images too."""
-    names = ("before", "after", "kept", "inside_before", "inside_after")
-    arrays = {name: np.mean([getattr(one, name) for one in counts], axis=0) for name in names}
-    return PixelCounts(**arrays, area=counts[0].area)
+def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, object]:
+    """The outcome in plain values; None where a share is undefined.
+
+    Args:
+        table: ``table_of_sets`` with the set ``chosen`` and, where there were any, random ones.
+        heading: ``kind``, ``concept`` and whatever else is to stand in front.
+
+    Returns:
+        ``heading``, then ``target`` (the concept's row), ``random`` (the same for the mean draw,
+        and the share of each draw in ``draws``; None without draws) and ``side_effects`` (the rows
+        of all other concepts, largest change first).
+    """
+    concept, share = heading["concept"], share_of(str(heading["kind"]))
+    chosen = store.plain_rows(table[table.set == "chosen"].drop(columns="set"))
+    drawn = table[table.concept == concept]
+    single = drawn[drawn.set.str.startswith(f"{RANDOM} ")][["set", share]]
+    random = store.plain_rows(drawn[drawn.set == RANDOM].drop(columns="set"))
+    draws = [row[share] for row in store.plain_rows(single)]
+    return {
+        **heading,
+        "target": next(row for row in chosen if row["concept"] == concept),
+        "random": {**random[0], "draws": draws} if random else None,
+        "side_effects": sorted(
+            (row for row in chosen if row["concept"] != concept),
+            key=lambda row: -abs(row["change"]),
+        ),
+    }
 
 
 def _sheet(originals: Originals, edits: list[Edit], counts: PixelCounts, summary: dict) -> bytes:
     concept, target = summary["concept"], summary["target"]
     rows = make_rows(originals, edits, counts, concept, n_rows=_ROWS)
-    verb = {"ablate": "without", "insert": "with"}[summary["kind"]]
+    verb = "without" if summary["kind"] == ABLATE else "with"
     title = f"{concept} {verb} {len(summary['units'])} units of {summary['layer']}"
     return draw_sheet(
         rows,
@@ -143,7 +140,7 @@ def _curves(
     originals: Originals,
     treatment: Treatment,
     orders: Orders,
-    question: EffectQuestion,
+    question: SetQuestion,
     *,
     progress: bool,
 ) -> dict[str, bytes]:
@@ -161,4 +158,4 @@ def _curves(
         label=f"share of {question.concept} pixels {verb} at {treatment.layer}, by order of units",
     )
     whole = pd.concat([table.assign(order=order) for order, table in tables.items()])
-    return {store.CURVE: store.to_parquet(whole), store.PLOT: plot.encode()}
+    return {store.CURVE: store.to_parquet(whole), _PLOT: plot.encode()}

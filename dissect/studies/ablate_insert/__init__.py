@@ -1,0 +1,1 @@
+"""Ablate and insert: one set of units taken away, or held at a value, and what changes."""

@@ -1,0 +1,1 @@
+"""Move: a latent is taken along a direction, and what changes."""

@@ -1,0 +1,84 @@
+"""The question of a move of the latent."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Settings, like, setting
+from dissect.studies.names import default_name
+from dissect.studies.unit_question import UnitQuestion
+
+if TYPE_CHECKING:
+    from dissect.edits.moves import Move
+
+MOVE = "move"
+
+
+class MoveQuestion(Settings):
+    """What changes when latents are moved.
+
+    Raises:
+        ConfigError: no moves, other edits, an unreadable recipe, a setting out of its range.
+    """
+
+    recipe: str | None = setting(
+        "JSON file of moves, or the recipe.json of an effect", default=None, metavar="FILE"
+    )
+    moves: tuple[Any, ...] = setting(
+        "moves that are made together, instead of a file", default=(), expected="moves"
+    )
+    n_samples: int = like(
+        UnitQuestion, "n_samples", default=200, meaning="samples that are measured"
+    )
+    draws: int = like(
+        UnitQuestion, "draws", default=5, meaning="random directions of the same length, to "
+        "compare with",
+    )  # fmt: skip
+
+    def check(self) -> None:
+        from dissect.edits.moves import Move  # takes numpy
+
+        if (self.recipe is None) == (not self.moves):
+            raise ConfigError(
+                "a move was given no moves, or both moves and a recipe; expected one of the two; "
+                "give --recipe FILE"
+            )
+        edits = self.moves if self.recipe is None else self._read(Path(self.recipe))
+        odd = [edit for edit in edits if not isinstance(edit, Move)]
+        if odd or not edits:
+            found = getattr(odd[0], "kind", type(odd[0]).__name__) if odd else "nothing"
+            raise ConfigError(
+                f"the recipe holds {found!r}; expected moves alone; dissect ablate and insert "
+                "measure units"
+            )
+        object.__setattr__(self, "moves", tuple(edits))
+
+    def _read(self, path: Path) -> "list[Move]":
+        from dissect.edits.recipes import LARGEST_BYTES, read_recipe
+
+        try:
+            with path.open("rb") as file:
+                data = file.read(LARGEST_BYTES + 1)
+        except OSError as error:
+            raise SettingError(
+                "recipe", f"is {str(path)!r} ({error.strerror}); expected a JSON file of moves"
+            ) from error
+        return read_recipe(data)
+
+    def to_json(self) -> dict[str, object]:
+        """The question as recipe.json has it; the moves stand among its edits."""
+        return {"moves": self.digest, "n_samples": self.n_samples, "draws": self.draws}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the moves."""
+        from dissect.edits.recipes import to_json
+
+        return hashlib.sha256(json.dumps(to_json(self.moves)).encode()).hexdigest()
+
+    def folder_name(self) -> str:
+        """The name of the effect if none is given."""
+        spaces = dict.fromkeys(move.space for move in self.moves)
+        return default_name(MOVE, *spaces, self.digest[:8])

@@ -1,0 +1,90 @@
+"""The settings that every question about a set of units has. Nothing in here imports torch."""
+
+from dataclasses import asdict
+
+from dissect.errors import ConfigError, SettingError
+from dissect.settings import Settings, setting
+from dissect.settings.kinds import any_of
+from dissect.studies.names import default_name
+from dissect.studies.orders import ORDERS, PICKED
+
+MEAN = "mean"
+"""The value of a unit where the concept is, as units are inserted by default."""
+
+
+class UnitQuestion(Settings, kw_only=True):
+    """Which units of a layer, for which concept, and over how many samples.
+
+    Raises:
+        ConfigError: a setting of a wrong type or out of its range, units picked without a layer.
+    """
+
+    concept: str = setting("concept whose pixels should go, or come")
+    layer: str | None = setting(
+        "layer of the run; default: the one whose units match the concept best", default=None
+    )
+    n_units: int = setting("number of units in the set", default=20, at_least=1, flag="--units")
+    order: str = setting(
+        "which units are taken: those that match best, or those that a search finds",
+        default="iou", choices=(*ORDERS, PICKED), metavar="|".join(ORDERS),
+        expected=any_of([repr(order) for order in ORDERS]),
+    )  # fmt: skip
+    n_samples: int = setting(
+        "samples that are measured, from the run's first", default=500, at_least=2, flag="--samples"
+    )
+    n_search: int = setting(
+        "further samples, for searches and the inserted mean",
+        default=64, at_least=2, flag="--search", metavar="SAMPLES",
+    )  # fmt: skip
+    n_candidates: int | None = setting(
+        "units that sweep and greedy try, those with most excess information; default: four times "
+        "--units, at least 64",
+        default=None, at_least=1, flag="--candidates", metavar="UNITS",
+    )  # fmt: skip
+    draws: int = setting("random sets of the same size to compare with", default=5, at_least=0)
+    value: str = setting(
+        "value at which units are held: mean, where the concept is, or a quantile such as q0.99",
+        default=MEAN, pattern=rf"{MEAN}|q0?\.\d*[1-9]\d*",
+        expected="mean, or a quantile such as q0.99",
+    )  # fmt: skip
+    picked: tuple[int, ...] = setting(
+        "exactly these units of --layer, instead of --units by --order",
+        default=(), at_least=0, flag="--pick", metavar="UNIT,…",
+        expected="different numbers of units, from 0 on, such as 3,17",
+        details="In the order in which a curve takes them; ``n_units`` and ``order`` follow.",
+    )  # fmt: skip
+
+    def check(self) -> None:
+        if not self.picked:
+            if self.order == PICKED:
+                raise SettingError("order", f"is {PICKED!r} but no units are picked; expected some")
+            return
+        if len(set(self.picked)) < len(self.picked):
+            raise SettingError(
+                "picked",
+                f"is {', '.join(map(str, self.picked[:20]))}; expected different numbers of units, "
+                "from 0 on",
+            )
+        if self.layer is None:
+            raise ConfigError("units were picked but no layer was given; expected theirs")
+        object.__setattr__(self, "n_units", len(self.picked))
+        object.__setattr__(self, "order", PICKED)
+
+    def to_json(self, layer: str) -> dict[str, object]:
+        """The question as recipe.json has it.
+
+        Args:
+            layer: The one that was given or found.
+        """
+        question = asdict(self) | {"layer": layer}
+        if not self.picked:
+            del question["picked"]
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in question.items()
+        }
+
+    def folder_name(self, kind: str, layer: str) -> str:
+        """The name of the effect if none is given."""
+        units = ["units", *self.picked] if self.picked else [self.n_units, self.order]
+        return default_name(kind, self.concept, layer, *units)

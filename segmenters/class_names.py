@@ -31,8 +31,12 @@ from segmenters.vocabulary import Vocabulary
 SETS = {"ade20k": "ADE20K's 150", "cityscapes": "Cityscapes' 19", "voc": "Pascal VOC's 21"}
 """Names of sets that come with the package → what they are."""
 
-NOTHING = ("background", "unlabelled", "unlabeled", "void", "none", "-")
-"""Names of classes that mark nothing; underscores around them and capitals make no difference."""
+NOTHING = (
+    "background", "bg", "unlabelled", "unlabeled", "unlabelled area", "unlabeled area", "void",
+    "none", "null", "ignore", "ignored", "ignore region", "ignore label", "don't care", "dont care",
+    "-",
+)  # fmt: skip
+"""Names of classes that mark nothing; underscores, hyphens and capitals make no difference."""
 
 _HINTS = {
     "ade20k": re.compile(r"ade[-_ ]?20k|\bade\b|ade[-_ ]?160k|sceneparse", re.I),
@@ -111,7 +115,7 @@ def from_file(path: Path) -> Classes:
     if path.suffix == ".json":
         return _from_json(read_json(path), plane=plane, source=str(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows marks UTF-8
     except (OSError, UnicodeDecodeError) as error:
         raise SegmenterError(
             f"cannot read the names {path}: {error}; expected a JSON or text file, or one of the "
@@ -174,7 +178,8 @@ def choose(
 
 
 def _is_nothing(name: str) -> bool:
-    return name.strip("_ ").lower() in NOTHING or name.strip() == "-"
+    words = name.lower().replace("_", " ").replace("-", " ").split()
+    return " ".join(words) in NOTHING or name.strip() == "-"
 
 
 def _from_json(content: Any, *, plane: str, source: str) -> Classes:

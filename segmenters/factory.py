@@ -33,14 +33,29 @@ def call_factory(
         raise error(
             f"{spec!r} cannot be imported ({cause}); expected package.module:factory"
         ) from cause
+    except Exception as cause:
+        raise _failed(error, f"{spec!r} failed: {module_name} was imported", cause) from cause
     finally:
         sys.path.remove(folder)
-    made = factory()
+    try:
+        made = factory()
+    except DissectError:
+        raise
+    except Exception as cause:
+        raise _failed(error, f"{spec!r} failed: {factory_name}() was called", cause) from cause
     if complete is not None:
         complete(made)
     if not isinstance(made, protocol):
+        hint = ""
+        if callable(getattr(made, "named_modules", None)):  # a network alone
+            hint = "; give dissect.wrap(module, sample=SHAPE) for a network that makes images"
         raise error(
             f"{spec!r} gave a {type(made).__name__}; expected an object that follows the "
-            f"{protocol.__name__} protocol"
+            f"{protocol.__name__} protocol{hint}"
         )
     return made
+
+
+def _failed(error: type[DissectError], what: str, cause: Exception) -> DissectError:
+    reason = " ".join(str(cause).split())[:200]
+    return error(f"{what} and raised {type(cause).__name__}: {reason}; it is to be mended there")

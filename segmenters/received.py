@@ -119,7 +119,8 @@ def parse_json(content: bytes | str) -> object:
         ValueError: no such text.
         RecursionError: one that is nested far too deep.
     """
-    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    # Windows puts a mark before UTF-8.
+    text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as cause:

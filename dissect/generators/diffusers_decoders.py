@@ -70,4 +70,6 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Wra
         for path, module in decoder.named_modules()
         if ".decoder." in path and type(module).__name__ in _LAYERS
     ]
-    return WrappedGenerator(decoder, draw, (channels, side, side), layers, name)
+    return WrappedGenerator(
+        decoder, draw, (channels, side, side), layers, name, image_range=(-1.0, 1.0)
+    )

@@ -50,6 +50,11 @@ def check_range(generator: Generator, error: type[DissectError]) -> None:
     if found == (-1.0, 1.0):
         return
     low, high = float(images.min()), float(images.max())
+    if not bool(images.isfinite().all()):
+        raise error(
+            f"{generator.name} gives NaN or infinity in {N_SAMPLES} samples; expected finite "
+            "numbers in [-1, 1]; check its weights"
+        )
     way = "image_range=(LOW, HIGH)" if found is None else f"image_range={_as_pair(found)}"
     looks = "far beyond it" if found is None else f"as of images in {_RANGES[found]}"
     raise error(

@@ -23,20 +23,8 @@ from torch import Tensor
 
 from dissect.errors import CheckpointError
 from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.naming import OTHER_NETWORKS, is_averaged, names_network, words_of
 
-AVERAGED = frozenset(
-    """ema avg average averaged smooth smoothed shadow running swa moving polyak
-    gs ge""".split()  # noqa: SIM905
-)
-"""Words that mean averaged weights in the name of a group; ``gs`` and ``ge`` are whole names."""
-_NETWORK = frozenset(
-    """g gen generator netg net network model module params param parameters weights state dict
-    online wrapped student raw""".split()  # noqa: SIM905
-)
-_OTHER_NETWORKS = frozenset(
-    """d dis disc discriminator netd critic e enc encoder optim optimizer opt augment
-    pipe""".split()  # noqa: SIM905
-)
 _WRAPPER = "module."  # torch.nn.DataParallel, AveragedModel
 _INSIDE = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
@@ -185,7 +173,7 @@ class Source:
             if other.averaged
             and other.family is None
             and not self.averaged
-            and not _words(other.name) & _OTHER_NETWORKS
+            and not words_of(other.name) & OTHER_NETWORKS
         ]
         if lost:
             lines.append(
@@ -302,33 +290,6 @@ def make_source(part: Part, others: Sequence[OtherGroup]) -> Source:
     )
 
 
-def _words(name: str) -> set[str]:
-    """Words of a name, in lower case: ``netG_ema.module`` → net, g, ema, module."""
-    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
-
-
-def _is_averaged(name: str) -> bool:
-    words = _words(name)
-    if words & AVERAGED:
-        return True
-    # Written together with what is averaged: gema, netgema, emag.
-    rests = {
-        rest
-        for word in words
-        for mark in AVERAGED
-        if len(mark) > 2
-        for rest in (word.removesuffix(mark), word.removeprefix(mark))
-        if rest != word
-    }
-    return bool(rests & _NETWORK)
-
-
-def _names_network(component: str) -> bool:
-    words = _words(component)
-    compound = len(words) == 1 and _is_averaged(component)
-    return bool(words) and (words <= _NETWORK | AVERAGED or compound)
-
-
 def _with_parents(groups: Mapping[str, object]) -> Iterator[str]:
     """Names of groups, each after those that it lies in."""
     seen = set()
@@ -350,7 +311,7 @@ def _make(checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]) -> Pa
     }
     kept = {n: v for n, v in state.items() if n not in _COUNTERS or v.numel() > 1}
     origins = {name: start + name for name in kept}
-    averaged = _is_averaged(group) or "n_averaged" in state or _is_last_of_three(checkpoint, group)
+    averaged = is_averaged(group) or "n_averaged" in state or _is_last_of_three(checkpoint, group)
     return _unwrap(Part(checkpoint, group, averaged, kept, attributes, origins))
 
 
@@ -395,7 +356,7 @@ def _of_prefix(part: Part, prefix: str) -> Part | None:
     return replace(
         part,
         group=_join(part.group, prefix),
-        averaged=part.averaged or _is_averaged(prefix),
+        averaged=part.averaged or is_averaged(prefix),
         tensors=tensors,
         attributes={
             name.removeprefix(start): value
@@ -412,9 +373,9 @@ def _below_prefixes(part: Part, depth: int) -> Iterator[Part]:
         return
     prefixes = dict.fromkeys(name.partition(".")[0] for name in part.tensors if "." in name)
     for prefix in prefixes:
-        if _names_network(prefix):
+        if names_network(prefix):
             below = _unwrap(_of_prefix(part, prefix))
-            averaged = part.averaged or _is_averaged(prefix) or "n_averaged" in below.tensors
+            averaged = part.averaged or is_averaged(prefix) or "n_averaged" in below.tensors
             below = replace(below, averaged=averaged)
             yield below
             yield from _below_prefixes(below, depth + 1)

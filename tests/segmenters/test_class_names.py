@@ -94,3 +94,20 @@ def test_the_first_colours_are_far_apart_and_all_can_be_seen():
     assert lab[:, 0].min() > 0.25
     assert lab[:, 0].max() < 0.95
     assert class_names.colours(257)[256] == hexes[0]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json"])
+def test_a_file_that_windows_marked_as_utf8_has_the_same_names(tmp_path, suffix):
+    names = ["background", "sky", "Bäume"]
+    text = json.dumps(names, ensure_ascii=False) if suffix == ".json" else "\n".join(names)
+    plain, marked = tmp_path / f"plain{suffix}", tmp_path / f"marked{suffix}"
+    plain.write_text(text, encoding="utf-8")
+    marked.write_text(text, encoding="utf-8-sig")
+    assert class_names.from_file(marked).rows == class_names.from_file(plain).rows
+    assert class_names.from_file(marked).rows[0] is None
+
+
+@pytest.mark.parametrize("name", ["ignore", "Ignore", "_ignore_", "IGNORE-REGION", "don't care"])
+def test_classes_to_ignore_mark_nothing(tmp_path, name):
+    (tmp_path / "names.txt").write_text(f"sky\n{name}")
+    assert class_names.from_file(tmp_path / "names.txt").rows[1] is None

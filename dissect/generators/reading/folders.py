@@ -3,8 +3,13 @@
 - Hugging Face: ``config.json`` beside ``model.safetensors`` (or ``diffusion_pytorch_model``, or
   ``pytorch_model.bin``), perhaps in several files with an index of them;
 - a pipeline of diffusers: ``model_index.json`` names its parts, ``unet/`` is such a folder, and
-  ``scheduler/`` says how it is used; in old ones all files lie side by side;
-- lucidrains' stylegan2_pytorch: ``.config.json`` beside ``model_N.pt``, of which the last counts.
+  ``scheduler/`` says how it is used; in old ones all files lie side by side. A variant
+  (``diffusion_pytorch_model.fp16.safetensors``) is taken where the plain file is missing;
+- a training of diffusers: ``checkpoint-N/``, of which the last counts, with ``unet_ema/`` and
+  ``unet/``;
+- lucidrains' stylegan2_pytorch: ``.config.json`` beside ``model_N.pt``, of which the last counts;
+- any training: ``G_ema.pth`` beside ``G.pth`` and others, or files that differ in a number alone,
+  of which the last counts.
 """
 
 import json
@@ -12,6 +17,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dissect.generators.naming import is_averaged, names_network
 from dissect.generators.reading.bounds import Refusal
 
 _WEIGHTS = (
@@ -41,6 +47,12 @@ class Folder:
     config: object
 
 
+_TRAINING = re.compile(r"checkpoint-(\d{1,18})")
+_NETWORKS = ("unet_ema", "unet")  # averaged weights first
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar")
+_NO_VARIANTS = ("non_ema",)  # not averaged, beside the averaged ones
+
+
 def open_folder(path: Path) -> Folder:
     """Find weights and configuration in a folder.
 
@@ -48,13 +60,8 @@ def open_folder(path: Path) -> Folder:
         Refusal: none there, or a description that cannot be read.
     """
     place = path
-    if (path / _PIPELINE).is_file() and not (path / _CONFIGS[0]).is_file():
-        if not (path / "unet" / _CONFIGS[0]).is_file():
-            raise Refusal(
-                "is a whole pipeline of diffusers without a U-Net (unet/config.json); give the "
-                "folder of one of its networks"
-            )
-        place = path / "unet"
+    if not any((path / name).is_file() for name in _CONFIGS):
+        place = _find_network(path)
     configs = [place / name for name in _CONFIGS if (place / name).is_file()]
     config = _read_json(configs[0]) if configs else {}
     if isinstance(config, dict) and str(config.get("_class_name")).startswith("UNet"):
@@ -62,14 +69,35 @@ def open_folder(path: Path) -> Folder:
     return Folder(_find_weights(place), config)
 
 
+def _find_network(path: Path) -> Path:
+    """The folder of the network in a pipeline or a training of diffusers; else the path itself."""
+    for name in _NETWORKS:
+        if (path / name / _CONFIGS[0]).is_file():
+            return path / name
+    if (path / _PIPELINE).is_file():
+        raise Refusal(
+            "is a whole pipeline of diffusers without a U-Net (unet/config.json); give the "
+            "folder of one of its networks"
+        )
+    saved = {int(m[1]): f for f in path.iterdir() if (m := _TRAINING.fullmatch(f.name))}
+    for step in sorted(saved, reverse=True):
+        for name in _NETWORKS:
+            if (saved[step] / name / _CONFIGS[0]).is_file():
+                return saved[step] / name
+    return path
+
+
 def _read_surroundings(place: Path) -> dict[str, object]:
     """What the pipeline around a U-Net says: its class, its other networks, its scheduler.
 
-    The folder of the U-Net alone is looked at from outside too, since without the scheduler nothing
-    says what its output means.
+    The folder of the U-Net alone is looked at from outside too, up to two levels up as trainings
+    have it, since without the scheduler nothing says what its output means.
     """
     found: dict[str, object] = {}
-    homes = [place] + [place.parent] * (place.parent / _PIPELINE).is_file()
+    place = place.resolve()
+    around = [place.parent, place.parent.parent]
+    marks = (_PIPELINE, f"scheduler/{_SCHEDULER}")
+    homes = [place, *(home for home in around if any((home / mark).is_file() for mark in marks))]
     for home in homes:
         if "pipeline" not in found and (home / _PIPELINE).is_file():
             found["pipeline"] = _summarise(_read_json(home / _PIPELINE))
@@ -108,16 +136,52 @@ def _find_weights(path: Path) -> dict[Path, frozenset[str] | None]:
             return {path / name: None}
         if (path / f"{name}.index.json").is_file():
             return _read_index(path / f"{name}.index.json")
-    found = {int(m[1]): f for f in path.iterdir() if (m := _NUMBERED.fullmatch(f.name))}
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    variant = _find_variant(files)
+    if variant is not None:
+        return variant
+    found = {int(m[1]): f for f in files if (m := _NUMBERED.fullmatch(f.name))}
     if found:
         return {found[max(found)]: None}
     if (path / "saved_model.pb").is_file():
         raise Refusal(
             "is a SavedModel of TensorFlow, a program; convert its weights to safetensors first"
         )
+    return {_find_generator([file for file in files if file.suffix in _SUFFIXES]): None}
+
+
+def _find_variant(files: list[Path]) -> dict[Path, frozenset[str] | None] | None:
+    """The weights of a variant, such as ``model.fp16.safetensors``, in one file or several."""
+    for name in _WEIGHTS:
+        stem, _, suffix = name.rpartition(".")
+        single = re.compile(rf"{re.escape(stem)}\.(\w+)\.{suffix}")
+        indexed = re.compile(rf"{re.escape(name)}\.index\.(\w+)\.json")
+        for file in files:
+            for pattern in (single, indexed):
+                match = pattern.fullmatch(file.name)
+                if match and match[1] not in _NO_VARIANTS:
+                    return _read_index(file) if pattern is indexed else {file: None}
+    return None
+
+
+def _find_generator(files: list[Path]) -> Path:
+    """The file of a training folder that holds the averaged generator, or a generator.
+
+    Raises:
+        Refusal: none, or several.
+    """
+    named = [file for file in files if names_network(file.stem)]
+    averaged = [file for file in named if is_averaged(file.stem)]
+    for some in (averaged, named, files):
+        alike = {re.sub(r"\d+", "#", file.name) for file in some}
+        if len(alike) == 1:  # of one name, or of one but for the number of steps
+            return max(some, key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)])
+    if files:
+        shown = ", ".join(file.name for file in files[:6])
+        raise Refusal(f"is a folder of several files ({shown}); give the one of the generator")
     raise Refusal(
-        f"is a folder without weights; expected {', '.join(_WEIGHTS[:3])} or model_N.pt in it; "
-        "give the folder that holds one, or the file itself"
+        f"is a folder without weights; expected {', '.join(_WEIGHTS[:3])}, G_ema.pth or model_N.pt "
+        "in it; give the folder that holds one, or the file itself"
     )
 
 
@@ -139,6 +203,6 @@ def _read_json(path: Path) -> object:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise Refusal(f"has a {path.name} of more than 16 MB; get the folder again")
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise Refusal(f"has a {path.name} that is no JSON; get the folder again") from error

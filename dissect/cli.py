@@ -41,9 +41,9 @@ class _Parser(argparse.ArgumentParser):
             _add_common(self, default=argparse.SUPPRESS)
         return self
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - overloads in typeshed
         self.complete()
-        self._check_flags(args)
+        self._check_flags(sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from dissect.errors import ConfigError, SettingError
 from dissect.settings import Settings, like, setting
@@ -143,7 +143,7 @@ class RunConfig(Settings):
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> "RunConfig":
+    def from_json(cls, values: Mapping[str, Any]) -> "RunConfig":
         """The inverse of ``to_json``.
 
         Raises:

@@ -1,5 +1,7 @@
 """Fields of a form, made from declarations of settings: label, help, range and default."""
 
+from typing import Any
+
 import dash_mantine_components as dmc
 from dash.development.base_component import Component
 
@@ -10,12 +12,16 @@ from dissect.settings.kinds import Number, Switch, Text, Whole
 
 def setting_field(one: Setting, page: str) -> Component:
     """The field of a setting; its id is ``{page}-{name of the setting}``."""
-    about = {"id": f"{page}-{one.name}", "label": one.label, "description": one.meaning}
-    value = None if one.required else one.default
+    about: dict[str, Any] = {
+        "id": f"{page}-{one.name}",
+        "label": one.label,
+        "description": one.meaning,
+    }
+    value: Any = None if one.required else one.default
     if isinstance(one.kind, Switch):
         return dmc.Switch(**about, checked=bool(value))
     if isinstance(one.kind, Whole | Number):
-        limits = {"min": one.limits.at_least, "max": one.limits.at_most}
+        limits: dict[str, Any] = {"min": one.limits.at_least, "max": one.limits.at_most}
         return dmc.NumberInput(
             **about,
             **{side: limit for side, limit in limits.items() if limit is not None},

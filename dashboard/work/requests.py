@@ -208,9 +208,10 @@ def check_segmenters(given: object, known: Collection[str]) -> tuple[str, ...]:
         ConfigError: one that is not at hand.
     """
     chosen = given if isinstance(given, list) else [given]
-    if not chosen or any(not isinstance(one, str) or one not in known for one in chosen):
+    names = [one for one in chosen if isinstance(one, str) and one in known]
+    if not chosen or len(names) < len(chosen):
         raise ConfigError(
-            f"segmenters are {short(given)}; expected some of {', '.join(known)}; choose of the "
-            "list"
+            f"segmenters are {short(given)}; expected some of {', '.join(known)}; choose from "
+            "the list"
         )
-    return tuple(dict.fromkeys(chosen))
+    return tuple(dict.fromkeys(names))

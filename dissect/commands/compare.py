@@ -5,7 +5,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 
 import argparse
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dissect.commands.command import Command, add_no_notes, nothing_kept, print_json
 from dissect.config import RunOptions
@@ -80,7 +80,7 @@ def _as_json(comparison: "Comparison", matchings: "list[UnitMatching]") -> dict[
     import dataclasses
     import math
 
-    def plain(value: object) -> object:
+    def plain(value: Any) -> Any:
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, dict):

@@ -85,7 +85,7 @@ def _export(options: argparse.Namespace) -> None:
         return
     write_file(options.out, content)
     if options.json:
-        columns = {name: COLUMNS[name] for name in table}
+        columns = {name: COLUMNS[name] for name in map(str, table)}
         print_json({"out": options.out, "format": kind, "rows": len(table), "columns": columns})
     else:
         print(options.out)

@@ -52,8 +52,8 @@ def _run(options: argparse.Namespace) -> None:
         print_json(plan.to_json()) if options.json else print(describe_plan(plan))
         return
     run = dissect(
-        *models, out=options.out, resume=options.resume, cache=options.cache, memory=options.memory,
-        device=options.device, progress=not options.quiet, **config,
+        *models, out=str(options.out), resume=options.resume, cache=options.cache,
+        memory=options.memory, device=options.device, progress=not options.quiet, **config,
     )  # fmt: skip
     if options.json:
         print_json(run.summary())

@@ -50,7 +50,8 @@ def _serve(options: argparse.Namespace) -> None:
         print_json({"url": url}) if options.json else print(f"{url}  (Ctrl-C stops)")
         sys.stdout.flush()
 
-    settings = given_settings(options, Settings) | {"token": _token(options)}
+    settings = given_settings(options, Settings)
+    settings["token"] = _token(options)
     serve(options.runs, Settings(**settings), started=started)
 
 

@@ -27,6 +27,7 @@ from dissect.counting.samples import check_device
 from dissect.counting.subject import Subject
 from dissect.counting.top_images import unit_strips
 from dissect.counting.trust import trust_of_run
+from dissect.errors import SettingError
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.progress import ProgressBar
@@ -39,6 +40,7 @@ from dissect.runs.state import PassState
 from dissect.runs.strips import Strip
 from dissect.runs.write import write_run
 from dissect.settings import check_names, shows_settings
+from dissect.settings.kinds import short
 from dissect.sizes import parse_size
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
@@ -46,7 +48,7 @@ from segmenters import Segmenter, load_segmenter
 
 @shows_settings(RunConfig, without=("generator", "segmenter", "layers"))
 def dissect(
-    generator: Generator | str,
+    generator: Generator | str | Path,
     segmenter: Segmenter | str,
     *,
     out: str | Path,
@@ -88,8 +90,10 @@ def dissect(
         >>> run.units("units").concept[0]
         'red'
     """
-    generator_spec = generator if isinstance(generator, str) else generator.name
-    segmenter_spec = segmenter if isinstance(segmenter, str) else segmenter.name
+    if isinstance(generator, Path):
+        generator = str(generator)
+    generator_spec = _name_of("generator", generator)
+    segmenter_spec = _name_of("segmenter", segmenter)
     # Settings first: a wrong one should not wait for a model to load.
     RunOptions(
         layers=layers, device=device, resume=resume, progress=progress, memory=memory, cache=cache,
@@ -154,6 +158,16 @@ def _make_run(
             examples.strips(), grid=subject.grid,
         )  # fmt: skip
     return open_run(out)
+
+
+def _name_of(what: str, model: object) -> str:
+    """How a model is named in the settings of a run."""
+    name = model if isinstance(model, str) else getattr(model, "name", None)
+    if not isinstance(name, str):
+        raise SettingError(
+            what, f"is {short(model)}; expected a {what}, or how load_{what} finds one"
+        )
+    return name
 
 
 def _count_groups(

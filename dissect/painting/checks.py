@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from dissect.errors import ConfigError
 from dissect.settings.kinds import short
@@ -10,7 +11,7 @@ LONGEST_NAME = 300
 """Most letters of the name of a layer or concept."""
 
 
-def check_fields(what: str, content: object, names: tuple[str, ...]) -> Mapping[str, object]:
+def check_fields(what: str, content: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
     """A mapping with exactly these fields, or a ``ConfigError``."""
     if not isinstance(content, Mapping):
         raise ConfigError(f"{what} is {short(content)}; expected the fields {', '.join(names)}")

@@ -92,7 +92,8 @@ class Painting(Settings):
         found = dict(check_fields("the recipe", content, ("kind", "version", *names)))
         strokes = check_list("strokes", found["strokes"], MOST_STROKES)
         del found["kind"], found["version"]
-        return cls(**found | {"strokes": tuple(Stroke.from_json(one) for one in strokes)})
+        found["strokes"] = tuple(Stroke.from_json(one) for one in strokes)
+        return cls(**found)
 
 
 def read_recipe(data: bytes) -> Painting:

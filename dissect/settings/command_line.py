@@ -23,7 +23,7 @@ class _Take(argparse.Action):
     ) -> None:
         del parser, option_string
         name = self.option_strings[0] if self.option_strings else self.metavar
-        found = self.setting.read(str(values), name=str(name))
+        found: Any = self.setting.read(str(values), name=str(name))
         if self.setting.repeated:
             found = (*getattr(namespace, self.dest), *found)
         setattr(namespace, self.dest, found)

@@ -312,6 +312,23 @@ def test_a_wrong_setting_is_told_in_one_line_and_leaves_nothing(tmp_path, settin
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ((5, "colour"), "generator is 5; expected a generator, or how load_generator finds one"),
+        ((PLANTED, None), "segmenter is None; expected a segmenter, or how load_segmenter"),
+    ],
+)
+def test_what_is_no_model_is_refused_in_one_line(tmp_path, models, message):
+    with pytest.raises(ConfigError, match=message):
+        dissect(*models, out=tmp_path / "r", progress=False)
+
+
+def test_a_generator_may_be_given_as_a_path(tmp_path):
+    with pytest.raises(GeneratorError, match="is no zoo name, no file"):
+        dissect(tmp_path / "none.pth", "colour", out=tmp_path / "r", progress=False)
+
+
 def test_a_coarser_mask_grid_takes_the_pixel_at_each_centre(planted):
     images = planted.synthesize(planted.sample([0], seed=0))
     segmenter = load_segmenter("colour")

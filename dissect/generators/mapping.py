@@ -9,6 +9,7 @@ References:
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -39,6 +40,24 @@ class MappingConfig(Protocol):
     mapping_rate: float
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Sizes that the program allows and hardly anybody changes.
+
+    Args:
+        widths: Of the mapping's layers, the last of which is w; None means that of w.
+        embed_size: Length of an embedded class; None means that of w.
+        filter_shape: Of the filters that smooth when sizes change.
+    """
+
+    widths: tuple[int, ...] | None = None
+    embed_size: int | None = None
+    filter_shape: tuple[int, ...] = (4, 4)
+
+
+USUAL = Layout()
+
+
 class FullyConnected(nn.Module):
     """y = act(x · (W·gain)ᵀ + b·rate), with leaky ReLU · √2 or none."""
 
@@ -65,17 +84,18 @@ def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
 class MappingNetwork(nn.Module):
     """z, and a class, to w."""
 
-    def __init__(self, config: MappingConfig) -> None:
+    def __init__(self, config: MappingConfig, layout: Layout = USUAL) -> None:
         super().__init__()
         self.n_classes, self.depth = config.n_classes, config.mapping_depth
         size = config.z_size
         if config.n_classes:
-            self.embed = FullyConnected(config.n_classes, config.w_size)
-            size += config.w_size
-        for k in range(config.mapping_depth):
-            layer = FullyConnected(size, config.w_size, activate=True, rate=config.mapping_rate)
+            length = layout.embed_size or config.w_size
+            self.embed = FullyConnected(config.n_classes, length)
+            size += length
+        for k, width in enumerate(layout.widths or [config.w_size] * config.mapping_depth):
+            layer = FullyConnected(size, width, activate=True, rate=config.mapping_rate)
             self.add_module(f"fc{k}", layer)
-            size = config.w_size
+            size = width
         self.register_buffer("w_avg", torch.zeros(config.w_size))
 
     def forward(
@@ -92,10 +112,10 @@ class MappingNetwork(nn.Module):
 class MappedNetwork(nn.Module):
     """A mapping; families add the synthesis behind it."""
 
-    def __init__(self, config: MappingConfig) -> None:
+    def __init__(self, config: MappingConfig, layout: Layout = USUAL) -> None:
         super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config)
+        self.config, self.layout = config, layout
+        self.mapping = MappingNetwork(config, layout)
 
     @property
     def n_ws(self) -> int:
@@ -122,8 +142,20 @@ class MappedGenerator(StyledGenerator):
             n_classes=config.n_classes,
             z_size=config.z_size,
             w_size=config.w_size,
-            fingerprint=hash_tensors(module.state_dict(), config),
+            fingerprint=hash_tensors(
+                module.state_dict(), config, *([module.layout] * (module.layout != USUAL))
+            ),
         )
+
+
+def find_layout(state: Mapping[str, Tensor], w_size: int) -> Layout:
+    """The layout that tensors speak of."""
+    depth = mapping_sizes(state)["mapping_depth"]
+    widths = tuple(state[f"mapping.fc{k}.weight"].shape[0] for k in range(depth))
+    embed = state.get("mapping.embed.weight")
+    length = None if embed is None or embed.shape[0] == w_size else embed.shape[0]
+    taps = next((v.shape for n, v in state.items() if n.endswith("resample_filter")), (4, 4))
+    return Layout(None if set(widths) <= {w_size} else widths, length, tuple(taps))
 
 
 def mapping_sizes(state: Mapping[str, Tensor]) -> dict[str, int]:

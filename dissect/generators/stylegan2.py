@@ -30,7 +30,14 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError
 from dissect.generators.base import LayerInfo
-from dissect.generators.mapping import LEAK, FullyConnected, MappedGenerator, MappedNetwork
+from dissect.generators.mapping import (
+    LEAK,
+    USUAL,
+    FullyConnected,
+    Layout,
+    MappedGenerator,
+    MappedNetwork,
+)
 from dissect.generators.native import save_native
 
 ARCHITECTURES = ("skip", "resnet", "orig")
@@ -104,28 +111,47 @@ def default_filter() -> Float[Tensor, "4 4"]:
     return plane / plane.sum()
 
 
-def upsample(
-    x: Float[Tensor, "batch channel height width"], kernel: Float[Tensor, "tap tap"]
-) -> Float[Tensor, "batch channel height*2 width*2"]:
-    """Twice the size: zeros between pixels, then the filter with gain 4.
+def blank_filter(layout: Layout) -> Tensor:
+    """The binomial filter, or the place of another one, which a file fills."""
+    usual = layout.filter_shape == (4, 4)
+    return default_filter() if usual else torch.zeros(layout.filter_shape)
 
-    A transposed convolution per channel does both at once; padding 1 puts the filter of four taps
-    where two zeros before and one behind would.
+
+def _plane(kernel: Float[Tensor, "tap tap"] | Float[Tensor, " tap"]) -> Float[Tensor, "tap tap"]:
+    """A filter in two dimensions; long ones are stored as one line, for rows and columns alike."""
+    return kernel if kernel.ndim == 2 else kernel[:, None] * kernel
+
+
+def upsample(
+    x: Float[Tensor, "batch channel height width"], kernel: Float[Tensor, "..."]
+) -> Float[Tensor, "batch channel height*2 width*2"]:
+    """Twice the size: zeros between pixels, then the filter of n taps with gain 4.
+
+    A transposed convolution per channel does both at once; a padding of n // 2 - 1 puts the filter
+    where (n + 1) // 2 zeros before and (n - 2) // 2 behind would, if n is even.
     """
-    n = x.shape[1]
+    kernel, n = _plane(kernel), x.shape[1]
     taps = (4 * kernel).expand(n, 1, *kernel.shape)
-    return functional.conv_transpose2d(
-        x, taps, stride=2, padding=kernel.shape[0] // 2 - 1, groups=n
-    )
+    half = kernel.shape[0] // 2
+    if kernel.shape[0] % 2 == 0:
+        return functional.conv_transpose2d(x, taps, stride=2, padding=half - 1, groups=n)
+    y = functional.conv_transpose2d(x, taps, stride=2, groups=n)
+    start = half - 1  # of the first pixel that is kept
+    behind = 2 * x.shape[-1] + start - y.shape[-1]
+    return functional.pad(y, (-start, behind, -start, behind))
 
 
 def smooth(
-    x: Float[Tensor, "batch channel height+1 width+1"], kernel: Float[Tensor, "tap tap"]
+    x: Float[Tensor, "batch channel height+1 width+1"], kernel: Float[Tensor, "..."]
 ) -> Float[Tensor, "batch channel height width"]:
     """The filter with gain 4 over the output of a transposed convolution, one pixel smaller."""
-    n = x.shape[1]
+    kernel, n = _plane(kernel), x.shape[1]
     taps = (4 * kernel).flip(0, 1).expand(n, 1, *kernel.shape)
-    return functional.conv2d(x, taps, padding=kernel.shape[0] // 2 - 1, groups=n)
+    half, odd = divmod(kernel.shape[0], 2)
+    if odd:
+        x = functional.pad(x, (half, half - 1, half, half - 1))
+        return functional.conv2d(x, taps, groups=n)
+    return functional.conv2d(x, taps, padding=half - 1, groups=n)
 
 
 def _activate(x: Tensor, gain: float, clamp: float | None) -> Tensor:
@@ -140,14 +166,21 @@ class StyledConvolution(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, n_out: int, size: int, config: StyleGAN2Config, *, up: bool
+        self,
+        n_in: int,
+        n_out: int,
+        size: int,
+        config: StyleGAN2Config,
+        layout: Layout = USUAL,
+        *,
+        up: bool,
     ) -> None:
         super().__init__()
         self.up, self.size, self.clamp = up, size, config.conv_clamp
         self.affine = FullyConnected(config.w_size, n_in, bias=1.0)
         self.weight = nn.Parameter(torch.randn(n_out, n_in, 3, 3))
         self.bias = nn.Parameter(torch.zeros(n_out))
-        self.register_buffer("resample_filter", default_filter())
+        self.register_buffer("resample_filter", blank_filter(layout))
         self.use_noise = config.use_noise
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(size, size))
@@ -200,11 +233,11 @@ class ToRGB(nn.Module):
 class Shortcut(nn.Module):
     """The 1 × 1 way around a block of the ``resnet`` architecture."""
 
-    def __init__(self, n_in: int, n_out: int) -> None:
+    def __init__(self, n_in: int, n_out: int, layout: Layout = USUAL) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_out, n_in, 1, 1))
         self.weight_gain = 1 / math.sqrt(n_in)
-        self.register_buffer("resample_filter", default_filter())
+        self.register_buffer("resample_filter", blank_filter(layout))
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.conv2d(x, self.weight * self.weight_gain)
@@ -214,19 +247,19 @@ class Shortcut(nn.Module):
 class Block(nn.Module):
     """All layers at one resolution."""
 
-    def __init__(self, k: int, config: StyleGAN2Config) -> None:
+    def __init__(self, k: int, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
         super().__init__()
         size, n_out = config.resolutions[k], config.channels[k]
         self.architecture = config.architecture
-        self.register_buffer("resample_filter", default_filter())
+        self.register_buffer("resample_filter", blank_filter(layout))
         if k == 0:
             self.const = nn.Parameter(torch.randn(n_out, size, size))
         else:
             n_in = config.channels[k - 1]
-            self.conv0 = StyledConvolution(n_in, n_out, size, config, up=True)
+            self.conv0 = StyledConvolution(n_in, n_out, size, config, layout, up=True)
             if config.architecture == "resnet":
-                self.skip = Shortcut(n_in, n_out)
-        self.conv1 = StyledConvolution(n_out, n_out, size, config, up=False)
+                self.skip = Shortcut(n_in, n_out, layout)
+        self.conv1 = StyledConvolution(n_out, n_out, size, config, layout, up=False)
         if config.architecture == "skip" or k == len(config.channels) - 1:
             self.torgb = ToRGB(n_out, config)
 
@@ -261,11 +294,11 @@ class Block(nn.Module):
 class SynthesisNetwork(nn.Module):
     """Styles to image, growing from 4 pixels."""
 
-    def __init__(self, config: StyleGAN2Config) -> None:
+    def __init__(self, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
         super().__init__()
         self.resolutions = config.resolutions
         for k, size in enumerate(config.resolutions):
-            self.add_module(f"b{size}", Block(k, config))
+            self.add_module(f"b{size}", Block(k, config, layout))
 
     def block(self, size: int) -> Block:
         return self.get_submodule(f"b{size}")
@@ -310,9 +343,9 @@ def _size_of(layer: str) -> int:
 class StyleGAN2Network(MappedNetwork):
     """Mapping and synthesis, with the steps between the spaces."""
 
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__(config)
-        self.synthesis = SynthesisNetwork(config)
+    def __init__(self, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
+        super().__init__(config, layout)
+        self.synthesis = SynthesisNetwork(config, layout)
 
     def styles(
         self, ws: Float[Tensor, "batch layer w"], *, resolution: int | None = None

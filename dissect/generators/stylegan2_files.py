@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from dissect.errors import CheckpointError
-from dissect.generators.mapping import mapping_sizes
+from dissect.generators.mapping import USUAL, Layout, find_layout, mapping_sizes
 from dissect.generators.native import build_native
 from dissect.generators.states import build
 from dissect.generators.stylegan2 import (
@@ -62,9 +62,9 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
     if part.attributes.get("format") == FORMAT:
         network = build_native(part, lambda config: StyleGAN2Network(StyleGAN2Config(**config)))
     else:
-        config, state = _find(part)
+        config, state, layout = _find(part)
         network = build(
-            lambda: _lay_out(config, mean="mapping.w_avg" in state),
+            lambda: _lay_out(config, layout, mean="mapping.w_avg" in state),
             state,
             part.path,
             family="StyleGAN2",
@@ -72,8 +72,8 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
     return StyleGAN2(network.to(device), name=name)
 
 
-def _lay_out(config: StyleGAN2Config, *, mean: bool) -> StyleGAN2Network:
-    network = StyleGAN2Network(config)
+def _lay_out(config: StyleGAN2Config, layout: Layout, *, mean: bool) -> StyleGAN2Network:
+    network = StyleGAN2Network(config, layout)
     if not mean:  # the generator estimates it when it is asked for
         network.mapping.w_avg = None
     return network
@@ -84,6 +84,7 @@ class Found(NamedTuple):
 
     config: StyleGAN2Config
     state: dict[str, Tensor]
+    layout: Layout = USUAL
 
 
 def _find(part: Part) -> Found:
@@ -240,4 +241,4 @@ def _complete(state: dict[str, Tensor], rate: float, clamp: float | None) -> Fou
         parts += ["skip."] * (architecture == "resnet" and size > 4)
         for part in parts:
             state.setdefault(f"{block}.{part}resample_filter", default_filter())
-    return Found(config, state)
+    return Found(config, state, find_layout(state, w_size))

@@ -13,6 +13,7 @@ from dashboard import context
 from dashboard.callbacks import line_of, problem, shows_errors, text
 from dashboard.components.jobs import how_far, job_rows, moving, rows_of, standing
 from dashboard.components.progress import Progress, progress_stores, register_progress
+from dashboard.components.setting_fields import with_labels
 from dashboard.effects.view import (
     effect_href,
     effect_list,
@@ -30,8 +31,10 @@ from dashboard.work.records import EFFECT
 from dashboard.work.requests import EffectRequest
 from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
+from dissect.settings.kinds import short
 from dissect.studies.orders import ORDERS, PICKED, order_label
 from dissect.studies.registry import STUDIES
+from segmenters.nearest import did_you_mean
 
 _BEST = "(best)"
 
@@ -206,10 +209,12 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     kind, concept, layer, order, units, picked, samples, name, curve = given
     opened = context.current().store.open(text(run_id))
     run = opened.run
-    if not isinstance(concept, str) or concept not in run.vocabulary:
-        raise ConfigError("the concept is not one of the run; choose one of the list")
-    if layer != _BEST and (not isinstance(layer, str) or layer not in run.layers):
-        raise ConfigError("the layer is not one of the run; choose one of the list")
+    concept = run.vocabulary[text(concept)].name
+    if layer != _BEST and text(layer) not in run.layers:
+        raise ConfigError(
+            f"layer {short(layer)} is not in the run; {did_you_mean(layer, run.layers)}choose one "
+            "of the list"
+        )
     chosen = None if layer == _BEST else layer
     by_hand = tuple(read_units(picked)) if order == PICKED else ()
     if chosen and by_hand:
@@ -219,17 +224,20 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     has_curve = kind in STUDIES and "curve" in STUDIES[kind].asked()
     question += "-curve" if curve is True and has_curve else ""
     plain = re.sub(r"[^\w@+.-]+", "_", question, flags=re.ASCII)[:100]
-    request = EffectRequest(
-        run=opened.name,
-        edit=kind,
-        concept=concept,
-        layer=chosen,
-        order=order,
-        samples=samples,
-        name=name or plain,
-        curve=curve,
-        **({"picked": by_hand} if by_hand else {"units": units}),
-    )
+    try:
+        request = EffectRequest(
+            run=opened.name,
+            edit=kind,
+            concept=concept,
+            layer=chosen,
+            order=order,
+            n_samples=samples,
+            name=name or plain,
+            curve=curve,
+            **({"picked": by_hand} if by_hand else {"n_units": units}),
+        )
+    except ConfigError as error:
+        raise with_labels(error, EffectRequest) from None
     work().start(request)
     return ""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ from dissect.config import RunConfig
 from dissect.errors import ConfigError, SettingError
 from dissect.settings import Settings, like, setting
 from dissect.settings.kinds import short
-from dissect.studies.orders import ORDERS, PICKED
 from dissect.studies.registry import STUDIES
+from dissect.studies.unit_question import UnitQuestion
 
 EFFECT_KINDS = tuple(kind for kind, study in STUDIES.items() if study.label)
 """Kinds of study that the form of a page offers."""
 # A basis from a file (@sae:FILE) would let a browser name a path.
 _LAYER = re.compile(r"[\w.-]{1,100}(@(rotation|pca):[0-9]{1,9})?", re.ASCII)
 _MOST_LAYERS = 200
-_EFFECT_NAME = re.compile(r"[\w@+-][\w@+.-]{0,99}", re.ASCII)
+_EFFECT_NAME = r"[\w@+-][\w@+.-]{0,99}"
 _MOST_UNITS = 4096
 
 
@@ -117,62 +117,37 @@ class RunRequest(Settings, kw_only=True):
         return ["run", *options, *flags, "--resume", "--", self.generator]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EffectRequest:
+class EffectRequest(Settings, kw_only=True):
     """An effect that is to be measured.
 
-    Args:
-        run: Name of the run's folder, already looked up; never what a browser sent.
-        edit: One of ``EFFECT_KINDS``.
-        concept: Whose pixels should go, or come.
-        name: Of the effect.
-        units: How many.
-        samples: How many.
-        order: Which units; ``picked`` where ``picked`` names them.
-        layer: None takes the one whose units tell most of the concept.
-        curve: Also the effect against the number of units; not read where the study has none.
-        picked: Units chosen by hand, which need a layer; ``units`` is not read then.
-
     Raises:
-        ConfigError: a field of another type or out of its range.
+        ConfigError: a value of a wrong type or out of its range, an unknown name.
     """
 
-    run: str
-    edit: str
-    concept: str
-    name: str
-    units: int = 20
-    samples: int = 200
-    order: str = "iou"
-    layer: str | None = None
-    curve: bool = False
-    picked: tuple[int, ...] = ()
+    run: str = setting("name of the run's folder, already looked up; never what a browser sent")
+    edit: str = setting("what is done to the units", choices=EFFECT_KINDS)
+    concept: str = like(UnitQuestion, "concept", default=MISSING)
+    name: str = setting(
+        "name of the effect", pattern=_EFFECT_NAME, expected="letters, digits and any of - _ . +"
+    )
+    n_units: int = like(UnitQuestion, "n_units", default=20, at_most=_MOST_UNITS)
+    n_samples: int = like(UnitQuestion, "n_samples", default=200, at_most=100_000)
+    order: str = like(UnitQuestion, "order", default="iou")
+    layer: str | None = like(UnitQuestion, "layer", default=None)
+    curve: bool = setting(
+        "also measure the effect against the number of units; not every study has a curve",
+        default=False,
+    )
+    picked: tuple[int, ...] = like(
+        UnitQuestion, "picked", default=(), count_at_most=_MOST_UNITS, label="Units by hand"
+    )
 
-    def __post_init__(self) -> None:
-        orders = [PICKED] if self.picked else tuple(ORDERS)
-        if self.edit not in EFFECT_KINDS or self.order not in orders:
-            raise ConfigError(
-                f"the edit is {short(self.edit)}, the order {short(self.order)}; expected one of "
-                f"{', '.join(EFFECT_KINDS)} and one of {', '.join(orders)}"
-            )
-        if not isinstance(self.name, str) or not _EFFECT_NAME.fullmatch(self.name):
-            raise ConfigError(
-                f"name is {short(self.name)}; expected letters, digits and any of - _ . +"
-            )
-        if len(self.picked) > _MOST_UNITS:
-            raise ConfigError(
-                f"{len(self.picked)} units are chosen by hand; expected at most {_MOST_UNITS}"
-            )
-        if self.picked and self.layer is None:
-            raise ConfigError("units are chosen by hand but no layer is; choose theirs")
-        if not isinstance(self.curve, bool):
-            raise ConfigError(f"curve is {short(self.curve)}; expected true or false")
-        for field, least, most in (("units", 1, _MOST_UNITS), ("samples", 2, 100_000)):
-            value = getattr(self, field)
-            if type(value) is not int or not least <= value <= most:
-                raise ConfigError(
-                    f"{field} is {short(value)}; expected a whole number from {least} to {most}"
-                )
+    def check(self) -> None:
+        question = UnitQuestion(
+            concept=self.concept, layer=self.layer, n_units=self.n_units, order=self.order,
+            picked=self.picked,
+        )  # fmt: skip
+        object.__setattr__(self, "order", question.order)
 
     @property
     def kind(self) -> str:
@@ -189,16 +164,18 @@ class EffectRequest:
         Args:
             folder: Holds the run.
         """
-        options: dict[str, object] = {"units": self.units, "order": self.order}
+        options: dict[str, object] = {"n_units": self.n_units, "order": self.order}
         if self.picked:
-            options = {"pick": ",".join(map(str, self.picked))}
-        options |= {"samples": self.samples, "name": self.name, "concept": self.concept}
+            options = {"picked": ",".join(map(str, self.picked))}
+        options |= {"n_samples": self.n_samples, "concept": self.concept}
         if self.layer is not None:
             options["layer"] = self.layer
-        if self.curve and "curve" in STUDIES[self.edit].asked():
+        study = STUDIES[self.edit]
+        if self.curve and "curve" in study.asked():
             options["curve"] = self.order
-        given = [f"--{name}={value}" for name, value in options.items()]
-        return [self.edit, *given, "--json", "--", str(folder / self.run)]
+        flags = {name: study.question.declared[name].flag for name in options}
+        given = [f"{flags[name]}={value}" for name, value in options.items()]
+        return [self.edit, *given, f"--name={self.name}", "--json", "--", str(folder / self.run)]
 
 
 def check_segmenters(given: object, known: Collection[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dissect.settings.kinds import Kind, Limits, kind_of, short
 from segmenters.nearest import did_you_mean
 
 _KEY = "setting"
+_COUNTS = {"count_at_least", "count_at_most"}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -196,6 +197,8 @@ def like(other: "type[Settings]", name: str, *, default: Any, **changes: Any) ->
         own = {side: changes.pop(side) for side in sides}
         options["limits"] = dataclasses.replace(options["limits"], **own)
         changes.setdefault("expected", None)
+    counts = {side.removeprefix("count_"): changes.pop(side) for side in _COUNTS & set(changes)}
+    options["counts"] = dataclasses.replace(options["counts"], **counts)
     for option in set(options) & set(changes):
         options[option] = changes.pop(option)
     declared = dataclasses.replace(declared, default=default, options=options, **changes)

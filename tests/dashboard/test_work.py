@@ -316,8 +316,8 @@ def effect(**changed):
         "edit": "ablate",
         "concept": "red",
         "name": "mine",
-        "units": 1,
-        "samples": 8,
+        "n_units": 1,
+        "n_samples": 8,
     }
     return EffectRequest(**(given | changed))
 
@@ -325,8 +325,8 @@ def effect(**changed):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("edit", "rm"), ("edit", None), ("order", "--help"), ("name", "../mine"), ("name", "a/b"),
-     ("name", ".."), ("name", 3), ("units", 0), ("units", True), ("units", 1.5), ("samples", 1),
-     ("picked", (3,)), ("picked", tuple(range(5000))), ("samples", 10**9), ("samples", "8"), ("curve", "yes"), ("curve", 1)],
+     ("name", ".."), ("name", 3), ("n_units", 0), ("n_units", True), ("n_units", 1.5), ("n_samples", 1),
+     ("picked", (3,)), ("picked", tuple(range(5000))), ("n_samples", 10**9), ("n_samples", "8"), ("curve", "yes"), ("curve", 1)],
 )  # fmt: skip
 def test_an_effect_that_cannot_be_measured_is_refused(field, value):
     with pytest.raises(ConfigError, match="expected"):
@@ -346,7 +346,7 @@ def test_units_by_hand_take_the_place_of_how_many_by_which_order(tmp_path):
     words = effect(picked=(3, 1), order="picked", layer="units", curve=True).arguments(tmp_path)
     assert {"--pick=3,1", "--layer=units", "--curve=picked"} <= set(words)
     assert not [word for word in words if word.startswith(("--units", "--order"))]
-    with pytest.raises(ConfigError, match="no layer is; choose theirs"):
+    with pytest.raises(ConfigError, match="no layer was given; expected theirs"):
         effect(picked=(3, 1), order="picked")
 
 

@@ -89,18 +89,21 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
         "config": config.to_json(),
         "generator": {
             "name": "synthetic",
+            "fingerprint": "0" * 64,
             "image_size": 64,
             "n_classes": 0,
             "layers": {name: [n_units, 8, 8] for name in layers},
         },
         "segmenter": {
             "name": "synthetic",
+            "fingerprint": "0" * 64,
             "vocabulary": [
                 [name, "object", "object", f"#{(n * 7919 * 997) % (1 << 24):06x}"]
                 for n, name in enumerate(concepts)
             ],
         },
-        "coverage": {"evaluation": 750},
+        "coverage": {"calibration": 250, "evaluation": 750, "grid": 64},
+        "versions": {},
         "files": {
             path.relative_to(folder).as_posix(): {
                 "bytes": path.stat().st_size,

@@ -18,6 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them 
 
 import torch
 
+from tests import patience
+
 settings.register_profile("any machine", deadline=None)  # a busy one is no fault of the code
 settings.load_profile("any machine")
 
@@ -156,7 +158,7 @@ def chromium():
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no chromium on this machine")
-    expect.set_options(timeout=20_000)  # a busy machine answers late
+    expect.set_options(timeout=1000 * patience.PAGE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
@@ -183,7 +185,7 @@ def command():
                 text=True,
                 cwd=cwd,
                 env=os.environ | environment,
-                timeout=300,
+                timeout=patience.PROCESS,
                 check=False,
             )
         from dissect.cli import main

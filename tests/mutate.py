@@ -1,7 +1,7 @@
 """Mutation testing: change one place of a module, run its tests, and list the changes that pass.
 
     python tests/mutate.py dissect/statistics/certainty.py --tests tests/statistics
-    python tests/mutate.py dissect/edits --sample 100 --tests tests/edits
+    python tests/mutate.py dissect/edits --sample 100 --tests 'tests/edits -m "not slow"'
 
 A change that no test notices is a survivor: a test is missing, or the change is no change at all
 (``docs/testing.md`` lists those that were looked at). Each mutant runs in a fork of a process that
@@ -16,6 +16,7 @@ import importlib.util
 import io
 import os
 import random
+import shlex
 import signal
 import sys
 import tempfile
@@ -143,18 +144,23 @@ class _Finder:
         return importlib.util.spec_from_file_location(name, self.file)
 
 
-def run_tests(module: str, file: Path | None, tests: list[str], limit: float) -> str:
+def run_tests(module: str, file: Path | None, tests: str, limit: float) -> str:
     """Run tests in a fork, with one module from a file: ``passed``, ``failed`` or ``too slow``."""
     child = os.fork()
     if child == 0:
         os.setsid()
-        import pytest
+        status = 1
+        try:
+            import pytest
 
-        if file is not None:
-            sys.meta_path.insert(0, _Finder(module, file))
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests])
-        os._exit(int(status))
+            if file is not None:
+                sys.meta_path.insert(0, _Finder(module, file))
+            quiet = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+            early = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # zarr is a plugin too
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                status = pytest.main([*quiet, *early, *shlex.split(tests)])
+        finally:
+            os._exit(int(status))
     end = time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -169,7 +175,7 @@ def run_tests(module: str, file: Path | None, tests: list[str], limit: float) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, help="modules or folders of them")
-    parser.add_argument("--tests", nargs="+", required=True, help="arguments of pytest")
+    parser.add_argument("--tests", required=True, help="arguments of pytest, in one string")
     parser.add_argument("--sample", type=int, help="try this many at random, not all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--list", action="store_true", help="print every mutant, run nothing")

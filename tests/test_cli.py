@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests import patience
+
 PLANTED = "dissect.worlds.planted:generator"
 
 
@@ -173,12 +175,12 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
     ]  # fmt: skip
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     # key.json appears when the run is claimed; the pilot follows, then the pass.
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + patience.PROCESS
     while not (tmp_path / "R.partial" / "key.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=patience.PROCESS)
     assert process.returncode == 130, errors
     assert "--resume goes on" in errors
     assert not (tmp_path / "R").exists()
@@ -196,6 +198,7 @@ def test_a_reader_that_stops_early_is_no_fault(run_folder):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_demo_of_faces_ends_in_a_report(command, faces_dcgan, tmp_path):
     done = command("demo", "--faces", "--samples", 32, "--out", tmp_path / "R", "--json")
     found = json.loads(done.stdout)

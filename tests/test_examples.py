@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import patience
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -20,7 +22,7 @@ def run_folder(planted_run, tmp_path_factory):
 def run_example(name, *arguments):
     return subprocess.run(
         [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=patience.PROCESS, check=False,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import sys
 import time
 
 from dissect import dissect
+from tests import patience
 
 PLANTED = "dissect.worlds.planted:generator"
 N_SAMPLES = 1600
@@ -32,7 +33,7 @@ def start(out):
 
 def wait_until(process, happened):
     """Poll until something happened; fails where the process ended before."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + patience.PROCESS
     while not happened():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
@@ -41,7 +42,7 @@ def wait_until(process, happened):
 
 def kill(process):
     process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert process.wait(timeout=patience.PROCESS) == -signal.SIGKILL
 
 
 def version(path):
@@ -72,7 +73,7 @@ def test_a_run_killed_at_five_random_moments_and_resumed_is_the_same_bytes(tmp_p
     time.sleep(draws.uniform(0, 0.05))
     kill(process)
     assert not out.exists()
-    assert start(out).wait(timeout=120) == 0
+    assert start(out).wait(timeout=patience.PROCESS) == 0
     whole = dissect(PLANTED, "colour", out=tmp_path / "whole", n_samples=N_SAMPLES, progress=False)
     assert contents(out) == contents(whole.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

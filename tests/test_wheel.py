@@ -13,6 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Python runs it at its start; whatever reaches for the network from then on fails.
 NO_NETWORK = """
 import socket
+from tests import patience
 
 def refuse(*arguments, **settings):
     raise OSError("there is no network")
@@ -51,7 +52,7 @@ def run(installed, *arguments, cwd):
         text=True,
         cwd=cwd,
         env=environment,
-        timeout=300,
+        timeout=patience.PROCESS,
         check=False,
     )
 

@@ -126,6 +126,7 @@ def test_the_pass_equals_a_naive_loop_on_the_planted_world(planted_run, planted)
     assert_run_equals_naive_loop(planted_run, planted, {"units": list(range(9))})
 
 
+@pytest.mark.slow
 def test_the_pass_equals_a_naive_loop_on_64_images_of_the_trained_dcgan(faces_dcgan, tmp_path):
     run = dissect(
         faces_dcgan, load_segmenter("colour"), out=tmp_path / "r", n_samples=64, progress=False
@@ -349,6 +350,7 @@ def test_native_comparison_is_the_plain_one_where_maps_have_the_size_of_the_mask
     assert native.record["coverage"]["grid"] == 32
 
 
+@pytest.mark.slow
 def test_a_native_pass_equals_a_loop_over_nearest_maps(faces_dcgan, tmp_path):
     run = dissect(
         faces_dcgan, load_segmenter("colour"), out=tmp_path / "r", layers=["main.1", "main.4"],

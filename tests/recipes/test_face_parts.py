@@ -89,6 +89,7 @@ class TestRecipe:
         assert data.images[7].unique().item() == 8
         assert not list(tmp_path.rglob("*.partial"))
 
+    @pytest.mark.slow
     def test_goes_the_whole_way_and_writes_weights_that_load(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -45,6 +45,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", NARROW)
 def test_a_training_that_is_stopped_and_taken_up_gives_the_same_bytes(name, images, tmp_path):

@@ -68,6 +68,7 @@ def test_scores_are_those_of_a_naive_count():
     assert scores["r2"][ATTRIBUTES[0]] == pytest.approx(1 - residual.item(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_one_command_trains_measures_and_writes_weights_with_their_card(tmp_path):
     command = [sys.executable, "-m", "recipes.scenes_segmenter", "--smoke", "--threads", "1"]
     done = subprocess.run(

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests import patience
+
 
 @pytest.fixture(scope="session")
 def full_run(tmp_path_factory, shared_folders):
@@ -42,6 +44,7 @@ def open_page(chromium):
 
     def open_(path, address="", *, width=1440, **options):
         view = chromium.new_page(viewport={"width": width, "height": 900}, **options)
+        view.set_default_timeout(1000 * patience.PAGE)
         opened.append(view)
         view.on("console", lambda message: problems.append(message.text))
         view.on("pageerror", lambda error: problems.append(str(error)))

@@ -171,6 +171,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path, smp_folder
         assert load_segmenter(f"{here.name},plane=p").fingerprint != here.fingerprint
 
 
+@pytest.mark.slow
 def test_each_of_them_drives_a_run(
     command, tmp_path, smp_folder, segformer_folder, mask2former_folder, torchvision_file
 ):

@@ -103,6 +103,7 @@ def noisy_squares(n, draw):
     return maps, planes
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_iou_in_about_95_of_100_runs():
     edges = torch.full((2, 1), 0.5)
     many = counted(*noisy_squares(12_000, torch.Generator().manual_seed(1)), edges, 1)

@@ -6,6 +6,8 @@ written by                           differs in
 stylegan2-ada-pytorch, stylegan3     nothing: names and layout are the ones used here
 rosinality/stylegan2-pytorch         names; weights of convolutions lack their 1/√fan-in; filters
                                      hold their gain of 4
+genforce                             names; layers are counted; axes of weights, the + 1 of
+                                     ``style.bias`` and the turned kernels as in TensorFlow's
 stylegan2, stylegan2-ada (TF)        names; axes of weights; ``mod_bias`` lacks its + 1;
                                      ``Conv0_up`` and ``Skip`` are turned around
 ===================================  ==============================================================
@@ -40,7 +42,14 @@ from dissect.latents import stream
 
 _NVIDIA = ("synthesis.b4.const", "mapping.fc0.weight")
 _ROSINALITY = ("input.input", "style.1.weight", "conv1.conv.modulation.weight")
+_GENFORCE = (
+    "mapping.dense0.weight",
+    "synthesis.early_layer.const",
+    "synthesis.layer0.style.weight",
+    "synthesis.output0.style.weight",
+)
 _TF = "components/synthesis/variables/4x4/Conv/mod_weight"  # StyleGAN has StyleMod/weight there
+_MARKS = (_NVIDIA, _ROSINALITY, _GENFORCE)
 _RATE = 0.01
 
 
@@ -48,7 +57,7 @@ def matches(part: Part) -> bool:
     """Whether the file is this project's own, or holds a StyleGAN2 of the programs above."""
     if part.attributes.get("format") == FORMAT:
         return True
-    if any(all(name in part.tensors for name in names) for names in (_NVIDIA, _ROSINALITY)):
+    if any(all(name in part.tensors for name in names) for names in _MARKS):
         return True
     return _TF in part.nested
 
@@ -98,6 +107,8 @@ def _find(part: Part) -> Found:
         return _from_nvidia(part)
     if all(name in part.tensors for name in _ROSINALITY):
         return _complete(_from_rosinality(part), _RATE, None)
+    if all(name in part.tensors for name in _GENFORCE):
+        return _complete(_from_genforce(part), _RATE, None)
     return _complete(_from_tensorflow(part.nested), _RATE, None)
 
 
@@ -168,6 +179,69 @@ def _from_rosinality(part: Part) -> dict[str, Tensor]:
     if average is None:
         part.ledger.assumed["latent_avg"] = "the mean of w is that of 10,000 samples"
     return tensors
+
+
+def _from_genforce(part: Part) -> dict[str, Tensor]:
+    """Weights are height × width × in × out; every second layer doubles the size."""
+    state = part.tensors
+    tensors = {"synthesis.b4.const": state["synthesis.early_layer.const"][0]}
+    if "truncation.w_avg" in state:
+        tensors["mapping.w_avg"] = state["truncation.w_avg"].reshape(
+            -1, state["synthesis.layer0.style.weight"].shape[1]
+        )[0]
+    known = {"truncation.w_avg", "synthesis.early_layer.const", "synthesis.lod"}
+    for name in state:
+        dense = re.fullmatch(r"mapping\.dense(\d{1,3})\.(weight|bias)", name)
+        layer = re.fullmatch(r"synthesis\.(layer|output)(\d{1,3})\.(.+)", name)
+        if dense:
+            tensors[f"mapping.fc{dense[1]}.{dense[2]}"] = state[name]
+        elif layer:
+            number, output = int(layer[2]), layer[1] == "output"
+            size = 4 << (number if output else (number + 1) // 2)
+            doubles = not output and number % 2 == 1
+            target = "torgb" if output else "conv0" if doubles else "conv1"
+            found = _convert_genforce(layer[3], state[name], doubles=doubles, output=output)
+            if found is None:
+                continue
+            tensors[f"synthesis.b{size}.{target}.{found[0]}"] = found[1]
+        elif not name.endswith(".kernel"):
+            continue
+        known.add(name)
+    odd = [name for name in state if name not in known]
+    if odd:
+        raise CheckpointError(
+            f"{part.path} is a StyleGAN2 of genforce but for {', '.join(odd[:3])}; expected its "
+            "architecture 'skip' without classes; wrap it as package.module:factory instead"
+        )
+    return tensors
+
+
+def _convert_genforce(
+    name: str, value: Tensor, *, doubles: bool, output: bool
+) -> tuple[str, Tensor] | None:
+    """What a tensor of a layer is called here, and how it lies; None if it is not known."""
+    if name == "weight":
+        taps = 1 if output else 3
+        if value.shape[:2] == (taps, taps):  # later versions have them last
+            value = value.permute(3, 2, 0, 1)
+        if not output:  # whose 1/√fan-in is in the style
+            value = value / math.sqrt(value[0].numel())
+        return "weight", value.flip(2, 3) if doubles else value
+    if name == "filter.kernel":
+        kernel = value.reshape(value.shape[-2:])
+        return "resample_filter", kernel / kernel.sum()
+    if name == "style.bias":
+        return "affine.bias", value + 1
+    scalar = name == "noise_strength"
+    found = {
+        "bias": "bias",
+        "style.weight": "affine.weight",
+        "noise": "noise_const",
+        "noise_strength": "noise_strength",
+    }.get(name)
+    if found == "noise_const":
+        value = value[0, 0]
+    return None if found is None else (found, value.reshape(()) if scalar else value)
 
 
 def _from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

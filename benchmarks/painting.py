@@ -22,7 +22,7 @@ from dashboard import Settings, context, create_app
 from dashboard.painting.history import History
 from dissect import dissect
 from dissect.counting.samples import label_block, make_images
-from dissect.painting.making import Canvas, to_png
+from dissect.painting.canvas import Canvas, to_png
 from dissect.painting.strokes import Stroke
 from dissect.runs import open_run
 

@@ -16,6 +16,7 @@ from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, 
 from dashboard.painting.tables import change_table, stroke_list
 from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
+from dissect.edits.recipes import to_json
 from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
@@ -252,6 +253,7 @@ def _open(contents: object, about: object) -> tuple:
     history = History.of(painting.strokes)
     fields = (painting.seed, painting.index, painting.truncation)
     label = "" if painting.label is None else painting.label
-    known = {**about, "threads": painting.threads}
-    message = f"opened a recipe of {len(painting.strokes)} strokes"
+    known = {**about, "threads": painting.threads, "edits": to_json(painting.edits)}
+    others = f" and {len(painting.edits)} other edits" if painting.edits else ""
+    message = f"opened a recipe of {len(painting.strokes)} strokes{others}"
     return known, history.to_json(), stroke_list(history), *fields, label, message

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dissect.edits.recipes import from_json
 from dissect.errors import ConfigError
 from dissect.painting.checks import as_number, is_whole
 from dissect.painting.recipe import Painting
@@ -74,7 +75,8 @@ def read_painting(about: object, fields: Mapping[str, object]) -> Painting:
     """A painting without strokes from the page's fields.
 
     Args:
-        about: What the renderer said of its models, kept by the browser.
+        about: What the renderer said of its models, and the edits of a recipe that was opened; kept
+            by the browser.
         fields: ``seed``, ``index``, ``truncation``, ``label``.
 
     Raises:
@@ -89,9 +91,11 @@ def read_painting(about: object, fields: Mapping[str, object]) -> Painting:
         if own[name] is None:
             raise ConfigError(f"{name} is empty; expected a whole number from 0")
     truncation = as_number("truncation", fields.get("truncation"))
+    edits = tuple(from_json(about.get("edits", [])))
     return Painting(
-        generator, run, size, own["seed"], own["index"], truncation, own["label"], threads
-    )
+        generator, run, size, own["seed"], own["index"], truncation, own["label"], threads,
+        edits=edits,
+    )  # fmt: skip
 
 
 def read_stroke(brush: object, *, n_units: object, strength: object, place: object) -> Stroke:

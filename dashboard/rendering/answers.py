@@ -25,8 +25,8 @@ from dashboard.rendering.frames import Frame
 from dashboard.rendering.units import UnitResponder
 from dissect.errors import ConfigError
 from dissect.painting.brushes import Brush, find_brush, pick_brush
+from dissect.painting.canvas import Canvas, changes, labels_to_png, to_png
 from dissect.painting.checks import check_list, check_text
-from dissect.painting.making import Canvas, changes, labels_to_png, to_png
 from dissect.painting.recipe import Painting
 from dissect.painting.strokes import MOST_UNITS
 from dissect.pictures import to_picture

@@ -18,8 +18,8 @@ from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
 from dissect.edits.unit_edits import Ablate
 from dissect.errors import ConfigError, LayerError
+from dissect.painting.canvas import Canvas, Painted, changes
 from dissect.painting.checks import as_number, check_text, is_whole
-from dissect.painting.making import Canvas, Painted, changes
 from dissect.pictures import to_tile
 from dissect.runs.strips import TILE, UNLABELLED, draw_strip
 from dissect.settings.kinds import short

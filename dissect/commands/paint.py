@@ -26,7 +26,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _paint(options: argparse.Namespace) -> None:
-    from dissect.painting.making import Canvas, changes, to_png
+    from dissect.painting.canvas import Canvas, changes, to_png
     from dissect.painting.recipe import LARGEST_BYTES, read_recipe
     from dissect.runs.replacing import replace_file
 
@@ -40,10 +40,12 @@ def _paint(options: argparse.Namespace) -> None:
         replace_file(out, to_png(painted.image))
     if options.json:
         rows = [{"concept": c.concept, "before": c.before, "after": c.after} for c in found]
-        print_json({"file": str(out), "strokes": len(painting.strokes), "changes": rows})
+        counts = {"strokes": len(painting.strokes), "edits": len(painting.edits)}
+        print_json({"file": str(out), **counts, "changes": rows})
         return
-    n_strokes = len(painting.strokes)
-    print(f"{out}: sample {painting.index} of seed {painting.seed}, {n_strokes} strokes")
+    parts = f"{len(painting.strokes)} strokes"
+    parts += f", {len(painting.edits)} other edits" if painting.edits else ""
+    print(f"{out}: sample {painting.index} of seed {painting.seed}, {parts}")
     for one in sorted(found, key=lambda c: -abs(c.after - c.before))[:8]:
         print(f"  {one.concept}: {one.before:,} to {one.after:,} pixels")
 

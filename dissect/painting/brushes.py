@@ -29,7 +29,7 @@ from dissect.edits.edit import Edit
 from dissect.edits.regions import Region, box
 from dissect.edits.unit_edits import Ablate, Insert
 from dissect.errors import ConfigError, DissectError, LayerError
-from dissect.painting.making import Canvas
+from dissect.painting.canvas import Canvas
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.runs import Run
 from dissect.studies.effects import open_effect

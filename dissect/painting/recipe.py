@@ -1,4 +1,4 @@
-"""Recipes of painted images: a sample and strokes over it, as values and as JSON.
+"""Recipes of painted images: a sample, edits of it and strokes over it, as values and as JSON.
 
     {"kind": "gan-dissection painting", "version": 1,
      "generator": "<fingerprint>", "run": "<fingerprint>", "image_size": 64,
@@ -10,6 +10,10 @@
 (a PNG in base64) or null for everywhere. Strokes lie over each other in their order: where two want
 the same unit at the same place, the later one has it.
 
+``edits`` is a list of edits in the format of ``dissect.edits.recipes``: moves of the latent, or
+edits of units such as those of a measured effect. They act together with the strokes. A recipe that
+has some is of version 2 and has the list behind the strokes; one that has none is of version 1.
+
 A recipe names neither a file nor a module: the generator is that of the run it is opened with, and
 has to have the fingerprint that the recipe tells. Nothing in here imports torch.
 """
@@ -18,6 +22,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 
+from dissect.edits.edit import Edit
+from dissect.edits.recipes import from_json, to_json
 from dissect.errors import ConfigError, SettingError
 from dissect.painting.checks import LONGEST_NAME, check_fields, check_list, is_whole
 from dissect.painting.strokes import Stroke
@@ -25,14 +31,15 @@ from dissect.settings import Settings, setting
 from dissect.settings.kinds import short
 
 KIND = "gan-dissection painting"
-VERSION = 1
+VERSION = 2
 LARGEST_BYTES = 4 * 1024 * 1024
 MOST_STROKES = 64
+MOST_EDITS = 64
 _MOST_THREADS = 64
 
 
 class Painting(Settings):
-    """A sample and the strokes over it.
+    """A sample, edits of it and the strokes over it.
 
     Raises:
         ConfigError: something of a wrong type or out of its range.
@@ -55,6 +62,7 @@ class Painting(Settings):
         default=1, at_least=1, at_most=_MOST_THREADS,
     )  # fmt: skip
     strokes: tuple[Stroke, ...] = setting("strokes, from the first to the last", default=())
+    edits: tuple[Edit, ...] = setting("edits that act together with the strokes", default=())
 
     def check(self) -> None:
         object.__setattr__(self, "truncation", float(self.truncation))
@@ -67,12 +75,29 @@ class Painting(Settings):
             if not isinstance(one, Stroke):
                 raise SettingError("strokes", f"has {short(one)}; expected values of Stroke")
         object.__setattr__(self, "strokes", tuple(self.strokes))
+        if len(self.edits) > MOST_EDITS:
+            raise ConfigError(
+                f"the painting has {len(self.edits)} edits; expected at most {MOST_EDITS}"
+            )
+        for one in self.edits:
+            if not isinstance(one, Edit):
+                raise SettingError("edits", f"has {short(one)}; expected edits such as Move")
+        object.__setattr__(self, "edits", tuple(self.edits))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the sample as it is."""
+        return not self.strokes and not self.edits
 
     def to_json(self) -> dict[str, object]:
         """Plain values, in the order of the fields."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "strokes"}
+        parts = ("strokes", "edits")
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in parts}
         strokes = [stroke.to_json() for stroke in self.strokes]
-        return {"kind": KIND, "version": VERSION, **own, "strokes": strokes}
+        plain = {"kind": KIND, "version": 1, **own, "strokes": strokes}
+        if not self.edits:  # any version reads it, and it keeps its bytes
+            return plain
+        return {**plain, "version": VERSION, "edits": to_json(self.edits)}
 
     @classmethod
     def from_json(cls, content: object) -> "Painting":
@@ -88,11 +113,14 @@ class Painting(Settings):
                 f"the recipe has version {short(content.get('version'))}; this version reads up "
                 f"to {VERSION}; update gan-dissection"
             )
-        names = [one.name for one in fields(cls)]
+        names = [one.name for one in fields(cls) if one.name != "edits"]
+        names += ["edits"] * (content["version"] > 1)
         found = dict(check_fields("the recipe", content, ("kind", "version", *names)))
         strokes = check_list("strokes", found["strokes"], MOST_STROKES)
+        edits = check_list("edits", found.get("edits", []), MOST_EDITS)
         del found["kind"], found["version"]
         found["strokes"] = tuple(Stroke.from_json(one) for one in strokes)
+        found["edits"] = tuple(from_json(edits))
         return cls(**found)
 
 

@@ -4,11 +4,13 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dissect.edits import Move, Scale, to_json
 from dissect.errors import ConfigError
 from dissect.painting.masks import LARGEST_BYTES, read_mask, write_mask
 from dissect.painting.recipe import Painting, read_recipe, write_recipe
@@ -42,6 +44,44 @@ def saved(picture, kind="PNG"):
 def test_what_is_read_is_what_was_written():
     assert read_recipe(write_recipe(PAINTING)) == PAINTING
     assert write_recipe(read_recipe(write_recipe(PAINTING))) == write_recipe(PAINTING)
+
+
+EDITED = replace(PAINTING, edits=(Move("z", [1.0, -0.5], 2.0), Scale("units", [3], 0.5)))
+
+
+def test_edits_of_the_common_format_make_a_recipe_of_version_2():
+    content = EDITED.to_json()
+    assert content["version"] == 2
+    assert content["edits"] == to_json(EDITED.edits)
+    again = read_recipe(write_recipe(EDITED))
+    assert again == EDITED
+    assert hash(again) == hash(EDITED)
+    assert write_recipe(again) == write_recipe(EDITED)
+
+
+def test_a_recipe_without_edits_keeps_the_bytes_of_version_1():
+    content = PAINTING.to_json()
+    assert content["version"] == 1
+    assert "edits" not in content
+    assert write_recipe(replace(EDITED, edits=())) == write_recipe(PAINTING)
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ({"edit": "move"}, "edits is"),
+        ([{"edit": "fly"}], "an edit of the recipe is 'fly'"),
+        ([{"edit": "move", "space": "z", "vector": [0.0]}], "vector is zero"),
+        ([{"edit": "ablate", "layer": "a", "units": [0]}] * 65, "at most 64"),
+    ],
+)  # fmt: skip
+def test_edits_that_cannot_be_read_are_one_line(edits, message):
+    content = {**EDITED.to_json(), "edits": edits}
+    with pytest.raises(ConfigError, match=message) as caught:
+        Painting.from_json(content)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="expected edits such as Move"):
+        replace(PAINTING, edits=("move",))
 
 
 def test_a_canvas_marks_where_it_is_opaque():
@@ -101,7 +141,7 @@ def stroke(**values):
 @pytest.mark.parametrize(
     "content",
     [
-        None, [], 3, "recipe", {}, changed(kind="run"), changed(version=2), changed(version="1"),
+        None, [], 3, "recipe", {}, changed(kind="run"), changed(version=3), changed(version=2), changed(edits=[]), changed(version="1"),
         changed(seed=-1), changed(seed=1.5), changed(seed=True), changed(seed=2**64),
         changed(index=None), changed(index=2**63), changed(truncation="x"), changed(truncation=9),
         changed(label=-1), changed(threads=0), changed(threads=10**6), changed(image_size=0),

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from dissect.edits import Insert, Move, intervene
 from dissect.edits.applying import check_edits
-from dissect.errors import ConfigError, LayerError, RunError
+from dissect.errors import ConfigError, GeneratorError, LayerError, RunError
 from dissect.painting.brushes import find_brush, pick_brush
+from dissect.painting.canvas import Canvas, changes, to_png
 from dissect.painting.covering import to_edits
-from dissect.painting.making import Canvas, changes, to_png
 from dissect.painting.masks import write_mask
 from dissect.painting.recipe import write_recipe
 from dissect.painting.strokes import Stroke
@@ -64,6 +65,39 @@ def test_the_same_recipe_gives_the_same_bytes_in_a_fresh_process_too(
         row["concept"]: row["after"] - row["before"] for row in json.loads(done.stdout)["changes"]
     }
     assert rows["red"] > 0
+
+
+def test_a_recipe_may_move_the_latent_and_be_painted_over(
+    canvas, blank, planted, planted_run, command, tmp_path
+):
+    vector = np.zeros(planted.spaces["z"].shape[0], np.float32)
+    vector[:4] = 3.0
+    moved = replace(blank, edits=(Move("z", vector, 2.0),))
+    latent = planted.sample([blank.index], seed=blank.seed).shift(2 * torch.from_numpy(vector))
+    assert torch.equal(canvas.paint(moved).image, planted.synthesize(latent)[0])
+    # What it is compared with is the sample as it is.
+    assert torch.equal(canvas.original(moved).image, canvas.paint(blank).image)
+    both = replace(moved, strokes=(red((0, 0, 32, 32)),))
+    with intervene(planted, to_edits(both.strokes, 32)):
+        expected = planted.synthesize(latent)[0]
+    assert torch.equal(canvas.paint(both).image, expected)
+    still = replace(blank, edits=(Move("z", vector, 0.0),))
+    assert torch.equal(canvas.paint(still).image, canvas.paint(blank).image)
+    file, out = tmp_path / "recipe.json", tmp_path / "moved.png"
+    file.write_bytes(write_recipe(both))
+    done = command("paint", planted_run.path, file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "1 strokes, 1 other edits" in done.stdout
+    assert out.read_bytes() == to_png(canvas.paint(both).image)
+
+
+def test_an_edit_that_contradicts_a_stroke_is_refused(canvas, blank):
+    clash = replace(blank, strokes=(red(value=1.0),), edits=(Insert("units", [0], [2.0]),))
+    with pytest.raises(ConfigError, match="unit 0 of units is set to 2 and to 1"):
+        canvas.paint(clash)
+    lost = replace(blank, edits=(Move("w", [1.0]),))
+    with pytest.raises(GeneratorError, match="space 'w' is not one of"):
+        canvas.paint(lost)
 
 
 def test_what_is_painted_later_covers_what_was_before(canvas, blank):

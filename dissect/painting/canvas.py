@@ -115,12 +115,12 @@ class Canvas:
         )
 
     def original(self, painting: Painting) -> Painted:
-        """The image without any stroke; the last few are kept.
+        """The image without any stroke or edit; the last few are kept.
 
         Raises:
             DissectError: see ``paint``.
         """
-        bare = replace(painting, strokes=())
+        bare = replace(painting, strokes=(), edits=())
         if bare not in self._originals:
             self._originals[bare] = self._make(bare)
         self._originals.move_to_end(bare)
@@ -129,16 +129,17 @@ class Canvas:
         return self._originals[bare]
 
     def paint(self, painting: Painting) -> Painted:
-        """The image with its strokes.
+        """The image with its strokes and edits.
 
         Raises:
             RunError: the recipe of another generator.
             LayerError: a layer or unit that this one does not have.
-            ConfigError: a region that leaves the image, a class that does not exist.
+            ConfigError: a region that leaves the image, a class that does not exist, edits that
+                contradict a stroke, a move that does not fit its space.
             GeneratorError: strokes that drive it to numbers that are not finite.
         """
         self.check(painting)
-        return self._make(painting) if painting.strokes else self.original(painting)
+        return self.original(painting) if painting.is_plain else self._make(painting)
 
     def check(self, painting: Painting) -> None:
         """Refuse a painting of another generator.
@@ -168,7 +169,7 @@ class Canvas:
     @torch.no_grad()
     def _make(self, painting: Painting) -> Painted:
         config = self._config(painting)
-        edits = to_edits(painting.strokes, painting.image_size)
+        edits = [*painting.edits, *to_edits(painting.strokes, painting.image_size)]
         with _threads(painting.threads):
             with intervene(self.generator, edits, bases=self.bases):
                 images = make_images(self.generator, config, [painting.index])

@@ -16,9 +16,12 @@ from dashboard.store import OpenRun
 from dissect.edits.unit_edits import UnitEdit
 from dissect.errors import RunError
 from dissect.runs import Run, schema
+from dissect.runs.record import ADVICE
+from dissect.runs.stored import check_table
 from dissect.studies.effects import open_effect
 from dissect.studies.registry import study_of
 from dissect.studies.store import effect_names
+from segmenters.received import reading
 
 SCORES = (
     "iou",
@@ -111,22 +114,12 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
 
 
 def _read(run: Run) -> Pairs:
-    columns = ["unit", "concept", "is_label", "interpretable", *SCORES, *_OF_UNIT]
-    table = pq.read_table(run.path / schema.TABLE, columns=columns)
-    names = list(run.vocabulary.names)
+    check_table(run.path, run.layers, run.vocabulary)  # its pairs lie in the order of the run
+    columns = ["is_label", "interpretable", *SCORES, *_OF_UNIT]
+    with reading(run.path / schema.TABLE, RunError, ADVICE):
+        table = pq.read_table(run.path / schema.TABLE, columns=columns)
     sizes = [info.units for info in run.layers.values()]
-    n_units, n_concepts = sum(sizes), len(names)
-    unit = np.concatenate([np.arange(size) for size in sizes])
-    folded = len(table) == n_units * n_concepts
-    if folded:
-        given = table["unit"].to_numpy().reshape(n_units, n_concepts)
-        folded = bool((given == unit[:, None]).all())
-        folded &= table["concept"][:n_concepts].to_pylist() == names
-    if not folded:
-        raise RunError(
-            f"{run.path / schema.TABLE} does not list its pairs in the order of the run; expected "
-            "the table that dissect run wrote; make the run again"
-        )
+    n_units, n_concepts = sum(sizes), len(run.vocabulary)
 
     def fold(name: str) -> np.ndarray:
         return table[name].to_numpy().reshape(n_units, n_concepts)
@@ -137,7 +130,7 @@ def _read(run: Run) -> Pairs:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
     return Pairs(
         layer=np.repeat(np.arange(len(sizes)), sizes),
-        unit=unit,
+        unit=np.concatenate([np.arange(size) for size in sizes]),
         scores={name: fold(name).astype(np.float32) for name in SCORES},
         best=best,
         interpretable=fold("interpretable")[rows, best],

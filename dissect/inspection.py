@@ -10,6 +10,7 @@ import torch
 
 from dissect.generators import Generator, load_generator, zoo
 from dissect.generators.base import complete
+from dissect.generators.bounding import one_image
 from dissect.generators.checkpoint import read
 from dissect.generators.weights import Source
 from dissect.sizes import format_size
@@ -29,14 +30,15 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         (name, averaged, family, tensors), unused (names), missing (name → what stands in),
         borrowed (name → group), settings (obeyed), assumed.
     """
+    of_file = isinstance(generator, str) and Path(generator).exists()
     if isinstance(generator, str):
         generator = load_generator(generator)
     complete(generator)
-    latent = generator.sample([0], seed=0)
-    started = time.perf_counter()
-    with torch.no_grad():
+    with one_image(generator, of_file=of_file), torch.no_grad():
+        latent = generator.sample([0], seed=0)
+        started = time.perf_counter()
         image = generator.synthesize(latent)
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
     return {
         "name": generator.name,
         "family": generator.family,

@@ -1,13 +1,18 @@
-"""How much memory this process takes while something is done."""
+"""How much memory this process takes while something is done, and a limit to it."""
 
+import os
 import resource
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 _STATM = Path("/proc/self/statm")
+_STATUS = Path("/proc/self/status")
+_ROOM_PER_THREAD = 16 << 20  # bytes that a thread may take for itself
+_ONE_AT_A_TIME = threading.RLock()  # a limit is that of the whole process
 _EVERY = 0.005  # seconds
 _T = TypeVar("_T")
 
@@ -44,3 +49,28 @@ def peak_memory(work: Callable[[], _T]) -> tuple[_T, int]:
         done.set()
         watcher.join()
     return found, peak
+
+
+@contextmanager
+def bounded_memory(n_bytes: int) -> Iterator[None]:
+    """Let this process take so many further bytes inside, on Linux; elsewhere nothing is limited.
+
+    Whoever asks for more gets a MemoryError, or of torch a RuntimeError. Meanwhile other threads
+    are limited too.
+    """
+    try:
+        fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+        taken = int(fields["VmData"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        yield
+        return
+    with _ONE_AT_A_TIME:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = taken + n_bytes + _ROOM_PER_THREAD * (os.cpu_count() or 1)
+        if soft != resource.RLIM_INFINITY:
+            limit = min(limit, soft)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -287,12 +287,11 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
     Raises:
         ConfigError: an effect without a curve, or a concept that it does not hold.
     """
-    file = effect.path / CURVE
-    if not file.is_file():
+    if effect.file(CURVE) is None:
         raise ConfigError(
             f"effect {effect.name!r} has no curve; expected one that was measured with --curve"
         )
-    table, question = pd.read_parquet(file), effect.record["question"]
+    table, question = effect.read_table(CURVE), effect.record["question"]
     name = concept or question["concept"]
     if name not in set(table.concept):
         raise ConfigError(

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dissect.errors import RunError
 from dissect.runs import Run
 from dissect.studies.description import Description
 from dissect.studies.effects import open_effect
 from dissect.studies.orders import RANDOM
 from dissect.studies.registry import study_of
-from dissect.studies.store import CURVE, SHEET, StoredEffect, effect_names
+from dissect.studies.store import CURVE, StoredEffect, effect_names
+from segmenters.received import reading
 
 _MOST_LINES = 6
 
@@ -65,14 +67,18 @@ def effect_facts(run: Run) -> list[EffectFacts]:
     Raises:
         RunError: a damaged effect.
     """
-    return [_read(open_effect(run, name)) for name in effect_names(run)]
+    found = []
+    for name in effect_names(run):
+        effect = open_effect(run, name)
+        with reading(effect.path, RunError, "delete that folder and measure again"):
+            found.append(_read(effect))
+    return found
 
 
 def _read(effect: StoredEffect) -> EffectFacts:
     study, summary = study_of(effect), effect.record["summary"]
     description = study.describe(summary)
-    curve, sheet = effect.path / CURVE, effect.path / SHEET
-    has_curve = bool(study.share) and curve.is_file()
+    curve = effect.read_table(CURVE) if study.share and effect.file(CURVE) else None
     return EffectFacts(
         name=effect.name,
         kind=study.kind,
@@ -83,8 +89,8 @@ def _read(effect: StoredEffect) -> EffectFacts:
         },
         verb=study.verb,
         command=study.command(effect.record["question"]),
-        lines=_lines(pd.read_parquet(curve), study.share, description.concept) if has_curve else [],
-        sheet=sheet.read_bytes() if sheet.is_file() else None,
+        lines=[] if curve is None else _lines(curve, study.share, description.concept),
+        sheet=effect.sheet(),
         is_wide=study.pictures[0].is_wide,
     )
 

@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image
-
 from dissect.runs import Run
 from dissect.runs.examples import ConceptStrip
 from dissect.runs.schema import layer_key
 from dissect.runs.strips import UNLABELLED, Strip
+from segmenters.received import open_image
 
 _SHEET_QUALITY = 85
 _THREADS = 2
@@ -66,7 +65,7 @@ class Pictures:
 
     def sheet(self, name: str, content: bytes) -> tuple[str, int, int]:
         """The address of an effect's picture, its width and its height."""
-        image = Image.open(io.BytesIO(content)).convert("RGB")
+        image = open_image(content, formats=["PNG"]).convert("RGB")
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=_SHEET_QUALITY, method=3)
         if self._folder is None:

@@ -112,8 +112,12 @@ def read_json(
         return parse_json(read_bytes(path, most))
 
 
-def parse_json(content: bytes | str) -> object:
+def parse_json(content: bytes | str, *, any_text: bool = False) -> object:
     """The value of a JSON text, within the limits of ``read_json``.
+
+    Args:
+        content: The text, or it in UTF-8.
+        any_text: Let texts hold control characters too.
 
     Raises:
         ValueError: no such text.
@@ -127,7 +131,7 @@ def parse_json(content: bytes | str) -> object:
         raise ValueError(f"it is not JSON: {cause}") from cause
     level = [value]
     for _ in range(DEEPEST_JSON + 1):
-        level = [child for one in level for child in _children(one)]
+        level = [child for one in level for child in _children(one, any_text=any_text)]
         if not level:
             return value
     raise ValueError(f"it is nested deeper than {DEEPEST_JSON} levels")
@@ -137,25 +141,24 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"it holds {name}, which is no JSON")
 
 
-def _children(value: object) -> list[object]:
-    """The values in a list or an object; keys of an object are looked at as its text."""
-    if isinstance(value, dict):
-        for key in value:
-            _check_text(key)
-        return list(value.values())
-    if isinstance(value, list):
-        return value
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, float) and not math.isfinite(value):
+def _children(value: object, *, any_text: bool) -> list[object]:
+    """The values in a list or an object; a text and the keys of an object are looked at."""
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("it holds a number beyond the range of floats")
-    return []
+    if not any_text:
+        for text in value if isinstance(value, dict) else [value]:
+            _check_text(text)
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
-def _check_text(text: str) -> None:
-    control = find_control(text)
+def _check_text(text: object) -> None:
+    control = find_control(text) if isinstance(text, str) else None
     if control is not None:
-        raise ValueError(f"{one_line(text)[:40]!r} in it holds the control character {control}")
+        raise ValueError(
+            f"{one_line(str(text))[:40]!r} in it holds the control character {control}"
+        )
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -10,7 +10,6 @@ torch module is a group like a dictionary, with the names its ``state_dict()`` w
 ``G_ema/synthesis.b4.const``; a file that is a module has names without a group.
 """
 
-import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +19,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dissect.errors import CheckpointError
-from dissect.generators.reading.bounds import Allowance, Refusal, damaged
+from dissect.generators.reading.bounds import Allowance, Refusal, check_count, damaged
 from dissect.generators.reading.flattening import flatten
 from dissect.generators.reading.folders import open_folder
 from dissect.generators.reading.programs import load_tensor, read_program
 from dissect.generators.reading.streams import read_stream
 from dissect.generators.reading.zipped import read_zip
+from segmenters.received import parse_json, reading
 
 CONVERTED = "gan-dissection/checkpoint"
 """The format of safetensors files whose metadata hold the attributes of another file."""
@@ -92,14 +92,22 @@ def read(path: str | Path) -> Checkpoint:
             asks for what weights have no need of.
     """
     path = Path(path)
-    try:
-        if path.is_dir():
-            return _read_folder(path)
-        if not path.is_file():
-            raise Refusal("is not a file; expected a checkpoint; check the path")
-        return _read_file(path)
-    except Refusal as refusal:
-        raise CheckpointError(f"{path} {refusal}") from refusal
+    with reading(path, CheckpointError, "get it again"):
+        try:
+            return _read(path)
+        except Refusal as refusal:
+            raise CheckpointError(f"{path} {refusal}") from refusal
+
+
+def _read(path: Path) -> Checkpoint:
+    if path.is_dir():
+        found = _read_folder(path)
+    elif path.is_file():
+        found = _read_file(path)
+    else:
+        raise Refusal("is not a file; expected a checkpoint; check the path")
+    check_count(len(found.tensors))
+    return found
 
 
 def _read_file(path: Path) -> Checkpoint:
@@ -136,6 +144,7 @@ def _refuse_other_kinds(path: Path, head: bytes) -> None:
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
+            check_count(len(file.keys()))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             attributes = file.metadata() or {}
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError, LookupError) as error:
@@ -143,8 +152,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise Refusal(f"is not a whole safetensors file ({reason}); get it again") from error
     if attributes.get("format") == CONVERTED:
         try:
-            attributes = dict(json.loads(attributes["attributes"]))
-        except (KeyError, TypeError, ValueError) as error:
+            attributes = dict(parse_json(attributes["attributes"], any_text=True))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise Refusal("has damaged attributes in its metadata; convert it again") from error
     return Checkpoint(path, "safetensors", tensors, attributes)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dissect.errors import CheckpointError
+from dissect.errors import CheckpointError, DissectError
 from dissect.generators import (
     biggan_files,
     dcgan,
@@ -23,9 +23,11 @@ from dissect.generators import (
     stylegan3,
 )
 from dissect.generators.base import Generator
+from dissect.generators.bounding import bounded_by_file, check_sizes
 from dissect.generators.checkpoint import Checkpoint, read
 from dissect.generators.unread import refuse_unread
 from dissect.generators.weights import Part, choose_part, find_parts, list_others, make_source
+from segmenters.received import describe, reading
 
 FAMILIES = {
     "ONNX program": onnx_programs,
@@ -44,8 +46,6 @@ FAMILIES = {
 }
 """Modules with ``matches(part)`` and ``from_checkpoint(part, name, device)``."""
 
-# What indexing, unpacking or reshaping tensors of unexpected shapes raises.
-_MISFITS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 _log = logging.getLogger("dissect")
 
 
@@ -85,6 +85,13 @@ def build_generator(
     Raises:
         CheckpointError: see ``load_file``.
     """
+    with reading(checkpoint.path, CheckpointError, "get the file again"):
+        return _choose_and_build(checkpoint, name, device, weights)
+
+
+def _choose_and_build(
+    checkpoint: Checkpoint, name: str, device: torch.device | str, weights: str | None
+) -> Generator:
     refuse_unread(checkpoint)
     parts = find_parts(checkpoint)
     candidates = [choose_part(checkpoint, weights, parts)] if weights is not None else parts
@@ -106,18 +113,24 @@ def _find_family(part: Part) -> str | None:
         try:
             if family.matches(part):
                 return title
-        except _MISFITS:  # names as the family has them; reading it says what does not fit
+        # Tensors of unexpected shapes raise anything: names are as the family has them, and
+        # reading it says what does not fit.
+        except Exception:
             return title
     return None
 
 
 def _build(title: str, part: Part, name: str, device: torch.device | str) -> Generator:
+    tensors = part.whole.tensors
     try:
-        return FAMILIES[title].from_checkpoint(part, name=name, device=device)
-    except _MISFITS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        if isinstance(error, KeyError):
-            reason = f"{reason} is missing"
+        with bounded_by_file(tensors):
+            generator = FAMILIES[title].from_checkpoint(part, name=name, device=device)
+        check_sizes(generator, tensors)
+        return generator
+    except DissectError:
+        raise
+    except Exception as error:
+        reason = describe(error)
         raise CheckpointError(
             f"{part.path} has names as {title} has them, but tensors that do not fit together "
             f"({reason}): it is damaged, or of a program that changed the network; wrap the "

@@ -208,8 +208,8 @@ def read_table(
             and concept in their order, or another number of labels than one for each unit.
     """
     file = run / schema.TABLE
+    check_table(run, layers, vocabulary)
     with reading(file, RunError, ADVICE):
-        _check_table(file, layers, vocabulary)
         table = pd.read_parquet(file)
         missing = [name for name in columns if name not in table]
         if missing:
@@ -274,8 +274,17 @@ def _check_packing(file: Path, about: pq.FileMetaData) -> None:
                 raise ValueError("it is packed in another way than runs are")
 
 
-def _check_table(file: Path, layers: Mapping[str, LayerInfo], vocabulary: Vocabulary) -> None:
-    """Compare the rows of a table with the layers, units and concepts that there are."""
+def check_table(run: Path, layers: Mapping[str, LayerInfo], vocabulary: Vocabulary) -> None:
+    """Compare the rows of the table of all pairs with the layers, units and concepts there are.
+
+    Raises:
+        RunError: a table that is damaged, or has other rows; see ``read_table``.
+    """
+    with reading(run / schema.TABLE, RunError, ADVICE):
+        _check_rows(run / schema.TABLE, layers, vocabulary)
+
+
+def _check_rows(file: Path, layers: Mapping[str, LayerInfo], vocabulary: Vocabulary) -> None:
     n_concepts = len(vocabulary)
     n_units = [info.units for info in layers.values()]
     n_rows = sum(n_units) * n_concepts

@@ -31,13 +31,14 @@ from dissect.runs.replacing import replace_folder
 from dissect.runs.stored import read_any_table
 from dissect.studies.names import check_name, is_name
 from segmenters.nearest import did_you_mean
-from segmenters.received import inside, read_json, reading
+from segmenters.received import inside, open_image, read_bytes, read_json, reading
 
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET, CURVE = "recipe.json", "effect.parquet", "sheet.png", "curve.parquet"
 KIND = "gan-dissection effect"
 VERSION = 1
 ADVICE = "delete that folder and measure again"
+_LARGEST_SHEET = 256 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,39 @@ class StoredEffect:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every set and concept."""
-        return read_any_table(self.path / TABLE, ADVICE)
+        return self.read_table(TABLE)
+
+    def file(self, name: str) -> Path | None:
+        """The path of a file of the effect; None where there is none.
+
+        Raises:
+            RunError: a link that leads elsewhere.
+        """
+        with reading(self.path, RunError, ADVICE):
+            path = inside(self.path, name)
+            return path if path.is_file() else None
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """A table of the effect.
+
+        Raises:
+            RunError: one that is missing or damaged.
+        """
+        return read_any_table(self.file(name) or self.path / name, ADVICE)
+
+    def sheet(self) -> bytes | None:
+        """The picture of before and after, as PNG; None where there is none.
+
+        Raises:
+            RunError: a file that is no such picture.
+        """
+        file = self.file(SHEET)
+        if file is None:
+            return None
+        with reading(file, RunError, ADVICE):
+            content = read_bytes(file, _LARGEST_SHEET)
+            open_image(content, formats=["PNG"]).verify()
+            return content
 
     @property
     def edits(self) -> list[Edit]:
@@ -175,7 +208,8 @@ def _place(run: Run, *parts: str) -> Path:
 
 
 def _read(path: Path) -> dict:
-    file = path / RECIPE
+    with reading(path, RunError, ADVICE):
+        file = inside(path, RECIPE)
     record = read_json(file, RunError, ADVICE)
     with reading(file, RunError, ADVICE):
         if record["kind"] != KIND or record["version"] > VERSION:

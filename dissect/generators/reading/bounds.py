@@ -2,6 +2,9 @@
 
 _BASE = 200 << 20  # bytes that values may take besides twice the size of their file
 
+MOST_TENSORS = 50_000
+"""Of one file; the largest generators have some thousands."""
+
 SAVE_WEIGHTS = "save model.state_dict() with safetensors instead"
 """What to do about most files that are refused."""
 
@@ -13,6 +16,18 @@ class Refusal(Exception):  # noqa: N818
 def damaged(reason: str) -> Refusal:
     """A file whose bytes contradict each other."""
     return Refusal(f"is damaged or no checkpoint ({reason}); get it again")
+
+
+def check_count(n_tensors: int) -> None:
+    """Before so many tensors of a file are looked at.
+
+    Raises:
+        Refusal: more than ``MOST_TENSORS``.
+    """
+    if n_tensors > MOST_TENSORS:
+        raise Refusal(
+            f"holds {n_tensors:,} tensors; expected at most {MOST_TENSORS:,}; {SAVE_WEIGHTS}"
+        )
 
 
 class Allowance:

@@ -9,7 +9,7 @@ from itertools import chain
 
 from torch import Tensor
 
-from dissect.generators.reading.bounds import Allowance, Refusal
+from dissect.generators.reading.bounds import Allowance, Refusal, check_count
 from dissect.generators.reading.names import Global, Record
 from dissect.generators.reading.tensors import Array
 
@@ -100,6 +100,7 @@ class _Walk:
             self.path.pop()
 
     def keep(self, name: str, tensor: Tensor) -> None:
+        check_count(len(self.tensors))
         if self.tensors.setdefault(name, tensor) is not tensor:
             raise Refusal(
                 f"has two tensors of the name {name[:80]!r}; save model.state_dict() instead"

@@ -1,0 +1,85 @@
+"""Runs commands in processes of their own and watches them.
+
+    python -m tests.runs.watched damaged RUN FOLDER   each kind of damaged run
+    python -m tests.runs.watched hostile RUNS OUT     commands on a hostile folder of runs
+
+Prints a line of JSON for each: exit status, what was told on stderr, the memory of the process at
+its peak, seconds of its processor, and events that have no business there.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+IMPORTED = (
+    "numba", "pandas", "pyarrow.parquet", "torch", "zarr", "xarray", "dissect.commands",
+    "dissect.generators.families", "dissect.runs.compare", "dissect.studies.ablate_insert",
+    "reports.build", "reports.comparison", "reports.exporting", "segmenters.colour",
+)  # fmt: skip
+
+
+def prepare():
+    """Import what commands import, so that each starts at once, and later imports stand out."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+
+
+def run_command(arguments):
+    """Run one; gives its status and what it told."""
+    from dissect.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = stop.code
+    return status, out.getvalue(), err.getvalue()
+
+
+def in_a_child(work):
+    """What some work gives, in a child of this process, with its memory and time."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(receive)
+        started = time.process_time()
+        answer = work()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        answer |= {"memory": usage.ru_maxrss * 1024, "seconds": time.process_time() - started}
+        with os.fdopen(send, "w") as pipe:
+            json.dump(answer, pipe)
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive) as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return json.loads(answer) if status == 0 else {"status": f"died of {status}", "err": ""}
+
+
+def damaged(run, folder):
+    from tests.runs.damaged_runs import KINDS, make
+
+    for kind, (_, command, _) in KINDS.items():
+        in_a_child(lambda kind=kind: {"path": str(make(kind, Path(run), folder))})
+        path = Path(folder) / "run"
+        name, *options = command
+
+        def work(path=path, name=name, options=options):
+            status, out, err = run_command([name, path, *options])
+            return {"status": status, "out": out[-200:], "err": err}
+
+        print(json.dumps({"kind": kind} | in_a_child(work)), flush=True)
+
+
+if __name__ == "__main__":
+    what, *given = sys.argv[1:]
+    prepare()
+    {"damaged": damaged}[what](*given)

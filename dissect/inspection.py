@@ -30,10 +30,10 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         (name, averaged, family, tensors), unused (names), missing (name → what stands in),
         borrowed (name → group), settings (obeyed), assumed.
     """
-    of_file = isinstance(generator, str) and Path(generator).exists()
     if isinstance(generator, str):
         generator = load_generator(generator)
     complete(generator)
+    of_file = getattr(generator, "source", None) is not None
     with one_image(generator, of_file=of_file), torch.no_grad():
         latent = generator.sample([0], seed=0)
         started = time.perf_counter()

@@ -19,7 +19,7 @@ from dissect.errors import CheckpointError
 from dissect.generators.base import Generator
 from dissect.memory import bounded_memory
 
-_MEMORY, _MEMORY_PER_BYTE = 512 << 20, 64  # bytes, and further ones for each byte of tensors
+_MEMORY, _MEMORY_PER_BYTE = 320 << 20, 64  # bytes, and further ones for each byte of tensors
 _PARTS, _PARTS_PER_TENSOR = 2000, 4  # modules and tensors of a network
 _MOST_PARTS = 200_000
 _SECONDS, _BYTES_PER_SECOND = 15.0, 20 << 20

@@ -1,7 +1,7 @@
 """Runs commands in processes of their own and watches them.
 
     python -m tests.runs.watched damaged RUN FOLDER   each kind of damaged run
-    python -m tests.runs.watched hostile RUNS OUT     commands on a hostile folder of runs
+    python -m tests.runs.watched files FOLDER         each kind of damaged file of a generator
 
 Prints a line of JSON for each: exit status, what was told on stderr, the memory of the process at
 its peak, seconds of its processor, and events that have no business there.
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -79,7 +80,23 @@ def damaged(run, folder):
         print(json.dumps({"kind": kind} | in_a_child(work)), flush=True)
 
 
+def files(folder):
+    from tests.generators.damaged_files import kinds
+
+    for kind, make in kinds().items():
+        place = Path(folder) / "file"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        path = in_a_child(lambda make=make, place=place: {"path": str(make(place))})["path"]
+
+        def work(path=path):
+            status, out, err = run_command(["inspect", path])
+            return {"status": status, "out": out[-300:], "err": err, "path": path}
+
+        print(json.dumps({"kind": kind} | in_a_child(work)), flush=True)
+
+
 if __name__ == "__main__":
     what, *given = sys.argv[1:]
     prepare()
-    {"damaged": damaged}[what](*given)
+    {"damaged": damaged, "files": files}[what](*given)

@@ -10,7 +10,7 @@ from dissect.studies.description import Description
 from dissect.studies.effects import open_effect
 from dissect.studies.orders import RANDOM
 from dissect.studies.registry import study_of
-from dissect.studies.store import CURVE, StoredEffect, effect_names
+from dissect.studies.store import ADVICE, CURVE, StoredEffect, effect_names
 from segmenters.received import reading
 
 _MOST_LINES = 6
@@ -70,7 +70,7 @@ def effect_facts(run: Run) -> list[EffectFacts]:
     found = []
     for name in effect_names(run):
         effect = open_effect(run, name)
-        with reading(effect.path, RunError, "delete that folder and measure again"):
+        with reading(effect.path, RunError, ADVICE):
             found.append(_read(effect))
     return found
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segmenters.errors import DissectError
 from segmenters.plain_text import find_control, one_line
@@ -185,7 +185,10 @@ def open_image(
         ValueError: one of more than ``most_pixels``.
         Exception: what Pillow raises of damaged images, of any kind.
     """
-    image = Image.open(io.BytesIO(content), formats=list(formats))
+    try:
+        image = Image.open(io.BytesIO(content), formats=list(formats))
+    except UnidentifiedImageError as cause:
+        raise ValueError(f"it is no image of the format {' or '.join(formats)}") from cause
     if image.width * image.height > most_pixels:
         raise ValueError(
             f"an image of {image.width:,} × {image.height:,} pixels; expected at most "

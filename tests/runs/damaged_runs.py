@@ -340,7 +340,7 @@ KINDS = {
     "an effect nested": (lambda run: next(run.glob("effects/*/recipe.json")).write_bytes(NESTED), EFFECTS, "recipe.json"),
     "an effect that is a list": (_effect(lambda r: [r]), EFFECTS, "recipe.json"),
     "an effect without a summary": (_effect(_drop("summary")), EFFECTS, "recipe.json"),
-    "an effect of no kind": (_effect(_set("summary", "kind", to=None)), EFFECTS, "recipe.json"),
+    "an effect of no kind": (_effect(_set("summary", "kind", to=None)), EFFECTS, "effects"),
     "an effect of 10¹² pixels": (_effect(_set("edits", 0, "region", to={"height": 10**6, "width": 10**6, "runs": [[1, 10**12]]})), EFFECTS, "recipe.json"),
     "effects behind a link": (_link("effects", "/etc"), EFFECTS, "effects"),
     "a sheet that is a bomb": (lambda run: next(run.glob("effects/*/sheet.png")).write_bytes(png_bomb()), REPORT, "sheet.png"),

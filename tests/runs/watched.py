@@ -20,7 +20,7 @@ from pathlib import Path
 
 IMPORTED = (
     "numba", "pandas", "pyarrow.parquet", "torch", "zarr", "xarray", "dissect.commands",
-    "dissect.generators.families", "dissect.runs.compare", "dissect.studies.ablate_insert",
+    "dissect.generators.families", "dissect.runs.compare", "dissect.studies.registry",
     "reports.build", "reports.comparison", "reports.exporting", "segmenters.colour",
 )  # fmt: skip
 

@@ -140,6 +140,28 @@ def test_in_a_basis_pixels_outside_the_region_keep_their_bits(planted, latent):
     assert after[..., :16].abs().max() < 1e-5 * before.abs().max()
 
 
+def test_in_a_basis_two_regions_are_edited_and_the_rest_keeps_its_bits(planted, latent):
+    top = LEFT.T.copy()
+    edits = [Ablate(f"{layer}@rotation:0", range(9), part)
+             for layer, part in (("units", LEFT & top), ("units", LEFT & ~top))]  # fmt: skip
+    with trace(planted, "units") as maps:
+        planted.synthesize(latent)
+    before = maps["units"]
+    with intervene(planted, edits), trace(planted, "units") as maps:
+        planted.synthesize(latent)
+    assert torch.equal(maps["units"][..., 16:], before[..., 16:])
+    assert maps["units"][..., :16].abs().max() < 1e-5 * before.abs().max()
+
+
+def test_a_region_that_touches_the_border_goes_on_into_the_margin_of_a_layer(latent, label):
+    framed = PlantedGenerator()
+    framed.layers = {"units": LayerInfo(9, 28, 28, "units", margin=2)}
+    before = label(framed.synthesize(latent))
+    red = label(render(framed, latent, Insert("units", [0], [1.0], LEFT)))["red"]
+    assert red[..., :16][before["black"][..., :16]].all()
+    assert torch.equal(red[..., 16:], before["red"][..., 16:])
+
+
 def test_what_a_basis_cannot_hold_is_kept(planted, latent, tmp_path):
     # Two features, channels 3 and 0; the other seven channels are the remainder.
     matrix = torch.eye(9)[[3, 0]]

@@ -93,6 +93,17 @@ def test_an_edit_does_not_follow_the_array_it_was_given():
             ),
             "a region of the recipe is damaged",
         ),
+        (
+            lambda: from_json(
+                [
+                    {
+                        "edit": "ablate", "layer": "a", "units": [1],
+                        "region": {"height": 1, "width": 8193, "runs": [[1, 8193]]},
+                    }
+                ]
+            ),
+            "a region of the recipe is damaged",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_edit_is_told_in_one_line(make, message):
@@ -124,4 +135,6 @@ def test_regions_overlap_where_both_claim_a_place():
     assert overlaps(left, check_region([[0.5, 0.5, 0.5, 0]]))
     assert not overlaps(left, right)
     assert not overlaps(left, check_region([[0, 0, 0, 1]]))
+    assert overlaps(check_region([[0, 0, 0, 1]]), right)
+    assert not overlaps(check_region([[0, 0, 0, 1]]), left)
     assert not overlaps(check_region([[0.3, 0.7]]), check_region([[0.7, 0.3]]))

@@ -205,10 +205,19 @@ def test_style_weights_are_those_of_the_layers_affine_map(styled):
         torch.testing.assert_close(change, second[part] - first[part], rtol=1e-4, atol=1e-4)
 
 
+def test_a_move_by_default_adds_its_vector_once_and_cannot_be_changed():
+    move = Move("z", [1.0, -2.0])
+    assert move.apply(Latent("z", torch.ones(2, 2))).data.tolist() == [[2.0, -1.0]] * 2
+    with pytest.raises(ValueError, match="read-only"):
+        move.vector[0] = 3
+    assert Move("w+", [1.0], layers=3).layers == (3,)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Move("", [1.0]), "space is ''"),
+        (lambda: Move(5, [1.0]), "space is 5"),
         (lambda: Move("w", [1.0], mode="put"), "mode is 'put'; expected add or set"),
         (lambda: Move("w", [0.0, 0.0]), "vector is zero"),
         (lambda: Move("w", [float("nan")]), "not finite"),

@@ -268,7 +268,7 @@ class _Reader:
         )
         order = pair(
             {s.path: s.module.out_channels for s in convolutions},
-            {s.path: _channels(s.module) for s in layers if s.is_norm},
+            {s.path: channels_of(s.module) for s in layers if s.is_norm},
             [s.path for s in layers],
         )
         if order is None:
@@ -306,7 +306,8 @@ def _fill(steps: list[Step]) -> list[Step]:
     return [*found, Step(None, nn.Tanh())]
 
 
-def _channels(norm: nn.Module) -> int:
+def channels_of(norm: nn.Module) -> int:
+    """Channels that a norm is of."""
     return norm.num_channels if isinstance(norm, nn.GroupNorm) else norm.num_features
 
 

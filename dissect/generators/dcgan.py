@@ -26,6 +26,7 @@ from dissect.generators.chains import (
     Chain,
     Step,
     by_number,
+    channels_of,
     differ_in_numbers,
     divide_norms,
     is_module,
@@ -330,5 +331,5 @@ def _usual(steps: Sequence[Step]) -> list[Step]:
             )
             found += [Step(None, nn.ReLU())] * bool(found) + [Step(step.path, module)]
         elif step.is_norm:
-            found.append(Step(step.path, nn.BatchNorm2d(step.module.weight.shape[0])))
+            found.append(Step(step.path, nn.BatchNorm2d(channels_of(step.module))))
     return [*found, Step(None, nn.Tanh())]

@@ -309,10 +309,15 @@ def _make(checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]) -> Pa
         for name, value in checkpoint.attributes.items()
         if name.startswith(start)
     }
-    kept = {n: v for n, v in state.items() if n not in _COUNTERS or v.numel() > 1}
+    kept = _without_counters(state)
     origins = {name: start + name for name in kept}
     averaged = is_averaged(group) or "n_averaged" in state or _is_last_of_three(checkpoint, group)
     return _unwrap(Part(checkpoint, group, averaged, kept, attributes, origins))
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without what averaging counts."""
+    return {n: v for n, v in state.items() if n not in _COUNTERS or v.numel() > 1}
 
 
 def _is_last_of_three(checkpoint: Checkpoint, group: str) -> bool:
@@ -351,6 +356,7 @@ def _of_prefix(part: Part, prefix: str) -> Part | None:
     """What stands below a dotted prefix; None if nothing does."""
     start = f"{prefix}."
     tensors = {n.removeprefix(start): v for n, v in part.tensors.items() if n.startswith(start)}
+    tensors = _without_counters(tensors)
     if not tensors:
         return None
     return replace(
@@ -374,8 +380,12 @@ def _below_prefixes(part: Part, depth: int) -> Iterator[Part]:
     prefixes = dict.fromkeys(name.partition(".")[0] for name in part.tensors if "." in name)
     for prefix in prefixes:
         if names_network(prefix):
-            below = _unwrap(_of_prefix(part, prefix))
-            averaged = part.averaged or is_averaged(prefix) or "n_averaged" in below.tensors
+            inner = _of_prefix(part, prefix)
+            if inner is None:
+                continue
+            below = _unwrap(inner)
+            counted = f"{prefix}.n_averaged" in part.tensors
+            averaged = part.averaged or is_averaged(prefix) or counted
             below = replace(below, averaged=averaged)
             yield below
             yield from _below_prefixes(below, depth + 1)

@@ -18,23 +18,12 @@ from dissect.errors import RunError
 from dissect.runs import Run, schema
 from dissect.runs.record import ADVICE
 from dissect.runs.stored import check_table
+from dissect.statistics.columns import Of, Place
+from dissect.statistics.registry import columns_in, required_columns
 from dissect.studies.effects import open_effect
 from dissect.studies.registry import study_of
 from dissect.studies.store import effect_names
 from segmenters.received import reading
-
-SCORES = (
-    "iou",
-    "iou_low",
-    "iou_high",
-    "chance",
-    "over_chance",
-    "threshold",
-    "excess_information",
-    "precision",
-    "recall",
-)
-_OF_UNIT = ("q_value", "same_in_halves")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +36,7 @@ class Pairs:
         scores: Score → float32 (unit, concept).
         best: Column of the concept that each unit matches best.
         interpretable: Whether the unit is named after it.
-        of_unit: ``q_value`` and ``same_in_halves``.
+        of_unit: Column → its values, of those that belong to a unit and its label.
         starts: Layer → its first row.
     """
 
@@ -115,9 +104,13 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
 
 def _read(run: Run) -> Pairs:
     check_table(run.path, run.layers, run.vocabulary)  # its pairs lie in the order of the run
-    columns = ["is_label", "interpretable", *SCORES, *_OF_UNIT]
-    with reading(run.path / schema.TABLE, RunError, ADVICE):
-        table = pq.read_table(run.path / schema.TABLE, columns=columns)
+    file = run.path / schema.TABLE
+    with reading(file, RunError, ADVICE):
+        present = {*pq.read_schema(file).names, *required_columns(run.record["schema_version"])}
+        shown = columns_in(Place.LABELS, present)
+        scores = [one.name for one in shown if one.of is Of.PAIR]
+        of_unit = [one.name for one in shown if one.of is Of.UNIT and one.name != "interpretable"]
+        table = pq.read_table(file, columns=["is_label", "interpretable", *scores, *of_unit])
     sizes = [info.units for info in run.layers.values()]
     n_units, n_concepts = sum(sizes), len(run.vocabulary)
 
@@ -131,10 +124,10 @@ def _read(run: Run) -> Pairs:
     return Pairs(
         layer=np.repeat(np.arange(len(sizes)), sizes),
         unit=np.concatenate([np.arange(size) for size in sizes]),
-        scores={name: fold(name).astype(np.float32) for name in SCORES},
+        scores={name: fold(name).astype(np.float32) for name in scores},
         best=best,
         interpretable=fold("interpretable")[rows, best],
-        of_unit={name: fold(name)[:, 0].copy() for name in _OF_UNIT},
+        of_unit={name: fold(name)[:, 0].copy() for name in of_unit},
         starts=dict(zip(run.layers, starts, strict=True)),
     )
 

@@ -9,25 +9,45 @@ import numpy as np
 import pandas as pd
 
 from dashboard.pairs import Measured
+from dissect.statistics.columns import Place
+from dissect.statistics.registry import all_columns
 
-SORTS = {
-    "clearest": ("excess_information", False),
-    "iou": ("iou", False),
-    "over-chance": ("over_chance", False),
-    "certainty": ("q_value", True),
-    "precision": ("precision", False),
-    "recall": ("recall", False),
-    "effect": ("effect", False),
-    "chance": ("chance", False),
-    "concept": ("concept", True),
-    "people": ("second", True),
-    "unit": (None, True),
-}
-"""Name → column, and whether small values come first. ``unit`` keeps the order of the run."""
 CERTAINTIES = ("all", "named", "sure", "unnamed")
 VIEWS = ("grid", "table")
 STEP = 48
 """So many units more each time."""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order of units.
+
+    Attributes:
+        column: By whose values; None keeps the order of the run.
+        rising: Whether small values come first.
+        title: In the menu.
+    """
+
+    column: str | None
+    rising: bool
+    title: str
+
+
+def sorts() -> dict[str, Sort]:
+    """Name → order: those of the columns that are shown, then of what else is known of units."""
+    by_value = {
+        one.sort_name: Sort(one.name, not one.falling, one.sort_title)
+        for one in all_columns()
+        if one.falling is not None and (Place.DASHBOARD in one.places or one.sort[0])
+    }
+    clearest = {"clearest": by_value.pop("clearest")}
+    others = {
+        "effect": Sort("effect", False, "Measured effect"),
+        "concept": Sort("concept", True, "Concept"),
+        "people": Sort("second", True, "What people call it"),
+        "unit": Sort(None, True, "Layer and unit"),
+    }
+    return clearest | by_value | others
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ class UnitFilter:
         measured: Only units that belong to a measured set.
         search: Words that all occur in the layer's, unit's or concept's name, or in what people
             call the unit.
-        sort: One of ``SORTS``.
+        sort: One of ``sorts``.
         reverse: In the other order; units without a value come last in either.
         view: One of ``VIEWS``.
         most: So many are shown in the grid.
@@ -84,7 +104,7 @@ def read_filter(query: Mapping[str, object]) -> UnitFilter:
     }
     picked = {
         name: query[name]
-        for name, known in (("certainty", CERTAINTIES), ("sort", SORTS), ("view", VIEWS))
+        for name, known in (("certainty", CERTAINTIES), ("sort", sorts()), ("view", VIEWS))
         if isinstance(query.get(name), str) and query[name] in known
     }
     iou = _number(query.get("iou"), default.iou)
@@ -140,15 +160,17 @@ def filter_units(
     found = _with_effects(found, measured or {})
     if unit_filter.measured:
         found = found[found.effect_label != ""]
-    column, rising = SORTS[unit_filter.sort]
-    if column is None:
+    sort = sorts()[unit_filter.sort]
+    column = sort.column
+    # A run of an earlier version may lack a column.
+    if column is None or column not in found:
         return found[::-1] if unit_filter.reverse else found
     values = found[column]
     if column == "concept":
         values = _ranks(values).where(found.interpretable)
     elif column == "second":
         values = values.astype(object).str.lower().replace("", None)
-    rising = rising != unit_filter.reverse
+    rising = sort.rising != unit_filter.reverse
     order = values.reset_index(drop=True).sort_values(
         ascending=rising, kind="stable", na_position="last"
     )

@@ -8,6 +8,8 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.sizes import format_size
+from dissect.statistics.columns import NAMED, Column, Place
+from dissect.statistics.registry import columns_in
 
 if TYPE_CHECKING:  # planning takes torch
     from dissect.counting.planning import Plan
@@ -134,19 +136,27 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
     shown = table.head(most)
     layer_width = max([len("layer"), *map(len, shown.layer)]) + 2
     concept_width = max([len("concept"), *map(len, shown.concept)]) + 2
-    lines = [
-        f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}   IoU  chance   IQR  "
-        "precision  recall  named"
-    ]
+    columns = [(one, max(6, len(one.title) + 2)) for one in columns_in(Place.TERMINAL, table)]
+    head = "".join(f"{one.title:>{width}}" for one, width in columns)
+    lines = [f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}{head}  {NAMED.title}"]
     for row in shown.itertuples():
+        values = "".join(
+            f"{format_value(one, getattr(row, one.name)):>{width}}" for one, width in columns
+        )
         lines.append(
-            f"{row.layer:<{layer_width}}{row.unit:>5}  {row.concept:<{concept_width}}"
-            f"{row.iou:>6.2f}{row.chance:>8.2f}{row.information_quality_ratio:>6.2f}"
-            f"{row.precision:>11.2f}{row.recall:>8.2f}  {row.named or '–'}"
+            f"{row.layer:<{layer_width}}{row.unit:>5}  {row.concept:<{concept_width}}{values}  "
+            f"{row.named or '–'}"
         )
     if len(table) > most:
         lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")
     return "\n".join(lines)
+
+
+def format_value(column: Column, value: float) -> str:
+    """A value of a column as people read it."""
+    if column.is_flag:
+        return "yes" if value else "no"
+    return format(value, column.digits)
 
 
 def describe_generator(found: dict) -> str:

@@ -37,9 +37,10 @@ def compact_layer(
         "height": facts.height,
         "width": facts.width,
         "concept": facts.concept,
-        "interpretable": [int(one) for one in facts.interpretable],
-        "halves": [int(one) for one in facts.halves],
-        "numbers": facts.numbers,
+        "numbers": {
+            key: [int(one) if isinstance(one, bool) else one for one in values]
+            for key, values in facts.numbers.items()
+        },
         "best": [
             _best(*row) for row in zip(facts.best, facts.best_iou, facts.best_chance, strict=True)
         ],

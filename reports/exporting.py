@@ -11,39 +11,25 @@ from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.notes import SECOND, with_second
 from dissect.spreadsheets import to_csv
+from dissect.statistics.columns import Place
+from dissect.statistics.registry import columns_in, meanings
 from dissect.terminal import select_rows
 from segmenters.plain_text import escape_json
 
 FORMATS = ("csv", "parquet", "json", "latex")
-
-COLUMNS = {
-    "layer": "layer of the generator, or layer@basis",
-    "unit": "coordinate of the layer, from 0",
-    "concept": "the concept that the row compares the unit with; without --concept the one about "
-    "which the unit tells most",
-    "category": "object, part, material, colour or attribute",
-    "iou": "intersection over union on the evaluation fold, 0 to 1",
-    "iou_low": "lower bound of the 95 % interval of iou over clusters of samples",
-    "iou_high": "upper bound of the same",
-    "chance": "iou with the masks of other images",
-    "over_chance": "(iou - chance) / (1 - chance)",
-    "q_value": "false discovery rate at which the unit's own label is still a find",
-    "same_in_halves": "whether both halves of the evaluation fold give the unit the same label",
-    "threshold": "activation above which the unit counts as on",
-    "information_quality_ratio": "I(A;C) / H(A,C), 0 to 1",
-    "excess_information": "the same less its level for other images' masks; negative if avoided",
-    "precision": "share of the unit's mask that is the concept",
-    "recall": "share of the concept that the unit's mask covers",
-    "named": "the concept that the unit is named after, empty if it is not interpretable",
-    SECOND: "what people call the unit, empty if nobody named it; only where somebody named one",
-}
-"""What each column of the table means."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
 }  # fmt: skip
+
+
+def column_meanings() -> dict[str, str]:
+    """Name of each column of an export → what it means."""
+    return meanings() | {
+        SECOND: "what people call the unit, empty if nobody named it; only where somebody named one"
+    }
 
 
 def units_table(
@@ -55,7 +41,7 @@ def units_table(
     n_rows: int | None = None,
     notes: bool = True,
 ) -> pd.DataFrame:
-    """The columns of ``COLUMNS``, those that tell most first.
+    """The columns of ``column_meanings``, the units that tell most first.
 
     Args:
         run: A finished run.
@@ -77,7 +63,7 @@ def units_table(
         table = table[table.named == table.concept]
     table = table.head(len(table) if n_rows is None else n_rows)
     table = with_second(run, table) if notes else table
-    return table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
+    return table[[name for name in column_meanings() if name in table]].reset_index(drop=True)
 
 
 def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
@@ -93,11 +79,12 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
     Raises:
         ConfigError: an unknown format.
     """
+    about = column_meanings()
     if kind == "csv":
         return to_csv(table).encode()
     if kind == "json":
         rows = json.loads(table.to_json(orient="records", double_precision=15))
-        content = {"columns": {name: COLUMNS[name] for name in table}, "rows": rows}
+        content = {"columns": {name: about[name] for name in table}, "rows": rows}
         return (
             escape_json(json.dumps(content, ensure_ascii=False, allow_nan=False)) + "\n"
         ).encode()
@@ -105,7 +92,7 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
         return to_latex(table, caption).encode()
     if kind == "parquet":
         whole = pa.Table.from_pandas(table, preserve_index=False)
-        fields = [f.with_metadata({"description": COLUMNS[f.name]}) for f in whole.schema]
+        fields = [f.with_metadata({"description": about[f.name]}) for f in whole.schema]
         buffer = io.BytesIO()
         pq.write_table(whole.cast(pa.schema(fields, whole.schema.metadata)), buffer)
         return buffer.getvalue()
@@ -118,22 +105,27 @@ def to_latex(table: pd.DataFrame, caption: str) -> str:
     Two decimals; an interval in brackets behind the IoU. Names are escaped, so that they stand as
     they are whatever characters they hold.
     """
+    columns = columns_in(Place.PAPER, table)
+    heads = [rf"{one.heading} & 95\,\%" if one.name == "iou" else one.heading for one in columns]
+    sides = "".join("rl" if one.name == "iou" else "r" for one in columns)
     lines = [
         r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} with pdfLaTeX",
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{escape_latex(caption)}}}",
-        r"  \begin{tabular}{lrlrlrrr}",
+        rf"  \begin{{tabular}}{{lrl{sides}}}",
         r"    \toprule",
-        r"    Layer & Unit & Concept & IoU & 95\,\% & Chance & Precision & Recall \\",
+        rf"    Layer & Unit & Concept & {' & '.join(heads)} \\",
         r"    \midrule",
     ]
     for row in table.itertuples():
         interval = "--" if pd.isna(row.iou_low) else f"[{_two(row.iou_low)}, {_two(row.iou_high)}]"
-        cells = [
-            escape_latex(row.layer), str(row.unit), escape_latex(row.concept), _two(row.iou),
-            f"{{{interval}}}", _two(row.chance), _two(row.precision), _two(row.recall),
-        ]  # fmt: skip
+        cells = [escape_latex(row.layer), str(row.unit), escape_latex(row.concept)]
+        for one in columns:
+            value = getattr(row, one.name)
+            cells.append("--" if pd.isna(value) else format(value, one.digits))
+            if one.name == "iou":
+                cells.append(f"{{{interval}}}")
         lines.append(f"    {' & '.join(cells)} \\\\")
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"

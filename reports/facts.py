@@ -14,26 +14,14 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS, plane_row
+from dissect.statistics.columns import Place
+from dissect.statistics.registry import columns_in
 from dissect.statistics.spread import bin_shares, iou_at_edges
 
 CURVES = 4
 """Concepts of a unit whose IoU is kept at every threshold: its label, then the next best."""
 NEIGHBOURS = 6
 """Co-active units that are named for each unit."""
-NUMBERS = {
-    "iou": "iou",
-    "low": "iou_low",
-    "high": "iou_high",
-    "chance": "chance",
-    "over": "over_chance",
-    "q": "q_value",
-    "information": "information_quality_ratio",
-    "excess": "excess_information",
-    "precision": "precision",
-    "recall": "recall",
-    "threshold": "threshold",
-}
-"""Name in a report → column of the run's table."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +33,7 @@ class LayerFacts:
         units: How many.
         height, width: Of its maps.
         concept: For each unit the number of its best concept in the vocabulary.
-        interpretable, halves: For each unit whether it is, and whether both halves agree.
-        numbers: Key of ``NUMBERS`` → a value for each unit.
+        numbers: ``Column.report_key`` → a value for each unit: a number, or whether it is so.
         best: For each unit the ``CURVES`` concepts that its curves are of; its label first.
         best_iou, best_chance: Of these, at the run's threshold.
         edges: (unit, edge) thresholds.
@@ -61,9 +48,7 @@ class LayerFacts:
     height: int
     width: int
     concept: list[int]
-    interpretable: list[bool]
-    halves: list[bool]
-    numbers: dict[str, list[float | None]]
+    numbers: dict[str, list[float | bool | None]]
     best: np.ndarray
     best_iou: np.ndarray
     best_chance: np.ndarray
@@ -104,9 +89,12 @@ def layer_facts(run: Run, layer: str) -> LayerFacts:
         height=info.height,
         width=info.width,
         concept=concept,
-        interpretable=labels.interpretable.tolist(),
-        halves=labels.same_in_halves.tolist(),
-        numbers={key: [short(v) for v in labels[name]] for key, name in NUMBERS.items()},
+        numbers={
+            one.report_key: labels[one.name].tolist()
+            if one.is_flag
+            else [short(value) for value in labels[one.name]]
+            for one in columns_in(Place.LABELS, labels)
+        },
         best=best,
         best_iou=np.take_along_axis(by_pair["iou"], best, axis=1),
         best_chance=np.take_along_axis(by_pair["chance"], best, axis=1),
@@ -126,8 +114,6 @@ def unit_facts(facts: LayerFacts, unit: int) -> dict[str, object]:
         "layer": facts.layer,
         "unit": unit,
         "concept": facts.concept[unit],
-        "interpretable": facts.interpretable[unit],
-        "halves": facts.halves[unit],
         **{key: column[unit] for key, column in facts.numbers.items()},
         "best": [
             {"concept": int(concept), "iou": short(iou), "chance": short(chance)}

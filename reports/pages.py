@@ -16,6 +16,8 @@ from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
+from dissect.statistics.columns import Column, Place
+from dissect.statistics.registry import columns_in
 from reports import findings
 from reports.assets import script_text, style_text
 from reports.charts import best_cells, category_colours, layer_bars
@@ -125,6 +127,7 @@ def page_text(
             "q": run.config.fdr,
             "compat": run.config.compat,
         },
+        "columns": [_column_given(one) for one in columns_in(Place.REPORT, run.table)],
         "top_images": _tiles(run, layers),
         "pictures": _where(contents, inline),
         "concepts": concepts,
@@ -193,6 +196,18 @@ def _where(contents: Contents, inline: Mapping[str, str] | None) -> str | None:
     if not any(contents.shown.values()):
         return None
     return "files" if inline is None else "inside"
+
+
+def _column_given(column: Column) -> dict[str, object]:
+    """What the page's scripts are given of a column that units have."""
+    return {
+        "key": column.report_key,
+        "title": column.title,
+        "full": column.heading_in_full,
+        "meaning": column.meaning,
+        "digits": column.digits,
+        "falling": column.falling,
+    }
 
 
 def _layer_given(row: dict, contents: Contents, pictures: Pictures) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Units as a table that is fetched block by block, sorted by its headers."""
 
 import math
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import dash_ag_grid as dag
 from dash.development.base_component import Component
@@ -10,33 +12,67 @@ from dashboard.links import unit_href
 from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of
 from dashboard.store import OpenRun
-from dashboard.unit_filter import SORTS, UnitFilter, filter_units
+from dashboard.unit_filter import UnitFilter, filter_units, sorts
+from dissect.statistics.columns import Place
+from dissect.statistics.registry import columns_in
 
 BLOCK = 200
 """Rows that are fetched at once."""
-_NUMBERS = ("iou", "chance", "over_chance", "precision", "recall", "effect")
-_TWO = {"function": "params.value == null ? '' : d3.format('.2f')(params.value)"}
-_COLUMNS = (
-    # field, header, width, sort of unit_filter.SORTS
-    ("layer", "Layer", 140, "unit"),
-    ("unit", "Unit", 90, None),
-    ("named", "Concept", 150, "concept"),
-    ("second", "People call it", 160, "people"),
-    ("category", "Category", 110, None),
-    ("iou", "IoU", 100, "iou"),
-    ("chance", "Chance", 110, "chance"),
-    ("over_chance", "Over chance", 140, "over-chance"),
-    ("q_value", "False discovery", 160, "certainty"),
-    ("precision", "Precision", 120, "precision"),
-    ("recall", "Recall", 110, "recall"),
-    ("effect", "Effect", 110, "effect"),
-)
-_TEXTS = ("layer", "named", "second", "category")
+_FORMAT = "params.value == null ? '' : d3.format('{}')(params.value)"
+_FEWEST, _PER_LETTER = 100, 5.5  # pixels of a column, and of a letter of its header
 
 
-def header_sorts() -> dict[str, list[object]]:
-    """Column → the sort that its header stands for, and whether small values come first then."""
-    return {field: [sort, SORTS[sort][1]] for field, _, _, sort in _COLUMNS if sort is not None}
+@dataclass(frozen=True)
+class _Field:
+    """A column of the table on the page.
+
+    Attributes:
+        name: Of its values.
+        header: Above it.
+        width: In pixels.
+        sort: Name of the order that its header stands for; None for none.
+        digits: How its numbers are written, as in a format string; None for text, "" as they are.
+    """
+
+    name: str
+    header: str
+    width: int
+    sort: str | None = None
+    digits: str | None = None
+
+
+def _fields(names: Collection[str]) -> list[_Field]:
+    """The columns for units that have these values."""
+    known = sorts()
+    values = [
+        _Field(
+            one.name,
+            one.heading,
+            max(_FEWEST, int(80 + _PER_LETTER * len(one.heading))),
+            one.sort_name if one.sort_name in known else None,
+            one.digits if one.digits.endswith("f") else "",
+        )
+        for one in columns_in(Place.DASHBOARD, names)
+    ]
+    return [
+        _Field("layer", "Layer", 140, "unit"),
+        _Field("unit", "Unit", 90, digits=""),
+        _Field("named", "Concept", 150, "concept"),
+        _Field("second", "People call it", 160, "people"),
+        _Field("category", "Category", 110),
+        *values,
+        _Field("effect", "Effect", 110, "effect", ".2f"),
+    ]
+
+
+def header_sorts(opened: OpenRun) -> dict[str, list[object]]:
+    """Column → the order that its header stands for, and whether small values come first then."""
+    known = sorts()
+    return {
+        one.name: [one.sort, known[one.sort].rising]
+        for one in _fields(labels_of(opened))
+        if one.sort is not None
+    }
 
 
 def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Component:
@@ -49,7 +85,7 @@ def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Compone
     """
     return dag.AgGrid(
         id={"type": "units-table", "run": opened.id, "query": unit_filter.to_query()},
-        columnDefs=[_column(unit_filter, *column) for column in _COLUMNS],
+        columnDefs=[_column(unit_filter, field) for field in _fields(labels_of(opened))],
         rowModelType="infinite",
         dashGridOptions={
             "cacheBlockSize": BLOCK,
@@ -62,20 +98,23 @@ def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Compone
     )
 
 
-def _column(
-    unit_filter: UnitFilter, field: str, header: str, width: int, sort: str | None
-) -> dict[str, object]:
-    column = {"field": field, "headerName": header, "width": width, "sortable": sort is not None}
-    if field not in _TEXTS:
+def _column(unit_filter: UnitFilter, field: _Field) -> dict[str, object]:
+    column: dict[str, object] = {
+        "field": field.name,
+        "headerName": field.header,
+        "width": field.width,
+        "sortable": field.sort is not None,
+    }
+    if field.digits is not None:
         column["type"] = "rightAligned"
-    if field == "unit":
+    if field.name == "unit":
         column["cellRenderer"] = "UnitLink"
-    if field in _NUMBERS:
-        column["valueFormatter"] = _TWO
-    if sort is not None:
-        rising = SORTS[sort][1]
+    if field.digits:
+        column["valueFormatter"] = {"function": _FORMAT.format(field.digits)}
+    if field.sort is not None:
+        rising = sorts()[field.sort].rising
         column["sortingOrder"] = ["asc", "desc"] if rising else ["desc", "asc"]
-        if sort == unit_filter.sort:
+        if field.sort == unit_filter.sort:
             column["sort"] = "asc" if rising != unit_filter.reverse else "desc"
     return column
 
@@ -95,6 +134,7 @@ def rows(
     opened: OpenRun, unit_filter: UnitFilter, start: int, stop: int
 ) -> list[dict[str, object]]:
     """Rows of the table as plain values; numbers that are none become None."""
+    shown = columns_in(Place.DASHBOARD, labels_of(opened))
     return [
         {
             "layer": str(row.layer),
@@ -103,12 +143,17 @@ def rows(
             "second": row.second,
             "category": row.category if row.interpretable else "",
             "href": unit_href(opened.id, str(row.layer), int(row.unit)),
-            **{name: _plain(getattr(row, name), ".4f") for name in _NUMBERS},
-            "q_value": _plain(row.q_value, ".2g"),
+            **{one.name: _plain(getattr(row, one.name), one.digits) for one in shown},
+            "effect": _plain(row.effect, ".2f"),
         }
         for row in chosen(opened, unit_filter).iloc[start:stop].itertuples()
     ]
 
 
-def _plain(value: float, digits: str) -> float | None:
-    return None if math.isnan(value) else float(format(value, digits))
+def _plain(value: float, digits: str) -> float | str | None:
+    """A value for the page: with two digits more than are shown, so that it can be formatted."""
+    if not digits:
+        return "yes" if value else "no"
+    if math.isnan(value):
+        return None
+    return round(value, 4) if digits.endswith("f") else float(format(value, digits))

@@ -16,24 +16,11 @@ from dashboard.links import run_href
 from dashboard.pairs import labels_of
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
-from dashboard.unit_filter import SORTS, STEP, VIEWS, UnitFilter, read_filter
+from dashboard.unit_filter import STEP, VIEWS, UnitFilter, read_filter, sorts
 from dissect.errors import DissectError
 from segmenters.vocabulary import CATEGORIES
 
 _CONTROLS = tuple(asdict(UnitFilter()))
-_SORTS = {
-    "clearest": "Clearest",
-    "iou": "IoU",
-    "over-chance": "IoU over chance",
-    "certainty": "Certainty",
-    "precision": "Precision",
-    "recall": "Recall",
-    "effect": "Measured effect",
-    "chance": "Chance",
-    "concept": "Concept",
-    "people": "What people call it",
-    "unit": "Layer and unit",
-}
 _CERTAINTIES = {
     "named": "Named",
     "sure": "Named, both halves agree",
@@ -53,7 +40,7 @@ def layout(visit: RunVisit) -> Component:
             dcc.Store(id="units-run", data=opened.id),
             dcc.Store(id="units-most", data=unit_filter.most),
             dcc.Store(id="units-defaults", data=asdict(UnitFilter())),
-            dcc.Store(id="units-headers", data=header_sorts()),
+            dcc.Store(id="units-headers", data=header_sorts(opened)),
             dcc.Store(id="units-written"),
             html.Div(results(opened, unit_filter), id="units-results", className="results"),
         ]
@@ -100,6 +87,7 @@ def _nothing(opened: OpenRun, unit_filter: UnitFilter) -> Component:
 def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     vocabulary = opened.run.vocabulary
     categories = [c for c in CATEGORIES if any(concept.category == c for concept in vocabulary)]
+    orders = {name: sort.title for name, sort in sorts().items()}
     return html.Div(
         [
             dmc.TextInput(
@@ -123,7 +111,7 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
                 decimalScale=2,
                 debounce=300,
             ),
-            _select("sort", "Sort by", _SORTS, unit_filter.sort, clearable=False),
+            _select("sort", "Sort by", orders, unit_filter.sort, clearable=False),
             html.Div(
                 [
                     dmc.Checkbox(
@@ -241,5 +229,3 @@ def _named(given: Sequence[object]) -> dict[str, object]:
 
 
 PAGE = RunPage("/units", "Units", layout, callbacks=_callbacks, navigation="Units", order=20)
-
-assert set(SORTS) == set(_SORTS)

@@ -65,7 +65,7 @@ def _add_figure(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from dissect.runs import open_run
-    from reports.exporting import COLUMNS, export_table, units_table
+    from reports.exporting import column_meanings, export_table, units_table
 
     run = open_run(options.run)
     kind = "json" if options.json and options.out is None else options.format
@@ -85,7 +85,8 @@ def _export(options: argparse.Namespace) -> None:
         return
     write_file(options.out, content)
     if options.json:
-        columns = {name: COLUMNS[name] for name in map(str, table)}
+        about = column_meanings()
+        columns = {name: about[name] for name in map(str, table)}
         print_json({"out": options.out, "format": kind, "rows": len(table), "columns": columns})
     else:
         print(options.out)

@@ -5,11 +5,12 @@
 
 What is counted of a block follows from the subject, the edges and the chosen thresholds alone, so
 parts of a pass may be counted in any process and merged in any order. Thresholds of pairs are
-chosen on the calibration fold, the first samples: its blocks come before all others.
+chosen on the calibration fold, the first samples: its blocks come before all others, and a block
+with samples of both folds is counted on top of those before it.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -62,7 +63,7 @@ def count_range(subject: Subject, state: PassState, blocks: Iterable[int]) -> Pa
         subject: What is counted.
         state: Of the pass so far, or an empty one of a part. It has chosen thresholds or the whole
             calibration fold before the first block beyond that.
-        blocks: Numbers of blocks that are not in it yet, rising.
+        blocks: Numbers of blocks that are not in it yet.
 
     Raises:
         ValueError: a block that was counted already, or one of the evaluation fold before the
@@ -72,6 +73,23 @@ def count_range(subject: Subject, state: PassState, blocks: Iterable[int]) -> Pa
     with PassCounter(subject, state.copy()) as counter:
         for number in blocks:
             counter.add(number)
+        return counter.state
+
+
+def choose_thresholds(subject: Subject, state: PassState) -> PassState:
+    """The state with the thresholds of pairs, for parts of the evaluation fold.
+
+    Args:
+        subject: What is counted.
+        state: Holds the calibration fold, merged from its parts.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with PassCounter(subject, state) as counter:
+        counter.check_calibrated()
+        if not state.chosen:
+            counter.choose()
         return counter.state
 
 
@@ -135,41 +153,58 @@ class PassCounter:
             else self._masks.label(block.images, block.indices)
         )
         labels = self.subject.labels(block, planes)
-        scored = any(cluster.scored for cluster in labels.clusters)
-        if scored and not self.state.chosen:
-            self._check_calibrated(number)
+        if not self.state.chosen and any(cluster.scored for cluster in labels.clusters):
+            self.check_calibrated(but=number)
         self.state.together[...] += count_together(labels, self.subject.n_concepts)
         if not self.subject.config.native:  # which takes the codes as they are
             labels.group()
         self._count(block, labels)
-        chosen = {layer: counter.chosen for layer, counter in self._counters.items()}
-        self.state = replace(
-            self.state,
-            covered=covered,
-            chosen=chosen if scored else self.state.chosen,
-            seconds=self._before + time.monotonic() - self._started,
-        )
+        seconds = self._before + time.monotonic() - self._started
+        self.state = replace(self.state, covered=covered, seconds=seconds)
+        if not self.state.chosen and covered.holds(self._last_calibration + 1):
+            self.choose()
         return block
 
-    def _check_calibrated(self, number: int) -> None:
-        size = self.subject.config.block
-        first_scored = calibration_size(self.subject.config.n_samples)
-        last = (first_scored - 1) // size  # with a sample of the calibration fold
-        if not self.state.covered.holds(last) or not (number == last or last in self.state.covered):
+    def choose(self) -> None:
+        """Choose the thresholds of pairs; the calibration fold is counted."""
+        self._each_share(lambda layer, share: self._counters[layer].choose(share))
+        chosen = {layer: counter.chosen for layer, counter in self._counters.items()}
+        self.state = replace(self.state, chosen=chosen)
+
+    @property
+    def _last_calibration(self) -> int:
+        """The last block with a sample of the calibration fold."""
+        config = self.subject.config
+        return (calibration_size(config.n_samples) - 1) // config.block
+
+    def check_calibrated(self, *, but: int | None = None) -> None:
+        """Refuse a state without the whole calibration fold.
+
+        Args:
+            but: A block that is about to be counted.
+
+        Raises:
+            ValueError: blocks are missing.
+        """
+        last, covered = self._last_calibration, self.state.covered
+        if not covered.holds(last) or not (but == last or last in covered):
+            given = "thresholds were asked for" if but is None else f"block {but} was given"
             raise ValueError(
-                f"block {number} was given before the calibration fold was counted; expected the "
-                f"blocks 0 to {last} first"
+                f"{given} before the calibration fold was counted; expected the blocks 0 to {last} "
+                "first"
             )
 
     def _count(self, block: Block, labels: BlockLabels) -> None:
+        self._each_share(
+            lambda layer, share: self._counters[layer].add(block.maps[layer], labels, share)
+        )
+
+    def _each_share(self, work: Callable[[str, slice], None]) -> None:
         """Threads take shares of units of whichever layer, the long ones first."""
         shares = [
             (layer, share) for layer, counter in self._counters.items() for share in counter.shares
         ]
         shares.sort(key=lambda one: one[1].start - one[1].stop)
-        jobs = (
-            self._pool.submit(self._counters[layer].add, block.maps[layer], labels, share)
-            for layer, share in shares
-        )
-        for done in list(jobs):
+        jobs = [self._pool.submit(work, layer, share) for layer, share in shares]
+        for done in jobs:
             done.result()

@@ -19,7 +19,9 @@ from dissect.runs.integrity import check_files
 from dissect.runs.record import ADVICE, read_record
 from dissect.runs.stored import open_group, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
+from dissect.statistics.columns import NAMED, Column, Place
 from dissect.statistics.folds import SETS
+from dissect.statistics.registry import all_columns, columns_in, required_columns
 from dissect.statistics.spread import value_spread
 from dissect.statistics.thresholds import THRESHOLDS
 from dissect.statistics.units.coactivation import Coactivation
@@ -29,26 +31,6 @@ from segmenters.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from dissect.bases import Basis
-
-
-_LABEL_COLUMNS = [
-    "unit",
-    "concept",
-    "category",
-    "iou",
-    "iou_low",
-    "iou_high",
-    "chance",
-    "over_chance",
-    "q_value",
-    "same_in_halves",
-    "threshold",
-    "information_quality_ratio",
-    "excess_information",
-    "precision",
-    "recall",
-    "interpretable",
-]
 
 
 def open_run(
@@ -190,8 +172,17 @@ class Run:
     @cached_property
     def table(self) -> pd.DataFrame:
         """All pairs of all layers at the run's threshold, as in units.parquet."""
-        columns = ["layer", *_LABEL_COLUMNS, "p_value", "is_label"]
+        columns = required_columns(self.record["schema_version"])
         return read_table(self.path, self.layers, self.vocabulary, columns)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the table that have values, as they are declared."""
+        return tuple(one for one in all_columns() if one.name in self.table)
+
+    def _label_columns(self) -> list[str]:
+        shown = [one.name for one in columns_in(Place.LABELS, self.table)]
+        return ["unit", "concept", "category", *shown]
 
     def pairs(self, concept: str) -> pd.DataFrame:
         """Every unit of every layer against one concept, those that tell most about it first.
@@ -205,14 +196,15 @@ class Run:
         named = labels.concept.where(labels.interpretable, "").rename("named")
         pairs = self.table[self.table.concept == self.vocabulary[concept].name]
         pairs = pairs.sort_values("excess_information", ascending=False, kind="stable")
-        columns = ["layer", *_LABEL_COLUMNS[:-1], "named"]
+        own = [name for name in self._label_columns() if name != "interpretable"]
+        columns = ["layer", *own, NAMED.name]
         return pairs.join(named, on=["layer", "unit"])[columns].reset_index(drop=True)
 
     def units(self, layer: str) -> pd.DataFrame:
         """One row for each unit with the concept it matches best, in the order of units."""
         self._check_layer(layer)
         chosen = self.table[(self.table.layer == layer) & self.table.is_label]
-        return chosen[_LABEL_COLUMNS].reset_index(drop=True)
+        return chosen[self._label_columns()].reset_index(drop=True)
 
     def summary(self) -> dict[str, object]:
         """What was dissected and what was found, as plain values; see ``summarise``."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from dissect.config import RunConfig
 from dissect.runs.state import PassState
@@ -17,8 +17,10 @@ from dissect.statistics import (
     score,
 )
 from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
+from dissect.statistics.columns import IS_LABEL
 from dissect.statistics.edges import quantile_edge
 from dissect.statistics.gandissect import MIN_INFORMATION, choose_unit_edges, plane_rows
+from dissect.statistics.registry import all_columns, table_order
 from dissect.statistics.scores import above, choose_edges, pixels
 from segmenters import Vocabulary
 
@@ -42,6 +44,7 @@ class LayerResult:
         interpretable: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over
             chance, at a q-value of at most ``fdr``. With ``compat``, whether the IoU exceeds
             ``min_iou`` and the information quality ratio 0.01.
+        of_statistics: Column → its values, of the unit statistics that were counted.
     """
 
     edges: Float[np.ndarray, "unit edge"]
@@ -56,6 +59,7 @@ class LayerResult:
     q_value: Float[np.ndarray, " unit"]
     same_in_halves: Bool[np.ndarray, " unit"]
     interpretable: Bool[np.ndarray, " unit"]
+    of_statistics: dict[str, Shaped[np.ndarray, "..."]]
 
     @property
     def thresholds(self) -> Float[np.ndarray, "threshold unit concept"]:
@@ -68,35 +72,53 @@ class LayerResult:
 
         ``q_value`` and ``same_in_halves`` belong to the unit's label, whatever the row's concept.
         """
-        s, k = self.scores, self.chosen
-        n_units, n_concepts = s.iou.shape[1:]
+        n_units, n_concepts = self.scores.iou.shape[1:]
         units = np.repeat(np.arange(n_units), n_concepts)
         columns = np.tile(np.arange(n_concepts), n_units)
         labelled = columns == self.best[units]
         concepts = list(vocabulary)
+        values = self.values()
+        of_pair, of_unit = table_order()
         return pd.DataFrame(
             {
                 "layer": layer,
                 "unit": units,
                 "concept": np.array([c.name for c in concepts])[columns],
                 "category": np.array([c.category for c in concepts])[columns],
-                "iou": s.iou[k].ravel(),
-                "iou_low": self.iou_low[k].ravel(),
-                "iou_high": self.iou_high[k].ravel(),
-                "chance": s.chance[k].ravel(),
-                "over_chance": s.over_chance[k].ravel(),
-                "p_value": self.p_value[k].ravel(),
-                "threshold": self.thresholds[k].ravel().astype(np.float64),
-                "information_quality_ratio": s.information[k].ravel(),
-                "excess_information": s.excess_information[k].ravel(),
-                "precision": s.precision[k].ravel(),
-                "recall": s.recall[k].ravel(),
-                "is_label": labelled,
-                "q_value": self.q_value[units],
-                "same_in_halves": self.same_in_halves[units],
+                **{name: values[name].ravel() for name in of_pair},
+                IS_LABEL.name: labelled,
+                **{name: values[name][units] for name in of_unit},
                 "interpretable": labelled & self.interpretable[units],
             }
         )
+
+    def values(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Name of each column of the table → its values: (unit, concept), or (unit,).
+
+        Truth values are bool, all others float64.
+        """
+        scores, chosen = self.scores, self.chosen
+        found = {
+            "iou": scores.iou[chosen],
+            "iou_low": self.iou_low[chosen],
+            "iou_high": self.iou_high[chosen],
+            "chance": scores.chance[chosen],
+            "over_chance": scores.over_chance[chosen],
+            "p_value": self.p_value[chosen],
+            "q_value": self.q_value,
+            "same_in_halves": self.same_in_halves,
+            "threshold": self.thresholds[chosen],
+            "information_quality_ratio": scores.information[chosen],
+            "excess_information": scores.excess_information[chosen],
+            "precision": scores.precision[chosen],
+            "recall": scores.recall[chosen],
+            "interpretable": self.interpretable,
+            **self.of_statistics,
+        }
+        flags = {one.name for one in all_columns() if one.is_flag}
+        return {
+            name: array.astype(bool if name in flags else float) for name, array in found.items()
+        }
 
 
 def layer_results(
@@ -157,6 +179,11 @@ def layer_results(
             "edges": edges,
             "edge": edge,
             "top": _top(counts),
+            "of_statistics": {
+                name: values
+                for statistic in counts.statistics.values()
+                for name, values in statistic.column_values().items()
+            },
             "scores": scores,
             "iou_low": low,
             "iou_high": high,

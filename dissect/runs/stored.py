@@ -28,6 +28,8 @@ from dissect.errors import RunError
 from dissect.generators.shapes import LayerInfo
 from dissect.runs import schema
 from dissect.runs.record import ADVICE
+from dissect.statistics.columns import IS_LABEL
+from dissect.statistics.registry import all_columns
 from segmenters.received import read_json, reading
 from segmenters.vocabulary import Vocabulary
 
@@ -39,7 +41,6 @@ _TYPES = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()  # noqa: SIM905
 )
 _TEXT = ("layer", "concept", "category")
-_FLAGS = ("is_label", "same_in_halves", "interpretable")
 _PAGES = ("SNAPPY", "UNCOMPRESSED")  # the others unpack to thousands of times their size
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _NO_CHUNK = (1 << 64) - 1
@@ -214,8 +215,9 @@ def read_table(
         missing = [name for name in columns if name not in table]
         if missing:
             raise ValueError(f"it has no column {missing[0]!r}")
+        flags = {IS_LABEL.name, *(one.name for one in all_columns() if one.is_flag)}
         for name in table.columns.difference([*_TEXT, "unit"]):
-            wanted = "b" if name in _FLAGS else "f"
+            wanted = "b" if name in flags else "f"
             if table[name].dtype.kind != wanted:
                 raise ValueError(f"its column {name!r} holds {table[name].dtype}")
         labels = table.is_label.to_numpy().reshape(-1, len(vocabulary)).sum(axis=1)

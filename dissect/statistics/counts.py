@@ -227,8 +227,7 @@ class Counter:
         table = self._tally(maps, cluster.grouped, self.edges[share], n_threads=1)
         first, chosen = CALIBRATION, self.chosen[:0]  # nothing is scored yet
         if cluster.scored:
-            if self.chosen[0, share.start, 0] < 0:
-                self.chosen[:, share] = self._choose(share)
+            self.choose(share)
             first, chosen = EVALUATION, self.chosen
         pairs, half, n_concepts = self.counts.pairs, cluster.number % 2, self.chosen.shape[2]
         collect(
@@ -243,6 +242,15 @@ class Counter:
             pairs.squares,
             share.start,
         )
+
+    def choose(self, share: slice) -> None:
+        """Choose the edges at which the pairs of some units are scored, where they are not yet.
+
+        Args:
+            share: One of ``shares``, of which the calibration fold is counted.
+        """
+        if self.chosen[0, share.start, 0] < 0:
+            self.chosen[:, share] = self._choose(share)
 
     def _choose(self, share: slice) -> Int[np.ndarray, "threshold unit concept"]:
         histogram = self.counts.histogram[CALIBRATION, :, share]

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.config import RunConfig
-from dissect.counting.count import count_range, empty_state
+from dissect.counting.count import choose_thresholds, count_range, empty_state
 from dissect.counting.driver import start_pass
 from dissect.counting.subject import Subject
 from dissect.runs.coverage import Coverage
@@ -16,7 +18,7 @@ LAYERS = ("units", "units@rotation:0", "units@pca:3")
 
 @pytest.fixture(scope="module")
 def pass_of(planted):
-    """A subject of 13 blocks, of which the fourth holds samples of both folds, and its start."""
+    """A subject of 13 blocks, the first three of them the calibration fold, and its start."""
 
     def make(**changed):
         given = {"n_samples": 104, "block": 8, "pilot": 16, "coactivation": True}
@@ -53,20 +55,46 @@ def test_counting_leaves_the_state_that_was_given_as_it_was(pass_of):
 def test_parts_in_any_order_and_number_are_the_same_bytes_as_the_whole(counted, order, n_parts):
     subject, start, whole = counted
     calibrated = count_range(subject, start, range(3))
-    # The first block that is scored chooses the thresholds, and the others are given them.
-    first, *others = order
-    chosen = count_range(subject, calibrated, [3])
     parts = [
-        count_range(subject, empty_state(subject, chosen), sorted(set(others[k::n_parts]) - {3}))
+        count_range(subject, empty_state(subject, calibrated), order[k::n_parts])
         for k in range(n_parts)
     ]
-    rest = {first} - {3} - set(others)
-    parts += [count_range(subject, empty_state(subject, chosen), sorted(rest))]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
-    assert contents(merged.merge(chosen)) == contents(whole)
-    assert contents(chosen.merge(merged)) == contents(whole)
+    assert contents(merged.merge(calibrated)) == contents(whole)
+    assert contents(calibrated.merge(merged)) == contents(whole)
+
+
+def test_a_block_of_both_folds_is_counted_on_top_of_those_before_it(pass_of):
+    subject, start = pass_of(block=16)  # 24 samples of the second block's 32 are calibration
+    whole = count_range(subject, start, range(7))
+    two = count_range(subject, count_range(subject, start, [0]), [1])
+    assert two.chosen
+    rest = [count_range(subject, empty_state(subject, two), [n]) for n in (6, 3, 2, 5, 4)]
+    merged = two
+    for part in rest:
+        merged = part.merge(merged)
+    assert contents(merged) == contents(whole)
+
+
+@pytest.mark.parametrize("parts", [[[0, 1, 2]], [[2], [0], [1]]])
+def test_thresholds_are_chosen_where_the_calibration_fold_was_merged(counted, parts):
+    subject, start, whole = counted
+    found = [count_range(subject, empty_state(subject, start), numbers) for numbers in parts]
+    merged = found[0]
+    for part in found[1:]:
+        merged = merged.merge(part)
+    chosen = choose_thresholds(subject, merged).chosen
+    assert contents(replace(whole, chosen=chosen)) == contents(whole)
+    rest = count_range(subject, empty_state(subject, replace(merged, chosen=chosen)), range(3, 13))
+    assert contents(rest.merge(merged)) == contents(whole)
+
+
+def test_thresholds_are_not_chosen_on_a_part_of_the_calibration_fold(counted):
+    subject, start, _ = counted
+    with pytest.raises(ValueError, match="thresholds were asked for before the calibration fold"):
+        choose_thresholds(subject, count_range(subject, start, [0, 2]))
 
 
 def test_a_state_survives_its_file(counted):

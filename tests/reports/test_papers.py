@@ -12,7 +12,7 @@ from dissect import ConfigError, dissect
 from dissect.runs.compare import compare_runs
 from dissect.worlds.planted import PlantedGenerator
 from reports.comparison import build_comparison
-from reports.exporting import COLUMNS, escape_latex, export_table, units_table
+from reports.exporting import column_meanings, escape_latex, export_table, units_table
 from reports.figures import draw_concepts, draw_layers, draw_unit
 from segmenters.colour import ColourSegmenter
 from segmenters.vocabulary import Vocabulary
@@ -71,13 +71,13 @@ def test_every_format_holds_the_same_table(planted_run, kind):
         "parquet": lambda: pd.read_parquet(io.BytesIO(content)),
         "json": lambda: pd.DataFrame(json.loads(content)["rows"]),
     }[kind]()
-    assert list(read.columns) == [name for name in COLUMNS if name != "second"]
+    assert list(read.columns) == [name for name in column_meanings() if name != "second"]
     pd.testing.assert_frame_equal(
         read.drop(columns="named"), table.drop(columns="named"), check_dtype=False, rtol=1e-12
     )
     if kind == "parquet":
         field = pq.read_schema(io.BytesIO(content)).field("chance")
-        assert field.metadata[b"description"].decode() == COLUMNS["chance"]
+        assert field.metadata[b"description"].decode() == column_meanings()["chance"]
 
 
 def test_filters_choose_rows(planted_run):

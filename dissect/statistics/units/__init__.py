@@ -1,13 +1,13 @@
 """Statistics of single units, each a module of this folder that is found by itself.
 
 A statistic is one class: ``empty`` counts nothing yet, ``add`` counts a block, ``merge`` joins what
-was counted of other samples, ``columns`` declares what it adds to a run's table and ``values``
+was counted of other samples, ``columns`` declares what it adds to a table and ``column_values``
 computes that. It is saved and resumed with the pass, and its arrays are stored in the run.
 
     @dataclass
     class Fired(UnitStatistic):
         name = "fired"
-        columns = (Column("fired", "Fired", "images with a value above 0", …),)
+        columns = (Column(name="fired", title="fired", meaning="images with a value above 0"),)
 
         images: Int[np.ndarray, " unit"] = added()
 
@@ -18,7 +18,7 @@ computes that. It is saved and resumed with the pass, and its arrays are stored 
         def add(self, block, units):
             self.images[units] += (block.maps[:, units] > 0).any(dim=(2, 3)).sum(dim=0).numpy()
 
-        def values(self):
+        def column_values(self):
             return {"fired": self.images}
 """
 
@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from dissect.statistics.columns import Column
 from dissect.statistics.states import State
 
 if TYPE_CHECKING:  # what was counted is read without torch
@@ -81,11 +82,13 @@ class UnitStatistic(State):
 
     Attributes:
         name: Prefix of its arrays in files.
+        columns: What it adds to the table of a run.
         couples_units: Whether units are counted against each other. Where they are not, threads
             count shares of them at the same time.
     """
 
     name: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]] = ()
     couples_units: ClassVar[bool] = False
 
     @classmethod
@@ -101,6 +104,10 @@ class UnitStatistic(State):
             units: Which are counted; all of them where ``couples_units``.
         """
         raise NotImplementedError
+
+    def column_values(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Name of a column → its values: (unit,), or (unit, concept) where it is of pairs."""
+        return {}
 
     @classmethod
     def named_dimensions(cls) -> dict[str, tuple[str, ...]]:

@@ -85,23 +85,8 @@ function unitDistributions(layer, unit) {
 
 // A layer's numbers of one unit, by name.
 function unitOf(layer, number, unit) {
-  const of = (name) => layer.numbers[name][unit];
-  return {
-    layer: number,
-    unit,
-    concept: layer.concept[unit],
-    interpretable: Boolean(layer.interpretable[unit]),
-    halves: Boolean(layer.halves[unit]),
-    iou: of("iou"),
-    low: of("low"),
-    high: of("high"),
-    chance: of("chance"),
-    over: of("over"),
-    q: of("q"),
-    information: of("information"),
-    excess: of("excess"),
-    precision: of("precision"),
-    recall: of("recall"),
-    threshold: of("threshold"),
-  };
+  const found = { layer: number, unit, concept: layer.concept[unit] };
+  for (const [key, values] of Object.entries(layer.numbers)) found[key] = values[unit];
+  for (const { key, digits } of run.columns) if (!digits) found[key] = Boolean(found[key]);
+  return found;
 }

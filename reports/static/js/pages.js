@@ -5,8 +5,8 @@ const crumbs = (...links) => h("nav", { class: "crumbs", "aria-label": "Where th
 
 const ORDERS = {
   excess: ["what it tells beyond chance", (a, b) => down(a.excess, b.excess)],
-  iou: ["IoU", (a, b) => down(a.iou, b.iou)],
-  information: ["information quality", (a, b) => down(a.information, b.information)],
+  ...Object.fromEntries(run.columns.filter(({ falling }) => falling !== null).map(({ key, full, falling }) =>
+    [key, [full, falling ? (a, b) => down(a[key], b[key]) : (a, b) => up(a[key], b[key])]])),
   concept: ["concept", (a, b) => run.concepts[a.concept].name.localeCompare(run.concepts[b.concept].name) || down(a.excess, b.excess)],
   unit: ["number", (a, b) => a.unit - b.unit],
 };
@@ -16,6 +16,20 @@ const MOST_BARS = 20;
 function down(a, b) {
   return (b === null ? -1 : b) - (a === null ? -1 : a);
 }
+
+function up(a, b) {
+  return (a === null ? 2 : a) - (b === null ? 2 : b);
+}
+
+// A value of a column as people read it.
+function shown({ digits }, value) {
+  if (!digits) return value ? "yes" : "no";
+  if (value === null || value === undefined) return "–";
+  const places = Number(digits.slice(1, -1));
+  return digits.endsWith("f") ? value.toFixed(places) : String(Number(value.toPrecision(places)));
+}
+
+const interval = (unit) => `${two(unit.low)} – ${two(unit.high)}`;
 
 // Layer: which concepts it knows, and all of its units.
 async function layerPage(number, options, change) {
@@ -90,12 +104,12 @@ function conceptBars(number, counts, wanted, choose) {
 }
 
 function unitTable(units) {
+  const cells = (column, unit) => column.key === "iou" ? [shown(column, unit.iou), interval(unit)] : [shown(column, unit[column.key])];
   return table(
-    ["Unit", "concept", "IoU", "95 %", "chance", "information", "precision", "recall", "q", "interpretable"],
+    ["Unit", "concept", ...run.columns.flatMap(({ key, title }) => (key === "iou" ? [title, "95 %"] : [title]))],
     units.map((unit) => [
       h("a", { href: unitHref(unit.layer, unit.unit) }, `unit ${unit.unit}`), run.concepts[unit.concept].name,
-      two(unit.iou), `${two(unit.low)} – ${two(unit.high)}`, two(unit.chance), two(unit.information),
-      two(unit.precision), two(unit.recall), four(unit.q), unit.interpretable ? "yes" : "no",
+      ...run.columns.flatMap((column) => cells(column, unit)),
     ]));
 }
 
@@ -109,7 +123,7 @@ async function unitPage(number, unit) {
   const spread = unitDistributions(layer, unit);
   const step = (to, text) => to >= 0 && to < layer.units
     ? h("a", { href: unitHref(number, to), rel: text === "←" ? "prev" : "next", "aria-label": `unit ${to}` }, `${text} ${to}`) : null;
-  const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+  const fact = (name, value, meaning) => h("div", { title: meaning }, h("dt", {}, name), h("dd", {}, value));
   return {
     title: `${info.name} unit ${unit}`,
     content: [
@@ -122,11 +136,9 @@ async function unitPage(number, unit) {
       h("p", {}, `The ${many(layer.samples[unit].length, "sample")} with its highest activations${info.masks ? `; outlined where it is above ${four(facts.threshold)}` : ""}. Below each: which sample of seed ${run.seed}, and the activation.`),
       tiles(facts, layer.samples[unit], layer.values[unit]),
       h("dl", { class: "facts" },
-        fact("IoU, 95 % interval", `${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}]`), fact("Chance", two(facts.chance)),
-        fact("Over chance", two(facts.over)), fact("Information quality", two(facts.information)),
-        fact("Precision", two(facts.precision)), fact("Recall", two(facts.recall)),
-        fact("Threshold", four(facts.threshold)), fact("False discovery rate q", four(facts.q)),
-        fact("Both halves agree", facts.halves ? "yes" : "no"), fact("Interpretable", facts.interpretable ? "yes" : "no")),
+        run.columns.map((column) => column.key === "iou"
+          ? fact("IoU, 95 % interval", `${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}]`, column.meaning)
+          : fact(column.full, shown(column, facts[column.key]), column.meaning))),
       h("div", { class: "pair" },
         h("section", {}, h("h2", {}, "At which threshold does it match best?"), thresholdChart(spread, facts.threshold),
           behind("IoU at each threshold", () => thresholdTable(spread))),

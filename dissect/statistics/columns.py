@@ -1,0 +1,203 @@
+"""The columns of a run's table: each is declared once, and whatever shows units reads it here.
+
+From a declaration come the table in ``units.parquet``, the rows of ``Run.units``, the terminal, the
+dashboard's table and orders, the report, and what an export says of the column. A statistic of
+units declares its own, see ``dissect.statistics.units``.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Of(Enum):
+    """What a value belongs to."""
+
+    PAIR = "pair"
+    """A unit and a concept."""
+    UNIT = "unit"
+    """The unit and its label; the same in every row of the unit."""
+    ROW = "row"
+    """It names the row, or says which unit the row is of."""
+
+
+class Place(Enum):
+    """Where a column is shown."""
+
+    LABELS = "labels"
+    """Rows of ``Run.units`` and ``Run.pairs``, and exports."""
+    TERMINAL = "terminal"
+    DASHBOARD = "dashboard"
+    REPORT = "report"
+    PAPER = "paper"
+    """A LaTeX table of few columns."""
+
+
+EVERYWHERE = frozenset(Place) - {Place.PAPER}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a run's table.
+
+    Attributes:
+        name: In tables and files.
+        title: Where people read it, with a small letter unless the word has a capital one.
+        meaning: One phrase without a full stop.
+        of: What a value belongs to.
+        digits: How a number is written, as in a format string; "" for truth values.
+        falling: Whether large values come first where units are sorted by it; None where that is no
+            order that says anything.
+        places: Where it is shown.
+        since: Version of the schema of runs from which on every run has it.
+        sort: Name and title of the order by it; those of the column if empty.
+        full: Its title where there is room for more; the title if empty.
+        key: Its name in the data of a report; the name if empty.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    of: Of = Of.UNIT
+    digits: str = ".2f"
+    falling: bool | None = True
+    places: frozenset[Place] = EVERYWHERE
+    since: int = 1
+    sort: tuple[str, str] = ("", "")
+    full: str = ""
+    key: str = ""
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether values are true or false."""
+        return not self.digits
+
+    @property
+    def heading(self) -> str:
+        """Its title at the head of a column or a line."""
+        return _capital(self.title)
+
+    @property
+    def heading_in_full(self) -> str:
+        """Its title where there is room for more."""
+        return _capital(self.full or self.title)
+
+    @property
+    def sort_name(self) -> str:
+        """Name of the order by it, as it stands in addresses."""
+        return self.sort[0] or self.name.replace("_", "-")
+
+    @property
+    def sort_title(self) -> str:
+        """Title of the order by it."""
+        return self.sort[1] or self.heading
+
+    @property
+    def report_key(self) -> str:
+        """Its name in the data of a report."""
+        return self.key or self.name
+
+
+_LABELS = frozenset({Place.LABELS})
+
+ROW_COLUMNS = (
+    Column(
+        name="layer", title="layer", of=Of.ROW, digits="",
+        meaning="layer of the generator, or layer@basis",
+    ),
+    Column(
+        name="unit", title="unit", of=Of.ROW, digits="d",
+        meaning="coordinate of the layer, from 0",
+    ),
+    Column(
+        name="concept", title="concept", of=Of.ROW, digits="",
+        meaning="the concept that the row compares the unit with; without --concept the one about "
+        "which the unit tells most",
+    ),
+    Column(
+        name="category", title="category", of=Of.ROW, digits="",
+        meaning="object, part, material, colour or attribute",
+    ),
+)  # fmt: skip
+"""Those that name a row of the table."""
+
+NAMED = Column(
+    name="named", title="named", of=Of.ROW, digits="",
+    meaning="the concept that the unit is named after, empty if it is not interpretable",
+)  # fmt: skip
+IS_LABEL = Column(
+    name="is_label", title="is label", of=Of.ROW, digits="", places=frozenset(),
+    meaning="whether the row's concept is the one about which the unit tells most",
+)  # fmt: skip
+
+CORE = (
+    Column(
+        name="iou", title="IoU", of=Of.PAIR, places=frozenset(Place),
+        meaning="intersection over union on the evaluation fold, 0 to 1",
+    ),
+    Column(
+        name="iou_low", title="IoU from", of=Of.PAIR, falling=None, places=_LABELS, key="low",
+        meaning="lower bound of the 95 % interval of iou over clusters of samples",
+    ),
+    Column(
+        name="iou_high", title="IoU to", of=Of.PAIR, falling=None, places=_LABELS, key="high",
+        meaning="upper bound of the same",
+    ),
+    Column(
+        name="chance", title="chance", of=Of.PAIR, places=frozenset(Place),
+        meaning="iou with the masks of other images",
+    ),
+    Column(
+        name="over_chance", title="over chance", of=Of.PAIR, key="over",
+        places=frozenset({Place.LABELS, Place.DASHBOARD, Place.REPORT}),
+        sort=("over-chance", "IoU over chance"),
+        meaning="(iou - chance) / (1 - chance)",
+    ),
+    Column(
+        name="p_value", title="p", of=Of.PAIR, digits=".2g", falling=False, places=frozenset(),
+        meaning="of iou against the masks of other images",
+    ),
+    Column(
+        name="q_value", title="false discovery", full="False discovery rate q", digits=".2g",
+        falling=False, key="q", sort=("certainty", "Certainty"),
+        places=frozenset({Place.LABELS, Place.DASHBOARD, Place.REPORT}),
+        meaning="false discovery rate at which the unit's own label is still a find",
+    ),
+    Column(
+        name="same_in_halves", title="halves agree", full="Both halves agree", digits="",
+        falling=None, key="halves", places=frozenset({Place.LABELS, Place.REPORT}),
+        meaning="whether both halves of the evaluation fold give the unit the same label",
+    ),
+    Column(
+        name="threshold", title="threshold", of=Of.PAIR, digits=".4g", falling=None,
+        places=frozenset({Place.LABELS, Place.REPORT}),
+        meaning="activation above which the unit counts as on",
+    ),
+    Column(
+        name="information_quality_ratio", title="IQR", full="Information quality", of=Of.PAIR,
+        key="information", places=frozenset({Place.LABELS, Place.TERMINAL, Place.REPORT}),
+        meaning="I(A;C) / H(A,C), 0 to 1",
+    ),
+    Column(
+        name="excess_information", title="excess information", of=Of.PAIR, key="excess",
+        places=_LABELS, sort=("clearest", "Clearest"),
+        meaning="the same less its level for other images' masks; negative if avoided",
+    ),
+    Column(
+        name="precision", title="precision", of=Of.PAIR, places=frozenset(Place),
+        meaning="share of the unit's mask that is the concept",
+    ),
+    Column(
+        name="recall", title="recall", of=Of.PAIR, places=frozenset(Place),
+        meaning="share of the concept that the unit's mask covers",
+    ),
+    Column(
+        name="interpretable", title="interpretable", digits="", falling=None,
+        places=frozenset({Place.LABELS, Place.REPORT}),
+        meaning="whether the unit is named after the concept",
+    ),
+)  # fmt: skip
+"""Those that ``dissect.runs.results`` works out from the joint counts."""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

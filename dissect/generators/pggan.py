@@ -154,7 +154,7 @@ class PGGANNetwork(nn.Module):
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.fade = config, 1.0
         n_in, scaling = config.z_size, config.scaling
         for k, n_out in enumerate(config.channels):
             first = _Layer(n_in, n_out, 3, padding=1, scaling=scaling, double=True)
@@ -170,21 +170,28 @@ class PGGANNetwork(nn.Module):
             n_in = n_out
 
     def forward(
-        self, z: Float[Tensor, "batch z"], *, resolution: int | None = None, fade: float = 1.0
+        self,
+        z: Float[Tensor, "batch z"],
+        *,
+        resolution: int | None = None,
+        fade: float | None = None,
     ) -> Float[Tensor, "batch rgb size size"]:
         """The image, or in training one of a smaller size.
 
         Args:
             z: Latents.
             resolution: One of ``config.heads``; None means the image's size.
-            fade: From 0, the next smaller head's image doubled, to 1, the head's own.
+            fade: From 0, the next smaller head's image doubled, to 1, the head's own; None means
+                that of the network, which is 1 unless its file is from a transition.
         """
+        fade = self.fade if fade is None else fade
+        resolution = resolution or self.config.image_size
         x, before = z[:, :, None, None], None
         for k in range(len(self.config.channels)):
             x = self.get_submodule(f"layer{2 * k + 1}")(x)
             x = self.get_submodule(f"layer{2 * k + 2}")(x)
             size = 4 * 2**k
-            if size == (resolution or self.config.image_size):
+            if size == resolution:
                 break
             if fade < 1.0 and 2 * size == resolution and size in self.config.heads:
                 before = self._head(size)(x)
@@ -222,7 +229,9 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
             module.eval(),
             name=name,
             z_shape=(config.z_size,),
-            fingerprint=hash_tensors(module.state_dict(), config),
+            fingerprint=hash_tensors(
+                module.state_dict(), config, *([module.fade] * (module.fade != 1.0))
+            ),
         )
         self.image_size, self.channels = config.image_size, config.rgb_channels
         own = {f"layer{i + 1}": i // 2 for i in range(2 * len(config.channels))}
@@ -279,6 +288,7 @@ class _Chain:
     head: _Part
     scaling: str
     lod: float = 0.0
+    before: _Part | None = None  # the head of half the size
 
 
 def _natural(name: str) -> list[object]:
@@ -338,7 +348,10 @@ def _read_zoo(state: Mapping[str, Tensor]) -> _Chain | None:
     matrix = weight.reshape(-1, 4, 4, weight.shape[1]).permute(0, 3, 1, 2).flip(2, 3)
     first = _Part("formatLayer", matrix, bias.reshape(-1, 4, 4))
     rest = [_Part(p.name, p.weight, p.bias[:, None, None]) for p in [*middle, heads[-1]]]
-    return _Chain([first, *rest[:-1]], rest[-1], "sum")
+    before = None
+    if len(heads) > 1:
+        before = _Part(heads[-2].name, heads[-2].weight, heads[-2].bias[:, None, None])
+    return _Chain([first, *rest[:-1]], rest[-1], "sum", before=before)
 
 
 def _read_tensorflow(state: Mapping[str, Tensor]) -> _Chain | None:
@@ -380,7 +393,19 @@ def _find_chain(part: Part) -> _Chain | None:
     return _read_tensorflow(part.nested)  # names of TensorFlow's variables hold slashes
 
 
-def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
+def _find_fade(part: Part, chain: _Chain) -> float:
+    """How far a file of pytorch_GAN_zoo is in the transition to its last size; 1 is through.
+
+    Its configuration holds α, the share of the image of half the size.
+    """
+    alpha = part.whole.attributes.get("config/alpha")
+    if chain.before is None or not isinstance(alpha, int | float) or not 0 < alpha <= 1:
+        return 1.0
+    part.ledger.obeyed["config/alpha"] = float(alpha)
+    return 1.0 - float(alpha)
+
+
+def _build(chain: _Chain, path: Path, fade: float) -> tuple[PGGANNetwork, dict[str, str]]:
     """The network of a chain, and what the file calls its layers."""
     if chain.lod:
         raise CheckpointError(
@@ -388,9 +413,11 @@ def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
             "expected 0, where the last output layer gives the image"
         )
     weights = [part.weight for part in chain.layers]
+    size = 2 << (len(weights) // 2)
     try:
         config = PGGANConfig(
-            image_size=2 << (len(weights) // 2),
+            image_size=size,
+            heads=(size // 2, size) if fade < 1 else (),
             channels=tuple(weight.shape[0] for weight in weights[::2]),
             z_size=weights[0].shape[1],
             rgb_channels=chain.head.weight.shape[0],
@@ -404,7 +431,13 @@ def _build(chain: _Chain, path: Path) -> tuple[PGGANNetwork, dict[str, str]]:
     for layer, part in zip(own, [*chain.layers, chain.head], strict=True):
         names[layer] = part.name
         state[f"{layer}.conv.weight"], state[f"{layer}.wscale.b"] = part.weight, part.bias
-    return build(lambda: PGGANNetwork(config), state, path, family="PGGAN"), names
+    if chain.before is not None and fade < 1:
+        smaller = f"output_{size // 2}x{size // 2}"
+        state[f"{smaller}.conv.weight"] = chain.before.weight
+        state[f"{smaller}.wscale.b"] = chain.before.bias
+    network = build(lambda: PGGANNetwork(config), state, path, family="PGGAN")
+    network.fade = fade
+    return network, names
 
 
 def matches(part: Part) -> bool:
@@ -428,5 +461,5 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> PGG
             f"{part.path} holds no PGGAN; expected layers as gandissect, genforce, "
             "pytorch_GAN_zoo or TensorFlow name them"
         )
-    network, names = _build(chain, part.path)
+    network, names = _build(chain, part.path, _find_fade(part, chain))
     return PGGAN(network.to(device), name=name, names=names)

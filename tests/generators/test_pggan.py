@@ -12,6 +12,7 @@ from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.generators.pggan import PGGAN, PGGANConfig, PGGANNetwork, save_pggan
 from dissect.latents import Latent
+from dissect.testing import check_generator
 from tests.rounding import assert_same
 
 
@@ -263,3 +264,50 @@ def test_what_cannot_be_read_as_one_is_told_in_one_line(tmp_path):
     torch.save(few, tmp_path / "g.pth")
     with pytest.raises(CheckpointError, match="cannot be built"):
         load_generator(tmp_path / "g.pth")
+
+
+def zoo_state(scales, rgb=3):
+    """Random weights in pytorch_GAN_zoo's naming, with an output for each of its sizes."""
+    draw = torch.Generator().manual_seed(0)
+
+    def some(*shape):
+        return torch.randn(shape, generator=draw)
+
+    state = {"formatLayer.module.weight": some(6 * 16, 7), "formatLayer.module.bias": some(96)}
+    for name, shape in [
+        ("groupScale0.0", (6, 6, 3, 3)), ("toRGBLayers.0", (rgb, 6, 1, 1)),
+        *(
+            (name, shape)
+            for k in range(scales)
+            for name, shape in (
+                (f"scaleLayers.{k}.0", (6, 6, 3, 3)), (f"scaleLayers.{k}.1", (6, 6, 3, 3)),
+                (f"toRGBLayers.{k + 1}", (rgb, 6, 1, 1)),
+            )
+        ),
+    ]:  # fmt: skip
+        state[f"{name}.module.weight"], state[f"{name}.module.bias"] = some(*shape), some(shape[0])
+    return state
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+def test_a_file_from_a_transition_mixes_its_last_two_sizes(tmp_path, alpha):
+    """α of the image of half the size, which the file without its last scale gives."""
+    large = zoo_state(2)
+    small = {n: v for n, v in large.items() if "scaleLayers.1" not in n and "Layers.2" not in n}
+    for file, state, settings in (
+        ("mixed", large, {"alpha": alpha}), ("large", large, {}), ("small", small, {}),
+    ):  # fmt: skip
+        torch.save({"config": settings, "netG": state, "avgG": state}, tmp_path / f"{file}.pt")
+    mixed, whole, half = (
+        load_generator(tmp_path / f"{name}.pt") for name in ("mixed", "large", "small")
+    )
+    assert (mixed.image_size, half.image_size) == (16, 8)
+    latent = whole.sample([0, 1], seed=0)
+    with torch.no_grad():
+        expected = (1 - alpha) * whole.synthesize(latent)
+        expected = expected + alpha * doubled(half.synthesize(latent))
+        assert_same(mixed.synthesize(latent), expected)
+    assert (mixed.fingerprint == whole.fingerprint) == (alpha == 0)
+    assert mixed.source.obeyed == ({"config/alpha": alpha} if alpha else {})
+    if alpha < 1:
+        check_generator(mixed, tolerance=1e-3)

@@ -28,7 +28,7 @@ def main() -> None:
     lines = {}
     for path in options.runs:
         run = dissect.open_run(path)
-        bases = {layer: run.basis(layer) for layer in run.layers if "@" in layer}
+        bases = {layer: run.basis(layer) for layer, spec in run.specs.items() if spec.basis}
         originals = Originals(*open_models(run), run.config, n_samples=options.samples, bases=bases)
         for concept in options.concepts.split(","):
             check_present(originals, concept)

@@ -41,7 +41,7 @@ def _bars(opened: OpenRun) -> list[LayerBar]:
             ink = ink_on(concept.colour)
             segments.append(Segment(concept.name, concept.colour, ink, count, start, width))
             start += width
-        turned = [name for name in counts if name.startswith(f"{layer}@rotation:")]
+        turned = [name for name in opened.run.rotations(layer) if name in counts]
         found = [int(counts[name].sum()) for name in turned]
         rotated = sum(found) / len(found) if found else None
         n_found = int(counts[layer].sum())

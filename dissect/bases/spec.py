@@ -106,6 +106,25 @@ class LayerSpec:
             n_parts = 1
         return cls(MARK.join(parts[:n_parts]), BasisSpec.parse(MARK.join(parts[n_parts:])))
 
+    @classmethod
+    def of_basis(cls, text: str) -> "LayerSpec":
+        """Read a spec that is known to name a basis: behind the first @ that one stands behind.
+
+        Args:
+            text: ``layer@basis``; the layer's name may hold an @ itself.
+
+        Raises:
+            ConfigError: no basis stands behind any @.
+        """
+        parts = text.split(MARK)
+        for n_parts in range(1, len(parts)):
+            try:
+                basis = BasisSpec.parse(MARK.join(parts[n_parts:]))
+            except ConfigError:
+                continue
+            return cls(MARK.join(parts[:n_parts]), basis)
+        raise ConfigError(f"{text!r} names no basis; expected layer@basis")
+
     def __str__(self) -> str:
         return self.layer if self.basis is None else f"{self.layer}{MARK}{self.basis}"
 

@@ -24,7 +24,6 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from dissect.bases.spec import MARK
 from dissect.counting.samples import make_latent
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
@@ -92,7 +91,7 @@ def match_units(
         )
     pair = (0, position)
     _check_latents([runs[p] for p in pair], [generators[p] for p in pair])
-    bases = [{t: runs[p].basis(t) for t in runs[p].layers if MARK in t} for p in pair]
+    bases = [{t: runs[p].basis(t) for t, spec in runs[p].specs.items() if spec.basis} for p in pair]
     groups = [
         [[f for f in row.cells[p] if (f.height, f.width) == size] for p in pair]
         for row in layers

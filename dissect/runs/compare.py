@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dissect.bases.spec import MARK
 from dissect.errors import ConfigError
 from dissect.generators.shapes import LayerInfo
 from dissect.runs.read import Run
@@ -283,7 +282,7 @@ def counted_layers(run: Run) -> dict[str, LayerInfo]:
     """One reading of each layer: its channels where the run has them, else its first basis."""
     first: dict[str, str] = {}
     for text in run.layers:
-        plain = text.partition(MARK)[0]
+        plain = run.specs[text].layer
         if text == plain or plain not in first:
             first[plain] = text
     kept = set(first.values())

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from dissect.bases.spec import LayerSpec
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.generators.shapes import LayerInfo
@@ -174,6 +175,31 @@ class Run:
         """All pairs of all layers at the run's threshold, as in units.parquet."""
         columns = required_columns(self.record["schema_version"])
         return read_table(self.path, self.layers, self.vocabulary, columns)
+
+    @cached_property
+    def specs(self) -> dict[str, LayerSpec]:
+        """Layer as it is called in the run → the generator's layer, and the basis it was read in.
+
+        Raises:
+            RunError: a run.json that names a basis of no known kind.
+        """
+        with reading(self.path / schema.RUN_FILE, RunError, ADVICE):
+            of_basis = self.record.get("bases") or {}  # runs of the first versions have none
+            return {
+                text: LayerSpec.of_basis(text) if text in of_basis else LayerSpec(text)
+                for text in self.layers
+            }
+
+    def rotations(self, layer: str) -> list[str]:
+        """The random rotations in which a layer was read beside its channels; [] of a rotation."""
+        plain = LayerSpec(layer)
+        return [
+            text
+            for text, spec in self.specs.items()
+            if LayerSpec(spec.layer) == plain == self.specs[layer]
+            and spec.basis is not None
+            and spec.basis.kind == "rotation"
+        ]
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -368,8 +394,7 @@ def summarise(run: "Run") -> dict[str, object]:
             "concepts": {name: int(count) for name, count in ordered},
         }
     for layer, found in layers.items():
-        of_layer = [n for n in layers if n.startswith(f"{layer}@rotation:")]
-        counts = [layers[name]["interpretable"] for name in of_layer]
+        counts = [layers[name]["interpretable"] for name in run.rotations(layer)]
         found["rotated"] = sum(counts) / len(counts) if counts else None
     return {
         "run": str(run.path),

@@ -55,6 +55,15 @@ def test_a_layer_parts_from_its_basis_at_the_first_mark_behind_a_layers_name(tex
     assert LayerSpec.parse(str(spec), ["b16.conv1", "odd@layer"]) == spec
 
 
+@pytest.mark.parametrize("layer", ["b16.conv1", "odd@layer", "@", "a@sae"])
+@pytest.mark.parametrize("basis", ["rotation:0", "pca:3", "sae:x@y.safetensors"])
+def test_a_spec_that_names_a_basis_is_read_without_the_names_of_layers(layer, basis):
+    spec = LayerSpec.of_basis(f"{layer}@{basis}")
+    assert (spec.layer, str(spec.basis)) == (layer, basis)
+    with pytest.raises(ConfigError, match="names no basis"):
+        LayerSpec.of_basis(layer)
+
+
 @given(st.text(min_size=1, alphabet=st.characters(exclude_characters="\0")))
 def test_a_path_of_any_characters_comes_back_whole(path):
     assert LayerSpec.parse(f"a.b@sae:{path}", ["a.b"]) == LayerSpec("a.b", BasisSpec("sae", path))

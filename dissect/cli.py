@@ -102,7 +102,7 @@ def _main(arguments: Sequence[str]) -> int:
             debug=debug,
         )
     except KeyboardInterrupt:
-        kept = "; what was counted is kept, the same command with --resume goes on"
+        kept = "; what was counted is kept, the same command with --resume continues"
         print(f"dissect: stopped{kept if hasattr(options, 'resume') else ''}", file=sys.stderr)
         return 130
     except Exception as error:  # a fault of the program, or of somebody's generator
@@ -131,7 +131,7 @@ def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
         sub = subparsers.add_parser(
             command.name,
             help=command.summary,
-            description=command.summary[:1].upper() + command.summary[1:] + ".",
+            description=command.summary[:1].upper() + command.summary[1:],
             epilog=f"examples:{examples}" if examples else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             command=command,

@@ -39,18 +39,19 @@ def setting_field(one: Setting, page: str) -> Component:
 
 
 def read_field(one: Setting, given: object) -> object:
-    """The value of a setting from what a browser sent. Untrusted.
+    """What a browser sent for a setting, which the class of settings still has to check.
 
-    An empty field of a setting that need not be given stands for its default.
+    An empty field of a setting that need not be given stands for its default, and a text for what
+    the command line reads in it.
 
     Raises:
-        ConfigError: a value that the setting does not accept.
+        ConfigError: a text that stands for no value of the setting.
     """
     if not one.required and (given is None or given == ""):
         return one.default
     if isinstance(given, str) and not isinstance(one.kind, Text | Whole | Number):
         return one.read(given)
-    return one.check(given)
+    return given
 
 
 def with_labels(error: ConfigError, declared: type[Settings]) -> ConfigError:

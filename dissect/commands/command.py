@@ -96,7 +96,9 @@ class ModelsAgain(Settings):
         "the place where its file lies now",
         default=None, metavar="NAME",
     )  # fmt: skip
-    segmenter: str | None = setting("the same of its segmenter", default=None, metavar="NAME")
+    segmenter: str | None = setting(
+        "the run's segmenter, as you name it yourself", default=None, metavar="NAME"
+    )
 
 
 def open_named_run(options: argparse.Namespace) -> "Run":

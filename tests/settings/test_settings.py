@@ -16,6 +16,7 @@ from dissect.counting.driver import dissect
 from dissect.counting.planning import plan_run
 from dissect.errors import ConfigError, SettingError
 from dissect.settings import Settings, add_settings, given_settings, like, setting
+from segmenters.nearest import did_you_mean
 
 
 class Blur(Settings, kw_only=True):
@@ -68,6 +69,21 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_what_was_expected(given
         Blur(**{"radius": 1, **given})
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("skye", ["sea", "sky"], "did you mean 'sky'? "),
+        ("RED", ["blue", "red"], "did you mean 'red'? "),
+        ("dcgan", ["DCGAN", "PGGAN"], "did you mean 'DCGAN'? "),
+        ("violin", ["sea", "sky"], ""),
+        (3, ["sea"], ""),
+        ("x" * 10**6, ["sea"], ""),
+    ],
+)
+def test_the_nearest_name_is_suggested_whatever_its_capitals(name, known, hint):
+    assert did_you_mean(name, known) == hint
 
 
 def test_a_missing_setting_is_named():

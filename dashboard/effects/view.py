@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from dash import dcc, html
@@ -84,10 +85,9 @@ def _described(found: Description, opened: OpenRun) -> list[Component]:
     colours = {one.name: one.colour for one in opened.run.vocabulary}
     colour = colours.get(found.concept, _GREY)
     parts: list[Component] = [html.P(f"{finding}.") for finding in found.findings]
+    hidden: dict[str, Any] = {"aria-hidden": "true"}
     bars = [
-        html.Div(
-            [html.Span(one.name, className="quiet"), _bar(one, colour)], **{"aria-hidden": "true"}
-        )
+        html.Div([html.Span(one.name, className="quiet"), _bar(one, colour)], **hidden)
         for one in found.bars
     ]
     if bars:
@@ -141,7 +141,7 @@ def _table(table: Table, colours: Mapping[str, str]) -> Component:
         for row in rows
     ]
     content = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
-    label = {"aria-label": table.title}
+    label: dict[str, Any] = {"aria-label": table.title}
     return html.Div(content, className="scroll", tabIndex=0, role="region", **label)
 
 

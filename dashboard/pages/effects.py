@@ -221,7 +221,7 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
         row_of(opened, chosen, max(by_hand))  # there is one
     which = "-".join(map(str, by_hand)) or units
     question = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
-    has_curve = kind in STUDIES and "curve" in STUDIES[kind].asked()
+    has_curve = kind in STUDIES and "curve" in STUDIES[kind].options
     question += "-curve" if curve is True and has_curve else ""
     plain = re.sub(r"[^\w@+.-]+", "_", question, flags=re.ASCII)[:100]
     try:

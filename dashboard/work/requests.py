@@ -171,7 +171,7 @@ class EffectRequest(Settings, kw_only=True):
         if self.layer is not None:
             options["layer"] = self.layer
         study = STUDIES[self.edit]
-        if self.curve and "curve" in study.asked():
+        if self.curve and "curve" in study.options:
             options["curve"] = self.order
         flags = {name: study.question.declared[name].flag for name in options}
         given = [f"{flags[name]}={value}" for name, value in options.items()]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def command_of(study: Study[Any]) -> Command:
-    """The command that asks a study's question."""
+    """The command of a study."""
     return Command(
         study.kind,
         study.help,
@@ -49,7 +49,7 @@ def _add_effects(parser: argparse.ArgumentParser) -> None:
 
 def _measure(options: argparse.Namespace, *, study: Study[Any]) -> None:
     given = given_settings(options, study.question)
-    given = {name: value for name, value in given.items() if name in study.asked()}
+    given = {name: value for name, value in given.items() if name in study.options}
     given |= given_settings(options, StudyOptions)
     with nothing_kept("nothing was measured or stored"):
         run = open_named_run(options)

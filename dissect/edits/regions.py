@@ -34,7 +34,7 @@ def check_region(values: object) -> Region:
         raise ConfigError(
             f"region has the shape {region.shape}; expected (height, width), a mask of the image"
         )
-    # NaN fails every comparison, so it is asked for what should hold.
+    # NaN fails every comparison, so the comparisons are those that should hold.
     if not ((region >= 0) & (region <= 1)).all():
         raise ConfigError(
             f"region holds {region.min():g} … {region.max():g}; expected numbers from 0 to 1"

@@ -2,7 +2,7 @@
 
 What was measured on the run is taken first: an effect of the concept whose units were searched for.
 Else it is tried, in a few seconds, on a few samples that neither the run nor its measurements saw:
-the layers whose units tell most of the concept, several numbers of units, several strengths. A unit
+the layers whose units match the concept best, several numbers of units, several strengths. A unit
 that matches a concept best in a late layer often paints its texture only, and insertion at the mean
 is often too weak, so neither is taken on trust.
 
@@ -47,7 +47,7 @@ _SIZES = (8, 16, 32, 64)
 _STRENGTHS = (1.0, 2.0, 3.0)
 _NEAR_BEST = 0.9
 _LEAST_UNITS = 8  # a layer with less (one of colours, say) has nothing to choose from
-_RARE = 0.995  # quantile at which units are held if the concept is in no image that is looked at
+_RARE = 0.995  # quantile at which units are held if no image shows the concept
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Brush:
         values: At which each is held if the strength is 1; none to remove.
         n_units, strength: What is advised.
         gain: What the trial reached, in [-1, 1]; None if nothing was tried.
-        how: Told in one sentence.
+        how: Where it comes from, in one sentence.
     """
 
     concept: str
@@ -96,7 +96,7 @@ def find_brush(canvas: Canvas, concept: str, mode: str, *, layer: str | None = N
     measured = _measured(canvas.run, concept, mode, layer)
     if measured is not None:
         return measured
-    layers = [layer] if layer else _telling_layers(canvas.run, concept)
+    layers = [layer] if layer else _matching_layers(canvas.run, concept)
     trial = (_Drawing if mode == DRAW else _Removing)(canvas, named)
     return trial.run(layers)
 
@@ -121,7 +121,8 @@ def pick_brush(canvas: Canvas, units: Sequence[int], mode: str, *, layer: str) -
         high = stored_quantiles(canvas.run, layer, _RARE)
         held = tuple(float(high[unit]) for unit in edit.units)
     how = f"hand-picked; held at the {_RARE} quantile of each" if held else "hand-picked"
-    return Brush("", mode, layer, edit.units, held, len(edit.units), 1.0, None, how)
+    chosen = tuple(edit.units)
+    return Brush("", mode, layer, chosen, held, len(chosen), 1.0, None, how)
 
 
 def _check_mode(mode: str) -> None:
@@ -129,7 +130,7 @@ def _check_mode(mode: str) -> None:
         raise ConfigError(f"mode is {mode!r}; expected draw or remove")
 
 
-def _telling_layers(run: Run, concept: str) -> list[str]:
+def _matching_layers(run: Run, concept: str) -> list[str]:
     pairs = run.pairs(concept)
     most = pairs.groupby("layer").excess_information.max()
     most = most.sort_values(ascending=False, kind="stable")
@@ -139,28 +140,25 @@ def _telling_layers(run: Run, concept: str) -> list[str]:
 
 def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Brush | None:
     """From an effect that was measured with a search, the last by name."""
-    kind = Insert if mode == DRAW else Ablate
     for name in reversed(effect_names(run)):
         try:
             effect = open_effect(run, name)
             summary, edits = effect.record["summary"], effect.edits
             target = study_of(effect).target(summary)
-            fits = (
-                target is not None
-                and target.concept == concept
-                and len(edits) == 1
-                and isinstance(edits[0], kind)
-                and summary["order"] in SEARCHES
-                and layer in (None, summary["layer"])
-            )
+            if target is None or target.concept != concept or len(edits) != 1:
+                continue
+            if summary["order"] not in SEARCHES or layer not in (None, summary["layer"]):
+                continue
         except (DissectError, KeyError):
-            continue  # the page of effects tells of damaged ones
-        if fits:
-            edit = edits[0]
-            values = edit.values if isinstance(edit, Insert) else ()
-            how = f"measured: the units of the effect {name}"
-            own = (edit.layer, edit.units, values)
-            return Brush(concept, mode, *own, len(edit.units), 1.0, None, how)
+            continue  # the page of effects shows why a damaged one cannot be read
+        edit = edits[0]
+        values: tuple[float, ...] = ()
+        if mode == DRAW and isinstance(edit, Insert):
+            values = tuple(edit.values)
+        elif mode == DRAW or not isinstance(edit, Ablate):
+            continue
+        how, units = f"measured: the units of the effect {name}", tuple(edit.units)
+        return Brush(concept, mode, edit.layer, units, values, len(units), 1.0, None, how)
     return None
 
 

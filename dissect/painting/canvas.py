@@ -83,7 +83,7 @@ class Canvas:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Concepts that are told apart."""
+        """The concepts that the segmenter can mark."""
         return self.segmenter.vocabulary
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Masks as PNG files: what a browser's canvas sends, looked at before it is decoded.
+"""Masks as PNG files, as a browser's canvas sends them.
 
 A PNG of a kilobyte can claim a billion pixels, so bytes are counted first, then the size is read
 from the header, and only a picture of a moderate size is decoded.

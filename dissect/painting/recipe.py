@@ -15,7 +15,7 @@ edits of units such as those of a measured effect. They act together with the st
 has some is of version 2 and has the list behind the strokes; one that has none is of version 1.
 
 A recipe names neither a file nor a module: the generator is that of the run it is opened with, and
-has to have the fingerprint that the recipe tells. Nothing in here imports torch.
+has to have the fingerprint that the recipe names. Nothing in here imports torch.
 """
 
 import json

@@ -119,7 +119,7 @@ class Description:
     """What was done and found.
 
     Args:
-        question: What the study asked, in one line.
+        question: The question that the study answers, in one line.
         edits: What was done, such as ``ablate 20 units of layer4, order iou``.
         measured: On what, such as ``500 samples``.
         findings: Sentences, the most important one first.

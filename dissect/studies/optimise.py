@@ -13,8 +13,7 @@ With s_c the segmenter's score of concept c, averaged over P and over samples, t
 
 where E[s_c], the share of pixels that usually show c, lets λ mean the same for rare and for common
 concepts. α begins at each unit's IoU with the concept, takes steps of Adam, and is cut to [0, 1].
-The second loss is the paper's; where units are only to be removed, what they would draw if they
-were inserted is left out, as it is not asked for.
+The second loss is the paper's; an ablation leaves out the term of the inserted units.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (δ_α and its objective).

@@ -93,7 +93,7 @@ class Originals:
         return self.segmenter.vocabulary
 
     def indices(self, number: int) -> list[int]:
-        """Samples of a block that are looked at."""
+        """Samples of a block that are measured."""
         return block_indices(number, self.config, self.first + self.n_samples)
 
     def images(self, number: int) -> Float[Tensor, "batch channels height width"]:
@@ -109,7 +109,7 @@ class Originals:
         return planes.to(torch.uint8 if len(self.vocabulary) < 256 else torch.int16)
 
     def planes(self, number: int) -> Int[Tensor, "batch plane height width"]:
-        """Concepts of each pixel of a block's unedited images, made when first asked for."""
+        """Concepts of each pixel of a block's unedited images, made at first use."""
         if number not in self._planes:
             self._planes[number] = self.label(self.images(number))
         return self._planes[number]

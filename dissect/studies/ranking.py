@@ -145,7 +145,7 @@ def take_greedily(
 
     Args:
         gains: What each of them reaches alone.
-        reach: What a set reaches; asked again only where the last known gain could still win.
+        reach: What a set reaches; measured again only where the last known gain could still win.
         size: How many to take at most.
         least: Gain that has to be exceeded; without one that does, the search ends.
         progress: Show a progress bar.

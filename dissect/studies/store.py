@@ -1,9 +1,9 @@
 """Measured effects in a run's folder, one folder each, written beside and renamed into place.
 
-effects/NAME/recipe.json     edits, models, samples, what was asked and found
+effects/NAME/recipe.json     edits, models, samples, the question and the result
 effects/NAME/effect.parquet  set of units × concept, or context: pixels, shares, intervals
 effects/NAME/sheet.png       before, after, difference
-effects/NAME/curve.parquet, curve.svg   where a curve was asked for
+effects/NAME/curve.parquet, curve.svg   if a curve was measured
 effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
 effects/NAME/suspects.parquet           where a repair searched for units: which were tried
 
@@ -51,7 +51,7 @@ class StoredEffect:
     """
 
     path: Path
-    record: dict
+    record: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -118,7 +118,7 @@ def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
 def write_effect(
     run: Run,
     name: str,
-    record: Mapping[str, object],
+    record: Mapping[str, Any],
     table: pd.DataFrame,
     files: Mapping[str, bytes],
 ) -> StoredEffect:
@@ -127,8 +127,7 @@ def write_effect(
     Args:
         run: Whose.
         name: Of the folder.
-        record: Everything for recipe.json but its kind and version; ``question`` says what was
-            asked.
+        record: Everything for recipe.json but its kind and version, with the ``question``.
         table: Every set and concept.
         files: Further files by name.
 
@@ -207,10 +206,10 @@ def _place(run: Run, *parts: str) -> Path:
         return inside(run.path, "/".join([EFFECTS, *parts]))
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     with reading(path, RunError, ADVICE):
         file = inside(path, RECIPE)
-    record = read_json(file, RunError, ADVICE)
+    record: Any = read_json(file, RunError, ADVICE)
     with reading(file, RunError, ADVICE):
         if record["kind"] != KIND or record["version"] > VERSION:
             raise RunError(
@@ -222,7 +221,7 @@ def _read(path: Path) -> dict:
         except ConfigError as error:
             raise ValueError(str(error)) from error
         if not isinstance(record["question"], dict):
-            raise ValueError("it does not say what was asked")
+            raise ValueError("it has no question")
         if not isinstance(record["summary"], dict):
-            raise ValueError("it does not say what was found")
+            raise ValueError("it has no summary")
     return record

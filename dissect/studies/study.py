@@ -119,7 +119,7 @@ class Study(ABC, Generic[Question]):
 
         Args:
             run: A finished run whose generator and segmenter can be loaded.
-            question: What is asked.
+            question: The settings.
             name: Of the folder under ``effects/``; None makes one from the question.
             device: Where the models are loaded.
             progress: Show progress bars on stderr.
@@ -147,8 +147,9 @@ class Study(ABC, Generic[Question]):
             return None
         return Target(summary["concept"], self.verb, summary["target"][self.share])
 
-    def asked(self) -> tuple[str, ...]:
-        """Names of the settings that can be chosen."""
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the settings that can be chosen, which are options of the command."""
         return tuple(
             name
             for name in self.question.declared
@@ -157,14 +158,14 @@ class Study(ABC, Generic[Question]):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the options of the command: those of the question, then ``StudyOptions``."""
-        add_settings(parser, self.question, *self.asked())
+        add_settings(parser, self.question, *self.options)
         add_settings(parser, StudyOptions, without=["progress"])
 
     def command(self, question: Mapping[str, Any]) -> str:
-        """The command line that asks a stored question, with RUN for the folder."""
+        """The command line of a stored question, with RUN for the folder."""
         words = ["dissect", self.kind, "RUN"]
         for name in question:
-            if name in self.asked():
+            if name in self.options:
                 words += self.words(name, question)
         return shlex.join(words)
 

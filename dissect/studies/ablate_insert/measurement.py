@@ -74,12 +74,13 @@ def measure_set(
             f"{RANDOM} {number}": count(treatment, chosen)
             for number, chosen in enumerate(prepared.random_sets, start=1)
         }
+        ablated = None
         if inserted:
             ablated = count(Treatment(prepared.layer, None, region), prepared.units)
     if drawn:
         counts |= {RANDOM: mean_counts(list(drawn.values())), **drawn}
     table = table_of_sets(counts, run.vocabulary, seed=run.config.seed)
-    if inserted:
+    if ablated is not None:
         ace = causal_effect(counts["chosen"], ablated, run.vocabulary, seed=run.config.seed)
         table = table.merge(ace.assign(set="chosen"), on=["set", "concept"], how="left")
     heading = prepared.heading(question.kind, question, question.n_samples / seconds)

@@ -93,7 +93,7 @@ def measure_contexts(
         store.SHEET: _sheet(prepared, places, counts["chosen"], contexts, summary),
     }
     record = prepared.record(question, prepared.treatment.of(prepared.units), summary)
-    record["question"] |= boxes
+    record["question"] = question.to_json(prepared.layer) | boxes
     return Result(summary, store.write_effect(run, target, record, table, files))
 
 
@@ -180,7 +180,7 @@ def choose_examples(
 
     Args:
         counts: What was measured.
-        among: Which are asked for.
+        among: The boxes to choose from.
         n_examples: How many at most.
     """
     images, places = np.nonzero(among)

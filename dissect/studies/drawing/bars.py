@@ -57,14 +57,15 @@ def draw_bars(
         f'<text x="16" y="24" font-size="16" font-weight="600">{escape(title)}</text>',
         f'<text x="16" y="44" fill="{_QUIET}">{escape(label)}</text>',
     ]
-    for line, row in enumerate(table.itertuples()):
+    for line, row in enumerate(table.to_dict(orient="records")):
         y = _TOP + line * _LINE + _LINE / 2 + 5
-        name = row.context if len(row.context) <= 14 else f"{row.context[:13]}…"
+        context = str(row["context"])
+        name = context if len(context) <= 14 else f"{context[:13]}…"
         parts.append(
             f'<text x="{_LEFT - 60}" y="{y:.0f}" text-anchor="end">{escape(name)}'
-            f"<title>{escape(row.context)}</title></text>"
+            f"<title>{escape(context)}</title></text>"
             f'<text x="{_LEFT - 8}" y="{y:.0f}" text-anchor="end" fill="{_QUIET}" '
-            f'font-size="11">{row.places:,}{"*" if row.few else ""}</text>'
+            f'font-size="11">{row["places"]:,}{"*" if row["few"] else ""}</text>'
         )
     parts.append(
         f'<text x="{_LEFT - 8}" y="{_TOP - 24}" text-anchor="end" fill="{_QUIET}" '
@@ -92,6 +93,7 @@ def _draw_panel(
     start: float,
 ) -> list[str]:
     column = panel.column
+    chance: dict[str, float] = dict(random[column]) if column in random else {}
     # A few boxes may have an interval that would leave no room for all others.
     sure = table[~table.few] if not table.few.all() else table
     ends = [*table[column], *sure[f"{column}_high"], *random.get(column, [])]
@@ -127,8 +129,9 @@ def _draw_panel(
             f'stroke-opacity="0.35" fill-opacity="{0.4 if few else 1}"/>'
         )
         parts += _stroke(f"M{at(low):.1f} {middle:.0f}H{at(high):.1f}")
-        if context in random.index and not np.isnan(random.at[context, column]):
-            x = at(random.at[context, column])
+        drawn = chance.get(context, np.nan)
+        if not np.isnan(drawn):
+            x = at(drawn)
             parts += _stroke(f"M{x:.1f} {middle - 11:.0f}V{middle + 11:.0f}")
     return parts
 

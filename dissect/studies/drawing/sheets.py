@@ -42,7 +42,7 @@ class Row:
         sample: Its index.
         before, after: Its image, [-1, 1].
         pixels_before, pixels_after: Of the concept.
-        where: Is told behind the sample.
+        where: Text behind the sample's index.
         corners: top, left, bottom, right of a box that is outlined, in pixels; None for none.
     """
 
@@ -81,7 +81,7 @@ def make_rows(
         originals: The samples.
         edits: That were measured.
         counts: What was measured.
-        concept: Whose pixels are told.
+        concept: Whose pixels the captions count.
         n_rows: How many samples at most.
     """
     column = originals.vocabulary[concept].id - 1

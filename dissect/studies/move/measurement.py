@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,9 @@ def measure_moves(
         for key in ("chosen", RANDOM)
     }
     random = {row["concept"]: row for row in by_set[RANDOM]}
-    rows = [row | {"random": random.get(row["concept"])} for row in by_set["chosen"]]
+    rows: list[dict[str, Any]] = [
+        row | {"random": random.get(row["concept"])} for row in by_set["chosen"]
+    ]
     n_images = question.n_samples * len(sets)
     summary = {
         "kind": MOVE,
@@ -85,7 +88,7 @@ def measure_moves(
         "random": (
             _image_change(changes[RANDOM], seed=seed) | {"draws": len(drawn)} if drawn else None
         ),
-        "side_effects": sorted(rows, key=lambda row: -abs(row["change"])),
+        "side_effects": sorted(rows, key=lambda row: -abs(float(row["change"]))),
     }
     files = {store.SHEET: _sheet(originals, moves, changes["chosen"], generator)}
     record = {

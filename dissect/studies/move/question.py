@@ -11,7 +11,7 @@ from dissect.studies.names import default_name
 from dissect.studies.unit_question import UnitQuestion
 
 if TYPE_CHECKING:
-    from dissect.edits.moves import Move
+    from dissect.edits.edit import Edit
 
 MOVE = "move"
 
@@ -55,7 +55,7 @@ class MoveQuestion(Settings):
             )
         object.__setattr__(self, "moves", tuple(edits))
 
-    def _read(self, path: Path) -> "list[Move]":
+    def _read(self, path: Path) -> "list[Edit]":
         from dissect.edits.recipes import LARGEST_BYTES, read_recipe
 
         try:

@@ -5,8 +5,8 @@ are taken as they are.
 
 Few images make a distance too large, and more so where images vary more, so an edit that only makes
 images alike would seem to bring them nearer. Resamples show that bias once more: with c the change
-measured and r̄ the mean of the resamples, it is about r̄ − c, and the change is told as 2 c − r̄, with
-the percentiles of the resamples moved to be around it.
+measured and r̄ the mean of the resamples, it is about r̄ − c, and the change is reported as
+2 c − r̄, with the percentiles of the resamples moved to be around it.
 
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10 (bias) and 13.
@@ -50,8 +50,7 @@ def distance_change(
     )
     first, *sets = features.values()
     changes = _resampled_changes(first, sets, data, seed=seed, progress=progress)
-    told = {"before": before, "after": chosen, **_corrected(chosen - before, changes[0])}
-    random = None
+    random: dict[str, object] | None = None
     if drawn:
         mean = float(np.mean(drawn))
         each = [_corrected(one - before, own) for one, own in zip(drawn, changes[1:], strict=True)]
@@ -60,7 +59,8 @@ def distance_change(
             **_corrected(mean - before, changes[1:].mean(axis=0)),
             "draws": [one["change"] for one in each],
         }
-    return told | {"random": random}
+    change = _corrected(chosen - before, changes[0])
+    return {"before": before, "after": chosen, **change, "random": random}
 
 
 def _corrected(change: float, resampled: Float[np.ndarray, " resample"]) -> dict[str, float]:

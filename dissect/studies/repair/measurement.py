@@ -5,6 +5,7 @@ them, suspects are tried and taken; on ones behind these, what is reported is me
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def measure_repair(
         "data": about,
     }
     units, found = list(question.bad), None
-    if not units:
+    if not units and data is not None:
         own = Originals(*models, n_samples=run.config.n_samples, bases=bases)
         distances = data.distances(features_of(own, progress=progress))
         candidates = suspects(run, layers, distances)[: question.n_candidates]
@@ -201,11 +202,11 @@ def _measure(
 
 def _sheet(
     originals: Originals,
-    edits: list[Edit],
+    edits: Sequence[Edit],
     counts: PixelCounts,
     features: Mapping[str, Float[np.ndarray, "image feature"]],
     data: Moments | None,
-    summary: Mapping[str, object],
+    summary: Mapping[str, Any],
 ) -> bytes:
     """Samples evenly spread from the largest step towards the data to the largest one away."""
     if data is None:

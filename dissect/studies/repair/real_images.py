@@ -59,7 +59,8 @@ def read_data(
     else:
         files = _image_files(Path(source))
         n_images, batches = len(files), _read(files, size, grey=grey)
-    digest, moments = hashlib.sha256(), None
+    digest = hashlib.sha256()
+    moments: Moments | None = None
     with ProgressBar(
         total=n_images, desc="data", unit="image", disable=None if progress else True
     ) as bar:
@@ -69,7 +70,13 @@ def read_data(
             own = Moments.of(features(images.contiguous()))
             moments = own if moments is None else moments.merge(own)
             bar.update(len(batch))
-    about = {"source": str(source), "images": n_images, "sha256": digest.hexdigest()}
+    if moments is None:
+        raise ConfigError(f"data is {str(source)!r}, which holds no image; expected some")
+    about: dict[str, object] = {
+        "source": str(source),
+        "images": n_images,
+        "sha256": digest.hexdigest(),
+    }
     return moments, about
 
 
@@ -84,7 +91,7 @@ def read_image(
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
-    # Pillow tells damage in many ways, and refuses images that would fill the memory.
+    # Pillow raises several errors for damaged files, and refuses images that would fill the memory.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(

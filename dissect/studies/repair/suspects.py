@@ -58,7 +58,7 @@ def features_of(
     return np.concatenate(rows)
 
 
-def ablations(units: Sequence[Unit]) -> list[Edit]:
+def ablations(units: Sequence[Unit]) -> list[Ablate]:
     """One edit for each layer, layers in the order in which they first come."""
     return [Ablate(layer, own) for layer, own in by_layer(units).items()]
 

@@ -47,6 +47,7 @@ def test_what_never_varies_is_certain_and_what_never_occurs_is_not():
     inside, union = np.full(10, 5), np.full(10, 10)
     low, high = interval(inside.sum(), union.sum(), moments(inside, union), 10)
     assert low == high == 0.5
+    assert interval(1, 1, np.array([1, 1, 1]), 2) == (1, 1)  # a single pixel in one of two
     nothing = np.zeros(10, int)
     assert np.isnan(interval(0, 0, moments(nothing, nothing), 10)).all()
     assert p_values(0, 0, 10) == 1
@@ -63,6 +64,8 @@ def test_a_label_pays_for_every_concept_it_was_chosen_from():
     p = np.array([[0.001, 0.5], [0.3, 0.02]])
     np.testing.assert_allclose(label_p_values(p, np.array([0, 1]), 10), [0.01, 0.2])
     assert label_p_values(p, np.array([1, 0]), 10).max() == 1
+    for n_concepts in (0, 1):  # with one concept or none there was no choice to pay for
+        assert label_p_values(p, np.array([1, 0]), n_concepts).tolist() == [0.5, 0.3]
 
 
 @given(st.lists(st.floats(0, 1), max_size=30))

@@ -51,6 +51,14 @@ def test_values_at_the_middle_of_their_bins_are_correlated_exactly(seed):
     assert (np.abs(found) <= 1).all()
 
 
+def test_a_unit_that_fires_exactly_on_a_concept_has_correlation_one_and_no_more():
+    for inside in range(1, 40):
+        for outside in (1, 7, 30):
+            histogram = np.array([[[outside, 0, inside]], [[0, 0, inside]]])
+            found = correlate(histogram, np.array([[0.0, 1.0]]))[0, 0]
+            assert 1 - 1e-12 < found <= 1
+
+
 def test_bins_stand_for_their_middle_and_open_ones_are_as_wide_as_their_neighbours():
     assert bin_values(np.array([[0.0, 1.0, 4.0]])).tolist() == [[-0.5, 0.5, 2.5, 5.5]]
 

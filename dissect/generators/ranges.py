@@ -1,5 +1,7 @@
 """The range of images: told from four samples, and refused where it is not [-1, 1]."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,11 @@ from dissect.errors import DissectError
 from dissect.generators.base import Generator
 
 N_SAMPLES = 4
+_ENDS = {"TanhBackward0": (-1.0, 1.0), "SigmoidBackward0": (0.0, 1.0)}
+_MOVES = (
+    "Permute", "Transpose", "Slice", "Select", "View", "Reshape", "Unsqueeze", "Squeeze", "Clone",
+    "Alias", "Index", "Expand", "Contiguous",
+)  # fmt: skip
 _MOST = 4.0  # far beyond [-1, 1]: overshoot of published generators stays below
 _SLACK = 1e-3
 _RANGES = {
@@ -38,15 +45,35 @@ def scale_images(images: Tensor, image_range: tuple[float, float]) -> Tensor:
     return (images - low) * (2 / (high - low)) - 1
 
 
-@torch.no_grad()
+def _range_of_end(generator: Generator) -> tuple[float, float] | None:
+    """The range that the last operation on an image gives: tanh or sigmoid; None for others.
+
+    It is read off the graph that a gradient would follow; what only moves values is skipped.
+    """
+    latent = generator.sample([0], seed=0)
+    if not latent.data.is_floating_point():
+        return None
+    data = latent.data.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        node = generator.synthesize(replace(latent, data=data)).grad_fn
+    while node is not None and node.name().startswith(_MOVES):
+        node = node.next_functions[0][0] if node.next_functions else None
+    return _ENDS.get("" if node is None else node.name())
+
+
 def check_range(generator: Generator, error: type[DissectError]) -> None:
-    """Refuse a generator whose images are in another range than [-1, 1], by four samples.
+    """Refuse a generator whose images are in another range than [-1, 1].
+
+    The last operation tells it where it is a tanh or a sigmoid, else four samples do.
 
     Raises:
         DissectError: of the class ``error``, with the range that was found.
     """
-    images = generator.synthesize(generator.sample(range(N_SAMPLES), seed=0))
+    with torch.no_grad():
+        images = generator.synthesize(generator.sample(range(N_SAMPLES), seed=0))
     found = find_range(images)
+    if found is not None:
+        found = _range_of_end(generator) or found
     if found == (-1.0, 1.0):
         return
     low, high = float(images.min()), float(images.max())

@@ -127,6 +127,20 @@ def test_a_mistake_is_one_line_and_what_it_says_works(mistake):
         check_generator(dissect.wrap(make(), sample=8, name="mine", **instead))
 
 
+def test_a_tanh_whose_samples_happen_to_be_positive_is_in_its_range():
+    module = Net(lambda x: torch.tanh(x.abs() + 0.1))
+    images = dissect.wrap(module, sample=8).synthesize(
+        dissect.wrap(module, sample=8).sample([0], seed=0)
+    )
+    assert images.min() >= 0
+
+
+def test_a_sigmoid_is_told_whatever_moves_its_values():
+    module = Net(lambda x: torch.sigmoid(x).permute(0, 2, 3, 1)[..., :3])
+    with pytest.raises(GeneratorError, match=r"as of images in \[0, 1\]"):
+        dissect.wrap(module, sample=8, output=lambda images: images.permute(0, 3, 1, 2))
+
+
 def test_a_range_is_brought_to_that_of_images():
     unit = dissect.wrap(Net(torch.sigmoid), sample=8, image_range=(0, 1))
     latent = unit.sample([0, 1], seed=0)

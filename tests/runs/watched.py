@@ -2,6 +2,7 @@
 
     python -m tests.runs.watched damaged RUN FOLDER   each kind of damaged run
     python -m tests.runs.watched files FOLDER         each kind of damaged file of a generator
+    python -m tests.runs.watched hostile RUNS OUT     every command on a hostile folder of runs
 
 Prints a line of JSON for each: exit status, what was told on stderr, the memory of the process at
 its peak, seconds of its processor, and events that have no business there.
@@ -96,7 +97,44 @@ def files(folder):
         print(json.dumps({"kind": kind} | in_a_child(work)), flush=True)
 
 
+def hostile(runs, out):
+    """Every command on every run of a hostile folder, from within it."""
+    from tests.runs.watch import Watch
+
+    os.chdir(runs)
+    names = sorted(path.name for path in Path(runs).iterdir() if (path / "run.json").exists())
+    for name in names:
+        for number, words in enumerate(COMMANDS):
+            page = Path(out) / f"{name}{number}"
+            arguments = [
+                word.replace("RUN", f"{runs}/{name}").replace("OUT", str(page)) for word in words
+            ]
+
+            def work(arguments=arguments):
+                watch = Watch([runs, out, os.environ["DISSECT_STATE"]], ["evil"])
+                status, told, err = run_command(arguments)
+                return {"status": status, "out": told, "err": err, "found": watch.found}
+
+            answer = {"run": name, "command": words[0]} | in_a_child(work)
+            print(json.dumps(answer), flush=True)
+
+
+COMMANDS = (
+    ("show", "RUN"),
+    ("show", "RUN", "--json"),
+    ("show", "RUN", "--csv"),
+    ("report", "RUN"),
+    ("report", "RUN", "--single-file", "--out", "OUT.html"),
+    ("compare", "RUN", "RUN", "--out", "OUT.html", "--match", "8"),
+    ("export", "RUN"),
+    ("export", "RUN", "--format", "json", "--out", "OUT.json"),
+    ("export", "RUN", "--format", "latex"),
+    ("ablate", "RUN", "--concept", "blue", "--units", "1", "--samples", "8", "--draws", "1"),
+    ("effects", "RUN"),
+)
+
+
 if __name__ == "__main__":
     what, *given = sys.argv[1:]
     prepare()
-    {"damaged": damaged, "files": files}[what](*given)
+    {"damaged": damaged, "files": files, "hostile": hostile}[what](*given)

@@ -5,7 +5,6 @@ An address is never joined to a path: ids are keys of an index of the folders th
 """
 
 import hashlib
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -14,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dashboard.paths import within
 from dissect.errors import DissectError, RunError
 from dissect.runs import Run, open_run, schema
+from dissect.runs.record import read_record
 
 Known = TypeVar("Known")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -155,12 +156,6 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _entry(name: str, path: Path) -> Entry:
     try:
-        record = json.loads((path / schema.RUN_FILE).read_text())
-        if record["kind"] != schema.KIND:
-            return Entry(name, path, {}, "not a run of this program")
-        if record["schema_version"] > schema.SCHEMA_VERSION:
-            return Entry(name, path, {}, "made by a newer version; update gan-dissection")
-        _ = record["config"]["n_samples"], record["generator"]["layers"], record["created"]
-    except (OSError, ValueError, TypeError, KeyError, DissectError) as error:
-        return Entry(name, path, {}, f"run.json is damaged ({type(error).__name__})")
-    return Entry(name, path, record)
+        return Entry(name, path, read_record(path))
+    except DissectError as error:
+        return Entry(name, path, {}, within(str(error), path.parent))

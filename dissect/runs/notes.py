@@ -254,6 +254,8 @@ class Notes:
         It is the change counter of the file (bytes 24 to 27, sqlite.org/fileformat.html section
         1.3.8) with the file's identity; times of files are too coarse.
         """
+        if self.file.is_symlink():  # which reading the notes refuses
+            return b""
         try:
             with self.file.open("rb") as file:
                 header = file.read(28)

@@ -70,7 +70,7 @@ def read_record(path: Path) -> dict[str, Any]:
         )
     if type(version) is int and version > schema.SCHEMA_VERSION:
         raise RunError(
-            f"{path} has schema version {version}; this version reads up to "
+            f"{path} has schema version {version}, of a newer version; this one reads up to "
             f"{schema.SCHEMA_VERSION}; update gan-dissection"
         )
     with reading(file, RunError, ADVICE):

@@ -1,6 +1,7 @@
 """A folder of runs that somebody sent: nothing of it is imported, started, read or written elsewhere."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,31 @@ def test_no_control_character_and_no_formula_is_told(told):
         if one["command"] in ("show", "export") and one["run"] == "formula":
             cells = [cell for line in one["out"].splitlines() for cell in line.split(",")]
             assert not any(cell.strip('"').startswith("=") for cell in cells)
+
+
+@pytest.mark.slow
+def test_a_dashboard_over_it_starts_nothing_and_shows_the_others(hostile, chromium, tmp_path):
+    runs, outside, _ = hostile
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.runs.watched", "served", runs],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    url = json.loads(process.stdout.readline())["url"]
+    page = chromium.new_page()
+    try:
+        page.goto(url)
+        page.get_by_text("formula").first.wait_for()
+        page.get_by_text("run.json").first.wait_for()  # what is damaged is said to be
+        for name in ("formula", "factory", "notes"):
+            page.goto(f"{url}/run/{name}/units")
+            page.get_by_text("7 of 9 units", exact=True).wait_for()
+    finally:
+        page.close()
+        said, _ = process.communicate(timeout=60)
+    found = json.loads(said)["found"]
+    assert not found, "\n".join(found)
+    assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
 def test_the_hook_sees_what_it_is_for(tmp_path):

@@ -16,6 +16,7 @@ import os
 import resource
 import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -119,6 +120,26 @@ def hostile(runs, out):
             print(json.dumps(answer), flush=True)
 
 
+def served(runs):
+    """A dashboard over a hostile folder; says its address, and what happened when stdin ends."""
+    from dashboard import Settings, create_app
+    from dashboard.serving import listen, make_server, stop
+    from tests.runs.watch import Watch
+
+    os.chdir(runs)
+    sock = listen("127.0.0.1", 0)
+    server = make_server(create_app(runs, Settings(port=sock.getsockname()[1])), sock)
+    own = [runs, os.environ["DISSECT_STATE"], os.environ["TMPDIR"]]
+    watch = Watch(own, ["evil"])
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}"}), flush=True)
+    sys.stdin.read()
+    print(json.dumps({"found": watch.found}), flush=True)
+    stop(server)
+    os._exit(0)
+
+
 COMMANDS = (
     ("show", "RUN"),
     ("show", "RUN", "--json"),
@@ -137,4 +158,4 @@ COMMANDS = (
 if __name__ == "__main__":
     what, *given = sys.argv[1:]
     prepare()
-    {"damaged": damaged, "files": files, "hostile": hostile}[what](*given)
+    {"damaged": damaged, "files": files, "hostile": hostile, "served": served}[what](*given)

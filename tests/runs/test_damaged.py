@@ -8,6 +8,8 @@ import pytest
 
 from tests.runs.damaged_runs import KINDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run_with_an_effect(planted_run, command, tmp_path_factory):

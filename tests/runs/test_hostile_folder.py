@@ -11,6 +11,7 @@ import pytest
 
 from tests.runs.hostile_folder import SECRET, make_folder
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = {"factory", "package", "segmenter", "names", "hub", "path", "above", "inside"}
 """Runs that name models which may not be loaded."""
@@ -73,7 +74,6 @@ def test_no_control_character_and_no_formula_is_told(told):
             assert not any(cell.strip('"').startswith("=") for cell in cells)
 
 
-@pytest.mark.slow
 def test_a_dashboard_over_it_starts_nothing_and_shows_the_others(hostile, chromium, tmp_path):
     runs, outside, _ = hostile
     process = subprocess.Popen(

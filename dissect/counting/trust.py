@@ -71,9 +71,9 @@ class Trust:
     def empty(cls, vocabulary: Vocabulary, *, scores: bool = True) -> "Trust":
         """Nothing counted yet."""
         n = len(vocabulary)
-        changes = (np.zeros((len(CHANGES), n), np.int64) for _ in range(2))
+        both, either = (np.zeros((len(CHANGES), n), np.int64) for _ in range(2))
         return cls(
-            vocabulary, 0, np.zeros(n, np.int64), *changes, np.zeros(n, np.int64), 0,
+            vocabulary, 0, np.zeros(n, np.int64), both, either, np.zeros(n, np.int64), 0,
             np.zeros(n) if scores else None,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """A layer's finished numbers: scores, each unit's label, and the table of all pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -125,91 +125,104 @@ def layer_results(
     state: PassState, config: RunConfig, vocabulary: Vocabulary
 ) -> dict[str, LayerResult]:
     """Score every layer of a finished pass."""
+    scored: dict[str, LayerResult] = {}
+    label_p: dict[str, Float[np.ndarray, " unit"]] = {}
+    for layer, counts in state.counts.items():
+        edges = state.edges[layer].numpy()
+        scored[layer], label_p[layer] = _score_layer(counts, edges, config, vocabulary)
+    # The false discovery rate is that of all units of the run together.
+    q = q_values(np.concatenate(list(label_p.values())))
+    results: dict[str, LayerResult] = {}
+    start = 0
+    for layer, result in scored.items():
+        own = q[start : start + len(result.best)]
+        start += len(own)
+        # The original has no such rule.
+        surely = np.ones(len(own), bool) if config.compat else own <= config.fdr
+        results[layer] = replace(result, q_value=own, interpretable=result.interpretable & surely)
+    return results
+
+
+def _score_layer(
+    counts: LayerCounts,
+    edges: Float[np.ndarray, "unit edge"],
+    config: RunConfig,
+    vocabulary: Vocabulary,
+) -> tuple[LayerResult, Float[np.ndarray, " unit"]]:
+    """The scores of a layer as if it had no other units beside it, and p-values of its labels."""
     chosen = THRESHOLDS.index(config.threshold)
     rows = plane_rows(vocabulary) if config.compat else None
     at_quantile = quantile_edge(config.tail)
-    halved = np.array([concept.is_half for concept in vocabulary])
     n_clusters = evaluation_clusters(config.n_samples)
-    parts, label_p = {}, {}
-    for layer, counts in state.counts.items():
-        pairs = counts.pairs
-        inside, active, shuffled = (
-            array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)
+    pairs = counts.pairs
+    inside, active, shuffled = (
+        array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)
+    )
+    area = pairs.area.sum(axis=0)
+    allowed = area >= config.min_share * pairs.pixels.sum()
+    halves = [
+        score(
+            pairs.inside[half],
+            pairs.active[half],
+            pairs.shuffled[half],
+            pairs.area[half],
+            int(pairs.pixels[half]),
         )
-        area = pairs.area.sum(axis=0)
-        edges = state.edges[layer].numpy()
-        allowed = area >= config.min_share * pairs.pixels.sum()
-        halves = [
-            score(
-                pairs.inside[half],
-                pairs.active[half],
-                pairs.shuffled[half],
-                pairs.area[half],
-                int(pairs.pixels[half]),
-            )
-            for half in range(2)
-        ]
-        if rows is None:
-            edge = choose_edges(counts.histogram[0], quantile_edge=at_quantile)
-            scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
-            best = scores.best_unless_halved(chosen, allowed, halved, halves)
-        else:
-            edge, label = choose_unit_edges(
-                counts.histogram[0], edges, rows, quantile_edge=at_quantile
-            )
-            scores = score(
-                inside,
-                active,
-                shuffled,
-                area,
-                pixels(counts.histogram[1])[rows],
-                shuffled_active=above(counts.histogram[2])[
-                    rows, np.arange(len(edges))[:, None], edge
-                ],
-            )
-            best = label if config.threshold == "information" else scores.highest_iou(chosen)
-        low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
-        p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
-        label_p[layer] = label_p_values(p[chosen], best, int((allowed & (area > 0)).sum()))
-        halves = [
-            half.best(chosen, allowed) if rows is None else half.highest_iou(chosen)
-            for half in halves
-        ]
-        parts[layer] = {
-            "edges": edges,
-            "edge": edge,
-            "top": _top(counts),
-            "of_statistics": {
-                name: values
-                for statistic in counts.statistics.values()
-                for name, values in statistic.column_values().items()
-            },
-            "scores": scores,
-            "iou_low": low,
-            "iou_high": high,
-            "p_value": p,
-            "chosen": chosen,
-            "best": best,
-            "allowed": allowed[best],
-            "same_in_halves": (halves[0] == best) & (halves[1] == best),
-        }
-    q = q_values(np.concatenate(list(label_p.values())))
-    results, start = {}, 0
-    for layer, part in parts.items():
-        scores, best = part["scores"], part["best"]
-        interpretable = part.pop("allowed")  # with a label at all
-        own = q[start : start + len(best)]
-        start += len(best)
-        pair = (chosen, np.arange(len(best)), best)
-        # NaN compares false: a unit without a union anywhere is not interpretable.
-        interpretable = interpretable & (scores.iou[pair] > config.min_iou)
-        if config.compat:
-            interpretable &= scores.information[pair] > MIN_INFORMATION
-        else:
-            interpretable &= scores.over_chance[pair] > config.min_over_chance
-            interpretable &= own <= config.fdr
-        results[layer] = LayerResult(**part, q_value=own, interpretable=interpretable)
-    return results
+        for half in range(2)
+    ]
+    if rows is None:
+        edge = choose_edges(counts.histogram[0], quantile_edge=at_quantile)
+        scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
+        halved = np.array([concept.is_half for concept in vocabulary])
+        best = scores.best_unless_halved(chosen, allowed, halved, halves)
+    else:
+        edge, label = choose_unit_edges(counts.histogram[0], edges, rows, quantile_edge=at_quantile)
+        scores = score(
+            inside,
+            active,
+            shuffled,
+            area,
+            pixels(counts.histogram[1])[rows],
+            shuffled_active=above(counts.histogram[2])[rows, np.arange(len(edges))[:, None], edge],
+        )
+        best = label if config.threshold == "information" else scores.highest_iou(chosen)
+    low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
+    p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
+    first, second = (
+        half.best(chosen, allowed) if rows is None else half.highest_iou(chosen) for half in halves
+    )
+    result = LayerResult(
+        edges=edges,
+        edge=edge,
+        top=_top(counts),
+        scores=scores,
+        iou_low=low,
+        iou_high=high,
+        p_value=p,
+        chosen=chosen,
+        best=best,
+        q_value=np.ones(len(best)),
+        same_in_halves=(first == best) & (second == best),
+        interpretable=allowed[best] & _beyond_floors(scores, chosen, best, config),
+        of_statistics={
+            name: values
+            for statistic in counts.statistics.values()
+            for name, values in statistic.column_values().items()
+        },
+    )
+    return result, label_p_values(p[chosen], best, int((allowed & (area > 0)).sum()))
+
+
+def _beyond_floors(
+    scores: LayerScores, chosen: int, best: Int[np.ndarray, " unit"], config: RunConfig
+) -> Bool[np.ndarray, " unit"]:
+    """Whether the scores of each unit's label exceed what the settings ask for."""
+    pair = (chosen, np.arange(len(best)), best)
+    # NaN compares false: a unit without a union anywhere is not interpretable.
+    enough = scores.iou[pair] > config.min_iou
+    if config.compat:
+        return enough & (scores.information[pair] > MIN_INFORMATION)
+    return enough & (scores.over_chance[pair] > config.min_over_chance)
 
 
 def _top(counts: LayerCounts) -> TopImages:

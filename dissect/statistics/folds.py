@@ -6,7 +6,7 @@ threshold. All others are the evaluation fold. As thresholds are settled before 
 sample comes, what happens at them can be kept for each cluster, which is what certainty is made of.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 CLUSTER = 8
 _MOST = 1024
@@ -30,7 +30,7 @@ def evaluation_clusters(n_samples: int) -> int:
     return -(-(n_samples - calibration_size(n_samples)) // CLUSTER)
 
 
-def clusters(indices: list[int]) -> Iterator[tuple[int, slice]]:
+def clusters(indices: Sequence[int]) -> Iterator[tuple[int, slice]]:
     """The clusters of a block: the number of each and its rows.
 
     Args:

@@ -89,8 +89,7 @@ def same(one: _Value, other: _Value) -> _Value:
     Raises:
         ValueError: they differ in it.
     """
-    equal = np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
-    if not equal:
+    if not np.array_equal(np.asarray(one), np.asarray(other)):
         raise ValueError("states of different passes were merged; expected those of one")
     return one
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -36,14 +37,14 @@ class TopImages(UnitStatistic):
         """No sample seen yet; ``k`` places for each unit."""
         return cls(np.full((n_units, k), -np.inf, np.float32), np.full((n_units, k), -1, np.int64))
 
-    def merge(self, other: "TopImages") -> "TopImages":
+    def merge(self, other: Self) -> Self:
         """The top of two disjoint sets of samples together."""
         values = np.concatenate([self.values, other.values], axis=1)
         indices = np.concatenate([self.indices, other.indices], axis=1)
         missing = indices < 0
         # lexsort: the last key counts most, so the highest value first, then the lower index.
         order = np.lexsort((indices, -values, missing), axis=1)[:, : self.values.shape[1]]
-        return TopImages(
+        return type(self)(
             np.take_along_axis(values, order, 1), np.take_along_axis(indices, order, 1)
         )
 

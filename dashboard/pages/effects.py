@@ -128,7 +128,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
         [
             html.H2("Measure"),
             dmc.RadioGroup(
-                kinds, id="effects-kind", value="ablate", label="What is done to the units?"
+                kinds, id="effects-kind", value=_kinds()[0][0], label="What is done to the units?"
             ),
             html.Div(fields, className="controls"),
             dmc.Switch(

@@ -33,11 +33,11 @@ from PIL import Image
 
 from benchmarks.painting import measure_painting, small_run
 from dashboard import Settings, create_app
-from dashboard.pairs import SCORES
 from dashboard.serving import listen, make_server, stop
 from dissect.config import RunConfig
 from dissect.runs import schema
 from dissect.runs.strips import TILE, Strip, make_strip
+from dissect.statistics.registry import required_columns
 
 _EDGES, _TOP = 48, 8
 
@@ -122,16 +122,16 @@ def _table(
     iou = draw.beta(1, 12, n_rows)
     label = np.zeros((n_units, len(concepts)), bool)
     label[np.arange(n_units), iou.reshape(n_units, -1).argmax(axis=1)] = True
-    names = (*SCORES, "p_value", "information_quality_ratio")
+    names = required_columns(schema.SCHEMA_VERSION)
     spread = {name: draw.random(n_rows) * iou for name in names}
     spread |= {"iou": iou, "iou_low": iou * 0.9, "iou_high": iou * 1.1, "chance": iou * 0.3}
     return pd.DataFrame(
-        {
+        spread
+        | {
             "layer": layer,
             "unit": np.repeat(np.arange(n_units), len(concepts)),
             "concept": np.tile(np.array(concepts), n_units),
             "category": "object",
-            **spread,
             "is_label": label.ravel(),
             "interpretable": label.ravel() & (iou > 0.1),
             "q_value": np.repeat(draw.random(n_units), len(concepts)),

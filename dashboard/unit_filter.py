@@ -16,6 +16,7 @@ CERTAINTIES = ("all", "named", "sure", "unnamed")
 VIEWS = ("grid", "table")
 STEP = 48
 """So many units more each time."""
+_MOST = 2**16
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class UnitFilter:
 _DEFAULT = vars(UnitFilter())
 
 
+def list_query(unit_filter: UnitFilter) -> str:
+    """The query string of a unit's page that is reached from the list of these units."""
+    return unit_filter.to_query() or "?list=units"
+
+
 def read_filter(query: Mapping[str, object]) -> UnitFilter:
     """A filter from anything a browser may send; what makes no sense is left out."""
     default = UnitFilter()
@@ -115,7 +121,7 @@ def read_filter(query: Mapping[str, object]) -> UnitFilter:
         iou=min(max(iou, 0.0), 1.0),
         measured=_is_on(query.get("measured")),
         reverse=_is_on(query.get("reverse")),
-        most=min(max(most, STEP), 4096),
+        most=min(max(most, STEP), _MOST),
     )
 
 

@@ -39,26 +39,90 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       }
       return window.dash_clientside.no_update;
     },
-    // 48 more, as dashboard/unit_filter.py has it.
-    more(clicks, most) {
-      return clicks ? most + 48 : window.dash_clientside.no_update;
-    },
   },
 });
 
-// A link in a table, followed without loading the app anew.
+// Follows a link that dash does not know of, without loading the app anew.
+function followLink(event, href) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  window.history.pushState({}, "", href);
+  window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+  window.scrollTo(0, 0);
+}
+
+// A link in a table.
 window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {};
 window.dashAgGridComponentFunctions.UnitLink = function (props) {
   if (!props.data) return null;
-  const follow = (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    window.history.pushState({}, "", props.data.href);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    window.scrollTo(0, 0);
-  };
-  return window.React.createElement("a", { href: props.data.href, onClick: follow }, props.value);
+  const { href } = props.data;
+  const onClick = (event) => followLink(event, href);
+  return window.React.createElement("a", { href, onClick }, props.value);
 };
+
+// Cards of units, from the data in their list (components/units.py). All text is put in as text.
+(function () {
+  function make(tag, className, ...children) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    made.append(...children);
+    return made;
+  }
+
+  function styled(element, style) {
+    for (const [name, value] of Object.entries(style)) element.style.setProperty(name, value);
+    return element;
+  }
+
+  function drawCard(data) {
+    const image = make("img", "strip-image");
+    Object.assign(image, { alt: data.alt, width: data.width, height: 128 });
+    image.dataset.src = data.src;
+    const swatch = styled(make("span", "swatch"), { background: data.colour });
+    const bar = styled(make("span", "bar"), data.bar);
+    bar.setAttribute("role", "img");
+    bar.setAttribute("aria-label", data.chance);
+    if (data.interval.left) bar.append(styled(make("span", "interval"), data.interval));
+    const link = make(
+      "a",
+      "",
+      make("span", "strip", image),
+      make(
+        "span",
+        "names",
+        make("span", "", swatch, make("b", "", data.name)),
+        make("span", "quiet", data.place),
+      ),
+    );
+    if (data.people) {
+      const start = make("span", "hidden", "People call it ");
+      link.append(make("span", "second", make("span", "", start, `“${data.people}”`)));
+    }
+    link.append(make("span", "numbers", bar, make("span", "n", data.iou)));
+    if (data.effect) link.append(make("span", "measured", data.effect));
+    link.href = data.href;
+    link.addEventListener("click", (event) => followLink(event, data.href));
+    return make("li", "card", link);
+  }
+
+  const draw = (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard));
+  const look = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.matches("ul[data-cards]")) draw(node);
+    for (const list of node.querySelectorAll("ul[data-cards]")) draw(list);
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") draw(change.target);
+      else change.addedNodes.forEach(look);
+    }
+  }).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    attributes: true,
+    attributeFilter: ["data-cards"],
+  });
+})();
 
 // A button that is off while its answer is awaited gives the focus back when it is on again.
 (function () {

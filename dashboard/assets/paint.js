@@ -104,6 +104,11 @@
     ready: function (brush) {
       return [!brush, !brush];
     },
+    // Whether there is something to undo, to redo, to clear.
+    undoable: function (history) {
+      const { past = [], future = [], now = [] } = history || {};
+      return [!past.length, !future.length, !now.length];
+    },
     // How much of the edited image is uncovered, from the left.
     reveal: function (value) {
       const share = Math.min(100, Math.max(0, Number(value)));

@@ -6,7 +6,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.units import empty
+from dashboard.components.units import counted, empty
 from dashboard.links import compare_href, run_href
 from dashboard.store import Entry
 
@@ -112,8 +112,9 @@ def _row(entry: Entry, tags: Iterable[str], size: int) -> Component:
 def _told(record: dict) -> Iterable[str]:
     layers = record["generator"]["layers"]
     yield str(record["generator"].get("name", "?"))
-    yield f"{sum(shape[0] for shape in layers.values()):,} units of {len(layers)} layers"
-    yield f"{record['config']['n_samples']:,} samples"
+    units = counted(sum(shape[0] for shape in layers.values()), "unit")
+    yield f"{units} of {counted(len(layers), 'layer')}"
+    yield counted(record["config"]["n_samples"], "sample")
     yield f"{record['segmenter'].get('name', '?')} segmenter"
     yield str(record["created"])[:10]
 

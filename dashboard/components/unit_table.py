@@ -12,13 +12,12 @@ from dashboard.links import unit_href
 from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of
 from dashboard.store import OpenRun
-from dashboard.unit_filter import UnitFilter, filter_units, sorts
+from dashboard.unit_filter import UnitFilter, filter_units, list_query, sorts
 from dissect.statistics.columns import Place
 from dissect.statistics.registry import columns_in
 
 BLOCK = 200
 """Rows that are fetched at once."""
-_FORMAT = "params.value == null ? '' : d3.format('{}')(params.value)"
 _FEWEST, _PER_LETTER = 100, 5.5  # pixels of a column, and of a letter of its header
 
 
@@ -31,14 +30,14 @@ class _Field:
         header: Above it.
         width: In pixels.
         sort: Name of the order that its header stands for; None for none.
-        digits: How its numbers are written, as in a format string; None for text, "" as they are.
+        is_number: Whether its values are aligned as numbers.
     """
 
     name: str
     header: str
     width: int
     sort: str | None = None
-    digits: str | None = None
+    is_number: bool = False
 
 
 def _fields(names: Collection[str]) -> list[_Field]:
@@ -50,18 +49,18 @@ def _fields(names: Collection[str]) -> list[_Field]:
             one.heading,
             max(_FEWEST, int(80 + _PER_LETTER * len(one.heading))),
             one.sort_name if one.sort_name in known else None,
-            one.digits if one.digits.endswith("f") else "",
+            is_number=True,
         )
         for one in columns_in(Place.DASHBOARD, names)
     ]
     return [
         _Field("layer", "Layer", 140, "unit"),
-        _Field("unit", "Unit", 90, digits=""),
+        _Field("unit", "Unit", 90, is_number=True),
         _Field("named", "Concept", 150, "concept"),
         _Field("second", "People call it", 160, "people"),
         _Field("category", "Category", 110),
         *values,
-        _Field("effect", "Effect", 110, "effect", ".2f"),
+        _Field("effect", "Effect", 110, "effect", is_number=True),
     ]
 
 
@@ -105,12 +104,10 @@ def _column(unit_filter: UnitFilter, field: _Field) -> dict[str, object]:
         "width": field.width,
         "sortable": field.sort is not None,
     }
-    if field.digits is not None:
+    if field.is_number:
         column["type"] = "rightAligned"
     if field.name == "unit":
         column["cellRenderer"] = "UnitLink"
-    if field.digits:
-        column["valueFormatter"] = {"function": _FORMAT.format(field.digits)}
     if field.sort is not None:
         rising = sorts()[field.sort].rising
         column["sortingOrder"] = ["asc", "desc"] if rising else ["desc", "asc"]
@@ -133,8 +130,9 @@ def chosen(opened: OpenRun, unit_filter: UnitFilter) -> object:
 def rows(
     opened: OpenRun, unit_filter: UnitFilter, start: int, stop: int
 ) -> list[dict[str, object]]:
-    """Rows of the table as plain values; numbers that are none become None."""
+    """Rows of the table; numbers are texts, rounded once and as everywhere, "" for none."""
     shown = columns_in(Place.DASHBOARD, labels_of(opened))
+    query = list_query(unit_filter)
     return [
         {
             "layer": str(row.layer),
@@ -142,18 +140,15 @@ def rows(
             "named": label_of(row),
             "second": row.second,
             "category": row.category if row.interpretable else "",
-            "href": unit_href(opened.id, str(row.layer), int(row.unit)),
-            **{one.name: _plain(getattr(row, one.name), one.digits) for one in shown},
-            "effect": _plain(row.effect, ".2f"),
+            "href": unit_href(opened.id, str(row.layer), int(row.unit)) + query,
+            **{one.name: _text(getattr(row, one.name), one.digits) for one in shown},
+            "effect": _text(row.effect, ".2f"),
         }
         for row in chosen(opened, unit_filter).iloc[start:stop].itertuples()
     ]
 
 
-def _plain(value: float, digits: str) -> float | str | None:
-    """A value for the page: with two digits more than are shown, so that it can be formatted."""
+def _text(value: float, digits: str) -> str:
     if not digits:
         return "yes" if value else "no"
-    if math.isnan(value):
-        return None
-    return round(value, 4) if digits.endswith("f") else float(format(value, digits))
+    return "" if math.isnan(value) else format(float(value), digits)

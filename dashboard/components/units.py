@@ -1,10 +1,11 @@
 """A unit as a picture with its numbers beside it."""
 
+import json
 import math
 from collections.abc import Iterable
 
 import pandas as pd
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from dashboard.links import unit_href
@@ -28,6 +29,11 @@ def swatch(colour: str) -> Component:
     return html.Span(className="swatch", style={"background": colour})
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 layer``, ``2 layers``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def bar(
     value: float,
     chance: float,
@@ -38,43 +44,52 @@ def bar(
     most: float = 1.0,
 ) -> Component:
     """A value from 0 to ``most`` with a tick at its chance level and its interval."""
+    style, interval = _bar_styles(value, chance, colour, low, high, most=most)
+    return html.Span(
+        html.Span(className="interval", style=interval) if interval else None,
+        className="bar",
+        role="img",
+        style=style,
+        **{"aria-label": _bar_label(value, chance)},
+    )
+
+
+def _bar_label(value: float, chance: float) -> str:
+    return f"IoU {two(value)}, chance {two(chance)}"
+
+
+def _bar_styles(
+    value: float, chance: float, colour: str, low: float, high: float, *, most: float = 1.0
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Styles of a bar, whose parts app.css draws from them, and of its interval; {} for none."""
 
     def place(x: float) -> str:
         return f"{100 * min(max(x / most, 0.0), 1.0):.2f}%"
 
-    # The bar and its tick are drawn by app.css from these: a matrix has hundreds of them.
     style = {"--colour": colour}
     if not math.isnan(value):
         style["--value"] = place(value)
     if not math.isnan(chance):
         style["--chance"] = place(chance)
-    interval = None
-    if not (math.isnan(low) or math.isnan(high)):
-        width = f"{100 * min((high - low) / most, 1.0):.2f}%"
-        interval = html.Span(className="interval", style={"left": place(low), "width": width})
-    return html.Span(
-        interval,
-        className="bar",
-        role="img",
-        style=style,
-        **{"aria-label": f"IoU {two(value)}, chance {two(chance)}"},
-    )
+    if math.isnan(low) or math.isnan(high):
+        return style, {}
+    return style, {"left": place(low), "width": f"{100 * min((high - low) / most, 1.0):.2f}%"}
 
 
-def strip_image(
-    opened: OpenRun, layer: str, unit: int, what: str, *, lazy: bool = True
-) -> Component:
-    """A unit's top images; a lazy one is fetched when it comes near the screen (app.js)."""
-    n_images = opened.run.config.top_images
-    source = strip_url(opened, layer, unit)
-    place = {"data-src": source} if lazy else {"src": source}
+def strip_image(opened: OpenRun, layer: str, unit: int, what: str) -> Component:
+    """A unit's top images."""
     return html.Img(
-        **place,
+        src=strip_url(opened, layer, unit),
         className="strip-image",
-        width=128 * n_images,
+        width=128 * opened.run.config.top_images,
         height=128,
-        alt=f"{layer} unit {unit}, {what}: its top {n_images} images, the unit’s mask outlined",
+        alt=_strip_text(opened, layer, unit, what),
     )
+
+
+def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
+    n_images = counted(opened.run.config.top_images, "image")
+    return f"{layer} unit {unit}, {what}: its top {n_images}, the unit’s mask outlined"
 
 
 def label_of(row: object) -> str:
@@ -89,59 +104,52 @@ def second_label(name: str) -> Component | None:
     return html.Span([html.Span("People call it ", className="hidden"), f"“{name}”"])
 
 
-def cards(opened: OpenRun, units: pd.DataFrame) -> Component:
-    """Units as pictures that lead to their pages."""
+def cards(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> Component:
+    """Units as pictures that lead to their pages.
+
+    A card is data: app.js draws it, so that a page of cards costs the same however many there are
+    above it. Dash looks through all components of a page each time that one is added.
+
+    Args:
+        opened: Their run.
+        units: Rows of ``filter_units``.
+        query: Of the pages that the cards lead to, which list the units belong to.
+    """
     people = second_labels(opened)
-    return html.Ul(
-        [
-            _card(opened, row, people.get((str(row.layer), int(row.unit)), ""))
-            for row in units.itertuples()
-        ],
-        className="cards",
-    )
+    data = [
+        _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
+        for row in units.itertuples()
+    ]
+    return html.Ul(className="cards", role="list", **{"data-cards": json.dumps(data)})
 
 
-def _card(opened: OpenRun, row: object, people: str) -> Component:
+def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, object]:
+    """What ``drawCard`` of app.js draws."""
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
     label = getattr(row, "effect_label", "")
-    effect = f"{label} {two(row.effect)}{_with(row)}" if label else ""
-    measured = [html.Span(effect, className="measured")] if label else []
-    second = [html.Span(second_label(people), className="second")] if people else []
-    return html.Li(
-        dcc.Link(
-            [
-                html.Span(
-                    strip_image(opened, layer, row.unit, f"{name}, IoU {two(row.iou)}"),
-                    className="strip",
-                ),
-                html.Span(
-                    [
-                        html.Span([swatch(colour), html.B(name)]),
-                        html.Span(f"{layer} · unit {row.unit}", className="quiet"),
-                    ],
-                    className="names",
-                ),
-                *second,
-                html.Span(
-                    [
-                        bar(row.iou, row.chance, colour, row.iou_low, row.iou_high),
-                        html.Span(two(row.iou), className="n"),
-                    ],
-                    className="numbers",
-                ),
-                *measured,
-            ],
-            href=unit_href(opened.id, layer, row.unit),
-        ),
-        className="card",
-    )
+    style, interval = _bar_styles(row.iou, row.chance, colour, row.iou_low, row.iou_high)
+    return {
+        "href": unit_href(opened.id, layer, row.unit) + query,
+        "src": strip_url(opened, layer, row.unit),
+        "width": 128 * opened.run.config.top_images,
+        "alt": _strip_text(opened, layer, row.unit, f"{name}, IoU {two(row.iou)}"),
+        "colour": colour,
+        "name": name,
+        "place": f"{layer} · unit {row.unit}",
+        "people": people,
+        "bar": style,
+        "interval": interval,
+        "chance": _bar_label(row.iou, row.chance),
+        "iou": two(row.iou),
+        "effect": f"{label} {two(row.effect)}{_with(row)}" if label else "",
+    }
 
 
 def _with(row: object) -> str:
     """An effect belongs to all units of its set, not to one of them."""
     others = row.effect_units - 1
-    return f", with {others} other unit{'' if others == 1 else 's'}" if others > 0 else ""
+    return f", with {counted(others, 'other unit')}" if others > 0 else ""
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Component:

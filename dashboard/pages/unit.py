@@ -1,13 +1,17 @@
 """The page of a unit: top images, matches and their certainty, co-active units, effects."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
+import numpy as np
+import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import unit_facts
 from dashboard.callbacks import line_of
 from dashboard.components.figures import figure, histograms, iou_curves
+from dashboard.components.unit_table import chosen
 from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
 from dashboard.effects.view import effect_href
 from dashboard.links import concept_href, run_href, unit_href
@@ -16,6 +20,7 @@ from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, RunPage, RunVisit, UnitVisit
 from dashboard.store import OpenRun
 from dashboard.unit_facts import Match, Values
+from dashboard.unit_filter import list_query, read_filter
 from dissect.errors import DissectError, LayerError
 
 _CURVES = 3
@@ -34,7 +39,7 @@ def layout(visit: RunVisit) -> Component:
     second = second_label(second_labels(opened).get((layer, unit), ""))
     return html.Div(
         [
-            _steps(opened, layer, unit),
+            _steps(opened, layer, unit, visit.query),
             html.H1(
                 [
                     swatch(found[0].colour) if named and found else None,
@@ -44,7 +49,7 @@ def layout(visit: RunVisit) -> Component:
             ),
             html.P(_sentence(opened, row, layer, unit, found, named)),
             html.Div(
-                strip_image(opened, layer, unit, title, lazy=False),
+                strip_image(opened, layer, unit, title),
                 className="strip whole",
                 tabIndex=0,
                 role="region",
@@ -73,20 +78,39 @@ def _number(given: str) -> int:
     return int(given)
 
 
-def _steps(opened: OpenRun, layer: str, unit: int) -> Component:
-    last = opened.run.layers[layer].units - 1
-    before, after = max(unit - 1, 0), min(unit + 1, last)
-    units = run_href(opened.id, "units")
+def _steps(opened: OpenRun, layer: str, unit: int, query: Mapping[str, str]) -> Component:
+    """Links to the units before and after, of the list that one came from, else of the layer."""
+    unit_filter = read_filter(query)
+    end = list_query(unit_filter) if query else ""
+    listed = chosen(opened, unit_filter) if query else None
+    places = [] if listed is None else _places(listed, layer, unit)
+    if listed is not None and places:
+        place, n_units = places[0], len(listed)
+        near = [
+            (str(listed.layer.iloc[n]), int(listed.unit.iloc[n])) if 0 <= n < n_units else None
+            for n in (place - 1, place + 1)
+        ]
+        where, label = f"{place + 1:,} of {n_units:,} in the list", "Units of this list"
+    else:
+        last = opened.run.layers[layer].units - 1
+        near = [(layer, n) if 0 <= n <= last else None for n in (unit - 1, unit + 1)]
+        where, label, end = f"{layer} · unit {unit} of {last + 1}", "Units of this layer", ""
+    links = [
+        dcc.Link(text, href=unit_href(opened.id, *other) + end) if other else None
+        for text, other in zip(("← previous", "next →"), near, strict=True)
+    ]
+    back = run_href(opened.id, "units") + (unit_filter.to_query() if query else "")
     return html.Nav(
-        [
-            dcc.Link("All units", href=units),
-            html.Span(f"{layer} · unit {unit} of {last + 1}"),
-            dcc.Link("← previous", href=unit_href(opened.id, layer, before)) if unit else None,
-            dcc.Link("next →", href=unit_href(opened.id, layer, after)) if unit < last else None,
-        ],
+        [dcc.Link("All units" if not end else "Back to the list", href=back),
+         html.Span(where), *links],
         className="steps",
-        **{"aria-label": "Units of this layer"},
-    )
+        **{"aria-label": label},
+    )  # fmt: skip
+
+
+def _places(listed: pd.DataFrame, layer: str, unit: int) -> list[int]:
+    found = (listed.layer == layer).to_numpy() & (listed.unit == unit).to_numpy()
+    return np.flatnonzero(found).tolist()
 
 
 def _sentence(

@@ -4,19 +4,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import dash_mantine_components as dmc
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import (
+    ALL,
+    MATCH,
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    Patch,
+    State,
+    dcc,
+    html,
+    no_update,
+)
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import shows_errors, text
+from dashboard.callbacks import problem, shows_errors, text
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
 from dashboard.components.units import cards, empty
 from dashboard.links import run_href
 from dashboard.pairs import labels_of
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
-from dashboard.unit_filter import STEP, VIEWS, UnitFilter, read_filter, sorts
+from dashboard.unit_filter import STEP, VIEWS, UnitFilter, list_query, read_filter, sorts
 from dissect.errors import DissectError
 from segmenters.vocabulary import CATEGORIES
 
@@ -56,11 +68,15 @@ def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     if unit_filter.view == "table":
         return html.Div([count, unit_table(opened, unit_filter, len(found))])
     shown = found.head(unit_filter.most)
-    more = []
-    if len(shown) < len(found):
-        step = min(STEP, len(found) - len(shown))
-        more = [html.Button(f"Show {step} more", id="units-more", className="action")]
-    return html.Div([count, cards(opened, shown), *more])
+    label, hidden = _more(len(shown), len(found))
+    more = html.Button(label, id="units-more", className="action", hidden=hidden)
+    grid = cards(opened, shown, query=list_query(unit_filter))
+    return html.Div([count, html.Div([grid], id="units-pages", className="card-pages"), more])
+
+
+def _more(n_shown: int, n_found: int) -> tuple[str, bool]:
+    """Label of the button below the grid, and whether it is hidden."""
+    return f"Show {min(STEP, n_found - n_shown)} more", n_shown >= n_found
 
 
 def _count(opened: OpenRun, n_found: int) -> str:
@@ -158,11 +174,12 @@ def _select(
 
 def _callbacks(app: Dash) -> None:
     held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
+    most = "units-most"  # its pages are added to the grid, which is not drawn again
     values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
 
     @app.callback(
         Output("units-results", "children"),
-        values,
+        *[value if value.component_id != most else State(most, "data") for value in values],
         State("units-run", "data"),
         prevent_initial_call=True,
     )
@@ -178,13 +195,30 @@ def _callbacks(app: Dash) -> None:
         State("units-defaults", "data"),
         prevent_initial_call=True,
     )
-    app.clientside_callback(
-        ClientsideFunction("dissect", "more"),
+
+    @app.callback(
+        Output("units-pages", "children"),
+        Output("units-more", "children"),
+        Output("units-more", "hidden"),
         Output("units-most", "data"),
         Input("units-more", "n_clicks"),
-        State("units-most", "data"),
+        State("units-run", "data"),
+        *[State(value.component_id, value.component_property) for value in values],
         prevent_initial_call=True,
     )
+    def show_more(clicks: object, run_id: object, *given: object) -> tuple:
+        if not clicks:
+            raise PreventUpdate
+        try:
+            opened = context.current().store.open(text(run_id))
+        except DissectError as error:
+            return [problem(error)], no_update, True, no_update
+        unit_filter = read_filter(_named(given))
+        found, start = chosen(opened, unit_filter), unit_filter.most
+        shown = found.iloc[start : start + STEP]
+        pages = Patch()
+        pages.append(cards(opened, shown, query=list_query(unit_filter)))
+        return pages, *_more(start + len(shown), len(found)), start + STEP
 
     app.clientside_callback(
         ClientsideFunction("dissect", "sortedBy"),

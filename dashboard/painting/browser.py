@@ -31,6 +31,11 @@ def register_browser(app: Dash) -> None:
         Output("paint-everywhere", "disabled"),
         Input("paint-brush", "data"),
     )
+    app.clientside_callback(
+        here("undoable"),
+        *[Output(f"paint-{name}", "disabled") for name in ("undo", "redo", "clear")],
+        Input("paint-history", "data"),
+    )
     steps = ("previous", "next", "random")
     app.clientside_callback(
         here("step"),

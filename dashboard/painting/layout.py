@@ -152,8 +152,9 @@ def _sample(view: View, n_classes: int) -> Component:
     )
 
 
-def _painter(name: str, label: str) -> Component:
-    return dmc.Button(label, id=name, variant="default", disabled=True)  # until there is a brush
+def _disabled(name: str, label: str) -> Component:
+    """A button that is disabled until there is something for it to do."""
+    return dmc.Button(label, id=name, variant="default", disabled=True)
 
 
 def _whole(name: str, label: str, value: object) -> Component:
@@ -247,8 +248,8 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     ),
                     html.Div(
                         [
-                            _painter("paint-box", "Paint this rectangle"),
-                            _painter("paint-everywhere", "Everywhere"),
+                            _disabled("paint-box", "Paint this rectangle"),
+                            _disabled("paint-everywhere", "Everywhere"),
                         ],
                         className="paint-row",
                     ),
@@ -259,9 +260,9 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                     html.Legend("Strokes"),
                     html.Div(
                         [
-                            dmc.Button("Undo", id="paint-undo", variant="default"),
-                            dmc.Button("Redo", id="paint-redo", variant="default"),
-                            dmc.Button("Clear", id="paint-clear", variant="default"),
+                            _disabled("paint-undo", "Undo"),
+                            _disabled("paint-redo", "Redo"),
+                            _disabled("paint-clear", "Clear"),
                         ],
                         className="paint-row",
                     ),

@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.units import counted
 from dashboard.painting.history import History
 from dissect.painting.strokes import DRAW, Stroke
 
@@ -22,10 +23,8 @@ def describe_stroke(stroke: Stroke) -> str:
     elif stroke.mask is not None:
         where = "brushed"
     verb = "Draw" if stroke.mode == DRAW else "Remove"
-    n_units = len(stroke.units)
-    return (
-        f"{verb} {what}, {where} ({n_units} units of {stroke.layer}, strength {stroke.strength:g})"
-    )
+    n_units = counted(len(stroke.units), "unit")
+    return f"{verb} {what}, {where} ({n_units} of {stroke.layer}, strength {stroke.strength:g})"
 
 
 def stroke_list(history: History) -> Component:

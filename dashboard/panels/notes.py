@@ -18,7 +18,17 @@ from dashboard.notes.note_list import note_list
 from dashboard.routing import Panel, UnitVisit
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
-from dissect.runs.notes import COMMENT, LABEL, LIST, LONGEST, LONGEST_AUTHOR, Note, Notes, notes_of
+from dissect.runs.notes import (
+    COMMENT,
+    LABEL,
+    LIST,
+    LONGEST,
+    LONGEST_AUTHOR,
+    Note,
+    Notes,
+    checked_author,
+    notes_of,
+)
 
 _PREFIX = "unit-notes"
 _FIELDS = (LABEL, COMMENT, LIST)
@@ -35,6 +45,7 @@ def build(visit: UnitVisit) -> Component:
     return html.Div(
         [
             dcc.Store(id="unit-notes-unit", data=own),
+            dcc.Store(id="unit-notes-labels", data=_labels(opened, visit.layer, visit.unit)),
             _fields(names),
             note_editor(opened, _PREFIX),
             html.Div(_found(opened, visit.layer, visit.unit), id="unit-notes-found"),
@@ -109,6 +120,7 @@ def register(app: Dash) -> None:
         *[State(f"unit-notes-{kind}", "value") for kind in (*_FIELDS, "author")],
         State("unit-notes-run", "data"),
         State("unit-notes-unit", "data"),
+        State("unit-notes-labels", "data"),
         prevent_initial_call=True,
     )(_add)
 
@@ -116,6 +128,7 @@ def register(app: Dash) -> None:
         Output("unit-notes-found", "children"),
         Output("unit-second", "children"),
         Output("unit-notes-list", "data"),
+        Output("unit-notes-labels", "data"),
         Input("unit-notes-changed", "data"),
         State("unit-notes-run", "data"),
         State("unit-notes-unit", "data"),
@@ -127,9 +140,9 @@ def register(app: Dash) -> None:
             layer, number = _unit(unit)
             names = sorted(notes_of(opened.run).lists())[:200]
         except DissectError as error:
-            return problem(error), no_update, no_update
+            return problem(error), no_update, no_update, no_update
         second = second_label(second_labels(opened).get((layer, number), ""))
-        return _found(opened, layer, number), second, names
+        return _found(opened, layer, number), second, names, _labels(opened, layer, number)
 
 
 def _add(*given: object) -> tuple:
@@ -139,20 +152,36 @@ def _add(*given: object) -> tuple:
         raise PreventUpdate
     kind = kinds[used]
     *texts, author = given[len(kinds) : len(kinds) + len(_FIELDS) + 1]
-    run_id, unit = given[-2:]
+    run_id, unit, labels = given[-3:]
     try:
         notes = notes_of(changes.opened_by(run_id).run)
         written = text(texts[_FIELDS.index(kind)] or "")
-        note = _write(notes, kind, *_unit(unit), written, text(author or ""))
+        note = _write(notes, kind, *_unit(unit), written, text(author or ""), labels)
     except DissectError as error:
-        return *[no_update] * len(_FIELDS), line_of(error), None, no_update
+        # Drawn again, so that what others wrote meanwhile is seen.
+        return *[no_update] * len(_FIELDS), line_of(error), None, time.time()
     emptied = ["" if field == kind else no_update for field in _FIELDS]
     return *emptied, f"Saved the {changes.describe(note)}.", None, time.time()
 
 
-def _write(notes: Notes, kind: str, layer: str, unit: int, written: str, author: str) -> Note:
-    write = {LABEL: notes.label, COMMENT: notes.comment, LIST: notes.add_to_list}[kind]
+def _write(
+    notes: Notes, kind: str, layer: str, unit: int, written: str, author: str, labels: object
+) -> Note:
+    """Keep a note; a label only in the place of the one that the page showed."""
+    if kind == LABEL:
+        seen = labels.get(checked_author(author), "") if isinstance(labels, dict) else ""
+        return notes.label(layer, unit, written, author=author, was=str(seen))
+    write = {COMMENT: notes.comment, LIST: notes.add_to_list}[kind]
     return write(layer, unit, written, author=author)
+
+
+def _labels(opened: OpenRun, layer: str, unit: int) -> dict[str, str]:
+    """The label of each author, as the page shows them; {} where notes cannot be read."""
+    try:
+        notes = notes_of(opened.run).of(layer, unit)
+    except DissectError:
+        return {}
+    return {note.author: note.text for note in notes if note.kind == LABEL}
 
 
 def _unit(given: object) -> tuple[str, int]:

@@ -153,15 +153,25 @@ class Notes:
         self.file = Path(folder) / FILE
         self._units = dict(units)
 
-    def label(self, layer: str, unit: int, text: str, *, author: str = "") -> Note:
+    def label(
+        self, layer: str, unit: int, text: str, *, author: str = "", was: str | None = None
+    ) -> Note:
         """Call a unit something. An author's new label takes the place of their old one.
+
+        Args:
+            layer, unit: Which.
+            text: The label.
+            author: Who calls it so.
+            was: The author's label that whoever writes has seen, "" for none; None to replace it
+                whatever it is.
 
         Raises:
             LayerError: a layer or unit that the run does not have.
-            ConfigError: a text that is empty, too long or holds control characters.
+            ConfigError: a text that is empty, too long or holds control characters; another label
+                than ``was``.
             RunError: notes that cannot be read or written.
         """
-        return self._add(LABEL, layer, unit, text, author)
+        return self._add(LABEL, layer, unit, text, author, was=was)
 
     def comment(self, layer: str, unit: int, text: str, *, author: str = "") -> Note:
         """Say something about a unit; raises what ``label`` raises."""
@@ -264,8 +274,9 @@ class Notes:
             return b""
 
     def _add(
-        self, kind: str, layer: str, unit: int, text: str, author: str, *, made: float | None = None
-    ) -> Note:
+        self, kind: str, layer: str, unit: int, text: str, author: str, *,
+        made: float | None = None, was: str | None = None,
+    ) -> Note:  # fmt: skip
         self._check_unit(layer, unit)
         text, author = checked(text, kind), checked_author(author)
         values = (kind, layer, unit, text, author, time.time() if made is None else made)
@@ -276,10 +287,11 @@ class Notes:
                     f"the run has {count:,} notes; expected less than {MOST:,}; delete some"
                 )
             if kind == LABEL and made is None:
-                database.execute(
-                    "DELETE FROM notes WHERE kind = ? AND layer = ? AND unit = ? AND author = ?",
-                    (LABEL, layer, unit, author),
-                )
+                own = "FROM notes WHERE kind = ? AND layer = ? AND unit = ? AND author = ?"
+                of = (LABEL, layer, unit, author)
+                if was is not None:
+                    _check_unchanged(database.execute(f"SELECT text {own}", of).fetchone(), was)
+                database.execute(f"DELETE {own}", of)
             insert = (
                 "INSERT INTO notes (kind, layer, unit, text, author, made) "
                 "VALUES (?, ?, ?, ?, ?, ?)"
@@ -337,6 +349,15 @@ def _version(database: sqlite3.Connection, file: Path) -> int:
             "update gan-dissection"
         )
     return version
+
+
+def _check_unchanged(found: tuple[str] | None, was: str) -> None:
+    now = found[0] if found is not None else ""
+    if now != was:
+        raise ConfigError(
+            f"the label was changed meanwhile to {now[:40]!r}; expected {was[:40]!r}; look at it "
+            "and save yours again to replace it"
+        )
 
 
 def _one(database: sqlite3.Connection, number: int) -> Note:

@@ -23,7 +23,7 @@ def ask_pages(folder, bodies):
         )
         told = json.dumps(answer.json)
         assert answer.status_code == 200 and "page-failed" not in told, place
-        pictures += re.findall("/media/strip/[^?\\"]+", told)
+        pictures += re.findall("/media/strip/[^ ]+?webp", told)
     assert client.get(pictures[0]).status_code == 200
 
 def read(run, out):

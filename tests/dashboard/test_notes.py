@@ -182,6 +182,29 @@ def test_notes_are_edited_deleted_and_brought_back_by_keyboard(
         page.goto("about:blank")
 
 
+def test_of_two_tabs_the_second_label_does_not_silently_replace_the_first(
+    page, browser, serving, noted, opened
+):
+    notes, other = notes_of(opened.run), browser.new_page()
+    with serving(noted) as url:
+        for tab in (page, other):
+            _open(tab, f"{url}/run/planted/layer/units/unit/3")
+        for tab, name in ((page, "barn"), (other, "shed")):
+            tab.get_by_label("What do you call it?").fill(name)
+            tab.get_by_role("button", name="Save label").click()
+            if tab is page:
+                tab.get_by_text("Saved the label “barn”.").wait_for()
+        other.get_by_text("the label was changed meanwhile to 'barn'").wait_for()
+        other.locator(".notes").get_by_text("barn").wait_for()
+        assert [note.text for note in notes.all()] == ["barn"]
+        expect(other.get_by_label("What do you call it?")).to_have_value("shed")
+        other.get_by_role("button", name="Save label").click()  # now on purpose
+        other.get_by_text("Saved the label “shed”.").wait_for()
+        assert [note.text for note in notes.all()] == ["shed"]
+        page.goto("about:blank")
+        other.close()
+
+
 def test_damaged_notes_are_told_and_the_rest_goes_on(page, serving, noted):
     (noted / "planted" / FILE).write_bytes(b"no database at all " * 9)
     with serving(noted) as url:

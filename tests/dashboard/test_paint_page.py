@@ -74,7 +74,9 @@ def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tm
     page.reload()  # the tab keeps strokes, and what can be undone
     until(page, "s => document.querySelector('#paint-after')?.src === s", arg=painted)
     expect(page.locator("#paint-strokes li")).to_have_count(1)
+    expect(page.get_by_role("button", name="Redo")).to_be_disabled()
     page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     assert changed_from(page, painted) == bare
     page.get_by_role("button", name="Redo").click()
     assert changed_from(page, bare) == painted

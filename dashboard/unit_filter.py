@@ -16,7 +16,7 @@ CERTAINTIES = ("all", "named", "sure", "unnamed")
 VIEWS = ("grid", "table")
 STEP = 48
 """So many units more each time."""
-_MOST = 2**16
+MOST = 2**16
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def read_filter(query: Mapping[str, object]) -> UnitFilter:
         iou=min(max(iou, 0.0), 1.0),
         measured=_is_on(query.get("measured")),
         reverse=_is_on(query.get("reverse")),
-        most=min(max(most, STEP), _MOST),
+        most=min(max(most, STEP), MOST),
     )
 
 

@@ -25,6 +25,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const turned = (order.sort === "asc") !== rising;
       return name === sort && turned === reverse ? [none, none] : [name, turned];
     },
+    // More cards below those that are there, which are left alone: dash would draw them again.
+    appendCards(cards) {
+      const list = document.querySelector("#units-grid ul.cards");
+      if (cards && list) list.append(...cards.map(drawCard));
+      return window.dash_clientside.no_update;
+    },
     // Bars that are still there, by what they tell of.
     moveBars(readings) {
       for (const [name, [value, most, told]] of Object.entries(readings || {})) {
@@ -61,50 +67,51 @@ window.dashAgGridComponentFunctions.UnitLink = function (props) {
 };
 
 // Cards of units, from the data in their list (components/units.py). All text is put in as text.
+function makeElement(tag, className, ...children) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function withStyle(element, style) {
+  for (const [name, value] of Object.entries(style)) element.style.setProperty(name, value);
+  return element;
+}
+
+function drawCard(data) {
+  const image = makeElement("img", "strip-image");
+  Object.assign(image, { alt: data.alt, width: data.width, height: 128 });
+  image.dataset.src = data.src;
+  const swatch = withStyle(makeElement("span", "swatch"), { background: data.colour });
+  const bar = withStyle(makeElement("span", "bar"), data.bar);
+  bar.setAttribute("role", "img");
+  bar.setAttribute("aria-label", data.chance);
+  if (data.interval.left) bar.append(withStyle(makeElement("span", "interval"), data.interval));
+  const link = makeElement(
+    "a",
+    "",
+    makeElement("span", "strip", image),
+    makeElement(
+      "span",
+      "names",
+      makeElement("span", "", swatch, makeElement("b", "", data.name)),
+      makeElement("span", "quiet", data.place),
+    ),
+  );
+  if (data.people) {
+    const start = makeElement("span", "hidden", "People call it ");
+    link.append(makeElement("span", "second", makeElement("span", "", start, `“${data.people}”`)));
+  }
+  link.append(makeElement("span", "numbers", bar, makeElement("span", "n", data.iou)));
+  if (data.effect) link.append(makeElement("span", "measured", data.effect));
+  link.href = data.href;
+  link.addEventListener("click", (event) => followLink(event, data.href));
+  return makeElement("li", "card", link);
+}
+
+// Lists of cards are filled when they come onto the page, or change.
 (function () {
-  function make(tag, className, ...children) {
-    const made = document.createElement(tag);
-    if (className) made.className = className;
-    made.append(...children);
-    return made;
-  }
-
-  function styled(element, style) {
-    for (const [name, value] of Object.entries(style)) element.style.setProperty(name, value);
-    return element;
-  }
-
-  function drawCard(data) {
-    const image = make("img", "strip-image");
-    Object.assign(image, { alt: data.alt, width: data.width, height: 128 });
-    image.dataset.src = data.src;
-    const swatch = styled(make("span", "swatch"), { background: data.colour });
-    const bar = styled(make("span", "bar"), data.bar);
-    bar.setAttribute("role", "img");
-    bar.setAttribute("aria-label", data.chance);
-    if (data.interval.left) bar.append(styled(make("span", "interval"), data.interval));
-    const link = make(
-      "a",
-      "",
-      make("span", "strip", image),
-      make(
-        "span",
-        "names",
-        make("span", "", swatch, make("b", "", data.name)),
-        make("span", "quiet", data.place),
-      ),
-    );
-    if (data.people) {
-      const start = make("span", "hidden", "People call it ");
-      link.append(make("span", "second", make("span", "", start, `“${data.people}”`)));
-    }
-    link.append(make("span", "numbers", bar, make("span", "n", data.iou)));
-    if (data.effect) link.append(make("span", "measured", data.effect));
-    link.href = data.href;
-    link.addEventListener("click", (event) => followLink(event, data.href));
-    return make("li", "card", link);
-  }
-
   const draw = (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard));
   const look = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return;

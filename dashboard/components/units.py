@@ -107,24 +107,28 @@ def second_label(name: str) -> Component | None:
 def cards(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> Component:
     """Units as pictures that lead to their pages.
 
-    A card is data: app.js draws it, so that a page of cards costs the same however many there are
-    above it. Dash looks through all components of a page each time that one is added.
+    A card is data: app.js draws it, so that more cards cost the same however many there are above
+    them. Dash would look through all components of the page, and draw all cards again.
 
     Args:
         opened: Their run.
         units: Rows of ``filter_units``.
         query: Of the pages that the cards lead to, which list the units belong to.
     """
-    people = second_labels(opened)
-    data = [
-        _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
-        for row in units.itertuples()
-    ]
+    data = card_data(opened, units, query=query)
     return html.Ul(className="cards", role="list", **{"data-cards": json.dumps(data)})
 
 
+def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[dict[str, object]]:
+    """What ``drawCard`` of app.js draws; see ``cards``."""
+    people = second_labels(opened)
+    return [
+        _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
+        for row in units.itertuples()
+    ]
+
+
 def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, object]:
-    """What ``drawCard`` of app.js draws."""
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
     label = getattr(row, "effect_label", "")

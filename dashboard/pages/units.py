@@ -11,19 +11,17 @@ from dash import (
     Dash,
     Input,
     Output,
-    Patch,
     State,
     dcc,
     html,
-    no_update,
 )
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
-from dashboard.callbacks import problem, shows_errors, text
+from dashboard.callbacks import shows_errors, text
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
-from dashboard.components.units import cards, empty
+from dashboard.components.units import card_data, cards, empty
 from dashboard.links import run_href
 from dashboard.pairs import labels_of
 from dashboard.routing import RunPage, RunVisit
@@ -54,6 +52,8 @@ def layout(visit: RunVisit) -> Component:
             dcc.Store(id="units-defaults", data=asdict(UnitFilter())),
             dcc.Store(id="units-headers", data=header_sorts(opened)),
             dcc.Store(id="units-written"),
+            dcc.Store(id="units-next"),
+            dcc.Store(id="units-drawn"),
             html.Div(results(opened, unit_filter), id="units-results", className="results"),
         ]
     )
@@ -71,7 +71,7 @@ def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     label, hidden = _more(len(shown), len(found))
     more = html.Button(label, id="units-more", className="action", hidden=hidden)
     grid = cards(opened, shown, query=list_query(unit_filter))
-    return html.Div([count, html.Div([grid], id="units-pages", className="card-pages"), more])
+    return html.Div([count, html.Div(grid, id="units-grid"), more])
 
 
 def _more(n_shown: int, n_found: int) -> tuple[str, bool]:
@@ -197,7 +197,7 @@ def _callbacks(app: Dash) -> None:
     )
 
     @app.callback(
-        Output("units-pages", "children"),
+        Output("units-next", "data"),
         Output("units-more", "children"),
         Output("units-more", "hidden"),
         Output("units-most", "data"),
@@ -211,15 +211,20 @@ def _callbacks(app: Dash) -> None:
             raise PreventUpdate
         try:
             opened = context.current().store.open(text(run_id))
-        except DissectError as error:
-            return [problem(error)], no_update, True, no_update
+        except DissectError:
+            raise PreventUpdate from None  # the page itself says that its run is gone
         unit_filter = read_filter(_named(given))
         found, start = chosen(opened, unit_filter), unit_filter.most
         shown = found.iloc[start : start + STEP]
-        pages = Patch()
-        pages.append(cards(opened, shown, query=list_query(unit_filter)))
-        return pages, *_more(start + len(shown), len(found)), start + STEP
+        added = card_data(opened, shown, query=list_query(unit_filter))
+        return added, *_more(start + len(shown), len(found)), start + STEP
 
+    app.clientside_callback(
+        ClientsideFunction("dissect", "appendCards"),
+        Output("units-drawn", "data"),
+        Input("units-next", "data"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("dissect", "sortedBy"),
         Output("units-sort", "value"),

@@ -40,10 +40,10 @@ def test_a_page_of_cards_is_added_and_those_above_are_left_alone(page, url):
             more.click()
         expect(drawn).to_have_count(count)
         # Nothing of the cards that are there is sent again.
-        assert len(re.findall(r"\\u00b7 unit|· unit", got.value.text())) == new
+        assert got.value.text().count('"href"') == new
     expect(more).to_be_hidden()
     assert page.get_attribute(".card >> nth=0", "data-seen") == "yes"
-    places = page.locator(".card .names .quiet").all_inner_texts()
+    places = page.locator(".card .names .quiet").all_text_contents()
     assert len(set(places)) == 2 * N_UNITS
     page.wait_for_url("**most=144**")
     page.reload()

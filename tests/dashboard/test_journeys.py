@@ -36,7 +36,9 @@ def test_a_red_unit_is_found_and_opened(page, dashboard_url):
     assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 1024
     image.click()
     page.get_by_role("heading", name="red", exact=True).wait_for()
-    expect(page).to_have_url(re.compile("/run/planted/layer/units/unit/0\\?layer=units&concept=red$"))
+    expect(page).to_have_url(
+        re.compile("/run/planted/layer/units/unit/0\\?layer=units&concept=red$")
+    )
     expect(page.get_by_text("IoU 1.00").first).to_be_visible()
     page.locator("#unit-curves .js-plotly-plot").wait_for()
     expect(page.get_by_text("Red removed, share")).to_be_visible()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.pairs import Measured
-from dashboard.unit_filter import STEP, UnitFilter, filter_units, read_filter, sorts
+from dashboard.unit_filter import MOST, STEP, UnitFilter, filter_units, read_filter, sorts
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ choices = st.builds(
     search=st.text(max_size=20),
     sort=st.sampled_from(["clearest", "iou", "unit"]),
     view=st.sampled_from(["grid", "table"]),
-    most=st.integers(STEP, 4096),
+    most=st.integers(STEP, MOST),
 )
 
 
@@ -125,7 +125,7 @@ anything = (
 def test_anything_a_browser_sends_is_read_as_some_choice(query):
     choice = read_filter(query)
     assert 0 <= choice.iou <= 1
-    assert STEP <= choice.most <= 4096
+    assert STEP <= choice.most <= MOST
     assert all(isinstance(v, str) for v in (choice.layer, choice.concept, choice.search))
 
 

@@ -326,3 +326,23 @@ def test_a_token_is_read_from_a_file_or_the_environment_and_never_from_the_comma
         assert "expected" in done.stderr
         assert TOKEN not in done.stderr
     assert len(served) == 3
+
+
+def test_a_run_of_somebody_else_imports_nothing_whatever_page_asks_for_its_models(
+    runs_dir, tmp_path, monkeypatch
+):
+    from dashboard.rendering.renderers import RenderError, Renderers
+
+    # As an archive would come: a module beside the runs, where the server is started.
+    (tmp_path / "given.py").write_text("open('imported', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    file = runs_dir / "planted" / "run.json"
+    for kind in ("generator", "segmenter"):
+        record = json.loads(file.read_text())
+        record["config"][kind] = "given:factory"
+        file.write_text(json.dumps(record))
+        renderers = Renderers()
+        with pytest.raises(RenderError, match="was not made here; expected you to say"):
+            renderers.ask(runs_dir / "planted", kind, {"ask": "about"}, view="tab")
+        renderers.close()
+        assert not (tmp_path / "imported").exists()

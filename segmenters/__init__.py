@@ -1,4 +1,4 @@
-"""Segmenters: what marks concepts in images, and how one is found by name.
+"""Segmenters mark concepts in images; here they are found by name.
 
 ``load_segmenter("faces+colour")`` joins two of them into one vocabulary.
 """

@@ -18,10 +18,10 @@ from segmenters.features import image_features
 
 
 class Autocast:
-    """A segmenter whose masks are made under ``torch.autocast``; follows ``segmenters.Segmenter``.
+    """A ``Segmenter`` whose masks are computed under ``torch.autocast``.
 
     Args:
-        inner: What makes them.
+        inner: The segmenter.
 
     Raises:
         SegmenterError: a segmenter on the processor.

@@ -1,4 +1,4 @@
-"""What the classes of a network are called: sets that come with the package, and files.
+"""Names of the classes of a network: sets that come with the package, and files.
 
 A file of names is JSON, a list with one entry for each class in the network's order, or a text file
 with a line for each:
@@ -95,7 +95,7 @@ class Classes:
 
 
 def colours(n: int) -> list[str]:
-    """``n`` colours that are told apart as well as so many can be; from 257 on they come again."""
+    """``n`` colours, as distinct as possible; from the 257th on they repeat."""
     table = (_FOLDER / "colours.txt").read_text(encoding="utf-8").split()
     return [table[i % len(table)] for i in range(n)]
 
@@ -152,7 +152,7 @@ def recognise(n_classes: int, text: str) -> Classes | None:
 def choose(
     options: Mapping[str, str], n_classes: int, *, own: Classes | None, text: str
 ) -> Classes:
-    """The names that were asked for, else those that the model brings, else a set that fits.
+    """The names given as an option, else those of the model, else a set that fits.
 
     Args:
         options: ``names`` is a set or a file, ``plane`` the plane's name.
@@ -163,9 +163,9 @@ def choose(
     Raises:
         SegmenterError: none are known, or another number than the network has.
     """
-    asked = options.get("names")
-    if asked is not None:
-        found = shipped(asked) if asked in SETS else from_file(Path(asked).expanduser())
+    given = options.get("names")
+    if given is not None:
+        found = shipped(given) if given in SETS else from_file(Path(given).expanduser())
     else:
         found = own or recognise(n_classes, text)
     if found is None:
@@ -197,18 +197,18 @@ def _classes(entries: Sequence[Any], *, plane: str, source: str) -> Classes:
     rows: list[tuple[str, str, str] | None] = []
     spare = iter(colours(len(entries)))
     for position, entry in enumerate(entries):
-        told = {"name": entry} if isinstance(entry, str) else entry
-        if told is None or (isinstance(told, dict) and _is_nothing(str(told.get("name", "?")))):
+        row = {"name": entry} if isinstance(entry, str) else entry
+        if row is None or (isinstance(row, dict) and _is_nothing(str(row.get("name", "?")))):
             rows.append(None)
             continue
-        if not isinstance(told, dict) or not isinstance(told.get("name"), str):
+        if not isinstance(row, dict) or not isinstance(row.get("name"), str):
             raise SegmenterError(
                 f"{source} has {entry!r} for class {position}; expected a name, null, or an object "
                 "with name, category and colour"
             )
-        category = told.get("category") or "object"
-        colour = told.get("colour") or next(spare)
-        rows.append((told["name"].strip(), str(category).strip(), str(colour).strip()))
+        category = row.get("category") or "object"
+        colour = row.get("colour") or next(spare)
+        rows.append((row["name"].strip(), str(category).strip(), str(colour).strip()))
     found = Classes(plane, tuple(rows), source)
     try:
         found.vocabulary  # noqa: B018, refuses categories, colours and names that come twice

@@ -1,4 +1,4 @@
-"""The eleven basic colour terms, told from pixel values alone: exact, no weights.
+"""The eleven basic colour terms, computed from pixel values alone: exact, no weights.
 
 A pixel is named after the nearest of eleven typical colours in OKLab, a space in which distances
 follow what people see. The typical colours are those that people gave these names most often in the

@@ -6,7 +6,7 @@ other kinds. A message is one line: what was given, what was expected, what to d
 
 
 class DissectError(Exception):
-    """A mistake in what was given, told in one line. The command line exits with 2 on it."""
+    """A user's mistake, with a message of one line. The command line exits with 2."""
 
 
 class SegmenterError(DissectError):

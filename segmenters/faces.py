@@ -1,11 +1,11 @@
 """Parts of a face, for small portraits: the ``faces`` segmenter.
 
-A small U-Net reads an image at 64 × 64 and answers in two planes.
+A small U-Net takes an image at 64 × 64 pixels and gives two planes of labels.
 
 - *object*: person (with hair, hat, glasses and clothes) or background; each pixel is one of them.
 - *part*: skin, brows, eyes, nose, lips and the inside of the mouth, or none of them.
 
-Left and right are the person's own: the *left eye* of someone who looks at the camera is on the
+Left and right are the person's own: the *left eye* of someone who faces the camera is on the
 viewer's right. *Skin* is the oval of the face, from the chin to the upper forehead, less the other
 parts; neck, ears and hair are no part of it. *Mouth inside* is the opening between the lips, with
 the teeth and the tongue.
@@ -31,7 +31,7 @@ from segmenters.images import check_images, resize
 from segmenters.vocabulary import Vocabulary
 
 INPUT_SIZE = 64
-"""Height and width, in pixels, at which the network looks at an image."""
+"""Height and width of the network's input, in pixels."""
 
 WEIGHTS = Path(__file__).parent / "weights" / "faces.safetensors"
 
@@ -108,7 +108,7 @@ def build_network() -> smp.Unet:
 
 
 def describe() -> dict[str, object]:
-    """What the weights file must say about itself to fit this code."""
+    """The metadata that a weights file must have to fit this code."""
     return {"architecture": dict(ARCHITECTURE), "concepts": list(VOCABULARY.names)}
 
 
@@ -130,7 +130,7 @@ class FacesSegmenter:
     """Marks the person and the parts of the face; follows ``segmenters.Segmenter``.
 
     Images of any size are resized to 64 × 64 (a portrait that is not square is squeezed), and the
-    answers are interpolated back to the size of the images.
+    results are interpolated back to the size of the images.
 
     Args:
         network: As built by ``build_network``; it is put into eval mode and frozen.
@@ -145,7 +145,7 @@ class FacesSegmenter:
         self.fingerprint = hash_tensors(
             network.state_dict(), write_metadata(describe()), "image and mirror image"
         )
-        # Channels last: the same answers, about 1.7 times as fast on a CPU.
+        # Channels last: the same results, about 1.7 times as fast on a CPU.
         network = network.eval().requires_grad_(False).to(self.device)
         self.network = network.to(memory_format=torch.channels_last)
 
@@ -196,7 +196,7 @@ class FacesSegmenter:
         size = (images.shape[-2], images.shape[-1])
         images = resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
         # Of the image and of its mirror image, turned back: about one point of IoU, and a face and
-        # its mirror image get the same answers.
+        # its mirror image get the same labels.
         both = torch.cat([images, images.flip(-1)]).contiguous(memory_format=torch.channels_last)
         straight, mirrored = self.network(both).chunk(2)
         logits = (straight + mirrored.flip(-1)[:, _MIRRORED_CHANNELS]) / 2

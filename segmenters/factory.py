@@ -1,4 +1,4 @@
-"""Objects that people bring along: ``package.module:factory`` → what the factory returns."""
+"""User-defined objects: ``package.module:factory`` → the object that the factory returns."""
 
 import importlib
 import sys

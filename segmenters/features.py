@@ -1,7 +1,7 @@
-"""What a segmenter sees in a whole image, as one vector: for distances between sets of images.
+"""Features of whole images, one vector each, for distances between sets of images.
 
-A segmenter may have ``features``; one that has none is asked for its scores. Either way the numbers
-are of this segmenter, in no unit, and comparable only with others of the same one.
+A segmenter may have ``features``; for one that has none they are computed from its scores. The
+values have no unit and are comparable only with those of the same segmenter.
 """
 
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from segmenters.base import Segmenter
 
 @runtime_checkable
 class HasFeatures(Protocol):
-    """What a ``Segmenter`` may have besides: a vector for each image."""
+    """An optional part of a ``Segmenter``: a vector for each image."""
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch n"]:
         """Features of whole images; row k depends on image k alone.

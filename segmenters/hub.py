@@ -1,7 +1,7 @@
 """A folder of a model: on this machine, or from the Hugging Face hub.
 
 Files are fetched once into the hub's own cache (``HF_HOME``) and read from there without a network.
-Nothing of what is fetched is run: only files of the asked names come, and weights are read by
+Nothing that is fetched is run: only files of the given names are fetched, and weights are read by
 ``safetensors`` or by ``torch.load(weights_only=True)``.
 """
 
@@ -87,7 +87,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, without running what it says.
+    """The tensors of a file; no code in it is run.
 
     Raises:
         SegmenterError: a file that can't be read, or holds more than tensors.
@@ -101,7 +101,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise SegmenterError(f"cannot read the weights {path}: {_first_words(error)}") from None
-    except Exception as error:  # of a damaged file torch says all kinds of things
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise SegmenterError(
             f"cannot read {path} as tensors alone ({_first_words(error)}); expected a state dict; "
             "save it with safetensors, or torch.save(model.state_dict(), FILE)"

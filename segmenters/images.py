@@ -1,4 +1,4 @@
-"""What every segmenter asks of the images it is given, and how they are resized."""
+"""The checks that every segmenter makes of its images, and resizing."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from segmenters.errors import SegmenterError
 
 
 def check_images(images: Tensor, device: torch.device, *, name: str | None = None) -> None:
-    """Refuse what is no batch of RGB images on the device.
+    """Check that images are a batch of RGB images on the device.
 
     Args:
-        images: What was given; right is ``batch 3 height width``, float32.
+        images: Expected: ``batch 3 height width``, float32.
         device: Of the segmenter.
         name: Of the segmenter, where the message should begin with it.
 

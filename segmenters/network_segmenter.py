@@ -1,4 +1,4 @@
-"""Networks of other libraries as segmenters: what they put out becomes planes and scores.
+"""Networks of other libraries as segmenters: their output becomes planes and scores.
 
 ``smp_models``, ``torchvision_models`` and ``transformers_models`` build one of these each.
 """
@@ -17,34 +17,34 @@ from segmenters.reading import Reading, average_tiles
 from segmenters.vocabulary import Vocabulary
 
 Forward = Callable[[Float[Tensor, "1 3 rows columns"]], Float[Tensor, "1 class rows columns"]]
-"""What the network gives for an image it can take; for each class, any size."""
+"""The network's output for an image of a size that it takes: one map for each class, any size."""
 
 Label = Callable[
     [Float[Tensor, "1 3 rows columns"], tuple[int, int]], Int[Tensor, "1 height width"]
 ]
-"""Classes of an image's pixels at a size, −1 for none; where argmax is not how they are found."""
+"""The class of each pixel at a size, −1 for none; for networks whose labels are no argmax."""
 
 MEANINGS = ("logits", "shares", "binary", "probabilities")
 
 
 class NetworkSegmenter:
-    """A network, how it reads an image, and what its classes are called; a ``Segmenter``.
+    """A network with its preprocessing and the names of its classes; a ``Segmenter``.
 
-    Images are read one at a time, so that on a CPU an answer has the same bits in any batch.
+    Images are read one at a time, so that on a CPU a label has the same bits in any batch.
 
     Args:
         name: As ``load_segmenter`` finds it.
         network: Put into eval mode, frozen and moved.
-        forward: From what ``reading`` made to what the network says.
+        forward: Calls the network on an image that ``reading`` prepared.
         classes: Names of its classes.
         reading: How it reads an image.
-        meaning: What it says: ``logits``, whose softmax are probabilities of classes that exclude
+        meaning: Of its output: ``logits``, whose softmax are probabilities of classes that exclude
             each other; ``shares``, numbers from 0 on of such classes; ``binary``, one logit, above
             0 where the class is; ``probabilities``, one for each class, which don't exclude each
             other: each class gets a plane.
         device: Where it runs.
-        settings: What else its answers depend on, such as its configuration, for the fingerprint.
-        label: How classes are found, if not by the largest number.
+        settings: What else its results depend on, such as its configuration, for the fingerprint.
+        label: How classes are found, if not by argmax.
     """
 
     def __init__(
@@ -109,23 +109,23 @@ class NetworkSegmenter:
         if self._label is not None:
             found = self._label(self.reading.read(image), size)
             return torch.where(found >= 0, self._ids[found.clamp(min=0)], 0)[:, None]
-        said = self._answer(image)
+        output = self._output(image)
         if self.meaning == "binary":
-            return (said > 0).long()
+            return (output > 0).long()
         if self.meaning == "probabilities":
-            return (said[:, self._marked] > 0.5).long() * self._ids[self._marked][:, None, None]
-        return self._ids[said.argmax(dim=1)][:, None]
+            return (output[:, self._marked] > 0.5).long() * self._ids[self._marked][:, None, None]
+        return self._ids[output.argmax(dim=1)][:, None]
 
     def _scores(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 c h w"]:
-        said = self._answer(image)
+        output = self._output(image)
         if self.meaning == "logits":
-            said = said.softmax(dim=1)
+            output = output.softmax(dim=1)
         elif self.meaning == "binary":
-            said = said.sigmoid()
+            output = output.sigmoid()
         elif self.meaning == "shares":
             # Their sum leaves 1 where queries overlap; dividing keeps which of them is largest.
-            said = said / said.sum(dim=1, keepdim=True).clamp(min=1)
-        return said[:, self._marked].clamp(0, 1)
+            output = output / output.sum(dim=1, keepdim=True).clamp(min=1)
+        return output[:, self._marked].clamp(0, 1)
 
     def _forward(self, read: Float[Tensor, "1 3 rows columns"]) -> Float[Tensor, "1 k r c"]:
         try:
@@ -140,7 +140,7 @@ class NetworkSegmenter:
                 "give one with size= where it has that option"
             ) from error
 
-    def _answer(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 k h w"]:
+    def _output(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 k h w"]:
         size = (image.shape[-2], image.shape[-1])
         cut = self.reading.cut(*size)
         if cut is None:
@@ -148,13 +148,13 @@ class NetworkSegmenter:
         scaled, corners = cut
         height, width = self.reading.size or scaled
         read = self.reading.scale(self.reading.bring(image, scaled))
-        answers = [
+        outputs = [
             resize(
                 self._forward(read[:, :, top : top + height, left : left + width]), (height, width)
             )
             for top, left in corners
         ]
-        return resize(average_tiles(answers, corners, scaled), size)
+        return resize(average_tiles(outputs, corners, scaled), size)
 
 
 def one_plane_each(classes: Classes) -> Vocabulary:

@@ -13,6 +13,7 @@ References:
 """
 
 import hashlib
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -26,7 +27,7 @@ from segmenters.features import image_features
 from segmenters.vocabulary import SIDES, Vocabulary
 
 NAME = "quadrants"
-"""How it is asked for, behind a ``+``."""
+"""Its name after a ``+``."""
 
 DIRECTIONS = {"vertical": SIDES[:2], "horizontal": SIDES[2:]}
 _VERSION = 1  # of the rule; belongs to the fingerprint
@@ -132,7 +133,7 @@ class Quadrants:
     def features(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
-        """Those of the segmenter itself: halves say nothing more of a whole image."""
+        """Those of the segmenter itself: halves add nothing to a whole image."""
         return image_features(self.inner, images)
 
 
@@ -160,6 +161,7 @@ def divide(
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202, PLR0912
     """Fills ``vertical`` and ``horizontal``: pieces by union-find, their extents, then halves."""
     height, width = labels.shape
@@ -201,6 +203,7 @@ def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202,
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _root(parent, place):  # noqa: ANN001, ANN202
     while parent[place] != place:
         parent[place] = parent[parent[place]]
@@ -209,6 +212,7 @@ def _root(parent, place):  # noqa: ANN001, ANN202
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _unite(parent, one, other):  # noqa: ANN001, ANN202
     one, other = _root(parent, one), _root(parent, other)
     parent[max(one, other)] = min(one, other)

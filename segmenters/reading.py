@@ -1,13 +1,13 @@
-"""How a network reads an image: at which size, and with which numbers.
+"""Preprocessing of images for a network: at which size, with which mean and deviation.
 
 One rule for all networks of other libraries. Let T be the size that the network was trained at:
 
 - no side of the image is more than twice as long as T's: the image is resized to T;
 - otherwise it is cut into tiles of size T, which overlap by a quarter or more; a side that is
   shorter than T's is brought up to it first, the other one with it. Where tiles overlap their
-  answers are averaged.
+  outputs are averaged.
 
-What the network puts out is resized to the image bilinearly, and only then compared.
+The network's output is resized to the image bilinearly, and only then compared.
 """
 
 import math
@@ -26,7 +26,7 @@ _STEP = 0.75  # of a tile, at most, to the next one
 
 @dataclass(frozen=True)
 class Reading:
-    """What happens to an image before a network sees it.
+    """How an image is prepared for a network.
 
     Args:
         mean, std: Subtracted from, then divided into an image in [0, 1], for each channel.
@@ -55,14 +55,14 @@ class Reading:
     def read(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 rows columns"]:
-        """Images in [-1, 1] as the network takes them, resized as a whole."""
+        """Images in [-1, 1] prepared for the network, resized as a whole."""
         height, width = images.shape[-2:]
         return self.scale(self._resize(images, self._target(height, width)))
 
     def scale(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Images in [-1, 1] with the network's numbers, at their size."""
+        """Images in [-1, 1] normalised for the network, at their own size."""
         unit = (images + 1) / 2
         if self.reversed:
             unit = unit.flip(1)
@@ -122,18 +122,18 @@ def _starts(side: int, tile: int) -> list[int]:
 
 
 def average_tiles(
-    answers: list[Float[Tensor, "1 class tile tile"]],
+    outputs: list[Float[Tensor, "1 class tile tile"]],
     corners: list[tuple[int, int]],
     size: tuple[int, int],
 ) -> Float[Tensor, "1 class height width"]:
-    """Answers of tiles as one map, the mean where they overlap."""
-    canvas = answers[0].new_zeros(1, answers[0].shape[1], *size)
-    times = answers[0].new_zeros(1, 1, *size)
-    for answer, (top, left) in zip(answers, corners, strict=True):
+    """Outputs of tiles as one map, the mean where they overlap."""
+    canvas = outputs[0].new_zeros(1, outputs[0].shape[1], *size)
+    times = outputs[0].new_zeros(1, 1, *size)
+    for output, (top, left) in zip(outputs, corners, strict=True):
         rows, columns = (
             slice(start, start + side)
-            for start, side in zip((top, left), answer.shape[-2:], strict=True)
+            for start, side in zip((top, left), output.shape[-2:], strict=True)
         )
-        canvas[:, :, rows, columns] += answer
-        times[:, :, rows, columns] += torch.ones_like(answer[:, :1])
+        canvas[:, :, rows, columns] += output
+        times[:, :, rows, columns] += torch.ones_like(output[:, :1])
     return canvas / times

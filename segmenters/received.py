@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -97,7 +98,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 def read_json(
     path: Path, error: type[DissectError], advice: str, *, most: int = LARGEST_JSON
-) -> object:
+) -> Any:
     """What a JSON file holds.
 
     Args:
@@ -112,7 +113,7 @@ def read_json(
         return parse_json(read_bytes(path, most))
 
 
-def parse_json(content: bytes | str, *, any_text: bool = False) -> object:
+def parse_json(content: bytes | str, *, any_text: bool = False) -> Any:
     """The value of a JSON text, within the limits of ``read_json``.
 
     Args:

@@ -1,14 +1,13 @@
 """The segmenter of the procedural scenes, and the predictor of their attributes.
 
-One small network reads an image: a U-Net marks objects, parts and materials, and a head on its
-deepest features tells the named attributes. Both were learnt from renders whose truth is exact
-(``recipes/scenes_segmenter``); the card beside the weights says how well they do on fresh ones.
+One small network: a U-Net marks objects, parts and materials, and a head on its deepest features
+predicts the named attributes. Both were trained on renders whose truth is exact
+(``recipes/scenes_segmenter``); the card beside the weights has their accuracy on new renders.
 """
 
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Self
 
 import segmentation_models_pytorch as smp
 import torch
@@ -111,11 +110,6 @@ class _Reader:
         self.device = torch.device(device)
         self.fingerprint = hash_tensors(network.state_dict(), SIZE, SCENES_VOCABULARY.names)
 
-    @classmethod
-    def load(cls, path: Path | None = None, *, device: torch.device | str = "cpu") -> Self:
-        """Read weights; without a path, those of the package."""
-        return cls(load_network(path), device=device)
-
 
 class ScenesSegmenter(_Reader):
     """Marks the concepts of ``SCENES_VOCABULARY``; a ``Segmenter``.
@@ -162,7 +156,7 @@ class ScenesSegmenter(_Reader):
 
 
 class ScenesPredictor(_Reader):
-    """Tells the named attributes of a scene from its image."""
+    """Predicts the named attributes of a scene from its image."""
 
     name = "scenes"
     attributes = ATTRIBUTES
@@ -176,9 +170,9 @@ class ScenesPredictor(_Reader):
 
 def load(device: torch.device | str = "cpu") -> ScenesSegmenter:
     """The segmenter with the weights of the package."""
-    return ScenesSegmenter.load(device=device)
+    return ScenesSegmenter(load_network(), device=device)
 
 
 def load_predictor(device: torch.device | str = "cpu") -> ScenesPredictor:
     """The predictor with the weights of the package."""
-    return ScenesPredictor.load(device=device)
+    return ScenesPredictor(load_network(), device=device)

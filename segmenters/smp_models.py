@@ -31,7 +31,7 @@ PREPROCESSING = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "centred": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""What can be asked for → mean and deviation of images in [0, 1]."""
+"""Values of ``preprocessing=`` → mean and deviation of images in [0, 1]."""
 
 _EVAL = "albumentations_config_eval.json"
 _PROCESSOR = "preprocessor_config.json"
@@ -39,7 +39,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _FILES = ("config.json", _EVAL, _PROCESSOR, *_WEIGHTS, "README.md", "names.json", "names.txt")
 _MODES = {1: "bilinear", 2: "bicubic"}  # cv2's numbers
 _HARMLESS = ("ToTensorV2", "ToTensor")
-# What the heads end in → what the network then says.
+# Last activation of the head → the meaning of the network's output.
 _MEANINGS = {
     None: "logits", "identity": "logits", "softmax": "shares", "softmax2d": "shares",
     "sigmoid": "probabilities",
@@ -93,9 +93,9 @@ class _Forward:
         self.network = network
 
     def __call__(self, images: Tensor) -> Tensor:
-        said = self.network(images)
-        # With a classification head there are two answers, masks first.
-        return said[0] if isinstance(said, tuple) else said
+        output = self.network(images)
+        # With a classification head there are two outputs, masks first.
+        return output[0] if isinstance(output, tuple) else output
 
 
 def _build(config: Any, folder: Path) -> nn.Module:
@@ -154,7 +154,7 @@ def _own_names(config: Mapping[str, Any], folder: Path, plane: str) -> class_nam
 
 
 def _dataset(card: str) -> str:
-    """The line of a model card that says what the network learned from."""
+    """The line of a model card that names the training data."""
     lines = [line for line in card.splitlines() if line.lower().startswith("dataset name:")]
     return lines[0].partition(":")[2].strip() if lines else ""
 
@@ -162,8 +162,8 @@ def _dataset(card: str) -> str:
 def _reading(spec: Spec, config: Mapping[str, Any], folder: Path, network: nn.Module) -> Reading:
     tiles = choice(spec, "reading", ("auto", "resize", "tile"))
     found = _stored(folder)
-    asked = spec.options.get("preprocessing")
-    if asked is not None:
+    given = spec.options.get("preprocessing")
+    if given is not None:
         mean, std = PREPROCESSING[choice(spec, "preprocessing", tuple(PREPROCESSING))]
         found = (found or {}) | {"mean": mean, "std": std}
     if found is None or "mean" not in found:
@@ -184,7 +184,7 @@ def _reading(spec: Spec, config: Mapping[str, Any], folder: Path, network: nn.Mo
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:
-    """What the folder says of the preparation of images, None where it says nothing."""
+    """The preprocessing that the folder states, None where it states none."""
     if (folder / _EVAL).is_file():
         return _albumentations(read_json(folder / _EVAL), folder / _EVAL)
     if (folder / _PROCESSOR).is_file():
@@ -241,12 +241,12 @@ def _of_encoder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     import segmentation_models_pytorch as smp  # noqa: PLC0415
 
     try:
-        told = smp.encoders.get_preprocessing_params(name, pretrained=weights)
+        parameters = smp.encoders.get_preprocessing_params(name, pretrained=weights)
     except Exception as error:  # unknown weights, no network: in any case it isn't known
         raise SegmenterError(f"{missing} ({name}: {' '.join(str(error).split())[:80]})") from None
-    most = float(told["input_range"][1])
+    most = float(parameters["input_range"][1])
     return {
-        "mean": tuple(float(value) / most for value in told["mean"]),
-        "std": tuple(float(value) / most for value in told["std"]),
-        "reversed": told["input_space"] == "BGR",
+        "mean": tuple(float(value) / most for value in parameters["mean"]),
+        "std": tuple(float(value) / most for value in parameters["std"]),
+        "reversed": parameters["input_space"] == "BGR",
     }

@@ -1,4 +1,4 @@
-"""How a segmenter of another library is written: ``PREFIX:TARGET,option=value,option=value``.
+"""Specs of segmenters of other libraries: ``PREFIX:TARGET,option=value,option=value``.
 
     smp:runs/unet,names=classes.json,plane=street
     hf:nvidia/segformer-b0-finetuned-ade-512-512@main,output=semantic

@@ -43,7 +43,7 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     from torchvision import models  # noqa: PLC0415, takes a second
 
     spec = parse_spec(text, OPTIONS)
-    architecture, _, asked = spec.target.partition("@")
+    architecture, _, chosen_name = spec.target.partition("@")
     known = models.list_models(module=models.segmentation)
     if architecture not in known:
         raise SegmenterError(
@@ -52,11 +52,11 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
         )
     weights = models.get_model_weights(architecture)
     own = None
-    if asked.endswith(_SUFFIXES):
-        chosen, path = _named(weights, "DEFAULT", architecture), Path(asked).expanduser()
+    if chosen_name.endswith(_SUFFIXES):
+        chosen, path = _named(weights, "DEFAULT", architecture), Path(chosen_name).expanduser()
         state = read_weights(path)
     else:
-        chosen = _named(weights, asked or "DEFAULT", architecture)
+        chosen = _named(weights, chosen_name or "DEFAULT", architecture)
         state, path = _fetch(chosen), Path(str(chosen))
         labels = chosen.meta["categories"]
         own = class_names.from_labels(labels, plane="voc", source=str(chosen))
@@ -92,14 +92,14 @@ class _Forward:
         return self.network(images)["out"]
 
 
-def _named(weights: Any, asked: str, architecture: str) -> Any:
+def _named(weights: Any, name: str, architecture: str) -> Any:
     """A member of the library's enumeration of an architecture's weights."""
-    if asked not in weights.__members__:
+    if name not in weights.__members__:
         raise SegmenterError(
-            f"{architecture} has no weights {asked!r}; expected one of "
+            f"{architecture} has no weights {name!r}; expected one of "
             f"{', '.join(weights.__members__)}, or a file ({' '.join(_SUFFIXES)})"
         )
-    return weights[asked]
+    return weights[name]
 
 
 def _fetch(weights: Any) -> dict[str, Tensor]:

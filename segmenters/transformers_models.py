@@ -1,8 +1,8 @@
 """Networks of transformers: ``hf:FOLDER`` or ``hf:OWNER/NAME@REVISION``.
 
-Those that say something of each class at each pixel (SegFormer, UPerNet, DPT and their like), and
-those that say it of queries with a mask each (MaskFormer, Mask2Former, OneFormer). The library is
-needed (``pip install 'gan-dissection[transformers]'``); code that a folder brings is never run.
+Networks with a score for each class at each pixel (SegFormer, UPerNet, DPT and similar ones), and
+networks of queries with a mask each (MaskFormer, Mask2Former, OneFormer). The library is needed
+(``pip install 'gan-dissection[transformers]'``); code in a folder is never run.
 
 ``output=panoptic`` labels by whole segments, with the library's own rules: pixels that belong to no
 sure segment are none. Scores are those of the semantic output either way.
@@ -30,7 +30,7 @@ OPTIONS = {
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin", "README.md")
 _QUERIES = ("maskformer", "mask2former", "oneformer")
-_NO_MATTER = ("_name_or_path", "transformers_version")  # entries of no weight for the answers
+_IRRELEVANT = ("_name_or_path", "transformers_version")  # entries without effect on the results
 _MODES = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -86,7 +86,7 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     return NetworkSegmenter(
         text, network, forward, classes, reading,
         meaning="shares" if queries else "logits", device=device,
-        settings=(output, sorted((k, v) for k, v in config.items() if k not in _NO_MATTER)),
+        settings=(output, sorted((k, v) for k, v in config.items() if k not in _IRRELEVANT)),
         label=forward.panoptic if output == "panoptic" else None,
     )  # fmt: skip
 
@@ -117,11 +117,11 @@ class _Queries:
         return self.network(pixel_values=images, task_inputs=task)
 
     def __call__(self, images: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 class rows columns"]:
-        said = self._run(images)
-        masks = said.masks_queries_logits
+        output = self._run(images)
+        masks = output.masks_queries_logits
         if self.network.config.model_type == "mask2former":
             masks = resize(masks, (384, 384))  # whatever it was trained at; so does the library
-        classes = said.class_queries_logits.softmax(dim=-1)[..., :-1]
+        classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid())
 
     def panoptic(
@@ -139,7 +139,7 @@ class _Queries:
 
 
 def _kind(config: Any, folder: Path) -> bool:
-    """Whether a folder's network answers with queries.
+    """Whether a folder's network is one of queries.
 
     Raises:
         SegmenterError: code of its own, or a network for something else.
@@ -179,7 +179,7 @@ def _open(transformers: Any, folder: Path, queries: bool) -> Any:
     try:
         network, report = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
-            output_loading_info=True, ignore_mismatched_sizes=True,  # told below
+            output_loading_info=True, ignore_mismatched_sizes=True,  # reported below
         )  # fmt: skip
     except Exception as error:  # the library raises all kinds for what it can't read
         raise SegmenterError(
@@ -216,25 +216,27 @@ def _processor(transformers: Any, folder: Path, config: dict[str, Any]) -> Any:
 
 
 def _reading(processor: Any, folder: Path, tiles: str) -> Reading:
-    def says(name: str) -> Any:
+    def setting(name: str) -> Any:
         return getattr(processor, name, None)
 
     odd = [
-        name for name in ("do_center_crop", "do_pad_to_square", "keep_aspect_ratio") if says(name)
+        name
+        for name in ("do_center_crop", "do_pad_to_square", "keep_aspect_ratio")
+        if setting(name)
     ]
-    mode = _MODES.get(int(says("resample") or 2))
+    mode = _MODES.get(int(setting("resample") or 2))
     if odd or mode is None:
         raise SegmenterError(
             f"{folder} prepares images with {odd or 'another resampling'}; expected resizing, "
             "bilinear or bicubic, and normalising"
         )
-    factor = float(says("rescale_factor") or 1 / 255) if says("do_rescale") else 1.0
-    if says("do_normalize"):
-        mean, std = says("image_mean"), says("image_std")
+    factor = float(setting("rescale_factor") or 1 / 255) if setting("do_rescale") else 1.0
+    if setting("do_normalize"):
+        mean, std = setting("image_mean"), setting("image_std")
     else:
         mean, std = (0.0,) * 3, (1.0,) * 3
     # Its numbers are for bytes times the factor, those here for bytes over 255.
-    size = dict(says("size") or {}) if says("do_resize") else {}
+    size = dict(setting("size") or {}) if setting("do_resize") else {}
     size = {key: value for key, value in size.items() if value}
     fixed = (size["height"], size["width"]) if {"height", "width"} <= set(size) else None
     return Reading(
@@ -243,9 +245,9 @@ def _reading(processor: Any, folder: Path, tiles: str) -> Reading:
         size=fixed,
         shortest=None if fixed else size.get("shortest_edge"),
         longest=None if fixed else size.get("longest_edge"),
-        multiple=int(says("size_divisor") or 1),
+        multiple=int(setting("size_divisor") or 1),
         mode=mode,
-        reversed=bool(says("do_flip_channel_order")),
+        reversed=bool(setting("do_flip_channel_order")),
         tiles=tiles,
     )
 
@@ -259,7 +261,7 @@ def _own_names(labels: dict[int, str], folder: Path, plane: str) -> class_names.
 
 
 def _task(transformers: Any, folder: Path, network: Any, output: str) -> Tensor | None:
-    """A OneFormer's question as tokens; the others take none."""
+    """The task that a OneFormer takes, as tokens; other networks take none."""
     if network.config.model_type != "oneformer":
         return None
     try:
@@ -271,7 +273,7 @@ def _task(transformers: Any, folder: Path, network: Any, output: str) -> Tensor 
             f"the tokenizer of {folder} can't be opened: {' '.join(str(error).split())[:160]}"
         ) from None
     length = int(network.config.task_seq_len)
-    told = tokenizer(
+    tokens = tokenizer(
         [f"the task is {output}"], padding="max_length", max_length=length, truncation=True
     )
-    return torch.tensor(told["input_ids"]) * torch.tensor(told["attention_mask"])
+    return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])

@@ -18,8 +18,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them 
 
 import torch
 
-from tests import patience
+from tests import patience, shape_checks
 
+shape_checks.install()
 settings.register_profile("any machine", deadline=None)  # a busy one is no fault of the code
 settings.load_profile("any machine")
 

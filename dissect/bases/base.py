@@ -107,7 +107,7 @@ def mix(
 
 
 def per_unit(
-    values: Float[Tensor, " unit"], maps: Float[Tensor, "batch unit height width"]
+    values: Float[Tensor, " unit"], maps: Float[Tensor, "..."]
 ) -> Float[Tensor, "unit 1 1"]:
     """One value for each unit, shaped and placed so that it goes with maps."""
     return values.to(maps.device)[:, None, None]

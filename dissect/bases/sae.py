@@ -106,8 +106,8 @@ class SparseAutoencoder:
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, Tensor]) -> "SparseAutoencoder":
         """The inverse of ``to_tensors``."""
-        top_k = int(tensors["top_k"])
-        return cls(name, **{**tensors, "top_k": top_k or None})
+        weights = {key: value for key, value in tensors.items() if key != "top_k"}
+        return cls(name, **weights, top_k=int(tensors["top_k"]) or None)
 
 
 def read_autoencoder(
@@ -165,7 +165,7 @@ def read_autoencoder(
 
 def _find_names(checkpoint: Checkpoint) -> dict[str, str]:
     """Each tensor's first name → the one that the file has for it."""
-    names = {}
+    names: dict[str, str] = {}
     for key, other in _OTHER_NAMES.items():
         present = [name for name in (key, other) if name in checkpoint.tensors]
         if not present:

@@ -12,7 +12,7 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -95,10 +95,11 @@ def dissect(
     generator_spec = _name_of("generator", generator)
     segmenter_spec = _name_of("segmenter", segmenter)
     # Settings first: a wrong one should not wait for a model to load.
-    RunOptions(
-        layers=layers, device=device, resume=resume, progress=progress, memory=memory, cache=cache,
-        save_every=save_every,
-    )  # fmt: skip
+    given: dict[str, Any] = {  # of whatever types
+        "layers": layers, "device": device, "resume": resume, "progress": progress,
+        "memory": memory, "cache": cache, "save_every": save_every,
+    }  # fmt: skip
+    RunOptions(**given)
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
     RunConfig(generator_spec, segmenter_spec, (), **settings)
     budget = None if memory is None else parse_size(memory)
@@ -119,7 +120,7 @@ def _make_run(
     specs: tuple[str, str],
     *,
     out: Path,
-    layers: str | list[str],
+    layers: str | Sequence[str],
     device: str,
     resume: bool,
     progress: bool,

@@ -16,7 +16,7 @@ from torch import Tensor
 from dissect.pictures import to_tile
 from dissect.runs.examples import ConceptStrip
 from dissect.runs.strips import TILE, make_strip
-from segmenters import Vocabulary
+from segmenters import Concept, Vocabulary
 
 EXAMPLES = 6
 """Samples that a concept shows at most."""
@@ -75,7 +75,7 @@ class Examples:
                 chosen[concept] = shown
         plane_number = {name: number for number, name in enumerate(self._vocabulary.planes)}
 
-        def make(item: tuple) -> ConceptStrip:
+        def make(item: tuple[Concept, list[int]]) -> ConceptStrip:
             concept, rows = item
             plane = plane_number[concept.plane]
             masks = np.stack([self._planes[row][plane] == concept.id for row in rows])

@@ -16,7 +16,7 @@ References:
     ICLR workshop 2016 (matching units by correlation).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from dissect.bases import Basis
 from dissect.counting.samples import make_latent
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
+from dissect.latents import Latent
 from dissect.progress import ProgressBar
-from dissect.runs.compare import LayerRow, labels
+from dissect.runs.compare import LayerFinding, LayerRow, labels
 from dissect.runs.read import Run
 from dissect.statistics.scores import over_chance
 from dissect.tracing import trace
@@ -177,13 +179,19 @@ def _check_latents(runs: Sequence[Run], generators: Sequence[Generator]) -> None
         raise ConfigError(f"{told}; expected the same latents to match units; leave out --match")
 
 
-def make_latent_of(run: Run, generator: Generator):  # noqa: ANN201, a Latent
+def make_latent_of(run: Run, generator: Generator) -> Latent:
     """The first latents of a run, before truncation."""
     return generator.sample([0, 1], seed=run.config.seed, label=run.config.label)
 
 
 @torch.no_grad()
-def _maps(run, generator, indices, bases, groups):  # noqa: ANN001, ANN202
+def _maps(
+    run: Run,
+    generator: Generator,
+    indices: list[int],
+    bases: Mapping[str, Basis],
+    groups: Sequence[Sequence[LayerFinding]],
+) -> list[Float[np.ndarray, "image unit cell"]]:
     """For each group of layers their units one after another: float64 (image, unit, cell)."""
     layers = list(dict.fromkeys(finding.layer for group in groups for finding in group))
     with trace(generator, layers, bases=bases) as recorded:
@@ -195,7 +203,9 @@ def _maps(run, generator, indices, bases, groups):  # noqa: ANN001, ANN202
     return found
 
 
-def _best(group, total: _Correlation, tables) -> pd.DataFrame:  # noqa: ANN001
+def _best(
+    group: Sequence[Sequence[LayerFinding]], total: _Correlation, tables: Sequence[pd.Series]
+) -> pd.DataFrame:
     correlation, chance = total.result()
     known = np.nan_to_num(correlation, nan=-2.0)
     own, other = ([(f.layer, u) for f in side for u in range(f.units)] for side in group)

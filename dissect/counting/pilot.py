@@ -1,5 +1,6 @@
 """The pilot: what the first samples say about each unit's values, and its blocks kept for later."""
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -80,11 +81,11 @@ class PilotValues:
 
         def look(layer: str, share: slice) -> None:
             content = contents[layer]
-            places = [self._taps(size, self.grid) for size in content.shape[2:]]
+            down, across = (self._taps(size, self.grid) for size in content.shape[2:])
             for row in rows:
                 first = block.indices[row] * self.per_image
                 values = self._values[layer][share, first : first + self.per_image]
-                sample(content[row, share], pixels[row], self.grid, *places, values)
+                sample(content[row, share], pixels[row], self.grid, down, across, values)
 
         self._share(look)
 
@@ -132,9 +133,10 @@ class KeptBlocks:
         self._room = limit
         self._blocks: dict[int, Block] = {}
         self._places: dict[int, tuple[int, Block]] = {}
-        self._file = self._end = None
+        self._file: io.BufferedRandom | None = None
+        self._end = self._disk = 0
         if folder is not None:
-            self._file, self._end = tempfile.TemporaryFile(dir=folder), 0  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
             self._disk = min(KEPT_DISK_BYTES, shutil.disk_usage(folder).free // 4)
 
     def offer(self, number: int, block: Block) -> None:
@@ -148,7 +150,7 @@ class KeptBlocks:
             self._file.seek(self._end)
             try:
                 for tensor in tensors:
-                    self._file.write(_bytes_of(tensor).cpu().numpy())
+                    self._file.write(_bytes_of(tensor).cpu().numpy().data)
             except OSError:  # no room after all: the block is made again
                 self._disk = self._end
                 return
@@ -163,13 +165,16 @@ class KeptBlocks:
         if number not in self._places:
             return self._blocks.pop(number, None)
         place, shapes = self._places.pop(number)
+        assert self._file is not None  # it has a place in it
         self._file.seek(place)
-        images, *maps = (self._read(like) for like in (shapes.images, *shapes.maps.values()))
+        likes = (shapes.images, *shapes.maps.values())
+        images, *maps = (self._read(self._file, like) for like in likes)
         return Block(shapes.indices, images, dict(zip(shapes.maps, maps, strict=True)))
 
-    def _read(self, like: Tensor) -> Tensor:
+    @staticmethod
+    def _read(file: io.BufferedRandom, like: Tensor) -> Tensor:
         found = torch.empty(like.shape, dtype=like.dtype)
-        self._file.readinto(_bytes_of(found).numpy())
+        file.readinto(_bytes_of(found).numpy().data)
         return found
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ pass that the memory asks for.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -173,7 +173,8 @@ def plan_run(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    RunOptions(layers=layers, device=device, memory=memory)
+    given: dict[str, Any] = {"layers": layers, "device": device, "memory": memory}
+    RunOptions(**given)  # checks them, of whatever types they are
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="plan_run()")
     RunConfig(generator, segmenter, (), **settings)
     budget = None if memory is None else parse_size(memory)
@@ -230,7 +231,8 @@ def _time_block(subject: Subject) -> _BlockTimes:
     make_strip(picture, masks)  # the first one loads what writes WebP
     strip, drawn = _timed(lambda: make_strip(picture, masks))
     strip /= torch.get_num_threads()  # as many are drawn at once
-    return _BlockTimes(generate, segment, count, strip, len(drawn.picture) + len(drawn.mask))
+    n_bytes = len(drawn.picture) + len(drawn.mask or b"")
+    return _BlockTimes(generate, segment, count, strip, n_bytes)
 
 
 def _timed(work: Callable[[], _T]) -> tuple[float, _T]:

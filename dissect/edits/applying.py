@@ -17,13 +17,14 @@ In another basis, with u = encode(x) and u' the edited u, the layer puts out dec
 remainder x − decode(u) that the basis cannot hold, where the region is, and x elsewhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from itertools import combinations, groupby
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,6 +39,9 @@ from dissect.generators.base import Generator, LayerInfo, check_editable
 from dissect.latents import Latent
 from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import check_map, resolve_layers
+
+Hook = Callable[[nn.Module, tuple[object, ...], object], Tensor]
+"""A forward hook that replaces the output of its module."""
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def _check_move(generator: Generator, move: Move) -> None:
             f"{', '.join(generator.spaces)}"
         )
     shape = generator.spaces[move.space].shape
-    Latent(move.space, torch.empty(0, *shape)).step(move.vector, layers=move.layers)
+    Latent(move.space, torch.empty(0, *shape)).step(np.asarray(move.vector), layers=move.layers)
 
 
 def _open_basis(
@@ -264,8 +268,8 @@ def _by_basis(edits: list[UnitEdit]) -> list[list[UnitEdit]]:
     return [list(same) for _, same in groupby(edits, key=lambda edit: edit.layer)]
 
 
-def _rewrite(layer: str, info: LayerInfo, steps: list[_Step]):  # noqa: ANN202
-    def hook(module: nn.Module, inputs: tuple, output: object) -> Tensor:
+def _rewrite(layer: str, info: LayerInfo, steps: list[_Step]) -> Hook:
+    def hook(module: nn.Module, inputs: tuple[object, ...], output: object) -> Tensor:
         maps = check_map(layer, info, output)
         for step in steps:
             maps = step(maps)
@@ -296,7 +300,7 @@ def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> No
     for layer in dict.fromkeys(spec.layer for spec in specs):
         info = generator.layers[layer]
 
-        def disturb(module: nn.Module, inputs: tuple, output: object) -> Tensor:
+        def disturb(module: nn.Module, inputs: tuple[object, ...], output: object) -> Tensor:
             maps = check_map(layer, info, output)  # noqa: B023, called inside the loop only
             noise = stream(seed, PROBE_STREAMS).standard_normal(tuple(maps.shape[1:]))
             noise = torch.from_numpy(noise).to(maps.device, maps.dtype)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from dissect.errors import ConfigError
 
@@ -43,7 +43,7 @@ class Edit:
         return hash(self.kind)
 
 
-def check_number(name: str, value: object) -> float:
+def check_number(name: str, value: Any) -> float:
     """A finite number.
 
     Raises:

@@ -22,7 +22,7 @@ References:
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -91,7 +91,7 @@ class Move(Edit):
                 f"a move in {self.space!r} was applied to a latent in {latent.space!r}; expected "
                 "the same space; convert the latent first"
             )
-        step = latent.step(self.vector, layers=self.layers)
+        step = latent.step(np.asarray(self.vector), layers=self.layers)
         if self.mode == ADD:
             return latent.shift(self.strength * step)
         along = (latent.data * step).flatten(1).sum(dim=1) / step.square().sum()
@@ -99,7 +99,7 @@ class Move(Edit):
         return latent.shift(rest * step)
 
 
-def _check_vector(values: object) -> Float[np.ndarray, "*space"]:
+def _check_vector(values: Any) -> Float[np.ndarray, "*space"]:
     try:
         # A tensor's own conversion gives its numbers, wherever it lies.
         given = values.detach().cpu() if hasattr(values, "detach") else values
@@ -122,7 +122,7 @@ def _check_vector(values: object) -> Float[np.ndarray, "*space"]:
     return vector
 
 
-def _check_layers(layers: object) -> tuple[int, ...]:
+def _check_layers(layers: Any) -> tuple[int, ...]:
     numbers = list(layers) if isinstance(layers, Iterable) else [layers]
     try:
         checked = tuple(operator.index(layer) for layer in numbers)

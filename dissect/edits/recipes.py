@@ -10,6 +10,7 @@ Reading one takes no torch.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
+from typing import Any
 
 from dissect.edits.edit import Edit
 from dissect.edits.moves import Move
@@ -25,7 +26,7 @@ def to_json(edits: Sequence[Edit]) -> list[dict[str, object]]:
     return [{"edit": edit.kind, **edit.to_plain()} for edit in edits]
 
 
-def from_json(recipe: object) -> list[Edit]:
+def from_json(recipe: Any) -> list[Edit]:
     """The inverse of ``to_json``.
 
     Raises:
@@ -55,7 +56,7 @@ def read_recipe(data: bytes) -> list[Edit]:
     return from_json(content.get("edits") if isinstance(content, Mapping) else content)
 
 
-def _edit_from_json(entry: object) -> Edit:
+def _edit_from_json(entry: Any) -> Edit:
     name = entry.get("edit") if isinstance(entry, Mapping) else entry
     if not isinstance(entry, Mapping) or not isinstance(name, str) or name not in _KINDS:
         raise ConfigError(f"an edit of the recipe is {name!r}; expected {', '.join(_KINDS)}")

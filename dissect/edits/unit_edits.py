@@ -20,7 +20,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -207,7 +207,7 @@ def _region_to_json(region: Region) -> dict[str, object]:
     return {"height": region.shape[0], "width": region.shape[1], "runs": runs}
 
 
-def _region_from_json(content: object) -> np.ndarray:
+def _region_from_json(content: Any) -> np.ndarray:
     try:
         shape = int(content["height"]), int(content["width"])
         lengths = [int(length) for _, length in content["runs"]]
@@ -225,7 +225,7 @@ def _region_from_json(content: object) -> np.ndarray:
         ) from None
 
 
-def _check_units(units: object) -> tuple[int, ...]:
+def _check_units(units: Any) -> tuple[int, ...]:
     numbers = list(units) if isinstance(units, Iterable) else [units]
     try:
         checked = tuple(operator.index(unit) for unit in numbers)

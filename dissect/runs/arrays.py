@@ -38,6 +38,7 @@ def write_arrays(
     root = zarr.create_group(path)
     concepts = list(vocabulary.names)
     names = [schema.ALL_PIXELS, *concepts, *(schema.plane_row(p) for p in vocabulary.planes)]
+    pairs: PairCounts | None = None
     for layer, result in results.items():
         counts = state.counts[layer]
         histogram = counts.histogram
@@ -75,7 +76,8 @@ def write_arrays(
                 _write(group, name, array, dimensions[name])
         if layer in state.bases:
             _write_basis(group, state.bases[layer])
-    pairs = counts.pairs  # every layer saw the same masks
+        pairs = counts.pairs  # every layer saw the same masks
+    assert pairs is not None  # a run has a layer
     _write_concepts(root, concepts, pairs, state.together)
 
 

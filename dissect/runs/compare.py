@@ -37,7 +37,7 @@ class Caution:
 
 
 _SETTINGS: tuple[tuple[str, Callable[[Run], object], str], ...] = (
-    ("segmenter", lambda r: r.record["segmenter"]["name"],
+    ("segmenter", lambda r: str(r.record["segmenter"]["name"]),
      "concepts are compared by name where all runs have them, but what a segmenter calls by that "
      "name may differ"),
     ("samples", lambda r: f"{r.config.n_samples:,}",
@@ -248,7 +248,7 @@ class Comparison:
     def changed(self, run: int, change: str) -> list[ConceptRow]:
         """Shared concepts that came or went, those of most units first; see ``change``."""
         found = [row for row in self.shared if row.change(run) == change]
-        return sorted(found, key=lambda row: -max(cell.n_units for cell in row.cells))
+        return sorted(found, key=lambda row: -max(cell.n_units for cell in row.cells if cell))
 
 
 def compare_runs(runs: Sequence[Run]) -> Comparison:
@@ -383,9 +383,10 @@ def _concepts(run: Run) -> dict[str, ConceptInRun]:
     areas = run.areas()
     numbers = ["iou", "iou_low", "iou_high", "chance"]
     cells = {}
-    for row in ranked.drop_duplicates("concept").itertuples():
-        count, scores = int(found.get(row.concept, 0)), (float(getattr(row, n)) for n in numbers)
-        best = BestUnit(row.layer, int(row.unit), *scores, bool(row.interpretable))
-        area = float(areas[row.concept])
-        cells[row.concept] = ConceptInRun(count, count / n_units, area, best)
+    for row in ranked.drop_duplicates("concept").to_dict("records"):
+        concept, count = str(row["concept"]), int(found.get(row["concept"], 0))
+        scores = {name: float(row[name]) for name in numbers}
+        named = bool(row["interpretable"])
+        best = BestUnit(layer=row["layer"], unit=int(row["unit"]), named=named, **scores)
+        cells[concept] = ConceptInRun(count, count / n_units, float(areas[concept]), best)
     return cells

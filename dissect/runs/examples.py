@@ -45,7 +45,7 @@ def write_examples(path: Path, vocabulary: Vocabulary, strips: Iterable[ConceptS
         for one in strips:
             number = vocabulary[one.concept].id - 1
             add(schema.concept_strip_name(number), one.strip.picture)
-            add(schema.concept_mask_name(number), one.strip.mask)
+            add(schema.concept_mask_name(number), one.strip.mask or b"")
             told[one.concept] = {"samples": one.samples, "shares": one.shares}
         add(schema.EXAMPLES_TOLD, json.dumps(told, ensure_ascii=False))
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -308,7 +308,7 @@ class Notes:
         if type(unit) is not int or not 0 <= unit <= last:
             raise LayerError(f"unit {str(unit)[:20]} is not in {layer}; expected 0 to {last}")
 
-    def _read(self, question: str, values: tuple) -> list[Note]:
+    def _read(self, question: str, values: tuple[object, ...]) -> list[Note]:
         if not self.file.is_file():
             return []
         # rw, since what a killed writer left has to be rolled back first; where the file may only
@@ -369,7 +369,7 @@ def _one(database: sqlite3.Connection, number: int) -> Note:
     return _note(row)
 
 
-def _note(row: tuple) -> Note:
+def _note(row: tuple[Any, ...]) -> Note:
     """A row as a note; what a stranger's file may hold else is cut or refused."""
     number, kind, layer, unit, text, author, made = row
     if kind not in KINDS or type(unit) is not int:
@@ -385,9 +385,11 @@ def _note(row: tuple) -> Note:
     )
 
 
-def _once(database: sqlite3.Connection, statement: str, values: tuple, kind: str, text: str) -> int:
+def _once(
+    database: sqlite3.Connection, statement: str, values: tuple[object, ...], kind: str, text: str
+) -> int:
     try:
-        return database.execute(statement, values).lastrowid
+        return database.execute(statement, values).lastrowid or 0
     except sqlite3.IntegrityError as error:
         if kind == LIST:
             raise ConfigError(f"the unit is in the list {text!r} already") from error

@@ -28,7 +28,7 @@ def narrow(counts: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
 def kept_rows(histogram: Int[np.ndarray, "set row unit bin"]) -> Int[np.ndarray, " kept"]:
     """Rows that hold anything, and row 0, which counts all pixels."""
     # Every pixel of a row falls into some bin of every unit, so one unit tells.
-    occurs = histogram[:, :, :1].any(axis=(0, 2, 3))
+    occurs = np.asarray(histogram[:, :, :1].any(axis=(0, 2, 3)))
     occurs[0] = True
     return np.flatnonzero(occurs)
 

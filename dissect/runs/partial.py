@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -267,7 +268,7 @@ class Workspace:
         note_made_here(self.out)
 
 
-def _read_json(path: Path) -> dict | None:
+def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = parse_json(read_bytes(path, LARGEST_JSON))
     except (OSError, ValueError, RecursionError):
@@ -281,7 +282,7 @@ def _replace_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _describe(found: dict) -> str:
+def _describe(found: Mapping[str, Any]) -> str:
     config = found.get("config")
     config = config if isinstance(config, dict) else {}
     return (

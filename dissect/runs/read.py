@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from dissect.runs import schema
 from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.runs.integrity import check_files
 from dissect.runs.record import ADVICE, read_record
-from dissect.runs.stored import open_group, read_table
+from dissect.runs.stored import open_group, read_array, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.statistics.columns import NAMED, Column, Place
 from dissect.statistics.folds import SETS
@@ -84,7 +84,9 @@ class Run:
         1.0
     """
 
-    def __init__(self, path: Path, record: dict, named: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: Path, record: dict[str, Any], named: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
         self.record = record
         self.named = dict(named or {})
@@ -139,10 +141,7 @@ class Run:
 
     def _read(self, group: zarr.Group, name: str) -> xr.DataArray:
         with reading(self.path / schema.ARRAYS / group.path, RunError, ADVICE):
-            stored = group[name]
-            dimensions = stored.metadata.dimension_names or ()  # None for a single number
-            names = {key: list(group.attrs[key]) for key in dimensions if key in group.attrs}
-            return xr.DataArray(stored[...], dims=dimensions, coords=names, name=name)
+            return read_array(group, name)
 
     def basis(self, layer: str) -> "Basis":
         """The coordinates in which a layer's units were read, as the pass had them.
@@ -207,7 +206,7 @@ class Run:
         return tuple(one for one in all_columns() if one.name in self.table)
 
     def _label_columns(self) -> list[str]:
-        shown = [one.name for one in columns_in(Place.LABELS, self.table)]
+        shown = [one.name for one in columns_in(Place.LABELS, list(self.table.columns))]
         return ["unit", "concept", "category", *shown]
 
     def pairs(self, concept: str) -> pd.DataFrame:
@@ -232,7 +231,7 @@ class Run:
         chosen = self.table[(self.table.layer == layer) & self.table.is_label]
         return chosen[self._label_columns()].reset_index(drop=True)
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """What was dissected and what was found, as plain values; see ``summarise``."""
         return summarise(self)
 
@@ -249,7 +248,7 @@ class Run:
         """Share of the evaluation fold's mask-grid pixels that each concept covers."""
         area = self._read(self._concepts(), "area").values
         with reading(self.path / schema.ARRAYS / schema.CONCEPTS, RunError, ADVICE):
-            pixels = int(self._concepts().attrs["pixels"])
+            pixels = int(str(self._concepts().attrs["pixels"]))
             if pixels < 1:
                 raise ValueError(f"it counts {pixels} pixels")
         return pd.Series(area / pixels, list(self.vocabulary.names))
@@ -275,7 +274,9 @@ class Run:
         names = list(self.vocabulary.names)
         histogram = self.array(layer, "histogram").sel(set="evaluation")[:, unit]
         # Rows of concepts that never occur are not stored.
-        whole = histogram.reindex(row=[schema.ALL_PIXELS, *names], fill_value=0)
+        rows = {"row": [schema.ALL_PIXELS, *names]}
+        # xarray takes the type of this parameter from its default, a mark for NaN.
+        whole = histogram.reindex(rows, fill_value=0)  # pyright: ignore[reportArgumentType]
         return value_spread(whole.values, self.array(layer, "edges").values[unit], names)
 
     def correlation(self, layer: str) -> xr.DataArray:
@@ -370,7 +371,7 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
     )
 
 
-def summarise(run: "Run") -> dict[str, object]:
+def summarise(run: "Run") -> dict[str, Any]:
     """What was dissected and what was found, as plain values for JSON.
 
     ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many of
@@ -380,18 +381,19 @@ def summarise(run: "Run") -> dict[str, object]:
     ``images`` and, for each concept that labels a unit, ``agreement``: the lowest IoU of its masks
     with those of the same images changed a little; None in a run that did not measure it.
     """
-    layers = {}
+    layers: dict[str, dict[str, Any]] = {}
     for layer, info in run.layers.items():
         units = run.units(layer)
         found = units[units.interpretable].concept.value_counts()
-        ordered = sorted(found.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
+        counted = {str(name): int(count) for name, count in found.items()}
+        ordered = sorted(counted.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
         layers[layer] = {
             "units": info.units,
             "height": info.height,
             "width": info.width,
             "interpretable": int(units.interpretable.sum()),
             "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
-            "concepts": {name: int(count) for name, count in ordered},
+            "concepts": dict(ordered),
         }
     for layer, found in layers.items():
         counts = [layers[name]["interpretable"] for name in run.rotations(layer)]
@@ -409,7 +411,7 @@ def summarise(run: "Run") -> dict[str, object]:
     }
 
 
-def _trust_of_labels(run: "Run", layers: dict[str, dict]) -> dict[str, object] | None:
+def _trust_of_labels(run: "Run", layers: dict[str, dict[str, Any]]) -> dict[str, object] | None:
     if run.trust is None:
         return None
     labels = {name for layer in layers.values() for name in layer["concepts"]}

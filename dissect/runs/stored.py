@@ -11,6 +11,9 @@ References:
     Collet and Kucherawy, RFC 8878, section 3.1.1 (the header of a zstd frame).
 """
 
+# pyarrow has no stubs: its classes are unknown, and pyarrow.compute makes functions at import.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import xarray as xr
 import zarr
 
 from dissect.errors import RunError
@@ -77,10 +81,28 @@ def open_group(run: Path, key: str, expected: Mapping[str, int | Sequence[str]])
             lengths["edge"] + 1
         ):
             raise ValueError("it has other bins than between its edges")
-        return zarr.open_group(store, mode="r", zarr_format=3)[key]
+        found = zarr.open_group(store, mode="r", zarr_format=3)[key]
+        if not isinstance(found, zarr.Group):
+            raise ValueError(f"{key} is no group")
+        return found
 
 
-def _check_labels(name: str, given: object, wanted: Sequence[str]) -> int:
+def read_array(group: zarr.Group, name: str) -> xr.DataArray:
+    """An array of a group, with the names of its dimensions and of their places.
+
+    Raises:
+        ValueError: no array of that name.
+    """
+    stored, labels = group[name], group.attrs.asdict()
+    if not isinstance(stored, zarr.Array):
+        raise ValueError(f"{name} is no array")
+    # None for a single number
+    dimensions: Any = getattr(stored.metadata, "dimension_names", None) or ()
+    places: dict[str, Any] = {key: labels[key] for key in dimensions if key in labels}
+    return xr.DataArray(stored[...], dims=dimensions, coords=places, name=name)
+
+
+def _check_labels(name: str, given: Any, wanted: Sequence[str]) -> int:
     """Compare the names of a dimension's places with those that are known; gives their number."""
     if name == "row":
         kept = set(given) if isinstance(given, list) else set()

@@ -128,7 +128,9 @@ def _write_strips(path: Path, strips: list[Strip]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for unit, strip in enumerate(strips):
             archive.writestr(zipfile.ZipInfo(schema.strip_name(unit), schema.EPOCH), strip.picture)
-            archive.writestr(zipfile.ZipInfo(schema.mask_name(unit), schema.EPOCH), strip.mask)
+            archive.writestr(
+                zipfile.ZipInfo(schema.mask_name(unit), schema.EPOCH), strip.mask or b""
+            )
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

@@ -5,14 +5,14 @@ follows, of one vocabulary with itself or of two.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from dissect.statistics.scores import intersection_over_union
 
 
 def count_pairs(
-    first: Int[Tensor, "batch plane height width"],
+    first: Integer[Tensor, "batch plane height width"],
     second: Int[Tensor, "batch other_plane height width"],
     n_first: int,
     n_second: int,
@@ -36,15 +36,13 @@ def count_pairs(
     return found.reshape(1 + n_first, 1 + n_second)
 
 
-def count_concepts(
-    planes: Int[Tensor, "batch plane height width"], n_concepts: int
-) -> Int[np.ndarray, " concept"]:
-    """Pixels of each concept; entry c - 1 belongs to id c."""
+def count_concepts(planes: Int[Tensor, "..."], n_concepts: int) -> Int[np.ndarray, " concept"]:
+    """Pixels of each concept, over all dimensions; entry c - 1 belongs to id c."""
     return np.bincount(planes.reshape(-1).numpy(), minlength=n_concepts + 1)[1:]
 
 
 def pair_iou(
-    pairs: Int[np.ndarray, "concept other"],
+    pairs: Int[np.ndarray, "first_id second_id"],
     first_area: Int[np.ndarray, " concept"],
     second_area: Int[np.ndarray, " other"],
 ) -> Float[np.ndarray, "concept other"]:

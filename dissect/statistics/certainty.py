@@ -25,12 +25,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from dissect.statistics.shapes import Counts
+
 CONFIDENCE = 0.95
 
 
 def interval(
-    inside: Int[np.ndarray, "..."],
-    union: Int[np.ndarray, "..."],
+    inside: Counts,
+    union: Counts,
     squares: Int[np.ndarray, "moment ..."],
     n_clusters: int,
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
@@ -53,12 +55,10 @@ def interval(
     spread = np.maximum(ii - 2 * iou * iu + iou**2 * uu, 0) * n_clusters / (n_clusters - 1)
     error = np.divide(np.sqrt(spread), union, out=np.full(iou.shape, np.nan), where=union > 0)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, n_clusters - 1) * error
-    return np.maximum(iou - reach, 0), np.minimum(iou + reach, 1)
+    return np.asarray(np.maximum(iou - reach, 0)), np.asarray(np.minimum(iou + reach, 1))
 
 
-def p_values(
-    difference: Int[np.ndarray, "..."], squares: Int[np.ndarray, "..."], n_clusters: int
-) -> Float[np.ndarray, "..."]:
+def p_values(difference: Counts, squares: Counts, n_clusters: int) -> Float[np.ndarray, "..."]:
     """One-sided paired t-test of own masks against those of other images.
 
     Args:

@@ -6,14 +6,14 @@ afterwards costs one table update per pixel and unit, whatever the number of pla
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 _LARGEST_LOOKUP = 1 << 22  # entries; above it, sorting takes less time than a table
 
 
 def encode(
-    planes: Int[Tensor, "batch plane height width"],
+    planes: Integer[Tensor, "batch plane height width"],
 ) -> tuple[Int[Tensor, "batch height width"], np.ndarray]:
     """Replace label planes by codes.
 

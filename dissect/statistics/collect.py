@@ -1,5 +1,7 @@
 """Adds the table of a cluster to the counts of its layer, a few units at a time."""
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 
@@ -7,6 +9,7 @@ _UNITS = 16  # rows of so many units stay in the second-level cache, as long run
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def collect(  # noqa: ANN201, PLR0912
     table,  # noqa: ANN001
     members,  # noqa: ANN001
@@ -80,6 +83,7 @@ def collect(  # noqa: ANN201, PLR0912
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _sum(cells, begin, end):  # noqa: ANN001, ANN202
     total = np.int32(0)
     for n in range(begin, end):
@@ -88,6 +92,7 @@ def _sum(cells, begin, end):  # noqa: ANN001, ANN202
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _add_codes(table, members, occurs, counts, start, n_units):  # noqa: ANN001, ANN202
     """Rows of a few units from their codes: every code is one long run of cells."""
     n_sets, n_codes, _, n_bins = table.shape
@@ -105,6 +110,7 @@ def _add_codes(table, members, occurs, counts, start, n_units):  # noqa: ANN001,
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _raise(row, cells, length):  # noqa: ANN001, ANN202
     for n in range(length):
         row[n] += cells[n]

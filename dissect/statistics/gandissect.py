@@ -18,7 +18,7 @@ References:
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from dissect.statistics.scores import above, information_quality_ratio, pixels
@@ -31,7 +31,7 @@ _MIN_AGREEMENT = 0.8  # share of pixels on which unit and concept agree: both, o
 
 
 def add_plane_labels(
-    planes: Int[Tensor, "batch plane height width"], n_concepts: int
+    planes: Integer[Tensor, "batch plane height width"], n_concepts: int
 ) -> Int[Tensor, "batch twice_plane height width"]:
     """The planes, and for each one more that marks the images that hold something of it.
 

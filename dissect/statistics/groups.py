@@ -7,7 +7,7 @@ of ``PIECE``.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numba
 import numpy as np
@@ -55,6 +55,7 @@ def group_pixels(
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _fill(codes, n_codes, tile, slots, groups, n_groups):  # noqa: ANN001, ANN202, PLR0912
     n_sets, n_images, n_pixels = codes.shape
     changes = np.empty(tile, np.bool_)

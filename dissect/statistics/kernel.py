@@ -22,6 +22,7 @@ depend on the number of threads.
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -46,6 +47,7 @@ _STRIP = 64  # source pixels transposed at a time: 8 KiB
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
     """Put maps[unit, begin:end] · factors[unit] into source[pixel, unit].
 
@@ -74,6 +76,7 @@ def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _interpolate(source, top, bottom, rows, columns, slots, middles, tame, blended, levels):  # noqa: ANN001, ANN202
     """Resize rows top … bottom - 1, rounding as ``resize`` does, into levels[slot, unit]."""
     row_low, row_high, row_weight = rows
@@ -102,6 +105,7 @@ def _interpolate(source, top, bottom, rows, columns, slots, middles, tame, blend
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, table):  # noqa: ANN001, ANN202
     """Chunk ``first_unit`` … of some images: maps[b,unit,pixel], table[s,code,unit,bin]."""
     slots, groups, n_groups = grouped
@@ -165,6 +169,7 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _fill_table(above, area, first_unit, n_units, table):  # noqa: ANN001, ANN202
     """Bins from how many pixels are above each edge: above[s,code,edge·LANES + unit]."""
     n_edges = table.shape[3] - 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from dissect.statistics.codes import encode
@@ -68,7 +68,7 @@ class BlockLabels:
     @classmethod
     def prepare(
         cls,
-        planes: Int[Tensor, "batch plane height width"],
+        planes: Integer[Tensor, "batch plane height width"],
         indices: Sequence[int],
         *,
         n_concepts: int,

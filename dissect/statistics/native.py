@@ -11,6 +11,7 @@ two equal bit by bit.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -25,6 +26,7 @@ _CHUNK = 64  # units of one task; their rows of the table stay in the cache
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _portions(codes, rows, columns, n_codes):  # noqa: ANN001, ANN202
     """Which codes each cell holds, and how many pixels of each.
 
@@ -65,6 +67,7 @@ def _portions(codes, rows, columns, n_codes):  # noqa: ANN001, ANN202
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def _tally(maps, starts, code, count, edges, table, first, last):  # noqa: ANN001, ANN202
     """maps[b,h,w,u], starts[s·b·h·w + 1], edges[u,e], table[s,code,u,bin]; units first … last-1."""
     n_images, n_rows, n_columns, _ = maps.shape

@@ -3,16 +3,21 @@
 Nothing here is used by the pass. Tests hold ``dissect.statistics.counts`` equal to it bit by bit.
 """
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from dissect.statistics.resize import resize
 
+Count = int | np.integer[Any]
+"""A number of pixels."""
+
 
 def count_above(
     maps: Float[Tensor, "batch unit height width"],
-    planes: Int[Tensor, "batch plane grid_height grid_width"],
+    planes: Integer[Tensor, "batch plane grid_height grid_width"],
     thresholds: Float[Tensor, "unit edge"],
     n_concepts: int,
     *,
@@ -37,7 +42,7 @@ def count_above(
 
 def count_pairs(
     maps: Float[Tensor, "sample unit height width"],
-    planes: Int[Tensor, "sample plane grid_height grid_width"],
+    planes: Integer[Tensor, "sample plane grid_height grid_width"],
     edges: Float[Tensor, "unit edge"],
     n_concepts: int,
     chosen: Int[np.ndarray, "threshold unit concept"],
@@ -79,13 +84,13 @@ def count_pairs(
     return found
 
 
-def iou(inside: int, active: int, area: int) -> float:
+def iou(inside: Count, active: Count, area: Count) -> float:
     """|A ∩ C| / |A ∪ C|, NaN where the union is empty."""
     union = active + area - inside
     return inside / union if union else float("nan")
 
 
-def information_quality_ratio(inside: int, active: int, area: int, total: int) -> float:
+def information_quality_ratio(inside: Count, active: Count, area: Count, total: Count) -> float:
     """I(A;C) / H(A,C) of two binary variables from their four cells, 0 where nothing varies."""
     cells = np.array(
         [[total - active - area + inside, area - inside], [active - inside, inside]], float

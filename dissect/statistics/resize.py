@@ -7,6 +7,8 @@ and the plain tensor code round alike and their counts can be compared bit for b
 Nearest: each pixel takes the value of the cell that its centre lies in.
 """
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 import torch
@@ -65,6 +67,7 @@ def resize(
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
+@no_type_check
 def sample(maps, pixels, width, rows, columns, values):  # noqa: ANN001, ANN201
     """``values_at`` for one image, compiled; the same bits.
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dissect.statistics.shapes import Counts, Reals
 from dissect.statistics.thresholds import THRESHOLDS
 
 
@@ -38,10 +39,10 @@ def intersection_over_union(
 
 
 def information_quality_ratio(
-    inside: Int[np.ndarray, "..."],
-    active: Int[np.ndarray, "..."],
-    area: Int[np.ndarray, "..."],
-    total: int | Int[np.ndarray, "..."],
+    inside: Counts | Reals,
+    active: Counts | Reals,
+    area: Counts | Reals,
+    total: Counts | Reals,
 ) -> Float[np.ndarray, "..."]:
     """I(A;C) / H(A,C) of the binary variables A = [value above] and C = [pixel of the concept].
 
@@ -56,7 +57,7 @@ def information_quality_ratio(
     def entropy(*counts: np.ndarray) -> np.ndarray:
         share = [np.divide(c, total, out=np.zeros(np.shape(c)), where=total > 0) for c in counts]
         terms = (p * np.log(p, out=np.zeros_like(p), where=p > 0) for p in share)
-        return -sum(terms, start=np.zeros(()))
+        return np.asarray(-sum(terms, start=np.zeros(())))
 
     shape = np.broadcast(*cells).shape
     joint = np.broadcast_to(entropy(*(np.broadcast_to(c, shape) for c in cells)), shape)
@@ -66,7 +67,7 @@ def information_quality_ratio(
         - joint
     )
     ratio = np.divide(mutual, joint, out=np.zeros(shape), where=joint > 0)
-    return np.clip(ratio, 0.0, 1.0)
+    return np.asarray(np.clip(ratio, 0.0, 1.0))
 
 
 def over_chance(

@@ -10,9 +10,12 @@ are the same (see ``dissect.statistics.edges``); levels take half the room of va
 many are compared by one instruction.
 """
 
+# llvmlite and numba have no types; parameters here are instructions, not values.
+# pyright: standard
+
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 from llvmlite import ir
 from numba import types
@@ -94,6 +97,7 @@ def _generate_level(context, builder, signature, args, *, tame):  # noqa: ANN001
 
 
 @intrinsic
+@no_type_check
 def write_level(typing, levels, to, values, left, right, weight, middles):  # noqa: ANN001, ANN201
     """levels[to] = level of values[left] · (1 - weight) + values[right] · weight.
 
@@ -111,6 +115,7 @@ def write_level(typing, levels, to, values, left, right, weight, middles):  # no
 
 
 @intrinsic
+@no_type_check
 def write_tame_level(typing, levels, to, values, left, right, weight, middles):  # noqa: ANN001, ANN201
     """``write_level`` for values that are all within ±``TAME`` steps."""
     index = types.intp
@@ -119,6 +124,7 @@ def write_tame_level(typing, levels, to, values, left, right, weight, middles): 
 
 
 @intrinsic
+@no_type_check
 def count_piece(typing, levels, first, edges, n_edges, above):  # noqa: ANN001, ANN201
     """Raise above[edge] by how many of ``PIECE`` rows of levels are above edges[edge].
 
@@ -153,6 +159,7 @@ def count_piece(typing, levels, first, edges, n_edges, above):  # noqa: ANN001, 
         builder.position_at_end(loop)
         edge = builder.phi(_INDEX)
         edge.add_incoming(zero, before)
+        marks: list[Any] = []
         for n in range(2):
             place = builder.add(edge, ir.Constant(_INDEX, n))
             limit = _load(builder, _offset(builder, edge_rows, place))

@@ -8,12 +8,13 @@ Coverages are batch × height × width, or broadcast to it; positions are fracti
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from segmenters.scenes_vocabulary import SCENES_VOCABULARY
 
 Coverage = Float[np.ndarray, "batch height width"]
-Numbers = Float[np.ndarray, " batch"] | float  # one for each image, or one for all
+Numbers = Float[np.ndarray, " batch"] | Bool[np.ndarray, " batch"] | float
+"""One number for each image, or one for all."""
 
 ID = {concept.name: concept.id for concept in SCENES_VOCABULARY}
 

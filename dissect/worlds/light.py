@@ -8,7 +8,7 @@ from jaxtyping import Float
 from dissect.worlds.distribution import SceneParameters
 
 Colour = tuple[float, float, float]
-Colours = Float[np.ndarray, "batch 3"]
+Colours = Float[np.ndarray, "#batch 3"]
 
 # Along the dial of lighting: deep night, night, dusk, day, noon.
 _HOURS = (0.0, 0.22, 0.40, 0.60, 1.0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dissect.worlds import render_scenes
-from segmenters import load_predictor
+from segmenters import load_predictor, load_segmenter
 from segmenters.base import Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.scenes import (
@@ -82,7 +82,7 @@ def test_saved_weights_come_back_and_others_are_refused(network, tmp_path):
 
 def test_the_shipped_weights_read_fresh_renders_as_their_card_says():
     scenes = render_scenes(range(96), seed=123)
-    labels = ScenesSegmenter.load().segment(scenes.images)
+    labels = load_segmenter("scenes").segment(scenes.images)
     ious = []
     for k, plane in enumerate(SCENES_VOCABULARY.planes):
         for concept in SCENES_VOCABULARY.in_plane(plane):
@@ -91,7 +91,7 @@ def test_the_shipped_weights_read_fresh_renders_as_their_card_says():
     assert sum(ious) / len(ious) > 0.85
     assert min(ious) > 0.6
 
-    prediction = ScenesPredictor.load().predict(scenes.images)
+    prediction = load_predictor("scenes").predict(scenes.images)
     residual = (prediction - scenes.attributes).square().sum(dim=0)
     spread = (scenes.attributes - scenes.attributes.mean(dim=0)).square().sum(dim=0)
     assert (1 - residual / spread).min() > 0.7

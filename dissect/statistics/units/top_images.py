@@ -37,7 +37,8 @@ class TopImages(UnitStatistic):
         """No sample seen yet; ``k`` places for each unit."""
         return cls(np.full((n_units, k), -np.inf, np.float32), np.full((n_units, k), -1, np.int64))
 
-    def merge(self, other: Self) -> Self:
+    # Self is the class of both; the checker takes that of the base for the class State.
+    def merge(self, other: Self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The top of two disjoint sets of samples together."""
         values = np.concatenate([self.values, other.values], axis=1)
         indices = np.concatenate([self.indices, other.indices], axis=1)
@@ -60,4 +61,5 @@ class TopImages(UnitStatistic):
     ) -> "TopImages":
         """This with a further batch: ``peaks`` are the maxima of its maps."""
         rows = np.broadcast_to(np.array(indices, np.int64), (peaks.shape[1], len(indices)))
-        return self.merge(TopImages(np.ascontiguousarray(peaks.T, np.float32), rows))
+        batch = type(self)(np.ascontiguousarray(peaks.T, np.float32), rows)
+        return self.merge(batch)

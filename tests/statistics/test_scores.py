@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics import reference
 from dissect.statistics.scores import (
+    LayerScores,
     above,
     choose_edges,
     information_quality_ratio,
@@ -90,3 +93,39 @@ def test_a_unit_that_avoids_a_concept_is_not_named_after_it():
     np.testing.assert_allclose(scores.information[0, 0], 1)
     assert scores.excess_information[0, 0, 1] < 0
     assert scores.best(0).tolist() == [0]
+
+
+def informed(*excess):
+    """Scores of units at one threshold whose excess information is as given, unit by unit."""
+    information = np.array(excess, float)[None]
+    ones = np.ones_like(information)
+    return LayerScores(ones / 2, ones / 10, information, 0 * ones, ones, ones)
+
+
+def test_only_allowed_concepts_are_chosen():
+    scores = informed([0.5, 0.3, 0.1], [0.1, 0.2, 0.3])
+    assert scores.best(0).tolist() == [0, 2]
+    assert scores.best(0, np.array([False, True, True])).tolist() == [1, 2]
+    assert scores.best(0, np.array([True, True, False])).tolist() == [0, 1]
+
+
+def test_a_half_is_chosen_only_where_it_is_ahead_in_every_part_of_the_fold():
+    """Concept 1 is a half; it is ahead for the first two units and surely so for the first."""
+    scores = informed([0.2, 0.4, 0.1], [0.2, 0.4, 0.1], [0.5, 0.4, 0.1])
+    folds = [
+        informed([0.2, 0.3, 0], [0.3, 0.2, 0], [0, 1, 0]),
+        informed([0.1, 0.9, 0], [0.1, 0.9, 0], [0, 1, 0]),
+    ]
+    everything, half = np.ones(3, bool), np.array([False, True, False])
+    choose = scores.best_unless_halved
+    assert choose(0, everything, half, folds).tolist() == [1, 0, 0]
+    assert choose(0, everything, ~everything, folds).tolist() == [1, 1, 0]  # there are no halves
+    assert choose(0, half, half, folds).tolist() == [1, 1, 1]  # nothing else is allowed
+    assert choose(0, np.array([False, True, True]), half, folds).tolist() == [1, 1, 1]
+
+
+def test_network_dissections_label_is_the_concept_of_the_highest_iou():
+    scores = dataclasses.replace(
+        informed([1, 0, 0], [1, 0, 0]), iou=np.array([[[np.nan, 0.1, 0.3], [np.nan] * 3]])
+    )
+    assert scores.highest_iou(0).tolist() == [2, 0]

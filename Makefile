@@ -21,7 +21,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/basedpyright --project pyrightconfig.strict.json
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --project pyrightconfig.strict.json
 
 docs: $(VENV)/.installed-test
 	$(BIN)/pip install --quiet --editable '.[docs]'

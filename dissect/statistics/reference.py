@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dissect.statistics.resize import resize
 
-Count = int | np.integer[Any]
+Count = np.integer[Any] | int
 """A number of pixels."""
 
 

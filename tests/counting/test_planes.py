@@ -3,7 +3,7 @@ import torch
 
 from dissect import ConfigError, dissect
 from dissect.config import RunConfig
-from dissect.counting.planes import PlaneStore
+from dissect.counting.planes import PlaneStore, cache_folder
 from dissect.counting.subject import Subject
 from segmenters.colour import ColourSegmenter
 
@@ -104,6 +104,13 @@ def test_a_cache_that_cannot_be_is_refused_in_one_line(planted, tmp_path):
     with pytest.raises(ConfigError, match="cannot be written; expected a folder") as caught:
         PlaneStore(Subject(planted, ColourSegmenter(), config), tmp_path / "file")
     assert "\n" not in str(caught.value)
+
+
+def test_the_users_own_cache_lies_where_the_variable_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISSECT_CACHE", str(tmp_path))
+    assert cache_folder("user") == tmp_path / "planes"
+    assert cache_folder(tmp_path / "mine") == tmp_path / "mine"
+    assert cache_folder(None) is None
 
 
 def test_later_passes_read_the_masks_of_the_first(tmp_path, monkeypatch):

@@ -129,3 +129,24 @@ def test_network_dissections_label_is_the_concept_of_the_highest_iou():
         informed([1, 0, 0], [1, 0, 0]), iou=np.array([[[np.nan, 0.1, 0.3], [np.nan] * 3]])
     )
     assert scores.highest_iou(0).tolist() == [2, 0]
+
+
+def test_every_concept_has_the_edge_at_which_a_unit_tells_most_about_it():
+    draw = np.random.default_rng(0)
+    bins = draw.integers(0, 6, (3, 500))  # of each unit at each pixel
+    masks = [np.ones(500, bool), bins[0] > 3, np.zeros(500, bool), bins[1] + bins[2] > 5]
+    histogram = np.array([[np.bincount(b[mask], minlength=6) for b in bins] for mask in masks])
+    found = choose_edges(histogram, quantile_edge=4)
+    assert (found[0] == 4).all()
+    for unit, concept in np.ndindex(3, 3):
+        mask = masks[concept + 1]
+        ratios = [
+            float(
+                information_quality_ratio(
+                    *(np.array(n.sum()) for n in (mask & fires, fires, mask)), np.array(500)
+                )
+            )
+            for fires in (bins[unit] > edge for edge in range(5))
+        ]
+        assert found[1, unit, concept] == np.argmax(ratios)
+    assert len(np.unique(found[1])) > 2

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import patience
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Python runs it at its start; whatever reaches for the network from then on fails.
 NO_NETWORK = """
 import socket
-from tests import patience
 
 def refuse(*arguments, **settings):
     raise OSError("there is no network")

@@ -14,14 +14,15 @@ def bin_shares(histogram: Int[np.ndarray, "*rows bin"]) -> Float[np.ndarray, "*r
 
 
 def iou_at_edges(
-    concept: Int[np.ndarray, "*rows bin"], counted: Int[np.ndarray, "*rows bin"]
+    concept: Int[np.ndarray, "*rows bin"], counted: Int[np.ndarray, "*#rows bin"]
 ) -> Float[np.ndarray, "*rows edge"]:
     """IoU with a concept if the threshold were each of the unit's edges.
 
     Args:
         concept: The concept's pixels by bin.
         counted: All pixels that count as active above an edge: those of all images or, by the
-            original's rules, of images that hold anything of the concept's plane.
+            original's rules, of images that hold anything of the concept's plane. One row may
+            serve all concepts.
 
     Returns:
         NaN where the union is empty.

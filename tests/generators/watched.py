@@ -6,6 +6,7 @@ Prints a line of JSON for a call of os.system, then one for each file: message (
 of, bytes of memory above those of reading GOOD, seconds.
 """
 
+import encodings.utf_8_sig  # noqa: F401 - a codec that Python imports when it is first used
 import json
 import os
 import resource

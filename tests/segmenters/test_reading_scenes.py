@@ -108,5 +108,7 @@ def test_the_predictor_is_found_by_name_and_tells_renders_apart():
 
 
 def test_an_unknown_predictor_is_told_in_one_line():
-    with pytest.raises(SegmenterError, match=r"predictor 'scene' is not known; did you mean 'scenes'"):
+    with pytest.raises(
+        SegmenterError, match=r"predictor 'scene' is not known; did you mean 'scenes'"
+    ):
         load_predictor("scene")

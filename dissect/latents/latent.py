@@ -18,8 +18,8 @@ class Latent:
     Args:
         space: ``z``, ``w``, ``w+``, ``s``, ``p`` or ``p+``.
         data: Floats, the first dimension is the batch; in w+ the second one is the layer.
-        label: Class of each sample, as an index (shape ``batch``) or as weights of all classes (shape
-            ``batch class``), or None.
+        label: Class of each sample, as an index (shape ``batch``) or as weights of all classes
+            (shape ``batch class``), or None.
 
     Example:
         >>> Latent("z", torch.zeros(2, 512)).space

@@ -17,7 +17,8 @@ _SMALLEST_TAIL = 1e-4
 _LARGEST_TAIL = 0.9
 LOWEST, HIGHEST = -32768, 32767
 _N_LEVELS = 60_000  # between a unit's first and last edge, or half as many
-_ANY_STEP = 1  # exponent for an edge of 0
+_LARGEST_EXPONENT = 126  # of a step
+_ZERO_EXPONENT = 1  # of the step of a unit whose edges are all 0
 VALUES_PER_UNIT = 65_536
 """About how many pilot values stand behind a unit's edges, whatever the pilot's length."""
 
@@ -85,7 +86,7 @@ def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"
     with np.errstate(divide="ignore"):  # log2(0) = -∞: nothing to tell apart
         by_range = np.ceil(np.log2((high - low) / _N_LEVELS))
         by_float = np.floor(np.log2(largest)) - 23
-    exponent = np.clip(np.maximum(by_range, by_float), -126, 126)
+    exponent = np.clip(np.maximum(by_range, by_float), -126, _LARGEST_EXPONENT)
     step = np.exp2(exponent)
     return (np.ceil(edges / step) * step).astype(np.float32)
 
@@ -108,11 +109,12 @@ def levels_of(
     whole = (mantissa * 2.0**24).astype(np.int64)  # 24 bits hold a float32
     # The lowest bit that is set says which power of two an edge is a whole number of.
     exponent = np.where(
-        whole == 0,
-        _ANY_STEP,
+        whole == 0,  # a whole number of any step: the other edges say which
+        _LARGEST_EXPONENT,
         exponent - 24 + np.log2(np.maximum(whole & -whole, 1)).astype(np.int64),
-    )
-    step = np.exp2(exponent.min(axis=1, initial=126).astype(np.float64))
+    ).min(axis=1)
+    exponent[(whole == 0).all(axis=1)] = _ZERO_EXPONENT
+    step = np.exp2(exponent.astype(np.float64))
     steps = edges / step[:, None]
     middle = np.floor((steps[:, :1] + steps[:, -1:]) / 2)
     found = steps - middle

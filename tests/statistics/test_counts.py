@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
@@ -271,6 +271,7 @@ def test_units_of_any_offset_and_spread_are_counted_as_the_reference_counts_them
 
 
 @given(st.integers(0, 10_000), st.floats(-1e6, 1e6, width=32), st.sampled_from([1e-6, 1.0, 1e6]))
+@example(117, 0.0, 1e6)  # one of the edges comes to be 0
 @settings(max_examples=60)
 def test_snapping_moves_edges_up_by_little_and_only_once(seed, offset, spread):
     draw = np.random.default_rng(seed)
@@ -288,3 +289,13 @@ def test_edges_that_levels_cannot_tell_apart_are_refused():
     with pytest.raises(ValueError, match="too fine"):
         levels_of(edges)
     assert snap(edges)[0].tolist() == [0.0, 2.0**-15, 1.0]
+
+
+def test_units_with_an_edge_at_zero_count_as_the_reference():
+    draw = torch.Generator().manual_seed(3)
+    maps = 1e6 * torch.randn(2, 4, 9, 8, generator=draw)
+    edges = snapped(1e6 * torch.randn(4, 9, generator=draw).sort(dim=1).values)
+    edges[:, 4] = 0.0
+    edges[3] = 0.0
+    codes = random_codes(3, images=2)
+    assert_both_count_as_the_reference(maps, codes, edges.sort(dim=1).values, 6)

@@ -15,6 +15,8 @@ def save_state(
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, tuple[str, torch.optim.Adam]],
     progress: Mapping[str, float],
+    *,
+    half: bool = False,
 ) -> None:
     """Write all of it, then put it in place at once.
 
@@ -23,9 +25,14 @@ def save_state(
         modules: Networks by name.
         optimizers: Name → (name of the network it moves, Adam).
         progress: Numbers that say how far the training is.
+        half: Write the networks in float16.
     """
+
+    def packed(value: torch.Tensor) -> torch.Tensor:
+        return (value.half() if half and value.is_floating_point() else value).contiguous()
+
     tensors = {
-        f"{name}/{key}": value.contiguous()
+        f"{name}/{key}": packed(value)
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
@@ -59,29 +66,8 @@ def load_state(
             for field, value in state.items():
                 if value.shape == parameter.shape:  # in the parameter's memory order, as Adam's own
                     state[field] = torch.empty_like(parameter).copy_(value)
+                else:  # the number of steps, which a fused Adam wants beside the parameter
+                    state[field] = value.to(parameter.device)
             if state:
                 optimizer.state[parameter] = state
     return progress
-
-
-def save_start(path: Path, modules: Mapping[str, nn.Module], progress: Mapping[str, float]) -> None:
-    """Write weights alone, in float16, from which a training can begin without its whole state.
-
-    Args:
-        path: The file.
-        modules: Networks by name.
-        progress: Numbers that say how far the training is.
-    """
-    tensors = {
-        f"{name}/{key}": value.half().contiguous() if value.is_floating_point() else value
-        for name, module in modules.items()
-        for key, value in module.state_dict().items()
-    }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"progress": json.dumps(dict(progress))})
-    partial.replace(path)
-
-
-def load_start(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-    """Put the weights of ``save_start`` into networks; returns the progress."""
-    return load_state(path, modules, {})

@@ -37,7 +37,7 @@ from recipes.scenes_gan.projected import (
     hinge_real,
     mean_score,
 )
-from recipes.scenes_gan.state import load_start, load_state, save_start, save_state
+from recipes.scenes_gan.state import load_state, save_state
 from segmenters.scenes import SIZE, load_network
 
 
@@ -165,7 +165,7 @@ class Training:
             progress = load_state(self.state_path, self._modules, self._optimizers)
             self.step, self.kimg = int(progress["step"]), progress["kimg"]
         elif start is not None:
-            self.kimg = load_start(start, self._kept)["kimg"]
+            self.kimg = load_state(start, self._kept, {})["kimg"]
             self.generator.load_state_dict(self.mean.state_dict())
             self.step = round(1000 * self.kimg / self.schedule.stage(self.kimg)[0].batch)
 
@@ -176,7 +176,7 @@ class Training:
 
     def save_start(self, path: Path) -> None:
         """Write the mean weights and the discriminators, a quarter of the whole state's size."""
-        save_start(path, self._kept, {"kimg": self.kimg})
+        save_state(path, self._kept, {}, {"kimg": self.kimg}, half=True)
 
     @property
     def state_path(self) -> Path:

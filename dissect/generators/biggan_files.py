@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError
 from dissect.generators.biggan import Attention, BigGAN, BigGANNetwork, Block, Plan
-from dissect.generators.states import build
+from dissect.generators.states import build, lay_out
 from dissect.generators.weights import Part
 
 _EPS_STEP = 1e-12
@@ -338,11 +338,5 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Big
 
 
 def _build(make: Callable[[], Plan], path: Path) -> BigGANNetwork:
-    try:
-        with torch.device("meta"):
-            plan = make()
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} is a BigGAN but for {error.args[0]}, which is missing; get the file again"
-        ) from error
+    plan = lay_out(make, path, family="BigGAN")
     return build(lambda: BigGANNetwork(plan), plan.state, path, family="BigGAN")

@@ -14,6 +14,23 @@ from torch import Tensor, nn
 from dissect.errors import CheckpointError
 
 Network = TypeVar("Network", bound=nn.Module)
+Layout = TypeVar("Layout")
+
+
+def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
+    """What ``make`` gives where tensors take no memory.
+
+    Raises:
+        CheckpointError: a tensor that ``make`` looks for (KeyError) and the file lacks.
+    """
+    try:
+        with torch.device("meta"):
+            return make()
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path} is a {family} but for {error.args[0]}, which is missing: the file "
+            "is damaged, or of a program that changed the network"
+        ) from error
 
 
 def build(
@@ -29,14 +46,7 @@ def build(
     Raises:
         CheckpointError: tensors that are missing, too many or of another shape, by name.
     """
-    try:
-        with torch.device("meta"):
-            network = make()
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} is a {family} but for {error.args[0]}, which is missing: the file "
-            "is damaged, or of a program that changed the network"
-        ) from error
+    network = lay_out(make, path, family=family)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in state.items()}
     if given != expected:

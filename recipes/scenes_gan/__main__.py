@@ -24,12 +24,12 @@ def _at_full_size(size: int) -> Schedule:
     """Both discriminators, no growing; half the rate after a million images."""
     return Schedule(
         stages=(
-            Stage(size=size, until=1000, batch=32, r1=0.5),
-            Stage(size=size, until=3000, batch=32, r1=0.5, rate=0.001),
+            Stage(size=size, until=1000, batch=32, r1=1.0),
+            Stage(size=size, until=3000, batch=32, r1=1.0, rate=0.001),
         ),
         mean_half_life_kimg=8.0,
         projected=1.0,
-        pixel=0.7,
+        pixel=0.3,
     )
 
 

@@ -10,6 +10,9 @@ from recipes.scenes_gan.polyphase import synthesize
 
 CHANNELS = (192, 192, 128, 96, 64)
 CHANNELS_128 = (*CHANNELS, 48)
+# Its pixel discriminator is narrower: one as wide as the generator won from the start, and after 24
+# thousand images the generator drew the same blob in the middle of every image.
+JUDGE_CHANNELS = (96, 96, 64, 48, 32)
 
 
 class StyleGAN2Family:
@@ -23,7 +26,8 @@ class StyleGAN2Family:
     _MEAN_W_RATE = 0.005  # of the running mean of w, per step
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS, *, name: str = "stylegan2") -> None:
-        self.name, self.judge_channels = name, channels
+        self.name = name
+        self.judge_channels = (*JUDGE_CHANNELS, 24)[: len(channels)]
         self.config = StyleGAN2Config(
             image_size=4 * 2 ** (len(channels) - 1),
             channels=channels,

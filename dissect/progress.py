@@ -10,6 +10,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from tqdm import tqdm
 
@@ -29,20 +30,24 @@ class ProgressBar(tqdm):
         **options: As tqdm takes them.
     """
 
-    def __init__(self, *given: object, disable: bool | None = False, **options: object) -> None:
+    def __init__(self, *given: Any, disable: bool | None = False, **options: Any) -> None:
         self._lines = os.environ.get(PROGRESS_VARIABLE) == LINES
         if self._lines:
             options["mininterval"] = _PAUSE
             disable = bool(disable)
         super().__init__(*given, disable=disable, **options)
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """What tqdm calls whenever there is something new to be seen."""
+    def display(self, msg: str | None = None, pos: int | None = None) -> Any:
+        """Called by tqdm for each change that is shown.
+
+        Returns:
+            Whether a bar was drawn; tqdm uses it, though its hints say None.
+        """
         if not self._lines:
             return super().display(msg, pos)
         if msg is None:  # else an old bar is wiped away
-            told = {"stage": self.desc.removesuffix(": "), "done": self.n, "total": self.total}
-            self.fp.write(f"{_WORD} {json.dumps(told | {'unit': self.unit})}\n")
+            stage = {"stage": self.desc.removesuffix(": "), "done": self.n, "total": self.total}
+            self.fp.write(f"{_WORD} {json.dumps(stage | {'unit': self.unit})}\n")
             self.fp.flush()
         return False
 

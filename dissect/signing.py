@@ -66,14 +66,13 @@ def unseal(content: bytes, *, purpose: str) -> dict[str, object]:
         signed = json.loads(content)
         record, given = signed["record"], signed["signature"]
         expected = signature(json.dumps(record, sort_keys=True), purpose=purpose)
-        known = isinstance(record, dict) and hmac.compare_digest(given, expected)
+        if isinstance(record, dict) and hmac.compare_digest(given, expected):
+            return record
     except (ValueError, KeyError, TypeError, RecursionError):
-        known = False
-    if not known:
-        raise SignatureError(
-            "a record is not signed by this user; expected one that this program wrote; delete it"
-        )
-    return record
+        pass
+    raise SignatureError(
+        "a record is not signed by this user; expected one that this program wrote; delete it"
+    )
 
 
 def signature(text: str, *, purpose: str) -> str:

@@ -11,7 +11,7 @@ def to_csv(table: pd.DataFrame) -> str:
     No text in it begins like a formula, which a spreadsheet would compute, and none holds control
     characters: names come from whoever made a run.
     """
-    text = [name for name in table if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    text = [str(one) for one in table if not pd.api.types.is_numeric_dtype(table[one].dtype)]
     safe = {name: table[name].map(_safe) for name in text}
     return table.assign(**safe).to_csv(index=False, lineterminator="\n")
 

@@ -9,7 +9,7 @@ import pandas as pd
 from dissect.runs import Run
 from dissect.sizes import format_size
 from dissect.statistics.columns import NAMED, Column, Place
-from dissect.statistics.registry import columns_in
+from dissect.statistics.registry import columns_in, rows_of
 
 if TYPE_CHECKING:  # planning takes torch
     from dissect.counting.planning import Plan
@@ -43,7 +43,7 @@ def _describe_trust(trust: dict | None) -> list[str]:
     known = {name: value for name, value in trust["agreement"].items() if value is not None}
     if not known:
         return []
-    weakest = sorted(known, key=known.get)[:_WEAKEST]
+    weakest = sorted(known, key=known.__getitem__)[:_WEAKEST]
     told = ", ".join(f"{name} {known[name]:.2f}" for name in weakest)
     return [
         f"  masks of {trust['images']} samples agree with those of the same images flipped, "
@@ -139,7 +139,7 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
     columns = [(one, max(6, len(one.title) + 2)) for one in columns_in(Place.TERMINAL, table)]
     head = "".join(f"{one.title:>{width}}" for one, width in columns)
     lines = [f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}{head}  {NAMED.title}"]
-    for row in shown.itertuples():
+    for row in rows_of(shown):
         values = "".join(
             f"{format_value(one, getattr(row, one.name)):>{width}}" for one, width in columns
         )

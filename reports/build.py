@@ -125,7 +125,7 @@ def _build_file(
     inline["concepts"] = to_script_text(concept_data(run, contents.layers, examples))
     if noted.notes:
         inline[FILE] = to_script_text(note_data(noted, contents.layers))
-    masks = sum(len(one["picture"]) + len(one["mask"]) for one in examples if one)
+    masks = sum(len(one.get("picture", "")) + len(one.get("mask", "")) for one in examples if one)
     text = page_text(run, contents, pictures, noted, inline=inline)
     size = len(text.encode())
     if size > budget:

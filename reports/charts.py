@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dissect.runs import Run
+from dissect.statistics.registry import rows_of
 
 CATEGORY_COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999",
@@ -96,7 +97,7 @@ def best_cells(run: Run, layers: Sequence[str] | None = None) -> dict[str, list[
     )
     found = {
         (row.concept, row.layer): Cell(row.layer, int(row.unit), row.iou, row.chance, bool(sure))
-        for row, sure in zip(best.itertuples(), stands, strict=True)
+        for row, sure in zip(rows_of(best), stands, strict=True)
     }
     layers = list(run.layers) if layers is None else layers
     return {name: [found[name, layer] for layer in layers] for name in run.vocabulary.names}

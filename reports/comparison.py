@@ -11,6 +11,7 @@ from dissect.errors import ConfigError
 from dissect.runs.compare import Comparison, ConceptRow
 from dissect.runs.notes import read_noted
 from dissect.runs.replacing import replace_file
+from dissect.statistics.registry import rows_of
 from reports.charts import ink_on
 from reports.templating import template_environment
 
@@ -74,8 +75,8 @@ def _render(comparison: Comparison, matchings: "Sequence[UnitMatching]", notes: 
         colours={row.name: row.colour for row in comparison.concepts},
         totals=[_totals(comparison, run) for run in range(len(comparison.runs))],
         pictured=pictured,
-        named=[row for row in comparison.shared if any(cell.n_units for cell in row.cells)],
-        unnamed=[row for row in comparison.shared if not any(cell.n_units for cell in row.cells)],
+        named=[row for row in comparison.shared if row.most_units],
+        unnamed=[row for row in comparison.shared if not row.most_units],
         strips=[_strips(comparison, row) for row in pictured],
         matchings=[_describe_matching(m) for m in matchings],
         apart=[row for row in comparison.concepts if not row.shared],
@@ -101,9 +102,9 @@ def _pictured(comparison: Comparison) -> list[ConceptRow]:
 
     def order(row: ConceptRow) -> tuple[bool, int]:
         moved = any(row.change(run) in ("gained", "lost") for run in others)
-        return not moved, -max(cell.n_units for cell in row.cells)
+        return not moved, -row.most_units
 
-    shown = [row for row in comparison.shared if any(cell.n_units for cell in row.cells)]
+    shown = [row for row in comparison.shared if row.most_units]
     return sorted(shown, key=order)[: MOST_STRIPS // len(comparison.runs)]
 
 
@@ -112,7 +113,7 @@ def _strips(comparison: Comparison, row: ConceptRow) -> list[str]:
     return [
         "data:image/webp;base64,"
         + base64.b64encode(run.strip(cell.best.layer, cell.best.unit)).decode()
-        for run, cell in zip(comparison.runs, row.cells, strict=True)
+        for run, cell in zip(comparison.runs, row.known, strict=True)
     ]
 
 
@@ -129,5 +130,5 @@ def _describe_matching(matching: "UnitMatching") -> dict[str, object]:
         "n_same": int((both.concept == both.other_concept).sum()),
         "median": float(best.correlation.median()) if len(best) else math.nan,
         "chance": float(best.chance.median()) if len(best) else math.nan,
-        "rows": list(found.head(MOST_MATCHES).itertuples()),
+        "rows": list(rows_of(found.head(MOST_MATCHES))),
     }

@@ -12,7 +12,7 @@ from dissect.runs import Run
 from dissect.runs.notes import SECOND, with_second
 from dissect.spreadsheets import to_csv
 from dissect.statistics.columns import Place
-from dissect.statistics.registry import columns_in, meanings
+from dissect.statistics.registry import columns_in, meanings, rows_of
 from dissect.terminal import select_rows
 from segmenters.plain_text import escape_json
 
@@ -84,7 +84,7 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
         return to_csv(table).encode()
     if kind == "json":
         rows = json.loads(table.to_json(orient="records", double_precision=15))
-        content = {"columns": {name: about[name] for name in table}, "rows": rows}
+        content = {"columns": {name: about[name] for name in table.columns}, "rows": rows}
         return (
             escape_json(json.dumps(content, ensure_ascii=False, allow_nan=False)) + "\n"
         ).encode()
@@ -118,7 +118,7 @@ def to_latex(table: pd.DataFrame, caption: str) -> str:
         rf"    Layer & Unit & Concept & {' & '.join(heads)} \\",
         r"    \midrule",
     ]
-    for row in table.itertuples():
+    for row in rows_of(table):
         interval = "--" if pd.isna(row.iou_low) else f"[{_two(row.iou_low)}, {_two(row.iou_high)}]"
         cells = [escape_latex(row.layer), str(row.unit), escape_latex(row.concept)]
         for one in columns:

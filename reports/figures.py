@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.statistics.registry import rows_of
 from dissect.studies.registry import study_of
 from dissect.studies.store import CURVE, StoredEffect
 from reports.charts import ink_on
@@ -32,7 +33,7 @@ _LEAST, _MOST = 2.0, 20.0
 INK, QUIET, TRACK = "#1a1c20", "#5b616b", "#eef0f3"
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # matplotlib names each key of it in its hints
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are alike everywhere
     "font.size": 7, "axes.titlesize": 8, "axes.titleweight": "bold", "axes.titlelocation": "left",
     "axes.labelsize": 7, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "text.color": INK,
@@ -107,7 +108,7 @@ def add_title(figure: "Figure", text: str) -> None:
 
 
 def draw_bars(axes: "Axes", rows: pd.DataFrame, colours: list[str]) -> None:
-    for row, (pair, colour) in enumerate(zip(rows.itertuples(), colours, strict=True)):
+    for row, (pair, colour) in enumerate(zip(rows_of(rows), colours, strict=True)):
         axes.barh(row, 1, color=TRACK, height=0.7)
         axes.barh(
             row, 0 if math.isnan(pair.iou) else pair.iou, color=colour, height=0.7,

@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import CHANGES, layer_key
-from reports.charts import category_bars
+from dissect.statistics.registry import rows_of
+from reports.charts import LayerBar, category_bars
 from reports.facts import by_chance, short
 
 CLEAREST = 6
@@ -16,16 +18,66 @@ DOUBTFUL = 6
 """Concepts of loose masks that the summary shows."""
 
 
-def layer_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
-    """For each layer its counts, and beside them what chance would give.
+class LayerFinding(TypedDict):
+    """What was found in a layer.
 
-    Returns:
-        ``expected``: as text, how many of the interpretable units would be false finds at the
-        largest q-value among them; None where the original's rules ask for none.
-        ``chance_units``, ``chance_concepts``: how many units exceed the IoU floor against the masks
-        of other images, and after how many distinct concepts these would be named.
+    Attributes:
+        name: Of the layer.
+        key: Its name in addresses and folders.
+        units, height, width: Of its output.
+        interpretable: Units that match a concept beyond chance.
+        same_in_halves: Those of them that both halves of the evaluation fold label alike.
+        distinct: Concepts that they are named after.
+        expected: As text, how many of them would be false finds at the largest q-value among them;
+            None where the original's rules ask for none.
+        rotated: Interpretable units in a random rotation of the layer; None if not counted.
+        chance_units, chance_concepts: How many units exceed the IoU floor against the masks of
+            other images, and after how many distinct concepts these would be named.
+        bar: Units of each category, as a stacked bar.
+        categories: The same as numbers.
     """
-    chance, rows = by_chance(run), []
+
+    name: str
+    key: str
+    units: int
+    height: int
+    width: int
+    interpretable: int
+    same_in_halves: int
+    distinct: int
+    expected: str | None
+    rotated: float | None
+    chance_units: int
+    chance_concepts: int
+    bar: LayerBar
+    categories: dict[str, int]
+
+
+class ConceptFinding(TypedDict):
+    """What was found of a concept.
+
+    Attributes:
+        name, category, colour: As its vocabulary has them.
+        area: Fraction of the pixels that it covers.
+        counts: Units that it labels in each layer.
+        units: Their sum.
+        trust: How far its masks agree with themselves under each change, and in how many images
+            they were seen; None where the run did not measure it or never saw the concept.
+    """
+
+    name: str
+    category: str
+    colour: str
+    area: float
+    counts: list[int]
+    units: int
+    trust: dict[str, float | None] | None
+
+
+def layer_rows(run: Run, layers: Sequence[str]) -> list[LayerFinding]:
+    """For each layer its counts, and beside them what chance would give."""
+    chance = by_chance(run)
+    rows: list[LayerFinding] = []
     for bar in category_bars(run, layers):
         units = run.units(bar.layer)
         found = units[units.interpretable]
@@ -52,13 +104,8 @@ def layer_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
     return rows
 
 
-def concept_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
-    """For each concept of the vocabulary its colour, area, units by layer and trust.
-
-    Returns:
-        ``trust``: how far its masks agree with themselves by each change, and in how many images
-        they were seen; None where the run did not measure it or never saw the concept.
-    """
+def concept_rows(run: Run, layers: Sequence[str]) -> list[ConceptFinding]:
+    """For each concept of the vocabulary its colour, area, units by layer and trust."""
     trust = _trust_rows(run)
     table = run.table[run.table.is_label & run.table.interpretable]
     counts = table.groupby(["concept", "layer"]).size().to_dict()
@@ -77,17 +124,21 @@ def concept_rows(run: Run, layers: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[object]:
+def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[Any]:
     """The most certain findings, one for each concept, as rows of the run's table."""
     found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
     ranked = found.sort_values("excess_information", ascending=False, kind="stable")
-    return list(ranked.groupby("concept", sort=False).head(1).head(most).itertuples())
+    return list(rows_of(ranked.groupby("concept", sort=False).head(1).head(most)))
 
 
-def doubtful(run: Run, layers: Sequence[str], most: int = DOUBTFUL) -> list[dict[str, object]]:
+def doubtful(run: Run, layers: Sequence[str], most: int = DOUBTFUL) -> list[ConceptFinding]:
     """The concepts that label units and whose masks agree least with themselves, worst first."""
-    rows = [row for row in concept_rows(run, layers) if row["units"] and row["trust"]]
-    return sorted(rows, key=lambda row: row["trust"]["lowest"])[:most]
+    rows = [
+        (trust["lowest"], place, row)
+        for place, row in enumerate(concept_rows(run, layers))
+        if row["units"] and (trust := row["trust"])
+    ]
+    return [row for _, _, row in sorted(rows, key=lambda found: found[:2])][:most]
 
 
 def _trust_rows(run: Run) -> dict[str, dict[str, float | None]]:
@@ -95,7 +146,7 @@ def _trust_rows(run: Run) -> dict[str, dict[str, float | None]]:
         return {}
     seen = run.trust[run.trust.lowest.notna() & (run.trust.images > 0)].set_index("concept")
     return {
-        name: {
+        str(name): {
             **{key: short(float(row[key])) for key in (*CHANGES, "lowest")},
             "images": int(row["images"]),
         }

@@ -38,11 +38,10 @@ class UnitRow:
 def noted_in(run: Run, layers: Sequence[str]) -> Noted:
     """What was said of the units of these layers."""
     every = read_noted(run)
-    labels, notes = (
-        {unit: said for unit, said in found.items() if unit[0] in layers}
-        for found in (every.labels, every.notes)
+    return Noted(
+        {unit: label for unit, label in every.labels.items() if unit[0] in layers},
+        {unit: notes for unit, notes in every.notes.items() if unit[0] in layers},
     )
-    return Noted(labels, notes)
 
 
 def given_labels(noted: Noted, layers: Sequence[str]) -> dict[str, object]:

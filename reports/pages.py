@@ -17,7 +17,7 @@ from dissect.runs import Run
 from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
 from dissect.statistics.columns import Column, Place
-from dissect.statistics.registry import columns_in
+from dissect.statistics.registry import columns_in, rows_of
 from reports import findings
 from reports.assets import script_text, style_text
 from reports.charts import best_cells, category_colours, layer_bars
@@ -89,7 +89,7 @@ def _pairs(run: Run, layers: Sequence[str]) -> list[list[list[object]]]:
             [number[row.layer], row.unit]
             + [short(value) for value in (row.iou, row.iou_low, row.iou_high, row.chance)]
             + [int(row.named)]
-            for row in pairs.itertuples()
+            for row in rows_of(pairs)
         ]
         for pairs in concept_pairs(run, layers).values()
     ]
@@ -210,7 +210,9 @@ def _column_given(column: Column) -> dict[str, object]:
     }
 
 
-def _layer_given(row: dict, contents: Contents, pictures: Pictures) -> dict[str, object]:
+def _layer_given(
+    row: findings.LayerFinding, contents: Contents, pictures: Pictures
+) -> dict[str, object]:
     """What scripts must know of a layer before its data are there."""
     kept = contents.shown[row["name"]]
     return {
@@ -237,8 +239,8 @@ def _number(value: float | None, digits: int = 2, sign: str = "") -> str:
 
 def _percent(value: float | None) -> str:
     """A share as a length in CSS, within the bar."""
-    known = value is not None and not math.isnan(value)
-    return f"{100 * min(1, max(0, value)) if known else 0:.1f}%"
+    share = 0.0 if value is None or math.isnan(value) else min(1.0, max(0.0, value))
+    return f"{100 * share:.1f}%"
 
 
 def _digest(script: str) -> str:

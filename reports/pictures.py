@@ -2,9 +2,11 @@
 
 import base64
 import io
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal, NotRequired, TypedDict
 from urllib.parse import quote
 
 from dissect.runs import Run
@@ -15,6 +17,21 @@ from segmenters.received import open_image
 
 _SHEET_QUALITY = 85
 _THREADS = 2
+
+
+class Example(TypedDict):
+    """Images that show a concept.
+
+    Attributes:
+        samples: Which.
+        shares: Fraction of each that the concept covers.
+        picture, mask: Addresses that hold the images and their outlines, where no files do.
+    """
+
+    samples: list[int]
+    shares: list[float]
+    picture: NotRequired[str]
+    mask: NotRequired[str]
 
 
 class Pictures:
@@ -28,11 +45,13 @@ class Pictures:
 
     def __init__(self, run: Run, shown: Mapping[str, list[int]], folder: Path | None) -> None:
         self._run, self._shown, self._folder = run, shown, folder
-        self._inside: dict[tuple[str, int], list[str | None]] = {}
+        self._inside: dict[tuple[str, int], tuple[str, str | None]] = {}
         self._outlined: dict[str, bool] = {}
 
     def write(self, layer: str) -> None:
         """Write the strips of a layer as files."""
+        if self._folder is None:
+            raise ValueError("these pictures are kept as addresses; they are written nowhere")
         place = self._folder / "strips" / layer_key(layer)
         place.mkdir(parents=True)
         for unit, strip, outline in self._drawn(layer):
@@ -40,13 +59,13 @@ class Pictures:
             if outline is not None:
                 (place / f"{unit}.mask.webp").write_bytes(outline)
 
-    def inside(self, layer: str) -> list[list[str | None] | None]:
+    def inside(self, layer: str) -> list[tuple[str, str | None] | None]:
         """For each unit the addresses of its picture and outline; None where it has no images."""
         for unit, strip, outline in self._drawn(layer):
-            self._inside[layer, unit] = [
+            self._inside[layer, unit] = (
                 data_address(strip.picture),
                 None if outline is None else data_address(outline),
-            ]
+            )
         return [self._inside.get((layer, unit)) for unit in range(self._run.layers[layer].units)]
 
     def outlined(self, layer: str) -> bool:
@@ -58,8 +77,7 @@ class Pictures:
         if unit not in self._shown[layer]:
             return None
         if self._folder is None:
-            picture, outline = self._inside[layer, unit]
-            return picture, outline
+            return self._inside[layer, unit]
         place = f"strips/{quote(layer_key(layer), safe='')}/{unit}"
         return f"{place}.webp", f"{place}.mask.webp" if self.outlined(layer) else None
 
@@ -75,7 +93,7 @@ class Pictures:
         (folder / f"{name}.webp").write_bytes(buffer.getvalue())
         return f"effects/{quote(name, safe='')}.webp", *image.size
 
-    def examples(self, kept: Collection[str]) -> list[dict[str, object] | int | None]:
+    def examples(self, kept: Collection[str]) -> list[Example | Literal[0] | None]:
         """Example masks of each concept, written as files or held as addresses.
 
         Args:
@@ -94,29 +112,31 @@ class Pictures:
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(
                 pool.map(
-                    lambda numbered: self._example(*numbered, kept),
-                    enumerate(found),
+                    lambda number, example: self._example(number, example, kept),
+                    itertools.count(),
+                    found,
                 )
             )
 
     def _example(
         self, number: int, example: ConceptStrip | None, kept: Collection[str]
-    ) -> dict[str, object] | int | None:
+    ) -> Example | Literal[0] | None:
         if example is None:
             return None
         if example.concept not in kept:
             return 0
         outline = example.strip.overlay(self._run.vocabulary[example.concept].colour)
-        told = {
+        assert outline is not None  # only in units' strips may it be part of the picture
+        about: Example = {
             "samples": list(example.samples),
             "shares": [float(f"{share:.4g}") for share in example.shares],
         }
         if self._folder is None:
             picture = data_address(example.strip.picture)
-            return told | {"picture": picture, "mask": data_address(outline)}
+            return {**about, "picture": picture, "mask": data_address(outline)}
         (self._folder / "concepts" / f"{number}.webp").write_bytes(example.strip.picture)
         (self._folder / "concepts" / f"{number}.mask.webp").write_bytes(outline)
-        return told
+        return about
 
     def _drawn(self, layer: str) -> Iterator[tuple[int, Strip, bytes | None]]:
         """Each unit with images, its strip and the outline in its concept's colour."""

@@ -119,7 +119,7 @@ def plan(
     generate = float(np.mean([t.generate for t in times]))
     segment = float(np.mean([t.segment for t in times]))
     strip = float(np.mean([t.strip for t in times]))
-    seconds = {
+    seconds: dict[str, float] = {
         "pilot": again * generate,
         "generate": len(groups) * blocks * generate,
         "segment": blocks * segment,  # later passes read the masks of the first

@@ -190,7 +190,17 @@ class ConceptRow:
     @property
     def shared(self) -> bool:
         """Whether every run could mark it."""
-        return all(cell is not None for cell in self.cells)
+        return len(self.known) == len(self.cells)
+
+    @property
+    def known(self) -> tuple[ConceptInRun, ...]:
+        """The concept in those runs that could mark it."""
+        return tuple(cell for cell in self.cells if cell is not None)
+
+    @property
+    def most_units(self) -> int:
+        """Units that it labels in the run where it labels most."""
+        return max(cell.n_units for cell in self.known)
 
     def change(self, run: int) -> str:
         """``gained``, ``lost``, ``both`` or ``neither`` against the first run; "" if not shared."""
@@ -248,7 +258,7 @@ class Comparison:
     def changed(self, run: int, change: str) -> list[ConceptRow]:
         """Shared concepts that came or went, those of most units first; see ``change``."""
         found = [row for row in self.shared if row.change(run) == change]
-        return sorted(found, key=lambda row: -max(cell.n_units for cell in row.cells if cell))
+        return sorted(found, key=lambda row: -row.most_units)
 
 
 def compare_runs(runs: Sequence[Run]) -> Comparison:

@@ -1,7 +1,10 @@
 """Every column that a run's table may have, and which of them a place shows."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Container, Iterator
+from typing import Any
+
+import pandas as pd
 
 from dissect.statistics.columns import CORE, IS_LABEL, NAMED, ROW_COLUMNS, Column, Of, Place
 from dissect.statistics.units import unit_statistics
@@ -13,7 +16,7 @@ def all_columns() -> tuple[Column, ...]:
     return CORE + tuple(column for kind in unit_statistics() for column in kind.columns)
 
 
-def columns_in(place: Place, names: Collection[str]) -> list[Column]:
+def columns_in(place: Place, names: Container[str]) -> list[Column]:
     """Columns that a place shows.
 
     Args:
@@ -21,6 +24,14 @@ def columns_in(place: Place, names: Collection[str]) -> list[Column]:
         names: Columns that the table at hand has; a run of an earlier version may lack some.
     """
     return [one for one in all_columns() if place in one.places and one.name in names]
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a table as named tuples, one field a column.
+
+    Which columns a table has is known at run time only, so the fields have no static type.
+    """
+    return table.itertuples()
 
 
 def required_columns(version: int) -> list[str]:

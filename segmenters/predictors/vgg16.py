@@ -16,6 +16,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -42,6 +43,7 @@ class VGG16Trunk(nn.Module):
                 block.extend([nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU()])
                 n_in = n_out
             self.add_module(f"block{k + 1}", block)
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN_BGR)[:, None, None], persistent=False)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
@@ -102,6 +104,13 @@ def convert_hed(source: Path, out: Path) -> Path:
             "the weights of vgg16 are in an HDF5 file, and h5py is not installed; "
             "run: pip install h5py"
         ) from error
+
+    def array(file: h5py.File, name: str) -> np.ndarray:
+        found = file[name]
+        if not isinstance(found, h5py.Dataset):
+            raise KeyError(name)
+        return found[()]
+
     state: dict[str, Tensor] = {}
     try:
         data = source.read_bytes()
@@ -112,7 +121,7 @@ def convert_hed(source: Path, out: Path) -> Path:
             for k, (_, depth) in enumerate(BLOCKS):
                 for i in range(depth):
                     name = f"block{k + 1}/layers/conv2d{f'_{i}' if i else ''}/vars"
-                    kernel, bias = (torch.from_numpy(file[f"{name}/{j}"][()]) for j in (0, 1))
+                    kernel, bias = (torch.from_numpy(array(file, f"{name}/{j}")) for j in (0, 1))
                     state[f"block{k + 1}.{2 * i}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
                     state[f"block{k + 1}.{2 * i}.bias"] = bias
         VGG16Trunk().load_state_dict(state)

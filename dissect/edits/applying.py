@@ -7,9 +7,9 @@ Moves act on the latent that ``synthesize`` is given, when it passes their space
 w+ → s; those of one space in the order given. ``synthesize`` of this one generator is replaced for
 that time; ``sample`` and ``convert`` stay as they are.
 
-Edits of units act where a layer's output leaves it, in the order given, so whatever follows
-(modulation by styles, noise, the next layers) sees the edited output. A ``trace`` that is entered
-inside sees edited outputs, one around it sees what the network put out.
+Edits of units, and moves in a layer, act where the layer's output leaves it, in the order given, so
+whatever follows (modulation by styles, noise, the next layers) sees the edited output. A ``trace``
+that is entered inside sees edited outputs, one around it sees what the network put out.
 
 Both end with the ``with``, after an exception too; an empty list changes nothing.
 
@@ -39,6 +39,7 @@ from dissect.generators.base import Generator, LayerInfo, check_editable
 from dissect.latents import Latent
 from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import check_map, resolve_layers
+from segmenters.nearest import did_you_mean
 
 Hook = Callable[[nn.Module, tuple[object, ...], object], Tensor]
 """A forward hook that replaces the output of its module."""
@@ -58,7 +59,8 @@ def intervene(
 
     Raises:
         GeneratorError: edits of units of a generator whose layers can only be read, a move in a
-            space that the generator lacks; inside the ``with``, a latent that has left that space.
+            space or layer that the generator lacks; inside the ``with``, a latent that has left
+            that space.
         LayerError: a layer or unit that the generator does not have.
         ConfigError: edits that contradict each other, a basis without a way back, or a vector that
             does not fit its space.
@@ -68,15 +70,21 @@ def intervene(
         ...     images = generator.synthesize(generator.sample([0], seed=0))
     """
     opened = check_edits(generator, edits, bases=bases)
-    moves = [edit for edit in edits if isinstance(edit, Move)]
-    plain: dict[str, list[UnitEdit]] = {}
-    for edit in _of_units(edits):
-        plain.setdefault(LayerSpec.parse(edit.layer, generator.layers).layer, []).append(edit)
+    moves: list[Move] = []
+    in_layers: dict[str, list[UnitEdit | Move]] = {}
+    for edit in edits:
+        if isinstance(edit, UnitEdit):
+            layer = LayerSpec.parse(edit.layer, generator.layers).layer
+            in_layers.setdefault(layer, []).append(edit)
+        elif isinstance(edit, Move) and edit.space in generator.spaces:
+            moves.append(edit)
+        elif isinstance(edit, Move):
+            in_layers.setdefault(edit.space, []).append(edit)
     handles = []
     try:
-        for layer, own in plain.items():
+        for layer, own in in_layers.items():
             info = generator.layers[layer]
-            steps = [_Step.of(same, opened, info) for same in _by_basis(own)]
+            steps = _steps(own, opened, info)
             module = generator.module.get_submodule(info.module)
             handles.append(module.register_forward_hook(_rewrite(layer, info, steps)))
         with _moving(generator, moves):
@@ -96,8 +104,8 @@ def check_edits(
     """
     for edit in edits:
         if isinstance(edit, Move):
-            _check_move(generator, edit)
-    own = _of_units(edits)
+            check_move(generator, edit)
+    own = [edit for edit in edits if isinstance(edit, UnitEdit)]
     if own:
         check_editable(generator)
     opened: dict[str, Basis] = {}
@@ -134,7 +142,12 @@ def move_latent(generator: Generator, latent: Latent, moves: Sequence[Move]) -> 
         ConfigError: a vector or layers that do not fit the space.
     """
     for move in moves:
-        _check_move(generator, move)
+        check_move(generator, move)
+        if move.space not in generator.spaces:
+            raise GeneratorError(
+                f"a move in layer {move.space!r} was applied to a latent; expected a move in "
+                f"{', '.join(generator.spaces)}; intervene moves what layers put out"
+            )
     for space in generator.spaces:
         for move in moves:
             if move.space == space:
@@ -166,18 +179,26 @@ def _moving(generator: Generator, moves: Sequence[Move]) -> Iterator[None]:
             vars(generator)["synthesize"] = before
 
 
-def _of_units(edits: Sequence[Edit]) -> list[UnitEdit]:
-    return [edit for edit in edits if isinstance(edit, UnitEdit)]
+def check_move(generator: Generator, move: Move) -> None:
+    """Refuse a move that does not fit a generator.
 
-
-def _check_move(generator: Generator, move: Move) -> None:
-    if move.space not in generator.spaces:
+    Raises:
+        GeneratorError: a space or layer that it lacks, or a layer that can only be read.
+        ConfigError: a vector or layers of w+ that do not fit.
+    """
+    if move.space in generator.spaces:
+        shape = generator.spaces[move.space].shape
+        nothing = Latent(move.space, torch.empty(0, *shape))
+        nothing.step(np.asarray(move.vector), layers=move.layers)
+    elif move.space in generator.layers:
+        check_editable(generator)
+        move.check_layer(generator.layers[move.space])
+    else:
         raise GeneratorError(
-            f"space {move.space!r} is not one of {generator.name}'s; expected "
-            f"{', '.join(generator.spaces)}"
+            f"space {move.space!r} is not one of {generator.name}'s; "
+            f"{did_you_mean(move.space, generator.layers)}expected "
+            f"{', '.join(generator.spaces)}, or one of its layers; dissect inspect lists them"
         )
-    shape = generator.spaces[move.space].shape
-    Latent(move.space, torch.empty(0, *shape)).step(np.asarray(move.vector), layers=move.layers)
 
 
 def _open_basis(
@@ -264,11 +285,35 @@ class _Step:
         return edited
 
 
-def _by_basis(edits: list[UnitEdit]) -> list[list[UnitEdit]]:
-    return [list(same) for _, same in groupby(edits, key=lambda edit: edit.layer)]
+@dataclass(frozen=True)
+class _MoveStep:
+    """A move of what a layer puts out."""
+
+    move: Move
+    info: LayerInfo
+
+    def __call__(
+        self, maps: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        return self.move.apply_to_maps(maps, self.info)
 
 
-def _rewrite(layer: str, info: LayerInfo, steps: list[_Step]) -> Hook:
+def _steps(
+    edits: Sequence[UnitEdit | Move], opened: Mapping[str, Basis], info: LayerInfo
+) -> list[_Step | _MoveStep]:
+    """What is done to one layer, in the order given; neighbours in one basis are done together."""
+    steps: list[_Step | _MoveStep] = []
+    for is_move, same in groupby(edits, key=lambda edit: isinstance(edit, Move)):
+        if is_move:
+            steps += [_MoveStep(edit, info) for edit in same if isinstance(edit, Move)]
+            continue
+        units = [edit for edit in same if isinstance(edit, UnitEdit)]
+        for _, alike in groupby(units, key=lambda edit: edit.layer):
+            steps.append(_Step.of(list(alike), opened, info))
+    return steps
+
+
+def _rewrite(layer: str, info: LayerInfo, steps: Sequence[_Step | _MoveStep]) -> Hook:
     def hook(module: nn.Module, inputs: tuple[object, ...], output: object) -> Tensor:
         maps = check_map(layer, info, output)
         for step in steps:

@@ -1,4 +1,4 @@
-"""Moves: a latent taken along a vector of its space, as a value.
+"""Moves: a latent, or what a layer puts out, taken along a vector of its space, as a value.
 
 With x the latent, v the vector and s the strength:
 
@@ -10,13 +10,16 @@ mode            x becomes                            meaning
 ==============  ===================================  ==============================================
 
 In a space of layers (w+) a vector of one layer stands for the same vector in every layer, and
-``layers`` leaves only some of them: in all others v is 0. What remains is one vector of the whole
-space, and ⟨·, ·⟩ sums over all of it.
+``layers`` leaves only some of them: in all others v is 0. A layer of the generator is a space too:
+that of its outputs, in which a vector of its units stands for the same vector at every pixel. What
+remains is one vector of the whole space, and ⟨·, ·⟩ sums over all of it.
 
 References:
     Shen et al., Interpreting the Latent Space of GANs for Semantic Face Editing, CVPR 2020,
     section 3 (z + α n; n is the unit normal of a boundary).
     Härkönen et al., GANSpace, NeurIPS 2020, section 2.2 (layer-wise moves in w+).
+    Kwon et al., Diffusion Models Already Have a Semantic Latent Space, ICLR 2023, section 4 (moves
+    in the bottleneck of a U-Net, at steps of their own).
 """
 
 import operator
@@ -31,6 +34,9 @@ from dissect.edits.edit import Edit, check_number
 from dissect.errors import ConfigError
 
 if TYPE_CHECKING:  # a stored recipe is read without torch
+    from torch import Tensor
+
+    from dissect.generators.shapes import LayerInfo
     from dissect.latents import Latent
 
 ADD, SET = MODES = ("add", "set")
@@ -42,8 +48,9 @@ class Move(Edit):
     """Take a latent along a vector of a space.
 
     Args:
-        space: ``z``, ``w``, ``w+`` or ``s``.
-        vector: Of the space's shape, or in w+ of one layer's; kept as float32.
+        space: ``z``, ``w``, ``w+`` or ``s``, or the name of a layer, whose outputs are moved then.
+        vector: Of the space's shape, or in w+ of one layer's; of a layer, one number for each unit,
+            or a map for each. Kept as float32.
         strength: Any finite number, in lengths of the vector.
         layers: Of w+, from 0; None means all.
         mode: ``add`` or ``set``.
@@ -68,10 +75,10 @@ class Move(Edit):
             raise ConfigError(f"space is {self.space!r}; expected the name of a latent space")
         if self.mode not in MODES:
             raise ConfigError(f"mode is {self.mode!r}; expected {' or '.join(MODES)}")
-        object.__setattr__(self, "vector", _check_vector(self.vector))
+        object.__setattr__(self, "vector", check_vector(self.vector))
         object.__setattr__(self, "strength", check_number("strength", self.strength))
         if self.layers is not None:
-            object.__setattr__(self, "layers", _check_layers(self.layers))
+            object.__setattr__(self, "layers", check_layers(self.layers))
 
     def to_plain(self) -> dict[str, object]:
         """See ``Edit.to_plain``; a vector of several layers as a list of lists."""
@@ -94,12 +101,64 @@ class Move(Edit):
         step = latent.step(np.asarray(self.vector), layers=self.layers)
         if self.mode == ADD:
             return latent.shift(self.strength * step)
-        along = (latent.data * step).flatten(1).sum(dim=1) / step.square().sum()
-        rest = (self.strength - along).reshape(-1, *[1] * step.ndim)
-        return latent.shift(rest * step)
+        return latent.shift(self._rest(latent.data, step) * step)
+
+    def apply_to_maps(
+        self, maps: "Float[Tensor, 'batch unit rows columns']", info: "LayerInfo"
+    ) -> "Float[Tensor, 'batch unit rows columns']":
+        """What the layer puts out after the move; the maps given stay as they are.
+
+        Args:
+            maps: Of the layer that the move is in, with its margin.
+            info: That layer. Its margin moves along, and has no part in ⟨·, ·⟩.
+
+        Raises:
+            ConfigError: a vector that does not fit the layer.
+        """
+        import torch  # noqa: PLC0415 - a recipe is read without it
+
+        self.check_layer(info)
+        step = torch.from_numpy(np.array(self.vector)).to(maps.device, maps.dtype)
+        step = step[:, None, None] if step.ndim == 1 else step
+        step = step.expand(info.units, info.height, info.width)
+        m = info.margin
+        wide = torch.nn.functional.pad(step[None], [m] * 4, mode="replicate")[0] if m else step
+        if self.mode == ADD:
+            return maps + self.strength * wide
+        inner = maps[..., m : m + info.height, m : m + info.width]
+        return maps + self._rest(inner, step) * wide
+
+    def check_layer(self, info: "LayerInfo") -> None:
+        """Refuse a vector that does not fit a layer's output.
+
+        Raises:
+            ConfigError: another shape, or layers of w+.
+        """
+        maps = (info.units, info.height, info.width)
+        shape = np.shape(self.vector)
+        if shape not in (maps, maps[:1]):
+            raise ConfigError(
+                f"vector has the shape {shape}; expected {maps[:1]} for every pixel or {maps}, as "
+                f"layer {self.space!r} has"
+            )
+        if self.layers is not None:
+            raise ConfigError(
+                f"layers were given for a move in layer {self.space!r}; expected w+, which has "
+                "layers"
+            )
+
+    def _rest(self, data: "Tensor", step: "Tensor") -> "Tensor":
+        """How far each sample has to go for its part along ``step`` to become the strength."""
+        along = (data * step).flatten(1).sum(dim=1) / step.square().sum()
+        return (self.strength - along).reshape(-1, *[1] * step.ndim)
 
 
-def _check_vector(values: Any) -> Float[np.ndarray, "*space"]:
+def check_vector(values: Any) -> Float[np.ndarray, "*space"]:
+    """A direction's numbers as float32, which nobody can write to; not all of them are zero.
+
+    Raises:
+        ConfigError: anything else.
+    """
     try:
         # A tensor's own conversion gives its numbers, wherever it lies.
         given = values.detach().cpu() if hasattr(values, "detach") else values
@@ -122,7 +181,12 @@ def _check_vector(values: Any) -> Float[np.ndarray, "*space"]:
     return vector
 
 
-def _check_layers(layers: Any) -> tuple[int, ...]:
+def check_layers(layers: Any) -> tuple[int, ...]:
+    """Numbers of layers of w+, from 0, at least one and none twice; one alone may be given.
+
+    Raises:
+        ConfigError: anything else.
+    """
     numbers = list(layers) if isinstance(layers, Iterable) else [layers]
     try:
         checked = tuple(operator.index(layer) for layer in numbers)

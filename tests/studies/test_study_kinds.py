@@ -204,6 +204,23 @@ def test_a_move_is_measured_beside_random_directions_of_its_length(run, planted,
     assert "the recipe holds 'scale'; expected moves alone" in capsys.readouterr().err
 
 
+def test_a_direction_in_a_layer_is_measured_like_one_of_the_latent(run, planted):
+    import numpy as np
+
+    from dissect.directions import Direction
+    from dissect.studies.move.measurement import random_moves
+
+    n_units = planted.layers["units"].units
+    moves = Direction("more", "units", np.eye(n_units)[0], unit="σ", sigma=0.5).moves(4)
+    (drawn,) = random_moves(planted, moves, 0, seed=0)
+    assert drawn.vector.shape == (n_units,)
+    assert np.linalg.norm(drawn.vector) == pytest.approx(0.5, rel=1e-5)
+    result = measure(run, "move", moves=moves, n_samples=8, draws=1, progress=False)
+    assert result.summary["image_change"] > 0
+    assert result.effect.edits == moves
+    assert "move in units by 4" in registry.STUDIES["move"].headline(result.summary)
+
+
 def test_a_move_by_nothing_changes_nothing(run):
     from dissect.edits import Move
 

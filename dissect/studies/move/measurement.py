@@ -109,7 +109,9 @@ def random_moves(
     """The same moves along random directions of the same length, in the same layers."""
     drawn = []
     for place, move in enumerate(moves):
-        shape = generator.spaces[move.space].shape
+        # One number for each unit of a layer holds at every pixel; so does its control.
+        in_space = move.space in generator.spaces
+        shape = generator.spaces[move.space].shape if in_space else np.shape(move.vector)
         random = stream(seed, DIRECTION_STREAMS + _MOST_MOVES * draw + place)
         direction = random.standard_normal(shape)
         vector = np.broadcast_to(np.asarray(move.vector, np.float64), shape)

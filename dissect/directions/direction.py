@@ -1,0 +1,429 @@
+"""A direction: a vector of a space, how far a step along it goes, and where it comes from.
+
+    smile = read_direction("smile.safetensors")
+    smile.check(generator)
+    with intervene(generator, [*smile.moves(2.0), Ablate("b16.conv1", [3])]):
+        images = generator.synthesize(latent)
+
+With v the vector, o the origin, u the length of a step (1, or σ: the standard deviation of the
+coordinate over the population) and x a point, its **coordinate** is c(x) = ⟨x − o, v⟩ / (u ⟨v, v⟩).
+A strength s adds s to the coordinate (``add``), or makes it s (``set``):
+
+    add: x + s u v          set: x + (s − c(x)) u v
+
+Either is a ``Move``, so a direction is painted with, measured and combined like any edit.
+
+**Spaces.** ``z``, ``w``, ``w+`` (all layers or some), ``s``, or a layer's outputs, by its name. Of
+a diffusion model, ``mid_block`` with ``steps=(800, 600)`` stands for the layers ``t800/mid_block``
+and ``t600/mid_block``, with one vector for all of them or one for each.
+
+**The file** is safetensors: the tensors ``vector`` and, unless it is 0, ``origin`` (float32), and
+in the metadata, under ``gan-dissection/direction``, all else as JSON. Reading one takes no torch.
+
+References:
+    Shen et al., Interpreting the Latent Space of GANs for Semantic Face Editing, CVPR 2020,
+    section 3 (``set`` in z).
+    Härkönen et al., GANSpace, NeurIPS 2020, section 2 (a mean as origin, σ as unit).
+    Kwon et al., Diffusion Models Already Have a Semantic Latent Space, ICLR 2023 (h-space).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from dissect.edits.edit import check_number
+from dissect.edits.moves import ADD, MODES, SET, Move, check_layers, check_vector
+from dissect.errors import ConfigError
+from dissect.runs.replacing import replace_file
+from segmenters.plain_text import find_control
+from segmenters.received import parse_json, reading
+
+if TYPE_CHECKING:
+    from dissect.generators.base import Generator
+
+FORMAT = "gan-dissection/direction"
+SUFFIX = ".safetensors"
+ONE, SIGMA = UNITS = ("1", "σ")
+_VERSION = 1
+_LARGEST_FILE = 64 << 20
+_LONGEST_NAME, _LONGEST_RECORD = 120, 1 << 20
+_ADVICE = "make or import the direction again"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a direction comes from.
+
+    Args:
+        method: How it was found: ``boundary``, ``sefa``, … or ``import:FORMAT``.
+        settings: What that took and gave, plain values: counts, accuracies, a file's name.
+        fingerprints: SHA-256 of what it depends on, by what that is: ``generator``, ``predictor``.
+
+    Raises:
+        ConfigError: settings that JSON cannot hold, or fingerprints that are no text.
+    """
+
+    method: str = "unknown"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_text("method", self.method)
+        try:
+            plain = json.loads(json.dumps(dict(self.settings), allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"settings of the provenance are no plain values ({error}); expected numbers, "
+                "text, lists and objects"
+            ) from None
+        if not isinstance(self.fingerprints, Mapping) or not all(
+            isinstance(text, str) for pair in self.fingerprints.items() for text in pair
+        ):
+            raise ConfigError(
+                f"fingerprints is {self.fingerprints!r}; expected texts by name, such as generator"
+            )
+        object.__setattr__(self, "settings", plain)
+        object.__setattr__(self, "fingerprints", dict(self.fingerprints))
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector of a space with its unit, origin and mode; see the head of this module.
+
+    Args:
+        name: For people, one line.
+        space: ``z``, ``w``, ``w+``, ``s``, or a layer; with ``steps``, a layer without its step.
+        vector: As ``Move`` takes it; with steps, for all of them or one for each. Kept as float32.
+        layers: Of w+, from 0; None means all.
+        steps: Of a diffusion model, as its layers name them; None in all other spaces.
+        unit: ``1`` or ``σ``.
+        sigma: The standard deviation σ of ⟨x, v⟩ / ⟨v, v⟩ over the population; needed for unit σ.
+        origin: Where the coordinate is 0, in the shape of the vector; None means at 0.
+        mode: ``add`` or ``set``.
+        provenance: Where it comes from.
+
+    Raises:
+        ConfigError: a value out of its range, or values that contradict each other.
+
+    Example:
+        >>> smile = Direction("smile", "z", [0.0, 2.0], unit="σ", sigma=1.5)
+        >>> move = smile.moves(2)[0]
+        >>> move.strength, move.vector.tolist()
+        (2.0, [0.0, 3.0])
+    """
+
+    name: str
+    space: str
+    vector: Float[np.ndarray, "*space"] | Sequence[Any]
+    layers: Sequence[int] | None = None
+    steps: Sequence[int] | None = None
+    unit: str = ONE
+    sigma: float | None = None
+    origin: Float[np.ndarray, "*space"] | Sequence[Any] | None = None
+    mode: str = ADD
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        _check_text("name", self.name)
+        _check_text("space", self.space)
+        for name, known in (("unit", UNITS), ("mode", MODES)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r}; expected {' or '.join(known)}"
+                )
+        vector = check_vector(self.vector)
+        object.__setattr__(self, "vector", vector)
+        if self.layers is not None:
+            if self.space != "w+":
+                raise ConfigError(
+                    f"layers is {self.layers!r} in the space {self.space!r}; expected w+, which "
+                    "has layers"
+                )
+            object.__setattr__(self, "layers", check_layers(self.layers))
+        if self.steps is not None:
+            object.__setattr__(self, "steps", _check_steps(self.steps, vector))
+        if self.sigma is not None:
+            object.__setattr__(self, "sigma", check_number("sigma", self.sigma))
+        if (self.sigma is None and self.unit == SIGMA) or (self.sigma or 1) <= 0:
+            raise ConfigError(
+                f"sigma is {self.sigma!r} and the unit {self.unit!r}; expected a standard "
+                "deviation above 0 for unit σ"
+            )
+        if self.origin is not None:
+            object.__setattr__(self, "origin", _check_origin(self.origin, vector))
+        if not isinstance(self.provenance, Provenance):
+            raise ConfigError(
+                f"provenance is a {type(self.provenance).__name__}; expected Provenance"
+            )
+
+    @property
+    def step(self) -> float:
+        """The length u of a step of strength 1, in lengths of the vector: 1, or σ."""
+        return float(self.sigma) if self.unit == SIGMA and self.sigma is not None else 1.0
+
+    def moves(self, strength: float = 1.0, *, layers: Sequence[int] | None = None) -> list[Move]:
+        """The moves of a strength: one, or one for each step of a diffusion model.
+
+        Args:
+            strength: In steps of the direction's unit.
+            layers: Of w+, instead of the direction's own.
+
+        Raises:
+            ConfigError: a strength that is not finite, or layers in another space than w+.
+        """
+        strength = check_number("strength", strength)
+        if layers is not None and self.space != "w+":
+            raise ConfigError(
+                f"layers is {layers!r} for a direction in {self.space!r}; expected w+, which has "
+                "layers"
+            )
+        own = self.layers if layers is None else check_layers(layers)
+        step = self.step
+        return [
+            Move(space, step * vector, strength + self._shift(vector, origin, own), own, self.mode)
+            for space, vector, origin in self._parts()
+        ]
+
+    def coordinates(self, points: Float[np.ndarray, "batch *space"]) -> Float[np.ndarray, " batch"]:
+        """c(x) of points of the space, float64.
+
+        Args:
+            points: In the shape of the space; of w+, in the direction's layers only ⟨·, ·⟩ counts.
+                A direction with a vector for each step has none of all steps together.
+
+        Raises:
+            ConfigError: points whose shape the vector does not fit, or several steps.
+        """
+        values = np.asarray(points, np.float64)
+        vector = np.asarray(self.vector, np.float64)
+        if self.steps is not None and vector.ndim % 2 == 0:
+            raise ConfigError(
+                f"{self.name} has a vector for each of {len(self.steps)} steps; expected one "
+                "vector, since a point is in one step"
+            )
+        whole = _spread(vector, values.shape[1:], self.space)
+        origin = np.zeros_like(vector) if self.origin is None else np.asarray(self.origin)
+        if self.layers is not None:
+            kept = np.zeros_like(whole)
+            kept[list(self.layers)] = whole[list(self.layers)]
+            whole = kept
+        away = values - _spread(origin, values.shape[1:], self.space)
+        n = len(values)
+        return away.reshape(n, -1) @ whole.reshape(-1) / (self.step * np.sum(whole * whole))
+
+    def check(self, generator: "Generator", *, same_weights: bool = True) -> None:
+        """Refuse a generator that the direction is not for.
+
+        Args:
+            generator: That is to be steered.
+            same_weights: Whether it has to be the very one that the direction was found in, where
+                that is known. One that was tuned from it shares many directions.
+
+        Raises:
+            ConfigError: other weights, or a vector that does not fit.
+            GeneratorError: a space or layer that the generator lacks.
+        """
+        from dissect.edits.applying import check_move  # noqa: PLC0415 - takes torch
+
+        for move in self.moves():
+            check_move(generator, move)
+        found_in = self.provenance.fingerprints.get("generator")
+        if same_weights and found_in not in (None, generator.fingerprint):
+            raise ConfigError(
+                f"direction {self.name!r} was found in a generator of weights {found_in[:12]}…, "
+                f"and {generator.name} has {generator.fingerprint[:12]}…; expected the same "
+                "generator; find the direction in this one, or allow other weights"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all fields."""
+        digest = hashlib.sha256(json.dumps(self._record(), sort_keys=True).encode())
+        for part in (self.vector, self.origin):
+            values = np.zeros(0, "<f4") if part is None else np.asarray(part, "<f4")
+            digest.update(f"|{values.shape}|".encode() + values.tobytes())
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Direction):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def _parts(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+        """Space, vector and origin of each move."""
+        vector = np.asarray(self.vector)
+        origin = None if self.origin is None else np.asarray(self.origin)
+        if self.steps is None:
+            return [(self.space, vector, origin)]
+        each = vector.ndim % 2 == 0
+        return [
+            (
+                f"t{step}/{self.space}",
+                vector[k] if each else vector,
+                origin[k] if each and origin is not None else origin,
+            )
+            for k, step in enumerate(self.steps)
+        ]
+
+    def _shift(
+        self, vector: np.ndarray, origin: np.ndarray | None, layers: Sequence[int] | None
+    ) -> float:
+        """What the origin adds to the strength of a move that sets; ``Move`` has its origin at 0.
+
+        With one vector for all layers or pixels, and one origin, both sides of the fraction are
+        that many times as large.
+        """
+        if self.mode != SET or origin is None:
+            return 0.0
+        if layers is not None and vector.ndim == 2:  # a vector for each layer of w+
+            vector, origin = vector[list(layers)], origin[list(layers)]
+        v = vector.astype(np.float64)
+        return float(np.sum(origin * v) / (self.step * np.sum(v * v)))
+
+    def _record(self) -> dict[str, object]:
+        """All that is no tensor, as plain values."""
+        return {
+            "version": _VERSION,
+            "name": self.name,
+            "space": self.space,
+            "layers": None if self.layers is None else list(self.layers),
+            "steps": None if self.steps is None else list(self.steps),
+            "unit": self.unit,
+            "sigma": self.sigma,
+            "mode": self.mode,
+            "provenance": {
+                "method": self.provenance.method,
+                "settings": dict(self.provenance.settings),
+                "fingerprints": dict(self.provenance.fingerprints),
+            },
+        }
+
+
+def save_direction(direction: Direction, path: str | Path) -> Path:
+    """Write a direction's file, whole or not at all; the same direction gives the same bytes.
+
+    Args:
+        direction: To be written.
+        path: ``….safetensors``; its folder is made.
+
+    Raises:
+        ConfigError: another suffix, or a file that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"{path} was to hold a direction; expected a file NAME{SUFFIX}")
+    tensors = {"vector": np.ascontiguousarray(direction.vector, "<f4")}
+    if direction.origin is not None:
+        tensors["origin"] = np.ascontiguousarray(direction.origin, "<f4")
+    record = json.dumps(direction._record(), ensure_ascii=False, sort_keys=True)
+    # One entry: several are written in an order that differs from time to time.
+    content = save(tensors, metadata={FORMAT: record})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
+        ) from error
+    return path
+
+
+def read_direction(path: str | Path) -> Direction:
+    """Read what ``save_direction`` wrote; nothing in the file is run.
+
+    Raises:
+        ConfigError: a file that is missing, damaged, of another kind or of a newer version.
+    """
+    path = Path(path)
+    with reading(path, ConfigError, _ADVICE):
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(f"{path} has more than {_LARGEST_FILE:,} bytes; expected a direction")
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            names = set(file.keys())
+            if FORMAT not in about or not {"vector"} <= names <= {"vector", "origin"}:
+                raise ConfigError(
+                    f"{path} holds no direction; expected a file that dissect directions wrote; "
+                    "dissect directions import reads those of other programs"
+                )
+            tensors = {name: file.get_tensor(name) for name in names}
+        record = about[FORMAT]
+        if len(record) > _LONGEST_RECORD:
+            raise ValueError("its record is too long")
+        return _from_record(parse_json(record), tensors)
+
+
+def _from_record(record: Any, tensors: Mapping[str, np.ndarray]) -> Direction:
+    version = record.pop("version")
+    if version != _VERSION:
+        raise ConfigError(
+            f"the direction has the version {version!r}; expected {_VERSION}; a newer version of "
+            "this program may read it"
+        )
+    provenance = Provenance(**record.pop("provenance"))
+    return Direction(provenance=provenance, **record, **tensors)
+
+
+def _check_text(name: str, value: object) -> None:
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= _LONGEST_NAME
+        or find_control(value) is not None
+    ):
+        raise ConfigError(
+            f"{name} is {str(value)[:80]!r}; expected a text of one line and at most "
+            f"{_LONGEST_NAME} letters"
+        )
+
+
+def _check_steps(steps: Any, vector: np.ndarray) -> tuple[int, ...]:
+    try:
+        checked = check_layers(steps)
+    except ConfigError:
+        raise ConfigError(
+            f"steps is {steps!r}; expected different whole numbers from 0, as in t800"
+        ) from None
+    if vector.ndim % 2 == 0 and len(vector) != len(checked):
+        raise ConfigError(
+            f"vector has the shape {vector.shape} for {len(checked)} steps; expected one vector "
+            "for all steps, or one for each"
+        )
+    return checked
+
+
+def _check_origin(origin: Any, vector: np.ndarray) -> Float[np.ndarray, "*space"]:
+    try:
+        values = np.array(origin, dtype=np.float32)
+    except (TypeError, ValueError):
+        values = np.full(vector.shape, np.nan, np.float32)
+    if values.shape != vector.shape or not np.isfinite(values).all():
+        raise ConfigError(
+            f"origin has the shape {values.shape} or numbers that are not finite; expected finite "
+            f"ones in the shape of the vector, {vector.shape}"
+        )
+    values.setflags(write=False)
+    return values
+
+
+def _spread(vector: np.ndarray, shape: tuple[int, ...], space: str) -> np.ndarray:
+    """A vector over all of a space: repeated over the layers of w+, or over a layer's pixels."""
+    if vector.shape == shape:
+        return vector
+    if space == "w+" and vector.shape == shape[1:]:
+        return np.broadcast_to(vector, shape)
+    if len(shape) == 3 and vector.shape == shape[:1]:
+        return np.broadcast_to(vector[:, None, None], shape)
+    raise ConfigError(
+        f"points of the shape {shape} in {space!r}; expected {vector.shape}, as the vector has"
+    )

@@ -9,6 +9,7 @@ from jaxtyping import install_import_hook
 
 PACKAGES = (
     "dissect.bases",
+    "dissect.directions",
     "dissect.latents",
     "dissect.statistics",
     "dissect.worlds",

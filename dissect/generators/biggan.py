@@ -211,6 +211,11 @@ class BigGANNetwork(nn.Module):
             owner = owner.get_submodule(parent)
         owner.add_module(last, part)
 
+    @property
+    def blocks(self) -> list[str]:
+        """Module paths of the residual blocks, in order."""
+        return [path for path, part in self.plan.parts.items() if isinstance(part, Block)]
+
     def forward(
         self,
         z: Float[Tensor, "batch z"],
@@ -220,7 +225,7 @@ class BigGANNetwork(nn.Module):
     ) -> Float[Tensor, "batch rgb size size"]:
         plan = self.plan
         y = classes if self.embedding is None else classes @ self.embedding
-        blocks = [path for path, part in plan.parts.items() if isinstance(part, Block)]
+        blocks = self.blocks
         if plan.deep:
             start = torch.cat([y, z] if plan.class_first else [z, y], dim=1)
             conditions = [start] * len(blocks)
@@ -312,3 +317,33 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
         truncation = latent.truncation if isinstance(latent, TruncatedLatent) else 1.0
         return self.module(self._z(latent), classes, truncation=truncation)
+
+    def latent_weight(self) -> Float[Tensor, "row z"]:
+        """See ``HasLatentWeight``: the first matrix, and every norm's scale and offset.
+
+        Each row is 0 outside the part of z that it reads. The class's columns are left out, so the
+        directions are the same for every class.
+        """
+        plan, size = self.module.plan, self.spaces["z"].shape[0]
+        rows = []
+
+        def add(weight: Float[Tensor, "row condition"], first: int, length: int) -> None:
+            """Rows that read z from ``first`` on; z stands last in what they read, if not first."""
+            n_columns = weight.shape[1]
+            start = n_columns - length if not (plan.deep and not plan.class_first) else 0
+            row = weight.new_zeros(len(weight), size)
+            row[:, first : first + length] = weight[:, start : start + length]
+            rows.append(row)
+
+        matrix = self.module.get_submodule(plan.first).weight
+        add(matrix, 0, plan.chunk if plan.chunk and not plan.deep else size)
+        for number, path in enumerate(self.module.blocks):
+            first = 0 if plan.deep else plan.chunk * (number + 1)
+            length = size if plan.deep else min(plan.chunk, size - first)
+            if length <= 0:  # norms that the class alone steers
+                break
+            for norm in self.module.get_submodule(path).modules():
+                if isinstance(norm, Norm) and norm.conditional:
+                    add(norm.scale.weight, first, length)
+                    add(norm.offset.weight, first, length)
+        return torch.cat(rows)

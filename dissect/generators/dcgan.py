@@ -194,6 +194,12 @@ class _Network(nn.Module):
             owner = owner.get_submodule(parent)
         owner.add_module(last, part)
 
+    @property
+    def first(self) -> nn.Module:
+        """What is called with z."""
+        call = self._calls[0]
+        return self.get_submodule(call) if isinstance(call, str) else call
+
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels h w"]:
         x = z
         for call in self._calls:
@@ -266,6 +272,16 @@ class DCGAN(ZOnlyGenerator[_Network]):
             )
         if not isinstance(end, _FULL):
             check_range(self, CheckpointError)
+
+    def latent_weight(self) -> Float[Tensor, "row z"] | None:
+        """See ``HasLatentWeight``: the first convolution or matrix, if nothing stands before it."""
+        first = self.module.first
+        if isinstance(first, nn.Linear):
+            return first.weight
+        if not isinstance(first, nn.ConvTranspose2d) or first.groups != 1:
+            return None
+        cut = [slice(p, -p or None) for p in map(int, first.padding)]  # pixels that are cut off
+        return first.weight[:, :, cut[0], cut[1]].flatten(1).T
 
 
 def _latent_size(steps: Sequence[Step], where: str) -> int:

@@ -74,6 +74,7 @@ class Scheduler(Protocol):
     config: Mapping[str, object]
     timesteps: Tensor
     alphas_cumprod: Tensor
+    final_alpha_cumprod: Tensor
 
     def set_timesteps(self, num_inference_steps: int) -> None:
         """Choose the steps."""
@@ -162,16 +163,41 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, "batch channels size size"]:
         """Images of noise, DDIM with η = 0."""
         sample = noise
+        for t in self.timesteps:
+            sample, _ = self.advance(t, sample, self.predict(t, sample, classes))
+        return sample
+
+    def predict(
+        self,
+        t: int,
+        sample: Float[Tensor, "batch channels size size"],
+        classes: Float[Tensor, "batch n_classes"] | None,
+    ) -> Float[Tensor, "batch channels size size"]:
+        """What the U-Net says of x_t; layers of step t put out on the way."""
+        self.now = f"t{t}"
         try:
-            for t in self.timesteps:
-                self.now = f"t{t}"
-                output = self.unet(sample, t, class_labels=classes, return_dict=False)[0]
-                # A network with twice the channels learned its variance too; η = 0 has none.
-                output = output[:, : self.channels]
-                sample = self.scheduler.step(output, t, sample, eta=0.0, return_dict=False)[0]
+            output = self.unet(sample, t, class_labels=classes, return_dict=False)[0]
         finally:
             self.now = None
-        return sample
+        # A network with twice the channels learned its variance too; η = 0 has none.
+        return output[:, : self.channels]
+
+    def advance(
+        self,
+        t: int,
+        sample: Float[Tensor, "batch channels size size"],
+        output: Float[Tensor, "batch channels size size"],
+    ) -> tuple[Float[Tensor, "batch channels size size"], Float[Tensor, "batch c h w"]]:
+        """The next sample x_s, and x̂₀, which is the image that the step predicts."""
+        ahead, image = self.scheduler.step(output, t, sample, eta=0.0, return_dict=False)[:2]
+        return ahead, image
+
+    def image_share(self, t: int) -> float:
+        """√ᾱ_s, the factor of x̂₀ in the next sample."""
+        n_steps = len(self.timesteps)
+        before = t - int(self.scheduler.config["num_train_timesteps"]) // n_steps
+        alphas = self.scheduler.alphas_cumprod
+        return float(alphas[before] if before >= 0 else self.scheduler.final_alpha_cumprod) ** 0.5
 
 
 def _grow(root: nn.Module, path: str) -> None:

@@ -259,6 +259,13 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
             )
         return Latent("z", self._z(latent))
 
+    def latent_weight(self) -> Float[Tensor, "row z"]:
+        """See ``HasLatentWeight``: the first convolution, a row for each unit and pixel.
+
+        It reads z normalised, which leaves its direction as it is.
+        """
+        return self.module.get_submodule("layer1").conv.weight.permute(0, 2, 3, 1).flatten(0, 2)
+
 
 def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None:
     """Write weights and configuration, with the last head only; see ``save_native``."""

@@ -16,7 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.errors import GeneratorError, LayerError
-from dissect.generators.base import LayerInfo, Space, check_conversion, sample_normal
+from dissect.generators.base import (
+    Generator,
+    LayerInfo,
+    Space,
+    check_conversion,
+    sample_normal,
+)
 from dissect.generators.labels import class_vectors
 from dissect.latents import Latent, standard_normal, uniform_labels
 
@@ -66,6 +72,10 @@ class HasStyles(Protocol):
         SeFa takes its directions from A (Shen and Zhou, CVPR 2021, equation 5).
         """
         ...
+
+
+class GeneratorWithStyles(Generator, HasStyles, Protocol):
+    """Both protocols."""
 
 
 class StyledGenerator:

@@ -6,7 +6,7 @@ truncation and synthesis are here, and a family overrides what it does in anothe
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,18 @@ from dissect.generators.shapes import LayerInfo, Space
 from dissect.latents import Latent
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@runtime_checkable
+class HasLatentWeight(Protocol):
+    """A generator whose first layers read z through a weight."""
+
+    def latent_weight(self) -> Float[Tensor, "row z"] | None:
+        """A of every part y = A z + b that reads z directly; None where no weight does.
+
+        SeFa takes its directions from A (Shen and Zhou, CVPR 2021, equation 5).
+        """
+        ...
 
 
 class ZOnlyGenerator(Generic[Network]):

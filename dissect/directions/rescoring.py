@@ -1,0 +1,372 @@
+"""Rescoring: what a direction changes, read by predictors off the edited images.
+
+With F an attribute's predictor, x a latent, n the direction and λ the strength,
+
+    d = F(G(x + λn)) − F(G(x)),    Δ = mean d,    Δ₊ = mean max(d, 0).
+
+Δ₊ is what HiGAN published; as it cuts at 0, noise alone makes it positive. So both are told here,
+each beside the **noise floor**: random directions of equal length, of which it is the largest |Δ|.
+Values are in standard deviations of the attribute over unedited images, so that attributes of any
+unit stand in one table. Intervals are over images (bootstrap, 95 %).
+
+**Equal length.** All directions that stand in one table move the latent by the same length,
+λ times σ̄, where σ̄ is the population's root mean square deviation along a random direction of the
+space: 1 in z. In w+ that is the length in each layer.
+
+**Truncated layers.** Where ψ draws layers of w+ to the mean, distances there shrink by ψ, so a step
+of λ would weigh more than elsewhere. In truncated layers the step is ψλ; without that, ranks of
+layers are biased.
+
+References:
+    Yang, Shen and Zhou, Semantic Hierarchy Emerges in Deep Generative Representations for Scene
+    Synthesis, IJCV 2020, section 3.3, equation 4 (Δ₊) and section 4.1 (layer by layer); the
+    strength under truncation as its program has it.
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from dissect.directions.direction import Direction
+from dissect.directions.samples import (
+    FRESH,
+    WHOLE,
+    AttributeReader,
+    Truncation,
+    latent_blocks,
+    read_edited,
+)
+from dissect.edits.moves import ADD, Move
+from dissect.errors import ConfigError
+from dissect.generators.base import Generator
+from dissect.latents.sampling import DIRECTION_STREAMS, RESAMPLING_STREAMS, stream
+
+STRENGTH = 2.0
+"""λ, as published."""
+_RESAMPLES = 1000
+_LEVELS = (2.5, 97.5)
+_LENGTH_SAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What some edits change in each attribute, in deviations of the attribute.
+
+    Attributes:
+        names: Of the edits.
+        attributes: Of the columns.
+        signed: Δ.
+        low, high: Bounds of its 95 % interval.
+        clipped: Δ₊, as published.
+        floor: The largest |Δ| of the random directions of equal length; NaN without any.
+        clipped_floor: The largest Δ₊ of them.
+        deviations: Of each attribute over unedited images, in its own unit.
+        strength: λ.
+        length: λσ̄, in units of the space.
+        n_samples: Images that were edited.
+    """
+
+    names: tuple[str, ...]
+    attributes: tuple[str, ...]
+    signed: Float[np.ndarray, "edit attribute"]
+    low: Float[np.ndarray, "edit attribute"]
+    high: Float[np.ndarray, "edit attribute"]
+    clipped: Float[np.ndarray, "edit attribute"]
+    floor: Float[np.ndarray, "edit attribute"]
+    clipped_floor: Float[np.ndarray, "edit attribute"]
+    deviations: Float[np.ndarray, " attribute"]
+    strength: float
+    length: float
+    n_samples: int
+
+    @property
+    def beyond(self) -> np.ndarray:
+        """Whether an effect is certain: its interval leaves out 0, and it is above the floor."""
+        certain = (self.low > 0) | (self.high < 0)
+        return certain & ~(np.abs(self.signed) <= self.floor)
+
+    def table(self) -> pd.DataFrame:
+        """A row for each edit and attribute: ``edit``, ``attribute``, ``effect``, ``low``,
+        ``high``, ``clipped``, ``floor``, ``beyond``."""
+        n = len(self.attributes)
+        return pd.DataFrame(
+            {
+                "edit": np.repeat(self.names, n),
+                "attribute": list(self.attributes) * len(self.names),
+                "effect": self.signed.ravel(),
+                "low": self.low.ravel(),
+                "high": self.high.ravel(),
+                "clipped": self.clipped.ravel(),
+                "floor": self.floor.ravel(),
+                "beyond": self.beyond.ravel(),
+            }
+        )
+
+
+def measure_effects(
+    plain: Float[np.ndarray, "n attribute"],
+    edited: Float[np.ndarray, "edit n attribute"],
+    random: Float[np.ndarray, "draw n attribute"] | Float[np.ndarray, "draw edit n attribute"],
+    *,
+    names: Sequence[str],
+    attributes: Sequence[str],
+    strength: float = np.nan,
+    length: float = np.nan,
+    seed: int = 0,
+    deviations: Float[np.ndarray, " attribute"] | None = None,
+) -> Effects:
+    """Effects from scores before and after; pure.
+
+    Args:
+        plain: Scores of unedited images.
+        edited: Of the same images under each edit.
+        random: Under each random direction; or under those that belong to each edit.
+        names: Of the edits.
+        attributes: Of the columns; one that does not vary has NaN everywhere.
+        strength, length: Kept with the result.
+        seed: Of the bootstrap.
+        deviations: The unit of the effects; None takes those of ``plain``.
+    """
+    spread = plain.std(axis=0, ddof=1) if deviations is None else deviations
+    unit = np.where(spread > 0, spread, np.nan)
+    difference = (edited - plain) / unit
+    drawn = (random - plain) / unit  # samples last but one, whether or not there are edits
+    n = len(plain)
+    weights = stream(seed, RESAMPLING_STREAMS - 4).multinomial(n, np.full(n, 1 / n), _RESAMPLES)
+    means = np.einsum("rn,ena->rea", weights / n, difference, optimize=True)
+    low, high = np.percentile(means, _LEVELS, axis=0)
+    shape = (len(names), len(attributes))
+    floors = [
+        np.broadcast_to(one.max(axis=0), shape) if len(random) else np.full(shape, np.nan)
+        for one in (np.abs(drawn.mean(axis=-2)), drawn.clip(min=0).mean(axis=-2))
+    ]
+    return Effects(
+        names=tuple(names),
+        attributes=tuple(attributes),
+        signed=difference.mean(axis=1),
+        low=low,
+        high=high,
+        clipped=difference.clip(min=0).mean(axis=1),
+        floor=floors[0],
+        clipped_floor=floors[1],
+        deviations=spread,
+        strength=strength,
+        length=length,
+        n_samples=n,
+    )
+
+
+def rescore(
+    generator: Generator,
+    reader: AttributeReader,
+    directions: Sequence[Direction],
+    *,
+    strength: float = STRENGTH,
+    n_samples: int = 200,
+    draws: int = 10,
+    seed: int = 0,
+    truncation: Truncation = WHOLE,
+    progress: bool = False,
+) -> Effects:
+    """The matrix directions × attributes, on fresh samples.
+
+    Args:
+        generator: That the directions are of.
+        reader: Of attributes.
+        directions: Of one space.
+        strength: λ.
+        n_samples: Fresh images.
+        draws: Random directions.
+        seed: Of samples and draws.
+        truncation: Of the samples.
+        progress: Show bars.
+
+    Raises:
+        ConfigError: directions of several spaces, or of another generator.
+    """
+    _check(generator, directions)
+    length = strength * step_length(generator, directions[0], seed=seed)
+    latents = list(
+        latent_blocks(
+            generator, n_samples=n_samples, seed=seed, first=FRESH,
+            progress=progress, truncation=truncation,
+        )
+    )  # fmt: skip
+    noise = [random_direction(directions[0], draw, seed=seed) for draw in range(draws)]
+    recipes = [equal_moves(generator, one, length, truncation=truncation) for one in [*directions, *noise]]
+    values = read_edited(
+        generator, reader, latents, [[], *recipes], progress=progress, stage="rescoring"
+    )
+    n = len(directions)
+    return measure_effects(
+        values[0], values[1 : n + 1], values[n + 1 :],
+        names=[one.name for one in directions], attributes=reader.attributes,
+        strength=strength, length=length, seed=seed,
+    )  # fmt: skip
+
+
+def rescore_layers(
+    generator: Generator,
+    reader: AttributeReader,
+    direction: Direction,
+    *,
+    groups: Sequence[Sequence[int]] | None = None,
+    strength: float = STRENGTH,
+    n_samples: int = 100,
+    draws: int = 3,
+    seed: int = 0,
+    truncation: Truncation = WHOLE,
+    progress: bool = False,
+) -> Effects:
+    """What a direction of w does in one layer of w+ after the other.
+
+    The floor of each layer is that of random directions in that layer alone.
+
+    Args:
+        direction: In w, or in w+ with one vector for all layers.
+        groups: Layers of w+ that are moved together; None takes them one by one.
+        draws: Random directions in each group.
+        generator, reader, strength, n_samples, seed, truncation, progress: See ``rescore``.
+
+    Returns:
+        Effects whose names are the groups: ``0``, ``1``, … or ``0-3``.
+
+    Raises:
+        ConfigError: a direction of another space, layers that w+ does not have.
+    """
+    _check(generator, [direction])
+    size = generator.spaces["w+"].shape if "w+" in generator.spaces else None
+    if size is None or np.shape(direction.vector) != size[1:]:
+        raise ConfigError(
+            f"direction {direction.name!r} in {direction.space!r} has no vector for a layer of "
+            "w+; expected a direction of w"
+        )
+    chosen = [[layer] for layer in range(size[0])] if groups is None else [list(g) for g in groups]
+    length = strength * step_length(generator, direction, seed=seed)
+    latents = list(latent_blocks(generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation))
+    noise = [random_direction(direction, draw, seed=seed) for draw in range(draws)]
+    recipes = [
+        equal_moves(generator, one, length, layers=layers, truncation=truncation)
+        for one in [direction, *noise]
+        for layers in chosen
+    ]
+    values = read_edited(
+        generator, reader, latents, [[], *recipes], progress=progress, stage="layer by layer"
+    )
+    n = len(chosen)
+    random = values[n + 1 :].reshape(draws, n, *values.shape[1:])
+    return measure_effects(
+        values[0], values[1 : n + 1], random,
+        names=[_span(layers) for layers in chosen], attributes=reader.attributes,
+        strength=strength, length=length, seed=seed,
+    )  # fmt: skip
+
+
+def equal_moves(
+    generator: Generator,
+    direction: Direction,
+    length: float,
+    *,
+    layers: Sequence[int] | None = None,
+    truncation: Truncation = WHOLE,
+) -> list[Move]:
+    """The moves that add a length along a direction, ψ times that in truncated layers.
+
+    Args:
+        generator: Whose layers of w+ are meant.
+        direction: Its own unit, origin and mode have no part in it.
+        length: In units of the space; of each layer, in w+.
+        layers: Of w+, instead of the direction's own.
+        truncation: Of the samples.
+    """
+    plain = replace(direction, unit="1", sigma=None, origin=None, mode=ADD)
+    size = vector_length(plain)
+    if plain.space == "w" and (layers is not None or truncation != WHOLE):
+        plain = replace(plain, space="w+")
+    if plain.space != "w+":
+        return plain.moves(length / size)
+    n_layers = generator.spaces["w+"].shape[0]
+    own = range(n_layers) if plain.layers is None else plain.layers
+    chosen = list(own if layers is None else layers)
+    last = n_layers if truncation.cutoff is None else truncation.cutoff
+    if truncation.psi == 1.0:
+        return plain.moves(length / size, layers=chosen)
+    near, far = [k for k in chosen if k < last], [k for k in chosen if k >= last]
+    moves: list[Move] = []
+    for part, factor in ((near, truncation.psi), (far, 1.0)):
+        if part and factor:
+            moves += plain.moves(factor * length / size, layers=part)
+    return moves
+
+
+def random_direction(direction: Direction, draw: int, *, seed: int) -> Direction:
+    """A random direction of the same space, shape, layers and length."""
+    shape = np.shape(direction.vector)
+    drawn = stream(seed, DIRECTION_STREAMS + 10_000_000 + draw).standard_normal(shape)
+    drawn *= np.linalg.norm(direction.vector) / np.linalg.norm(drawn)
+    return replace(
+        direction, name=f"random {draw + 1}", vector=drawn.astype(np.float32), origin=None,
+        unit="1", sigma=None, mode=ADD,
+    )  # fmt: skip
+
+
+def vector_length(direction: Direction) -> float:
+    """The length of its vector; of one that has a vector for each layer of w+ or step, the root
+    mean square of theirs."""
+    vector = np.asarray(direction.vector, np.float64)
+    several = direction.space == "w+" and vector.ndim == 2
+    several |= direction.steps is not None and vector.ndim % 2 == 0
+    return float(np.linalg.norm(vector) / (np.sqrt(len(vector)) if several else 1))
+
+
+@torch.no_grad()
+def step_length(generator: Generator, direction: Direction, *, seed: int) -> float:
+    """σ̄: the root mean square deviation of the population along a random direction of a space.
+
+    1 in z by definition. In w, w+ and s it is measured on 1,000 latents, no image is made. In a
+    layer it is that of the layer's outputs on 32 images.
+    """
+    space = direction.space
+    first = next(iter(generator.spaces))
+    if space == first:
+        return 1.0
+    if space in generator.spaces:
+        at = "w" if space == "w+" else space
+        latent = generator.sample(range(_LENGTH_SAMPLES), seed=seed)
+        points = generator.convert(latent, at).data.double().cpu().numpy()
+        return float(np.sqrt(points.var(axis=0, ddof=1).mean()))
+    from dissect.tracing import trace  # noqa: PLC0415 - for this branch alone
+
+    layers = [move.space for move in direction.moves(1.0)]
+    with trace(generator, layers) as maps:
+        generator.synthesize(generator.sample(range(32), seed=seed))
+    variances = [maps[layer].double().var(dim=0).mean().item() for layer in layers]
+    # A vector of units stands at every pixel; its length counts once.
+    return float(np.sqrt(np.mean(variances)))
+
+
+def _check(generator: Generator, directions: Sequence[Direction]) -> None:
+    if not directions:
+        raise ConfigError("no directions were given to score; expected at least one")
+    spaces = {(one.space, np.shape(one.vector), one.layers, one.steps) for one in directions}
+    if len(spaces) > 1:
+        found = ", ".join(sorted({one.space for one in directions}))
+        raise ConfigError(
+            f"directions of different spaces, shapes or layers ({found}) were to stand in one "
+            "table; expected those of one, as steps of equal length mean nothing else; score them "
+            "one after the other"
+        )
+    for one in directions:
+        one.check(generator)
+
+
+def _span(layers: Sequence[int]) -> str:
+    """``3``, ``0-3`` or ``0,2``."""
+    if len(layers) > 1 and list(layers) == list(range(layers[0], layers[-1] + 1)):
+        return f"{layers[0]}-{layers[-1]}"
+    return ",".join(map(str, layers))

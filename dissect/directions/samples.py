@@ -1,0 +1,270 @@
+"""Samples whose attributes are known: latents, and what predictors read off their images.
+
+Directions are fitted to some samples and measured on others. Those that are measured start at
+``FRESH``, so that the two never meet.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dissect.edits.applying import intervene
+from dissect.edits.edit import Edit
+from dissect.errors import ConfigError, GeneratorError, SegmenterError
+from dissect.generators.base import Generator
+from dissect.latents import Latent
+from dissect.pictures import as_rgb
+from dissect.progress import ProgressBar
+from segmenters.base import Predictor
+from segmenters.nearest import did_you_mean
+
+FRESH = 1_000_000
+"""Index of the first sample that directions are measured on."""
+_BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """How samples are drawn to the mean.
+
+    Args:
+        psi: ψ; 1 leaves them as they are.
+        cutoff: Layers of w+ that are drawn, the first ones; None means all.
+    """
+
+    psi: float = 1.0
+    cutoff: int | None = None
+
+
+WHOLE = Truncation()
+
+
+@dataclass(frozen=True)
+class AttributeReader:
+    """Several predictors as one, or some attributes of them.
+
+    Args:
+        predictors: Read one after the other; of a name that two of them have, the second is written
+            ``name (predictor)``.
+        wanted: Names of attributes, in order; None means all.
+
+    Raises:
+        SegmenterError: no predictor, or a name that none of them has.
+    """
+
+    predictors: Sequence[Predictor]
+    wanted: Sequence[str] | None = None
+    attributes: tuple[str, ...] = field(init=False)
+    _columns: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names: list[str] = []
+        for predictor in self.predictors:
+            for name in predictor.attributes:
+                names.append(f"{name} ({predictor.name})" if name in names else name)
+        if not names:
+            raise SegmenterError("no predictor of attributes was given; expected at least one")
+        wanted = names if self.wanted is None else list(self.wanted)
+        for name in wanted:
+            if name not in names:
+                raise SegmenterError(
+                    f"attribute {name!r} is read by no predictor; {did_you_mean(name, names)}"
+                    f"expected some of {', '.join(names)}"
+                )
+        object.__setattr__(self, "attributes", tuple(wanted))
+        object.__setattr__(self, "_columns", tuple(names.index(name) for name in wanted))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of each predictor, by its name."""
+        return {f"predictor {one.name}": one.fingerprint for one in self.predictors}
+
+    @torch.no_grad()
+    def read(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[np.ndarray, "batch attribute"]:
+        """The attributes of images in [-1, 1], each in its own unit.
+
+        Raises:
+            SegmenterError: a predictor that gives another number of values than it has attributes,
+                or values that are not finite.
+        """
+        parts = []
+        for predictor in self.predictors:
+            values = predictor.predict(as_rgb(images).to(predictor.device)).detach().cpu()
+            expected = (len(images), len(predictor.attributes))
+            if tuple(values.shape) != expected:
+                raise SegmenterError(
+                    f"predictor {predictor.name} gave values of shape {tuple(values.shape)}; "
+                    f"expected {expected}, one for each image and attribute"
+                )
+            parts.append(values.double().numpy())
+        found = np.concatenate(parts, axis=1)[:, list(self._columns)]
+        if not np.isfinite(found).all():
+            odd = self.attributes[int((~np.isfinite(found)).any(axis=0).argmax())]
+            raise SegmenterError(f"attribute {odd!r} is NaN or infinite; expected finite values")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSamples:
+    """Latents of a space with the attributes of their images.
+
+    Attributes:
+        space: Of the latents.
+        points: Latents, float64.
+        attributes: Names of the columns of ``scores``.
+        scores: Each in its own unit.
+    """
+
+    space: str
+    points: Float[np.ndarray, "n *space"]
+    attributes: tuple[str, ...]
+    scores: Float[np.ndarray, "n attribute"]
+
+    def score(self, attribute: str) -> Float[np.ndarray, " n"]:
+        """The values of one attribute."""
+        return self.scores[:, self.attributes.index(attribute)]
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Attributes that differ between samples; of others no direction can be fitted."""
+        constant = self.scores.std(axis=0) <= 1e-9 * (1 + np.abs(self.scores).max(axis=0))
+        return tuple(n for n, one in zip(self.attributes, constant, strict=True) if not one)
+
+
+def check_space(generator: Generator, space: str) -> None:
+    """Refuse a space that a generator lacks.
+
+    Raises:
+        GeneratorError: such a space.
+    """
+    if space not in generator.spaces:
+        raise GeneratorError(
+            f"space {space!r} is not one of {generator.name}'s; "
+            f"{did_you_mean(space, generator.spaces)}expected {', '.join(generator.spaces)}"
+        )
+
+
+@torch.no_grad()
+def score_samples(
+    generator: Generator,
+    reader: AttributeReader,
+    *,
+    spaces: Sequence[str],
+    n_samples: int,
+    seed: int = 0,
+    first: int = 0,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
+    progress: bool = False,
+) -> list[ScoredSamples]:
+    """Make images of random latents once, and read their attributes.
+
+    Args:
+        generator: Any.
+        reader: Of attributes.
+        spaces: In which the latents are kept.
+        n_samples: How many.
+        seed: Of the samples.
+        first: Index of the first.
+        truncation: Of the samples.
+        label: Class of all samples; None lets each draw its own.
+        progress: Show a bar.
+
+    Returns:
+        The samples, once for each space.
+
+    Raises:
+        GeneratorError: a space that the generator lacks.
+        SegmenterError: see ``AttributeReader.read``.
+    """
+    for space in spaces:
+        check_space(generator, space)
+    points: dict[str, list[np.ndarray]] = {space: [] for space in spaces}
+    scores = []
+    for latent in latent_blocks(
+        generator, n_samples=n_samples, seed=seed, first=first, truncation=truncation, label=label,
+        progress=progress,
+    ):  # fmt: skip
+        for space in spaces:
+            at = generator.convert(latent, space)
+            points[space].append(at.data.double().cpu().numpy())
+        scores.append(reader.read(generator.synthesize(latent)))
+    return [
+        ScoredSamples(
+            space, np.concatenate(points[space]), reader.attributes, np.concatenate(scores)
+        )
+        for space in spaces
+    ]
+
+
+def latent_blocks(
+    generator: Generator,
+    *,
+    n_samples: int,
+    seed: int,
+    first: int = 0,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
+    progress: bool = False,
+) -> Iterable[Latent]:
+    """Latents of consecutive samples in blocks of 32; in w+ where ψ is not 1."""
+    bar = ProgressBar(
+        range(first, first + n_samples, _BLOCK), desc="samples", unit="block",
+        disable=None if progress else True,
+    )  # fmt: skip
+    for start in bar:
+        indices = list(range(start, min(start + _BLOCK, first + n_samples)))
+        latent = generator.sample(indices, seed=seed, label=label)
+        if truncation != WHOLE:
+            space = "w+" if "w+" in generator.spaces else latent.space
+            latent = generator.convert(
+                latent, space, truncation=truncation.psi, cutoff=truncation.cutoff
+            )
+        yield latent
+
+
+@torch.no_grad()
+def read_edited(
+    generator: Generator,
+    reader: AttributeReader,
+    latents: Sequence[Latent],
+    edits: Sequence[Sequence[Edit]],
+    *,
+    progress: bool = False,
+    stage: str = "edited images",
+) -> Float[np.ndarray, "edit n attribute"]:
+    """Attributes of the images of some latents under each of several recipes.
+
+    Args:
+        generator: Any.
+        reader: Of attributes.
+        latents: Blocks.
+        edits: Recipes; an empty one gives the images as they are.
+        progress: Show a bar.
+        stage: What the bar is called.
+
+    Raises:
+        DissectError: edits that cannot be applied, see ``intervene``.
+    """
+    if not latents:
+        raise ConfigError("no samples were given to measure on; expected at least one")
+    found = []
+    bar = ProgressBar(
+        total=len(edits) * sum(map(len, latents)), desc=stage, unit="image",
+        disable=None if progress else True,
+    )  # fmt: skip
+    for recipe in edits:
+        values = []
+        with intervene(generator, recipe):
+            for latent in latents:
+                values.append(reader.read(generator.synthesize(latent)))
+                bar.update(len(latent))
+        found.append(np.concatenate(values))
+    bar.close()
+    return np.stack(found)

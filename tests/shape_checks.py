@@ -9,7 +9,8 @@ from jaxtyping import install_import_hook
 
 PACKAGES = (
     "dissect.bases",
-    "dissect.directions",
+    "dissect.directions.ganspace",
+    "dissect.directions.hessian",
     "dissect.latents",
     "dissect.statistics",
     "dissect.worlds",

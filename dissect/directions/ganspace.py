@@ -69,7 +69,7 @@ class PrincipalDirections:
 
 
 def principal_components(
-    blocks: Iterable[Float[np.ndarray, "n d"]], *, n_components: int, seed: int = 0
+    blocks: Iterable[Float[np.ndarray, "_ d"]], *, n_components: int, seed: int = 0
 ) -> Components:
     """Components of points that come in blocks, with memory for a few blocks only.
 

@@ -198,7 +198,9 @@ def rescore(
         )
     )  # fmt: skip
     noise = [random_direction(directions[0], draw, seed=seed) for draw in range(draws)]
-    recipes = [equal_moves(generator, one, length, truncation=truncation) for one in [*directions, *noise]]
+    recipes = [
+        equal_moves(generator, one, length, truncation=truncation) for one in [*directions, *noise]
+    ]
     values = read_edited(
         generator, reader, latents, [[], *recipes], progress=progress, stage="rescoring"
     )
@@ -248,7 +250,9 @@ def rescore_layers(
         )
     chosen = [[layer] for layer in range(size[0])] if groups is None else [list(g) for g in groups]
     length = strength * step_length(generator, direction, seed=seed)
-    latents = list(latent_blocks(generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation))
+    latents = list(
+        latent_blocks(generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation)
+    )
     noise = [random_direction(direction, draw, seed=seed) for draw in range(draws)]
     recipes = [
         equal_moves(generator, one, length, layers=layers, truncation=truncation)

@@ -46,11 +46,13 @@ def test_regression_brings_planted_coordinates_back():
 
 def test_in_w_no_image_is_made_and_in_a_layer_the_latent_is_regressed(checkpoints):
     generator = load_generator(checkpoints / "sg2ada_uncond64.pkl")
-    plain, generator.synthesize = generator.synthesize, None  # would fail if it were called
+    plain, calls = generator.synthesize, []
+    generator.synthesize = lambda latent, **options: calls.append(latent)
     found = principal_directions(generator, n_components=4, n_samples=300)
     assert found.space == "w"
     assert np.allclose(found.vectors @ found.vectors.T, np.eye(4), atol=1e-6)
     assert np.allclose(found.deviations, found.components.deviations, rtol=1e-3)
+    assert calls == []
     generator.synthesize = plain
     layer = principal_directions(generator, n_components=3, n_samples=120, layer="b4.conv1")
     assert (layer.space, layer.vectors.shape) == ("z", (3, generator.spaces["z"].shape[0]))

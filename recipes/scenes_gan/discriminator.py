@@ -14,32 +14,49 @@ from torch.nn import functional
 
 
 class Convolution(nn.Module):
-    """A convolution with weights at unit variance, and leaky ReLU · √2."""
+    """A convolution with weights at unit variance, and leaky ReLU.
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, *, activate: bool = True) -> None:
+    Args:
+        scale: Of the output. It is multiplied into weight and bias, which are small, since leaky
+            ReLU(s x) = s leaky ReLU(x).
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        *,
+        activate: bool = True,
+        scale: float = math.sqrt(2),
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(n_out))
-        self.gain = 1 / math.sqrt(n_in * kernel * kernel)
-        self.padding, self.activate = kernel // 2, activate
+        self.gain = scale / math.sqrt(n_in * kernel * kernel)
+        self.scale, self.padding, self.activate = scale, kernel // 2, activate
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.conv2d(x, self.weight * self.gain, self.bias, padding=self.padding)
-        return functional.leaky_relu(x, 0.2) * math.sqrt(2) if self.activate else x
+        bias = self.bias * self.scale
+        x = functional.conv2d(x, self.weight * self.gain, bias, padding=self.padding)
+        return functional.leaky_relu(x, 0.2) if self.activate else x
 
 
 class HalvingBlock(nn.Module):
-    """Two convolutions around an average over 2 × 2, and a short way beside them."""
+    """Two convolutions around an average over 2 × 2, and a short way beside them.
+
+    Their sum is multiplied by √½, which the scales of the last two hold.
+    """
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.first = Convolution(n_in, n_in, 3)
-        self.second = Convolution(n_in, n_out, 3)
-        self.around = Convolution(n_in, n_out, 1, activate=False)
+        self.second = Convolution(n_in, n_out, 3, scale=1.0)
+        self.around = Convolution(n_in, n_out, 1, activate=False, scale=math.sqrt(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.second(functional.avg_pool2d(self.first(x), 2))
-        return (y + self.around(functional.avg_pool2d(x, 2))) * math.sqrt(0.5)
+        return y + self.around(functional.avg_pool2d(x, 2))
 
 
 def minibatch_deviation(

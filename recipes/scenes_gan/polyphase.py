@@ -47,9 +47,10 @@ def _styled(
         x = functional.pixel_shuffle(functional.conv2d(x, weights, padding=1), 2)
     else:
         x = functional.conv2d(x, layer.weight, padding=1)
-    bias = layer.bias.to(x.dtype)[None, :, None, None]
-    x = torch.addcmul(bias, x, demodulation.to(x.dtype)[:, :, None, None])
-    return functional.leaky_relu(x, LEAK) * _GAIN
+    # The gain after leaky ReLU, put before it: on two small tensors instead of the whole map.
+    bias = (_GAIN * layer.bias).to(x.dtype)[None, :, None, None]
+    x = torch.addcmul(bias, x, (_GAIN * demodulation).to(x.dtype)[:, :, None, None])
+    return functional.leaky_relu(x, LEAK)
 
 
 def synthesize(

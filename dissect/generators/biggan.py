@@ -211,8 +211,7 @@ class BigGANNetwork(nn.Module):
             owner = owner.get_submodule(parent)
         owner.add_module(last, part)
 
-    @property
-    def blocks(self) -> list[str]:
+    def block_paths(self) -> list[str]:  # no attribute: files have modules called ``blocks``
         """Module paths of the residual blocks, in order."""
         return [path for path, part in self.plan.parts.items() if isinstance(part, Block)]
 
@@ -225,7 +224,7 @@ class BigGANNetwork(nn.Module):
     ) -> Float[Tensor, "batch rgb size size"]:
         plan = self.plan
         y = classes if self.embedding is None else classes @ self.embedding
-        blocks = self.blocks
+        blocks = self.block_paths()
         if plan.deep:
             start = torch.cat([y, z] if plan.class_first else [z, y], dim=1)
             conditions = [start] * len(blocks)
@@ -337,7 +336,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
 
         matrix = self.module.get_submodule(plan.first).weight
         add(matrix, 0, plan.chunk if plan.chunk and not plan.deep else size)
-        for number, path in enumerate(self.module.blocks):
+        for number, path in enumerate(self.module.block_paths()):
             first = 0 if plan.deep else plan.chunk * (number + 1)
             length = size if plan.deep else min(plan.chunk, size - first)
             if length <= 0:  # norms that the class alone steers

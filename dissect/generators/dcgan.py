@@ -194,8 +194,7 @@ class _Network(nn.Module):
             owner = owner.get_submodule(parent)
         owner.add_module(last, part)
 
-    @property
-    def first(self) -> nn.Module:
+    def first_part(self) -> nn.Module:  # no attribute: files have modules of any name
         """What is called with z."""
         call = self._calls[0]
         return self.get_submodule(call) if isinstance(call, str) else call
@@ -275,7 +274,7 @@ class DCGAN(ZOnlyGenerator[_Network]):
 
     def latent_weight(self) -> Float[Tensor, "row z"] | None:
         """See ``HasLatentWeight``: the first convolution or matrix, if nothing stands before it."""
-        first = self.module.first
+        first = self.module.first_part()
         if isinstance(first, nn.Linear):
             return first.weight
         if not isinstance(first, nn.ConvTranspose2d) or first.groups != 1:

@@ -98,7 +98,7 @@ def _reads(generator, latent, name):
 
     if "biggan" in name:
         paths = [network.plan.first]
-        for block in network.blocks:
+        for block in network.block_paths():
             for inside, module in network.get_submodule(block).named_modules():
                 if hasattr(module, "conditional") and module.conditional:
                     paths += [f"{block}.{inside}.scale", f"{block}.{inside}.offset"]

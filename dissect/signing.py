@@ -16,6 +16,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_state_path
 
@@ -53,7 +54,7 @@ def seal(record: Mapping[str, object], *, purpose: str) -> bytes:
     return json.dumps(signed, indent=1).encode()
 
 
-def unseal(content: bytes, *, purpose: str) -> dict[str, object]:
+def unseal(content: bytes, *, purpose: str) -> dict[str, Any]:
     """The record in a signed file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Findings as text for the terminal, and the rows they are taken from."""
+"""Text for the terminal: summaries of runs, tables, plans and generators."""
 
 import math
 from statistics import median
@@ -14,7 +14,7 @@ from dissect.statistics.registry import columns_in, rows_of
 if TYPE_CHECKING:  # planning takes torch
     from dissect.counting.planning import Plan
 
-_WEAKEST = 5  # labels that are told to agree least with themselves
+_WEAKEST = 5  # concepts listed whose masks are least consistent
 _TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")
 
 
@@ -37,18 +37,18 @@ def describe_run(run: Run) -> str:
 
 
 def _describe_trust(trust: dict | None) -> list[str]:
-    """The labels whose masks are least to be trusted, in one line; none of an older run."""
+    """One line about the concepts whose masks are least consistent; none for an older run."""
     if trust is None:
         return []
     known = {name: value for name, value in trust["agreement"].items() if value is not None}
     if not known:
         return []
     weakest = sorted(known, key=known.__getitem__)[:_WEAKEST]
-    told = ", ".join(f"{name} {known[name]:.2f}" for name in weakest)
+    least = ", ".join(f"{name} {known[name]:.2f}" for name in weakest)
     return [
         f"  masks of {trust['images']} samples agree with those of the same images flipped, "
         f"shifted and enlarged to an IoU of {median(known.values()):.2f} (median of labels); "
-        f"least: {told}"
+        f"least: {least}"
     ]
 
 
@@ -57,7 +57,7 @@ def describe_trust(table: pd.DataFrame, most: int | None = None) -> str:
 
     Args:
         table: As ``Trust.table`` gives it, with the columns of a comparison if there was one.
-        most: Lines to print; all of them if None.
+        most: Most lines to print; None prints all.
     """
     shown = table[table.images > 0]
     names = [name for name in _TRUST_COLUMNS if name in table]
@@ -83,7 +83,7 @@ def _number(value: float) -> str:
 
 
 def describe_plan(plan: "Plan") -> str:
-    """What a run will take: a line for each layer, then passes, memory, time and disk."""
+    """The cost of a run: a line for each layer, then passes, memory, time and disk."""
     width = max(map(len, plan.layers))
     lines = [f"  {'layer':<{width}}  units          map      counts  pass"]
     for name, layer in plan.layers.items():
@@ -112,9 +112,9 @@ def describe_plan(plan: "Plan") -> str:
 
 
 def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
-    """Rows to show: every unit with its label, or every unit against one concept.
+    """Rows of the table: every unit with its label, or every unit against one concept.
 
-    Those that tell most come first; ``named`` is the label of an interpretable unit, else "".
+    Sorted by information beyond chance; ``named`` is the label of an interpretable unit, else "".
 
     Raises:
         LayerError: a layer that the run did not read.
@@ -153,7 +153,7 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
 
 
 def format_value(column: Column, value: float) -> str:
-    """A value of a column as people read it."""
+    """A value of a column, formatted."""
     if column.is_flag:
         return "yes" if value else "no"
     return format(value, column.digits)

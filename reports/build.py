@@ -138,17 +138,17 @@ def _build_file(
 def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Contents) -> str:
     """What to do about a file that is too large."""
     bare = size - sum(sizes)
-    told = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
+    over = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
     if not sizes or bare > budget:
         examples = f", {_mb(masks)} of them example masks" if masks >= _WORTH_TELLING else ""
         return (
-            f"{told}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
+            f"{over}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
             "another --budget"
         )
     fit = int((budget - bare) / (sum(sizes) / len(sizes)))
     each = fit // len(contents.layers)
     return (
-        f"{told}: images of about {fit:,} of {len(sizes):,} units fit; choose --layers, or --units "
+        f"{over}: images of about {fit:,} of {len(sizes):,} units fit; choose --layers, or --units "
         f"{each} for the clearest {each} of each layer, or --budget {-(-size // 1_000_000)}MB"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dissect.runs import Run
-from dissect.runs.notes import COMMENT, LABEL, LIST, Noted, read_noted, told_time
+from dissect.runs.notes import COMMENT, LABEL, LIST, Noted, iso_time, read_noted
 
 MOST_ROWS = 200
 """Units that the summary lists; the pages of units and layers tell of all."""
@@ -62,7 +62,7 @@ def note_data(noted: Noted, layers: Sequence[str]) -> dict[str, object]:
     number = {layer: place for place, layer in enumerate(layers)}
     return {
         f"{number[layer]}/{unit}": [
-            [_KINDS[note.kind], note.text, note.author, told_time(note.made)[:10]]
+            [_KINDS[note.kind], note.text, note.author, iso_time(note.made)[:10]]
             for note in reversed(notes)
         ]
         for (layer, unit), notes in noted.notes.items()

@@ -23,4 +23,4 @@ PREFIXES = {
 """``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and what TARGET is."""
 
 PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
-"""Names at hand → what they tell. Each is a module here with ``load_predictor(device)``."""
+"""Names at hand → what they predict. Each is a module here with ``load_predictor(device)``."""

@@ -56,7 +56,7 @@ def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Pa
             hub.snapshot_download(repository, revision=revision, allow_patterns=list(patterns))
         )
     except errors.GatedRepoError:
-        fault = "asks for a licence to be accepted; accept it on its page and log in with hf auth"
+        fault = "requires its licence to be accepted; accept it on its page and log in with hf auth"
     except errors.RepositoryNotFoundError:
         fault = "does not exist, or is private; expected a folder or an id of the hub; check both"
     except errors.RevisionNotFoundError:

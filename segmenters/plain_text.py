@@ -1,7 +1,7 @@
 """Text of others where it is shown: nothing in it is obeyed by a terminal or a spreadsheet.
 
 Names of layers, concepts and files come from whoever made a file. A control character in one could
-move a terminal's cursor and overwrite what was told; a mark of direction could turn a line around;
+move a terminal's cursor and overwrite printed text; a mark of direction could turn a line around;
 a cell that begins like a formula is computed by a spreadsheet.
 """
 

@@ -1,14 +1,14 @@
-"""Reads files that others wrote: nothing in them runs, and every failure becomes one line.
+"""Read files from untrusted sources: no code in them runs, and each failure is one line.
 
     with reading(path, RunError, "make the run again"):
         table = pd.read_parquet(path)
 
     record = read_json(path, RunError, "make the run again")
 
-Whatever a damaged or hostile file makes a library raise (``RecursionError``, ``AttributeError``,
-``MemoryError`` …) is raised again as the given error, which names the file. What is read here is
-bounded before it is read: the size of a JSON file and its nesting, the pixels of an image, the
-members of a zip file. Text that could change what a terminal shows is refused or replaced.
+A damaged or hostile file may make a library raise anything (``RecursionError``, ``AttributeError``,
+``MemoryError`` …); the given error is raised instead, and names the file. Limits are checked before
+a file is read: the size and the nesting of JSON, the pixels of an image, the members of a zip file.
+Text that could change what a terminal shows is refused or replaced.
 """
 
 import io
@@ -29,13 +29,13 @@ from segmenters.errors import DissectError
 from segmenters.plain_text import find_control, one_line
 
 LARGEST_JSON = 16 << 20
-"""Bytes of a JSON file; its values take up to some thirty times as much memory."""
+"""Largest JSON file in bytes; its values take up to about thirty times as much memory."""
 DEEPEST_JSON = 40
-"""Lists and objects within each other."""
+"""Deepest nesting of lists and objects."""
 MOST_PIXELS = 64 << 20
-"""Of an image that is decoded, if nothing smaller is asked for."""
+"""Most pixels of an image that is decoded, where the caller sets no smaller limit."""
 LARGEST_MEMBER = 64 << 20
-"""Bytes of one member of a zip file."""
+"""Largest member of a zip file in bytes."""
 
 _LONGEST_REASON = 160
 _END = struct.Struct("<4s8xL6x")  # PKWARE, .ZIP File Format, section 4.3.16
@@ -46,12 +46,12 @@ _LIST_ENTRY = 400  # bytes of a member in the list of members: 46, a name, extra
 
 @contextmanager
 def reading(what: object, error: type[DissectError], advice: str) -> Iterator[None]:
-    """Tell whatever goes wrong inside in one line that names the file.
+    """Turn any exception inside into one error line that names the file.
 
     Args:
         what: The file or folder that is read.
-        error: Raised instead. A ``DissectError`` from inside passes as it is.
-        advice: What to do about it.
+        error: Class of the error; a ``DissectError`` from inside is passed on unchanged.
+        advice: What the user should do.
     """
     try:
         yield
@@ -67,7 +67,7 @@ def reading(what: object, error: type[DissectError], advice: str) -> Iterator[No
 
 
 def describe(cause: BaseException) -> str:
-    """An exception in a few words, on one line."""
+    """An exception as a few words on one line."""
     if isinstance(cause, RecursionError):
         return "it is nested too deep"
     if isinstance(cause, MemoryError):
@@ -99,7 +99,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_json(
     path: Path, error: type[DissectError], advice: str, *, most: int = LARGEST_JSON
 ) -> Any:
-    """What a JSON file holds.
+    """The value in a JSON file.
 
     Args:
         path: A regular file, in UTF-8.
@@ -107,7 +107,7 @@ def read_json(
             nested deeper than ``DEEPEST_JSON``, or holds a number that is not finite or text with
             control characters.
         advice: What to do about it.
-        most: Bytes that it may have.
+        most: Largest size in bytes.
     """
     with reading(path, error, advice):
         return parse_json(read_bytes(path, most))
@@ -118,7 +118,7 @@ def parse_json(content: bytes | str, *, any_text: bool = False) -> Any:
 
     Args:
         content: The text, or it in UTF-8.
-        any_text: Let texts hold control characters too.
+        any_text: Allow control characters in texts.
 
     Raises:
         ValueError: no such text.
@@ -163,7 +163,7 @@ def _check_text(text: object) -> None:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of a file that a description in ``folder`` names, which lies in that folder.
+    """The path of a file inside ``folder`` whose name comes from an untrusted description.
 
     Raises:
         ValueError: a name that leaves the folder, by itself or through a link.
@@ -180,7 +180,7 @@ def inside(folder: Path, name: str) -> Path:
 def open_image(
     content: bytes, *, formats: Sequence[str], most_pixels: int = MOST_PIXELS
 ) -> Image.Image:
-    """An image of one of these formats, not yet decoded.
+    """Open an image of one of these formats without decoding it.
 
     Raises:
         ValueError: one of more than ``most_pixels``.
@@ -200,7 +200,7 @@ def open_image(
 
 @contextmanager
 def open_stored_zip(path: Path, *, most_members: int) -> Iterator[zipfile.ZipFile]:
-    """A zip file whose members lie there as they are.
+    """Open a zip file whose members are stored without compression.
 
     Raises:
         ValueError: more members than ``most_members``, or a comment behind them. Python reads the

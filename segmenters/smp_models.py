@@ -219,7 +219,7 @@ def _albumentations(content: Any, path: Path) -> dict[str, Any]:
             elif kind not in _HARMLESS:
                 raise SegmenterError(
                     f"{path} prepares images with {kind}; expected Resize and Normalize "
-                    "(standard); say it with preprocessing= and size= in a folder without this file"
+                    "(standard); give preprocessing= and size= in a folder without this file"
                 )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SegmenterError(

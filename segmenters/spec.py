@@ -37,7 +37,7 @@ class Spec:
 
 
 def parse_spec(text: str, known: Mapping[str, str]) -> Spec:
-    """Take a spec apart.
+    """Parse a spec.
 
     Args:
         text: With its prefix.
@@ -69,7 +69,7 @@ def parse_spec(text: str, known: Mapping[str, str]) -> Spec:
 
 
 def choice(spec: Spec, option: str, values: tuple[str, ...]) -> str:
-    """One of several values, the first where none is given.
+    """The value of an option, the first of the allowed values where none is given.
 
     Raises:
         SegmenterError: another value.

@@ -1,4 +1,4 @@
-"""The laws that every segmenter keeps, as one call for whoever writes one.
+"""The laws that every segmenter keeps, as one call for authors of a segmenter.
 
     from segmenters.testing import check_segmenter
 
@@ -219,7 +219,7 @@ class _Laws:
                     getattr(self.segmenter, name)(given)
                 except SegmenterError as error:
                     one = "\n" not in str(error)
-                    self._demand(one, f"tells of {what} in several lines", "one line")
+                    self._demand(one, f"reports {what} in several lines", "one line")
                     continue
                 except Exception as error:
                     fault = f"raises {type(error).__name__} in {name} for {what}"

@@ -110,14 +110,14 @@ class Vocabulary:
         *,
         part_of: Mapping[str, str] | None = None,
     ) -> "Vocabulary":
-        """Make one from ``(name, category, plane, colour)`` rows; ids follow their order.
+        """Build a vocabulary from rows ``(name, category, plane, colour)``; ids follow their order.
 
         Args:
-            rows: Of the concepts.
+            rows: One for each concept.
             part_of: Name of a part → name of its whole.
 
         Raises:
-            SegmenterError: also where ``part_of`` names a part that no row has.
+            SegmenterError: see the class; or ``part_of`` names a part that is in no row.
         """
         wholes = dict(part_of or {})
         unknown = sorted(set(wholes) - {row[0] for row in rows})
@@ -169,28 +169,28 @@ class Vocabulary:
         return tuple(concept for concept in self.concepts if concept.plane == plane)
 
     def parts(self, name: str) -> tuple[Concept, ...]:
-        """The concepts that are parts of one, in the order of their ids; not the parts of these."""
+        """The direct parts of a concept, in the order of their ids."""
         whole = self[name].name
         return tuple(concept for concept in self.concepts if concept.part_of == whole)
 
     def mirrored(self, name: str) -> Concept:
-        """What a concept becomes in the mirror: left and right as words change places.
+        """The concept that this one is in a mirrored image: the words left and right are swapped.
 
-        A name without such a word, or whose counterpart is not in the vocabulary, stays itself.
+        A concept without such a word in its name, or without a counterpart, stays itself.
         """
         other = _SIDE.sub(lambda found: _OTHER_SIDE[found[0]], name)
         return self[other] if other in self else self[name]
 
     def join(self, other: "Vocabulary", *, name: str) -> "Vocabulary":
-        """Both vocabularies as one: the other's ids move up by ``len(self)``.
+        """Append another vocabulary; its ids are raised by ``len(self)``.
 
-        A concept or plane of the other one whose name is taken gets the segmenter's name behind its
-        own, ``sky (ade20k)``, and a number where that is taken too, ``sky (ade20k 2)``. Names of
-        this one never change.
+        Where a name of a concept or plane is already used, the segmenter's name is appended to it,
+        ``sky (ade20k)``, and a number where that is used too, ``sky (ade20k 2)``. Names of this
+        vocabulary never change.
 
         Args:
-            other: The vocabulary that comes behind.
-            name: What marks its concepts where names clash.
+            other: The vocabulary to append.
+            name: Appended to its names that are already used.
         """
         # A new name must clash with no old name of either side, wherever that stands.
         taken = {*self.names, *other.names}

@@ -372,7 +372,8 @@ def _from_record(record: Any, tensors: Mapping[str, np.ndarray]) -> Direction:
             "this program may read it"
         )
     provenance = Provenance(**record.pop("provenance"))
-    return Direction(provenance=provenance, **record, **tensors)
+    vector, origin = tensors["vector"], tensors.get("origin")
+    return Direction(vector=vector, origin=origin, provenance=provenance, **record)
 
 
 def _check_text(name: str, value: object) -> None:

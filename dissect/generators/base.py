@@ -167,10 +167,10 @@ def sample_normal(
     space = next(iter(generator.spaces.values()))
     values = standard_normal(indices, seed=seed, size=math.prod(space.shape))
     labels = None
-    if n_classes and label is None:
-        labels = uniform_labels(indices, seed=seed, n_classes=n_classes)
-    elif n_classes:
+    if label is not None:
         labels = torch.full((len(indices),), label)
+    elif n_classes:
+        labels = uniform_labels(indices, seed=seed, n_classes=n_classes)
     return Latent(space.name, values.reshape(-1, *space.shape), labels).to(generator.device)
 
 

@@ -24,6 +24,7 @@ from dissect.errors import GeneratorError
 from dissect.generators.base import check_conversion
 from dissect.generators.labels import class_vectors
 from dissect.generators.shapes import LayerInfo
+from dissect.generators.states import submodule
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
@@ -44,6 +45,9 @@ class Norm(nn.Module):
     scale is added instead, as BigGAN-PyTorch's synchronised norms do in eval mode.
     """
 
+    means: Tensor
+    variances: Tensor
+
     def __init__(
         self, units: int, n_stats: int, eps: float, condition: int | None, *, adds: bool = False
     ) -> None:
@@ -52,24 +56,33 @@ class Norm(nn.Module):
         self.register_buffer("means", torch.zeros(n_stats, units))
         self.register_buffer("variances", torch.ones(n_stats, units))
         self.eps = eps
-        self.conditional = condition is not None
-        if self.conditional:
+        if condition is not None:
             self.scale = nn.Linear(condition, units, bias=False)
             self.offset = nn.Linear(condition, units, bias=False)
         else:
             self.scale = nn.Parameter(torch.ones(units))
             self.offset = nn.Parameter(torch.zeros(units))
 
+    @property
+    def conditional(self) -> bool:
+        """Whether scale and offset are linear in a condition."""
+        return isinstance(self.scale, nn.Linear)
+
     def forward(
         self, x: Tensor, condition: Float[Tensor, "batch condition"], truncation: float
     ) -> Tensor:
         mean, variance = (_row(table, truncation) for table in (self.means, self.variances))
-        scale, offset = self.scale, self.offset
+        scale, offset = (_coefficient(own, condition) for own in (self.scale, self.offset))
         if self.conditional:
-            scale, offset = 1 + scale(condition), offset(condition)
+            scale = 1 + scale
         x = (x - mean[:, None, None]) / torch.sqrt(variance + self.eps)[:, None, None]
         scale, offset = scale[..., None, None], offset[..., None, None]
         return x + scale + offset if self.adds else x * scale + offset
+
+
+def _coefficient(own: nn.Linear | nn.Parameter, condition: Tensor) -> Tensor:
+    """Linear in the condition, or a parameter."""
+    return own(condition) if isinstance(own, nn.Linear) else own
 
 
 def _row(table: Float[Tensor, "stats unit"], truncation: float) -> Float[Tensor, " unit"]:
@@ -92,13 +105,10 @@ class Attention(nn.Module):
 
     def __init__(self, units: int, inner: int, values: int) -> None:
         super().__init__()
-        for name, n_in, n_out in (
-            ("theta", units, inner),
-            ("phi", units, inner),
-            ("g", units, values),
-            ("o", values, units),
-        ):
-            self.add_module(name, nn.Conv2d(n_in, n_out, 1, bias=False))
+        self.theta = nn.Conv2d(units, inner, 1, bias=False)
+        self.phi = nn.Conv2d(units, inner, 1, bias=False)
+        self.g = nn.Conv2d(units, values, 1, bias=False)
+        self.o = nn.Conv2d(values, units, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor, condition: Tensor, truncation: float) -> Tensor:
@@ -121,7 +131,7 @@ class Block(nn.Module):
         eps: float, shortcut: bool, adds: bool = False
     ) -> None:  # fmt: skip
         super().__init__()
-        self.double, self.depth = double, len(kernels)
+        self.doubles, self.depth = double, len(kernels)
         self.double_at = 1 if self.depth == 4 else 0
         for k, (n_out, n_in, size, _) in enumerate(kernels):
             self.add_module(f"norm{k}", Norm(n_in, n_stats, eps, condition, adds=adds))
@@ -133,10 +143,10 @@ class Block(nn.Module):
         y = x
         for k in range(self.depth):
             y = torch.relu(self.get_submodule(f"norm{k}")(y, condition, truncation))
-            if self.double and k == self.double_at:
+            if self.doubles and k == self.double_at:
                 y = _double(y)
             y = self.get_submodule(f"conv{k}")(y)
-        x = _double(x) if self.double else x
+        x = _double(x) if self.doubles else x
         x = x[:, : self.n_out] if self.around is None else self.around(x)
         return y + x
 
@@ -259,7 +269,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
         plan = module.plan
         fingerprint = hash_tensors(
             module.state_dict(), "biggan", replace(plan, parts={}, state={}),
-            [part.double for part in plan.parts.values() if isinstance(part, Block)],
+            [part.doubles for part in plan.parts.values() if isinstance(part, Block)],
             *plan.differs,
         )  # fmt: skip
         super().__init__(
@@ -273,10 +283,10 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
         units = 0
         for path, part in plan.parts.items():
             if isinstance(part, Block):
-                size, units = size * (2 if part.double else 1), part.n_out
+                size, units = size * (2 if part.doubles else 1), part.n_out
             self.layers[path] = LayerInfo(units, size, size, path)
         self.image_size = size
-        self.channels = min(3, module.get_submodule(plan.last[1]).out_channels)
+        self.channels = min(3, submodule(module, plan.last[1], nn.Conv2d).out_channels)
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
@@ -334,7 +344,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
             row[:, first : first + length] = weight[:, start : start + length]
             rows.append(row)
 
-        matrix = self.module.get_submodule(plan.first).weight
+        matrix = submodule(self.module, plan.first, nn.Linear).weight
         add(matrix, 0, plan.chunk if plan.chunk and not plan.deep else size)
         for number, path in enumerate(self.module.block_paths()):
             first = 0 if plan.deep else plan.chunk * (number + 1)
@@ -342,7 +352,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
             if length <= 0:  # norms that the class alone steers
                 break
             for norm in self.module.get_submodule(path).modules():
-                if isinstance(norm, Norm) and norm.conditional:
-                    add(norm.scale.weight, first, length)
-                    add(norm.offset.weight, first, length)
+                for part in (norm.scale, norm.offset) if isinstance(norm, Norm) else ():
+                    if isinstance(part, nn.Linear):
+                        add(part.weight, first, length)
         return torch.cat(rows)

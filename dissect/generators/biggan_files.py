@@ -30,6 +30,7 @@ References:
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -183,9 +184,9 @@ def _plan_hugging_face(part: Part) -> Plan:
     )
 
 
-def _listed_doubles(attributes: Mapping[str, object]) -> list[bool]:
+def _listed_doubles(attributes: Mapping[str, Any]) -> list[bool]:
     """Which blocks double, by config.json's ``layers``: [doubles, units in, units out] each."""
-    layers: list[object] = list(attributes.get("layers", ()))
+    layers = list(attributes.get("layers", ()))
     while (key := f"layers/{len(layers)}") in attributes:
         layers.append(attributes[key])
     return [bool(layer[0]) for layer in layers]

@@ -9,6 +9,7 @@ was taken.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from dissect.generators.weights import Part
 _TORCH = "torch.nn.modules."
 _WRAP = "wrap the module as package.module:factory instead"
 
-Settings = Callable[[str], object]
+Settings = Callable[[str], Any]
 
 
 def _plain(kind: type[nn.Module], *names: str) -> Callable[[Settings], nn.Module]:
@@ -29,7 +30,7 @@ def _plain(kind: type[nn.Module], *names: str) -> Callable[[Settings], nn.Module
 def _convolution(kind: type[nn.Module]) -> Callable[[Settings], nn.Module]:
     def make(get: Settings) -> nn.Module:
         names = ("kernel_size", "stride", "padding", "dilation")
-        settings: dict[str, object] = {
+        settings: dict[str, Any] = {
             name: value if isinstance(value := get(name), str) else tuple(value) for name in names
         }
         if kind is nn.ConvTranspose2d:
@@ -227,7 +228,7 @@ class _Reader:
         return self._arrange(path, name, children), False
 
     def _make(self, path: str, name: str) -> nn.Module:
-        def get(setting: str) -> object:
+        def get(setting: str) -> Any:
             if setting == "bias?":
                 return f"{path}.bias" in self.part.tensors if path else "bias" in self.part.tensors
             return self.part.attributes[f"{path}.{setting}" if path else setting]
@@ -266,17 +267,21 @@ class _Reader:
         self.assumed["order"] = (
             f"the parts of {name} follow each other by number, each norm behind its convolution"
         )
+        by_path = {step.path: step for step in layers if step.path is not None}
         order = pair(
-            {s.path: s.module.out_channels for s in convolutions},
-            {s.path: channels_of(s.module) for s in layers if s.is_norm},
-            [s.path for s in layers],
+            {
+                path: step.module.out_channels
+                for path, step in by_path.items()
+                if isinstance(step.module, _CONVOLUTIONS)
+            },
+            {path: channels_of(step.module) for path, step in by_path.items() if step.is_norm},
+            list(by_path),
         )
         if order is None:
             raise CheckpointError(
                 f"{self.part.path} is a {name} whose norms fit its convolutions in several ways; "
                 f"{_WRAP}"
             )
-        by_path = {step.path: step for step in layers}
         bend = middle[0] if middle else Step(None, nn.ReLU())
         if not middle or not ends:
             taken = [text for text, own in (("ReLU", middle), ("tanh at the end", ends)) if not own]
@@ -308,7 +313,11 @@ def _fill(steps: list[Step]) -> list[Step]:
 
 def channels_of(norm: nn.Module) -> int:
     """Channels that a norm is of."""
-    return norm.num_channels if isinstance(norm, nn.GroupNorm) else norm.num_features
+    if isinstance(norm, nn.GroupNorm):
+        return norm.num_channels
+    if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d):
+        return norm.num_features
+    raise TypeError(f"{type(norm).__name__} is no norm of a chain")
 
 
 def _class(title: object) -> str:
@@ -399,6 +408,7 @@ def divide_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 continue
             v, g = state[name].float(), state[path + other].float()
             length = v.flatten(1).norm(dim=1).reshape(g.shape)
-            found.pop(name), found.pop(path + other)
+            found.pop(name)
+            found.pop(path + other)
             found[f"{path}weight"] = v * (g / length)
     return found

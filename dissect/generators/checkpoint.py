@@ -14,6 +14,7 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -62,14 +63,14 @@ class Checkpoint:
             What class something is of is its ``__class__``: ``G_ema/synthesis.b4.__class__`` is
             ``torch_utils.persistence:SynthesisBlock``. Of a safetensors file they are its
             metadata, of a folder what its ``config.json`` says. Small tensors that a module has
-            beside its parameters and buffers are lists here.
+            beside its parameters and buffers are lists here. Nothing has checked them.
         globals: Every class and function that the file names, in order of first appearance.
     """
 
     path: Path
     container: str
     tensors: Mapping[str, Tensor]
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     globals: tuple[str, ...] = ()
 
     def groups(self) -> dict[str, dict[str, Tensor]]:

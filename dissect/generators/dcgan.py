@@ -291,7 +291,7 @@ def _latent_size(steps: Sequence[Step], where: str) -> int:
             return math.prod(module.unflattened_size)
         if isinstance(module, nn.Linear):
             return module.in_features
-        if step.is_convolution:
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             return module.in_channels
         if not step.does_nothing:
             break
@@ -329,7 +329,8 @@ def _choose_layers(
     for k, after in zip(convolutions, convolutions[1:], strict=False):
         at = next((j for j in range(k + 1, after) if steps[j].is_norm), k)
         path = str(steps[at].path)
-        layers[path] = LayerInfo(*shapes[at], path)
+        units, height, width = shapes[at]
+        layers[path] = LayerInfo(units, height, width, path)
     return layers
 
 

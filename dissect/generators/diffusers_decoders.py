@@ -8,6 +8,9 @@ names one: latents of that spread are what a diffusion model over it works with.
 than that, so what such samples show are textures; encode images to see more.
 """
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,10 +25,18 @@ _CLASSES = ("AutoencoderKL", "VQModel")
 _LAYERS = ("ResnetBlock2D", "Attention", "Upsample2D")
 
 
+class _Autoencoder(Protocol):
+    """What is used of an autoencoder of diffusers."""
+
+    def decode(self, z: Tensor) -> Any: ...
+
+
 class _Decoder(nn.Module):
     """The half of an autoencoder that makes images."""
 
-    def __init__(self, autoencoder: nn.Module) -> None:
+    autoencoder: _Autoencoder
+
+    def __init__(self, autoencoder: _Autoencoder) -> None:
         super().__init__()
         self.autoencoder = autoencoder
 
@@ -60,7 +71,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Wra
     side = int(given["sample_size"]) >> (len(given["block_out_channels"]) - 1)
     spread = 1 / float(given.get("scaling_factor") or 1)
 
-    def draw(indices: list[int], seed: int) -> Tensor:
+    def draw(indices: Sequence[int], seed: int) -> Tensor:
         values = standard_normal(indices, seed=seed, size=channels * side * side)
         return spread * values.reshape(-1, channels, side, side)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def open_library(part: Part, title: str) -> ModuleType:
     return diffusers
 
 
-def own_config(part: Part) -> dict[str, object]:
+def own_config(part: Part) -> dict[str, Any]:
     """The network's configuration, without what the folder says beside it."""
     return {key: value for key, value in part.attributes.items() if "/" not in key}
 

@@ -71,7 +71,7 @@ _MOST = {"sample_size": 4096, "layers_per_block": 64, "num_train_timesteps": 100
 class Scheduler(Protocol):
     """What is used of ``diffusers.DDIMScheduler``."""
 
-    config: Mapping[str, object]
+    config: Mapping[str, Any]
     timesteps: Tensor
     alphas_cumprod: Tensor
     final_alpha_cumprod: Tensor
@@ -87,6 +87,13 @@ class Scheduler(Protocol):
         ...
 
 
+def _config(unet: nn.Module) -> Mapping[str, Any]:
+    """The configuration of ``diffusers.UNet2DModel``, whose class an extra holds."""
+    config = unet.config
+    assert isinstance(config, Mapping)
+    return config
+
+
 class _Tap(nn.Module):
     """A module of one step through which a layer's output goes; below it are those inside."""
 
@@ -100,7 +107,7 @@ class _Route:
     def __init__(self, owner: "Diffusion", path: str) -> None:
         self.owner, self.path = owner, path
 
-    def __call__(self, module: nn.Module, inputs: tuple, output: object) -> object:
+    def __call__(self, module: nn.Module, inputs: tuple, output: Any) -> object:
         if self.owner.now is None:  # the U-Net was called by somebody else
             return output
         tap = self.owner.taps.get_submodule(f"{self.owner.now}.{self.path}")
@@ -146,7 +153,7 @@ class Diffusion(nn.Module):
     def __init__(self, unet: nn.Module, scheduler: Scheduler, paths: Sequence[str]) -> None:
         super().__init__()
         self.unet, self.scheduler = unet, scheduler
-        self.channels = int(unet.config["in_channels"])
+        self.channels = int(_config(unet)["in_channels"])
         self.timesteps = [int(t) for t in scheduler.timesteps]
         self.now: str | None = None
         self.taps = _Tap()
@@ -225,7 +232,8 @@ def _probe(
 
         if _BLOCK.fullmatch(path) or type(module).__name__ in _INSIDE:
             handles.append(module.register_forward_hook(note))
-    size = (1, int(unet.config["in_channels"]), _side(unet.config), _side(unet.config))
+    config = _config(unet)
+    size = (1, int(config["in_channels"]), _side(config), _side(config))
     latent = Latent("z", torch.zeros(size), torch.zeros(1, dtype=torch.int64))
     latent = latent.to(next(unet.parameters()).device)
     try:
@@ -233,7 +241,7 @@ def _probe(
     finally:
         for handle in handles:
             handle.remove()
-    return {path: tuple(values.shape[1:]) for path, values in maps.items()}
+    return {path: (v.shape[1], v.shape[2], v.shape[3]) for path, v in maps.items()}
 
 
 class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
@@ -249,7 +257,7 @@ class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
     def __init__(
         self, unet: nn.Module, scheduler: Scheduler, *, n_classes: int, fingerprint: str, name: str
     ) -> None:
-        channels, side = int(unet.config["in_channels"]), _side(unet.config)
+        channels, side = int(_config(unet)["in_channels"]), _side(_config(unet))
         maps = _probe(unet, int(scheduler.timesteps[0]), n_classes=n_classes, name=name)
         module = Diffusion(unet, scheduler, list(maps)).eval().requires_grad_(False)
         super().__init__(
@@ -429,10 +437,10 @@ def _check_sizes(part: Part, given: Mapping[str, object]) -> None:
             )
 
 
-def _side(config: Mapping[str, object], part: Part | None = None) -> int:
+def _side(config: Mapping[str, Any], part: Part | None = None) -> int:
     """Height and width of images."""
     size = config.get("sample_size")
-    sides = size if isinstance(size, list | tuple) else [size, size]
+    sides: Sequence[Any] = size if isinstance(size, list | tuple) else [size, size]
     if part is not None and (size is None or len(set(sides)) != 1):
         raise _odd(part, f"says sample_size is {size}, where that of squares was expected")
     return int(sides[0])

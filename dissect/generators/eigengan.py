@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dissect.errors import CheckpointError
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build
+from dissect.generators.states import build, submodule
 from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
@@ -116,10 +116,11 @@ class EigenGAN(ZOnlyGenerator[EigenGANNetwork]):
             fingerprint=hash_tensors(module.state_dict(), "eigengan"),
         )
         self.image_size = 4 << len(module.blocks)
-        self.channels = module.to_rgb[0][1].out_channels
+        self.channels = submodule(module, "to_rgb.0.1", nn.Conv2d).out_channels
         self.layers = {}
-        for i, block in enumerate(module.blocks):
-            units, size = block.feature_conv2[1].out_channels, 8 << i
+        for i in range(len(module.blocks)):
+            last = submodule(module, f"blocks.{i}.feature_conv2.1", nn.ConvTranspose2d)
+            units, size = last.out_channels, 8 << i
             for part in ("feature_conv1", "feature_conv2"):
                 path = f"blocks.{i}.{part}"
                 self.layers[path] = LayerInfo(units, size, size, path)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -22,14 +23,34 @@ from dissect.generators import (
     stylegan2_files,
     stylegan3,
 )
-from dissect.generators.base import Generator
 from dissect.generators.bounding import bounded_by_file, check_sizes
 from dissect.generators.checkpoint import Checkpoint, read
+from dissect.generators.styled import StyledGenerator
 from dissect.generators.unread import refuse_unread
 from dissect.generators.weights import Part, choose_part, find_parts, list_others, make_source
+from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.received import describe, reading
 
-FAMILIES = {
+FromFile = ZOnlyGenerator[Any] | StyledGenerator
+
+
+class Family(Protocol):
+    """A module that knows the files of one kind of generator."""
+
+    def matches(self, part: Part) -> bool:
+        """Whether the part's names are those of the family."""
+        ...
+
+    def from_checkpoint(self, part: Part, *, name: str, device: torch.device | str) -> FromFile:
+        """The generator that the part is.
+
+        Raises:
+            CheckpointError: tensors that are missing or do not fit together.
+        """
+        ...
+
+
+FAMILIES: dict[str, Family] = {
     "ONNX program": onnx_programs,
     "StyleGAN2": stylegan2_files,
     "StyleGAN3": stylegan3,
@@ -44,14 +65,14 @@ FAMILIES = {
     "PGGAN": pggan,
     "DCGAN": dcgan,
 }
-"""Modules with ``matches(part)`` and ``from_checkpoint(part, name, device)``."""
+"""Title of a family → its module."""
 
 _log = logging.getLogger("dissect")
 
 
 def load_file(
     path: Path, *, name: str, device: torch.device | str = "cpu", weights: str | None = None
-) -> Generator:
+) -> FromFile:
     """Load the generator that a file holds, whichever family it is of.
 
     Args:
@@ -77,7 +98,7 @@ def build_generator(
     name: str,
     device: torch.device | str = "cpu",
     weights: str | None = None,
-) -> Generator:
+) -> FromFile:
     """The generator of a file that was read.
 
     Its ``family`` names one of ``FAMILIES``, its ``source`` says which weights were taken.
@@ -91,7 +112,7 @@ def build_generator(
 
 def _choose_and_build(
     checkpoint: Checkpoint, name: str, device: torch.device | str, weights: str | None
-) -> Generator:
+) -> FromFile:
     refuse_unread(checkpoint)
     parts = find_parts(checkpoint)
     candidates = [choose_part(checkpoint, weights, parts)] if weights is not None else parts
@@ -120,7 +141,7 @@ def _find_family(part: Part) -> str | None:
     return None
 
 
-def _build(title: str, part: Part, name: str, device: torch.device | str) -> Generator:
+def _build(title: str, part: Part, name: str, device: torch.device | str) -> FromFile:
     tensors = part.whole.tensors
     try:
         with bounded_by_file(tensors):

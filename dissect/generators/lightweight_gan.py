@@ -45,7 +45,7 @@ from torch.nn import functional
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import check_conversion
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build
+from dissect.generators.states import build, submodule
 from dissect.generators.styled import NOISES
 from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
@@ -73,6 +73,8 @@ class _PixelShuffle(nn.Module):
 class _Blur(nn.Module):
     """The filter f ⊗ f, of sum 1, with reflected edges."""
 
+    f: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("f", torch.zeros(3))
@@ -87,6 +89,8 @@ class _Blur(nn.Module):
 
 class _Noise(nn.Module):
     """Adds weight · noise, one map for all channels."""
+
+    fixed: Tensor
 
     def __init__(self, size: int, block: int) -> None:
         super().__init__()
@@ -106,6 +110,8 @@ class _Noise(nn.Module):
 
 class _GlobalContext(nn.Module):
     """One factor for each channel of another map: attention over pixels, then a bottleneck."""
+
+    dct_weights: Tensor
 
     def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
         super().__init__()
@@ -139,12 +145,10 @@ class _Attention(nn.Module):
         self.own = f"{name}.to_lin_q.weight" in state
         self.near = self.own or version >= _SHARED_FROM
         self.to_q = nn.Conv2d(units, inner, 1, bias=False)
-        self.to_kv = nn.Conv2d(units, 2 * inner, 1, bias=False)
-        deep = nn.Module()
-        deep.net = nn.Sequential(
-            nn.Conv2d(units, units, 3, padding=1, groups=units, bias=False),
-            nn.Conv2d(units, 2 * inner, 1, bias=False),
-        )
+        self.to_kv: nn.Module = nn.Conv2d(units, 2 * inner, 1, bias=False)
+        depthwise = nn.Conv2d(units, units, 3, padding=1, groups=units, bias=False)
+        pointwise = nn.Conv2d(units, 2 * inner, 1, bias=False)
+        deep = nn.ModuleDict({"net": nn.Sequential(depthwise, pointwise)})
         if self.own:
             self.to_lin_q = nn.Conv2d(units, inner, 1, bias=False)
             self.to_lin_kv = deep
@@ -155,10 +159,10 @@ class _Attention(nn.Module):
     def forward(self, x: Float[Tensor, "batch unit size size"]) -> Tensor:
         query = self.to_q(x)
         if self.own:
-            far = _attend_far(self.to_lin_q(x), self.to_lin_kv.net(x))
+            far = _attend_far(self.to_lin_q(x), self.to_lin_kv["net"](x))
             near = _attend_near(query, self.to_kv(x))
             return self.to_out(torch.cat([functional.gelu(far), near], dim=1))
-        both = self.to_kv.net(x)
+        both = submodule(self, "to_kv.net", nn.Sequential)(x)
         out = _attend_far(query, both)
         if self.near:
             out = out + _attend_near(query, both)
@@ -253,22 +257,23 @@ class LightweightNetwork(nn.Module):
         )
         self.layers, self.n_layers = nn.ModuleList(), _count(state)
         for i in range(self.n_layers):
-            context = attention = None
+            stage = nn.ModuleDict({"0": _up(state, i)})
             if any(name.startswith(f"layers.{i}.1.") for name in state):
-                context = _GlobalContext(state, f"layers.{i}.1")
+                stage["1"] = _GlobalContext(state, f"layers.{i}.1")
             if f"layers.{i}.2.fn.to_q.weight" in state:
-                attention = _NormedAttention(state, f"layers.{i}.2", version)
-            self.layers.append(nn.ModuleList([_up(state, i), context, attention]))
+                stage["2"] = _NormedAttention(state, f"layers.{i}.2", version)
+            self.layers.append(stage)
         channels, n_in = state["out_conv.weight"].shape[:2]
         self.out_conv = nn.Conv2d(n_in, channels, 3, padding=1)
 
     def forward(self, z: Float[Tensor, "batch z"]) -> Float[Tensor, "batch channels size size"]:
         x = functional.normalize(self.initial_conv(z[:, :, None, None]), dim=1)
         factors: dict[int, Tensor] = {}
-        for i, (up, context, attention) in enumerate(self.layers):
-            x = up(x if attention is None else x + attention(x))
-            if context is not None:  # of maps of 16, 32, … pixels for those of 128, 256, …
-                factors[i + 3] = context(x)
+        for i in range(self.n_layers):
+            stage = submodule(self.layers, str(i), nn.ModuleDict)
+            x = stage["0"](x + stage["2"](x) if "2" in stage else x)
+            if "1" in stage:  # of maps of 16, 32, … pixels for those of 128, 256, …
+                factors[i + 3] = stage["1"](x)
             x = x * factors[i] if i in factors else x
         return self.out_conv(x)
 
@@ -286,16 +291,18 @@ class LightweightGAN(ZOnlyGenerator[LightweightNetwork]):
         super().__init__(
             module,
             name=name,
-            z_shape=(module.initial_conv[0].in_channels,),
+            z_shape=(submodule(module, "initial_conv.0", nn.ConvTranspose2d).in_channels,),
             fingerprint=hash_tensors(module.state_dict(), "lightweight-gan", settings),
         )
         self.image_size = 4 << module.n_layers
         self.channels = min(module.out_conv.out_channels, 3)
-        units = module.initial_conv[1].num_features // 2
+        units = submodule(module, "initial_conv.1", nn.BatchNorm2d).num_features // 2
         self.layers = {"initial_conv": LayerInfo(units, 4, 4, "initial_conv")}
-        for i, (up, _, _) in enumerate(module.layers):
+        for i in range(module.n_layers):
             path, size = f"layers.{i}.0", 8 << i
-            self.layers[path] = LayerInfo(up[-2].num_features // 2, size, size, path)
+            norm = submodule(module, path, nn.Sequential)[-2]
+            assert isinstance(norm, nn.BatchNorm2d)  # see ``_up``
+            self.layers[path] = LayerInfo(norm.num_features // 2, size, size, path)
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

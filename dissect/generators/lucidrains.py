@@ -34,8 +34,8 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
 from dissect.generators.base import LayerInfo
-from dissect.generators.states import build
-from dissect.generators.styled import StyledGenerator
+from dissect.generators.states import build, submodule
+from dissect.generators.styled import StyledGenerator, StyledNetwork
 from dissect.generators.weights import Part
 from dissect.latents import stream
 from segmenters.base import hash_tensors
@@ -94,6 +94,8 @@ class _Modulated(nn.Module):
 
 class _Blur(nn.Module):
     """The filter f ⊗ f, of sum 1, with reflected edges."""
+
+    f: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,11 +182,10 @@ class _Residual(nn.Module):
 
     def __init__(self, units: int, function: nn.Module) -> None:
         super().__init__()
-        self.fn = nn.Module()
-        self.fn.norm, self.fn.fn = _Norm(units), function
+        self.fn = nn.ModuleDict({"norm": _Norm(units), "fn": function})
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.fn.fn(self.fn.norm(x))
+        return x + self.fn["fn"](self.fn["norm"](x))
 
 
 class _LinearAttention(nn.Module):
@@ -193,15 +194,13 @@ class _LinearAttention(nn.Module):
     def __init__(self, units: int, inner: int) -> None:
         super().__init__()
         self.to_q = nn.Conv2d(units, inner, 1, bias=False)
-        self.to_kv = nn.Module()
-        self.to_kv.net = nn.Sequential(
-            nn.Conv2d(units, units, 3, padding=1, groups=units, bias=False),
-            nn.Conv2d(units, 2 * inner, 1, bias=False),
-        )
+        depthwise = nn.Conv2d(units, units, 3, padding=1, groups=units, bias=False)
+        pointwise = nn.Conv2d(units, 2 * inner, 1, bias=False)
+        self.to_kv = nn.ModuleDict({"net": nn.Sequential(depthwise, pointwise)})
         self.to_out = nn.Conv2d(inner, units, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        key, value = self.to_kv.net(x).chunk(2, dim=1)
+        key, value = self.to_kv["net"](x).chunk(2, dim=1)
         query, key, value = (
             part.flatten(2).unflatten(1, (-1, _HEAD_SIZE)) for part in (self.to_q(x), key, value)
         )  # batch head channel pixel
@@ -221,6 +220,8 @@ def _attention(units: int, inner: int) -> nn.Sequential:
 
 class _Generator(nn.Module):
     """Styles to image; sizes as in a state dict."""
+
+    noise: Tensor
 
     def __init__(self, state: Mapping[str, Tensor], n_blocks: int, w_size: int) -> None:
         super().__init__()
@@ -245,6 +246,9 @@ class _Generator(nn.Module):
         fixed = torch.from_numpy(stream(0, 0).random((1, size, size, 1), dtype="float32"))
         self.register_buffer("noise", fixed, persistent=False)
 
+    def block(self, index: int) -> _Block:
+        return submodule(self.blocks, str(index), _Block)
+
     def forward(
         self, styles: Mapping[str, Tensor], noise: Float[Tensor, "_ size size 1"]
     ) -> Float[Tensor, "batch rgb size size"]:
@@ -252,15 +256,17 @@ class _Generator(nn.Module):
             x = self.to_initial_block(styles[_START][:, :, None, None])
         else:
             x = self.initial_block.expand(len(next(iter(styles.values()))), -1, -1, -1)
-        x, image = self.initial_conv(x), None
+        x = self.initial_conv(x)
+        image: Tensor | None = None
         for i, (attention, block) in enumerate(zip(self.attns, self.blocks, strict=True)):
             start = f"blocks.{i}."
             own = {n.removeprefix(start): s for n, s in styles.items() if n.startswith(start)}
             x, image = block(attention(x), image, own, noise)
+        assert image is not None  # there is at least one block
         return image
 
 
-class LucidrainsNetwork(nn.Module):
+class LucidrainsNetwork(StyledNetwork):
     """``SE`` and ``GE``, with the steps between the spaces.
 
     Args:
@@ -269,30 +275,27 @@ class LucidrainsNetwork(nn.Module):
         rate: Learning rate multiplier of the mapping.
     """
 
-    w_avg = None
-
     def __init__(self, state: Mapping[str, Tensor], n_blocks: int, rate: float) -> None:
-        super().__init__()
-        self.n_ws = n_blocks
+        super().__init__(n_blocks)
         self.w_size = state["SE.net.0.weight"].shape[0]
         depth = sum(name.startswith("SE.net.") and name.endswith(".weight") for name in state)
         self.SE = _Vectorizer(self.w_size, depth, rate)
         self.GE = _Generator(state, n_blocks, self.w_size)
 
-    def mapping(
-        self, z: Float[Tensor, "batch z"], classes: Tensor | None
+    def map_z(
+        self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
     ) -> Float[Tensor, "batch w"]:
         return self.SE(z)
 
     def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
         """w+ to the styles of every block; where there is no constant, the mean w before them."""
         styles = {} if self.GE.initial_block is not None else {_START: ws.mean(dim=1)}
-        for i, block in enumerate(self.GE.blocks):
-            of_block = block.styles(ws[:, i].contiguous())
+        for i in range(self.n_ws):
+            of_block = self.GE.block(i).styles(ws[:, i].contiguous())
             styles |= {f"blocks.{i}.{name}": style for name, style in of_block.items()}
         return styles
 
-    def synthesis(
+    def draw(
         self, styles: Mapping[str, Tensor], *, noise: str | Tensor = "const"
     ) -> Float[Tensor, "batch rgb size size"]:
         """Images in [-1, 1]; see the module's head for ``noise``.
@@ -351,11 +354,12 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
         lambda: LucidrainsNetwork(state, n_blocks, rate), state, path, family="stylegan2_pytorch"
     )
     layers = {}
-    for i, block in enumerate(network.GE.blocks):
-        size = 4 << i
+    for i in range(n_blocks):
+        block, size = network.GE.block(i), 4 << i
         grown = size if i == n_blocks - 1 else 2 * size
         for kind, pixels in (("conv1", size), ("conv2", size), ("to_rgb", grown)):
-            convolution = block.to_rgb.conv if kind == "to_rgb" else block.get_submodule(kind)
+            path = "to_rgb.conv" if kind == "to_rgb" else kind
+            convolution = submodule(block, path, _Modulated)
             units = convolution.weight.shape[0]
             layers[f"blocks.{i}.{kind}"] = LayerInfo(units, pixels, pixels, f"GE.blocks.{i}.{kind}")
     return StyledGenerator(

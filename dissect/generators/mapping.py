@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.generators.base import LayerInfo
-from dissect.generators.styled import StyledGenerator
+from dissect.generators.styled import StyledGenerator, StyledNetwork
 from segmenters.base import hash_tensors
 
 LEAK = 0.2
@@ -30,14 +30,25 @@ LEAK = 0.2
 class MappingConfig(Protocol):
     """What a mapping is built from, and what a generator over it tells."""
 
-    image_size: int
-    rgb_channels: int
-    n_ws: int
-    z_size: int
-    w_size: int
-    n_classes: int
-    mapping_depth: int
-    mapping_rate: float
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def rgb_channels(self) -> int: ...
+    @property
+    def n_ws(self) -> int: ...
+    @property
+    def z_size(self) -> int: ...
+    @property
+    def w_size(self) -> int: ...
+    @property
+    def n_classes(self) -> int: ...
+    @property
+    def mapping_depth(self) -> int: ...
+    @property
+    def mapping_rate(self) -> float: ...
+
+
+Config = TypeVar("Config", bound=MappingConfig)
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,8 @@ def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
 class MappingNetwork(nn.Module):
     """z, and a class, to w."""
 
+    w_avg: Tensor | None
+
     def __init__(self, config: MappingConfig, layout: Layout = USUAL) -> None:
         super().__init__()
         self.n_classes, self.depth = config.n_classes, config.mapping_depth
@@ -109,28 +122,29 @@ class MappingNetwork(nn.Module):
         return x
 
 
-class MappedNetwork(nn.Module):
+class MappedNetwork(StyledNetwork, Generic[Config]):
     """A mapping; families add the synthesis behind it."""
 
-    def __init__(self, config: MappingConfig, layout: Layout = USUAL) -> None:
-        super().__init__()
+    def __init__(self, config: Config, layout: Layout = USUAL) -> None:
+        super().__init__(config.n_ws)
         self.config, self.layout = config, layout
         self.mapping = MappingNetwork(config, layout)
 
     @property
-    def n_ws(self) -> int:
-        return self.config.n_ws
-
-    @property
     def w_avg(self) -> Float[Tensor, " w"] | None:
         return self.mapping.w_avg
+
+    def map_z(
+        self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
+    ) -> Float[Tensor, "batch w"]:
+        return self.mapping(z, classes)
 
 
 class MappedGenerator(StyledGenerator):
     """A ``MappedNetwork`` behind the ``Generator`` protocol; families name its layers."""
 
     def __init__(
-        self, module: MappedNetwork, *, name: str, layers: Mapping[str, LayerInfo]
+        self, module: MappedNetwork[Any], *, name: str, layers: Mapping[str, LayerInfo]
     ) -> None:
         config = module.config
         super().__init__(

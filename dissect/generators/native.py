@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from dissect.errors import CheckpointError, ConfigError
-from dissect.generators.checkpoint import Checkpoint
+from dissect.generators.states import Network
+from dissect.generators.weights import Part
 
 
 def save_native(
@@ -38,28 +39,27 @@ def save_native(
     partial.replace(path)
 
 
-def build_native(checkpoint: Checkpoint, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
+def build_native(part: Part, make: Callable[[dict[str, Any]], Network]) -> Network:
     """The network that a native file describes, with its weights, frozen.
 
     Args:
-        checkpoint: The file, read.
+        part: The file, read.
         make: Builds the network from its configuration.
 
     Raises:
         CheckpointError: a configuration that cannot be built, or tensors that do not fit it.
     """
     try:
-        network = make(json.loads(checkpoint.attributes["config"]))
+        network = make(json.loads(part.attributes["config"]))
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
-            f"{checkpoint.path} has a configuration that cannot be built ({error}); "
-            "get the file again"
+            f"{part.path} has a configuration that cannot be built ({error}); get the file again"
         ) from error
-    tensors = {name: value.float() for name, value in checkpoint.tensors.items()}
+    tensors = {name: value.float() for name, value in part.tensors.items()}
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
         raise CheckpointError(
-            f"the tensors in {checkpoint.path} do not fit its configuration; get the file again"
+            f"the tensors in {part.path} do not fit its configuration; get the file again"
         )
     network.load_state_dict(tensors)
     return network.requires_grad_(False)

@@ -23,6 +23,7 @@ References:
 """
 
 import hashlib
+import math
 import mmap
 import re
 from collections.abc import Mapping, Sequence
@@ -95,8 +96,8 @@ class _Entry:
         for value in self.ones:
             given[value.name] = np.ones([n or 1 for n in value.shape or ()], _numpy(value))
         for value in self.empty:
-            given[value.name] = np.zeros((self.batch, *value.shape[1:]), _numpy(value))
-        if self.label is not None:
+            given[value.name] = np.zeros((self.batch, *_sizes(value)), _numpy(value))
+        if self.label is not None and classes is not None:
             shape = self.label.shape or ()
             if TYPES[self.label.kind] in _FLOATS:
                 given[self.label.name] = self._repeat(self.label, classes)
@@ -107,6 +108,16 @@ class _Entry:
 
     def _repeat(self, value: Value, one: np.ndarray) -> np.ndarray:
         return np.repeat(one[None], self.batch, axis=0).astype(_numpy(value))
+
+
+def _sizes(value: Value) -> tuple[int, ...]:
+    """Sizes of a value behind the batch; ``_find_entry`` refuses inputs that leave them open."""
+    return tuple(n for n in (value.shape or ())[1:] if n is not None)
+
+
+def _run(session: Any, names: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Some values of a program, for its inputs."""
+    return session.run(names, feed)
 
 
 def _numpy(value: Value) -> np.dtype:
@@ -129,7 +140,7 @@ class _Runner(nn.Module):
             for i in range(len(z))
         ]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            found = list(pool.map(lambda feed: self.session.run(names, feed), feeds))
+            found = list(pool.map(lambda feed: _run(self.session, names, feed), feeds))
         stacked = [
             torch.from_numpy(np.concatenate([of_sample[k][:1] for of_sample in found]))
             for k in range(len(names))
@@ -160,7 +171,7 @@ class OnnxGenerator(ZOnlyGenerator[_Runner]):
         super().__init__(
             runner.eval(),
             name=name,
-            z_shape=runner.entry.z.shape[1:],
+            z_shape=_sizes(runner.entry.z),
             fingerprint=fingerprint,
             n_classes=runner.entry.n_classes,
         )
@@ -241,13 +252,13 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
             session = onnxruntime.InferenceSession(
                 bytes(data) + _graph_of_outputs(added), options, ["CPUExecutionProvider"]
             )
-            names = [*declared, *added]
-            z = standard_normal(range(_PROBES), seed=0, size=int(np.prod(entry.z.shape[1:])))
+            names, shape = [*declared, *added], _sizes(entry.z)
+            z = standard_normal(range(_PROBES), seed=0, size=math.prod(shape))
             classes = np.eye(max(entry.n_classes, 1), dtype="float32")[0]
-            feeds = [entry.feed(one.reshape(entry.z.shape[1:]).numpy(), classes) for one in z]
-            first = dict(zip(names, session.run(names, feeds[0]), strict=True))
+            feeds = [entry.feed(one.reshape(shape).numpy(), classes) for one in z]
+            first = dict(zip(names, _run(session, names, feeds[0]), strict=True))
             image, last = _find_image(program, first, entry.batch)
-            images = [first[image], *(session.run([image], feed)[0] for feed in feeds[1:])]
+            images = [first[image], *(_run(session, [image], feed)[0] for feed in feeds[1:])]
         except Refusal:
             raise
         except Exception as error:  # what onnxruntime raises has no class in common
@@ -263,8 +274,8 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
         if value != image and _is_map(first[value], entry.batch)
     }
     layers = {
-        _layer_name(value, i): LayerInfo(*shape[1:], f"outputs.{i}")
-        for i, (value, shape) in enumerate(maps.items())
+        _layer_name(value, i): LayerInfo(units, height, width, f"outputs.{i}")
+        for i, (value, (_, units, height, width)) in enumerate(maps.items())
     }
     shape = first[image].shape[1:]
     shape = (shape[2], *shape[:2]) if last else shape
@@ -323,7 +334,7 @@ def _find_entry(program: Program) -> _Entry:
         )
     label, n_classes = (labels or [None])[0], 0
     if label is not None and TYPES[label.kind] in _FLOATS:
-        n_classes = label.shape[1]
+        n_classes = _sizes(label)[0]
     elif label is not None:
         n_classes = _count_rows(program, label)
     return _Entry(latents[0], label, n_classes, tuple(ones), tuple(empty), latents[0].shape[0] or 1)

@@ -42,7 +42,7 @@ from dissect.errors import CheckpointError, ConfigError, GeneratorError
 from dissect.generators.base import check_conversion
 from dissect.generators.native import build_native, save_native
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build
+from dissect.generators.states import build, submodule
 from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
@@ -129,11 +129,11 @@ class _Layer(nn.Module):
         side = 1 if matrix else kernel
         bias = (n_out, 4, 4) if matrix else (n_out, 1, 1) if together else (n_out,)
         self.wscale = _Scale(gain / (side * math.sqrt(n_in)), bias)
-        self.scaling, self.double, self.bend = scaling, double, bend
+        self.scaling, self.doubles, self.bend = scaling, double, bend
 
     def forward(self, x: Tensor) -> Tensor:
         x = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
-        if self.double:
+        if self.doubles:
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
         scale, bias = self.wscale.scale, self.wscale.b
         if self.scaling == "output":
@@ -186,7 +186,7 @@ class PGGANNetwork(nn.Module):
         """
         fade = self.fade if fade is None else fade
         resolution = resolution or self.config.image_size
-        x, before = z[:, :, None, None], None
+        x, before, size = z[:, :, None, None], None, 4
         for k in range(len(self.config.channels)):
             x = self.get_submodule(f"layer{2 * k + 1}")(x)
             x = self.get_submodule(f"layer{2 * k + 2}")(x)
@@ -238,7 +238,7 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
         own[f"output_{config.image_size}x{config.image_size}"] = len(config.channels) - 1
         self.layers = {
             (names or {}).get(layer, layer): LayerInfo(
-                module.get_submodule(layer).conv.out_channels, 4 << k, 4 << k, layer
+                submodule(module, layer, _Layer).conv.out_channels, 4 << k, 4 << k, layer
             )
             for layer, k in own.items()
         }
@@ -264,7 +264,8 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
 
         It reads z normalised, which leaves its direction as it is.
         """
-        return self.module.get_submodule("layer1").conv.weight.permute(0, 2, 3, 1).flatten(0, 2)
+        first = submodule(self.module, "layer1", _Layer)
+        return first.conv.weight.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None:

@@ -27,7 +27,7 @@ from dissect.errors import CheckpointError
 from dissect.generators.base import check_conversion
 from dissect.generators.labels import class_vectors
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.states import build
+from dissect.generators.states import build, submodule
 from dissect.generators.stylegan2 import upsample
 from dissect.generators.weights import Part
 from dissect.generators.z_only import ZOnlyGenerator
@@ -70,13 +70,12 @@ class _Block(nn.Module):
 
     def __init__(self, state: Mapping[str, Tensor], path: str) -> None:
         super().__init__()
-        weights = [state[f"{path}.LinearLayer{k}.Layer.weight"] for k in (1, 2, 3)]
-        n_in = weights[0].shape[1]
-        for k, weight in enumerate(weights, start=1):
-            self.add_module(f"LinearLayer{k}", _Convolution(weight, n_in))
-            n_in = weight.shape[0]
-            if k < 3:
-                self.add_module(f"NonLinearity{k}", _Activation(n_in))
+        first, second, third = (state[f"{path}.LinearLayer{k}.Layer.weight"] for k in (1, 2, 3))
+        self.LinearLayer1 = _Convolution(first, first.shape[1])
+        self.NonLinearity1 = _Activation(first.shape[0])
+        self.LinearLayer2 = _Convolution(second, first.shape[0])
+        self.NonLinearity2 = _Activation(second.shape[0])
+        self.LinearLayer3 = _Convolution(third, second.shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.NonLinearity1(self.LinearLayer1(x))
@@ -98,6 +97,8 @@ class _Basis(nn.Module):
 
 
 class _Resampler(nn.Module):
+    Kernel: Tensor
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.register_buffer("Kernel", torch.zeros(shape))
@@ -120,46 +121,65 @@ class _Transition(nn.Module):
         return self.Resampler(x if self.LinearLayer is None else self.LinearLayer(x))
 
 
+class _Stage(nn.Module):
+    """All layers of one size, the first of which gives it its units."""
+
+    def __init__(self, state: Mapping[str, Tensor], path: str, n_in: int | None) -> None:
+        super().__init__()
+        first: nn.Module
+        if n_in is None:
+            first = _Basis(state, f"{path}.0")
+            self.units = first.Basis.shape[0]
+        else:
+            first = _Transition(state, f"{path}.0", n_in)
+            grown = first.LinearLayer
+            self.units = n_in if grown is None else grown.Layer.out_channels
+        self.Layers = nn.Sequential(first)
+        while f"{path}.{len(self.Layers)}.LinearLayer1.Layer.weight" in state:
+            self.Layers.append(_Block(state, f"{path}.{len(self.Layers)}"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.Layers(x)
+
+
+class _Model(nn.Module):
+    """What the program's network holds, under its name there."""
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.EmbeddingLayer = None
+        if _EMBEDDING in state:
+            length, n_classes = state[_EMBEDDING].shape
+            self.EmbeddingLayer = nn.Linear(n_classes, length, bias=False)
+        self.MainLayers = nn.Sequential()
+        units = None
+        while any(n.startswith(f"{_STAGES}.{len(self.MainLayers)}.") for n in state):
+            stage = _Stage(state, f"{_STAGES}.{len(self.MainLayers)}.Layers", units)
+            units = stage.units
+            self.MainLayers.append(stage)
+        self.AggregationLayer = _Convolution(state[f"{_IMAGE}.Layer.weight"], units or 0)
+
+    def stage(self, index: int) -> _Stage:
+        return submodule(self.MainLayers, str(index), _Stage)
+
+    def forward(self, z: Tensor, classes: Tensor | None) -> Tensor:
+        x = z
+        if self.EmbeddingLayer is not None:
+            x = torch.cat([z, self.EmbeddingLayer(classes)], dim=1)
+        return self.AggregationLayer(self.MainLayers(x))
+
+
 class R3GANNetwork(nn.Module):
     """z, and a class, to image; sizes as in a state dict."""
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.Model = nn.Module()
-        self.Model.MainLayers = nn.ModuleList()
-        self.embedded = _EMBEDDING in state
-        if self.embedded:
-            length, n_classes = state[_EMBEDDING].shape
-            self.Model.EmbeddingLayer = nn.Linear(n_classes, length, bias=False)
-        units = 0
-        while any(n.startswith(f"{_STAGES}.{len(self.Model.MainLayers)}.") for n in state):
-            path = f"{_STAGES}.{len(self.Model.MainLayers)}.Layers"
-            first: nn.Module
-            if len(self.Model.MainLayers) == 0:
-                first = _Basis(state, f"{path}.0")
-                units = first.Basis.shape[0]
-            else:
-                first = _Transition(state, f"{path}.0", units)
-                if first.LinearLayer is not None:
-                    units = first.LinearLayer.Layer.out_channels
-            parts = [first]
-            while f"{path}.{len(parts)}.LinearLayer1.Layer.weight" in state:
-                parts.append(_Block(state, f"{path}.{len(parts)}"))
-            stage = nn.Module()
-            stage.Layers = nn.ModuleList(parts)
-            self.Model.MainLayers.append(stage)
-        self.Model.AggregationLayer = _Convolution(state[f"{_IMAGE}.Layer.weight"], units)
+        self.Model = _Model(state)
 
     def forward(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None = None
     ) -> Float[Tensor, "batch rgb size size"]:
-        x = z
-        if self.embedded:
-            x = torch.cat([z, self.Model.EmbeddingLayer(classes)], dim=1)
-        for stage in self.Model.MainLayers:
-            for part in stage.Layers:
-                x = part(x)
-        return self.Model.AggregationLayer(x)
+        return self.Model(z, classes)
 
 
 class R3GAN(ZOnlyGenerator[R3GANNetwork]):
@@ -172,8 +192,9 @@ class R3GAN(ZOnlyGenerator[R3GANNetwork]):
 
     def __init__(self, module: R3GANNetwork, *, name: str) -> None:
         model = module.Model
-        embedding = model.EmbeddingLayer if module.embedded else None
-        n_in = model.MainLayers[0].Layers[0].LinearLayer.in_features
+        embedding = model.EmbeddingLayer
+        basis = submodule(model.stage(0), "Layers.0", _Basis)
+        n_in = basis.LinearLayer.in_features
         super().__init__(
             module,
             name=name,
@@ -181,16 +202,13 @@ class R3GAN(ZOnlyGenerator[R3GANNetwork]):
             fingerprint=hash_tensors(module.state_dict(), "r3gan"),
             n_classes=0 if embedding is None else embedding.in_features,
         )
-        size = model.MainLayers[0].Layers[0].Basis.shape[-1]
-        units = model.MainLayers[0].Layers[0].Basis.shape[0]
+        size = basis.Basis.shape[-1]
         self.layers = {}
-        for k, stage in enumerate(model.MainLayers):
-            first = stage.Layers[0]
-            if k and first.LinearLayer is not None:
-                units = first.LinearLayer.Layer.out_channels
+        for k in range(len(model.MainLayers)):
+            stage = model.stage(k)
             for j in range(len(stage.Layers)):
                 path = f"{_STAGES}.{k}.Layers.{j}"
-                self.layers[path] = LayerInfo(units, size << k, size << k, path)
+                self.layers[path] = LayerInfo(stage.units, size << k, size << k, path)
         self.image_size = size << (len(model.MainLayers) - 1)
         self.channels = model.AggregationLayer.Layer.out_channels
 

@@ -15,6 +15,7 @@ from dissect.errors import CheckpointError
 
 Network = TypeVar("Network", bound=nn.Module)
 Layout = TypeVar("Layout")
+Part = TypeVar("Part", bound=nn.Module)
 
 
 def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
@@ -31,6 +32,19 @@ def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
             f"{path} is a {family} but for {error.args[0]}, which is missing: the file "
             "is damaged, or of a program that changed the network"
         ) from error
+
+
+def submodule(root: nn.Module, path: str, *kinds: type[Part]) -> Part:
+    """The module at a dotted path, which is of one of these classes.
+
+    Raises:
+        TypeError: another one.
+    """
+    found = root.get_submodule(path)
+    if not isinstance(found, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{path} is a {type(found).__name__}; expected a {expected}")
+    return found
 
 
 def build(

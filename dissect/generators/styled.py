@@ -8,12 +8,13 @@ determine w+: s is an affine function of w+, so it is solved for w+ and held aga
 there is none; that is inversion.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from dissect.errors import GeneratorError, LayerError
 from dissect.generators.base import (
@@ -26,33 +27,50 @@ from dissect.generators.base import (
 from dissect.generators.labels import class_vectors
 from dissect.latents import Latent, standard_normal, uniform_labels
 
+if TYPE_CHECKING:
+    from dissect.generators.weights import Source
+
 NOISES = ("const", "none", "random")
 _SAME = 1e-3  # share of the largest value by which float32 styles may differ and be the same
 _MEAN_SAMPLES, _MEAN_SEED, _MEAN_BLOCK = 10_000, 0, 1000
 
 
-class StyledNetwork(Protocol):
-    """What a network of such a family can do (an ``nn.Module``).
+class StyledNetwork(nn.Module, ABC):
+    """A network of such a family: the steps between the spaces.
 
-    Attributes:
+    Args:
         n_ws: Layers of w+.
-        w_avg: Mean of w, if the file has one.
     """
 
-    n_ws: int
-    w_avg: Tensor | None
+    def __init__(self, n_ws: int) -> None:
+        super().__init__()
+        self.n_ws = n_ws
 
-    def mapping(
+    @property
+    def w_avg(self) -> Float[Tensor, " w"] | None:
+        """Mean of w, if the file has one."""
+        return None
+
+    @abstractmethod
+    def map_z(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
-    ) -> Float[Tensor, "batch w"]: ...
+    ) -> Float[Tensor, "batch w"]:
+        """z, and a weight of each class, to w."""
 
+    @abstractmethod
     def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
         """Each layer's style (batch × its length), in the order of s."""
-        ...
 
-    def synthesis(
-        self, styles: Mapping[str, Tensor], *, noise: str | Tensor
-    ) -> Float[Tensor, "batch rgb size size"]: ...
+    @abstractmethod
+    def draw(
+        self, styles: Mapping[str, Tensor], *, noise: Any
+    ) -> Float[Tensor, "batch rgb size size"]:
+        """Images of styles.
+
+        Args:
+            styles: See ``styles``.
+            noise: One of ``NOISES``, or maps where the family takes them.
+        """
 
 
 @runtime_checkable
@@ -92,6 +110,7 @@ class StyledGenerator:
     """
 
     not_editable: str | None = None
+    source: "Source"  # where the weights of a file are from; set by ``families``
 
     def __init__(
         self,
@@ -268,10 +287,10 @@ class StyledGenerator:
 
     def _map(self, latent: Latent) -> Tensor:
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        return self.module.mapping(latent.data.flatten(1), classes)
+        return self.module.map_z(latent.data.flatten(1), classes)
 
     def synthesize(
-        self, latent: Latent, *, noise: str = "const"
+        self, latent: Latent, *, noise: str | Tensor = "const"
     ) -> Float[Tensor, "batch rgb size size"]:
         """Images in RGB, [-1, 1] up to the network's own overshoot.
 
@@ -281,6 +300,6 @@ class StyledGenerator:
         if not (noise in NOISES if isinstance(noise, str) else self.takes_noise_maps):
             raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")
         styles = self.convert(latent, "s").data
-        return self.module.synthesis(
+        return self.module.draw(
             {layer: styles[:, part] for layer, part in self.style_slices.items()}, noise=noise
         )

@@ -28,8 +28,8 @@ from torch.nn import functional
 
 from dissect.errors import CheckpointError
 from dissect.generators.base import LayerInfo
-from dissect.generators.states import build
-from dissect.generators.styled import StyledGenerator
+from dissect.generators.states import build, submodule
+from dissect.generators.styled import StyledGenerator, StyledNetwork
 from dissect.generators.stylegan1_files import from_tensorflow, is_tensorflow
 from dissect.generators.weights import Part
 from segmenters.base import hash_tensors
@@ -73,7 +73,9 @@ class _Mapping(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
     ) -> Float[Tensor, "batch w"]:
-        x = z if self.label_weight is None else torch.cat([z, classes @ self.label_weight], dim=1)
+        x = z
+        if self.label_weight is not None and classes is not None:
+            x = torch.cat([z, classes @ self.label_weight], dim=1)
         x = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
         for k in range(self.depth):
             x = self.get_submodule(f"dense{k}")(x)
@@ -82,6 +84,8 @@ class _Mapping(nn.Module):
 
 class _Noise(nn.Module):
     """Adds noise · weight: a map times a weight per unit, or a number per unit times a map."""
+
+    noise: Tensor
 
     def __init__(self, units: int, size: int, *, spatial: bool) -> None:
         super().__init__()
@@ -115,6 +119,8 @@ class _Affine(nn.Module):
 class _Blur(nn.Module):
     """Every unit with the same small filter."""
 
+    kernel: Tensor
+
     def __init__(self, units: int, taps: int) -> None:
         super().__init__()
         self.register_buffer("kernel", torch.zeros(units, 1, taps, taps))
@@ -137,7 +143,7 @@ class _Layer(nn.Module):
         units, size = state[f"{name}.style.weight"].shape[0] // 2, 4 << (index // 2)
         self.bias = nn.Parameter(torch.zeros(units))
         self.const = self.weight = self.blur = None
-        self.double = index > 0 and index % 2 == 0
+        self.doubles = index > 0 and index % 2 == 0
         if f"{name}.const" in state:
             self.const = nn.Parameter(torch.zeros(1, units, size, size))
         else:
@@ -157,12 +163,13 @@ class _Layer(nn.Module):
         if self.const is not None:
             x = self.const.expand(style.shape[0], -1, -1, -1)
         else:
-            if self.double:
+            assert x is not None  # from the layer before, or w
+            assert self.weight is not None
+            if self.doubles:
                 x = functional.interpolate(x, scale_factor=2, mode="nearest")
             x = functional.conv2d(x, self.weight * self.scale, padding=self.padding)
             x = x if self.blur is None else self.blur(x)
-        x = self.apply_noise(x, noise) + self.bias[:, None, None]
-        x = functional.leaky_relu(x, _LEAK)
+        x = functional.leaky_relu(self.apply_noise(x, noise) + self.bias[:, None, None], _LEAK)
         x = x - x.mean(dim=(2, 3), keepdim=True)
         x = x / (x.square().mean(dim=(2, 3), keepdim=True) + 1e-8).sqrt()
         scale, shift = style[:, :, None, None].chunk(2, dim=1)
@@ -197,30 +204,34 @@ class _Synthesis(nn.Module):
         channels = state[f"synthesis.{self.output}.weight"].shape[0]
         self.add_module(self.output, _Output(channels, n_in))
 
+    def layer(self, index: int) -> _Layer:
+        return submodule(self, f"layer{index}", _Layer)
+
     def forward(
         self, styles: Mapping[str, Tensor], *, noise: str = "const"
     ) -> Float[Tensor, "batch rgb size size"]:
         x = styles.get(_START)
         x = None if x is None else x[:, :, None, None]
         for i in range(self.n_layers):
-            x = self.get_submodule(f"layer{i}")(x, styles[f"layer{i}"], noise)
+            x = self.layer(i)(x, styles[f"layer{i}"], noise)
         return self.get_submodule(self.output)(x)
 
 
 class _Truncation(nn.Module):
     """Holds the mean of w, under the name that it has in files."""
 
+    w_avg: Tensor
+
     def __init__(self, w_size: int) -> None:
         super().__init__()
         self.register_buffer("w_avg", torch.zeros(w_size))
 
 
-class StyleGAN1Network(nn.Module):
+class StyleGAN1Network(StyledNetwork):
     """Mapping and synthesis, with the steps between the spaces; sizes as in a state dict."""
 
     def __init__(self, state: Mapping[str, Tensor], n_layers: int) -> None:
-        super().__init__()
-        self.n_ws = n_layers
+        super().__init__(n_layers)
         self.mapping = _Mapping(state)
         self.truncation = None
         if "truncation.w_avg" in state:
@@ -231,15 +242,23 @@ class StyleGAN1Network(nn.Module):
     def w_avg(self) -> Tensor | None:
         return None if self.truncation is None else self.truncation.w_avg
 
-    def styles(
-        self, ws: Float[Tensor, "batch layer w"]
-    ) -> dict[str, Float[Tensor, "batch styles"]]:
+    def map_z(
+        self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
+    ) -> Float[Tensor, "batch w"]:
+        return self.mapping(z, classes)
+
+    def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
         """w+ to the style of every layer; where there is no constant, its first w before them."""
-        start = {} if self.synthesis.layer0.const is not None else {_START: ws[:, 0]}
+        start = {} if self.synthesis.layer(0).const is not None else {_START: ws[:, 0]}
         return start | {
-            f"layer{i}": self.synthesis.get_submodule(f"layer{i}").style(ws[:, i].contiguous())
+            f"layer{i}": self.synthesis.layer(i).style(ws[:, i].contiguous())
             for i in range(self.n_ws)
         }
+
+    def draw(
+        self, styles: Mapping[str, Tensor], *, noise: str
+    ) -> Float[Tensor, "batch rgb size size"]:
+        return self.synthesis(styles, noise=noise)
 
 
 def _count_layers(state: Mapping[str, Tensor]) -> int:
@@ -294,10 +313,10 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
     layers = {}
     for layer in [*(f"layer{i}" for i in range(n_layers)), f"output{last}"]:
         pixels = 4 << (int(layer[5:]) // 2 if layer.startswith("layer") else last)
-        units = network.synthesis.get_submodule(layer).bias.shape[0]
+        units = submodule(network.synthesis, layer, _Layer, _Output).bias.shape[0]
         layers[layer] = LayerInfo(units, pixels, pixels, f"synthesis.{layer}")
     labels = network.mapping.label_weight
-    z_size = network.mapping.dense0.weight.shape[1]
+    z_size = submodule(network.mapping, "dense0", _Dense).weight.shape[1]
     return StyledGenerator(
         network.to(device),
         name=name,
@@ -306,6 +325,6 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
         channels=layers[f"output{last}"].units,
         n_classes=0 if labels is None else labels.shape[0],
         z_size=z_size if labels is None else z_size - labels.shape[1],
-        w_size=network.synthesis.layer0.style.weight.shape[1],
+        w_size=network.synthesis.layer(0).style.weight.shape[1],
         fingerprint=hash_tensors(network.state_dict(), "stylegan1"),
     )

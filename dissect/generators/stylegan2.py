@@ -39,6 +39,7 @@ from dissect.generators.mapping import (
     MappedNetwork,
 )
 from dissect.generators.native import save_native
+from dissect.generators.states import submodule
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 FORMAT = "gan-dissection/stylegan2"
@@ -142,8 +143,8 @@ def upsample(
 
 
 def smooth(
-    x: Float[Tensor, "batch channel height+1 width+1"], kernel: Float[Tensor, "..."]
-) -> Float[Tensor, "batch channel height width"]:
+    x: Float[Tensor, "batch channel height width"], kernel: Float[Tensor, "..."]
+) -> Float[Tensor, "batch channel height-1 width-1"]:
     """The filter with gain 4 over the output of a transposed convolution, one pixel smaller."""
     kernel, n = _plane(kernel), x.shape[1]
     taps = (4 * kernel).flip(0, 1).expand(n, 1, *kernel.shape)
@@ -164,6 +165,9 @@ class StyledConvolution(nn.Module):
 
     y = act( d ⊙ (W ∗ (s ⊙ x)) + noise·strength + b ),  d_o = 1/√(Σ_{i,k} (s_i W_{oik})² + 1e-8)
     """
+
+    resample_filter: Tensor
+    noise_const: Tensor
 
     def __init__(
         self,
@@ -233,6 +237,8 @@ class ToRGB(nn.Module):
 class Shortcut(nn.Module):
     """The 1 × 1 way around a block of the ``resnet`` architecture."""
 
+    resample_filter: Tensor
+
     def __init__(self, n_in: int, n_out: int, layout: Layout = USUAL) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_out, n_in, 1, 1))
@@ -246,6 +252,8 @@ class Shortcut(nn.Module):
 
 class Block(nn.Module):
     """All layers at one resolution."""
+
+    resample_filter: Tensor
 
     def __init__(self, k: int, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
         super().__init__()
@@ -268,6 +276,10 @@ class Block(nn.Module):
         """Names of its layers that take a style, from input to output."""
         return [name for name in ("conv0", "conv1", "torgb") if hasattr(self, name)]
 
+    def layer(self, name: str) -> StyledConvolution | ToRGB:
+        """One of those layers."""
+        return submodule(self, name, StyledConvolution, ToRGB)
+
     def forward(
         self,
         x: Tensor | None,
@@ -277,18 +289,19 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         if hasattr(self, "conv0"):
             around = self.skip(x) if self.architecture == "resnet" else None
-            x = self.conv0(x, styles["conv0"], noise)
-            x = self.conv1(x, styles["conv1"], noise, 1.0 if around is None else math.sqrt(0.5))
-            x = x if around is None else x + around
+            maps: Tensor = self.conv0(x, styles["conv0"], noise)
+            gain = 1.0 if around is None else math.sqrt(0.5)
+            maps = self.conv1(maps, styles["conv1"], noise, gain)
+            maps = maps if around is None else maps + around
         else:
             batch = styles["conv1"].shape[0]
-            x = self.conv1(self.const.expand(batch, -1, -1, -1), styles["conv1"], noise)
+            maps = self.conv1(self.const.expand(batch, -1, -1, -1), styles["conv1"], noise)
         if image is not None:
             image = upsample(image, self.resample_filter)
         if hasattr(self, "torgb"):
-            rgb = self.torgb(x, styles["torgb"])
+            rgb = self.torgb(maps, styles["torgb"])
             image = rgb if image is None else image + rgb
-        return x, image
+        return maps, image
 
 
 class SynthesisNetwork(nn.Module):
@@ -301,7 +314,7 @@ class SynthesisNetwork(nn.Module):
             self.add_module(f"b{size}", Block(k, config, layout))
 
     def block(self, size: int) -> Block:
-        return self.get_submodule(f"b{size}")
+        return submodule(self, f"b{size}", Block)
 
     def style_layers(self) -> dict[str, tuple[int, int]]:
         """Layer name → (index of the w it reads, number of style values), in the order of s.
@@ -313,7 +326,7 @@ class SynthesisNetwork(nn.Module):
         for size in self.resolutions:
             block = self.block(size)
             for offset, name in enumerate(block.styled):
-                n_styles = block.get_submodule(name).affine.bias.shape[0]
+                n_styles = block.layer(name).affine.bias.shape[0]
                 layers[f"b{size}.{name}"] = (w_index + offset, n_styles)
             w_index += 2 if hasattr(block, "conv0") else 1
         return layers
@@ -326,12 +339,14 @@ class SynthesisNetwork(nn.Module):
         resolution: int | None = None,
     ) -> Float[Tensor, "batch rgb size size"]:
         """The image, or with ``resolution`` what the toRGB layers up to there add to."""
-        x = image = None
+        x: Tensor | None = None
+        image: Tensor | None = None
         for size in self.resolutions:
             of_block = {name: styles[f"b{size}.{name}"] for name in self.block(size).styled}
             x, image = self.block(size)(x, image, of_block, noise)
             if size == resolution:
                 break
+        assert image is not None  # the last block has a toRGB
         return image
 
 
@@ -340,7 +355,7 @@ def _size_of(layer: str) -> int:
     return int(layer.partition(".")[0][1:])
 
 
-class StyleGAN2Network(MappedNetwork):
+class StyleGAN2Network(MappedNetwork[StyleGAN2Config]):
     """Mapping and synthesis, with the steps between the spaces."""
 
     def __init__(self, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
@@ -358,6 +373,11 @@ class StyleGAN2Network(MappedNetwork):
                     ws[:, w_index].contiguous()  # so that bits do not depend on how ws lies
                 )
         return styles
+
+    def draw(
+        self, styles: Mapping[str, Tensor], *, noise: str
+    ) -> Float[Tensor, "batch rgb size size"]:
+        return self.synthesis(styles, noise=noise)
 
     def forward(
         self,
@@ -389,7 +409,7 @@ class StyleGAN2(MappedGenerator):
     def __init__(self, module: StyleGAN2Network, *, name: str) -> None:
         layers = {}
         for layer in module.synthesis.style_layers():
-            units = module.synthesis.get_submodule(layer).bias.shape[0]
+            units = submodule(module.synthesis, layer, StyledConvolution, ToRGB).bias.shape[0]
             size = _size_of(layer)
             layers[layer] = LayerInfo(units, size, size, f"synthesis.{layer}")
         super().__init__(module, name=name, layers=layers)

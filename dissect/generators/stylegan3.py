@@ -35,7 +35,7 @@ from dissect.generators.mapping import (
     mapping_sizes,
 )
 from dissect.generators.native import build_native, save_native
-from dissect.generators.states import build
+from dissect.generators.states import build, submodule
 from dissect.generators.weights import Part
 
 FORMAT = "gan-dissection/stylegan3"
@@ -139,6 +139,10 @@ class FourierInput(nn.Module):
     by −(t₂, t₃), turned by (t₀, t₁), and taken through ``transform``; feature k is then
     sin 2π(f_k · (x, y) + φ_k), fading out where ‖f_k‖ exceeds the bandwidth.
     """
+
+    transform: Tensor
+    freqs: Tensor
+    phases: Tensor
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()
@@ -247,6 +251,10 @@ class StyledLayer(nn.Module):
     ReLU · √2, clamp, down.
     """
 
+    magnitude_ema: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
+
     def __init__(self, layer: LayerConfig, w_size: int) -> None:
         super().__init__()
         self.layer = layer
@@ -297,7 +305,7 @@ class SynthesisNetwork(nn.Module):
     def style_layers(self) -> dict[str, tuple[int, int]]:
         """Layer name → (index of the w it reads, number of style values), in the order of s."""
         return {
-            name: (index, self.get_submodule(name).affine.bias.shape[0])
+            name: (index, submodule(self, name, FourierInput, StyledLayer).affine.bias.shape[0])
             for index, name in enumerate(("input", *self.names))
         }
 
@@ -311,7 +319,7 @@ class SynthesisNetwork(nn.Module):
         return x * self.output_scale
 
 
-class StyleGAN3Network(MappedNetwork):
+class StyleGAN3Network(MappedNetwork[StyleGAN3Config]):
     """Mapping and synthesis, with the step from w+ to s."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
@@ -326,6 +334,11 @@ class StyleGAN3Network(MappedNetwork):
             name: self.synthesis.get_submodule(f"{name}.affine")(ws[:, index].contiguous())
             for name, (index, _) in self.synthesis.style_layers().items()
         }
+
+    def draw(
+        self, styles: Mapping[str, Tensor], *, noise: str
+    ) -> Float[Tensor, "batch rgb size size"]:
+        return self.synthesis(styles, noise=noise)
 
 
 class StyleGAN3(MappedGenerator):

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -96,7 +97,7 @@ class Part:
     group: str
     averaged: bool
     tensors: Mapping[str, Tensor]
-    attributes: Mapping[str, object]
+    attributes: Mapping[str, Any]
     origins: Mapping[str, str]
     borrowed: Mapping[str, str] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
@@ -337,6 +338,8 @@ def _unwrap(part: Part) -> Part:
         if not part.tensors or not all(name.startswith(_WRAPPER) for name in part.tensors):
             return part
         inner = _of_prefix(part, _WRAPPER[:-1])
+        if inner is None:
+            return part
         part = replace(inner, group=part.group, averaged=part.averaged)
 
 

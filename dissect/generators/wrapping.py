@@ -61,15 +61,16 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
             check_range(self, GeneratorError)
 
     @torch.no_grad()
-    def _probe(self) -> tuple[Tensor, dict[str, tuple[int, ...]]]:
+    def _probe(self) -> tuple[Tensor, dict[str, tuple[int, int, int]]]:
         """Two images, and the shape of whatever maps modules put out, in the order of calls."""
-        shapes: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, int, int]] = {}
         handles = []
         for path, module in self.module.named_modules():
 
             def note(module: nn.Module, inputs: tuple, output: object, path: str = path) -> None:
                 if isinstance(output, Tensor) and output.ndim == 4:
-                    shapes[path] = tuple(output.shape[1:])
+                    _, units, height, width = output.shape
+                    shapes[path] = (units, height, width)
 
             if path:
                 handles.append(module.register_forward_hook(note))
@@ -210,8 +211,10 @@ def _select(found: Any, output: Select | None, name: str) -> Tensor:
             found = output(found)
     elif output is not None:
         try:
-            is_attribute = isinstance(output, str) and not isinstance(found, Mapping)
-            found = getattr(found, output) if is_attribute else found[output]
+            if isinstance(output, str) and not isinstance(found, Mapping):
+                found = getattr(found, output)
+            else:
+                found = found[output]
         except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise GeneratorError(
                 f"output={output!r} was given for {name}, which puts out {_name_parts(found)}; "
@@ -298,7 +301,7 @@ def _describe(function: object) -> object:
 
 
 def _choose(
-    maps: Mapping[str, tuple[int, ...]], layers: Sequence[str] | None, name: str
+    maps: Mapping[str, tuple[int, int, int]], layers: Sequence[str] | None, name: str
 ) -> dict[str, LayerInfo]:
     if layers is None:  # maps of modules inside which no other map is made
         layers = [path for path in maps if not any(p.startswith(f"{path}.") for p in maps)]
@@ -309,7 +312,11 @@ def _choose(
             f"{', '.join(list(maps)[:12]) or 'none: no module of it puts out a map'}"
         )
     # In the order of calls, which is that from the latent to the image.
-    return {path: LayerInfo(*maps[path], path) for path in maps if path in layers}
+    return {
+        path: LayerInfo(units, height, width, path)
+        for path, (units, height, width) in maps.items()
+        if path in layers
+    }
 
 
 def wrap(
@@ -363,12 +370,13 @@ def wrap(
         )
     if label is not None and not n_classes:
         raise GeneratorError(f"label={label!r} was given without n_classes; expected both")
-    draw = sample if callable(sample) else None
-    if draw is not None:
+    draw = None
+    if callable(sample):
+        draw = sample
         shape = tuple(draw_latents(draw, [0], 0, name).shape[1:])
     else:
         shape = (sample,) if isinstance(sample, int) else tuple(sample)
     return WrappedGenerator(
         module, draw, shape, layers, name, output=output, n_classes=n_classes, label=label,
-        call=call, image_range=None if image_range is None else tuple(image_range),
+        call=call, image_range=None if image_range is None else (image_range[0], image_range[1]),
     )  # fmt: skip

@@ -6,7 +6,7 @@ truncation and synthesis are here, and a family overrides what it does in anothe
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,9 @@ from dissect.errors import GeneratorError
 from dissect.generators.base import check_conversion, sample_normal
 from dissect.generators.shapes import LayerInfo, Space
 from dissect.latents import Latent
+
+if TYPE_CHECKING:
+    from dissect.generators.weights import Source
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -35,7 +38,8 @@ class HasLatentWeight(Protocol):
 class ZOnlyGenerator(Generic[Network]):
     """A generator with the one space z; follows the ``Generator`` protocol.
 
-    A subclass sets ``layers``, ``image_size`` and ``channels``.
+    A subclass sets ``layers``, ``image_size`` and ``channels``; ``families`` sets ``source``, where
+    the weights of a file are from.
 
     Args:
         module: The network, in eval mode; called with z, gives images in [-1, 1].
@@ -49,6 +53,7 @@ class ZOnlyGenerator(Generic[Network]):
     layers: dict[str, LayerInfo]
     image_size: int
     channels: int
+    source: "Source"
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from dissect.errors import ConfigError
 from dissect.settings.kinds import short
@@ -30,15 +30,16 @@ def check_list(name: str, content: object, most: int) -> list:
     return list(content)
 
 
-def check_text(name: str, content: object) -> None:
-    """Refuse what is no text of a moderate length."""
+def check_text(name: str, content: object) -> str:
+    """A text of a moderate length, or a ``ConfigError``."""
     if not isinstance(content, str) or not 0 < len(content) <= LONGEST_NAME:
         raise ConfigError(
             f"{name} is {short(content)}; expected a text of 1 to {LONGEST_NAME} letters"
         )
+    return content
 
 
-def is_whole(content: object, least: int, most: int) -> bool:
+def is_whole(content: object, least: int, most: int) -> TypeGuard[int]:
     """Whether it is a whole number of a range; true and false are none."""
     return type(content) is int and least <= content <= most
 

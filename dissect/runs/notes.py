@@ -100,7 +100,7 @@ def to_json(notes: Iterable[Note], *, run: str) -> str:
         notes: Which.
         run: Name of their run.
     """
-    rows = [asdict(note) | {"made": told_time(note.made)} for note in notes]
+    rows = [asdict(note) | {"made": iso_time(note.made)} for note in notes]
     return json.dumps({"kind": "dissect-notes", "version": 1, "run": run, "notes": rows}, indent=1)
 
 
@@ -114,12 +114,12 @@ def to_csv(notes: Iterable[Note]) -> str:
     writer = csv.writer(out)
     writer.writerow(["id", "kind", "layer", "unit", "text", "author", "made"])
     for note in notes:
-        row = (note.kind, note.layer, note.unit, note.text, note.author, told_time(note.made))
+        row = (note.kind, note.layer, note.unit, note.text, note.author, iso_time(note.made))
         writer.writerow([note.id, *(spreadsheet_safe(value) for value in row)])
     return out.getvalue()
 
 
-def told_time(made: float) -> str:
+def iso_time(made: float) -> str:
     """Seconds since 1970 as a time."""
     return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -6,6 +6,7 @@ names are those of its ``state_dict()``. A list of pairs (name, tensor) is like 
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import TypeGuard
 
 from torch import Tensor
 
@@ -107,7 +108,7 @@ class _Walk:
             )
 
 
-def _children(value: object) -> Iterable[tuple[object, object]]:
+def _children(value: dict | list | tuple | Record) -> Iterable[tuple[object, object]]:
     if isinstance(value, dict):
         return value.items()
     if isinstance(value, Record):
@@ -120,7 +121,7 @@ def _children(value: object) -> Iterable[tuple[object, object]]:
     return enumerate(value)
 
 
-def _is_module(value: object) -> bool:
+def _is_module(value: object) -> TypeGuard[Record]:
     return isinstance(value, Record) and all(
         isinstance(value.state.get(name), dict) for name in (*_TENSORS, "_modules")
     )

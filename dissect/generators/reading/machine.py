@@ -70,12 +70,12 @@ def _run(machine: Machine) -> object:
         operation(machine)
 
 
-_Operation = Callable[[Machine], None]
+_Operation = Callable[[Machine], object]
 _OPERATIONS: dict[int, tuple[_Operation, int]] = {
     # Instruction: what it does, and bytes that its result takes at most (text and calls add theirs)
     ord("("): (Machine.mark, 128),
     ord("0"): (Machine.pop, 64),
-    ord("1"): (lambda m: m.marked() and None, 64),
+    ord("1"): (Machine.marked, 64),
     ord("2"): (lambda m: m.push(m.stack[-1]), 64),
     # Plain values
     ord("N"): (lambda m: m.push(None), 64),

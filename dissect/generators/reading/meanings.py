@@ -148,9 +148,10 @@ def _reconstruct(reader: Reader, kind: object, base: object, state: object) -> o
 
 def _persistent(reader: Reader, meta: dict[str, object]) -> Record:
     """A class whose source text lies in the file. The text is not kept."""
-    if not isinstance(meta, dict) or not isinstance(meta.get("class_name"), str):
+    name = meta.get("class_name") if isinstance(meta, dict) else None
+    if not isinstance(name, str):
         raise damaged("a persistent object without a class")
-    record = Record(f"torch_utils.persistence.{meta['class_name'][:200]}")
+    record = Record(f"torch_utils.persistence.{name[:200]}")
     reader.build(record, meta.get("state"))
     return record
 

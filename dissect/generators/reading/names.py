@@ -14,6 +14,7 @@ that holds a foreign class from one that was made to attack.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from dissect.generators.reading.bounds import SAVE_WEIGHTS, Refusal, damaged
 
@@ -70,7 +71,7 @@ class Record:
 
     name: str
     arguments: tuple[object, ...] = ()
-    state: dict[object, object] = field(default_factory=dict)
+    state: dict[Any, Any] = field(default_factory=dict)
     elements: list[object] = field(default_factory=list)
 
     @property

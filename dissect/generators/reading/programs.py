@@ -264,7 +264,7 @@ class _Reader:
             self.allowance.tensors += size
         if not length:
             return memoryview(b"")
-        return memoryview(np.memmap(path, np.uint8, "r", first, (length,)))
+        return np.memmap(path, np.uint8, "r", first, (length,)).data
 
     def value(self, data: memoryview | int) -> Value:
         name, kind, shape = "", 0, None

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ class Array:
 
 
 def as_tensor(
-    data: object, dtype: object, shape: object, order: str, allowance: Allowance
+    data: object, dtype: object, shape: object, order: Literal["C", "F"], allowance: Allowance
 ) -> Tensor:
     """A tensor with a copy of an array's values.
 

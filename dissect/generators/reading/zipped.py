@@ -85,7 +85,7 @@ def _fill(memory: Tensor, stored: _Member, name: str) -> None:
         piece = memory[start : start + _PIECE]
         fill(piece, stored.data[start : start + _PIECE])
         if stored.checksum:
-            checksum = zlib.crc32(piece.numpy(), checksum)
+            checksum = zlib.crc32(piece.numpy().data, checksum)
     _check(name, stored, checksum)
 
 

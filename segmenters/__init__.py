@@ -10,7 +10,9 @@ from segmenters.lazy import lazy_names
 if TYPE_CHECKING:  # the same names, for editors and type checkers
     from segmenters.base import Predictor as Predictor, Segmenter as Segmenter
     from segmenters.catalogue import (
+        FEATURES as FEATURES,
         MODIFIERS as MODIFIERS,
+        OWN_PREDICTORS as OWN_PREDICTORS,
         PREDICTORS as PREDICTORS,
         PREFIXES as PREFIXES,
         SEGMENTERS as SEGMENTERS,
@@ -26,7 +28,9 @@ else:
     __all__, __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "FEATURES": "segmenters.catalogue",
             "MODIFIERS": "segmenters.catalogue",
+            "OWN_PREDICTORS": "segmenters.catalogue",
             "PREDICTORS": "segmenters.catalogue",
             "SEGMENTERS": "segmenters.catalogue",
             "Concept": "segmenters.vocabulary",

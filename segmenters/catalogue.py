@@ -22,5 +22,26 @@ PREFIXES = {
 }
 """``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and what TARGET is."""
 
-PREDICTORS = {"scenes": "seven attributes of the drawn scenes, at 64 px"}
-"""Names at hand → what they predict. Each is a module here with ``load_predictor(device)``."""
+PREDICTORS = {
+    "scenes": ("scenes", "seven attributes of the drawn scenes, at 64 px"),
+    "faces-attributes": (
+        "predictors.faces_attributes",
+        "age, gender, seven expressions, yaw and pitch of a face that fills the image",
+    ),
+    "identity": (
+        "predictors.identity",
+        "128 numbers of a face, near each other for images of one person",
+    ),
+}
+"""Names at hand, or fetched → the module here with ``load_predictor(device)``, and what it predicts."""
+
+FEATURES = {"vgg16": "VGG16, tuned on edges: maps for perceptual and Fréchet distances"}
+"""Networks of features that are fetched → what they are."""
+
+OWN_PREDICTORS = {
+    "areas:SEGMENTER": "share of the image that each concept of a segmenter has",
+    "FILE.onnx": "a network of one's own as an ONNX program",
+    "package.module:predict": "a function of images, or a factory of a predictor",
+    "FILE.csv": "scores by sample, for fitting alone",
+}
+"""Forms of predictors of one's own → what they are."""

@@ -24,19 +24,8 @@ def call_factory(
         error: Raised, in one line, where it cannot be imported or returns something else.
         complete: Called with the object before its check; adds optional members that it lacks.
     """
-    module_name, _, factory_name = spec.partition(":")
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError, ValueError) as cause:
-        raise error(
-            f"{spec!r} cannot be imported ({cause}); expected package.module:factory"
-        ) from cause
-    except Exception as cause:
-        raise _failed(error, f"{spec!r} failed: {module_name} was imported", cause) from cause
-    finally:
-        sys.path.remove(folder)
+    factory_name = spec.partition(":")[2]
+    factory = import_target(spec, error=error)
     try:
         made = factory()
     except DissectError:
@@ -54,6 +43,28 @@ def call_factory(
             f"{protocol.__name__} protocol{hint}"
         )
     return made
+
+
+def import_target(spec: str, *, error: type[DissectError]) -> Any:
+    """What ``package.module:NAME`` is; the working folder is searched first, as by ``python -m``.
+
+    Args:
+        spec: The module and a name in it.
+        error: Raised, in one line, where it cannot be imported.
+    """
+    module_name, _, name = spec.partition(":")
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as cause:
+        raise error(
+            f"{spec!r} cannot be imported ({cause}); expected package.module:factory"
+        ) from cause
+    except Exception as cause:
+        raise _failed(error, f"{spec!r} failed: {module_name} was imported", cause) from cause
+    finally:
+        sys.path.remove(folder)
 
 
 def _failed(error: type[DissectError], what: str, cause: Exception) -> DissectError:

@@ -3,9 +3,10 @@
 import importlib
 import logging
 import time
+from types import ModuleType
 
 from segmenters.base import Predictor, Segmenter
-from segmenters.catalogue import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
+from segmenters.catalogue import MODIFIERS, OWN_PREDICTORS, PREDICTORS, PREFIXES, SEGMENTERS
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
 from segmenters.joined import JoinedSegmenter
@@ -51,7 +52,9 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
     """Find and load a predictor of attributes.
 
     Args:
-        spec: A name of ``PREDICTORS``, or ``package.module:factory``.
+        spec: A name of ``PREDICTORS``, or a form of ``OWN_PREDICTORS``: ``areas:SEGMENTER``,
+            ``FILE.onnx``, or ``package.module:predict``, a function of images or a factory. Scores
+            by sample (``FILE.csv``) need no images: ``load_scores``.
         device: Where it should run. A factory places its predictor itself.
 
     Raises:
@@ -62,13 +65,28 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
         'lighting'
     """
     if spec in PREDICTORS:
-        return importlib.import_module(f"segmenters.{spec}").load_predictor(device)
-    if ":" in spec:
-        return call_factory(spec, protocol=Predictor, error=SegmenterError)
+        return _module(PREDICTORS[spec][0]).load_predictor(device)
+    prefix, colon, target = spec.partition(":")
+    if colon and prefix == "areas":
+        return _module("predictors.areas").AreaPredictor(load_segmenter(target, device=device))
+    if spec.lower().endswith(".onnx"):
+        return _module("predictors.program").load_program(spec)
+    if spec.lower().endswith(".csv"):
+        raise SegmenterError(
+            f"{spec} has scores by sample, and images were to be read; expected a predictor; "
+            "scores are for fitting directions alone"
+        )
+    if colon:
+        return _module("predictors.function").load_function(spec, device)
+    forms = ", ".join(OWN_PREDICTORS)
     raise SegmenterError(
         f"predictor {spec!r} is not known; {did_you_mean(spec, PREDICTORS)}expected "
-        f"{', '.join(PREDICTORS)}, or package.module:factory"
+        f"{', '.join(PREDICTORS)}, or one of your own: {forms}"
     )
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"segmenters.{name}")
 
 
 def _load_one(name: str, device: str) -> Segmenter:

@@ -116,8 +116,14 @@ def test_zoo_lists_generators_and_segmenters(command, tmp_path, monkeypatch):
         assert found["generators"][names.index(name)]["at_hand"]
     assert found["predictors"][0]["name"] == "scenes"
     assert {"faces", "colour"} <= {entry["name"] for entry in found["segmenters"]}
+    assert not found["predictors"][1]["at_hand"]
+    assert {"FILE.csv", "areas:SEGMENTER"} <= {entry["form"] for entry in found["own"]}
     text = command("zoo").stdout
-    assert "dissect zoo get faces-dcgan" in text
+    for name in ("faces-dcgan", "faces-attributes", "vgg16"):
+        assert f"dissect zoo get {name}" in text
+    card = command("zoo", "card", "faces-attributes").stdout
+    assert "two classes" in card
+    assert json.loads(command("zoo", "card", "identity", "--json").stdout)["name"] == "identity"
 
 
 def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
@@ -147,6 +153,8 @@ def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
         (["run", PLANTED, "--segmenter", "colour", "--out", "{run}"], "holds another run"),
         (["inspect", "nothing"], "no zoo name, no file"),
         (["zoo", "get"], "zoo get was given no name"),
+        (["zoo", "card"], "zoo card was given no name"),
+        (["zoo", "card", "identit"], "has no card; did you mean 'identity'"),
         (["zoo", "get", "cats"], "'cats' is not in the zoo"),
         (["run", PLANTED, "--segmenter", "colour", "--out", "/dev/null/R"], "Not a directory"),
         (["run", PLANTED, "--segmenter", "colour", "--out", "R", "--layers", ""], "--layers is ''; expected names of layers"),

@@ -38,7 +38,7 @@ def _demo(options: argparse.Namespace) -> None:
     )
     entry = zoo.find_entry(generator)
     if isinstance(entry, zoo.FetchedEntry) and not zoo.is_at_hand(generator):
-        _LOG.info("fetching %s (%s, %s) …", generator, entry.size, entry.licence)
+        _LOG.info("fetching %s (%s, %s) …", generator, entry.package.size, entry.licence)
         zoo.get(generator)
     out = options.out or ("runs/faces" if options.faces else "runs/demo")
     run = dissect(

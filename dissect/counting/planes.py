@@ -27,9 +27,9 @@ from torch import Tensor
 from dissect.counting.samples import label_block
 from dissect.counting.subject import Subject
 from dissect.errors import ConfigError
-from dissect.generators.zoo import CACHE_VARIABLE
 from dissect.progress import ProgressBar
 from dissect.runs.replacing import replace_file
+from segmenters.fetching import CACHE_VARIABLE
 
 _MAGIC = b"gan-dissection\x00\x01"
 _HEAD = len(_MAGIC) + hashlib.sha256().digest_size

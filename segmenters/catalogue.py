@@ -33,7 +33,7 @@ PREDICTORS = {
         "128 numbers of a face, near each other for images of one person",
     ),
 }
-"""Names at hand, or fetched → the module here with ``load_predictor(device)``, and what it predicts."""
+"""Names at hand, or fetched → the module here with ``load_predictor(device)``, and its title."""
 
 FEATURES = {"vgg16": "VGG16, tuned on edges: maps for perceptual and Fréchet distances"}
 """Networks of features that are fetched → what they are."""

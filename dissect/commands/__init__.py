@@ -3,6 +3,7 @@
 from dissect.commands import (
     compare,
     demo,
+    directions,
     export,
     models,
     paint,
@@ -28,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     *export.COMMANDS,
     *serve.COMMANDS,
     *studies.COMMANDS,
+    *directions.COMMANDS,
     *paint.COMMANDS,
     *shell.COMMANDS,
 )

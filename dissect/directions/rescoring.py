@@ -21,18 +21,16 @@ References:
     Yang, Shen and Zhou, Semantic Hierarchy Emerges in Deep Generative Representations for Scene
     Synthesis, IJCV 2020, section 3.3, equation 4 (Δ₊) and section 4.1 (layer by layer); the
     strength under truncation as its program has it.
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import torch
-from jaxtyping import Float
 
 from dissect.directions.direction import Direction
+from dissect.directions.effects import Effects, measure_effects
 from dissect.directions.samples import (
     FRESH,
     WHOLE,
@@ -44,121 +42,11 @@ from dissect.directions.samples import (
 from dissect.edits.moves import ADD, Move
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
-from dissect.latents.sampling import DIRECTION_STREAMS, RESAMPLING_STREAMS, stream
+from dissect.latents.sampling import DIRECTION_STREAMS, stream
 
 STRENGTH = 2.0
 """λ, as published."""
-_RESAMPLES = 1000
-_LEVELS = (2.5, 97.5)
 _LENGTH_SAMPLES = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class Effects:
-    """What some edits change in each attribute, in deviations of the attribute.
-
-    Attributes:
-        names: Of the edits.
-        attributes: Of the columns.
-        signed: Δ.
-        low, high: Bounds of its 95 % interval.
-        clipped: Δ₊, as published.
-        floor: The largest |Δ| of the random directions of equal length; NaN without any.
-        clipped_floor: The largest Δ₊ of them.
-        deviations: Of each attribute over unedited images, in its own unit.
-        strength: λ.
-        length: λσ̄, in units of the space.
-        n_samples: Images that were edited.
-    """
-
-    names: tuple[str, ...]
-    attributes: tuple[str, ...]
-    signed: Float[np.ndarray, "edit attribute"]
-    low: Float[np.ndarray, "edit attribute"]
-    high: Float[np.ndarray, "edit attribute"]
-    clipped: Float[np.ndarray, "edit attribute"]
-    floor: Float[np.ndarray, "edit attribute"]
-    clipped_floor: Float[np.ndarray, "edit attribute"]
-    deviations: Float[np.ndarray, " attribute"]
-    strength: float
-    length: float
-    n_samples: int
-
-    @property
-    def beyond(self) -> np.ndarray:
-        """Whether an effect is certain: its interval leaves out 0, and it is above the floor."""
-        certain = (self.low > 0) | (self.high < 0)
-        return certain & ~(np.abs(self.signed) <= self.floor)
-
-    def table(self) -> pd.DataFrame:
-        """A row for each edit and attribute: ``edit``, ``attribute``, ``effect``, ``low``,
-        ``high``, ``clipped``, ``floor``, ``beyond``."""
-        n = len(self.attributes)
-        return pd.DataFrame(
-            {
-                "edit": np.repeat(self.names, n),
-                "attribute": list(self.attributes) * len(self.names),
-                "effect": self.signed.ravel(),
-                "low": self.low.ravel(),
-                "high": self.high.ravel(),
-                "clipped": self.clipped.ravel(),
-                "floor": self.floor.ravel(),
-                "beyond": self.beyond.ravel(),
-            }
-        )
-
-
-def measure_effects(
-    plain: Float[np.ndarray, "n attribute"],
-    edited: Float[np.ndarray, "edit n attribute"],
-    random: Float[np.ndarray, "draw n attribute"] | Float[np.ndarray, "draw edit n attribute"],
-    *,
-    names: Sequence[str],
-    attributes: Sequence[str],
-    strength: float = np.nan,
-    length: float = np.nan,
-    seed: int = 0,
-    deviations: Float[np.ndarray, " attribute"] | None = None,
-) -> Effects:
-    """Effects from scores before and after; pure.
-
-    Args:
-        plain: Scores of unedited images.
-        edited: Of the same images under each edit.
-        random: Under each random direction; or under those that belong to each edit.
-        names: Of the edits.
-        attributes: Of the columns; one that does not vary has NaN everywhere.
-        strength, length: Kept with the result.
-        seed: Of the bootstrap.
-        deviations: The unit of the effects; None takes those of ``plain``.
-    """
-    spread = plain.std(axis=0, ddof=1) if deviations is None else deviations
-    unit = np.where(spread > 0, spread, np.nan)
-    difference = (edited - plain) / unit
-    drawn = (random - plain) / unit  # samples last but one, whether or not there are edits
-    n = len(plain)
-    weights = stream(seed, RESAMPLING_STREAMS - 4).multinomial(n, np.full(n, 1 / n), _RESAMPLES)
-    means = np.einsum("rn,ena->rea", weights / n, difference, optimize=True)
-    low, high = np.percentile(means, _LEVELS, axis=0)
-    shape = (len(names), len(attributes))
-    floors = [
-        np.broadcast_to(one.max(axis=0), shape) if len(random) else np.full(shape, np.nan)
-        for one in (np.abs(drawn.mean(axis=-2)), drawn.clip(min=0).mean(axis=-2))
-    ]
-    return Effects(
-        names=tuple(names),
-        attributes=tuple(attributes),
-        signed=difference.mean(axis=1),
-        low=low,
-        high=high,
-        clipped=difference.clip(min=0).mean(axis=1),
-        floor=floors[0],
-        clipped_floor=floors[1],
-        deviations=spread,
-        strength=strength,
-        length=length,
-        n_samples=n,
-    )
 
 
 def rescore(

@@ -4,9 +4,9 @@ import torch
 
 from dissect import ConfigError, Latent, SegmenterError, load_generator
 from dissect.directions.direction import Direction, Provenance
+from dissect.directions.effects import measure_effects
 from dissect.directions.rescoring import (
     equal_moves,
-    measure_effects,
     rescore,
     rescore_layers,
     step_length,

@@ -5,6 +5,7 @@ from dissect.commands import (
     demo,
     directions,
     export,
+    invert,
     models,
     paint,
     report,
@@ -31,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     *studies.COMMANDS,
     *directions.COMMANDS,
     *paint.COMMANDS,
+    *invert.COMMANDS,
     *shell.COMMANDS,
 )
 

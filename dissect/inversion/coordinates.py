@@ -1,0 +1,201 @@
+"""The spaces an image can be inverted into, each with a start, a way to a latent and a prior.
+
+| space | values | start |
+|---|---|---|
+| z | z | samples, the first of the seed |
+| w, w+ | offset from w̄ in units of σ_w, the same for all coordinates | 0, then half way to samples |
+| p, p+ | whitened p | as w |
+| s | offset from s(w̄) over the spread of each style value | as w |
+
+The prior is the mean square of the values; in z, where that is 1 for samples, (mean z² − 1)².
+
+p(w) = leaky ReLU(w) with slope 5 undoes the last activation of a mapping network, whose slope is
+0.2; there the samples are near to normal, so p is written as μ + Σ_k σ_k v_k c_k with the principal
+components of 10,000 samples, and values v are white. A gain behind the activation only scales p.
+
+References:
+    Zhu et al., Improved StyleGAN Embedding: Where are the Good Latents?, 2020 (P, P_N).
+    Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix D.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from dissect.errors import GeneratorError
+from dissect.generators.base import Generator
+from dissect.generators.mapping import LEAK, MappedGenerator
+from dissect.inversion.settings import SPACES
+from dissect.latents import Latent
+
+_N_SAMPLES, _SEED, _BLOCK = 10_000, 123, 1000
+_FEWEST_SPREAD = 1e-6  # of a style value that never moves
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Values that are optimised, and what they stand for.
+
+    Args:
+        space: One of ``SPACES``.
+        shape: Of one sample's values.
+        starts: (number, seed) → values to begin from.
+        decode: Values → latent, differentiable.
+        prior: Values → how far they are from what the generator was trained on, per sample.
+    """
+
+    space: str
+    shape: tuple[int, ...]
+    starts: Callable[[int, int], Float[Tensor, "start *shape"]]
+    decode: Callable[[Float[Tensor, "batch *shape"]], Latent]
+    prior: Callable[[Float[Tensor, "batch *shape"]], Float[Tensor, " batch"]]
+
+
+def _mean_square(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, " batch"]:
+    return values.flatten(1).square().mean(dim=1)
+
+
+def coordinates(generator: Generator, space: str, *, label: int | None = None) -> Coordinates:
+    """The coordinates of a space of a generator.
+
+    Args:
+        generator: Any generator.
+        space: One of ``SPACES``.
+        label: Class of the image, for a generator with classes.
+
+    Raises:
+        GeneratorError: a space that the generator lacks, p of a generator whose mapping does not
+            end in the leaky ReLU that it undoes, or classes without a label.
+    """
+    known = [name for name in SPACES if name.rstrip("+").replace("p", "w") in generator.spaces]
+    if not isinstance(generator, MappedGenerator):
+        known = [name for name in known if not name.startswith("p")]
+    if space not in known:
+        end = ""
+        if space.startswith("p") and "w" in known:
+            end = "; p needs a mapping that ends in leaky ReLU with slope 0.2"
+        raise GeneratorError(
+            f"space {space!r} is not one that images can be inverted into with {generator.name}; "
+            f"expected {', '.join(known)}{end}"
+        )
+    if generator.n_classes and label is None:
+        raise GeneratorError(
+            f"no label was given for {generator.name}, which has {generator.n_classes} classes; "
+            "expected the class of the image"
+        )
+    if space == "z":
+        return _of_z(generator, label)
+    w = _population(generator, label)
+    if space.startswith("w"):
+        spread = (w - w.mean(dim=0)).square().mean().sqrt()
+        return _of_w(generator, space, w.mean(dim=0), spread)
+    return _of_p(generator, space, w) if space.startswith("p") else _of_s(generator, w)
+
+
+def _labels(generator: Generator, label: int | None, n: int) -> Tensor | None:
+    return None if label is None else torch.full((n,), label, device=generator.device)
+
+
+@torch.no_grad()
+def _population(generator: Generator, label: int | None) -> Float[Tensor, "sample w"]:
+    blocks = [
+        generator.convert(
+            generator.sample(range(first, first + _BLOCK), seed=_SEED, label=label), "w"
+        ).data
+        for first in range(0, _N_SAMPLES, _BLOCK)
+    ]
+    return torch.cat(blocks)
+
+
+def _of_z(generator: Generator, label: int | None) -> Coordinates:
+    shape = generator.spaces["z"].shape
+
+    def starts(n: int, seed: int) -> Tensor:
+        return generator.sample(range(n), seed=seed, label=label).data.clone()
+
+    def decode(values: Tensor) -> Latent:
+        return Latent("z", values, _labels(generator, label, len(values)))
+
+    return Coordinates("z", shape, starts, decode, lambda z: (_mean_square(z) - 1).square())
+
+
+def _sampled_starts(
+    generator: Generator, n: int, seed: int, encode: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The mean first, then points half way from it to samples."""
+    label = 0 if generator.n_classes else None
+    w = generator.convert(generator.sample(range(max(n - 1, 1)), seed=seed, label=label), "w").data
+    values = encode(w)[: n - 1] / 2
+    return torch.cat([torch.zeros_like(encode(w)[:1]), values])
+
+
+def _layered(generator: Generator, space: str) -> int | None:
+    """Layers of w+, for a space that has them."""
+    return generator.spaces["w+"].shape[0] if space.endswith("+") else None
+
+
+def _repeat(values: Tensor, layers: int | None) -> Tensor:
+    return values if layers is None else values[:, None].repeat(1, layers, 1)
+
+
+def _of_w(generator: Generator, space: str, mean: Tensor, spread: Tensor) -> Coordinates:
+    layers = _layered(generator, space)
+
+    def starts(n: int, seed: int) -> Tensor:
+        return _repeat(_sampled_starts(generator, n, seed, lambda w: (w - mean) / spread), layers)
+
+    return Coordinates(
+        space,
+        (*([layers] if layers else []), len(mean)),
+        starts,
+        lambda values: Latent(space, mean + spread * values),
+        _mean_square,
+    )
+
+
+def _of_p(generator: Generator, space: str, w: Float[Tensor, "sample w"]) -> Coordinates:
+    layers = _layered(generator, space)
+    p = functional.leaky_relu(w, 1 / LEAK)
+    mean = p.mean(dim=0)
+    variances, axes = torch.linalg.eigh(torch.cov(p.double().T))
+    spread = variances.clamp(min=0).sqrt().float()
+    axes = axes.float()
+    kept = spread > 1e-4 * spread.max()  # what hardly varies cannot be whitened
+    spread, axes = spread[kept], axes[:, kept]
+
+    def encode(w: Tensor) -> Tensor:
+        return (functional.leaky_relu(w, 1 / LEAK) - mean) @ axes / spread
+
+    def decode(values: Tensor) -> Latent:
+        p = mean + (values * spread) @ axes.T
+        return Latent("w+" if layers else "w", functional.leaky_relu(p, LEAK))
+
+    return Coordinates(
+        space,
+        (*([layers] if layers else []), len(spread)),
+        lambda n, seed: _repeat(_sampled_starts(generator, n, seed, encode), layers),
+        decode,
+        _mean_square,
+    )
+
+
+def _of_s(generator: Generator, w: Float[Tensor, "sample w"]) -> Coordinates:
+    with torch.no_grad():
+        s = generator.convert(Latent("w", w[:2000]), "s").data
+        mean = generator.convert(Latent("w", w.mean(dim=0)[None]), "s").data[0]
+    spread = s.std(dim=0).clamp(min=_FEWEST_SPREAD)
+
+    def encode(w: Tensor) -> Tensor:
+        return (generator.convert(Latent("w", w), "s").data - mean) / spread
+
+    return Coordinates(
+        "s",
+        tuple(mean.shape),
+        lambda n, seed: _sampled_starts(generator, n, seed, encode),
+        lambda values: Latent("s", mean + spread * values),
+        _mean_square,
+    )

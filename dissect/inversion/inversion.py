@@ -1,0 +1,139 @@
+"""An inversion: the latent that was found for an image, how near it comes, and its file.
+
+The file is safetensors: ``latent`` (float32) and, where there is one, ``label``; in the metadata,
+under ``gan-dissection/inversion``, all else as JSON. ``Inversion.latent`` goes into whatever starts
+from a latent, on the generator whose fingerprint it carries.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from dissect.errors import ConfigError, GeneratorError
+from dissect.generators.base import Generator
+from dissect.latents import Latent
+from dissect.runs.replacing import replace_file
+from segmenters.received import parse_json, reading
+
+FORMAT = "gan-dissection/inversion"
+SUFFIX = ".safetensors"
+_VERSION = 1
+_LARGEST_FILE = 256 << 20
+_ADVICE = "invert the image again"
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """The latent found for one image.
+
+    Args:
+        latent: One point, in the space of the generator that synthesizes from it.
+        space: What it was searched in: that space, or p and p+ for w and w+.
+        degradation: What of the image was seen, as a spec; ``none`` for all.
+        errors: ``mse`` in units of range², ``psnr`` in dB, ``ssim``, ``perceptual`` where features
+            were at hand: of G(latent) against the image; of a degraded one, ``mse`` over what was
+            seen only.
+        trace: Loss after each step.
+        settings: What it took: steps, starts, rate, seed.
+        generator: Fingerprint of the generator.
+    """
+
+    latent: Latent
+    space: str
+    degradation: str
+    errors: Mapping[str, float]
+    trace: tuple[float, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    generator: str = ""
+
+    def check(self, generator: Generator) -> None:
+        """Refuse another generator than the one it was found for.
+
+        Raises:
+            GeneratorError: a generator with another fingerprint.
+        """
+        if generator.fingerprint != self.generator:
+            raise GeneratorError(
+                f"the inversion belongs to a generator with the fingerprint "
+                f"{self.generator[:12]}…; {generator.name} has {generator.fingerprint[:12]}…; "
+                "expected the same; invert the image with this one"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write its file, whole or not at all.
+
+        Raises:
+            ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != SUFFIX:
+            raise ConfigError(f"{path} was to hold an inversion; expected a file NAME{SUFFIX}")
+        tensors = {"latent": np.ascontiguousarray(self.latent.data.detach().cpu().numpy(), "<f4")}
+        if self.latent.label is not None:
+            tensors["label"] = np.ascontiguousarray(self.latent.label.cpu().numpy())
+        record = {
+            "version": _VERSION,
+            "latent space": self.latent.space,
+            "space": self.space,
+            "degradation": self.degradation,
+            "errors": dict(self.errors),
+            "trace": list(self.trace),
+            "settings": dict(self.settings),
+            "generator": self.generator,
+        }
+        content = save(tensors, metadata={FORMAT: json.dumps(record, allow_nan=False)})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
+            ) from error
+        return path
+
+
+def read_inversion(path: str | Path) -> Inversion:
+    """Read what ``Inversion.save`` wrote; nothing in the file is run.
+
+    Raises:
+        ConfigError: a file that is missing, damaged, of another kind or of a newer version.
+    """
+    path = Path(path)
+    with reading(path, ConfigError, _ADVICE):
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(
+                f"{path} has more than {_LARGEST_FILE:,} bytes; expected an inversion"
+            )
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            names = set(file.keys())
+            if FORMAT not in about or not {"latent"} <= names <= {"latent", "label"}:
+                raise ConfigError(
+                    f"{path} holds no inversion; expected a file that dissect invert wrote"
+                )
+            tensors = {name: file.get_tensor(name) for name in names}
+        record = parse_json(about[FORMAT])
+        version = record["version"]
+        if version != _VERSION:
+            raise ConfigError(
+                f"{path} has the version {version!r}; expected {_VERSION}; a newer version of this "
+                "program may read it"
+            )
+        if not torch.isfinite(tensors["latent"]).all() or len(tensors["latent"]) != 1:
+            raise ConfigError(f"{path} holds no latent of one image; {_ADVICE}")
+        return Inversion(
+            latent=Latent(str(record["latent space"]), tensors["latent"], tensors.get("label")),
+            space=str(record["space"]),
+            degradation=str(record["degradation"]),
+            errors={str(k): float(v) for k, v in record["errors"].items()},
+            trace=tuple(float(v) for v in record["trace"]),
+            settings=dict(record["settings"]),
+            generator=str(record["generator"]),
+        )

@@ -1,0 +1,34 @@
+"""Settings of an inversion and of a tuning; plain values, without torch."""
+
+from dissect.settings import Settings, setting
+
+SPACES = ("z", "w", "w+", "s", "p", "p+")
+"""Spaces that images can be inverted into; ``coordinates`` has a table of them."""
+
+
+class InversionSettings(Settings):
+    """Settings of an inversion."""
+
+    space: str = setting("space to search in", default="w+", choices=SPACES)
+    n_steps: int = setting("steps of Adam", default=300, at_least=1, flag="--steps")
+    n_starts: int = setting("starts of each image", default=4, at_least=1, flag="--starts")
+    rate: float = setting("Adam's learning rate", default=0.1, above=0)
+    perceptual: float = setting(
+        "weight of the perceptual term, 1: as large as the pixel term at the start; needs VGG16",
+        default=0.0, at_least=0,
+    )  # fmt: skip
+    prior: float = setting(
+        "weight of the distance from the generator's own latents", default=0.0, at_least=0
+    )
+    seed: int = setting("of starts and jitter", default=0, at_least=0)
+
+
+class TuningSettings(Settings):
+    """Settings of a tuning."""
+
+    tuning_steps: int = setting("steps in which the generator moves", default=200, at_least=1)
+    tuning_rate: float = setting("Adam's learning rate of the tuning", default=1e-3, above=0)
+    tuning_enough: float = setting(
+        "loss at which the tuning stops, mean square of images in [-1, 1]",
+        default=1e-4, at_least=0,
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 | space | values | start |
 |---|---|---|
 | z | z | samples, the first of the seed |
-| w, w+ | offset from w̄ in units of σ_w, the same for all coordinates | 0, then half way to samples |
+| w, w+ | offset from w̄ in units of σ_w, one for all coordinates | 0, then half way to samples |
 | p, p+ | whitened p | as w |
 | s | offset from s(w̄) over the spread of each style value | as w |
 

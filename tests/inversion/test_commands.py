@@ -1,0 +1,121 @@
+"""``dissect invert`` and ``dissect restore`` as a person uses them."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from dissect.cli import main
+from dissect.generators.families import load_file
+from dissect.generators.stylegan2 import StyleGAN2Config, StyleGAN2Network, save_stylegan2
+from dissect.inversion.inversion import read_inversion
+from dissect.pictures import to_picture
+
+
+@pytest.fixture(scope="module")
+def network_file(tmp_path_factory):
+    torch.manual_seed(0)
+    config = StyleGAN2Config(
+        image_size=16, channels=(16, 16, 8), z_size=8, w_size=8, mapping_depth=2
+    )
+    network = StyleGAN2Network(config)
+    with torch.no_grad():  # images inside [-1, 1]
+        for size in (4, 8, 16):
+            network.synthesis.block(size).torgb.weight.mul_(0.15)
+    path = tmp_path_factory.mktemp("networks") / "tiny.safetensors"
+    save_stylegan2(network, path)
+    return path
+
+
+@pytest.fixture
+def pictures(network_file, tmp_path):
+    generator = load_file(network_file, name="tiny")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k, image in enumerate(generator.synthesize(generator.sample(range(2), seed=4))):
+        to_picture(image).save(folder / f"{k}.png")
+    return folder
+
+
+def run(*words) -> int:
+    return main([str(word) for word in words])
+
+
+SMALL = ("--steps", 40, "--starts", 2, "--quiet")
+
+
+def test_a_folder_is_inverted_and_taken_up(network_file, pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("invert", network_file, pictures, "--out", out, *SMALL, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["image"] for row in told["images"]] == [str(pictures / f"{k}.png") for k in (0, 1)]
+    generator = load_file(network_file, name="tiny")
+    for k, row in enumerate(told["images"]):
+        one = read_inversion(out / f"{k}.safetensors")
+        one.check(generator)
+        assert row["mse"] == pytest.approx(one.errors["mse"])
+        assert row["mse"] < 5e-3
+        with Image.open(out / f"{k}.png") as sheet:
+            assert sheet.width > 2 * 256
+    before = (out / "0.safetensors").stat().st_mtime_ns
+    (out / "1.safetensors").unlink()
+    again = ("invert", network_file, pictures, "--out", out, *SMALL, "--json", "--resume")
+    assert run(*again) == 0
+    assert json.loads(capsys.readouterr().out) == told
+    assert (out / "0.safetensors").stat().st_mtime_ns == before
+
+
+def test_tuning_comes_nearer_still(network_file, pictures, tmp_path, capsys):
+    words = ("invert", network_file, pictures / "0.png", "--out", tmp_path / "out", "--tune")
+    assert run(*words, "--tuning-steps", 40, "--steps", 10, "--starts", 1, "--quiet", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["images"]
+    assert row["tuned mse"] < row["mse"]
+
+
+@pytest.mark.parametrize(
+    ("task", "spoiled"),
+    [("colorize", "grey"), ("upscale:2", "down:2"), ("inpaint:hole:4,4,12,12", "hole:4,4,12,12"),
+     ("denoise", "noise:30")],
+)  # fmt: skip
+def test_images_are_restored(network_file, pictures, tmp_path, capsys, task, spoiled):
+    words = ("restore", network_file, pictures / "1.png", "--out", tmp_path / "out")
+    assert run(*words, "--task", task, "--simulate", spoiled, "--space", "w", *SMALL, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["images"]
+    assert set(row["truth"]) == {"baseline", "image", "consistent"}
+    assert row["truth"]["consistent"]["psnr"] >= row["truth"]["image"]["psnr"] - 0.5
+    assert row["truth"]["image"]["psnr"] > row["truth"]["baseline"]["psnr"]
+    assert (tmp_path / "out" / "1-restored.png").exists()
+
+
+def test_a_small_picture_is_enlarged(network_file, pictures, tmp_path, capsys):
+    with Image.open(pictures / "0.png") as image:
+        image.resize((8, 8), Image.Resampling.BOX).save(tmp_path / "small.png")
+    words = ("restore", network_file, tmp_path / "small.png", "--task", "upscale:2")
+    assert run(*words, "--out", tmp_path / "out", *SMALL) == 0
+    assert "against what was seen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("missing.png",), "cannot be read as an image"),
+        ((".", "--space", "v"), "--space"),
+        (("0.png", "--space", "z+"), "--space"),
+        (("0.png", "--perceptual", "1"), "expected --features FILE"),
+        (("0.png", "--label", "3"), "label"),
+    ],
+)
+def test_mistakes_are_one_line(network_file, pictures, tmp_path, capsys, words, message):
+    image, *rest = words
+    status = run("invert", network_file, pictures / image, *rest, "--out", tmp_path, *SMALL)
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_task_of_another_name(network_file, pictures, tmp_path, capsys):
+    words = ("restore", network_file, pictures / "0.png", "--task", "colour", "--out", tmp_path)
+    assert run(*words) == 2
+    assert "did you mean 'colorize'" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from dissect.commands.command import (
     write_file,
 )
 from dissect.config import RunConfig, RunOptions
-from dissect.directions.question import FitQuestion
+from dissect.directions.question import FORMATS, FitQuestion
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, like, setting
 
@@ -56,12 +56,21 @@ class ApplyOptions(Settings):
     """How a direction is applied."""
 
     strengths: tuple[float, ...] = setting(
-        "of the columns, in deviations of the space, as --strengths=-4,0,4", default=(-4.0, -2.0, 0.0, 2.0, 4.0),
+        "of the columns, in deviations of the space, as --strengths=-4,0,4",
+        default=(-4.0, -2.0, 0.0, 2.0, 4.0),
         count_at_least=1, count_at_most=21,
     )  # fmt: skip
     rows: int = setting("samples", default=4, at_least=1, at_most=64)
     tile: int = setting("pixels of a picture", default=96, at_least=16, at_most=1024)
     first: int = setting("index of the first sample", default=0, at_least=0)
+
+
+class ExchangeOptions(Settings):
+    """How files of other programs are read."""
+
+    format: str | None = setting(
+        "of an imported file; default: by the file", default=None, choices=FORMATS, metavar="FORMAT"
+    )
 
 
 class OutOption(Settings):
@@ -88,13 +97,15 @@ def _add_directions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=list(_ACTIONS))
     parser.add_argument(
         "given", nargs="*", metavar="GIVEN",
-        help="fit: GENERATOR or RUN · score: GENERATOR or RUN, FOLDER · "
-        "apply: GENERATOR or RUN, FOLDER, NAME · list: FOLDER or RUN · show: FOLDER",
+        help="fit: GENERATOR or RUN · import: GENERATOR or RUN, FILE · "
+        "score: GENERATOR or RUN, FOLDER · apply: GENERATOR or RUN, FOLDER, NAME · list: FOLDER or RUN · show: FOLDER · "
+        "export: FOLDER, NAME …",
     )  # fmt: skip
     add_settings(parser, ReaderOptions)
     add_settings(parser, FitQuestion)
     add_settings(parser, ScoreOptions)
     add_settings(parser, ApplyOptions)
+    add_settings(parser, ExchangeOptions)
     add_settings(parser, OutOption)
     add_settings(parser, RunOptions, "device")
     add_settings(parser, WeightsOptions)
@@ -138,9 +149,10 @@ def _fit(options: argparse.Namespace) -> None:
         reader = _reader(options)
         found = fit_directions(generator, question, reader=reader, progress=not options.quiet)
         effects = None
-        if reader is not None:
+        measured = None if reader is None else reader.of_images()
+        if measured is not None:
             effects = rescore(
-                generator, reader, found, strength=options.strength, n_samples=options.images,
+                generator, measured, found, strength=options.strength, n_samples=options.images,
                 draws=options.draws, seed=question.seed, progress=not options.quiet,
             )  # fmt: skip
         strips = [draw_strip(generator, one, seed=question.seed) for one in found]
@@ -150,6 +162,58 @@ def _fit(options: argparse.Namespace) -> None:
         )  # fmt: skip
         write_folder(folder, strips, draw_random_strip(generator, found[0], seed=question.seed))
     _tell(options, folder)
+
+
+def _import(options: argparse.Namespace) -> None:
+    from dissect.directions.folder import DirectionFolder, write_folder
+    from dissect.directions.interchange import import_directions
+    from dissect.directions.strips import draw_random_strip, draw_strip
+
+    file = options.given[1]
+    target = _target(options, Path(file).stem)
+    with nothing_kept("nothing was written"):
+        generator = _generator(options)
+        found = import_directions(
+            file, format=options.format, space=options.space, layers=options.layers,
+            count=options.n_directions, generator=generator,
+        )  # fmt: skip
+        strips = [draw_strip(generator, one, seed=options.seed) for one in found]
+        folder = DirectionFolder(
+            target, tuple(found), {"name": generator.name, "fingerprint": generator.fingerprint},
+            found[0].provenance.method,
+        )  # fmt: skip
+        write_folder(folder, strips, draw_random_strip(generator, found[0], seed=options.seed))
+    _tell(options, folder)
+
+
+def _export(options: argparse.Namespace) -> None:
+    import json
+
+    from dissect.directions import interchange
+    from dissect.directions.folder import open_folder
+    from dissect.edits import to_json
+
+    folder = open_folder(options.given[0])
+    names = options.given[1:]
+    chosen = [folder.directions[folder.find(name)] for name in names] or list(folder.directions)
+    suffix = Path(options.out or "").suffix
+    if suffix == ".npz":
+        interchange.export_ganspace(chosen, options.out)
+    elif suffix == ".pt":
+        interchange.export_factor(chosen, options.out)
+    elif suffix == ".json":
+        moves = [move for one in chosen for move in one.moves(options.strength)]
+        write_file(options.out, json.dumps(to_json(moves)).encode())
+    elif suffix == ".npy" and len(chosen) == 1:
+        interchange.export_direction(chosen[0], options.out)
+    else:
+        raise ConfigError(
+            f"directions export was given {len(chosen)} directions and the file {options.out!r}; "
+            "expected --out FILE.npy for one (InterFaceGAN, HiGAN), FILE.npz (GANSpace), FILE.pt "
+            "(rosinality) or FILE.json, a recipe of moves"
+        )
+    about = {"file": options.out, "directions": [one.name for one in chosen]}
+    print_json(about) if options.json else print(options.out)
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -379,12 +443,18 @@ def _reader(options: argparse.Namespace) -> "AttributeReader | None":
         return None
     from dissect.directions.samples import AttributeReader
 
-    return AttributeReader([_load_predictor(options, name) for name in options.predictor])
+    return AttributeReader(
+        [_load_predictor(options, name, tables=True) for name in options.predictor]
+    )
 
 
-def _load_predictor(options: argparse.Namespace, name: str) -> Any:
+def _load_predictor(options: argparse.Namespace, name: str, *, tables: bool = False) -> Any:
     from segmenters.registry import load_predictor
 
+    if tables and name.lower().endswith(".csv"):
+        from segmenters.predictors.table import load_scores
+
+        return load_scores(name)
     return load_predictor(name, device=options.device)
 
 
@@ -404,6 +474,8 @@ def _target(options: argparse.Namespace, method: str) -> Path:
 
 _ACTIONS: dict[str, tuple[int, int, str, Callable[[argparse.Namespace], None]]] = {
     "fit": (1, 1, "one: fit GENERATOR or RUN", _fit),
+    "import": (2, 2, "two: import GENERATOR or RUN, and FILE", _import),
+    "export": (1, 1000, "export FOLDER, and names of directions; without them, all", _export),
     "list": (1, 1, "one: list FOLDER or RUN", _list),
     "show": (1, 1, "one: show FOLDER", _show),
     "score": (2, 2, "two: score GENERATOR or RUN, and FOLDER", _score),
@@ -421,7 +493,9 @@ COMMANDS: Sequence[Command] = (
         examples=(
             "dissect directions fit scenes-stylegan2 --predictor scenes --out scenes-directions",
             "dissect directions fit scenes-stylegan2 --method sefa --predictor scenes --out sefa",
+            "dissect directions import scenes-stylegan2 smile_w_boundary.npy --out smile",
             "dissect directions apply scenes-stylegan2 sefa 0 --out strip.webp",
+            "dissect directions export sefa 0 --strength 2 --out recipe.json",
         ),
     ),
     Command(

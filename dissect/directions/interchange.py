@@ -37,6 +37,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dissect.directions.direction import SIGMA, Direction, Provenance
+from dissect.directions.question import FORMATS
 from dissect.edits.moves import ADD, SET
 from dissect.errors import CheckpointError, ConfigError
 from dissect.runs.replacing import replace_file
@@ -87,7 +88,7 @@ def import_directions(
             f"format is {name!r}; {did_you_mean(name, FORMATS)}expected {', '.join(FORMATS)}"
         )
     with reading(path, ConfigError, _ADVICE):
-        found = FORMATS[name](path, count)
+        found = _READERS[name](path, count)
     directions = [_adapt(one, name, path, space, layers) for one in found]
     if generator is not None:
         directions = [_claim(one, generator) for one in directions]
@@ -428,13 +429,13 @@ def _refuse_fs3(path: Path, count: int | None) -> list[Direction]:
     )
 
 
-FORMATS: Mapping[str, Callable[[Path, int | None], list[Direction]]] = {
-    "interfacegan": _read_boundary,
-    "higan": _read_higan,
-    "ganspace": _read_ganspace,
-    "factor": _read_factor,
-    "fs3": _refuse_fs3,
-}
+_READERS: Mapping[str, Callable[[Path, int | None], list[Direction]]] = dict(
+    zip(
+        FORMATS,
+        (_read_boundary, _read_higan, _read_ganspace, _read_factor, _refuse_fs3),
+        strict=True,
+    )
+)
 """Format → what reads the first so many directions of a file."""
 
 

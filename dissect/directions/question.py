@@ -14,6 +14,10 @@ METHODS = {
 """Method → what it does."""
 
 
+FORMATS = ("interfacegan", "higan", "ganspace", "factor", "fs3")
+"""Of files of other programs, which ``interchange`` reads."""
+
+
 class FitQuestion(Settings):
     """How directions are found."""
 

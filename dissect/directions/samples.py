@@ -21,6 +21,7 @@ from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
 from segmenters.base import Predictor
 from segmenters.nearest import did_you_mean
+from segmenters.predictors.table import SampleScores
 
 FRESH = 1_000_000
 """Index of the first sample that directions are measured on."""
@@ -49,14 +50,14 @@ class AttributeReader:
 
     Args:
         predictors: Read one after the other; of a name that two of them have, the second is written
-            ``name (predictor)``.
+            ``name (predictor)``. Scores by sample can be among them; they are for samples alone.
         wanted: Names of attributes, in order; None means all.
 
     Raises:
         SegmenterError: no predictor, or a name that none of them has.
     """
 
-    predictors: Sequence[Predictor]
+    predictors: Sequence[Predictor | SampleScores]
     wanted: Sequence[str] | None = None
     attributes: tuple[str, ...] = field(init=False)
     _columns: tuple[int, ...] = field(init=False, repr=False)
@@ -83,18 +84,42 @@ class AttributeReader:
         """SHA-256 of each predictor, by its name."""
         return {f"predictor {one.name}": one.fingerprint for one in self.predictors}
 
+    def of_images(self) -> "AttributeReader | None":
+        """The part that reads any image: without scores by sample. None if nothing is left."""
+        predictors = [one for one in self.predictors if not isinstance(one, SampleScores)]
+        if len(predictors) == len(self.predictors) or not predictors:
+            return self if predictors else None
+        whole = AttributeReader(predictors)
+        wanted = [name for name in self.attributes if name in whole.attributes]
+        return AttributeReader(predictors, wanted) if wanted else None
+
     @torch.no_grad()
     def read(
-        self, images: Float[Tensor, "batch channels height width"]
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        *,
+        samples: Sequence[int] | None = None,
     ) -> Float[np.ndarray, "batch attribute"]:
         """The attributes of images in [-1, 1], each in its own unit.
 
+        Args:
+            images: Of a generator.
+            samples: Their indices, if they are samples as they are; scores by sample need them.
+
         Raises:
             SegmenterError: a predictor that gives another number of values than it has attributes,
-                or values that are not finite.
+                values that are not finite, or scores by sample for images that are no samples.
         """
         parts = []
         for predictor in self.predictors:
+            if isinstance(predictor, SampleScores):
+                if samples is None:
+                    raise SegmenterError(
+                        f"{predictor.name} has scores of samples, and edited images were to be "
+                        "read; expected a predictor of images too"
+                    )
+                parts.append(predictor.scores(samples))
+                continue
             values = predictor.predict(as_rgb(images).to(predictor.device)).detach().cpu()
             expected = (len(images), len(predictor.attributes))
             if tuple(values.shape) != expected:
@@ -187,14 +212,17 @@ def score_samples(
         check_space(generator, space)
     points: dict[str, list[np.ndarray]] = {space: [] for space in spaces}
     scores = []
+    done = first
     for latent in latent_blocks(
         generator, n_samples=n_samples, seed=seed, first=first, truncation=truncation, label=label,
         progress=progress,
     ):  # fmt: skip
+        samples = range(done, done + len(latent))
+        done += len(latent)
         for space in spaces:
             at = generator.convert(latent, space)
             points[space].append(at.data.double().cpu().numpy())
-        scores.append(reader.read(generator.synthesize(latent)))
+        scores.append(reader.read(generator.synthesize(latent), samples=samples))
     return [
         ScoredSamples(
             space, np.concatenate(points[space]), reader.attributes, np.concatenate(scores)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -82,6 +83,54 @@ def test_disentangle_prints_a_table_with_intervals(command):
     assert low <= row["disentanglement"]["value"] <= high
 
 
+def test_a_boundary_of_another_program_becomes_a_direction_a_recipe_and_a_file_again(
+    command, tmp_path, planted_run
+):
+    vector = np.zeros((1, 40), np.float32)
+    vector[0, 0] = 1
+    np.save(tmp_path / "red_boundary.npy", vector)
+    out = tmp_path / "imported"
+    done = command("directions", "import", WORLD, tmp_path / "red_boundary.npy", "--out", out, "-q")
+    assert done.returncode == 0, done.stderr
+    assert (out / "000.webp").is_file()
+    scored = command(
+        "directions", "score", WORLD, out, "--predictor", READER, "--images", 16, "--draws", 2,
+        "-q", "--json",
+    )  # fmt: skip
+    assert json.loads(scored.stdout)["directions"][0]["changes"] == "red +"
+    again = tmp_path / "again.npy"
+    assert command("directions", "export", out, "red", "--out", again).returncode == 0
+    assert np.array_equal(np.load(again, allow_pickle=False), vector)
+    for name in ("all.npz", "recipe.json"):
+        made = command("directions", "export", out, "--strength", 2, "--out", tmp_path / name)
+        assert made.returncode == 0, made.stderr
+    (move,) = json.loads((tmp_path / "recipe.json").read_text())
+    assert (move["edit"], move["mode"], move["strength"]) == ("move", "set", 2.0)
+    odd = command("directions", "export", out, "--out", tmp_path / "x.txt")
+    assert (odd.returncode, odd.stderr.count("\n")) == (2, 1)
+
+
+def test_directions_are_fitted_to_scores_by_sample(command, tmp_path):
+    from tests.directions.worlds import generator
+
+    codes = generator().sample(range(80), seed=0).data.flatten(1)
+    rows = [f"{k},{code[0]:.6f}" for k, code in enumerate(codes)]
+    (tmp_path / "scores.csv").write_text("\n".join(["sample,redness", *rows]))
+    given = ("--n-samples", 80, "--images", 16, "--draws", 2, "-q", "--json")
+    scores = ("--predictor", f"{tmp_path / 'scores.csv'}")
+    done = command("directions", "fit", WORLD, *scores, "--out", tmp_path / "alone", *given)
+    assert done.returncode == 0, done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)["directions"]] == ["redness"]
+    both = ("--predictor", f"{tmp_path / 'scores.csv'},{READER}", "--attributes", "redness")
+    done = command("directions", "fit", WORLD, *both, "--out", tmp_path / "both", *given)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["directions"]
+    assert found["changes"] == "red +"
+    done = command("directions", "score", WORLD, tmp_path / "both", *scores, "-q")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "edited images were to be read" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -95,6 +144,8 @@ def test_disentangle_prints_a_table_with_intervals(command):
         (["fit", WORLD, "--method", "sefe", "--out", "x"], "did you mean 'sefa'"),
         (["fit"], "was given 0 names; expected one: fit GENERATOR or RUN"),
         (["show", "nowhere"], "holds no directions"),
+        (["import", WORLD, "none.npy", "--out", "x"], "cannot be read"),
+        (["import", WORLD, "none.npy", "--format", "gan"], "expected"),
         (["list", "nowhere"], "holds no directions"),
         (["score", WORLD, "nowhere", "--predictor", READER], "holds no directions"),
     ],

@@ -98,8 +98,8 @@ def _add_directions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "given", nargs="*", metavar="GIVEN",
         help="fit: GENERATOR or RUN · import: GENERATOR or RUN, FILE · "
-        "score: GENERATOR or RUN, FOLDER · apply: GENERATOR or RUN, FOLDER, NAME · list: FOLDER or RUN · show: FOLDER · "
-        "export: FOLDER, NAME …",
+        "score: GENERATOR or RUN, FOLDER · apply: GENERATOR or RUN, FOLDER, NAME · "
+        "list: FOLDER or RUN · show: FOLDER · export: FOLDER, NAME …",
     )  # fmt: skip
     add_settings(parser, ReaderOptions)
     add_settings(parser, FitQuestion)

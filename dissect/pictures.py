@@ -1,5 +1,8 @@
 """From images as tensors to pictures: RGB, bytes, and the tiles of a strip."""
 
+import io
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -24,3 +27,18 @@ def to_picture(image: Tensor) -> Image.Image:
     rgb = as_rgb(image[None].detach().cpu())[0]
     scaled = ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())
+
+
+def side_by_side(images: Sequence[Float[Tensor, "1 channels h w"]], *, least: int = 256) -> bytes:
+    """Images of one size in a row, enlarged by a whole number to ``least`` pixels, as PNG."""
+    pictures = [to_picture(one[0]) for one in images]
+    width, height = pictures[0].size
+    zoom, gap = max(1, least // width), 4
+    step = width * zoom + gap
+    sheet = Image.new("RGB", (step * len(pictures) - gap, height * zoom), "white")
+    for k, picture in enumerate(pictures):
+        size = (width * zoom, height * zoom)
+        sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (k * step, 0))
+    file = io.BytesIO()
+    sheet.save(file, format="PNG")
+    return file.getvalue()

@@ -3,6 +3,7 @@
 from dissect.commands import (
     compare,
     demo,
+    drag,
     directions,
     export,
     invert,
@@ -33,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     *directions.COMMANDS,
     *paint.COMMANDS,
     *invert.COMMANDS,
+    *drag.COMMANDS,
     *shell.COMMANDS,
 )
 

@@ -137,28 +137,6 @@ def _read(path: Path, generator: "Generator", degradation: "Degradation") -> "Te
     return degradation.observe(image, seed=0) if isinstance(degradation, Grey | Hole) else image
 
 
-def _picture(images: "list[Tensor]", size: int) -> bytes:
-    """Images side by side, small ones enlarged to the others' size, as PNG."""
-    import io
-
-    from PIL import Image
-
-    from dissect.pictures import to_picture
-
-    zoom = max(1, 256 // size)
-    tiles = [
-        to_picture(one[0]).resize((size * zoom, size * zoom), Image.Resampling.NEAREST)
-        for one in images
-    ]
-    gap = 4
-    sheet = Image.new("RGB", ((size * zoom + gap) * len(tiles) - gap, size * zoom), "white")
-    for k, tile in enumerate(tiles):
-        sheet.paste(tile, (k * (size * zoom + gap), 0))
-    file = io.BytesIO()
-    sheet.save(file, format="PNG")
-    return file.getvalue()
-
-
 def _line(name: str, errors: Any) -> str:
     shown = f"{name}: mse {errors['mse']:.5f}, PSNR {errors['psnr']:.1f} dB"
     if "ssim" in errors:
@@ -186,6 +164,7 @@ def _invert(options: argparse.Namespace) -> None:
     from dissect.inversion.optimise import errors, invert
     from dissect.inversion.settings import TuningSettings
     from dissect.inversion.tuning import tune
+    from dissect.pictures import side_by_side
 
     whole = parse_degradation("none")
     with nothing_kept("images whose latent is written stay; --resume goes on with the others"):
@@ -217,9 +196,8 @@ def _invert(options: argparse.Namespace) -> None:
                     found = errors(tuned, image, whole, features)
                 row |= {f"tuned {name}": value for name, value in found.items()}
                 shown.append(tuned.cpu())
-            size = generator.image_size
-            write_file(out / f"{path.stem}.png", _picture(shown, size))
-            write_file(out / f"{path.stem}-steps.png", _picture(_spread(frames), size))
+            write_file(out / f"{path.stem}.png", side_by_side(shown))
+            write_file(out / f"{path.stem}-steps.png", side_by_side(_spread(frames)))
             rows.append(row)
             if not options.json:
                 print(_line(path.name, one.errors))
@@ -245,6 +223,7 @@ def _restore(options: argparse.Namespace) -> None:
     from dissect.inversion.images import read_square
     from dissect.inversion.optimise import errors
     from dissect.inversion.restore import baseline, parse_task, restore
+    from dissect.pictures import side_by_side
 
     degradation = parse_task(options.task)
     spoiled = None if options.simulate is None else parse_degradation(options.simulate)
@@ -267,9 +246,9 @@ def _restore(options: argparse.Namespace) -> None:
             plain = baseline(observed, degradation, size, channels)
             answers = {"baseline": plain, "image": one.image, "consistent": one.consistent}
             one.inversion.save(out / f"{path.stem}.safetensors")
-            write_file(out / f"{path.stem}-restored.png", _picture([one.consistent.cpu()], size))
+            write_file(out / f"{path.stem}-restored.png", side_by_side([one.consistent.cpu()]))
             shown = [plain, one.image, one.consistent] + ([truth] if truth is not None else [])
-            write_file(out / f"{path.stem}.png", _picture([x.cpu() for x in shown], size))
+            write_file(out / f"{path.stem}.png", side_by_side([x.cpu() for x in shown]))
             row: dict[str, Any] = {"image": str(path), "seen": dict(one.inversion.errors)}
             if truth is not None:
                 truth = truth.to(generator.device)

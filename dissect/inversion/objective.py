@@ -84,14 +84,14 @@ class Objective:
         self,
         images: Float[Tensor, "batch c h w"],
         rows: Tensor,
-        prior: Callable[[], Float[Tensor, " batch"]],
+        prior: Callable[[], Float[Tensor, " batch"]] | None = None,
     ) -> dict[str, Float[Tensor, " batch"]]:
         """Each term before its weight.
 
         Args:
             images: G(x).
             rows: For each of them the number of its observation.
-            prior: Makes the prior's values.
+            prior: Makes the prior's values, where it has a weight.
         """
         seen = self.degradation.apply(images)
         weight = self._weight(images.shape[-1])
@@ -107,7 +107,7 @@ class Objective:
             assert self.features is not None  # else the weight is not there
             features = unit_features(self.features, seen)
             found["perceptual"] = feature_distance(features, [t[rows] for t in self._target])
-        if "prior" in self.weights:
+        if prior is not None and "prior" in self.weights:
             found["prior"] = prior()
         return found
 

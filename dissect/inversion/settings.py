@@ -32,3 +32,25 @@ class TuningSettings(Settings):
         "loss at which the tuning stops, mean square of images in [-1, 1]",
         default=1e-4, at_least=0,
     )  # fmt: skip
+
+
+class DragSettings(Settings):
+    """Settings of a drag."""
+
+    layer: str | None = setting(
+        "layer whose features are followed; default: the last one of a quarter of the image's size",
+        default=None,
+    )
+    n_steps: int = setting("most steps", default=100, at_least=1, flag="--steps")
+    rate: float = setting("Adam's learning rate", default=0.02, above=0)
+    layers: int = setting("how many layers of w+ are moved, from the first", default=6, at_least=1)
+    outside: float = setting("weight of keeping what is outside the mask", default=20.0, at_least=0)
+
+
+class MultiCodeSettings(Settings):
+    """Settings of a search for several codes."""
+
+    n_codes: int = setting("codes of an image", default=8, at_least=1, flag="--codes")
+    n_steps: int = setting("steps of Adam", default=500, at_least=1, flag="--steps")
+    rate: float = setting("Adam's learning rate", default=0.05, above=0)
+    seed: int = setting("of the first codes", default=0, at_least=0)

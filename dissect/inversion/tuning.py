@@ -49,10 +49,6 @@ def kept(module: nn.Module) -> Iterator[None]:
             part.training = modes[name]
 
 
-def _no_prior() -> Tensor:
-    return torch.zeros(1)
-
-
 @contextmanager
 def tune(
     generator: Generator,
@@ -110,7 +106,7 @@ def tune(
         for step in steps:
             with torch.enable_grad():
                 drawn = generator.synthesize(latent)
-                terms = objective.terms(drawn, row, _no_prior)
+                terms = objective.terms(drawn, row)
                 if step == 0:
                     objective.calibrate(terms)
                 loss = objective.total(terms).sum()

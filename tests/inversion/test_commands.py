@@ -119,3 +119,32 @@ def test_a_task_of_another_name(network_file, pictures, tmp_path, capsys):
     words = ("restore", network_file, pictures / "0.png", "--task", "colour", "--out", tmp_path)
     assert run(*words) == 2
     assert "did you mean 'colorize'" in capsys.readouterr().err
+
+
+def test_a_point_is_dragged(network_file, pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("invert", network_file, pictures / "0.png", "--out", out, *SMALL) == 0
+    capsys.readouterr()
+    words = ("drag", network_file, "--latent", out / "0.safetensors", "--move", "8,4>8,7")
+    assert run(*words, "--out", tmp_path / "d.png", "--steps", 5, "--json", "--quiet") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["paths"][0][0] == [8, 4]
+    assert len(told["distances"]) == 1
+    with Image.open(tmp_path / "d.png") as sheet:
+        assert sheet.size == (2 * 256 + 4, 256)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--move", "8,4"), "--move is '8,4'; expected ROW,COLUMN>ROW,COLUMN"),
+        (("--move", "8,4>8,70"), "is not in the image; expected row and column from 0 to 15"),
+        (("--move", "8,4>8,7", "--layer", "b99"), "layer 'b99' is not in"),
+        (("--move", "8,4>8,7", "--mask", "1,2"), "expected four: top, left, bottom, right"),
+    ],
+)
+def test_wrong_drags_are_one_line(network_file, tmp_path, capsys, words, message):
+    assert run("drag", network_file, *words, "--out", tmp_path / "d.png", "--quiet") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Dragging: points of an image are moved to where one wants them, along what the generator can draw.
+"""Dragging: points of an image are moved to where one wants them, as the generator can draw it.
 
 Of a layer's map F, enlarged to the image, two steps take turns until every point has arrived:
 
@@ -7,9 +7,9 @@ Of a layer's map F, enlarged to the image, two steps take turns until every poin
     tracking   pᵢ = argmin over q near pᵢ of |F(q) − fᵢ|
 
 dᵢ is the unit vector from pᵢ to its target, fᵢ the feature at its first place, F₀ the first map, M
-the part of the image that may change (everywhere, unless a mask is given). Near means within a radius
-of 3 pixels (motion) and 12 pixels (tracking) in an image of 512, but at least 1 and 2: in one of 64
-pixels the first would be 0 and no pixel would be near.
+the part of the image that may change (everywhere, unless a mask is given). Near means within a
+radius of 3 pixels (motion) and 12 pixels (tracking) in an image of 512, but at least 1 and 2: in
+one of 64 pixels the first would be 0 and no pixel would be near.
 
 References:
     Pan et al., Drag Your GAN, SIGGRAPH 2023, section 3 (equations 1 and 2).

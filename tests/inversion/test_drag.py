@@ -65,7 +65,7 @@ def test_what_is_outside_the_mask_stays(blobs):
     mask = np.zeros((SIZE, SIZE))
     mask[:40, :44] = 1
     settings = DragSettings(n_steps=100, rate=0.05)
-    done = drag(blobs, latent, [tuple(start)], [tuple(start + (0, 8))], settings, mask=mask)
+    done = drag(blobs, latent, [tuple(start)], [(start[0], start[1] + 8)], settings, mask=mask)
     assert np.hypot(*(place(done.latent, 1) - place(latent, 1))) < 0.5
     assert done.distances[0] <= 1
 

@@ -22,6 +22,7 @@ from reports import findings
 from reports.assets import script_text, style_text
 from reports.charts import best_cells, category_colours, layer_bars
 from reports.compact import to_script_text
+from reports.directions import direction_facts
 from reports.facts import concept_pairs, short
 from reports.measured import EffectFacts, effect_facts
 from reports.noted import given_labels, unit_rows
@@ -175,6 +176,7 @@ def page_text(
             n_distinct=int(found[found.layer.isin(layers)].concept.nunique()),
             doubtful=findings.doubtful(run, layers),
             effects=effects,
+            directions=direction_facts(run),
             labels=noted.labels,
             n_noted=len(noted.notes),
             noted_rows=unit_rows(run, noted),

@@ -10,6 +10,8 @@ png      recipe                                          the image as a PNG, byt
 masks    layer, unit, threshold, first                   a unit's top images, or new ones from
                                                          ``first``, its mask outlined
 ablate   layer, unit                                     its top images before and after
+move     folder, strengths, index, seed, layers          a sample as it is, moved along directions,
+                                                         and along random ones as long
 =======  ==============================================  ========================================
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from dashboard.rendering.directions import DirectionResponder
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.units import UnitResponder
 from dissect.errors import ConfigError
@@ -62,6 +65,7 @@ class Responder:
             "png": self._png,
             "masks": self._units.masks,
             "ablate": self._units.ablate,
+            "move": DirectionResponder(self._canvas).move,
         }
 
     def answer(self, question: Frame) -> Frame:

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+LEAST = 0.05
+"""Deviations of an attribute below which an effect is not told."""
 _RESAMPLES, _SEED_STREAM = 1000, 4
 _LEVELS = (2.5, 97.5)
 
@@ -50,8 +52,11 @@ class Effects:
 
     @property
     def beyond(self) -> Bool[np.ndarray, "edit attribute"]:
-        """Whether an effect is certain: its interval leaves out 0, and it is above the floor."""
-        certain = (self.low > 0) | (self.high < 0)
+        """Whether an effect is certain: its interval leaves out 0, and it is above the floor.
+
+        Less than ``LEAST`` deviations is not told, since nobody sees it.
+        """
+        certain = ((self.low > 0) | (self.high < 0)) & (np.abs(self.signed) >= LEAST)
         return certain & ~(np.abs(self.signed) <= self.floor)
 
     def table(self) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 // Which page an address names, and the controls that are on all of them.
 "use strict";
 
-const STATIC = ["summary", "layers", "concepts", "effects", "methods"];
+const STATIC = ["summary", "layers", "concepts", "effects", "directions", "methods"].filter((name) => document.getElementById(name));
 const main = document.querySelector("main");
 const made = document.getElementById("made");
 const pages = new Map(STATIC.map((name) => [name, document.getElementById(name)]));

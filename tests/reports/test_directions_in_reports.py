@@ -1,0 +1,54 @@
+import shutil
+
+import pytest
+
+from dissect.runs import open_run
+from reports import build_report
+from tests.directions.folders import add_directions
+
+
+@pytest.fixture
+def run(planted_run, tmp_path):
+    folder = tmp_path / "planted"
+    shutil.copytree(planted_run.path, folder)
+    return folder
+
+
+@pytest.mark.parametrize("single_file", [True, False])
+def test_a_report_names_the_directions_and_shows_strips(run, single_file, chromium):
+    add_directions(run)
+    path = build_report(open_run(run), single_file=single_file)
+    text = path.read_text()
+    assert "<b>second</b>" not in text
+    page = chromium.new_page()
+    problems = []
+    page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
+    page.goto(f"{path.as_uri()}#directions")
+    section = page.locator("#directions")
+    section.get_by_role("heading", name="Which direction is which?").wait_for()
+    assert section.get_by_text("first: red +").is_visible()
+    assert section.locator("figure img").count() == 4
+    sizes = section.locator("figure img").evaluate_all("all => all.map(i => i.naturalWidth)")
+    assert min(sizes) > 0
+    table = section.get_by_role("region", name="Effects of sefa")
+    assert table.locator("td[style]").count() == 2
+    assert table.get_by_text("random, the largest").is_visible()
+    page.get_by_role("link", name="Effects", exact=True).click()
+    assert section.is_hidden()
+    page.close()
+    assert problems == []
+
+
+def test_without_directions_there_is_no_such_page(run, chromium):
+    path = build_report(open_run(run), single_file=True)
+    assert 'id="directions"' not in path.read_text()
+    page = chromium.new_page()
+    page.goto(f"{path.as_uri()}#methods")
+    page.locator("#methods h1").wait_for()
+    assert page.get_by_role("link", name="Directions").count() == 0
+    page.close()
+
+
+def test_unscored_directions_are_shown_as_such(run):
+    add_directions(run, scored=False)
+    assert "They are not scored yet" in build_report(open_run(run), single_file=True).read_text()

@@ -18,7 +18,7 @@ from dissect.generators import families
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.testing import check_generator
-from segmenters import load_segmenter, registry
+from segmenters import load_predictor, load_segmenter, registry
 from segmenters.base import hash_tensors
 from segmenters.colour import ColourSegmenter
 from segmenters.testing import check_segmenter
@@ -84,6 +84,24 @@ def test_a_segmenter_is_a_module_and_a_line_in_the_catalogue(monkeypatch):
     segmenter = load_segmenter("dark")
     assert segmenter.name == "dark"
     check_segmenter(segmenter, torch.rand(2, 3, 16, 16) * 2 - 1)
+
+
+def test_a_predictor_is_a_module_and_a_line_in_the_catalogue(monkeypatch):
+    class Bright:
+        name, attributes, fingerprint = "bright", ("bright",), "0" * 64
+
+        def __init__(self, device):
+            self.device = torch.device(device)
+
+        def predict(self, images):
+            return images.mean(dim=(2, 3)).mean(dim=1, keepdim=True)
+
+    module = ModuleType("segmenters.bright")
+    module.load_predictor = Bright
+    monkeypatch.setitem(sys.modules, "segmenters.bright", module)
+    known = MappingProxyType({**registry.PREDICTORS, "bright": ("bright", "how bright it is")})
+    monkeypatch.setattr(registry, "PREDICTORS", known)
+    assert load_predictor("bright").predict(torch.ones(2, 3, 8, 8)).tolist() == [[1], [1]]
 
 
 def test_a_command_is_a_module_and_a_line_in_the_list_of_commands(monkeypatch, capsys):

@@ -16,10 +16,11 @@ from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, 
 from dashboard.painting.tables import change_table, stroke_list
 from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
-from dissect.edits.recipes import to_json
+from dissect.edits import recipes
 from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
+_ANY_SAMPLE = {"seed": 0, "index": 0, "truncation": 1, "label": None}
 _LOOKING = "The units are being searched, a few seconds the first time …"
 
 
@@ -235,11 +236,27 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
         return no_update, line_of(error)
 
 
+def _known(about: object) -> dict[str, object]:
+    """What the page knows of its generator.
+
+    Raises:
+        ConfigError: nothing yet.
+    """
+    if not isinstance(about, dict):
+        raise ConfigError("the page does not know its generator yet; wait or reload it")
+    return about
+
+
 def _open(contents: object, about: object) -> tuple:
     try:
         if not isinstance(contents, str) or len(contents) > 2 * LARGEST_BYTES:
             raise ConfigError("the file is too large, or none; expected a saved recipe")
         data = base64.b64decode(re.sub(r"^data:[^,]{0,200},", "", contents, count=1), validate=True)
+        if data.lstrip()[:1] == b"[":  # edits alone, such as moves: they act on this sample
+            edits = recipes.read_recipe(data)
+            read_painting({**_known(about), "edits": recipes.to_json(edits)}, _ANY_SAMPLE)
+            known = {**_known(about), "edits": recipes.to_json(edits)}
+            return known, *(no_update,) * 6, f"opened {len(edits)} edits, for every sample"
         painting = read_recipe(data)
         if not isinstance(about, dict) or painting.generator != about.get("fingerprint"):
             raise ConfigError(
@@ -253,7 +270,7 @@ def _open(contents: object, about: object) -> tuple:
     history = History.of(painting.strokes)
     fields = (painting.seed, painting.index, painting.truncation)
     label = "" if painting.label is None else painting.label
-    known = {**about, "threads": painting.threads, "edits": to_json(painting.edits)}
+    known = {**about, "threads": painting.threads, "edits": recipes.to_json(painting.edits)}
     others = f" and {len(painting.edits)} other edits" if painting.edits else ""
     message = f"opened a recipe of {len(painting.strokes)} strokes{others}"
     return known, history.to_json(), stroke_list(history), *fields, label, message

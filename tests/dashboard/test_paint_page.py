@@ -100,6 +100,39 @@ def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tm
     expect(page).to_have_url(re.compile("index=5002"))
 
 
+def test_a_direction_is_opened_as_a_move_and_painted_over(paint, tmp_path):
+    from dissect import load_generator
+    from dissect.directions import Direction
+    from dissect.edits import from_json, to_json
+
+    page = paint("index=3&concept=grass")
+    bare = source(page)
+    shape = load_generator("scenes-stylegan2").spaces["w"].shape
+    vector = [1.0 if k < 40 else 0.0 for k in range(*shape)]
+    moves = Direction("forty", "w", vector, unit="σ", sigma=0.2).moves(2)
+    file = tmp_path / "moves.json"
+    file.write_text(json.dumps(to_json(moves)))
+    page.set_input_files("#paint-upload input", file)
+    page.get_by_text("opened 1 edits").wait_for()
+    moved = changed_from(page, bare)
+    for name, value in (("Top", 40), ("Left", 0), ("Bottom", 64), ("Right", 64)):
+        fill(page, name, value)
+    page.get_by_role("button", name="Paint this rectangle").click()
+    changed_from(page, moved)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save recipe").click()
+    content = json.loads(waiting.value.path().read_text())
+    assert from_json(content["edits"]) == moves
+    assert len(content["strokes"]) == 1
+    page.get_by_role("button", name="Clear").click()
+    until(page, "s => document.querySelector('#paint-after').src === s", arg=moved)
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text("[]")
+    page.set_input_files("#paint-upload input", nothing)
+    page.get_by_text("opened 0 edits").wait_for()
+    until(page, "s => document.querySelector('#paint-after').src === s", arg=bare)
+
+
 def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
     page = paint("index=5003&concept=window&mode=remove")
     bare = source(page)

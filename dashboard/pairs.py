@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from dashboard.store import OpenRun
-from dissect.edits.unit_edits import UnitEdit
 from dissect.errors import RunError
 from dissect.runs import Run, schema
 from dissect.runs.record import ADVICE
@@ -66,8 +65,9 @@ class Measured:
     Attributes:
         name: Of the effect.
         n_units: Of the set.
-        label: What became of its concept, such as ``window removed``.
-        share: How much of it; NaN where that is undefined.
+        label: What became of its concept, such as ``window net removed``.
+        share: How much of it, if the set is this unit alone; else NaN, since what a set does is not
+            what each of its units does.
     """
 
     name: str
@@ -82,23 +82,23 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
     for name in effect_names(run):
         try:
             effect = open_effect(run, name)
-            target = study_of(effect).target(effect.record["summary"])
-            if target is None:
-                continue
-            share, label = target.share, f"{target.concept} {target.verb}"
-            edits = [
-                (edit.layer, list(edit.units))
-                for edit in effect.edits
-                if isinstance(edit, UnitEdit)
-            ]
+            study, summary = study_of(effect), effect.record["summary"]
+            target, layers = study.target(summary), study.layers(summary)
+            own = {
+                place: Measured(
+                    name, 1, f"{one.concept} {one.verb}",
+                    float("nan") if one.share is None else float(one.share),
+                )
+                for place, one in study.alone(effect).items()
+            }  # fmt: skip
+            if target is not None and not own:
+                size = sum(map(len, layers.values()))
+                of_set = Measured(name, size, f"{target.concept} {target.verb}", float("nan"))
+                own = {(layer, int(u)): of_set for layer, units in layers.items() for u in units}
         except (RunError, KeyError, TypeError, AttributeError):
             continue  # the list of effects shows why a damaged one cannot be read
-        size = sum(len(units) for _, units in edits)
-        own = Measured(name, size, label, float("nan") if share is None else float(share))
-        for layer, units in edits:
-            for unit in units:
-                known = found.get((layer, int(unit)), own)
-                found[layer, int(unit)] = min(known, own, key=lambda each: each.n_units)
+        for place, one in own.items():
+            found[place] = min(found.get(place, one), one, key=lambda each: each.n_units)
     return found
 
 

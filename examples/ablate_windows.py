@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare orders of units by what they remove.")
     parser.add_argument("run")
     parser.add_argument("--concept", default="window")
-    parser.add_argument("--units", type=int, default=20)
+    parser.add_argument("--units", type=int, default=16)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--orders", default="iou,sweep,greedy,optimise")
     options = parser.parse_args()
@@ -32,12 +32,12 @@ def main() -> None:
             n_samples=options.samples,
         ).effect
         summary = effect.record["summary"]
-        target, random = summary["target"], summary["random"]
-        low, high = target["removed_share_low"], target["removed_share_high"]
+        target, random = summary["target"], summary["matched"] or summary["random"]
+        low, high = target["net_removed_share_low"], target["net_removed_share_high"]
         print(
-            f"{order:<7} {target['removed_share']:.2f} [{low:.2f}, {high:.2f}] of "
-            f"{options.concept} removed; {random['removed_share']:.2f} by random units; "
-            f"see {effect.path / 'sheet.png'}"
+            f"{order:<7} {target['net_removed_share']:.2f} [{low:.2f}, {high:.2f}] of "
+            f"{options.concept} net removed; {random['net_removed_share']:.2f} by random units that "
+            f"change images as strongly; see {effect.path / 'sheet.png'}"
         )
         # The recipe goes wherever a generator goes: the same units are away in any image.
         generator = dissect.load_generator(run.config.generator)

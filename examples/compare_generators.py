@@ -17,7 +17,7 @@ from dissect.studies.ranking import best_layer, rank_by_match
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Plot removed shares over numbers of units.")
+    parser = argparse.ArgumentParser(description="Plot net removed shares over numbers of units.")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--concepts", default="window")
     parser.add_argument("--samples", type=int, default=200)
@@ -38,10 +38,10 @@ def main() -> None:
             name = f"{concept}, {run.path.name}" if len(options.runs) > 1 else concept
             lines[name] = curve[curve.concept == concept]
             last = lines[name].iloc[-1]
-            print(f"{name}: {last.removed_share:.2f} by {last.n_units} units of {layer}")
+            print(f"{name}: {last.net_removed_share:.2f} by {last.n_units} units of {layer}")
     plot = draw_curves(
-        lines, value="removed_share", title="How many units does a concept take?",
-        label="share of its pixels removed, units by excess information",
+        lines, value="net_removed_share", title="How many units does a concept take?",
+        label="share of its pixels net removed, units by excess information",
     )  # fmt: skip
     Path(options.out).write_text(plot)
     print(f"open {options.out}")

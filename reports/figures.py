@@ -19,6 +19,7 @@ from dissect.runs import Run
 from dissect.statistics.registry import rows_of
 from dissect.studies.registry import study_of
 from dissect.studies.store import CURVE, StoredEffect
+from dissect.studies.study import verb_of
 from reports.charts import ink_on
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
             f"{', '.join(table.concept.unique())}"
         )
     study = study_of(effect)
-    share = study.share
+    share = study.share_in(table)
     lines = list(table[table.concept == name].groupby("order", sort=False))
     height = 0.68 * min(width, 4.5)
     with open_figure(width, height) as figure:
@@ -322,7 +323,7 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
         axes.axhline(0, color=QUIET, linewidth=0.4)
         axes.set_xlabel("units")
         long = len(name) > 16  # the title has the name too
-        axes.set_ylabel(f"{'its' if long else name} pixels {study.verb} (%)")
+        axes.set_ylabel(f"{'its' if long else name} pixels {verb_of(share)} (%)")
         add_title(figure, f"How many units does {name} take?")
         axes.legend(frameon=False, fontsize=6.5, title="order of units", title_fontsize=6.5)
         return save_figure(figure, suffix)

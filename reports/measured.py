@@ -11,6 +11,7 @@ from dissect.studies.effects import open_effect
 from dissect.studies.orders import RANDOM
 from dissect.studies.registry import study_of
 from dissect.studies.store import ADVICE, CURVE, StoredEffect, effect_names
+from dissect.studies.study import verb_of
 from segmenters.received import reading
 
 _MOST_LINES = 6
@@ -79,6 +80,7 @@ def _read(effect: StoredEffect) -> EffectFacts:
     study, summary = study_of(effect), effect.record["summary"]
     description = study.describe(summary)
     curve = effect.read_table(CURVE) if study.share and effect.file(CURVE) else None
+    share = study.share if curve is None else study.share_in(curve)
     return EffectFacts(
         name=effect.name,
         kind=study.kind,
@@ -87,9 +89,9 @@ def _read(effect: StoredEffect) -> EffectFacts:
         layers={
             layer: [int(unit) for unit in units] for layer, units in description.layers.items()
         },
-        verb=study.verb,
+        verb=verb_of(share),
         command=study.command(effect.record["question"]),
-        lines=[] if curve is None else _lines(curve, study.share, description.concept),
+        lines=[] if curve is None else _lines(curve, share, description.concept),
         sheet=effect.sheet(),
         is_wide=study.pictures[0].is_wide,
     )

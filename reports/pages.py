@@ -260,10 +260,13 @@ def _curve(effect: EffectFacts) -> dict[str, object]:
     lines = effect.lines
     longest = max(1, *(max(line.n_units) for line in lines))
     most = max(1.0, *(value for line in lines for value in line.high if not math.isnan(value)))
+    least = min(0.0, *(value for line in lines for value in line.low if not math.isnan(value)))
+    ticks = [least + k * (most - least) / 4 for k in range(5)]
 
     def at(n_units: float, share: float) -> str:
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * n_units / longest
-        return f"{x:.1f},{_HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share / most:.1f}"
+        height = (_HEIGHT - _TOP - _BOTTOM) * (share - least) / (most - least)
+        return f"{x:.1f},{_HEIGHT - _BOTTOM - height:.1f}"
 
     def points(n_units: list[int], shares: list[float]) -> list[str]:
         return [at(n, v) for n, v in zip(n_units, shares, strict=True) if not math.isnan(v)]
@@ -293,8 +296,6 @@ def _curve(effect: EffectFacts) -> dict[str, object]:
         "left": _LEFT,
         "right": _WIDTH - _RIGHT,
         "lines": drawn,
-        "sizes": [(n, *map(float, at(n, 0).split(","))) for n in sizes],
-        "shares": [
-            (f"{k * most / 4:.2f}", float(at(0, k * most / 4).split(",")[1])) for k in range(5)
-        ],
+        "sizes": [(n, *map(float, at(n, least).split(","))) for n in sizes],
+        "shares": [(f"{tick:.2f}", float(at(0, tick).split(",")[1])) for tick in ticks],
     }

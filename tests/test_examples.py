@@ -40,7 +40,7 @@ def test_ablate_windows_compares_orders(run_folder):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["iou", "greedy"]
-    assert all("1.00 [1.00, 1.00] of red removed" in line for line in lines)
+    assert all("1.00 [1.00, 1.00] of red net removed" in line for line in lines)
 
 
 def test_compare_generators_draws_a_line_for_each_run_and_concept(run_folder, tmp_path):

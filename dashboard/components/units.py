@@ -131,7 +131,6 @@ def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[
 def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, object]:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
-    label = getattr(row, "effect_label", "")
     style, interval = _bar_styles(row.iou, row.chance, colour, row.iou_low, row.iou_high)
     return {
         "href": unit_href(opened.id, layer, row.unit) + query,
@@ -146,14 +145,18 @@ def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, ob
         "interval": interval,
         "chance": _bar_label(row.iou, row.chance),
         "iou": two(row.iou),
-        "effect": f"{label} {two(row.effect)}{_with(row)}" if label else "",
+        "effect": _effect(row),
     }
 
 
-def _with(row: object) -> str:
-    """An effect belongs to all units of its set, not to one of them."""
-    others = row.effect_units - 1
-    return f", with {counted(others, 'other unit')}" if others > 0 else ""
+def _effect(row: object) -> str:
+    """What the unit does alone; a set's effect belongs to the set, so no number of it."""
+    label = getattr(row, "effect_label", "")
+    if not label:
+        return ""
+    if row.effect_units == 1:
+        return f"{label} {two(row.effect)}"
+    return f"measured with {counted(row.effect_units - 1, 'other unit')}, not alone"
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Component:

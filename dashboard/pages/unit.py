@@ -12,7 +12,16 @@ from dashboard import unit_facts
 from dashboard.callbacks import line_of
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.unit_table import chosen
-from dashboard.components.units import bar, empty, facts, second_label, strip_image, swatch, two
+from dashboard.components.units import (
+    bar,
+    counted,
+    empty,
+    facts,
+    second_label,
+    strip_image,
+    swatch,
+    two,
+)
 from dashboard.effects.view import effect_href
 from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.labels import second_labels
@@ -237,21 +246,19 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 
 def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
-    if found is None:
-        label = labels_of(opened).iloc[row]
-        concept = {"concept": label.concept} if label.interpretable else {}
-        values = concept | {"layer": layer, "units": unit}
-        measure = dcc.Link(
-            "Measure what it does", href=run_href(opened.id, "effects") + "?" + urlencode(values)
-        )
-        return empty(["It belongs to no measured set. ", measure])
-    return facts(
-        [
-            (f"{found.label.capitalize()}, share", two(found.share)),
-            ("Units of the set", found.n_units),
-            ("Measured as", dcc.Link(found.name, href=effect_href(opened.id, found.name))),
-        ]
+    label = labels_of(opened).iloc[row]
+    concept = {"concept": label.concept} if label.interpretable else {}
+    values = concept | {"layer": layer, "units": unit}
+    measure = dcc.Link(
+        "Measure what it does alone", href=run_href(opened.id, "effects") + "?" + urlencode(values)
     )
+    if found is None:
+        return empty(["It belongs to no measured set. ", measure])
+    link = dcc.Link(found.name, href=effect_href(opened.id, found.name))
+    if found.n_units > 1:
+        others = counted(found.n_units - 1, "other unit")
+        return html.P([f"It was measured with {others} (", link, "), not alone. ", measure])
+    return facts([(f"{found.label.capitalize()}, share", two(found.share)), ("Measured as", link)])
 
 
 def _panels(of: UnitVisit, *, live: bool) -> list[Component]:

@@ -4,6 +4,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State
 
 FIELDS = ("seed", "index", "truncation", "label")
 """Of the page, for the image."""
+CORNERS = ("top", "left", "bottom", "right")
+"""Of the page, for the rectangle."""
 
 
 def register_browser(app: Dash) -> None:
@@ -22,7 +24,10 @@ def register_browser(app: Dash) -> None:
     app.clientside_callback(
         here("forget"),
         Output("paint-brush", "data", allow_duplicate=True),
-        *[Input(f"paint-{name}", "value") for name in ("concept", "mode", "layer", "units")],
+        *[
+            Input(f"paint-{name}", "value")
+            for name in ("concept", "mode", "layer", "units", *CORNERS)
+        ],
         prevent_initial_call=True,
     )
     app.clientside_callback(

@@ -5,12 +5,12 @@ import binascii
 import re
 from dataclasses import replace
 
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
 from dashboard.callbacks import line_of, problem
 from dashboard.notes.labels import quoted, second_labels
-from dashboard.painting.browser import FIELDS, register_browser
+from dashboard.painting.browser import CORNERS, FIELDS, register_browser
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
 from dashboard.painting.tables import change_table, stroke_list
@@ -21,6 +21,7 @@ from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
 _ANY_SAMPLE = {"seed": 0, "index": 0, "truncation": 1, "label": None}
+_JUDGING = "What the stroke did is being measured …"
 _LOOKING = "The units are being searched, a few seconds the first time …"
 
 
@@ -44,6 +45,8 @@ def register(app: Dash) -> None:
         Input("paint-mode", "value"),
         Input("paint-layer", "value"),
         Input("paint-units", "value"),
+        *[Input(f"paint-{name}", "value") for name in CORNERS],
+        State("paint-history", "data"),
         State("paint-about", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
@@ -67,6 +70,16 @@ def register(app: Dash) -> None:
         State("paint-view", "data"),
         prevent_initial_call=True,
     )(_render)
+    app.callback(
+        Output("paint-verdict", "children"),
+        Input("paint-about", "data"),
+        Input("paint-history", "data"),
+        *[Input(f"paint-{name}", "value") for name in FIELDS],
+        State("paint-run", "data"),
+        State("paint-view", "data"),
+        prevent_initial_call=True,
+        running=[(Output("paint-verdict", "children"), _JUDGING, "")],
+    )(_judge)
     _register_files(app)
 
 
@@ -127,10 +140,9 @@ def _brush(
     mode: object,
     layer: object,
     units: object,
-    about: object,
-    run_id: object,
-    view: object,
+    *given: object,
 ) -> tuple:
+    *corners, history, about, run_id, view = given
     by_hand = concept == BY_HAND
     if not about or not seen:  # first of all somebody wants to see the image
         return no_update, no_update, no_update, no_update, not by_hand
@@ -142,21 +154,40 @@ def _brush(
                 return None, "Choose a layer and units of it.", no_update, no_update, False
             question |= {"units": read_units(units)}
         else:
-            question |= {"concept": concept}
+            where, place = _shape(corners, history)
+            question |= {"concept": concept, **place}
         brush = ask(run_id, question, view=f"{view}-brush").content
     except SupersededError:
         return (no_update,) * 5
     except DissectError as error:
         return None, line_of(error), no_update, no_update, not by_hand
-    gain = brush["gain"]
     how = f"{brush['layer']}: {brush['how']}"
     how += _called(run_id, brush["layer"], brush["units"]) if by_hand else ""
-    if gain is not None:
-        verb = "covers" if mode == "draw" else "removes"
-        how += f"; it {verb} {100 * max(0, gain):.0f} % more than it disturbs elsewhere"
-        how += " (little: don't expect much)" if gain < 0.2 else ""
+    if brush["tried"]:
+        how += f". Tried {where}, it {brush['tried']}."
     plain = {name: brush[name] for name in ("concept", "mode", "layer", "units", "values")}
     return plain, how, brush["n_units"], brush["strength"], not by_hand
+
+
+def _shape(corners: list[object], history: object) -> tuple[str, dict[str, object]]:
+    """What a brush is tried with, in words and for the renderer: what was painted last, or what is
+    about to be, the rectangle.
+    """
+    strokes = History.from_json(history).shown
+    cause = str(ctx.triggered_id)
+    if strokes and cause.removeprefix("paint-") not in CORNERS:
+        last = strokes[-1]
+        if last.mask is not None:
+            return "with the shape of the last stroke", {
+                "mask": base64.b64encode(last.mask).decode()
+            }
+        if last.box is not None:
+            return "in the rectangle of the last stroke", {"box": list(last.box)}
+    numbers = [one for one in corners if isinstance(one, int | float)]
+    top, left, bottom, right = map(int, numbers) if len(numbers) == 4 else (0, 0, 0, 0)
+    if top < bottom and left < right:
+        return "in the rectangle", {"box": [top, left, bottom, right]}
+    return "in a box where it is seen most", {}  # the rectangle is none
 
 
 def _called(run_id: object, layer: str, units: list[int]) -> str:
@@ -218,6 +249,25 @@ def _render(about: object, history: object, *given: object) -> tuple:
     pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]
     labels = [to_uri(one.parts[column], "image/png") for one in (before, after)]
     return (*pictures, *labels, table, "", now)
+
+
+def _judge(about: object, history: object, *given: object) -> object:
+    """What the last stroke did, in sentences; nothing where none was painted."""
+    *fields, run_id, view = given
+    strokes = History.from_json(history).shown if about else ()
+    if not strokes:
+        return ""
+    try:
+        bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
+        question = {"ask": "verdict", "recipe": replace(bare, strokes=strokes).to_json()}
+        found = ask(run_id, question, view=f"{view}-verdict").content
+    except SupersededError:
+        return no_update
+    except DissectError as error:
+        return line_of(error)
+    first, *others = [f"{line[0].upper()}{line[1:]}." for line in found["lines"]]
+    worked = {True: "worked", False: "failed"}.get(found["worked"], "")
+    return [html.P(first, className=f"paint-verdict-first {worked}"), *map(html.P, others)]
 
 
 def _save(image: object, recipe: object, about: object, history: object, *given: object) -> tuple:

@@ -34,7 +34,8 @@ def layout(visit: RunVisit) -> Component:
             html.H1("Paint"),
             html.P(
                 "Choose what to draw and brush over the image: the units that draw it are held at "
-                "a value there. Or remove it: they are ablated there."
+                "a value there. Or remove it: they are ablated there. Below the image stands what "
+                "the last stroke did."
             ),
             *_stores(visit),
             html.Div(
@@ -88,6 +89,7 @@ def _picture(size: int) -> Component:
                 role="status",
                 children="The generator is being loaded …",
             ),
+            html.Div(id="paint-verdict", className="paint-verdict", role="status"),
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
             dmc.Slider(
                 id="paint-reveal",
@@ -241,6 +243,7 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                                 min=0,
                                 max=size,
                                 allowDecimal=False,
+                                debounce=True,
                             )
                             for name, value in corners.items()
                         ],

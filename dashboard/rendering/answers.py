@@ -4,8 +4,9 @@
 ask      with                                            answer
 =======  ==============================================  ========================================
 about    –                                               sizes, layers, concepts of the models
-brush    concept or units, mode, layer                   a ``Brush``
+brush    concept or units, mode, layer, box or mask      a ``Brush``
 image    recipe                                          view, and one picture for each plane
+verdict  recipe                                          what its last stroke did, in sentences
 png      recipe                                          the image as a PNG, byte for byte
 masks    layer, unit, threshold, first                   a unit's top images, or new ones from
                                                          ``first``, its mask outlined
@@ -15,6 +16,7 @@ move     folder, strengths, index, seed, layers          a sample as it is, move
 =======  ==============================================  ========================================
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -27,11 +29,12 @@ from dashboard.rendering.directions import DirectionResponder
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.units import UnitResponder
 from dissect.errors import ConfigError
-from dissect.painting.brushes import Brush, find_brush, pick_brush
+from dissect.painting.brushes import Brush, Shape, find_brush, pick_brush
 from dissect.painting.canvas import Canvas, changes, labels_to_png, to_png
 from dissect.painting.checks import check_list, check_text
 from dissect.painting.recipe import Painting
-from dissect.painting.strokes import MOST_UNITS
+from dissect.painting.strokes import MOST_UNITS, REMOVE, decode_mask
+from dissect.painting.suggestions import advise
 from dissect.pictures import to_picture
 from dissect.runs import open_run
 from dissect.runs.replacing import replace_file
@@ -39,7 +42,8 @@ from dissect.settings.kinds import short
 
 _LARGEST_PLAIN = 256  # pixels along a side up to which a view is a PNG
 _BRUSHES = "painting/brushes.json"
-_BRUSH_VERSION = 1
+_BRUSH_VERSION = 2
+_MOST_BRUSHES = 500  # that are kept beside the run
 
 
 class Responder:
@@ -62,6 +66,7 @@ class Responder:
             "about": self._about,
             "brush": self._brush,
             "image": self._image,
+            "verdict": self._verdict,
             "png": self._png,
             "masks": self._units.masks,
             "ablate": self._units.ablate,
@@ -106,16 +111,24 @@ class Responder:
         check_text("concept", concept)
         if layer is not None:
             check_text("layer", layer)
-        return Frame(self._found(concept, str(mode), layer) | {"fleeting": True})
+        shape = read_shape(question)
+        return Frame(self._found(concept, str(mode), layer, shape) | {"fleeting": True})
 
-    def _found(self, concept: str, mode: str, layer: str | None) -> dict[str, object]:
+    def _found(
+        self, concept: str, mode: str, layer: str | None, shape: Shape | None
+    ) -> dict[str, object]:
         """A brush that was tried before, or is tried now and kept beside the run."""
         measured = sorted(
             path.name for path in (self._run.path / "effects").glob("[!.]*") if path.is_dir()
         )
-        key = json.dumps([concept, mode, layer, measured])
+        box, mask = (None, None) if shape is None else (shape.box, shape.mask)
+        marked = None if mask is None else hashlib.sha256(mask).hexdigest()
+        key = json.dumps([concept, mode, layer, measured, box, marked])
         if key not in self._kept:
-            self._kept[key] = asdict(find_brush(self._canvas, concept, mode, layer=layer))
+            brush = find_brush(self._canvas, concept, mode, layer=layer, shape=shape)
+            while len(self._kept) >= _MOST_BRUSHES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = asdict(brush)
             self._keep()
         return dict(self._kept[key])
 
@@ -145,9 +158,33 @@ class Responder:
         labels = [labels_to_png(painted.planes, vocabulary, name) for name in vocabulary.planes]
         return Frame(content, (view, *labels))
 
+    def _verdict(self, question: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(question.get("recipe"))
+        if not painting.strokes:
+            return Frame({"worked": None, "lines": []})
+        advice = advise(self._canvas, painting)
+        return Frame({"worked": advice.verdict.worked, "lines": advice.lines})
+
     def _png(self, question: Mapping[str, object]) -> Frame:
         painting = Painting.from_json(question.get("recipe"))
         return Frame({}, (to_png(self._canvas.paint(painting).image),))
+
+
+def read_shape(question: Mapping[str, object]) -> Shape | None:
+    """The shape that a brush is tried with: ``box`` or ``mask`` (base64); None without both.
+
+    Raises:
+        ConfigError: a damaged one.
+    """
+    box, mask = question.get("box"), question.get("mask")
+    if box is None and mask is None:
+        return None
+    shape = Shape(
+        box=tuple(box) if isinstance(box, list) else box,  # type: ignore[arg-type], checked below
+        mask=None if mask is None else decode_mask(mask),
+    )
+    shape.stroke(REMOVE, "-", (0,), (), strength=1.0, concept="")  # which refuses other types
+    return shape
 
 
 def _to_webp(image: torch.Tensor) -> bytes:

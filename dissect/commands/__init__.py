@@ -1,6 +1,7 @@
 """The subcommands, one module for those that belong together."""
 
 from dissect.commands import (
+    blind,
     compare,
     demo,
     drag,
@@ -35,6 +36,7 @@ COMMANDS: tuple[Command, ...] = (
     *paint.COMMANDS,
     *invert.COMMANDS,
     *drag.COMMANDS,
+    *blind.COMMANDS,
     *shell.COMMANDS,
 )
 

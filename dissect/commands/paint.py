@@ -4,6 +4,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from dissect.commands.command import (
@@ -28,6 +29,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _paint(options: argparse.Namespace) -> None:
     from dissect.painting.canvas import Canvas, changes, to_png
     from dissect.painting.recipe import LARGEST_BYTES, read_recipe
+    from dissect.painting.suggestions import advise
+    from dissect.painting.verdict import judge_all
     from dissect.runs.replacing import replace_file
 
     with Path(options.recipe).open("rb") as file:
@@ -36,16 +39,28 @@ def _paint(options: argparse.Namespace) -> None:
         canvas = Canvas(open_named_run(options))
         painted = canvas.paint(painting)
         found = changes(canvas.original(painting), painted, canvas.vocabulary)
+        verdicts = judge_all(canvas, painting)
+        advice = advise(canvas, painting) if painting.strokes else None
         out = Path(options.out)
         replace_file(out, to_png(painted.image))
     if options.json:
         rows = [{"concept": c.concept, "before": c.before, "after": c.after} for c in found]
         counts = {"strokes": len(painting.strokes), "edits": len(painting.edits)}
-        print_json({"file": str(out), **counts, "changes": rows})
+        judged = [
+            {**asdict(one), "became": dict(one.became), "worked": one.worked, "words": one.words}
+            for one in verdicts
+        ]
+        told = [] if advice is None else advice.lines
+        found = {"verdicts": judged, "advice": told}
+        print_json({"file": str(out), **counts, **found, "changes": rows})
         return
     parts = f"{len(painting.strokes)} strokes"
     parts += f", {len(painting.edits)} other edits" if painting.edits else ""
     print(f"{out}: sample {painting.index} of seed {painting.seed}, {parts}")
+    for number, verdict in enumerate(verdicts, start=1):
+        print(f"  stroke {number}: {verdict.words}")
+    if advice is not None:
+        print(*(f"    {line}" for line in advice.lines[1:]), sep="\n")
     for one in sorted(found, key=lambda c: -abs(c.after - c.before))[:8]:
         print(f"  {one.concept}: {one.before:,} to {one.after:,} pixels")
 

@@ -1,18 +1,18 @@
 """Brushes: which units, in which layer and how strongly, draw a concept or take it away.
 
-What was measured on the run is taken first: an effect of the concept whose units were searched for.
-Else it is tried, in a few seconds, on a few samples that neither the run nor its measurements saw:
-the layers whose units match the concept best, several numbers of units, several strengths. A unit
-that matches a concept best in a late layer often paints its texture only, and insertion at the mean
-is often too weak, so neither is taken on trust.
+Candidates are the layers whose units match the concept best, and the units of a measured effect of
+the concept if they were searched for. A unit that matches a concept best in a late layer often
+paints its texture only, and insertion at the mean is often too weak, so none is taken on trust: in
+a few seconds each is tried, **with the shape that is to be painted**, on a few samples that neither
+the run nor its measurements saw, with several numbers of units and several strengths.
 
-- To draw, units are held in the box where the concept is seen most, in images that have little of
-  it there. gain = mean of (pixels after − before) / (pixels of the box − before), less the share of
-  pixels outside of the box whose concepts change.
-- To remove, units are ablated everywhere in images that have most of it.
-  gain = share of its pixels that go, less the share of all other pixels whose concepts change.
+- To draw, units are held there in images that have least of the concept in the shape.
+- To remove, units are ablated there in images that have most of it in the shape.
 
-Of what reaches 90 % of the best gain, the smallest strength wins, then the largest gain.
+A trial's gain is the mean of ``Verdict.gain`` (net, inside the shape), less the share of pixels
+outside of the shape whose concepts change. Of what reaches 90 % of the best gain, the smallest
+strength wins, then the largest gain. What the winner did is told in the words of a verdict; how it
+does on the image that is painted says the verdict of the stroke.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
 from dissect.counting.samples import label_block, make_images
 from dissect.edits.applying import intervene
-from dissect.edits.edit import Edit
-from dissect.edits.regions import Region, box
 from dissect.edits.unit_edits import Ablate, Insert
 from dissect.errors import ConfigError, DissectError, LayerError
 from dissect.painting.canvas import Canvas
-from dissect.painting.strokes import DRAW, REMOVE
+from dissect.painting.covering import to_edits
+from dissect.painting.strokes import DRAW, REMOVE, Stroke
+from dissect.painting.verdict import Verdict, compare, painted_pixels, summarise
 from dissect.runs import Run
 from dissect.studies.effects import open_effect
-from dissect.studies.insertion_values import present_means, stored_quantiles
+from dissect.studies.insertion_values import stored_quantiles
 from dissect.studies.orders import SEARCHES
 from dissect.studies.ranking import rank_by_match
 from dissect.studies.registry import study_of
 from dissect.studies.store import effect_names
-from segmenters.vocabulary import Concept
 
 _TRIED = 8  # images of a trial
 _LAYERS = 5
@@ -48,6 +46,27 @@ _STRENGTHS = (1.0, 2.0, 3.0)
 _NEAR_BEST = 0.9
 _LEAST_UNITS = 8  # a layer with less (one of colours, say) has nothing to choose from
 _RARE = 0.995  # quantile at which units are held if no image shows the concept
+
+Box = tuple[int, int, int, int]
+"""top, left, bottom, right in pixels of the image."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Where somebody paints: a box, a mask, or neither for everywhere; see ``Stroke``."""
+
+    box: Box | None = None
+    mask: bytes | None = None
+
+    def stroke(
+        self, mode: str, layer: str, units: Sequence[int], values: Sequence[float], *,
+        strength: float, concept: str,
+    ) -> Stroke:  # fmt: skip
+        """A stroke of this shape."""
+        return Stroke(
+            mode, layer, tuple(units), tuple(values), strength,
+            box=self.box, mask=self.mask, concept=concept,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,7 @@ class Brush:
         n_units, strength: What is advised.
         gain: What the trial reached, in [-1, 1]; None if nothing was tried.
         how: Where it comes from, in one sentence.
+        tried: What it did in the trial, in one sentence; "" if nothing was tried.
     """
 
     concept: str
@@ -73,9 +93,38 @@ class Brush:
     strength: float
     gain: float | None
     how: str
+    tried: str = ""
 
 
-def find_brush(canvas: Canvas, concept: str, mode: str, *, layer: str | None = None) -> Brush:
+@dataclass(frozen=True)
+class Candidate:
+    """Units of one layer, best first.
+
+    Attributes:
+        layer: Whose.
+        units: Numbers.
+        values: At which each is held to draw; none to remove.
+        sizes: How many of the first ones are tried.
+        source: Where they come from, such as ``units that match best``.
+    """
+
+    layer: str
+    units: tuple[int, ...]
+    values: tuple[float, ...]
+    sizes: tuple[int, ...]
+    source: str
+
+    def stroke(self, shape: Shape, mode: str, concept: str, size: int, strength: float) -> Stroke:
+        """The first ``size`` units as a stroke."""
+        return shape.stroke(
+            mode, self.layer, self.units[:size], self.values[:size],
+            strength=strength, concept=concept,
+        )  # fmt: skip
+
+
+def find_brush(
+    canvas: Canvas, concept: str, mode: str, *, layer: str | None = None, shape: Shape | None = None
+) -> Brush:
     """The brush for a concept.
 
     Args:
@@ -83,22 +132,59 @@ def find_brush(canvas: Canvas, concept: str, mode: str, *, layer: str | None = N
         concept: Of the vocabulary.
         mode: ``draw`` or ``remove``.
         layer: Only in this layer of the run; None chooses.
+        shape: What is to be painted; None takes a box of the concept's usual size, where it is seen
+            most.
 
     Raises:
         SegmenterError: an unknown concept.
         LayerError: a layer that the run did not read.
-        ConfigError: another mode.
+        ConfigError: another mode, or a shape that leaves the image.
     """
     _check_mode(mode)
     if layer is not None and layer not in canvas.run.layers:
         raise LayerError(f"layer {layer!r} is not in the run; expected one that it read")
-    named = canvas.vocabulary[concept]
-    measured = _measured(canvas.run, concept, mode, layer)
-    if measured is not None:
-        return measured
-    layers = [layer] if layer else _matching_layers(canvas.run, concept)
-    trial = (_Drawing if mode == DRAW else _Removing)(canvas, named)
-    return trial.run(layers)
+    canvas.vocabulary[concept]
+    shape = shape or usual_shape(canvas, concept)
+    found = candidates(canvas, concept, mode, layer=layer)
+    rows = trial_rows(canvas, concept, mode, shape)
+    if not rows:
+        best = found[0]
+        return Brush(
+            concept, mode, best.layer, best.units, best.values, best.sizes[0], 1.0, None,
+            f"{best.source}; not tried, as no image that could be had shows {concept} there",
+        )  # fmt: skip
+    strengths = _STRENGTHS if mode == DRAW else (1.0,)
+    middle = strengths[len(strengths) // 2]
+    results: dict[tuple[int, int, float], tuple[float, list[Verdict]]] = {}
+
+    def gain(number: int, size: int, strength: float) -> float:
+        key = (number, size, strength)
+        if key not in results:
+            stroke = found[number].stroke(shape, mode, concept, size, strength)
+            verdicts = try_stroke(canvas, stroke, rows)
+            results[key] = (_gain(verdicts, canvas.generator.image_size), verdicts)
+        return results[key][0]
+
+    numbers = range(len(found))
+    first = {n: gain(n, found[n].sizes[min(1, len(found[n].sizes) - 1)], middle) for n in numbers}
+    finalists = sorted(numbers, key=lambda n: -first[n])[:_FINALISTS]
+    tried = {
+        (n, size, strength): gain(n, size, strength)
+        for n in finalists
+        for size in found[n].sizes
+        for strength in strengths
+    }
+    best = max(tried.values())
+    near = [one for one, value in tried.items() if value >= best - (1 - _NEAR_BEST) * abs(best)]
+    chosen = min(near, key=lambda one: (one[2], -tried[one], one[1]))
+    number, size, strength = chosen
+    winner = found[number]
+    return Brush(
+        concept, mode, winner.layer, winner.units, winner.values, size, strength,
+        round(tried[chosen], 4),
+        f"{winner.source}; the best of {len(results)} settings of {len(found)} sets of units",
+        summarise(results[chosen][1]),
+    )  # fmt: skip
 
 
 def pick_brush(canvas: Canvas, units: Sequence[int], mode: str, *, layer: str) -> Brush:
@@ -130,6 +216,41 @@ def _check_mode(mode: str) -> None:
         raise ConfigError(f"mode is {mode!r}; expected draw or remove")
 
 
+def candidates(
+    canvas: Canvas, concept: str, mode: str, *, layer: str | None = None, n_layers: int = _LAYERS
+) -> list[Candidate]:
+    """Units that may do it: those of a measured effect, and of each layer those that match best.
+
+    Args:
+        canvas: Models of the run.
+        concept: Of the vocabulary.
+        mode: ``draw`` or ``remove``.
+        layer: Only this one; None takes those whose units match best.
+        n_layers: How many of these at most.
+    """
+    run = canvas.run
+    measured = _measured(run, concept, mode, layer)
+    found = [measured] if measured is not None else []
+    for name in [layer] if layer else _matching_layers(run, concept)[:n_layers]:
+        units = tuple(rank_by_match(run, name, concept))
+        values: tuple[float, ...] = ()
+        if mode == DRAW:
+            held = _values(canvas, name, concept)
+            values = tuple(float(held[unit]) for unit in units)
+        found.append(
+            Candidate(name, units, values, _sizes(len(units)), f"units of {name} that match best")
+        )
+    return found
+
+
+def _values(canvas: Canvas, layer: str, concept: str) -> Float[np.ndarray, " unit"]:
+    """At which each unit of a layer is held: its mean where the concept is, or a high quantile."""
+    entry = canvas.vocabulary[concept]
+    if canvas.search.pixels()[:, entry.id - 1].any():
+        return canvas.present_means(layer, concept)
+    return stored_quantiles(canvas.run, layer, _RARE)
+
+
 def _matching_layers(run: Run, concept: str) -> list[str]:
     pairs = run.pairs(concept)
     most = pairs.groupby("layer").excess_information.max()
@@ -138,7 +259,7 @@ def _matching_layers(run: Run, concept: str) -> list[str]:
     return (wide or list(most.index))[:_LAYERS]
 
 
-def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Brush | None:
+def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Candidate | None:
     """From an effect that was measured with a search, the last by name."""
     for name in reversed(effect_names(run)):
         try:
@@ -157,148 +278,73 @@ def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Brush | N
             values = tuple(edit.values)
         elif mode == DRAW or not isinstance(edit, Ablate):
             continue
-        how, units = f"measured: the units of the effect {name}", tuple(edit.units)
-        return Brush(concept, mode, edit.layer, units, values, len(units), 1.0, None, how)
+        units = tuple(edit.units)
+        source = f"the units of {edit.layer} of the measured effect {name}"
+        return Candidate(edit.layer, units, values, (len(units),), source)
     return None
 
 
-class _Trial:
-    """What trials share: the samples, the sets that are tried, and which of them wins."""
-
-    mode: str
-    strengths: Sequence[float]
-
-    def __init__(self, canvas: Canvas, concept: Concept) -> None:
-        self.canvas, self.source, self.concept = canvas, canvas.run, concept
-        self.search = canvas.search
-        plane = canvas.vocabulary.planes.index(concept.plane)
-        self.present = torch.cat(
-            [self.search.planes(n)[:, plane] == concept.id for n in self.search.numbers]
-        )
-        self.plane = plane
-        self.rows = self.choose()
-        self.before = torch.cat([self.search.planes(n) for n in self.search.numbers])[self.rows]
-
-    def choose(self) -> list[int]:
-        """Rows of the samples that are tried."""
-        raise NotImplementedError  # each kind of trial below says which
-
-    def edit(self, layer: str, units: Sequence[int], values: Sequence[float]) -> Edit:
-        """What is tried; values are multiplied already."""
-        raise NotImplementedError
-
-    def gain(self, after: Int[Tensor, "image plane height width"]) -> float:
-        """What it reached."""
-        raise NotImplementedError
-
-    def values(self, layer: str) -> Float[np.ndarray, " unit"]:
-        """At which each unit of a layer is held; none to remove."""
-        raise NotImplementedError
-
-    def run(self, layers: Sequence[str]) -> Brush:
-        """Try a set of each layer, then more of the best layers."""
-        orders = {name: rank_by_match(self.source, name, self.concept.name) for name in layers}
-        values = {name: self.values(name) for name in layers}
-        middle = self.strengths[len(self.strengths) // 2]
-
-        def reach(layer: str, size: int, strength: float) -> float:
-            units = orders[layer][:size]
-            held = [float(values[layer][unit]) * strength for unit in units]
-            return self.gain(self._label(self.edit(layer, units, held)))
-
-        first = {name: reach(name, _SIZES[1], middle) for name in layers}
-        finalists = sorted(layers, key=lambda name: -first[name])[:_FINALISTS]
-        found = {
-            (name, size, strength): reach(name, size, strength)
-            for name in finalists
-            for size in _sizes(len(orders[name]))
-            for strength in self.strengths
-        }
-        best = max(found.values())
-        near = [one for one, gain in found.items() if gain >= best - (1 - _NEAR_BEST) * abs(best)]
-        layer, size, strength = min(near, key=lambda one: (one[2], -found[one], one[1]))
-        chosen = [float(values[layer][u]) for u in orders[layer]] if self.mode == DRAW else []
-        return Brush(
-            self.concept.name,
-            self.mode,
-            layer,
-            tuple(orders[layer]),
-            tuple(chosen),
-            size,
-            strength,
-            round(found[layer, size, strength], 4),
-            f"tried on {len(self.rows)} images: {len(layers)} layers, {len(found)} settings",
-        )
-
-    @torch.no_grad()
-    def _label(self, edit: Edit) -> Int[Tensor, "image plane height width"]:
-        canvas, config = self.canvas, self.search.config
-        indices = [self.search.sample_of_row(row) for row in self.rows]
-        with intervene(canvas.generator, [edit], bases=canvas.bases):
-            images = make_images(canvas.generator, config, indices)
-        return label_block(canvas.segmenter, images, canvas.generator.image_size)
+def usual_shape(canvas: Canvas, concept: str) -> Shape:
+    """A box as large as the concept usually is, from an eighth of the image to three, at the place
+    where it is seen most.
+    """
+    entry = canvas.vocabulary[concept]
+    plane, search = canvas.vocabulary.planes.index(entry.plane), canvas.search
+    present = torch.cat([search.planes(n)[:, plane] == entry.id for n in search.numbers])
+    size = present.shape[-1]
+    areas = present.flatten(1).sum(dim=1)
+    usual = float(areas[areas > 0].double().mean()) ** 0.5 if areas.any() else 0.0
+    side = max(1, round(min(max(usual, size / 8), size * 3 / 8)))
+    often = present.float().mean(dim=0)[None, None]
+    step = max(1, side // 6)
+    sums = torch.nn.functional.avg_pool2d(often, side, stride=step)[0, 0]
+    top, left = (at * step for at in divmod(int(sums.argmax()), sums.shape[1]))
+    return Shape(box=(top, left, top + side, left + side))
 
 
-class _Drawing(_Trial):
-    mode = DRAW
-    strengths = _STRENGTHS
-
-    def choose(self) -> list[int]:
-        size = self.present.shape[-1]
-        areas = self.present.flatten(1).sum(dim=1)
-        # As large as the concept is where it is seen, from an eighth of the image to three.
-        usual = float(areas[areas > 0].double().mean()) ** 0.5 if areas.any() else 0.0
-        side = max(1, round(min(max(usual, size / 8), size * 3 / 8)))
-        often = self.present.float().mean(dim=0)[None, None]
-        step = max(1, side // 6)
-        sums = torch.nn.functional.avg_pool2d(often, side, stride=step)[0, 0]
-        top, left = (at * step for at in divmod(int(sums.argmax()), sums.shape[1]))
-        self.region: Region = box(size, (top, left, top + side, left + side))
-        self.inside = torch.from_numpy(self.region > 0)
-        covered = self.present[:, self.inside].float().mean(dim=1)
-        return torch.argsort(covered, stable=True)[:_TRIED].tolist()
-
-    def values(self, layer: str) -> Float[np.ndarray, " unit"]:
-        if self.present.any():
-            return present_means(self.search, layer, self.concept.name)
-        return stored_quantiles(self.source, layer, _RARE)
-
-    def edit(self, layer: str, units: Sequence[int], values: Sequence[float]) -> Edit:
-        return Insert(layer, units, values, self.region)
-
-    def gain(self, after: Int[Tensor, "image plane height width"]) -> float:
-        pixels = [
-            (planes[:, self.plane] == self.concept.id)[:, self.inside].sum(dim=1).double()
-            for planes in (self.before, after)
-        ]
-        room = (self.inside.sum() - pixels[0]).clamp(min=1)
-        disturbed = (self.before != after)[:, :, ~self.inside].double()
-        leaked = float(disturbed.mean()) if disturbed.numel() else 0.0
-        return float(((pixels[1] - pixels[0]) / room).mean()) - leaked
+def trial_rows(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[int]:
+    """Rows of ``canvas.search`` that a shape is tried on: least of the concept in it to draw, most
+    of it to remove. Images in which there is nothing to do are left out.
+    """
+    entry = canvas.vocabulary[concept]
+    plane, search = canvas.vocabulary.planes.index(entry.plane), canvas.search
+    stroke = shape.stroke(REMOVE, "-", (0,), (), strength=1.0, concept=concept)
+    region = torch.from_numpy(painted_pixels(stroke, canvas.generator.image_size))
+    present = torch.cat([search.planes(n)[:, plane] == entry.id for n in search.numbers])
+    inside = (present & region).flatten(1).sum(dim=1)
+    order = torch.argsort(inside, descending=mode == REMOVE, stable=True).tolist()
+    room = int(region.sum())
+    fit = [row for row in order if (inside[row] < room if mode == DRAW else inside[row] > 0)]
+    return fit[:_TRIED]
 
 
-class _Removing(_Trial):
-    mode = REMOVE
-    strengths = (1.0,)
+@torch.no_grad()
+def try_stroke(canvas: Canvas, stroke: Stroke, rows: Sequence[int]) -> list[Verdict]:
+    """A stroke painted on unseen samples, each judged.
 
-    def choose(self) -> list[int]:
-        most = self.present.flatten(1).sum(dim=1)
-        return torch.argsort(most, descending=True, stable=True)[:_TRIED].tolist()
+    Args:
+        canvas: Models of the run.
+        stroke: For a concept.
+        rows: Of ``canvas.search``.
 
-    def values(self, layer: str) -> Float[np.ndarray, " unit"]:
-        return np.zeros(self.source.layers[layer].units)
-
-    def edit(self, layer: str, units: Sequence[int], values: Sequence[float]) -> Edit:
-        return Ablate(layer, units)
-
-    def gain(self, after: Int[Tensor, "image plane height width"]) -> float:
-        own = self.before[:, self.plane] == self.concept.id
-        kept = own & (after[:, self.plane] == self.concept.id)
-        gone = 1 - float(kept.sum()) / max(1, int(own.sum()))
-        others = ~own[:, None].expand_as(self.before)
-        disturbed = float((self.before != after)[others].double().mean())
-        return gone - disturbed
+    Raises:
+        DissectError: see ``Canvas.paint``.
+    """
+    search, size = canvas.search, canvas.generator.image_size
+    indices = [search.sample_of_row(row) for row in rows]
+    with intervene(canvas.generator, to_edits([stroke], size), bases=canvas.bases):
+        images = make_images(canvas.generator, search.config, indices)
+    after = label_block(canvas.segmenter, images, size)
+    before = torch.cat([search.planes(n) for n in search.numbers])[list(rows)]
+    return compare(before, after, stroke, canvas.vocabulary)
 
 
-def _sizes(n_units: int) -> list[int]:
-    return [size for size in _SIZES if size <= n_units] or [n_units]
+def _gain(verdicts: Sequence[Verdict], image_size: int) -> float:
+    gains = np.mean([verdict.gain for verdict in verdicts])
+    outside = image_size**2 - verdicts[0].painted
+    leaked = np.mean([verdict.elsewhere for verdict in verdicts]) / outside if outside else 0.0
+    return float(gains - leaked)
+
+
+def _sizes(n_units: int) -> tuple[int, ...]:
+    return tuple(size for size in _SIZES if size <= n_units) or (n_units,)

@@ -30,6 +30,7 @@ from dissect.painting.covering import to_edits
 from dissect.painting.recipe import Painting
 from dissect.pictures import to_picture
 from dissect.runs import Run
+from dissect.studies.insertion_values import present_means
 from dissect.studies.originals import Originals, count_pixels, open_models
 from segmenters import Vocabulary
 
@@ -80,6 +81,7 @@ class Canvas:
             layer: run.basis(layer) for layer in run.layers if layer not in self.generator.layers
         }
         self._originals: OrderedDict[Painting, Painted] = OrderedDict()
+        self._means: dict[tuple[str, str], Float[np.ndarray, " unit"]] = {}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -93,6 +95,16 @@ class Canvas:
         behind = -(-config.n_samples // config.block) * config.block
         models = (self.generator, self.segmenter, config)
         return Originals(*models, n_samples=N_SEARCH, first=behind, bases=self.bases)
+
+    def present_means(self, layer: str, concept: str) -> Float[np.ndarray, " unit"]:
+        """Mean of each unit where a concept is, over ``search``; taken once.
+
+        Raises:
+            ConfigError: a concept that appears in none of these samples.
+        """
+        if (layer, concept) not in self._means:
+            self._means[layer, concept] = present_means(self.search, layer, concept)
+        return self._means[layer, concept]
 
     def blank(self, *, seed: int, index: int, truncation: float, label: int | None) -> Painting:
         """A painting without strokes.

@@ -39,7 +39,7 @@ class Column:
     is_concept: bool = False
 
     def text(self, row: Row) -> str:
-        """The cell of a row; – where a number is undefined."""
+        """The cell of a row; – where a number is undefined, a text as it is."""
         if self.is_concept:
             return str(row[self.name])
         if self.interval:
@@ -61,6 +61,8 @@ class Column:
         return random.get(self.name) if isinstance(random, Mapping) else None
 
     def _number(self, value: object) -> str:
+        if isinstance(value, str):
+            return value
         if not isinstance(value, (int, float)):
             return "–"
         return f"{value:{'+' if self.signed else ''},.{self.digits}f}"
@@ -183,6 +185,20 @@ def measured(summary: Mapping[str, Any]) -> str:
     """On how many samples a summary rests, and how fast they were made."""
     speed = f"{summary['images_per_second']:,.0f} edited images per second"
     return f"{summary['samples']:,} samples, {speed}"
+
+
+def number_with_interval(
+    row: Mapping[str, Any], name: str, *, digits: int = 2, signed: bool = False
+) -> str:
+    """A value of a row with its interval, such as ``0.55 [0.52, 0.58]``.
+
+    The interval is left out where the row has none, as a single random set and earlier versions
+    do; a value that is undefined is an en dash.
+    """
+    column = Column(name=name, title="", digits=digits, signed=signed)
+    interval = Column(name=name, title="", digits=digits, signed=signed, interval=True)
+    shown = interval.text(row)
+    return column.text(row) + (f" {shown}" if shown != "–" else "")
 
 
 EFFECT_COLUMNS = (

@@ -31,6 +31,8 @@ PICKED = "picked"
 """The order of units that somebody chose by hand."""
 RANDOM = "random"
 """The order, and the set, of units drawn at random; single draws are called ``random 1``, …"""
+MATCHED = "matched"
+"""The set of random units that change images as strongly as the chosen ones do."""
 
 
 def order_label(name: str) -> str:

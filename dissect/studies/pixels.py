@@ -3,7 +3,9 @@
 Each edited image is segmented once. With B and A the pixels of a concept before and after, summed
 over images, and K those that have it both times:
 
-- removed share = (B − K) / B, what was there and is no more;
+- net removed share = 1 − A / B, net added share = A / B − 1: what an edit does to the concept in
+  all. It is 0 where the concept is only moved;
+- removed share = (B − K) / B, what was there and is no more, even where it comes back beside it;
 - added share = (A − K) / B, what is there now and was not, against what there was;
 - change = A − B, in pixels per image.
 
@@ -22,6 +24,7 @@ References:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -32,13 +35,18 @@ from dissect.edits.applying import intervene
 from dissect.edits.edit import Edit
 from dissect.edits.regions import Region, pool
 from dissect.edits.unit_edits import Ablate, Insert
-from dissect.errors import ConfigError, SettingError
-from dissect.latents.sampling import RESAMPLING_STREAMS, stream
+from dissect.errors import ConfigError
+from dissect.studies.certainty import (
+    LEVELS,
+    DrawsInterval,
+    bootstrap_weights,
+    draws_interval,
+    ratio_interval,
+)
 from dissect.studies.originals import Originals, count_pixels
 from segmenters import Vocabulary
 
-_RESAMPLES = 1000
-_LEVELS = (2.5, 97.5)
+_COMMON = 10  # unedited images with a concept, for its net share to say something of specificity
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,26 @@ class PixelCounts:
         """Pixels gained, less pixels lost."""
         return self.after - self.before
 
+    @property
+    def removed(self) -> Int[np.ndarray, "image concept"]:
+        """Pixels that have the concept before and not after."""
+        return self.before - self.kept
+
+    @property
+    def added(self) -> Int[np.ndarray, "image concept"]:
+        """Pixels that have the concept after and not before."""
+        return self.after - self.kept
+
+    @property
+    def shares(self) -> dict[str, Int[np.ndarray, "image concept"]]:
+        """Column → pixels whose share of ``before`` it is, see the head of this module."""
+        return {
+            "net_removed_share": -self.change,
+            "net_added_share": self.change,
+            "removed_share": self.removed,
+            "added_share": self.added,
+        }
+
 
 @torch.no_grad()
 def measure(
@@ -134,13 +162,6 @@ def measure(
     return PixelCounts(*counted, area=int(inside.sum()))
 
 
-def mean_counts(counts: Sequence[PixelCounts]) -> PixelCounts:
-    """Counts of the mean draw, image by image, so that its interval is over images too."""
-    names = ("before", "after", "kept", "inside_before", "inside_after")
-    arrays = {name: np.mean([getattr(one, name) for one in counts], axis=0) for name in names}
-    return PixelCounts(**arrays, area=counts[0].area)
-
-
 def effect_table(counts: PixelCounts, vocabulary: Vocabulary, *, seed: int) -> pd.DataFrame:
     """One row for each concept with the effect on it.
 
@@ -151,26 +172,25 @@ def effect_table(counts: PixelCounts, vocabulary: Vocabulary, *, seed: int) -> p
 
     Returns:
         ``concept``, ``category``, ``images`` (unedited ones that hold it), ``before``, ``after``,
-        ``removed``, ``added``, ``change`` (mean pixels per image), ``removed_share``,
-        ``added_share`` (NaN for a concept that never appears), and the bounds of 95 % intervals of
-        the last three, ``_low`` and ``_high``.
+        ``removed``, ``added``, ``change`` (mean pixels per image), ``net_removed_share``,
+        ``net_added_share``, ``removed_share``, ``added_share`` (NaN for a concept that never
+        appears), and the bounds of 95 % intervals of the last five, ``_low`` and ``_high``.
     """
-    gone, came = counts.before - counts.kept, counts.after - counts.kept
-    shares = {"removed_share": gone, "added_share": came}
     columns = {
         "concept": list(vocabulary.names),
         "category": [concept.category for concept in vocabulary],
         "images": (counts.before > 0).sum(axis=0),
         "before": counts.before.mean(axis=0),
         "after": counts.after.mean(axis=0),
-        "removed": gone.mean(axis=0),
-        "added": came.mean(axis=0),
+        "removed": counts.removed.mean(axis=0),
+        "added": counts.added.mean(axis=0),
         "change": counts.change.mean(axis=0),
     }
-    weights = bootstrap_weights(len(gone), seed=seed)
-    low, high = np.percentile(weights @ counts.change / len(gone), _LEVELS, axis=0)
+    n_images = len(counts.before)
+    weights = bootstrap_weights(n_images, seed=seed)
+    low, high = np.percentile(weights @ counts.change / n_images, LEVELS, axis=0)
     columns |= {"change_low": low, "change_high": high}
-    for name, part in shares.items():
+    for name, part in counts.shares.items():
         value, low, high = ratio_interval(part, counts.before, weights)
         columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
@@ -194,7 +214,7 @@ def causal_effect(
     usual = inserted.inside_before.mean(axis=0) / inserted.area
     ace = difference.mean(axis=0)
     weights = bootstrap_weights(len(difference), seed=seed)
-    low, high = np.percentile(weights @ difference / len(difference), _LEVELS, axis=0)
+    low, high = np.percentile(weights @ difference / len(difference), LEVELS, axis=0)
     normalised = np.divide(ace, usual, out=np.full(ace.shape, np.nan), where=usual > 0)
     return pd.DataFrame(
         {
@@ -207,55 +227,53 @@ def causal_effect(
     )
 
 
-def random_units(n_units: int, size: int, *, draws: int, seed: int) -> list[list[int]]:
-    """Sets of units drawn without replacement, the baseline of a set of the same size.
+def specificity(
+    chosen: PixelCounts, vocabulary: Vocabulary, concept: str, *, share: str, seed: int
+) -> dict[str, object] | None:
+    """How much more a concept changes than the others do.
+
+    specificity = net share of the concept − mean of |net share| over the other concepts, of which
+    only those count that are in at least ten unedited images, or a quarter of fewer than forty.
 
     Args:
-        n_units: Of the layer.
-        size: Of each set.
-        draws: How many sets.
-        seed: Of the draw.
-
-    Raises:
-        ConfigError: more units than the layer has.
-    """
-    if not 1 <= size <= n_units:
-        raise SettingError("n_units", f"is {size}; expected from 1 to {n_units}, as the layer has")
-    return [sorted(random_order(n_units, draw, seed=seed)[:size]) for draw in range(draws)]
-
-
-def random_order(n_units: int, draw: int, *, seed: int) -> list[int]:
-    """All units of a layer in the order of a draw; its first ones are that draw's random set."""
-    return stream(seed, RESAMPLING_STREAMS + draw).permutation(n_units).tolist()
-
-
-def bootstrap_weights(n_images: int, *, seed: int) -> Float[np.ndarray, "resample image"]:
-    """How often each image is drawn in each resample."""
-    random = stream(seed, RESAMPLING_STREAMS - 1)
-    return random.multinomial(n_images, np.full(n_images, 1 / n_images), _RESAMPLES).astype(float)
-
-
-def ratio_interval(
-    part: Int[np.ndarray, "image concept"],
-    whole: Int[np.ndarray, "image concept"],
-    weights: Float[np.ndarray, "resample image"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Σ part / Σ whole over images for each concept, with the percentile interval.
-
-    Resamples without the concept say nothing and are left out.
+        chosen: Counts of one set.
+        vocabulary: Of the segmenter.
+        concept: That the set is aimed at.
+        share: A net share of ``PixelCounts.shares``.
+        seed: Of the bootstrap over images.
 
     Returns:
-        value, low, high; NaN where the concept never appears.
+        ``value`` with the bounds of its 95 % interval, ``value_low`` and ``value_high``;
+        ``others``, the mean of the others; ``n_others``; and ``as_much``, those whose net share is
+        at least as large, name → share, largest first. None where the concept or all others never
+        appear.
     """
-    value, low, high = (np.full(part.shape[1], np.nan) for _ in range(3))
-    parts, wholes = weights @ part, weights @ whole
-    for concept in np.flatnonzero(whole.sum(axis=0)):
-        known = wholes[:, concept] > 0
-        value[concept] = part[:, concept].sum() / whole[:, concept].sum()
-        low[concept], high[concept] = np.percentile(
-            parts[known, concept] / wholes[known, concept], _LEVELS
-        )
-    return value, low, high
+    own = vocabulary[concept].id - 1
+    n_images = len(chosen.before)
+    often = (chosen.before > 0).sum(axis=0) >= min(_COMMON, n_images / 4)
+    often[own] = False
+    others = np.flatnonzero(often)
+    if not chosen.before[:, own].any() or not len(others):
+        return None
+    part, whole = chosen.shares[share], chosen.before
+    weights = np.vstack([np.ones(n_images), bootstrap_weights(n_images, seed=seed)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        nets = (weights @ part) / (weights @ whole)
+    average = np.nanmean(np.abs(nets[:, others]), axis=1)
+    values = nets[:, own] - average
+    low, high = np.nanpercentile(values[1:], LEVELS)
+    as_much = sorted(
+        (other for other in others if nets[0, other] >= nets[0, own]),
+        key=lambda other: -nets[0, other],
+    )
+    return {
+        "value": float(values[0]),
+        "value_low": float(low),
+        "value_high": float(high),
+        "others": float(average[0]),
+        "n_others": len(others),
+        "as_much": {vocabulary.names[other]: float(nets[0, other]) for other in as_much},
+    }
 
 
 def check_present(originals: Originals, concept: str) -> None:
@@ -273,12 +291,96 @@ def check_present(originals: Originals, concept: str) -> None:
         )
 
 
-def table_of_sets(
-    counts: Mapping[str, PixelCounts], vocabulary: Vocabulary, *, seed: int
+def draws_table(draws: Sequence[PixelCounts], vocabulary: Vocabulary) -> pd.DataFrame:
+    """One row for each concept with the mean effect of several random sets on it.
+
+    Args:
+        draws: Counts of each set, of the same images.
+        vocabulary: Of the segmenter.
+
+    Returns:
+        The columns of ``effect_table``; intervals are over draws and images (``draws_interval``),
+        NaN for a single draw.
+    """
+    before = draws[0].before
+    columns: dict[str, object] = {
+        "concept": list(vocabulary.names),
+        "category": [concept.category for concept in vocabulary],
+        "images": (before > 0).sum(axis=0),
+        "before": before.mean(axis=0),
+    }
+    for name in ("after", "removed", "added"):
+        columns[name] = np.mean([getattr(one, name).mean(axis=0) for one in draws], axis=0)
+    change = draws_interval(np.stack([one.change for one in draws]), np.ones_like(before))
+    columns |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+    for name in draws[0].shares:
+        found = share_of_draws(draws, name)
+        columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return pd.DataFrame(columns)
+
+
+def share_of_draws(draws: Sequence[PixelCounts], share: str) -> DrawsInterval:
+    """A share of ``PixelCounts.shares`` over several random sets, for each concept."""
+    return draws_interval(np.stack([one.shares[share] for one in draws]), draws[0].before)
+
+
+def compare_with_draws(
+    chosen: PixelCounts, draws: Sequence[PixelCounts], vocabulary: Vocabulary, *, share: str
 ) -> pd.DataFrame:
-    """``effect_table`` of several sets, one below the other, named in the column ``set``."""
+    """How far the net effect of a set exceeds that of random ones, for each concept.
+
+    Args:
+        chosen, draws: Counts of the same images.
+        vocabulary: Of the segmenter.
+        share: A net share of ``PixelCounts.shares``; its sign says what counts as more.
+
+    Returns:
+        ``concept``; ``lead``, the chosen set's share less the mean of the draws, with the bounds of
+        its interval over draws and images, ``lead_low`` and ``lead_high``; ``next_draw``, how far
+        above that mean one more random set lies in at most 2.5 % of cases; ``p_random``, the
+        probability that one more random set has such a lead; and ``beyond_random``, whether the
+        lead is larger than ``next_draw``. NaN and False for a single draw.
+    """
+    parts = np.stack([chosen.shares[share] - one.shares[share] for one in draws])
+    lead = draws_interval(parts, chosen.before)
+    return pd.DataFrame(
+        {
+            "concept": list(vocabulary.names),
+            "lead": lead.value,
+            "lead_low": lead.low,
+            "lead_high": lead.high,
+            "next_draw": lead.next_draw,
+            "p_random": lead.p_next,
+            "beyond_random": lead.value > lead.next_draw,
+        }
+    )
+
+
+def table_of_sets(
+    counts: Mapping[str, PixelCounts],
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    draws: Mapping[str, Sequence[PixelCounts]] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """``effect_table`` of several sets, one below the other, named in the column ``set``.
+
+    Args:
+        counts: Name → counts of one set.
+        vocabulary: Of the segmenter.
+        seed: Of the bootstrap.
+        draws: Name → counts of several random sets. Their mean (``draws_table``) has that name, and
+            single ones are called ``NAME 1``, …
+    """
     tables = [
         effect_table(one, vocabulary, seed=seed).assign(set=name) for name, one in counts.items()
     ]
+    for name, own in draws.items():
+        if own:
+            tables.append(draws_table(own, vocabulary).assign(set=name))
+        tables += [
+            effect_table(one, vocabulary, seed=seed).assign(set=f"{name} {number}")
+            for number, one in enumerate(own, start=1)
+        ]
     table = pd.concat(tables, ignore_index=True)
     return table[["set", *table.columns.drop("set")]]

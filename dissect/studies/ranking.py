@@ -27,13 +27,20 @@ from dissect.studies.pixels import PixelCounts, Treatment, measure
 T = TypeVar("T", bound=Hashable)
 
 
-def best_layer(run: Run, concept: str) -> str:
+def best_layer(run: Run, concept: str, *, least_units: int = 1) -> str:
     """The layer with the unit whose maps hold most information about a concept.
+
+    Args:
+        run: A finished run.
+        concept: Of its vocabulary.
+        least_units: Layers with fewer are taken only where no layer has as many.
 
     Raises:
         SegmenterError: a concept that is not in the vocabulary.
     """
-    return str(run.pairs(concept).layer.iloc[0])
+    layers = [str(layer) for layer in run.pairs(concept).layer.unique()]
+    wide = [layer for layer in layers if run.layers[layer].units >= least_units]
+    return (wide or layers)[0]
 
 
 def rank_by_match(run: Run, layer: str, concept: str, *, by: str = "iou") -> list[int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissect.errors import RunError, SettingError
 from dissect.studies.ablate_insert.study import AblateStudy, InsertStudy
+from dissect.studies.causal.study import CausalStudy
 from dissect.studies.context.study import ContextStudy
 from dissect.studies.move.study import MoveStudy
 from dissect.studies.names import check_name
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _STUDIES: tuple[Study[Any], ...] = (
     AblateStudy(),
     InsertStudy(),
+    CausalStudy(),
     ContextStudy(),
     RepairStudy(),
     MoveStudy(),

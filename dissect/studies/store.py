@@ -1,7 +1,7 @@
 """Measured effects in a run's folder, one folder each, written beside and renamed into place.
 
 effects/NAME/recipe.json     edits, models, samples, the question and the result
-effects/NAME/effect.parquet  set of units × concept, or context: pixels, shares, intervals
+effects/NAME/effect.parquet  set of units × concept, or context or unit: pixels, shares, intervals
 effects/NAME/sheet.png       before, after, difference
 effects/NAME/curve.parquet, curve.svg   if a curve was measured
 effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
@@ -36,7 +36,8 @@ from segmenters.received import inside, open_image, read_bytes, read_json, readi
 EFFECTS = "effects"
 RECIPE, TABLE, SHEET, CURVE = "recipe.json", "effect.parquet", "sheet.png", "curve.parquet"
 KIND = "gan-dissection effect"
-VERSION = 1
+VERSION = 2
+"""Version 1 had no net shares, no matched sets, and random sets that might share units."""
 ADVICE = "delete that folder and measure again"
 _LARGEST_SHEET = 256 << 20  # bytes
 
@@ -158,6 +159,11 @@ def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): _plain(value) for name, value in row.items()}
         for row in table.to_dict(orient="records")
     ]
+
+
+def plain_number(value: float) -> float | None:
+    """A number as JSON takes it; None where it is not finite."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _plain(value: object) -> object:

@@ -10,7 +10,7 @@ Nothing in here imports torch; a class imports what its measurement needs when i
 import argparse
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -65,13 +65,18 @@ class Target:
 
     Attributes:
         concept: Its name.
-        verb: ``removed`` or ``added``.
+        verb: ``net removed`` or ``net added``.
         share: Of its pixels; None where that is undefined.
     """
 
     concept: str
     verb: str
     share: float | None
+
+
+def verb_of(share: str) -> str:
+    """The words for a column of shares: ``net removed`` for ``net_removed_share``."""
+    return share.removesuffix("_share").replace("_", " ")
 
 
 class StudyOptions(Settings, kw_only=True):
@@ -109,7 +114,9 @@ class Study(ABC, Generic[Question]):
     """What it does to the units, for the form."""
     pictures: ClassVar[tuple[Picture, ...]] = (SHEET,)
     share: ClassVar[str] = ""
-    """The column of a set's table that says how far it did what it was meant to do."""
+    """The column of a set's table that says how far it did what it was meant to do: a net share."""
+    gross_share: ClassVar[str] = ""
+    """The same without what changed the other way, which is all that effects of version 1 have."""
 
     @abstractmethod
     def measure(
@@ -138,14 +145,42 @@ class Study(ABC, Generic[Question]):
 
     @property
     def verb(self) -> str:
-        """What ``share`` is a share of: ``removed`` or ``added``; "" without one."""
-        return self.share.removesuffix("_share")
+        """What ``share`` is a share of, such as ``net removed``; "" without one."""
+        return verb_of(self.share)
 
     def target(self, summary: Summary) -> Target | None:
         """What became of the concept; None for a study that aims at none."""
         if not self.share:
             return None
-        return Target(summary["concept"], self.verb, summary["target"][self.share])
+        return Target(summary["concept"], self.verb, self.net(summary["target"]))
+
+    def alone(self, effect: "StoredEffect") -> dict[tuple[str, int], Target]:
+        """What became of a concept without one unit alone, by layer and unit.
+
+        A set's effect is that of the set, so a unit has one only if nothing else was edited.
+        """
+        target = self.target(effect.record["summary"])
+        layers = self.layers(effect.record["summary"])
+        units = [(layer, unit) for layer, own in layers.items() for unit in own]
+        return {} if target is None or len(units) != 1 else {units[0]: target}
+
+    def layers(self, summary: Summary) -> dict[str, list[int]]:
+        """Layer → the units that were edited together; none where the latent was moved."""
+        return {}
+
+    def share_in(self, table: Collection[str]) -> str:
+        """``share``, or ``gross_share`` where a table of an earlier version has no other column."""
+        return self.share if self.share in table else self.gross_share
+
+    def net(self, row: Mapping[str, Any]) -> float | None:
+        """The net share of a concept's row; None where it is undefined.
+
+        Effects of version 1 have none; it follows from the pixels before and after.
+        """
+        if self.share in row or not row["before"]:
+            return row.get(self.share)
+        change = row["after"] / row["before"] - 1
+        return -change if "removed" in self.share else change
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -10,6 +10,20 @@ from dissect.studies.orders import ORDERS, PICKED
 
 MEAN = "mean"
 """The value of a unit where the concept is, as units are inserted by default."""
+LARGEST_SHARE = 0.25
+"""Of a layer's units. A larger set changes the layer as a whole, whichever units it holds."""
+_USUAL = 20  # units of a set
+_LEAST = 4  # units that a set has at least, where the layer is chosen for it
+
+
+def usual_size(n_layer: int) -> int:
+    """How many units are taken of a layer by default: 20, at most a quarter of it, at least 1."""
+    return max(1, min(_USUAL, int(LARGEST_SHARE * n_layer)))
+
+
+def wide_enough(n_units: int | None) -> int:
+    """How many units a layer has to have for a set not to be more than a quarter of it."""
+    return int((n_units or _LEAST) / LARGEST_SHARE)
 
 
 class UnitQuestion(Settings, kw_only=True):
@@ -21,9 +35,13 @@ class UnitQuestion(Settings, kw_only=True):
 
     concept: str = setting("concept whose pixels should go, or come")
     layer: str | None = setting(
-        "layer of the run; default: the one whose units match the concept best", default=None
-    )
-    n_units: int = setting("number of units in the set", default=20, at_least=1, flag="--units")
+        "layer of the run; default: the one whose units match the concept best, among those of "
+        "which the set is at most a quarter", default=None,
+    )  # fmt: skip
+    n_units: int | None = setting(
+        "number of units in the set; default: 20, at most a quarter of the layer",
+        default=None, at_least=1, flag="--units",
+    )  # fmt: skip
     order: str = setting(
         "which units are taken: those that match best, or those that a search finds",
         default="iou", choices=(*ORDERS, PICKED), metavar="|".join(ORDERS),
@@ -41,7 +59,10 @@ class UnitQuestion(Settings, kw_only=True):
         "--units, at least 64",
         default=None, at_least=1, flag="--candidates", metavar="UNITS",
     )  # fmt: skip
-    draws: int = setting("random sets of the same size to compare with", default=5, at_least=0)
+    draws: int = setting(
+        "random sets to compare with, as many of the same size as of the same strength",
+        default=5, at_least=0,
+    )  # fmt: skip
     value: str = setting(
         "value at which units are held: mean, where the concept is, or a quantile such as q0.99",
         default=MEAN, pattern=rf"{MEAN}|q0?\.\d*[1-9]\d*",
@@ -52,6 +73,10 @@ class UnitQuestion(Settings, kw_only=True):
         default=(), at_least=0, flag="--pick", metavar="UNIT,…",
         expected="different numbers of units, from 0 on, such as 3,17",
         details="In the order in which a curve takes them; ``n_units`` and ``order`` follow.",
+    )  # fmt: skip
+    second: str | None = setting(
+        "a second segmenter, which reads unedited and edited images too", default=None,
+        metavar="SEGMENTER",
     )  # fmt: skip
 
     def check(self) -> None:
@@ -77,8 +102,9 @@ class UnitQuestion(Settings, kw_only=True):
             layer: The one that was given or found.
         """
         question = asdict(self) | {"layer": layer}
-        if not self.picked:
-            del question["picked"]
+        for name in ("picked", "second"):  # earlier versions had none
+            if not question[name]:
+                del question[name]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in question.items()

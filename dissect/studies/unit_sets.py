@@ -8,8 +8,9 @@ which neither the run nor the measurement does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
@@ -18,14 +19,24 @@ from dissect.edits.recipes import to_json
 from dissect.edits.regions import box
 from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
+from dissect.studies.image_change import ImageChange
 from dissect.studies.insertion_values import insertion_values
 from dissect.studies.optimise import optimise, rank_by_weight
 from dissect.studies.orders import MATCHES, PICKED, RANDOM
 from dissect.studies.originals import Originals, open_models
-from dissect.studies.pixels import Treatment, check_present, random_order, random_units
+from dissect.studies.pixels import Treatment, check_present
+from dissect.studies.random_sets import (
+    RandomSet,
+    check_size,
+    matched_sets,
+    plain_sets,
+    random_order,
+)
 from dissect.studies.ranking import best_layer, gains_of_sweep, greedy, rank_by_match, sweep
-from dissect.studies.unit_question import UnitQuestion
+from dissect.studies.unit_question import UnitQuestion, usual_size, wide_enough
+from segmenters import Segmenter, load_segmenter
 
+_Question = TypeVar("_Question", bound=UnitQuestion)
 _CANDIDATES = 64  # at least so many units are searched, if the layer has them
 
 
@@ -40,7 +51,10 @@ class Prepared:
         treatment: What is done to units of the layer.
         orders: Of all its units.
         units: The chosen set.
-        random_sets: As many units, drawn at random, for each draw.
+        random_sets: As many random units, none of them chosen, for each draw.
+        matched_sets: Random units, none of them chosen, that change images as strongly.
+        image_change: How strongly the chosen units change images, in [0, 1].
+        second: Another segmenter that reads the images too; None for none.
     """
 
     run: Run
@@ -50,6 +64,9 @@ class Prepared:
     orders: "Orders"
     units: list[int]
     random_sets: list[list[int]]
+    matched_sets: list[RandomSet]
+    image_change: float
+    second: Segmenter | None
 
     def heading(
         self, kind: str, question: UnitQuestion, images_per_second: float
@@ -60,6 +77,7 @@ class Prepared:
             "concept": question.concept,
             "layer": self.layer,
             "units": self.units,
+            "of_layer": self.run.layers[self.layer].units,
             "order": question.order,
             "samples": question.n_samples,
             "generator": self.originals.generator.name,
@@ -77,9 +95,26 @@ class Prepared:
             "segmenter": self.originals.segmenter.fingerprint,
             "seed": self.run.config.seed,
             "random_units": self.random_sets,
+            "matched_units": [one.to_json() for one in self.matched_sets],
             "edits": to_json(edits),
             "summary": summary,
         }
+
+
+def settle(run: Run, question: _Question) -> _Question:
+    """The question with the layer and the number of units that it left open.
+
+    Raises:
+        SegmenterError: a concept that is not in the vocabulary.
+        LayerError: a layer that the run did not read.
+    """
+    layer = question.layer or best_layer(
+        run, question.concept, least_units=wide_enough(question.n_units)
+    )
+    if layer not in run.layers:
+        run.basis(layer)  # which refuses it
+    n_units = question.n_units or usual_size(run.layers[layer].units)
+    return replace(question, layer=layer, n_units=n_units)
 
 
 def prepare(
@@ -87,6 +122,7 @@ def prepare(
     question: UnitQuestion,
     *,
     inserted: bool,
+    matched: bool = True,
     region: Sequence[int] | None = None,
     device: str = "cpu",
     progress: bool = False,
@@ -97,6 +133,7 @@ def prepare(
         run: A finished run whose generator and segmenter can be loaded.
         question: Which units.
         inserted: Whether units are held at a value; else they are ablated.
+        matched: Also find random sets that change images as strongly.
         region: top, left, bottom, right in pixels of the image; None edits everywhere.
         device: Where the models are loaded.
         progress: Show progress bars of searches on stderr.
@@ -104,8 +141,9 @@ def prepare(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    layer = question.layer or best_layer(run, question.concept)
     run.vocabulary[question.concept]
+    question = settle(run, question)
+    layer, n_units = str(question.layer), int(question.n_units or 0)
     basis = run.basis(layer)  # also refuses a layer that the run did not read
     n_layer = run.layers[layer].units
     if max(question.picked, default=0) >= n_layer:
@@ -113,8 +151,9 @@ def prepare(
             f"unit {max(question.picked)} was picked; expected from 0 to {n_layer - 1}, as {layer} "
             "has"
         )
-    sets = random_units(n_layer, question.n_units, draws=question.draws, seed=run.config.seed)
+    check_size(n_layer, n_units)
     check_device(device)
+    second = None if question.second is None else load_segmenter(question.second, device=device)
     generator, segmenter = open_models(run, device=device)
     mask = None if region is None else box(generator.image_size, region)
     bases = {layer: basis} if layer not in generator.layers else {}
@@ -133,8 +172,18 @@ def prepare(
     treatment = Treatment(layer, values, mask)
     check_edits(generator, treatment.of(range(n_layer)), bases=bases)
     orders = Orders(run, search, treatment, question, progress)
-    units = orders.rank(question.order, question.n_units)
-    return Prepared(run, layer, originals, treatment, orders, units, sets)
+    units = orders.rank(question.order, n_units)
+    draws, seed = question.draws, run.config.seed
+    change = ImageChange(search)
+    strength, alike = matched_sets(
+        lambda own: change.of(treatment.of(own)),
+        n_layer, units, draws=draws if matched else 0, seed=seed,
+    )  # fmt: skip
+    return Prepared(
+        run, layer, originals, treatment, orders, units,
+        random_sets=plain_sets(n_layer, units, range(draws), seed=seed),
+        matched_sets=alike, image_change=strength, second=second,
+    )  # fmt: skip
 
 
 class Orders:
@@ -189,12 +238,12 @@ class Orders:
     @cached_property
     def _gains(self) -> dict[int, float]:
         layer, question = self._treatment.layer, self._question
-        n_candidates = question.n_candidates or max(_CANDIDATES, 4 * question.n_units)
-        if n_candidates < question.n_units:
+        n_units = question.n_units or 1
+        n_candidates = question.n_candidates or max(_CANDIDATES, 4 * n_units)
+        if n_candidates < n_units:
             raise SettingError(
                 "n_candidates",
-                f"is {n_candidates}; expected at least the {question.n_units} units that are to be "
-                "found",
+                f"is {n_candidates}; expected at least the {n_units} units that are to be found",
             )
         ranked = rank_by_match(self._run, layer, question.concept, by="excess")
         table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)

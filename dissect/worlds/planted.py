@@ -20,6 +20,10 @@ unit  fires on                                  and paints
 
 Unit 4 is drawn in one sample of eight, so it is rare. Values inside a shape are 1 or more and
 differ from sample to sample; outside they are 0.
+
+``moving()`` is the same world with a tenth unit, 9, which is 1 everywhere and holds the red square
+in its place: without it the square lies one pixel further right and down, as large as before. So
+its removal takes 11 of 36 red pixels away and adds as many.
 """
 
 import torch
@@ -36,6 +40,8 @@ _CELL = 8
 _N_CELLS = (IMAGE_SIZE // _CELL) ** 2
 PAINTS = ("red", "green", "blue", "yellow", "purple")
 N_UNITS = 9
+MOVER = 9
+"""The unit of ``moving()`` that holds the red square in its place."""
 _RARE_UNIT = 4
 _RARE_QUANTILE = 1.1503  # a standard normal value is above it once in eight
 
@@ -91,34 +97,50 @@ class _Network(nn.Module):
 
     paint: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, moves: bool = False) -> None:
         super().__init__()
+        self.moves = moves
         self.draw = _Draw()
         self.units = nn.Identity()
         paint = [[int(TYPICAL[name][i : i + 2], 16) / 127.5 for i in (1, 3, 5)] for name in PAINTS]
         self.register_buffer("paint", torch.tensor(paint))
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch 3 height width"]:
-        coverage = self.units(self.draw(z))[:, : len(PAINTS)].clamp(0, 1)
+        maps = self.draw(z)
+        if self.moves:
+            maps = torch.cat([maps, torch.ones_like(maps[:, :1])], dim=1)
+        maps = self.units(maps)
+        coverage = maps[:, : len(PAINTS)].clamp(0, 1)
+        if self.moves:
+            held = maps[:, MOVER].clamp(0, 1)
+            red = coverage[:, 0]
+            moved = held * red + (1 - held) * red.roll((1, 1), (-2, -1))
+            coverage = torch.cat([moved[:, None], coverage[:, 1:]], dim=1)
         return torch.einsum("bkhw,kc->bchw", coverage, self.paint) - 1
 
 
 class PlantedGenerator(ZOnlyGenerator[_Network]):
     """The toy generator; follows the Generator protocol. One layer, ``units``."""
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        module = _Network().eval().to(device)
+    def __init__(self, device: torch.device | str = "cpu", *, moves: bool = False) -> None:
+        module = _Network(moves=moves).eval().to(device)
+        name = "planted-moving" if moves else "planted"
         super().__init__(
             module,
-            name="planted",
+            name=name,
             z_shape=(_N_CELLS + len(PAINTS) + 2,),
-            fingerprint=hash_tensors(module.state_dict(), "planted"),
+            fingerprint=hash_tensors(module.state_dict(), name),
         )
         self.image_size = IMAGE_SIZE
         self.channels = 3
-        self.layers = {"units": LayerInfo(N_UNITS, IMAGE_SIZE, IMAGE_SIZE, "units")}
+        self.layers = {"units": LayerInfo(N_UNITS + moves, IMAGE_SIZE, IMAGE_SIZE, "units")}
 
 
 def generator() -> PlantedGenerator:
     """The planted world as a factory: ``dissect.worlds.planted:generator``."""
     return PlantedGenerator()
+
+
+def moving() -> PlantedGenerator:
+    """The world with the unit that moves: ``dissect.worlds.planted:moving``."""
+    return PlantedGenerator(moves=True)

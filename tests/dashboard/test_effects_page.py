@@ -43,7 +43,7 @@ def test_an_effect_stands_with_its_numbers_units_side_effects_and_sheet(opened, 
     page = opened("/run/whole/effects")
     page.get_by_role("link", name=NAME).click()
     page.get_by_role("heading", name=NAME).wait_for()
-    expect(page.get_by_text("the same number of random units: ")).to_be_visible()
+    expect(page.get_by_text("random units that change the images as strongly: ")).to_be_visible()
     sheet = page.get_by_role("img", name="Before, after, difference")
     assert sheet.evaluate("async i => (await i.decode(), i.naturalWidth)") > 100
     units = page.locator(".effects a[href*='/layer/units/unit/']")

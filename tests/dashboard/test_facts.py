@@ -81,7 +81,7 @@ def test_units_that_fire_together_are_those_of_the_correlation(store):
 def test_a_unit_knows_the_smallest_measured_set_it_belongs_to(opened):
     (place, found) = next(iter(measured_of(opened.run).items()))
     assert place == ("units", 0)
-    assert (found.label, found.n_units, found.share) == ("red removed", 1, 1.0)
+    assert (found.label, found.n_units, found.share) == ("red net removed", 1, 1.0)
 
 
 @pytest.mark.parametrize("unit", [-1, 9])

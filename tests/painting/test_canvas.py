@@ -131,15 +131,6 @@ def test_a_recipe_of_another_generator_or_layer_is_refused_in_one_line(canvas, b
             canvas.paint(replace(blank, strokes=(stroke,)))
 
 
-def test_a_brush_is_the_planted_unit_to_draw_and_to_remove(canvas):
-    for mode in ("draw", "remove"):
-        brush = find_brush(canvas, "red", mode)
-        assert brush.units[0] == 0
-        assert brush.gain > 0.5
-        assert brush.how.startswith("tried")
-    assert brush.values == ()
-
-
 def test_units_by_hand_have_values_of_their_own_and_others_are_refused(canvas):
     assert all(value > 0 for value in pick_brush(canvas, [0, 1], "draw", layer="units").values)
     for units, layer in (([9], "units"), ([0], "nowhere")):

@@ -85,8 +85,8 @@ def test_a_report_shows_the_effects_that_were_measured(site, full_run):
     target = json.loads(next((full_run.path / "effects").glob("ablate*/recipe.json")).read_text())[
         "summary"
     ]["target"]
-    low, high = target["removed_share_low"], target["removed_share_high"]
-    assert f"{target['removed_share']:.2f} [{low:.2f}, {high:.2f}] removed" in text
+    low, high = target["net_removed_share_low"], target["net_removed_share_high"]
+    assert f"{target['net_removed_share']:.2f} [{low:.2f}, {high:.2f}] net removed" in text
     assert "Where do 1 unit of units make red?" in text
     assert "in a random rotation" in (site / "index.html").read_text()
 

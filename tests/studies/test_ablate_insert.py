@@ -17,6 +17,7 @@ from dissect.studies.drawing.sheets import choose_rows, draw_sheet, make_rows
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment
 from dissect.studies.pixels import measure as measure_edits
+from dissect.studies.registry import study_of
 
 
 def measure_units(run, **settings):
@@ -45,13 +46,22 @@ def test_ablation_is_measured_told_and_kept(run):
     assert (summary["layer"], summary["units"]) == ("units", [0])
     target = summary["target"]
     assert (target["removed_share"], target["removed_share_low"]) == (1, 1)
+    assert (target["net_removed_share"], target["net_removed_share_low"]) == (1, 1)
+    assert summary["of_layer"] == 9
     assert [row["concept"] for row in summary["side_effects"] if row["change"]] == ["black"]
-    assert len(summary["random"]["draws"]) == 2
+    assert len(summary["random"]["draws"]) == len(summary["matched"]["draws"]) == 2
+    assert all(0 not in units for units in effect.record["random_units"])
+    assert all(0 not in one["units"] for one in effect.record["matched_units"])
+    assert target["beyond_random"] is True
+    assert summary["agreement"]["views"][0]["same_after"] == 1
+    assert summary["specificity"]["value"] > 0.9
     assert effect.edits == [Ablate("units", [0])]
     assert {path.name for path in effect.path.iterdir()} == {
         "recipe.json", "effect.parquet", "sheet.png",
     }  # fmt: skip
-    assert set(effect.table.set) == {"chosen", "random", "random 1", "random 2"}
+    assert set(effect.table.set) == {
+        "chosen", "random", "random 1", "random 2", "matched", "matched 1", "matched 2",
+    }  # fmt: skip
     open_run(run.path)  # still whole
 
 
@@ -251,7 +261,23 @@ def test_the_command_line_measures_lists_and_shows(command, run):
     listed = json.loads(command("effects", run.path, "--json").stdout)
     assert {"sun", found["name"]} <= {effect["name"] for effect in listed["effects"]}
     shown = command("effects", run.path, "show", found["name"])
-    assert "yellow: 12.0 → 0.0 pixels per image, 1.00 [1.00, 1.00] removed" in shown.stdout
+    assert "yellow: 12.0 → 0.0 pixels per image, 1.00 [1.00, 1.00] net removed" in shown.stdout
+    assert "warning" not in shown.stdout
+
+
+def test_a_set_is_by_default_at_most_a_quarter_of_its_layer_and_a_larger_one_is_warned_of(run):
+    usual = measure(run, "ablate", concept="red", name="usual", **FEW)
+    assert usual.effect.record["question"]["n_units"] == 2
+    assert "warning" not in study_of(usual.effect).describe(usual.summary).to_text()
+    large = measure(run, "ablate", concept="red", n_units=5, name="large", **FEW)
+    text = study_of(large.effect).describe(large.summary).to_text()
+    assert "warning: 5 of 9 units are 56 % of units" in text
+    assert "take at most 2" in text
+    assert {len(units) for units in large.effect.record["random_units"]} == {4}  # all others
+    assert "4 random units, as the layer has no more others" in text
+    whole = measure(run, "ablate", concept="red", n_units=9, name="whole", **FEW)
+    assert (whole.summary["random"], whole.summary["matched"]) == (None, None)
+    assert study_of(whole.effect).headline(whole.summary).startswith("1.00 of red net removed, 40")
 
 
 @pytest.mark.parametrize(
@@ -261,11 +287,11 @@ def test_the_command_line_measures_lists_and_shows(command, run):
         (("--concept", "red", "--pick", "1-2"), "--pick is '1-2'; expected different numbers of units, from 0 on, such as 3,17"),
         (("--concept", "red", "--region", "1,2"), "expected four whole numbers of pixels"),
         (("--concept", "red", "--region", "0,0,99,99"), "is not inside the image"),
-        (("--concept", "red"), "--units is 20; expected from 1 to 9"),
+        (("--concept", "red", "--units", 20), "--units is 20; expected from 1 to 9"),
     ],
 )  # fmt: skip
 def test_a_mistake_on_the_command_line_is_one_line(command, planted_run, arguments, message):
-    units = () if "9" in message and "20" in message else ("--units", 1)
+    units = () if "--units" in arguments else ("--units", 1)
     done = command("ablate", planted_run.path, *arguments, *units)
     assert done.returncode == 2
     assert message in done.stderr

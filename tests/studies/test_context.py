@@ -21,10 +21,9 @@ from dissect.studies.context.places import (
     Places,
     choose_places,
     find_contexts,
-    mean_counts,
     measure_places,
 )
-from dissect.studies.context.tables import context_table
+from dissect.studies.context.tables import context_table, draws_table
 from dissect.studies.drawing.bars import Panel, draw_bars
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment
@@ -126,10 +125,17 @@ def test_boxes_that_hold_nothing_but_the_concept_are_undefined_and_few_are_marke
     assert (row.places, row.few) == (24, True)
 
 
-def test_the_mean_of_draws_is_taken_place_by_place():
-    one = PlaceCounts(*[np.array([[1.0, 2]])] * 4, area=4)
-    two = PlaceCounts(*[np.array([[3.0, 0]])] * 4, area=4)
-    assert mean_counts([one, two]).added.tolist() == [[2, 1]]
+def test_the_mean_of_draws_has_an_interval_over_draws_too(originals):
+    contexts = np.zeros((2, 2, 12), bool)
+    contexts[..., -1] = True
+    one = PlaceCounts(*[np.array([[1.0, 2], [1, 2]])] * 4, area=4)
+    two = PlaceCounts(*[np.array([[1.0, 2], [1, 2]])] * 2, *[np.zeros((2, 2))] * 2, area=4)
+    (row,) = draws_table([one, two], contexts, originals.vocabulary).itertuples()
+    assert row.added_share == pytest.approx(0.5 * 6 / 10)
+    assert row.added_share_low < 0 < row.added_share_high
+    (row,) = draws_table([one], contexts, originals.vocabulary).itertuples()
+    assert row.added_share == pytest.approx(6 / 10)
+    assert np.isnan(row.added_share_low)
 
 
 def test_places_fit_into_the_image_and_fill_cells_of_the_layer():

@@ -13,7 +13,7 @@ from dissect.studies.pixels import (
     check_present,
     effect_table,
     measure,
-    random_units,
+    specificity,
     table_of_sets,
 )
 from dissect.tracing import trace
@@ -119,14 +119,35 @@ def test_a_treatment_of_no_units_is_no_edit():
     assert Treatment("units", [5.0, 6.0]).of([1]) == [Insert("units", [1], [6.0])]
 
 
-def test_random_sets_are_seeded_and_without_repeats():
-    sets = random_units(9, 4, draws=6, seed=3)
-    assert sets == random_units(9, 4, draws=6, seed=3)
-    assert sets[:2] == random_units(9, 4, draws=2, seed=3)
-    assert sets != random_units(9, 4, draws=6, seed=4)
-    assert all(len(set(units)) == 4 and max(units) < 9 for units in sets)
-    with pytest.raises(ConfigError, match="units is 10; expected from 1 to 9"):
-        random_units(9, 10, draws=1, seed=0)
+def test_net_shares_are_what_is_left_and_gross_ones_what_changes(originals):
+    # Red is held at the left half, in every image: some goes, some comes.
+    counts = measure(originals, [Insert("units", [0], [1.0], TOP), Ablate("units", [0], ~TOP)])
+    table = by_concept(effect_table(counts, originals.vocabulary, seed=0))
+    red = table.loc["red"]
+    assert red.net_removed_share == pytest.approx(1 - red.after / red.before)
+    assert red.net_added_share == pytest.approx(red.after / red.before - 1)
+    assert red.net_removed_share == pytest.approx(red.removed_share - red.added_share)
+    assert (red.net_added_share_low, red.net_added_share_high) == (
+        pytest.approx(-red.net_removed_share_high), pytest.approx(-red.net_removed_share_low),
+    )  # fmt: skip
+    assert red.net_removed_share < 0 < red.removed_share
+    assert np.isnan(table.loc["orange", "net_removed_share"])
+
+
+def test_specificity_is_the_lead_over_what_other_concepts_lose(originals):
+    share = {"share": "net_removed_share", "seed": 0}
+    red = measure(originals, [Ablate("units", [0])])
+    found = specificity(red, originals.vocabulary, "red", **share)
+    # black grows by what red loses; green, blue and yellow stay as they are.
+    black = by_concept(effect_table(red, originals.vocabulary, seed=0)).net_removed_share["black"]
+    assert found["n_others"] == 4
+    assert found["value"] == pytest.approx(1 - abs(black) / 4)
+    assert found["value_low"] <= found["value"] <= found["value_high"]
+    assert found["as_much"] == {}
+    many = measure(originals, [Ablate("units", [0, 1, 2])])
+    found = specificity(many, originals.vocabulary, "red", **share)
+    assert found["as_much"] == {"green": 1, "blue": 1}
+    assert specificity(many, originals.vocabulary, "orange", **share) is None
 
 
 def test_several_sets_stand_below_each_other(originals):
@@ -138,6 +159,12 @@ def test_several_sets_stand_below_each_other(originals):
     assert len(table) == 22
     red = table[table.concept == "red"].set_index("set").removed_share
     assert red.to_dict() == {"chosen": 1, "random 1": 0}
+    draws = [measure(originals, [Ablate("units", [unit])]) for unit in (0, 3)]
+    table = table_of_sets({}, originals.vocabulary, seed=0, draws={"random": draws})
+    red = table[table.concept == "red"].set_index("set")
+    assert red.net_removed_share.to_dict() == {"random": 0.5, "random 1": 1, "random 2": 0}
+    # Two draws that differ say little of the next one.
+    assert red.net_removed_share_low["random"] < -1
 
 
 def test_a_concept_that_never_appears_is_told(originals):

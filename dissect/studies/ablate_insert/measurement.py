@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,24 +11,29 @@ from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
 from dissect.studies.ablate_insert.question import ABLATE, INSERT, SetQuestion, share_of
+from dissect.studies.agreement import measure_agreement
 from dissect.studies.drawing.curves import SIZES, draw_curves, effect_curve
 from dissect.studies.drawing.sheets import draw_sheet, make_rows
-from dissect.studies.orders import RANDOM
+from dissect.studies.orders import MATCHED, RANDOM
 from dissect.studies.originals import Originals
 from dissect.studies.pixels import (
     PixelCounts,
     Treatment,
     causal_effect,
-    mean_counts,
+    compare_with_draws,
     measure,
+    specificity,
     table_of_sets,
 )
-from dissect.studies.ranking import best_layer
-from dissect.studies.study import Result
-from dissect.studies.unit_sets import Orders, prepare
+from dissect.studies.study import Result, verb_of
+from dissect.studies.unit_sets import Orders, prepare, settle
 
 _ROWS = 6  # of a sheet
 _PLOT = "curve.svg"
+_OF_CHOSEN = (
+    "ace", "ace_low", "ace_high", "ace_normalised",
+    "lead", "lead_low", "lead_high", "next_draw", "p_random", "beyond_random",
+)  # fmt: skip
 
 
 def measure_set(
@@ -38,7 +44,8 @@ def measure_set(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    layer = question.layer or best_layer(run, question.concept)
+    question = settle(run, question)
+    layer = str(question.layer)
     target = name or question.folder_name(question.kind, layer)
     # Before anything is measured.
     store.check_free(run, target, question.to_json(layer))
@@ -53,7 +60,11 @@ def measure_set(
     )
     originals, treatment, region = prepared.originals, prepared.treatment, prepared.treatment.region
     edits = treatment.of(prepared.units)
-    n_sets = 1 + len(prepared.random_sets) + inserted
+    random_sets = {
+        RANDOM: prepared.random_sets,
+        MATCHED: [one.units for one in prepared.matched_sets],
+    }
+    n_sets = 1 + sum(map(len, random_sets.values())) + inserted
     bar = ProgressBar(
         total=n_sets * question.n_samples,
         desc="measure",
@@ -68,54 +79,84 @@ def measure_set(
 
     with bar:
         started = time.perf_counter()
-        counts = {"chosen": count(treatment, prepared.units)}
+        chosen = count(treatment, prepared.units)
         seconds = time.perf_counter() - started
         drawn = {
-            f"{RANDOM} {number}": count(treatment, chosen)
-            for number, chosen in enumerate(prepared.random_sets, start=1)
+            kind: [count(treatment, units) for units in sets] for kind, sets in random_sets.items()
         }
         ablated = None
         if inserted:
             ablated = count(Treatment(prepared.layer, None, region), prepared.units)
-    if drawn:
-        counts |= {RANDOM: mean_counts(list(drawn.values())), **drawn}
-    table = table_of_sets(counts, run.vocabulary, seed=run.config.seed)
-    if ablated is not None:
-        ace = causal_effect(counts["chosen"], ablated, run.vocabulary, seed=run.config.seed)
-        table = table.merge(ace.assign(set="chosen"), on=["set", "concept"], how="left")
+    seed, share = run.config.seed, share_of(question.kind)
+    table = table_of_sets({"chosen": chosen}, run.vocabulary, seed=seed, draws=drawn)
+    extra = [causal_effect(chosen, ablated, run.vocabulary, seed=seed)] if ablated else []
+    if drawn[MATCHED]:
+        extra.append(compare_with_draws(chosen, drawn[MATCHED], run.vocabulary, share=share))
+    for columns in extra:
+        table = table.merge(columns.assign(set="chosen"), on=["set", "concept"], how="left")
     heading = prepared.heading(question.kind, question, question.n_samples / seconds)
+    heading |= {
+        "image_change": prepared.image_change,
+        "specificity": specificity(
+            chosen, run.vocabulary, question.concept, share=share, seed=seed
+        ),
+        "agreement": measure_agreement(
+            originals, edits, concept=question.concept, second=prepared.second
+        ),
+    }
     summary = summarise(table, heading)
-    files = {store.SHEET: _sheet(originals, edits, counts["chosen"], summary)}
+    for kind, strengths in ((MATCHED, [one.image_change for one in prepared.matched_sets]),):
+        if summary[kind] is not None:
+            summary[kind] |= {"image_change": strengths}
+    for kind, sets in random_sets.items():
+        if summary[kind] is not None:
+            summary[kind] |= {"sizes": [len(units) for units in sets]}
+    files = {store.SHEET: _sheet(originals, edits, chosen, summary)}
     if question.curve:
         files |= _curves(originals, treatment, prepared.orders, question, progress=progress)
     record = prepared.record(question, edits, summary)
     return Result(summary, store.write_effect(run, target, record, table, files))
 
 
-def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, object]:
+def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, Any]:
     """The outcome in plain values; None where a share is undefined.
 
     Args:
-        table: ``table_of_sets`` with the set ``chosen`` and, where there were any, random ones.
+        table: ``table_of_sets`` with the set ``chosen`` and, where there were any, random and
+            matched ones.
         heading: ``kind``, ``concept`` and whatever else is to stand in front.
 
     Returns:
-        ``heading``, then ``target`` (the concept's row), ``random`` (the same for the mean draw,
-        and the share of each draw in ``draws``; None without draws) and ``side_effects`` (the rows
-        of all other concepts, largest change first).
+        ``heading``, then ``target`` (the concept's row), ``random`` and ``matched`` (the same for
+        the mean of the random sets of its size, and of its strength, with the net share of each in
+        ``draws``; None without draws) and ``side_effects`` (the rows of all other concepts, largest
+        change first, with the row of the matched sets, or of the others, in ``random``).
     """
     concept, share = heading["concept"], share_of(str(heading["kind"]))
+    rows = {
+        kind: {
+            row["concept"]: {key: row[key] for key in row if key not in _OF_CHOSEN}
+            for row in store.plain_rows(table[table.set == kind].drop(columns="set"))
+        }
+        for kind in (RANDOM, MATCHED)
+    }
+    found: dict[str, Any] = {}
+    for kind, own in rows.items():
+        single = table[(table.concept == concept) & table.set.str.startswith(f"{kind} ")]
+        draws = [row[share] for row in store.plain_rows(single[["set", share]])]
+        found[kind] = {**own[concept], "draws": draws} if own else None
+    random = rows[MATCHED] or rows[RANDOM]
     chosen = store.plain_rows(table[table.set == "chosen"].drop(columns="set"))
-    drawn = table[table.concept == concept]
-    single = drawn[drawn.set.str.startswith(f"{RANDOM} ")][["set", share]]
-    random = store.plain_rows(drawn[drawn.set == RANDOM].drop(columns="set"))
-    draws = [row[share] for row in store.plain_rows(single)]
     return {
         **heading,
         "target": next(row for row in chosen if row["concept"] == concept),
-        "random": {**random[0], "draws": draws} if random else None,
+        **found,
         "side_effects": sorted(
-            (row for row in chosen if row["concept"] != concept),
+            (
+                row | {"random": random.get(row["concept"])}
+                for row in chosen
+                if row["concept"] != concept
+            ),
             key=lambda row: -abs(row["change"]),
         ),
     }
@@ -146,7 +187,7 @@ def _curves(
     progress: bool,
 ) -> dict[str, bytes]:
     share = share_of(question.kind)
-    verb = share.removesuffix("_share")
+    verb = verb_of(share)
     tables = {
         order: effect_curve(originals, treatment, orders.rank(order, max(SIZES)), progress=progress)
         for order in dict.fromkeys(question.curve)

@@ -35,5 +35,10 @@ class SetQuestion(UnitQuestion, kw_only=True):
 
 
 def share_of(kind: str) -> str:
-    """The column that says how far a set did what it was meant to do."""
+    """The column of the net change that a set is meant to make."""
+    return f"net_{gross_share_of(kind)}"
+
+
+def gross_share_of(kind: str) -> str:
+    """The column of pixels that change as they are meant to, whatever others do."""
     return "removed_share" if kind == ABLATE else "added_share"

@@ -11,22 +11,28 @@ from dissect.bases import layer_info
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
+from dissect.studies.agreement import measure_agreement
 from dissect.studies.context.places import (
     MIXED,
     PlaceCounts,
     Places,
     choose_places,
     find_contexts,
-    mean_counts,
     measure_places,
 )
 from dissect.studies.context.question import CONTEXT, ContextQuestion
-from dissect.studies.context.tables import FEW_IMAGES, FEW_PLACES, context_table, place_table
+from dissect.studies.context.tables import (
+    FEW_IMAGES,
+    FEW_PLACES,
+    context_table,
+    draws_table,
+    place_table,
+)
 from dissect.studies.drawing.bars import Panel, draw_bars
 from dissect.studies.drawing.sheets import Row, draw_sheet, remake
 from dissect.studies.orders import RANDOM
 from dissect.studies.study import Result
-from dissect.studies.unit_sets import Prepared, prepare
+from dissect.studies.unit_sets import Prepared, prepare, settle
 from segmenters import Vocabulary
 
 _ROWS, _ACROSS, _TILE = 8, 3, 112  # of a sheet: contexts, examples of each, pixels
@@ -43,7 +49,10 @@ def measure_contexts(
     Raises:
         DissectError: a mistake in what was given, in one line.
     """
-    prepared = prepare(run, question, inserted=True, device=device, progress=progress)
+    question = settle(run, question)
+    prepared = prepare(
+        run, question, inserted=True, matched=False, device=device, progress=progress
+    )
     originals, seed = prepared.originals, run.config.seed
     info = layer_info(originals.generator, prepared.layer, originals.bases)
     size = originals.generator.image_size
@@ -68,16 +77,11 @@ def measure_contexts(
             for key, units in sets.items()
         }
     seconds = time.perf_counter() - started
-    counts = {"chosen": measured.pop("chosen")}
-    if measured:
-        counts |= {RANDOM: mean_counts(list(measured.values()))}
-    table = pd.concat(
-        [
-            context_table(one, contexts, run.vocabulary, seed=seed).assign(set=key)
-            for key, one in counts.items()
-        ],
-        ignore_index=True,
-    )
+    chosen, *draws = measured.values()
+    tables = [context_table(chosen, contexts, run.vocabulary, seed=seed).assign(set="chosen")]
+    if draws:
+        tables.append(draws_table(draws, contexts, run.vocabulary).assign(set=RANDOM))
+    table = pd.concat(tables, ignore_index=True)
     table = table[["set", *table.columns.drop("set")]]
     n_images = question.n_samples * len(places.corners) * len(sets)
     heading = prepared.heading(CONTEXT, question, n_images / seconds) | {
@@ -85,12 +89,18 @@ def measure_contexts(
         "stride": places.stride,
         "places": len(places.corners),
         "few": {"places": FEW_PLACES, "images": FEW_IMAGES},
+        "agreement": measure_agreement(
+            originals,
+            places.edits(prepared.treatment, prepared.units, len(places.corners) // 2),
+            concept=question.concept,
+            second=prepared.second,
+        ),
     }
     summary = summarise(table, heading)
     files = {
-        _PLACES: store.to_parquet(place_table(counts["chosen"], contexts, places, run.vocabulary)),
+        _PLACES: store.to_parquet(place_table(chosen, contexts, places, run.vocabulary)),
         _BARS: _plot(table, summary, run.vocabulary).encode(),
-        store.SHEET: _sheet(prepared, places, counts["chosen"], contexts, summary),
+        store.SHEET: _sheet(prepared, places, chosen, contexts, summary),
     }
     record = prepared.record(question, prepared.treatment.of(prepared.units), summary)
     record["question"] = question.to_json(prepared.layer) | boxes

@@ -200,10 +200,3 @@ def measure_places(
             bar.update()
         blocks.append(torch.stack(found, dim=-1))
     return PlaceCounts(*torch.cat(blocks, dim=1).numpy(), area=places.side**2)
-
-
-def mean_counts(draws: Sequence[PlaceCounts]) -> PlaceCounts:
-    """The mean of several sets of units, place by place; its interval is over images too."""
-    names = ("before", "after", "added", "change")
-    means = [np.mean([getattr(one, name) for one in draws], axis=0) for name in names]
-    return PlaceCounts(*means, area=draws[0].area)

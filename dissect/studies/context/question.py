@@ -14,7 +14,9 @@ class ContextQuestion(UnitQuestion, kw_only=True):
     """
 
     n_samples: int = like(UnitQuestion, "n_samples", default=100)
-    draws: int = like(UnitQuestion, "draws", default=1)
+    draws: int = like(
+        UnitQuestion, "draws", default=3, meaning="random sets of the same size to compare with"
+    )
     side: int | None = setting(
         "side of a box in pixels of the image; default: an eighth of it, in whole cells of the "
         "layer",

@@ -6,6 +6,7 @@ References:
 
 from typing import TYPE_CHECKING
 
+from dissect.studies.agreement_text import agreement_findings, agreement_tables
 from dissect.studies.context.question import CONTEXT, ContextQuestion
 from dissect.studies.description import Column, Description, Table, count_units
 from dissect.studies.orders import order_label
@@ -102,6 +103,7 @@ class ContextStudy(UnitStudy[ContextQuestion]):
                 ("Layer", summary["layer"]),
                 ("Chosen by", order_label(summary["order"])),
             ),
+            findings=tuple(agreement_findings(summary)),
             tables=(
                 Table(
                     title=f"What becomes {concept}, by what covers at least half of the box",
@@ -110,5 +112,6 @@ class ContextStudy(UnitStudy[ContextQuestion]):
                     note=note,
                     faint="few",
                 ),
+                *agreement_tables(summary),
             ),
         )

@@ -8,12 +8,14 @@ times, each context has
 - change = the mean of |after − before| / 2 over the box's pixels and channels, images in [-1, 1].
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from dissect.studies.certainty import bootstrap_weights, draws_interval, ratio_interval
 from dissect.studies.context.places import MIXED, PlaceCounts, Places
-from dissect.studies.pixels import bootstrap_weights, ratio_interval
 from segmenters import Vocabulary
 
 SUCCESS = 0.25
@@ -43,35 +45,73 @@ def context_table(
         ``success``, ``change`` (see the head of this module), each with the bounds of its 95 %
         interval over images, ``_low`` and ``_high``. NaN where no pixel could be added.
     """
+    weights = bootstrap_weights(len(counts.before), seed=seed)
+    columns = _heading(contexts, vocabulary)
+    for name, ratio in _ratios(counts).items():
+        part, whole = (_by_context(values, contexts) for values in ratio)
+        value, low, high = ratio_interval(part, whole, weights)
+        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return _ranked(columns)
+
+
+def draws_table(
+    draws: Sequence[PlaceCounts],
+    contexts: Bool[np.ndarray, "image place context"],
+    vocabulary: Vocabulary,
+) -> pd.DataFrame:
+    """``context_table`` of the mean of several random sets, intervals over draws and images.
+
+    Args:
+        draws: Counts of each set, of the same images.
+        contexts: See ``find_contexts``.
+        vocabulary: Of the segmenter.
+    """
+    ratios = [_ratios(one) for one in draws]
+    columns = _heading(contexts, vocabulary)
+    for name, (_, whole) in ratios[0].items():
+        parts = np.stack([_by_context(own[name][0], contexts) for own in ratios])
+        found = draws_interval(parts, _by_context(whole, contexts))
+        columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return _ranked(columns)
+
+
+_Values = Float[np.ndarray, "image place"] | Bool[np.ndarray, "image place"]
+
+
+def _ratios(counts: PlaceCounts) -> dict[str, tuple[_Values, _Values]]:
+    """Column → part and whole of each box."""
     free = counts.area - counts.before
-    area = np.full_like(free, counts.area)
-    ratios = {
-        "before_share": (counts.before, area),
-        "after_share": (counts.after, area),
+    return {
+        "before_share": (counts.before, np.full_like(free, counts.area)),
+        "after_share": (counts.after, np.full_like(free, counts.area)),
         "added_share": (counts.added, free),
         "success": ((counts.added >= SUCCESS * free) & (free > 0), free > 0),
         "change": (counts.change, np.ones_like(free)),
     }
-    weights = bootstrap_weights(len(free), seed=seed)
+
+
+def _heading(
+    contexts: Bool[np.ndarray, "image place context"], vocabulary: Vocabulary
+) -> dict[str, object]:
     n_places = contexts.sum(axis=(0, 1))
     n_images = contexts.any(axis=1).sum(axis=0)
-    columns = {
+    return {
         "context": [*vocabulary.names, MIXED],
         "places": n_places,
         "images": n_images,
         "few": (n_places < FEW_PLACES) | (n_images < FEW_IMAGES),
     }
-    for name, ratio in ratios.items():
-        part, whole = (_by_context(values, contexts) for values in ratio)
-        value, low, high = ratio_interval(part, whole, weights)
-        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _ranked(columns: Mapping[str, object]) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     found = table[table.places > 0].sort_values("added_share", ascending=False, kind="stable")
     return found.reset_index(drop=True)
 
 
 def _by_context(
-    values: Float[np.ndarray, "image place"], contexts: Bool[np.ndarray, "image place context"]
+    values: Float[np.ndarray, "image place"] | Bool[np.ndarray, "image place"],
+    contexts: Bool[np.ndarray, "image place context"],
 ) -> Float[np.ndarray, "image context"]:
     """Sums over the places of each context."""
     return np.einsum("ip,ipc->ic", values.astype(float), contexts.astype(float))

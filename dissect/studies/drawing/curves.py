@@ -72,11 +72,12 @@ def draw_curves(lines: Mapping[str, pd.DataFrame], *, value: str, title: str, la
     if not 1 <= len(lines) <= len(_COLOURS):
         raise ConfigError(f"{len(lines)} lines were given; expected 1 to {len(_COLOURS)} in a plot")
     most = max(float(np.nanmax([1, *line[f"{value}_high"]])) for line in lines.values())
+    least = min(float(np.nanmin([0, *line[f"{value}_low"]])) for line in lines.values())
     longest = max(1, *(int(line.n_units.max()) for line in lines.values()))
 
     def at(n_units: float, share: float) -> tuple[float, float]:
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * n_units / longest
-        return x, _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share / most
+        return x, _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (share - least) / (most - least)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
@@ -86,7 +87,7 @@ def draw_curves(lines: Mapping[str, pd.DataFrame], *, value: str, title: str, la
         f'<text x="{_LEFT}" y="24" font-size="16" font-weight="600">{escape(title)}</text>',
         f'<text x="{_LEFT}" y="44" fill="#555">{escape(label)}</text>',
     ]
-    for tick in np.linspace(0, most, 5):
+    for tick in np.linspace(least, most, 5):
         x, y = at(0, tick)
         parts.append(
             f'<path d="M{x:.1f} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>'
@@ -95,11 +96,11 @@ def draw_curves(lines: Mapping[str, pd.DataFrame], *, value: str, title: str, la
     for size in sorted({int(n) for line in lines.values() for n in line.n_units}):
         if size in (1, 2) and longest > 20:  # no room for their numbers
             continue
-        x, y = at(size, 0)
+        x, y = at(size, least)
         parts.append(
             f'<text x="{x:.1f}" y="{y + 20:.1f}" text-anchor="middle" fill="#555">{size}</text>'
         )
-    x, y = at(longest / 2, 0)
+    x, y = at(longest / 2, least)
     parts.append(f'<text x="{x:.1f}" y="{y + 40:.1f}" text-anchor="middle">units</text>')
     parts += _draw_lines(lines, value, at)
     return "\n".join([*parts, "</svg>\n"])

@@ -18,18 +18,13 @@ from dissect.latents.sampling import DIRECTION_STREAMS, stream
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
+from dissect.studies.agreement import measure_agreement
+from dissect.studies.certainty import bootstrap_weights, draws_interval, ratio_interval
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.move.question import MOVE, MoveQuestion
 from dissect.studies.orders import RANDOM
 from dissect.studies.originals import Originals, open_models
-from dissect.studies.pixels import (
-    PixelCounts,
-    bootstrap_weights,
-    mean_counts,
-    measure,
-    ratio_interval,
-    table_of_sets,
-)
+from dissect.studies.pixels import PixelCounts, measure, table_of_sets
 from dissect.studies.study import Result
 
 _ROWS = 6  # of a sheet
@@ -64,11 +59,8 @@ def measure_moves(
         started = time.perf_counter()
         counts[key], changes[key] = _measure(originals, own)
         seconds += time.perf_counter() - started
-    drawn = [key for key in counts if key != "chosen"]
-    if drawn:
-        counts[RANDOM] = mean_counts([counts[key] for key in drawn])
-        changes[RANDOM] = np.mean([changes[key] for key in drawn], axis=0)
-    table = table_of_sets(counts, run.vocabulary, seed=seed)
+    chosen, *drawn = counts.values()
+    table = table_of_sets({"chosen": chosen}, run.vocabulary, seed=seed, draws={RANDOM: drawn})
     by_set = {
         key: store.plain_rows(table[table.set == key].drop(columns="set"))
         for key in ("chosen", RANDOM)
@@ -86,8 +78,9 @@ def measure_moves(
         "images_per_second": round(n_images / seconds, 1),
         **_image_change(changes["chosen"], seed=seed),
         "random": (
-            _image_change(changes[RANDOM], seed=seed) | {"draws": len(drawn)} if drawn else None
+            _random_change(list(changes.values())[1:]) | {"draws": len(drawn)} if drawn else None
         ),
+        "agreement": measure_agreement(originals, moves),
         "side_effects": sorted(rows, key=lambda row: -abs(float(row["change"]))),
     }
     files = {store.SHEET: _sheet(originals, moves, changes["chosen"], generator)}
@@ -145,6 +138,14 @@ def _image_change(changes: Float[np.ndarray, " image"], *, seed: int) -> dict[st
         "image_change_low": float(low[0]),
         "image_change_high": float(high[0]),
     }
+
+
+def _random_change(changes: Sequence[Float[np.ndarray, " image"]]) -> dict[str, float | None]:
+    """The mean of several draws, with its interval over draws and images."""
+    parts = np.stack(changes)[..., None]
+    found = draws_interval(parts, np.ones_like(parts[0]))
+    ends = {"": found.value, "_low": found.low, "_high": found.high}
+    return {f"image_change{end}": store.plain_number(array[0]) for end, array in ends.items()}
 
 
 def _about(move: Move) -> dict[str, object]:

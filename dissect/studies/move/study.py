@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dissect.studies.agreement_text import agreement_findings, agreement_tables
 from dissect.studies.description import (
     EFFECT_COLUMNS,
     Bar,
@@ -10,6 +11,7 @@ from dissect.studies.description import (
     Description,
     Table,
     measured,
+    number_with_interval,
 )
 from dissect.studies.move.question import MOVE, MoveQuestion
 from dissect.studies.study import Result, Study, Summary
@@ -60,6 +62,7 @@ class MoveStudy(Study[MoveQuestion]):
                 f"{random['draws']} draws)"
             )
             bars.append(Bar.of("random directions", random, "image_change"))
+        findings += agreement_findings(summary)
         rows = [row for row in summary["side_effects"] if row["removed"] or row["added"]]
         return Description(
             question="What changes when the latent is moved?",
@@ -75,6 +78,7 @@ class MoveStudy(Study[MoveQuestion]):
                     rows=rows,
                     n_first=8,
                 ),
+                *agreement_tables(summary),
             ),
         )
 
@@ -84,7 +88,7 @@ class MoveStudy(Study[MoveQuestion]):
 
 
 def _number(row: Mapping[str, Any], name: str) -> str:
-    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+    return number_with_interval(row, name, digits=3)
 
 
 def _moves_in_words(summary: Summary) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dissect.progress import ProgressBar
-from dissect.studies.pixels import bootstrap_weights
+from dissect.studies.certainty import bootstrap_weights
 from dissect.studies.repair.frechet import Moments, frechet_distance
 
 _RESAMPLES = 200  # each takes an eigendecomposition for each set

@@ -21,11 +21,13 @@ from dissect.generators.zoo import ENTRIES
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
+from dissect.studies.agreement import measure_agreement
 from dissect.studies.description import count_units
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.orders import RANDOM
 from dissect.studies.originals import Originals, open_models
-from dissect.studies.pixels import PixelCounts, measure, random_order, table_of_sets
+from dissect.studies.pixels import PixelCounts, measure, table_of_sets
+from dissect.studies.random_sets import plain_sets
 from dissect.studies.repair.distance_change import distance_change
 from dissect.studies.repair.frechet import Moments
 from dissect.studies.repair.question import REPAIR, RepairQuestion, Unit, verdict
@@ -106,7 +108,13 @@ def measure_repair(
         distance = distance_change(features, data, seed=run.config.seed, progress=progress)
     edits = ablations(units)
     by_layer = {edit.layer: list(edit.units) for edit in edits}
-    summary |= {"units": by_layer, "samples": question.n_samples, "generator": generator.name}
+    agreement = measure_agreement(originals, edits)
+    summary |= {
+        "units": by_layer,
+        "agreement": agreement,
+        "samples": question.n_samples,
+        "generator": generator.name,
+    }
     summary = summarise(table, distance, summary)
     files = {store.SHEET: _sheet(originals, edits, counts["chosen"], features, data, summary)}
     if found is not None:
@@ -164,14 +172,15 @@ def _next_block(run: Run, sample: int) -> int:
 
 
 def _draw(run: Run, units: Sequence[Unit], draw: int) -> list[Unit]:
-    """Random units of the same layers, as many of each."""
+    """Other random units of the same layers, as many of each, or all there are."""
     drawn = []
     for place, edit in enumerate(ablations(units)):
         # Other numbers for each layer, so that a draw is not the same units of all.
-        order = random_order(
-            run.layers[edit.layer].units, draw + _MOST_DRAWS * place, seed=run.config.seed
-        )
-        drawn += [(edit.layer, unit) for unit in sorted(order[: len(edit.units)])]
+        number = draw + _MOST_DRAWS * place
+        (own,) = plain_sets(
+            run.layers[edit.layer].units, edit.units, [number], seed=run.config.seed
+        ) or ([],)
+        drawn += [(edit.layer, unit) for unit in own]
     return drawn
 
 

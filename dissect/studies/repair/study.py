@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dissect.studies.agreement_text import agreement_findings, agreement_tables
 from dissect.studies.description import Description, count_units, side_effects
 from dissect.studies.repair.question import REPAIR, RepairQuestion, by_layer, verdict
 from dissect.studies.study import Result, Study, Summary
@@ -54,13 +55,16 @@ class RepairStudy(Study[RepairQuestion]):
             question=f"What becomes of the images without {count_units(layers)}?",
             edits=f"repair, {summary['order']}: ablate {count_units(layers)}",
             measured=f"{summary['samples']:,} samples that no search saw",
-            findings=(verdict(summary), *_distances(summary)),
+            findings=(verdict(summary), *_distances(summary), *agreement_findings(summary)),
             layers=layers,
             facts=(
                 ("Samples", f"{summary['samples']:,}"),
                 ("Chosen by", "a person" if summary["order"] == "marked" else "a search"),
             ),
-            tables=(side_effects(summary, "What else changes, in pixels per image?"),),
+            tables=(
+                side_effects(summary, "What else changes, in pixels per image?"),
+                *agreement_tables(summary),
+            ),
         )
 
     def words(self, name: str, question: Mapping[str, Any]) -> list[str]:

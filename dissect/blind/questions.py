@@ -1,0 +1,133 @@
+"""Which units are asked about, and the four concepts that stand to choose.
+
+Units are drawn by seed, as many of each rung as of the others where there are so many, and asked in
+an order that tells nothing of the rung. The choices are the unit's label and three others of the
+eight that match the unit best after it, in an order by seed; nothing of what a person sees says
+which is the label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dissect.blind.rungs import rungs_of
+from dissect.errors import ConfigError
+from dissect.runs import Run
+from dissect.settings import Settings, setting
+
+N_CHOICES = 4
+_PLAUSIBLE = 8  # concepts of which the other choices are drawn
+_BLIND = 0xB11D  # beside the seed, so that no other draw of it is the same
+
+
+class BlindOptions(Settings):
+    """Which test is asked.
+
+    Raises:
+        ConfigError: a setting of a wrong type or out of its range.
+    """
+
+    n_units: int = setting(
+        "units that are asked about", default=60, at_least=1, at_most=1000, flag="--units"
+    )
+    seed: int = setting("seed of the units and of the choices", default=0, at_least=0)
+
+
+@dataclass(frozen=True)
+class BlindQuestion:
+    """One unit and what may be chosen for it.
+
+    Attributes:
+        layer, unit: Of the run.
+        choices: Four concepts, or fewer where the segmenter has fewer.
+        label: The one that the run calls the unit after. Not for the eyes of who answers.
+        rung: How much the run says of the unit.
+    """
+
+    layer: str
+    unit: int
+    choices: tuple[str, ...]
+    label: str
+    rung: str
+
+    @property
+    def key(self) -> str:
+        """Its name in a file of answers."""
+        return f"{self.layer}/{self.unit}"
+
+
+def blind_questions(run: Run, options: BlindOptions) -> list[BlindQuestion]:
+    """The test of a run: the same for the same run and options.
+
+    Args:
+        run: A finished run with top images.
+        options: How many units, and the seed.
+
+    Raises:
+        ConfigError: a run whose layers have no pictures, or with fewer than two concepts to choose.
+    """
+    layers = [layer for layer in run.layers if run.has_strips(layer)]
+    if not layers or len(run.vocabulary) < 2:
+        raise ConfigError(
+            f"{run.path} has {'no top images' if not layers else 'one concept'}; expected pictures "
+            "of units and concepts to choose from; make the run with --top-images and such a "
+            "segmenter"
+        )
+    table = run.table[run.table.layer.isin(layers)]
+    labels = table[table.is_label].astype({"layer": str, "concept": str})
+    labels = labels.assign(rung=rungs_of(run, labels))
+    random = np.random.default_rng((options.seed, _BLIND))
+    chosen = _spread_over_rungs(labels, options.n_units, random)
+    keys = set(zip(chosen.layer, chosen.unit, strict=True))
+    rows = table[[key in keys for key in zip(table.layer.astype(str), table.unit, strict=True)]]
+    pairs = {
+        (str(layer), int(unit)): own
+        for (layer, unit), own in rows.groupby(["layer", "unit"], observed=True)
+    }
+    return [
+        BlindQuestion(
+            layer=str(row.layer),
+            unit=int(row.unit),
+            choices=_choices(pairs[row.layer, row.unit], row.concept, random),
+            label=str(row.concept),
+            rung=str(row.rung),
+        )
+        for row in chosen.itertuples()
+    ]
+
+
+def _spread_over_rungs(
+    labels: pd.DataFrame, n_units: int, random: np.random.Generator
+) -> pd.DataFrame:
+    """Rows in a random order, the rungs as even as they allow."""
+    mixed = labels.iloc[random.permutation(len(labels))]
+    turn = mixed.groupby("rung", sort=False).cumcount()
+    first = mixed.iloc[np.argsort(turn.to_numpy(), kind="stable")[:n_units]]
+    return first.iloc[random.permutation(len(first))]
+
+
+def _choices(pairs: pd.DataFrame, label: str, random: np.random.Generator) -> tuple[str, ...]:
+    ranked = pairs.sort_values(
+        ["excess_information", "iou"], ascending=False, kind="stable", na_position="last"
+    )
+    others = [str(name) for name in ranked.concept if str(name) != label][:_PLAUSIBLE]
+    drawn = random.permutation(len(others))[: N_CHOICES - 1]
+    shown = [label, *(others[place] for place in drawn)]
+    return tuple(shown[place] for place in random.permutation(len(shown)))
+
+
+def find_question(questions: Sequence[BlindQuestion], key: str) -> BlindQuestion:
+    """The question of a key.
+
+    Raises:
+        ConfigError: one that was not asked.
+    """
+    for question in questions:
+        if question.key == key:
+            return question
+    raise ConfigError(
+        f"the answer is to {key[:60]!r}, which this test does not ask; expected units of the same "
+        "run, seed and number of units"
+    )

@@ -31,7 +31,7 @@ def url(folder, serving):
 @pytest.fixture
 def opened(url, page):
     def go(path):
-        page.set_default_timeout(40_000)  # a worker starts, on a machine with other work
+        page.set_default_timeout(90_000)  # a worker starts, on a machine with other work
         page.goto(url + path)
         page.get_by_role("heading", level=1).wait_for()
         return page

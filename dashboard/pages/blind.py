@@ -39,9 +39,7 @@ def layout(visit: RunVisit) -> Component:
             dcc.Store(id="blind-run", data=visit.run.id),
             dcc.Store(id="blind-asked", data=asked),
             dcc.Store(id="blind-at", data=_first_open(visit.run, options, "")),
-            dmc.TextInput(
-                id="blind-by", label="Your name, if you like", value="", maxLength=60, debounce=400
-            ),
+            dmc.TextInput(id="blind-by", label="Your name, if you like", value="", debounce=400),
             html.Div(id="blind-question"),
             html.P(id="blind-status", role="status", className="message"),
             html.Section([html.H2("Score"), html.Div(id="blind-score")]),

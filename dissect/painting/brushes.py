@@ -62,10 +62,10 @@ class Shape:
         self, mode: str, layer: str, units: Sequence[int], values: Sequence[float], *,
         strength: float, concept: str,
     ) -> Stroke:  # fmt: skip
-        """A stroke of this shape."""
+        """A stroke of this shape; for no concept if that is empty."""
         return Stroke(
             mode, layer, tuple(units), tuple(values), strength,
-            box=self.box, mask=self.mask, concept=concept,
+            box=self.box, mask=self.mask, concept=concept or None,
         )  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _table(
             "concept": np.tile(np.array(concepts), n_units),
             "category": "object",
             "is_label": label.ravel(),
-            "interpretable": label.ravel() & (iou > 0.1),
+            "rung": 2.0 * (iou > 0.1),
             "q_value": np.repeat(draw.random(n_units), len(concepts)),
             "same_in_halves": np.repeat(draw.random(n_units) > 0.2, len(concepts)),
         }

@@ -56,7 +56,7 @@ def _colour(opened: OpenRun, layer: str, unit: int) -> str:
     """As ``Run.strip`` has it, which reads the whole table for it."""
     pairs = pairs_of(opened)
     row = pairs.starts[layer] + unit
-    if not pairs.interpretable[row]:
+    if not pairs.is_named[row]:
         return UNLABELLED
     return list(opened.run.vocabulary)[pairs.best[row]].colour
 

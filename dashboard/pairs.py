@@ -4,7 +4,7 @@
 have to be folded; a hundred thousand units of a hundred concepts take seconds to group as a table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ from dissect.errors import RunError
 from dissect.runs import Run, schema
 from dissect.runs.record import ADVICE
 from dissect.runs.stored import check_table
+from dissect.runs.summary import describe_ladder
 from dissect.statistics.columns import Of, Place
+from dissect.statistics.ladder import MATCHES
 from dissect.statistics.registry import columns_in, required_columns
 from dissect.studies.effects import open_effect
 from dissect.studies.registry import study_of
@@ -34,7 +36,7 @@ class Pairs:
         unit: Number of each unit in its layer.
         scores: Score → float32 (unit, concept).
         best: Column of the concept that each unit matches best.
-        interpretable: Whether the unit is named after it.
+        is_named: Whether the unit is named after it; see ``Run.label_rung``.
         of_unit: Column → its values, of those that belong to a unit and its label.
         starts: Layer → its first row.
     """
@@ -43,7 +45,7 @@ class Pairs:
     unit: Int[np.ndarray, " unit"]
     scores: Mapping[str, Float[np.ndarray, "unit concept"]]
     best: Int[np.ndarray, " unit"]
-    interpretable: np.ndarray
+    is_named: np.ndarray
     of_unit: Mapping[str, np.ndarray]
     starts: Mapping[str, int]
 
@@ -102,6 +104,12 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
     return found
 
 
+def ladder_of(opened: OpenRun, layers: Iterable[str]) -> str:
+    """What is known of the units of some layers, as the report says it."""
+    labels = labels_of(opened)
+    return describe_ladder(opened.run, layers, lambda layer: labels[labels.layer == layer])
+
+
 def _read(run: Run) -> Pairs:
     check_table(run.path, run.layers, run.vocabulary)  # its pairs lie in the order of the run
     file = run.path / schema.TABLE
@@ -109,8 +117,9 @@ def _read(run: Run) -> Pairs:
         present = {*pq.read_schema(file).names, *required_columns(run.record["schema_version"])}
         shown = columns_in(Place.LABELS, present)
         scores = [one.name for one in shown if one.of is Of.PAIR]
-        of_unit = [one.name for one in shown if one.of is Of.UNIT and one.name != "interpretable"]
-        table = pq.read_table(file, columns=["is_label", "interpretable", *scores, *of_unit])
+        of_unit = [one.name for one in shown if one.of is Of.UNIT]
+        older = ["interpretable"] if "interpretable" in present else []
+        table = pq.read_table(file, columns=["is_label", *older, *scores, *of_unit])
     sizes = [info.units for info in run.layers.values()]
     n_units, n_concepts = sum(sizes), len(run.vocabulary)
 
@@ -120,14 +129,15 @@ def _read(run: Run) -> Pairs:
     label = fold("is_label")
     best = label.argmax(axis=1)
     rows = np.arange(n_units)
+    rung = fold("interpretable")[rows, best] * MATCHES if older else fold("rung")[:, 0].copy()
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
     return Pairs(
         layer=np.repeat(np.arange(len(sizes)), sizes),
         unit=np.concatenate([np.arange(size) for size in sizes]),
         scores={name: fold(name).astype(np.float32) for name in scores},
         best=best,
-        interpretable=fold("interpretable")[rows, best],
-        of_unit={name: fold(name)[:, 0].copy() for name in of_unit},
+        is_named=rung >= run.label_rung,
+        of_unit={"rung": rung, **{name: fold(name)[:, 0].copy() for name in of_unit}},
         starts=dict(zip(run.layers, starts, strict=True)),
     )
 
@@ -142,7 +152,7 @@ def _labels(run: Run, pairs: Pairs) -> pd.DataFrame:
             "unit": pairs.unit,
             "concept": pd.Categorical.from_codes(pairs.best, [c.name for c in concepts]),
             "category": np.array([c.category for c in concepts], object)[pairs.best],
-            "interpretable": pairs.interpretable,
+            "is_named": pairs.is_named,
             **pairs.of_unit,
             **{name: values[rows, pairs.best] for name, values in pairs.scores.items()},
         }

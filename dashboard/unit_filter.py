@@ -58,8 +58,8 @@ class UnitFilter:
     Args:
         layer, concept, category: Only these; "" for all.
         iou: At least this IoU with the best concept.
-        certainty: ``all``; ``named``: interpretable, or named by a person; ``sure``: interpretable,
-            and both halves of the evaluation fold agree; ``unnamed``: not interpretable.
+        certainty: ``all``; ``named``: named after a concept, or by a person; ``sure``: named,
+            and both halves of the evaluation fold agree; ``unnamed``: not named.
         measured: Only units that belong to a measured set.
         search: Words that all occur in the layer's, unit's or concept's name, or in what people
             call the unit.
@@ -151,7 +151,7 @@ def filter_units(
             keep &= (labels[name] == getattr(unit_filter, name)).to_numpy()
     if unit_filter.iou > 0:
         keep &= (labels.iou >= unit_filter.iou).to_numpy()
-    named = labels.interpretable.to_numpy()
+    named = labels.is_named.to_numpy()
     if unit_filter.certainty == "unnamed":
         keep &= ~named
     elif unit_filter.certainty != "all":
@@ -173,7 +173,7 @@ def filter_units(
         return found[::-1] if unit_filter.reverse else found
     values = found[column]
     if column == "concept":
-        values = _ranks(values).where(found.interpretable)
+        values = _ranks(values).where(found.is_named)
     elif column == "second":
         values = values.astype(object).str.lower().replace("", None)
     rising = sort.rising != unit_filter.reverse

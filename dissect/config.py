@@ -15,7 +15,7 @@ NATIVE = "native"
 COMPAT = "gandissect"
 """The ``compat`` of a run that counts as the original code of GAN Dissection."""
 
-_LATER = frozenset({"min_share"})
+_LATER = frozenset({"min_share", "mixtures"})
 """Settings that came after the first runs were written; these do not name them."""
 
 
@@ -53,21 +53,21 @@ class RunConfig(Settings):
         default=0.005, above=0, below=1, label="Tail fraction",
     )  # fmt: skip
     min_iou: float = setting(
-        "IoU that an interpretable unit has to exceed",
+        "IoU that a unit has to exceed to match a concept",
         default=0.05,
         at_least=0,
         below=1,
         label="Lowest IoU",
     )
     min_over_chance: float = setting(
-        "(IoU - chance) / (1 - chance) that it has to exceed",
+        "(IoU - chance) / (1 - chance) that it has to exceed as well",
         default=0.02,
         at_least=0,
         below=1,
         label="Lowest IoU over chance",
     )
     fdr: float = setting(
-        "false discovery rate among the units called interpretable",
+        "false discovery rate among the units that match a concept",
         default=0.05, above=0, below=1, label="False discovery rate",
     )  # fmt: skip
     pilot: int = setting(
@@ -99,6 +99,11 @@ class RunConfig(Settings):
         default=0.0, at_least=0, below=1, label="Smallest share of a label",
         details="Pixels of the evaluation fold's mask grid. What is counted and stored of the "
         "concept does not change.",
+    )  # fmt: skip
+    mixtures: int = setting(
+        "draws of random mixtures that each layer's units are held against; 0: none", default=4,
+        at_least=0, at_most=64, label="Draws of mixtures",
+        details="A draw gives a 64th as many directions as the layer has units, at least 4.",
     )  # fmt: skip
 
     def check(self) -> None:
@@ -215,3 +220,4 @@ class RunSettings(TypedDict, total=False):
     compat: str | None
     coactivation: bool
     min_share: float
+    mixtures: int

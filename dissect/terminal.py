@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dissect.runs import Run
+from dissect.runs.summary import describe_ladder
 from dissect.sizes import format_size
-from dissect.statistics.columns import NAMED, Column, Place
+from dissect.statistics.columns import NAMED as NAMED_AFTER
+from dissect.statistics.columns import Column, Place
+from dissect.statistics.ladder import NAMED
 from dissect.statistics.registry import columns_in, rows_of
+from dissect.studies.causes import describe_causes
 
 if TYPE_CHECKING:  # planning takes torch
     from dissect.counting.planning import Plan
@@ -19,20 +23,22 @@ _TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")
 
 
 def describe_run(run: Run) -> str:
-    """What was dissected in one line, then a line for each layer."""
+    """What was found in a few sentences, what was dissected, then a line for each layer."""
     summary = run.summary()
     lines = [
+        f"{describe_ladder(run, run.layers)} {describe_causes(run)}",
         f"{summary['generator']} · {summary['segmenter']} · {summary['samples']:,} samples of seed "
-        f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s"
+        f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s",
     ]
     width = max(map(len, summary["layers"]))
     for name, layer in summary["layers"].items():
         concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"
         rotated = "" if layer["rotated"] is None else f" ({layer['rotated']:.4g} rotated)"
-        lines.append(
-            f"  {name:<{width}}{layer['interpretable']:>6} of {layer['units']:<5} units{rotated}: "
-            f"{concepts}"
-        )
+        known = f"{layer['named']:>6} named, {layer['matches']:>4} match of {layer['units']:<5}"
+        if run.label_rung < NAMED:
+            known = f"{layer['matches']:>6} match of {layer['units']:<5}"
+        axes = " (axes stand out)" if layer["axes"] and layer["axes"]["stand_out"] else ""
+        lines.append(f"  {name:<{width}}{known} units{axes}{rotated}: {concepts}")
     return "\n".join([*lines, *_describe_trust(summary["trust"])])
 
 
@@ -114,7 +120,7 @@ def describe_plan(plan: "Plan") -> str:
 def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
     """Rows of the table: every unit with its label, or every unit against one concept.
 
-    Sorted by information beyond chance; ``named`` is the label of an interpretable unit, else "".
+    Sorted by information beyond chance; ``named`` is the label of a named unit, else "".
 
     Raises:
         LayerError: a layer that the run did not read.
@@ -125,9 +131,9 @@ def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFram
     if concept is not None:
         pairs = run.pairs(concept)
         return pairs[pairs.layer.isin(layers)]
-    units["named"] = units.concept.where(units.interpretable, "")
-    order = ["interpretable", "excess_information"]
-    units = units.sort_values(order, ascending=False, kind="stable").drop(columns="interpretable")
+    units["named"] = units.concept.where(units.is_named, "")
+    order = ["is_named", "excess_information"]
+    units = units.sort_values(order, ascending=False, kind="stable").drop(columns="is_named")
     return units[["layer", *units.columns.drop("layer")]]
 
 
@@ -138,7 +144,9 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
     concept_width = max([len("concept"), *map(len, shown.concept)]) + 2
     columns = [(one, max(6, len(one.title) + 2)) for one in columns_in(Place.TERMINAL, table)]
     head = "".join(f"{one.title:>{width}}" for one, width in columns)
-    lines = [f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}{head}  {NAMED.title}"]
+    lines = [
+        f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}{head}  {NAMED_AFTER.title}"
+    ]
     for row in rows_of(shown):
         values = "".join(
             f"{format_value(one, getattr(row, one.name)):>{width}}" for one, width in columns
@@ -156,6 +164,8 @@ def format_value(column: Column, value: float) -> str:
     """A value of a column, formatted."""
     if column.is_flag:
         return "yes" if value else "no"
+    if column.words:
+        return column.words[int(value)]
     return format(value, column.digits)
 
 

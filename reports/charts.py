@@ -30,8 +30,8 @@ class LayerBar:
 
     layer: str
     units: int
-    interpretable: int
-    rotated: float | None  # interpretable units in a random rotation of the layer
+    named: int
+    rotated: float | None  # named units in a random rotation of the layer
     segments: tuple[Segment, ...]
 
 
@@ -43,7 +43,7 @@ class Cell:
     unit: int
     iou: float
     chance: float
-    interpretable: bool
+    named: bool
 
 
 def layer_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBar]:
@@ -80,9 +80,7 @@ def _bar(layer: str, found: dict, counts: dict[str, int], colours: dict[str, str
         width = 100 * count / found["units"]
         segments.append(Segment(name, colours[name], ink_on(colours[name]), count, start, width))
         start += width
-    return LayerBar(
-        layer, found["units"], found["interpretable"], found["rotated"], tuple(segments)
-    )
+    return LayerBar(layer, found["units"], found["named"], found["rotated"], tuple(segments))
 
 
 def best_cells(run: Run, layers: Sequence[str] | None = None) -> dict[str, list[Cell]]:

@@ -85,12 +85,12 @@ def _render(comparison: Comparison, matchings: "Sequence[UnitMatching]", notes: 
 
 def _totals(comparison: Comparison, run: int) -> dict[str, float]:
     findings = comparison.findings(run)
-    units, found = (sum(getattr(f, name) for f in findings) for name in ("units", "interpretable"))
+    units, found = (sum(getattr(f, name) for f in findings) for name in ("units", "named"))
     concepts = {name for f in findings for name in f.concepts}
     return {
         "layers": len(findings),
         "units": units,
-        "interpretable": found,
+        "named": found,
         "share": found / units,
         "concepts": len(concepts),
     }

@@ -37,7 +37,7 @@ def units_table(
     *,
     layer: str | None = None,
     concept: str | None = None,
-    interpretable: bool = False,
+    named: bool = False,
     n_rows: int | None = None,
     notes: bool = True,
 ) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def units_table(
         run: A finished run.
         layer: Only this layer.
         concept: All units against this concept, instead of each against its best.
-        interpretable: Only units that are named after the row's concept.
+        named: Only units that are named after the row's concept.
         n_rows: At most so many.
         notes: With what people call the units, if they named some.
 
@@ -59,7 +59,7 @@ def units_table(
     if n_rows is not None and n_rows < 1:
         raise ConfigError(f"rows is {n_rows}; expected at least 1")
     table = select_rows(run, layer, concept)
-    if interpretable:
+    if named:
         table = table[table.named == table.concept]
     table = table.head(len(table) if n_rows is None else n_rows)
     table = with_second(run, table) if notes else table

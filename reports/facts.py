@@ -146,7 +146,7 @@ def concept_pairs(run: Run, layers: Sequence[str], most: int = 60) -> dict[str, 
     table = run.table[run.table.layer.isin(list(layers))]
     labels = table[table.is_label].set_index(["layer", "unit"])
     number = {name: place for place, name in enumerate(run.vocabulary.names)}
-    named = labels.concept.map(number).where(labels.interpretable, -1).rename("named")
+    named = labels.concept.map(number).where(labels.is_named, -1).rename("named")
     ranked = table.sort_values("excess_information", ascending=False, kind="stable")
     ranked = ranked.groupby("concept", sort=False).head(most).join(named, on=["layer", "unit"])
     groups = dict(list(ranked.groupby("concept", sort=False)))

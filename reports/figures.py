@@ -222,7 +222,7 @@ def draw_concepts(run: Run, *, width: float, suffix: str, most: int = 24) -> byt
     """How well do the best units match? IoU with its interval and the chance tick, by concept."""
     if most < 1:
         raise ConfigError(f"most is {most}; expected at least 1")
-    table = run.table[run.table.is_label & run.table.interpretable]
+    table = run.table[run.table.is_label & run.table.is_named]
     if table.empty:
         raise ConfigError(f"no unit of {run.path} matches a concept; expected some to draw")
     ranked = table.sort_values("excess_information", ascending=False, kind="stable")

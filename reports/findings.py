@@ -8,6 +8,8 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import CHANGES, layer_key
+from dissect.runs.summary import compare_axes, describe_axes
+from dissect.statistics.ladder import MATCHES
 from dissect.statistics.registry import rows_of
 from reports.charts import LayerBar, category_bars
 from reports.facts import by_chance, short
@@ -25,12 +27,14 @@ class LayerFinding(TypedDict):
         name: Of the layer.
         key: Its name in addresses and folders.
         units, height, width: Of its output.
-        interpretable: Units that match a concept beyond chance.
+        matches: Units that match a concept beyond chance.
+        named: Units that are named after one; see ``Run.label_rung``.
+        axes: How units compare with random mixtures, in words.
         same_in_halves: Those of them that both halves of the evaluation fold label alike.
         distinct: Concepts that they are named after.
         expected: As text, how many of them would be false finds at the largest q-value among them;
             None where the original's rules ask for none.
-        rotated: Interpretable units in a random rotation of the layer; None if not counted.
+        rotated: Named units in a random rotation of the layer; None if not counted.
         chance_units, chance_concepts: How many units exceed the IoU floor against the masks of
             other images, and after how many distinct concepts these would be named.
         bar: Units of each category, as a stacked bar.
@@ -42,7 +46,9 @@ class LayerFinding(TypedDict):
     units: int
     height: int
     width: int
-    interpretable: int
+    matches: int
+    named: int
+    axes: str
     same_in_halves: int
     distinct: int
     expected: str | None
@@ -80,7 +86,7 @@ def layer_rows(run: Run, layers: Sequence[str]) -> list[LayerFinding]:
     rows: list[LayerFinding] = []
     for bar in category_bars(run, layers):
         units = run.units(bar.layer)
-        found = units[units.interpretable]
+        found = units[units.is_named]
         false = float(found.q_value.max() * len(found)) if len(found) else 0.0
         info = run.layers[bar.layer]
         rows.append(
@@ -90,7 +96,9 @@ def layer_rows(run: Run, layers: Sequence[str]) -> list[LayerFinding]:
                 "units": info.units,
                 "height": info.height,
                 "width": info.width,
-                "interpretable": bar.interpretable,
+                "matches": int((units.rung >= MATCHES).sum()),
+                "named": bar.named,
+                "axes": describe_axes(compare_axes(run, [bar.layer])),
                 "same_in_halves": int(found.same_in_halves.sum()),
                 "distinct": int(found.concept.nunique()),
                 "expected": None if run.config.compat else _about(false),
@@ -107,7 +115,7 @@ def layer_rows(run: Run, layers: Sequence[str]) -> list[LayerFinding]:
 def concept_rows(run: Run, layers: Sequence[str]) -> list[ConceptFinding]:
     """For each concept of the vocabulary its colour, area, units by layer and trust."""
     trust = _trust_rows(run)
-    table = run.table[run.table.is_label & run.table.interpretable]
+    table = run.table[run.table.is_label & run.table.is_named]
     counts = table.groupby(["concept", "layer"]).size().to_dict()
     areas = run.areas()
     return [
@@ -126,7 +134,7 @@ def concept_rows(run: Run, layers: Sequence[str]) -> list[ConceptFinding]:
 
 def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[Any]:
     """The most certain findings, one for each concept, as rows of the run's table."""
-    found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
+    found = run.table[run.table.is_label & run.table.is_named & run.table.layer.isin(layers)]
     ranked = found.sort_values("excess_information", ascending=False, kind="stable")
     return list(rows_of(ranked.groupby("concept", sort=False).head(1).head(most)))
 
@@ -155,23 +163,21 @@ def _trust_rows(run: Run) -> dict[str, dict[str, float | None]]:
 
 
 def labels_of(run: Run, layers: Sequence[str]) -> set[str]:
-    """The concepts that interpretable units of these layers are named after."""
-    found = run.table[run.table.is_label & run.table.interpretable & run.table.layer.isin(layers)]
+    """The concepts that named units of these layers are named after."""
+    found = run.table[run.table.is_label & run.table.is_named & run.table.layer.isin(layers)]
     return set(found.concept)
 
 
 def clearest_units(run: Run, layer: str, most: int) -> list[int]:
-    """The units of a layer that tell most about their concept, interpretable ones first."""
+    """The units of a layer that tell most about their concept, named ones first."""
     units = run.units(layer)
-    ranked = units.sort_values(
-        ["interpretable", "excess_information"], ascending=False, kind="stable"
-    )
+    ranked = units.sort_values(["is_named", "excess_information"], ascending=False, kind="stable")
     return sorted(int(unit) for unit in ranked.unit.head(most))
 
 
 def stable_share(table: pd.DataFrame) -> float | None:
-    """Share of interpretable units that both halves of the evaluation fold label alike."""
-    found = table[table.is_label & table.interpretable]
+    """Share of named units that both halves of the evaluation fold label alike."""
+    found = table[table.is_label & table.is_named]
     return float(found.same_in_halves.mean()) if len(found) else None
 
 

@@ -23,7 +23,7 @@ class UnitRow:
 
     Attributes:
         layer, unit: Which.
-        concept: What it is named after; "" if it is not interpretable.
+        concept: What it is named after; "" if it is not named.
         lists: Those it is in, each once.
         n_comments: On it.
     """
@@ -75,7 +75,7 @@ def unit_rows(run: Run, noted: Noted, most: int = MOST_ROWS) -> list[UnitRow]:
     names: dict[str, list[str]] = {}
     for layer in dict.fromkeys(layer for layer, _ in chosen):
         units = run.units(layer)
-        names[layer] = units.concept.where(units.interpretable, "").tolist()
+        names[layer] = units.concept.where(units.is_named, "").tolist()
     rows = []
     for layer, unit in chosen:
         notes = noted.notes[layer, unit]

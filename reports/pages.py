@@ -16,8 +16,11 @@ from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
+from dissect.runs.summary import describe_ladder
 from dissect.statistics.columns import Column, Place
+from dissect.statistics.ladder import NAMED
 from dissect.statistics.registry import columns_in, rows_of
+from dissect.studies.causes import describe_causes
 from reports import findings
 from reports.assets import script_text, style_text
 from reports.charts import best_cells, category_colours, layer_bars
@@ -118,7 +121,7 @@ def page_text(
     rows = findings.layer_rows(run, layers)
     concepts = findings.concept_rows(run, layers)
     effects = effect_facts(run)
-    title = f"What {run.record['generator']['name']} draws"
+    title = f"What the units of {run.record['generator']['name']} match"
     given = {
         "title": title,
         "seed": run.config.seed,
@@ -128,6 +131,8 @@ def page_text(
             "q": run.config.fdr,
             "compat": run.config.compat,
         },
+        "knows_names": run.label_rung >= NAMED,
+        "label_rung": run.label_rung,
         "columns": [_column_given(one) for one in columns_in(Place.REPORT, run.table)],
         "top_images": _tiles(run, layers),
         "pictures": _where(contents, inline),
@@ -149,7 +154,7 @@ def page_text(
         policy += "; img-src 'self' file: data:"
     else:
         policy = f"script-src '{_digest(script)}'; style-src 'unsafe-inline'; img-src data:"
-    found = run.table[run.table.is_label & run.table.interpretable]
+    found = run.table[run.table.is_label & run.table.is_named]
     return (
         _environment()
         .get_template("report.html")
@@ -165,10 +170,13 @@ def page_text(
             style=Markup(style) if inline is not None else None,  # noqa: S704
             rows=rows,
             concepts=concepts,
-            found=sum(row["interpretable"] for row in rows),
+            found=sum(row["named"] for row in rows),
             n_units=sum(row["units"] for row in rows),
             n_layers=len(run.layers),
             bars=layer_bars(run, layers),
+            ladder=f"{describe_ladder(run, layers)} {describe_causes(run)}",
+            n_matches=sum(row["matches"] for row in rows),
+            knows_names=run.label_rung >= NAMED,
             categories=category_colours(run),
             cells=best_cells(run, layers),
             clearest=findings.clearest(run, layers),
@@ -209,6 +217,7 @@ def _column_given(column: Column) -> dict[str, object]:
         "meaning": column.meaning,
         "digits": column.digits,
         "falling": column.falling,
+        "words": list(column.words),
     }
 
 
@@ -218,7 +227,7 @@ def _layer_given(
     """What scripts must know of a layer before its data are there."""
     kept = contents.shown[row["name"]]
     return {
-        **{name: row[name] for name in ("name", "key", "units", "expected", "rotated")},
+        **{name: row[name] for name in ("name", "key", "units", "axes", "rotated")},
         "masks": pictures.outlined(row["name"]),
         "shown": True if len(kept) == row["units"] else kept or False,
     }

@@ -145,8 +145,8 @@ class Pictures:
             return
         units = self._run.units(layer)
         colours = [
-            self._run.vocabulary[concept].colour if interpretable else UNLABELLED
-            for concept, interpretable in zip(units.concept, units.interpretable, strict=True)
+            self._run.vocabulary[concept].colour if named else UNLABELLED
+            for concept, named in zip(units.concept, units.is_named, strict=True)
         ]
 
         def draw(pair: tuple[int, Strip]) -> tuple[int, Strip, bytes | None]:

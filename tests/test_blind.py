@@ -51,12 +51,13 @@ def test_neither_the_place_of_a_choice_nor_of_a_question_tells_the_label(run):
         first.append(questions[0].rung)
     counts = [places.count(place) for place in range(4)]
     assert min(counts) > 540 / 4 - 60
-    assert {"interpretable", "not interpretable"} == set(first)
+    assert {"named", "matches", "no match"} == set(first)
 
 
 def test_rungs_are_asked_as_evenly_as_they_allow(run):
     rungs = [one.rung for one in blind_questions(run, BlindOptions(n_units=4))]
-    assert sorted(rungs) == ["interpretable"] * 2 + ["not interpretable"] * 2
+    counts = [rungs.count(rung) for rung in ("named", "matches", "no match")]
+    assert sorted(counts) == [1, 1, 2]
 
 
 def test_answers_are_kept_and_the_last_one_of_a_person_counts(run):
@@ -101,7 +102,7 @@ def test_a_causal_unit_is_a_rung_of_its_own(run):
     measure(copied, "causal", n_samples=64, progress=False)
     rungs = {one.unit: one.rung for one in blind_questions(copied, BlindOptions())}
     assert [rungs[unit] for unit in (0, 1, 2, 3)] == ["causal"] * 4
-    assert rungs[5] == "interpretable"  # it fires where red is, and paints nothing
+    assert rungs[5] == "matches"  # it fires where red is, and paints nothing
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_the_page_does_not_tell_the_labels(run):
         # Each choice stands once as what is chosen and once as what is read, the label like others.
         section = text.split(f'data-key="{one.key}"')[1].split("</section>")[0]
         assert {section.count(f'"{choice}"') for choice in one.choices} == {1}
-    assert "interpretable" not in text
+    assert "no match" not in text
     assert '"answers": {}' in text
 
 

@@ -32,12 +32,12 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_run_prints_one_object_with_units_interpretable_and_concepts_for_each_layer(run_folder):
+def test_run_prints_one_object_with_units_named_and_concepts_for_each_layer(run_folder):
     _, summary = run_folder
     layer = summary["layers"]["units"]
     assert layer["units"] == 9
-    assert layer["interpretable"] == sum(layer["concepts"].values())
-    assert layer["concepts"]["red"] == 2
+    assert layer["named"] == sum(layer["concepts"].values())
+    assert layer["concepts"]["red"] == 1
 
 
 def test_show_gives_the_same_object(command, run_folder):

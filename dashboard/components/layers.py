@@ -28,7 +28,7 @@ def _bars(opened: OpenRun) -> list[LayerBar]:
     concepts = list(run.vocabulary)
     counts = {}
     for index, layer in enumerate(run.layers):
-        best = pairs.best[(pairs.layer == index) & pairs.interpretable]
+        best = pairs.best[(pairs.layer == index) & pairs.is_named]
         counts[layer] = np.bincount(best, minlength=len(concepts))
     bars = []
     for layer, info in run.layers.items():
@@ -67,7 +67,7 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
             left = f"{100 * found.rotated / found.units:.2f}%"
             pieces.append(html.Span(className="rotated", title=title, style={"left": left}))
         query = UnitFilter(layer=found.layer, certainty="all").to_query()
-        text = f"{found.interpretable} of {found.units}"
+        text = f"{found.named} of {found.units}"
         if found.rotated is not None:
             text += f", rotated {found.rotated:.4g}"
         rows += [
@@ -140,7 +140,7 @@ def _cells(opened: OpenRun) -> dict[str, list[Cell | None]]:
         start = pairs.starts[layer]
         for column, row in enumerate(start + excess[start : start + info.units].argmax(axis=0)):
             iou, chance = (float(pairs.scores[name][row, column]) for name in ("iou", "chance"))
-            named = bool(pairs.interpretable[row] and pairs.best[row] == column)
+            named = bool(pairs.is_named[row] and pairs.best[row] == column)
             cell = Cell(layer, int(pairs.unit[row]), iou, chance, named)
             found[names[column]].append(None if np.isnan(iou) else cell)
     return found
@@ -187,5 +187,5 @@ def _cell(
         content,
         href=unit_href(opened.id, cell.layer, cell.unit),
         title=title,
-        className="cell" if cell.interpretable else "cell pale",
+        className="cell" if cell.named else "cell pale",
     )

@@ -139,7 +139,7 @@ def rows(
             "unit": int(row.unit),
             "named": label_of(row),
             "second": row.second,
-            "category": row.category if row.interpretable else "",
+            "category": row.category if row.is_named else "",
             "href": unit_href(opened.id, str(row.layer), int(row.unit)) + query,
             **{one.name: _text(getattr(row, one.name), one.digits) for one in shown},
             "effect": _text(row.effect, ".2f"),

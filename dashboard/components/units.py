@@ -94,7 +94,7 @@ def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
 
 def label_of(row: object) -> str:
     """What a unit is called: its concept, or that it has none."""
-    return str(row.concept) if row.interpretable else "no concept"
+    return str(row.concept) if row.is_named else "no concept"
 
 
 def second_label(name: str) -> Component | None:

@@ -80,7 +80,7 @@ def results(given: Context, a: object, b: object) -> Component:
 def _summary(opened: OpenRun) -> Component:
     labels = labels_of(opened)
     record = opened.run.record
-    named = int(labels.interpretable.sum())
+    named = int(labels.is_named.sum())
     return html.Section(
         [
             html.H2(dcc.Link(opened.name, href=run_href(opened.id))),
@@ -101,7 +101,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
     counts = []
     for opened in (a, b):
         labels = labels_of(opened)
-        counts.append(labels.concept[labels.interpretable].value_counts().to_dict())
+        counts.append(labels.concept[labels.is_named].value_counts().to_dict())
     most = max([1, *(n for found in counts for n in found.values())])
     names.sort(key=lambda name: -sum(found.get(name, 0) for found in counts))
     people = [second_labels(opened) for opened in (a, b)]
@@ -160,7 +160,7 @@ def _best(opened: OpenRun, name: str, people: Mapping[tuple[str, int], str]) -> 
         ],
         href=unit_href(opened.id, best.layer, best.unit),
         title=f"{best.layer} unit {best.unit}{quoted(people.get((best.layer, best.unit), ''))}",
-        className="cell" if best.interpretable else "cell pale",
+        className="cell" if best.named else "cell pale",
     )
 
 

@@ -49,7 +49,7 @@ def layout(visit: RunVisit) -> Component:
                     ("Often with", _others(opened, name)),
                 ]
             ),
-            html.H2("Which units draw it?"),
+            html.H2("Which units are named after it?"),
             html.P(READING) if len(units) else None,
             cards(opened, units.head(STEP)) if len(units) else _nearest(opened, name),
             html.P(

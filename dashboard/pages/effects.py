@@ -78,7 +78,7 @@ def _kinds() -> list[tuple[str, str, str]]:
 def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     run, pairs = opened.run, pairs_of(opened)
     names = list(run.vocabulary.names)
-    n_named = np.bincount(pairs.best[pairs.interpretable], minlength=len(names))
+    n_named = np.bincount(pairs.best[pairs.is_named], minlength=len(names))
     concept, layer = query.get("concept"), query.get("layer")
     concept = concept if concept in names else names[n_named.argmax()]
     layer = layer if layer in run.layers else _BEST

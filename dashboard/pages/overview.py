@@ -7,11 +7,12 @@ from dashboard.components.layers import bars_of, matrix, stacks
 from dashboard.components.units import READING, cards, empty, facts
 from dashboard.effects.view import effect_list
 from dashboard.links import concept_href, run_href
-from dashboard.pairs import labels_of
+from dashboard.pairs import labels_of, ladder_of
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.runs import Run
+from dissect.statistics.ladder import NAMED
 
 _STRONGEST = 8
 _CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
@@ -22,18 +23,20 @@ def layout(visit: RunVisit) -> Component:
     opened = visit.run
     run = opened.run
     labels = labels_of(opened)
-    named = labels[labels.interpretable]
+    named = labels[labels.is_named]
     best = filter_units(labels, UnitFilter()).drop_duplicates("concept").head(_STRONGEST)
     n_units, n_concepts = len(labels), named.concept.nunique()
     counts = named.concept.value_counts()
     concepts = sorted(run.vocabulary.names, key=lambda name: -counts.get(name, 0))
     n_rows = min(max(_CELLS // len(run.layers), 8), 40)
     areas = opened.once("areas", run.areas)
-    found = f"{len(named):,} of {n_units:,} units match"
-    lead = f"{found} one of {n_concepts} concepts better than chance."
+    ladder = opened.once("ladder", lambda: ladder_of(opened, run.layers))
+    verb = "named after" if run.label_rung >= NAMED else "matched with"
+    lead = f"{len(named):,} of {n_units:,} units are {verb} one of {n_concepts} concepts."
     return html.Div(
         [
             html.H1(opened.name),
+            html.P(ladder, className="lead"),
             html.P([lead, " ", dcc.Link("Look at all units", href=run_href(opened.id, "units"))]),
             facts(
                 [
@@ -51,13 +54,13 @@ def layout(visit: RunVisit) -> Component:
             cards(opened, best)
             if len(best)
             else empty(
-                "No unit matches a concept of this vocabulary better than chance. Try other "
+                "No unit is named after a concept of this vocabulary. Try other "
                 "layers, more samples, or a segmenter that names what the images show."
             ),
             html.H2("Which layers know which concepts?"),
             html.P(
                 "Each bar is all units of a layer; its pieces are the units that a concept labels. "
-                "Click one to see them. What is left matches nothing better than chance."
+                "Click one to see them. What is left is named after nothing."
             ),
             stacks(opened, bars_of(opened)),
             html.H2("How well does the best unit of each layer match?"),
@@ -80,8 +83,9 @@ def _how(run: Run) -> str:
     if run.config.threshold == "information":
         where += ", which was chosen on other samples than those it is scored on"
     return (
-        f"{where}. It is named after the concept it tells most about, if their IoU is above "
-        f"{run.config.min_iou:g} and chance does not explain it."
+        f"{where}. It matches the concept it tells most about if their IoU is above "
+        f"{run.config.min_iou:g} and neither kind of chance explains it, and is named after it if "
+        "its top images show it."
     )
 
 

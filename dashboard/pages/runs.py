@@ -52,7 +52,7 @@ def layout(visit: Visit) -> Component:
     return html.Div(
         [
             html.H1("Runs"),
-            html.P("Each run opened one generator and says which of its units draw what."),
+            html.P("Each run opened one generator and says which of its units match what."),
             html.Div(
                 run_choice(known, search=search, tag=tag),
                 id="runs-choose", hidden=not entries,

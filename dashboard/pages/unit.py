@@ -31,6 +31,8 @@ from dashboard.store import OpenRun
 from dashboard.unit_facts import Match, Values
 from dashboard.unit_filter import list_query, read_filter
 from dissect.errors import DissectError, LayerError
+from dissect.runs.summary import describe_unit
+from dissect.statistics.ladder import MATCHES, RUNGS
 
 _CURVES = 3
 _ALL_COLOUR = "#808080"
@@ -42,7 +44,7 @@ def layout(visit: RunVisit) -> Component:
     unit = _number(visit.path["unit"])
     row = unit_facts.row_of(opened, layer, unit)
     found = unit_facts.matches(opened, row)
-    named = bool(pairs_of(opened).interpretable[row])
+    named = bool(pairs_of(opened).is_named[row])
     title = found[0].concept if named and found else "no concept"
     of = UnitVisit(visit.context, visit.path, visit.query, opened, layer, unit)
     second = second_label(second_labels(opened).get((layer, unit), ""))
@@ -130,12 +132,18 @@ def _sentence(
         return f"{name} was never active together with a concept of this vocabulary."
     best = found[0]
     numbers = f"IoU {two(best.iou)}, {two(best.chance)} by chance"
+    known = labels_of(opened).iloc[row]
+    evidence = describe_unit(opened.run, layer, unit, known)
+    halves = "both halves" if known.same_in_halves else "not both halves"
     if not named:
-        return f"{name} is named after nothing; nearest is {best.concept}: {numbers}."
-    row = labels_of(opened).iloc[row]
-    halves = "both halves" if row.same_in_halves else "not both halves"
-    certain = "" if row.q_value != row.q_value else f" False discovery rate {row.q_value:.2g}."
-    return f"{name}: {numbers}; {halves} of the samples say so.{certain}"
+        how = "it matches" if known.rung >= MATCHES else "nearest is"
+        text = f"{name} is named after nothing; {how} {best.concept}: {numbers}. {evidence}"
+        return text.rstrip()
+    certain = (
+        "" if known.q_value != known.q_value else f" False discovery rate {known.q_value:.2g}."
+    )
+    rung = RUNGS[int(known.rung)].name
+    return f"{name} {rung}: {numbers}; {halves} of the samples say so.{certain} {evidence}".rstrip()
 
 
 def _table(opened: OpenRun, found: list[Match]) -> Component:
@@ -233,7 +241,7 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
     rows = []
     for other, value in found:
         row = labels.iloc[start + other]
-        name = row.concept if row.interpretable else "no concept"
+        name = row.concept if row.is_named else "no concept"
         link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
         correlation = html.Span(f"correlation {value:.2f}", className="n")
         second = second_label(people.get((layer, other), ""))
@@ -247,7 +255,7 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
 def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     found = measured_of(opened.run).get((layer, unit))
     label = labels_of(opened).iloc[row]
-    concept = {"concept": label.concept} if label.interpretable else {}
+    concept = {"concept": label.concept} if label.is_named else {}
     values = concept | {"layer": layer, "units": unit}
     measure = dcc.Link(
         "Measure what it does alone", href=run_href(opened.id, "effects") + "?" + urlencode(values)

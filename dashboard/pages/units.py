@@ -23,7 +23,7 @@ from dashboard.callbacks import shows_errors, text
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
 from dashboard.components.units import card_data, cards, empty
 from dashboard.links import run_href
-from dashboard.pairs import labels_of
+from dashboard.pairs import labels_of, ladder_of
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dashboard.unit_filter import STEP, VIEWS, UnitFilter, list_query, read_filter, sorts
@@ -62,7 +62,9 @@ def layout(visit: RunVisit) -> Component:
 def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     """The chosen units as a grid or table, with how many there are."""
     found = chosen(opened, unit_filter)
-    count = html.P(_count(opened, len(found)), className="count", role="status")
+    count: Component = html.P(_count(opened, len(found)), className="count", role="status")
+    if unit_filter.layer in opened.run.layers:
+        count = html.Div([html.P(ladder_of(opened, [unit_filter.layer])), count])
     if not len(found):
         return html.Div([count, _nothing(opened, unit_filter)])
     if unit_filter.view == "table":

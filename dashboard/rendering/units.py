@@ -101,7 +101,7 @@ class UnitResponder:
         pairs = pairs_of(self._opened)
         row = pairs.starts[layer] + unit
         best = pairs.best[row]
-        name = self._canvas.run.vocabulary.names[best] if pairs.interpretable[row] else ""
+        name = self._canvas.run.vocabulary.names[best] if pairs.is_named[row] else ""
         return name, float(pairs.scores["threshold"][row, best])
 
     def _top(self, layer: str, unit: int) -> list[int]:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from dissect.bases.base import Basis
+from dissect.bases.mixture import KIND as MIXTURES
+from dissect.bases.mixture import Mixture
 from dissect.bases.pca import PrincipalComponents
 from dissect.bases.rotation import Rotation
 from dissect.bases.sae import SparseAutoencoder, read_autoencoder
@@ -34,7 +36,9 @@ def open_bases(generator: Generator, layers: Iterable[LayerSpec]) -> dict[str, B
         if basis is None:
             continue
         n_channels = generator.layers[layer].units
-        if basis.kind == "rotation":
+        if basis.kind == MIXTURES:
+            opened[str(spec)] = Mixture.draw(basis.number, n_channels=n_channels)
+        elif basis.kind == "rotation":
             opened[str(spec)] = Rotation.draw(str(basis), seed=basis.number, n_channels=n_channels)
         elif basis.kind == "sae":
             opened[str(spec)] = read_autoencoder(
@@ -63,6 +67,8 @@ def rebuild_basis(name: str, tensors: Mapping[str, Tensor]) -> Basis:
     Raises:
         ConfigError: a name of no known basis.
     """
+    if name.startswith(f"{MIXTURES}:"):
+        return Mixture(name, **tensors)
     kind = BasisSpec.parse(name).kind
     if kind == "rotation":
         return Rotation(name, **tensors)

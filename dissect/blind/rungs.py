@@ -3,11 +3,8 @@
 import pandas as pd
 
 from dissect.runs import Run
+from dissect.statistics.ladder import CAUSAL, RUNGS
 from dissect.studies.causes import unit_causes
-
-CAUSAL = "causal"
-_WITHOUT_LADDER = {True: "interpretable", False: "not interpretable"}
-_CALLED = "interpretable"
 
 
 def rungs_of(run: Run, labels: pd.DataFrame) -> list[str]:
@@ -17,10 +14,10 @@ def rungs_of(run: Run, labels: pd.DataFrame) -> list[str]:
         run: A finished run.
         labels: Rows of its table that are labels.
     """
-    names = [_WITHOUT_LADDER[bool(one)] for one in labels[_CALLED]]
     causes = unit_causes(run, labels[["layer", "unit", "concept"]])
     causal = {(str(row.layer), int(row.unit)) for row in causes.itertuples() if bool(row.causal)}
     return [
-        CAUSAL if (str(row.layer), int(row.unit)) in causal and called else name
-        for row, name, called in zip(labels.itertuples(), names, labels[_CALLED], strict=True)
+        RUNGS[CAUSAL if row.is_named and (str(row.layer), int(row.unit)) in causal else int(rung)]
+        .name
+        for row, rung in zip(labels.itertuples(), labels.rung, strict=True)
     ]

@@ -128,8 +128,8 @@ def _as_text(comparison: "Comparison", matchings: "list[UnitMatching]") -> str:
         zip(comparison.letters, comparison.names, strict=True)
     ):
         findings = comparison.findings(position)
-        found, units = (sum(getattr(f, n) for f in findings) for n in ("interpretable", "units"))
-        lines.append(f"{letter}  {name}: {found} of {units} units interpretable")
+        found, units = (sum(getattr(f, n) for f in findings) for n in ("named", "units"))
+        lines.append(f"{letter}  {name}: {found} of {units} units named")
     for run in range(1, len(comparison.runs)):
         for change in ("gained", "lost"):
             names = [row.name for row in comparison.changed(run, change)]

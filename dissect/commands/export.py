@@ -27,7 +27,7 @@ class ExportOptions(Settings):
     out: str | None = setting("file to write; default: print it", default=None, metavar="FILE")
     layer: str | None = setting("only this layer", default=None)
     concept: str | None = setting("all units against this concept", default=None)
-    interpretable: bool = setting("only units named after the concept", default=False)
+    named: bool = setting("only units named after the concept", default=False)
     rows: int | None = setting("at most so many, those that tell most", default=None, at_least=1)
 
 
@@ -75,7 +75,7 @@ def _export(options: argparse.Namespace) -> None:
         )
     table = units_table(
         run, layer=options.layer, concept=options.concept,
-        interpretable=options.interpretable, n_rows=options.rows, notes=not options.no_notes,
+        named=options.named, n_rows=options.rows, notes=not options.no_notes,
     )  # fmt: skip
     name = run.record["generator"]["name"]
     about = f" and {options.concept}" if options.concept else ""

@@ -26,7 +26,7 @@ from dissect.runs.coverage import Coverage
 from dissect.runs.state import PassState
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size
 from dissect.statistics.edges import N_EDGES
-from dissect.statistics.presence import count_together
+from dissect.statistics.presence import count_overlap, count_together
 from dissect.statistics.units import empty_statistics
 
 
@@ -41,6 +41,7 @@ def empty_state(subject: Subject, start: PassState) -> PassState:
         start,
         counts={layer: _empty_counts(subject, layer) for layer in start.edges},
         together=np.zeros((subject.n_concepts, subject.n_concepts), np.int64),
+        overlap=np.zeros((subject.n_concepts, subject.n_concepts), np.int64),
         covered=Coverage(),
         seconds=0.0,
     )
@@ -156,8 +157,10 @@ class PassCounter:
         if not self.state.chosen and any(cluster.scored for cluster in labels.clusters):
             self.check_calibrated(but=number)
         self.state.together[...] += count_together(labels, self.subject.n_concepts)
+        self.state.overlap[...] += count_overlap(labels, self.subject.n_concepts)
         if not self.subject.config.native:  # which takes the codes as they are
             labels.group()
+        _ = labels.scored_masks  # before several threads ask for them
         self._count(block, labels)
         seconds = self._before + time.monotonic() - self._started
         self.state = replace(self.state, covered=covered, seconds=seconds)

@@ -146,9 +146,9 @@ def _make_run(
         _count_groups(
             subject, groups, workspace, cache=cache, save_every=save_every, progress=progress
         )
-        finished = workspace.finished_state(config.layers)
+        finished = workspace.finished_state(tuple(subject.specs))
         subject = subject.with_bases(finished.bases)
-        results = layer_results(finished, config, segmenter.vocabulary)
+        results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
         strips = _strips(subject, groups, results, workspace, progress=progress)
         examples = Examples(segmenter.vocabulary)
         trust = trust_of_run(
@@ -156,7 +156,7 @@ def _make_run(
         )  # fmt: skip
         write_run(
             workspace, config, generator, segmenter, finished, results, strips, trust,
-            examples.strips(), grid=subject.grid,
+            examples.strips(), grid=subject.grid, mixtures=subject.mixtures,
         )  # fmt: skip
     return open_run(out)
 
@@ -210,9 +210,12 @@ def _strips(
 ) -> Iterator[tuple[str, list[Strip]]]:
     """The strips of each layer, group after group as they were counted."""
     for group in groups:
-        chosen = {layer: results[layer] for layer in group.layers}
+        chosen = {layer: results[layer] for layer in group.layers if layer in results}
         yield from unit_strips(
-            subject.only(group.layers), chosen, scratch=workspace.folder, progress=progress
+            subject.only(group.layers).unmixed(),
+            chosen,
+            scratch=workspace.folder,
+            progress=progress,
         )
 
 
@@ -227,7 +230,11 @@ def start_pass(subject: Subject, kept: KeptBlocks | None = None, *, progress: bo
     fitted = fit_bases(subject, progress=progress)
     edges = pilot_edges(fitted, kept, progress=progress)
     start = PassState(
-        edges=edges, counts={}, together=np.zeros((0, 0), np.int64), bases=fitted.bases
+        edges=edges,
+        counts={},
+        together=np.zeros((0, 0), np.int64),
+        overlap=np.zeros((0, 0), np.int64),
+        bases=fitted.bases,
     )
     return empty_state(fitted, start)
 

@@ -35,7 +35,7 @@ def measure_pixels(
     subject: Subject, layers: Iterable[str], *, n_samples: int | None = None, progress: bool
 ) -> dict[str, PixelMoments]:
     """Moments of the pixels of plain layers over the samples of the pilot, none left out."""
-    plain = subject.only(layers)
+    plain = subject.only(layers).unmixed()
     if not plain.config.layers:
         return {}
     n_fitted = subject.n_pilot if n_samples is None else min(n_samples, subject.n_pilot)

@@ -46,6 +46,15 @@ class LayerNeeds:
     counts: int
     scratch: int
 
+    def together(self, other: "LayerNeeds") -> "LayerNeeds":
+        """What both take, counted in the same pass."""
+        return LayerNeeds(
+            self.maps + other.maps,
+            self.pilot + other.pilot,
+            self.counts + other.counts,
+            max(self.scratch, other.scratch),
+        )
+
 
 @dataclass(frozen=True)
 class Group:
@@ -102,7 +111,7 @@ def layer_needs(
     image = 4 * info.units * info.height * info.width
     setup = setup_of(config, n_units=info.units, n_concepts=n_concepts)
     counts = counts_bytes(setup, n_planes=n_planes)
-    table = 2 * n_codes * info.units * BINS * 4
+    table = 3 * n_codes * info.units * BINS * 4
     return LayerNeeds(
         maps=config.block * image,
         pilot=4 * info.units * n_pilot * values_per_image(grid, n_pilot),
@@ -224,7 +233,7 @@ def needs_of_layers(subject: Subject, n_codes: int) -> dict[str, LayerNeeds]:
         subject: With all bases of its layers.
         n_codes: Combinations of concepts in one cluster.
     """
-    return {
+    found = {
         layer: layer_needs(
             info,
             n_concepts=subject.n_concepts,
@@ -235,6 +244,9 @@ def needs_of_layers(subject: Subject, n_codes: int) -> dict[str, LayerNeeds]:
         )
         for layer, info in subject.shapes.items()
     }
+    for layer, mixtures in subject.mixtures.items():
+        found[layer] = found[layer].together(found.pop(mixtures))
+    return found
 
 
 def sketch_bases(subject: Subject) -> Subject:
@@ -262,11 +274,12 @@ def divide(subject: Subject, saved: Sequence[SavedPass], budget: int | None) -> 
     sketched = sketch_bases(subject)
     needs = needs_of_layers(sketched, measured.n_codes)
     for one in saved:
-        wanted = measured.base + group_bytes([needs[layer] for layer in one.layers])
+        own = [layer for layer in one.layers if layer in needs]  # their mixtures are in there
+        wanted = measured.base + group_bytes([needs[layer] for layer in own])
         if not one.covered.holds(subject.n_blocks) and wanted > budget:
             raise ConfigError(
                 f"memory is {format_size(budget)}; expected at least {_round_up(wanted)} for the "
-                f"{len(one.layers)} layers that the unfinished run counts together; give that, or "
+                f"{len(own)} layers that the unfinished run counts together; give that, or "
                 "delete what is unfinished"
             )
     rest = {layer: needs[layer] for layer in left}

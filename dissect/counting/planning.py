@@ -99,7 +99,7 @@ def plan(
     measured, subject = measure(subject), sketch_bases(subject)
     shapes = subject.shapes
     needs = needs_of_layers(subject, measured.n_codes)
-    units = [info.units for info in shapes.values()]
+    units = [shapes[layer].units for layer in config.layers]
     finishing = finishing_bytes(subject)
     groups = group_layers(needs, base=measured.base, finishing=finishing, budget=budget)
     times = [_time_block(subject.only(group.layers)) for group in groups]

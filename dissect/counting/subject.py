@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.bases import NO_BASES, Basis, LayerSpec, layer_info, open_bases, read_file_contents
+from dissect.bases.mixture import mixture_of
 from dissect.config import RunConfig
 from dissect.counting.samples import (
     block_indices,
@@ -32,6 +33,7 @@ from dissect.runs.schema import fingerprint
 from dissect.statistics.edges import quantile_edge
 from dissect.statistics.gandissect import plane_rows
 from dissect.statistics.labels import BlockLabels
+from dissect.statistics.thresholds import THRESHOLDS
 from dissect.statistics.units import Setup
 from dissect.tracing import trace
 from segmenters import Segmenter
@@ -44,6 +46,7 @@ def setup_of(config: RunConfig, *, n_units: int, n_concepts: int) -> Setup:
         n_concepts=n_concepts,
         top_images=config.top_images,
         coactivation=config.coactivation,
+        threshold=THRESHOLDS.index(config.threshold),
     )
 
 
@@ -72,12 +75,14 @@ class Subject:
         config: Settings of the run.
         bases: For each layer that is not read in its channels, its basis; principal components are
             missing until they are fitted.
+        mixed: Whether mixtures of its layers are read beside them.
     """
 
     generator: Generator
     segmenter: Segmenter
     config: RunConfig
     bases: Mapping[str, Basis] = field(default_factory=lambda: NO_BASES)
+    mixed: bool = True
 
     @classmethod
     def of(cls, generator: Generator, segmenter: Segmenter, config: RunConfig) -> "Subject":
@@ -91,10 +96,18 @@ class Subject:
         return replace(subject, bases=open_bases(generator, subject.specs.values()))
 
     def only(self, layers: Iterable[str]) -> "Subject":
-        """The same with some of its layers."""
-        chosen = tuple(layers)
-        bases = {layer: basis for layer, basis in self.bases.items() if layer in chosen}
-        return replace(self, config=replace(self.config, layers=chosen), bases=bases)
+        """The same with some of its layers, and their mixtures."""
+        own = set(self.mixtures.values())
+        chosen = tuple(layer for layer in layers if layer not in own)
+        found = replace(self, config=replace(self.config, layers=chosen))
+        bases = {layer: basis for layer, basis in self.bases.items() if layer in found.specs}
+        return replace(found, bases=bases)
+
+    def unmixed(self) -> "Subject":
+        """The same without mixtures."""
+        found = replace(self, mixed=False)
+        bases = {layer: basis for layer, basis in self.bases.items() if layer in found.specs}
+        return replace(found, bases=bases)
 
     def with_bases(self, bases: Mapping[str, Basis]) -> "Subject":
         """The same with other bases."""
@@ -102,9 +115,35 @@ class Subject:
 
     @cached_property
     def specs(self) -> dict[str, LayerSpec]:
-        """Layer as written in the settings → the layer and its basis."""
+        """Layer as written in the settings, and its mixtures → the layer and its basis."""
+        return {
+            **self._own_specs,
+            **{
+                text: mixture_of(layer, self.config.mixtures)
+                for layer, text in self.mixtures.items()
+            },
+        }
+
+    @cached_property
+    def _own_specs(self) -> dict[str, LayerSpec]:
         names = self.generator.layers
         return {text: LayerSpec.parse(text, names) for text in self.config.layers}
+
+    @cached_property
+    def mixtures(self) -> dict[str, str]:
+        """Layer → what its mixtures are called, for those that are held against some.
+
+        These are layers that are read in their channels and have more of them than an image has:
+        what puts out colours is no choice of the network's.
+        """
+        if not self.mixed or not self.config.mixtures or self.config.compat:
+            return {}
+        return {
+            text: str(mixture_of(spec.layer, self.config.mixtures))
+            for text, spec in self._own_specs.items()
+            if spec.basis is None
+            and self.generator.layers[spec.layer].units > self.generator.channels
+        }
 
     @cached_property
     def shapes(self) -> dict[str, LayerInfo]:
@@ -176,7 +215,7 @@ class Subject:
         indices = block_indices(number, self.config)
         with trace(self.generator, list(self.specs.values()), bases=self.bases) as recorded:
             images = make_images(self.generator, self.config, indices)
-            maps = {layer: recorded[layer].detach().cpu() for layer in self.config.layers}
+            maps = {layer: recorded[layer].detach().cpu() for layer in self.specs}
         named = {f"layer {layer!r}": values for layer, values in maps.items()}
         check_finite(self.generator, self.config, indices, named)
         return Block(indices, images, maps)

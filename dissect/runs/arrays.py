@@ -4,6 +4,7 @@ Every array is one file: a chunk, or for the histogram a shard of chunks of abou
 that a reader may take a few units without reading all of them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,11 @@ _LEVEL = 3  # of zstd: counts shrink to a fifth or less; higher ones gain little
 
 
 def write_arrays(
-    path: Path, state: PassState, results: dict[str, LayerResult], vocabulary: Vocabulary
+    path: Path,
+    state: PassState,
+    results: dict[str, LayerResult],
+    vocabulary: Vocabulary,
+    mixtures: Mapping[str, str],
 ) -> None:
     """Write the arrays of all layers.
 
@@ -34,6 +39,7 @@ def write_arrays(
         state: Of the finished passes; counts are read one layer at a time.
         results: Layer → scores.
         vocabulary: Concepts.
+        mixtures: Layer → what its mixtures are called in the state.
     """
     root = zarr.create_group(path)
     concepts = list(vocabulary.names)
@@ -60,9 +66,12 @@ def write_arrays(
             "iou": scores.iou,
             "iou_low": result.iou_low,
             "iou_high": result.iou_high,
+            "chance_shuffled": scores.chance_shuffled,
+            "chance_areas": scores.chance_areas,
             "chance": scores.chance,
             "p_value": result.p_value,
             "q_value": result.q_value,
+            "runner_up": result.runner_up,
             "information_quality_ratio": scores.information,
             "chance_information": scores.chance_information,
             "precision": scores.precision,
@@ -74,20 +83,34 @@ def write_arrays(
             dimensions = statistic.named_dimensions()
             for name, array in statistic.to_named_arrays().items():
                 _write(group, name, array, dimensions[name])
+        if result.mixtures is not None:
+            own = result.mixtures
+            matrix = state.bases[mixtures[layer]].to_tensors()["matrix"].numpy()
+            for name, array in {
+                "mixture_matrix": matrix,
+                "mixture_label": own.best,
+                "mixture_selective": own.selective,
+                "mixture_excess_information": own.scores.excess_information[own.chosen],
+            }.items():
+                _write(group, name, np.ascontiguousarray(array), schema.DIMENSIONS[name])
         if layer in state.bases:
             _write_basis(group, state.bases[layer])
         pairs = counts.pairs  # every layer saw the same masks
     assert pairs is not None  # a run has a layer
-    _write_concepts(root, concepts, pairs, state.together)
+    _write_concepts(root, concepts, pairs, state)
 
 
 def _write_concepts(
-    root: zarr.Group, concepts: list[str], pairs: PairCounts, together: np.ndarray
+    root: zarr.Group, concepts: list[str], pairs: PairCounts, state: PassState
 ) -> None:
     """What is known about concepts alone."""
     attributes = {"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())}
     group = root.create_group(schema.CONCEPTS, attributes=attributes)
-    for name, array in {"area": pairs.area.sum(axis=0), "together": together}.items():
+    for name, array in {
+        "area": pairs.area.sum(axis=0),
+        "together": state.together,
+        "overlap": state.overlap,
+    }.items():
         _write(group, name, array, schema.DIMENSIONS[name])
 
 

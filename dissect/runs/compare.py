@@ -52,11 +52,11 @@ _SETTINGS: tuple[tuple[str, Callable[[Run], object], str], ...] = (
     ("tail", lambda r: f"{r.config.tail:g}" if r.config.threshold == "quantile" else "",
      "the quantile thresholds differ, and IoU with them"),
     ("least IoU", lambda r: f"{r.config.min_iou:g}",
-     "units are called interpretable by another measure"),
+     "units match by another measure"),
     ("least over chance", lambda r: f"{r.config.min_over_chance:g}",
-     "units are called interpretable by another measure"),
+     "units match by another measure"),
     ("false discovery rate", lambda r: f"{r.config.fdr:g}",
-     "units are called interpretable by another measure"),
+     "units match by another measure"),
     ("counted as", lambda r: r.config.compat or "dissect",
      "labels and scores follow other rules; only their kind can be compared"),
     ("mask grid", lambda r: f"{r.record['coverage']['grid']} px"
@@ -125,9 +125,9 @@ class LayerFinding:
         layer: Its name.
         units, height, width: Shape of its maps.
         depth: Where it stands among the run's counted layers, from 0 (first) to 1 (last).
-        interpretable: Units that match a concept better than chance.
+        named: Units that are named after a concept.
         concepts: Concept → how many of them it labels, most first.
-        rotated: Interpretable units in random rotations of the layer, None without any.
+        rotated: Named units in random rotations of the layer, None without any.
     """
 
     layer: str
@@ -135,7 +135,7 @@ class LayerFinding:
     height: int
     width: int
     depth: float
-    interpretable: int
+    named: int
     concepts: dict[str, int]
     rotated: float | None
 
@@ -300,9 +300,9 @@ def counted_layers(run: Run) -> dict[str, LayerInfo]:
 
 
 def labels(run: Run) -> pd.DataFrame:
-    """The units of the counted layers; ``concept`` is "" where one is not interpretable."""
+    """The units of the counted layers; ``concept`` is "" where one is not named."""
     chosen = run.table[run.table.is_label & run.table.layer.isin(counted_layers(run))]
-    named = chosen.concept.where(chosen.interpretable, "")
+    named = chosen.concept.where(chosen.is_named, "")
     return chosen.assign(concept=named).reset_index(drop=True)
 
 
@@ -323,7 +323,7 @@ def _findings(run: Run) -> list[LayerFinding]:
         told = summary[layer]
         depth = position / (len(counted) - 1) if len(counted) > 1 else 0.0
         shape = info.units, info.height, info.width
-        counts = told["interpretable"], told["concepts"], told["rotated"]
+        counts = told["named"], told["concepts"], told["rotated"]
         found.append(LayerFinding(layer, *shape, depth, *counts))
     return found
 
@@ -385,18 +385,17 @@ def _concepts(run: Run) -> dict[str, ConceptInRun]:
     counted = counted_layers(run)
     n_units = sum(info.units for info in counted.values())
     table = run.table[run.table.layer.isin(counted)]
-    found = table[table.interpretable].concept.value_counts()
+    table = table.assign(labels=table.is_label & table.is_named)
+    found = table[table.is_label & table.is_named].concept.value_counts()
     # Units that the concept labels first, then whatever tells most about it.
-    ranked = table.sort_values(
-        ["interpretable", "excess_information"], ascending=False, kind="stable"
-    )
+    ranked = table.sort_values(["labels", "excess_information"], ascending=False, kind="stable")
     areas = run.areas()
     numbers = ["iou", "iou_low", "iou_high", "chance"]
     cells = {}
     for row in ranked.drop_duplicates("concept").to_dict("records"):
         concept, count = str(row["concept"]), int(found.get(row["concept"], 0))
         scores = {name: float(row[name]) for name in numbers}
-        named = bool(row["interpretable"])
+        named = bool(row["labels"])
         best = BestUnit(layer=row["layer"], unit=int(row["unit"]), named=named, **scores)
         cells[concept] = ConceptInRun(count, count / n_units, float(areas[concept]), best)
     return cells

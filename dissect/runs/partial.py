@@ -222,13 +222,15 @@ class Workspace:
         places: dict[str, tuple[Path, str]] = {}
         edges: dict[str, Tensor] = {}
         bases: dict[str, Basis] = {}
-        seconds, covered, together = 0.0, Coverage(), np.zeros((0, 0), np.int64)
+        seconds, covered = 0.0, Coverage()
+        together = overlap = np.zeros((0, 0), np.int64)
         for number, saved in enumerate(self.saved_passes()):
             path = self._path(number)
             with self._reading(path), np.load(path, allow_pickle=False) as file:
                 seconds += float(file["seconds"])
                 # Every pass saw the same samples and masks.
                 covered, together = saved.covered, file["together"].astype(np.int64)
+                overlap = file["overlap"].astype(np.int64)
                 for place, layer in enumerate(saved.layers):
                     places[layer] = (path, f"{place}.")
                     edges[layer] = torch.from_numpy(file[f"{place}.edges"])
@@ -238,6 +240,7 @@ class Workspace:
             edges={layer: edges[layer] for layer in layers},
             counts=SavedCounts({layer: places[layer] for layer in layers}),
             together=together,
+            overlap=overlap,
             bases=bases,
             covered=covered,
             seconds=seconds,

@@ -20,8 +20,11 @@ from dissect.runs.integrity import check_files
 from dissect.runs.record import ADVICE, read_record
 from dissect.runs.stored import open_group, read_array, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
-from dissect.statistics.columns import NAMED, Column, Place
+from dissect.runs.summary import summarise
+from dissect.statistics.columns import IS_NAMED, NAMED, Column, Place
 from dissect.statistics.folds import SETS
+from dissect.statistics.ladder import MATCHES, NONE
+from dissect.statistics.ladder import NAMED as NAMED_RUNG
 from dissect.statistics.registry import all_columns, columns_in, required_columns
 from dissect.statistics.spread import value_spread
 from dissect.statistics.thresholds import THRESHOLDS
@@ -32,6 +35,8 @@ from segmenters.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from dissect.bases import Basis
+
+RUNG = "rung"
 
 
 def open_run(
@@ -173,7 +178,51 @@ class Run:
     def table(self) -> pd.DataFrame:
         """All pairs of all layers at the run's threshold, as in units.parquet."""
         columns = required_columns(self.record["schema_version"])
-        return read_table(self.path, self.layers, self.vocabulary, columns)
+        table = read_table(self.path, self.layers, self.vocabulary, columns)
+        if RUNG not in table:  # of the first version
+            own = table.interpretable.groupby([table.layer, table.unit], sort=False)
+            table[RUNG] = np.where(own.transform("any"), MATCHES, NONE)
+        return table.assign(**{IS_NAMED.name: table[RUNG] >= self.label_rung})
+
+    @property
+    def label_rung(self) -> int:
+        """The rung from which on units are called after their label.
+
+        ``NAMED``, or ``MATCHES`` in a run that knows no more: one of the first version of the
+        schema, or one that counts as the original code.
+        """
+        known = self.record["schema_version"] > 1 and self.config.compat is None
+        return NAMED_RUNG if known else MATCHES
+
+    def mixtures(self, layer: str) -> pd.DataFrame | None:
+        """The random mixtures that a layer's units were held against; None where there are none.
+
+        One row for each: ``concept`` (the label it would have), ``selective`` and
+        ``excess_information``, as the columns of ``units``.
+        """
+        group = self.group(layer)
+        if "mixture_label" not in group:
+            return None
+        label, selective = (
+            self._read(group, f"mixture_{name}").values for name in ("label", "selective")
+        )
+        excess = self._read(group, "mixture_excess_information").values
+        names = np.array(self.vocabulary.names)
+        with reading(self.path / schema.ARRAYS / group.path, RunError, ADVICE):
+            if len(label) and not 0 <= label.min() <= label.max() < len(names):
+                raise ValueError("its mixtures have labels that are no concepts")
+            own = excess[np.arange(len(label)), label]
+        return pd.DataFrame(
+            {"concept": names[label], "selective": selective, "excess_information": own}
+        )
+
+    def overlap(self) -> xr.DataArray | None:
+        """Pixels of the evaluation fold that two concepts both cover; on the diagonal its own.
+
+        None in a run of the first version.
+        """
+        group = self._concepts()
+        return self._read(group, "overlap") if "overlap" in group else None
 
     @cached_property
     def specs(self) -> dict[str, LayerSpec]:
@@ -218,18 +267,17 @@ class Run:
             SegmenterError: a concept that is not in the vocabulary.
         """
         labels = self.table[self.table.is_label].set_index(["layer", "unit"])
-        named = labels.concept.where(labels.interpretable, "").rename("named")
+        named = labels.concept.where(labels.is_named, "").rename("named")
         pairs = self.table[self.table.concept == self.vocabulary[concept].name]
         pairs = pairs.sort_values("excess_information", ascending=False, kind="stable")
-        own = [name for name in self._label_columns() if name != "interpretable"]
-        columns = ["layer", *own, NAMED.name]
+        columns = ["layer", *self._label_columns(), NAMED.name]
         return pairs.join(named, on=["layer", "unit"])[columns].reset_index(drop=True)
 
     def units(self, layer: str) -> pd.DataFrame:
         """One row for each unit with the concept it matches best, in the order of units."""
         self._check_layer(layer)
         chosen = self.table[(self.table.layer == layer) & self.table.is_label]
-        return chosen[self._label_columns()].reset_index(drop=True)
+        return chosen[[*self._label_columns(), IS_NAMED.name]].reset_index(drop=True)
 
     def summary(self) -> dict[str, Any]:
         """What was dissected and what was found, as plain values; see ``summarise``."""
@@ -337,7 +385,7 @@ class Run:
         """
         (strip,) = self.strips(layer, [unit])
         label = self.units(layer).iloc[unit]
-        named = label.interpretable
+        named = label.is_named
         return strip.outlined(self.vocabulary[label.concept].colour if named else UNLABELLED)
 
     def _check_layer(self, layer: str) -> None:
@@ -369,59 +417,6 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
         attrs={"images": int(sums.images)},
         name="coactivation",
     )
-
-
-def summarise(run: "Run") -> dict[str, Any]:
-    """What was dissected and what was found, as plain values for JSON.
-
-    ``layers.<name>`` holds ``units``, ``interpretable`` (how many), ``same_in_halves`` (how many of
-    these both halves of the evaluation fold label alike), ``rotated`` (how many are in random
-    rotations of the layer, on average over those of the run; None without any) and ``concepts``:
-    for each the number of interpretable units that it labels, most first. ``trust`` holds
-    ``images`` and, for each concept that labels a unit, ``agreement``: the lowest IoU of its masks
-    with those of the same images changed a little; None in a run that did not measure it.
-    """
-    layers: dict[str, dict[str, Any]] = {}
-    for layer, info in run.layers.items():
-        units = run.units(layer)
-        found = units[units.interpretable].concept.value_counts()
-        counted = {str(name): int(count) for name, count in found.items()}
-        ordered = sorted(counted.items(), key=lambda item: (-item[1], run.vocabulary[item[0]].id))
-        layers[layer] = {
-            "units": info.units,
-            "height": info.height,
-            "width": info.width,
-            "interpretable": int(units.interpretable.sum()),
-            "same_in_halves": int((units.interpretable & units.same_in_halves).sum()),
-            "concepts": dict(ordered),
-        }
-    for layer, found in layers.items():
-        counts = [layers[name]["interpretable"] for name in run.rotations(layer)]
-        found["rotated"] = sum(counts) / len(counts) if counts else None
-    return {
-        "run": str(run.path),
-        "generator": run.record["generator"]["name"],
-        "segmenter": run.record["segmenter"]["name"],
-        "samples": run.config.n_samples,
-        "seed": run.config.seed,
-        "threshold": run.config.threshold,
-        "seconds": run.record["seconds"],
-        "layers": layers,
-        "trust": _trust_of_labels(run, layers),
-    }
-
-
-def _trust_of_labels(run: "Run", layers: dict[str, dict[str, Any]]) -> dict[str, object] | None:
-    if run.trust is None:
-        return None
-    labels = {name for layer in layers.values() for name in layer["concepts"]}
-    lowest = run.trust.set_index("concept").lowest
-    agreement = {
-        name: None if np.isnan(lowest[name]) else round(float(lowest[name]), 4)
-        for name in run.vocabulary.names
-        if name in labels
-    }
-    return {"images": run.trust.attrs["images"], "agreement": agreement}
 
 
 def read_trust(run: "Run") -> pd.DataFrame | None:

@@ -1,5 +1,6 @@
 """A layer's finished numbers: scores, each unit's label, and the table of all pairs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +14,26 @@ from dissect.statistics import (
     LayerCounts,
     LayerScores,
     TopImages,
+    calibration_size,
     evaluation_clusters,
     score,
 )
-from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
+from dissect.statistics.axes import Directions, compare
+from dissect.statistics.certainty import both_p_values, interval, label_p_values, q_values
 from dissect.statistics.columns import IS_LABEL
 from dissect.statistics.edges import quantile_edge
 from dissect.statistics.gandissect import MIN_INFORMATION, choose_unit_edges, plane_rows
+from dissect.statistics.ladder import MATCHES, NAMED, NONE
 from dissect.statistics.registry import all_columns, table_order
+from dissect.statistics.rungs import (
+    HALF,
+    UPPER_TAIL,
+    clearly_ahead,
+    filled,
+    one_thing,
+    runners_up,
+    wilson,
+)
 from dissect.statistics.scores import above, choose_edges, pixels
 from segmenters import Vocabulary
 
@@ -35,15 +48,22 @@ class LayerResult:
         top: Top images of each unit.
         scores: Of all pairs, for both thresholds.
         iou_low, iou_high: 95 % interval of IoU.
-        p_value: Of each pair against masks of other images.
+        p_value: Of each pair against both nulls.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's label at that threshold.
         q_value: False discovery rate at which the label still is a find, over the whole run.
         same_in_halves: Whether both halves of the evaluation fold give the unit this label; with
             ``compat``, whether it has the highest IoU in both.
-        interpretable: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over
-            chance, at a q-value of at most ``fdr``. With ``compat``, whether the IoU exceeds
-            ``min_iou`` and the information quality ratio 0.01.
+        matches: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over chance,
+            at a q-value of at most ``fdr``, and both halves agree. With ``compat``, whether the IoU
+            exceeds ``min_iou`` and the information quality ratio 0.01.
+        top_share, top_low, top_high: Share of the top images in which the label fills at least
+            half of what the unit outlines, and its interval.
+        runner_up: The second best concept, -1 for none.
+        runner_up_share: Its excess information over that of the label.
+        selective: Whether the unit matches its label, the lower bound of ``top_share`` is above a
+            half, and the runner-up is clearly behind or one thing with the label.
+        mixtures: What was found of the layer's mixtures; None where there are none.
         of_statistics: Column → its values, of the unit statistics that were counted.
     """
 
@@ -58,8 +78,53 @@ class LayerResult:
     best: Int[np.ndarray, " unit"]
     q_value: Float[np.ndarray, " unit"]
     same_in_halves: Bool[np.ndarray, " unit"]
-    interpretable: Bool[np.ndarray, " unit"]
+    matches: Bool[np.ndarray, " unit"]
+    top_share: Float[np.ndarray, " unit"]
+    top_low: Float[np.ndarray, " unit"]
+    top_high: Float[np.ndarray, " unit"]
+    runner_up: Int[np.ndarray, " unit"]
+    runner_up_share: Float[np.ndarray, " unit"]
+    selective: Bool[np.ndarray, " unit"]
     of_statistics: dict[str, Shaped[np.ndarray, "..."]]
+    mixtures: "LayerResult | None" = None
+
+    @property
+    def directions(self) -> Directions:
+        """Labels and evidence, to be compared with those of mixtures."""
+        units = np.arange(len(self.best))
+        excess = self.scores.excess_information[self.chosen, units, self.best]
+        return Directions(self.best, self.selective, excess)
+
+    @property
+    def mixtures_below(self) -> Float[np.ndarray, " unit"]:
+        """Share of the layer's mixtures that tell less about the unit's label; NaN without any."""
+        theirs = self._mixtures_excess
+        if theirs is None:
+            return np.full(len(self.best), np.nan)
+        return (theirs < self.directions.excess).mean(axis=0)
+
+    @property
+    def _mixtures_excess(self) -> Float[np.ndarray, "mixture unit"] | None:
+        """What each mixture tells about each unit's label."""
+        if self.mixtures is None:
+            return None
+        return self.mixtures.scores.excess_information[self.chosen][:, self.best]
+
+    @property
+    def rung(self) -> Int[np.ndarray, " unit"]:
+        """How far up the ladder each unit is known to be; ``CAUSAL`` is not known to a pass.
+
+        A selective unit is named, unless the layer's axes stand out and the unit itself tells no
+        more about its label than the upper tail of the mixtures, their 95 % quantile.
+        """
+        named, theirs = self.selective, self._mixtures_excess
+        if (
+            self.mixtures is not None
+            and theirs is not None
+            and compare([(self.directions, self.mixtures.directions)]).stand_out
+        ):
+            named = named & (self.directions.excess > np.quantile(theirs, UPPER_TAIL, axis=0))
+        return np.where(named, NAMED, np.where(self.matches, MATCHES, NONE))
 
     @property
     def thresholds(self) -> Float[np.ndarray, "threshold unit concept"]:
@@ -88,7 +153,6 @@ class LayerResult:
                 **{name: values[name].ravel() for name in of_pair},
                 IS_LABEL.name: labelled,
                 **{name: values[name][units] for name in of_unit},
-                "interpretable": labelled & self.interpretable[units],
             }
         )
 
@@ -103,6 +167,8 @@ class LayerResult:
             "iou_low": self.iou_low[chosen],
             "iou_high": self.iou_high[chosen],
             "chance": scores.chance[chosen],
+            "chance_shuffled": scores.chance_shuffled[chosen],
+            "chance_areas": scores.chance_areas[chosen],
             "over_chance": scores.over_chance[chosen],
             "p_value": self.p_value[chosen],
             "q_value": self.q_value,
@@ -112,7 +178,13 @@ class LayerResult:
             "excess_information": scores.excess_information[chosen],
             "precision": scores.precision[chosen],
             "recall": scores.recall[chosen],
-            "interpretable": self.interpretable,
+            "rung": self.rung,
+            "selective": self.selective,
+            "top_share": self.top_share,
+            "top_low": self.top_low,
+            "top_high": self.top_high,
+            "runner_up_share": self.runner_up_share,
+            "mixtures_below": self.mixtures_below,
             **self.of_statistics,
         }
         flags = {one.name for one in all_columns() if one.is_flag}
@@ -122,25 +194,46 @@ class LayerResult:
 
 
 def layer_results(
-    state: PassState, config: RunConfig, vocabulary: Vocabulary
+    state: PassState,
+    config: RunConfig,
+    vocabulary: Vocabulary,
+    mixtures: Mapping[str, str] | None = None,
 ) -> dict[str, LayerResult]:
-    """Score every layer of a finished pass."""
+    """Score every layer of a finished pass.
+
+    Args:
+        state: Of the pass.
+        config: Settings.
+        vocabulary: Concepts.
+        mixtures: Layer → what its mixtures are called in the state.
+    """
+    mixtures = mixtures or {}
+    related = one_thing(vocabulary, state.overlap)
     scored: dict[str, LayerResult] = {}
     label_p: dict[str, Float[np.ndarray, " unit"]] = {}
     for layer, counts in state.counts.items():
         edges = state.edges[layer].numpy()
-        scored[layer], label_p[layer] = _score_layer(counts, edges, config, vocabulary)
-    # The false discovery rate is that of all units of the run together.
-    q = q_values(np.concatenate(list(label_p.values())))
-    results: dict[str, LayerResult] = {}
-    start = 0
-    for layer, result in scored.items():
-        own = q[start : start + len(result.best)]
-        start += len(own)
-        # The original has no such rule.
-        surely = np.ones(len(own), bool) if config.compat else own <= config.fdr
-        results[layer] = replace(result, q_value=own, interpretable=result.interpretable & surely)
-    return results
+        scored[layer], label_p[layer] = _score_layer(counts, edges, config, vocabulary, related)
+    # The false discovery rate is that of all units of the run together, and of all mixtures.
+    apart = set(mixtures.values())
+    for group in ([one for one in scored if one not in apart], list(mixtures.values())):
+        q = q_values(np.concatenate([np.zeros(0), *(label_p[layer] for layer in group)]))
+        start = 0
+        for layer in group:
+            result = scored[layer]
+            own = q[start : start + len(result.best)]
+            start += len(own)
+            # The original has no such rule.
+            surely = np.ones(len(own), bool) if config.compat else own <= config.fdr
+            scored[layer] = replace(
+                result, q_value=own, matches=result.matches & surely,
+                selective=result.selective & surely,
+            )  # fmt: skip
+    return {
+        layer: replace(result, mixtures=scored[mixtures[layer]] if layer in mixtures else None)
+        for layer, result in scored.items()
+        if layer not in apart
+    }
 
 
 def _score_layer(
@@ -148,6 +241,7 @@ def _score_layer(
     edges: Float[np.ndarray, "unit edge"],
     config: RunConfig,
     vocabulary: Vocabulary,
+    related: Bool[np.ndarray, "concept concept"],
 ) -> tuple[LayerResult, Float[np.ndarray, " unit"]]:
     """The scores of a layer as if it had no other units beside it, and p-values of its labels."""
     chosen = THRESHOLDS.index(config.threshold)
@@ -155,8 +249,11 @@ def _score_layer(
     at_quantile = quantile_edge(config.tail)
     n_clusters = evaluation_clusters(config.n_samples)
     pairs = counts.pairs
-    inside, active, shuffled = (
-        array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)
+    inside, active, shuffled, products = (
+        array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled, pairs.products)
+    )
+    image_pixels = int(pairs.pixels.sum()) // (
+        config.n_samples - calibration_size(config.n_samples)
     )
     area = pairs.area.sum(axis=0)
     allowed = area >= config.min_share * pairs.pixels.sum()
@@ -165,14 +262,19 @@ def _score_layer(
             pairs.inside[half],
             pairs.active[half],
             pairs.shuffled[half],
+            pairs.products[half],
             pairs.area[half],
             int(pairs.pixels[half]),
+            image_pixels=image_pixels,
         )
         for half in range(2)
     ]
     if rows is None:
         edge = choose_edges(counts.histogram[0], quantile_edge=at_quantile)
-        scores = score(inside, active, shuffled, area, int(pairs.pixels.sum()))
+        total = int(pairs.pixels.sum())
+        scores = score(
+            inside, active, shuffled, products, area, total, image_pixels=image_pixels
+        )  # fmt: skip
         halved = np.array([concept.is_half for concept in vocabulary])
         best = scores.best_unless_halved(chosen, allowed, halved, halves)
     else:
@@ -181,20 +283,35 @@ def _score_layer(
             inside,
             active,
             shuffled,
+            products,
             area,
             pixels(counts.histogram[1])[rows],
+            image_pixels=image_pixels,
             shuffled_active=above(counts.histogram[2])[rows, np.arange(len(edges))[:, None], edge],
         )
         best = label if config.threshold == "information" else scores.highest_iou(chosen)
     low, high = interval(inside, active + area - inside, pairs.squares, n_clusters)
-    p = p_values(inside - shuffled, pairs.squares[3], n_clusters)
+    p = both_p_values(
+        inside, shuffled, products, pairs.squares,
+        image_pixels=image_pixels, n_clusters=n_clusters,
+    )  # fmt: skip
     first, second = (
         half.best(chosen, allowed) if rows is None else half.highest_iou(chosen) for half in halves
     )
+    same_in_halves = (first == best) & (second == best)
+    matches = allowed[best] & _beyond_floors(scores, chosen, best, config)
+    if rows is None:
+        matches &= same_in_halves
+    top, units = _top(counts), np.arange(len(best))
+    fills = filled(top.inside[units, :, best], top.active[units, :, best])
+    n_shown = (top.indices >= 0).sum(axis=1)
+    top_low, top_high = wilson(fills.sum(axis=1), n_shown)
+    second_best, second_share = runners_up(scores.excess_information[chosen], best, allowed)
+    ahead = clearly_ahead(best, second_best, second_share, related)
     result = LayerResult(
         edges=edges,
         edge=edge,
-        top=_top(counts),
+        top=top,
         scores=scores,
         iou_low=low,
         iou_high=high,
@@ -202,8 +319,17 @@ def _score_layer(
         chosen=chosen,
         best=best,
         q_value=np.ones(len(best)),
-        same_in_halves=(first == best) & (second == best),
-        interpretable=allowed[best] & _beyond_floors(scores, chosen, best, config),
+        same_in_halves=same_in_halves,
+        matches=matches,
+        top_share=np.divide(
+            fills.sum(axis=1), n_shown, out=np.full(len(best), np.nan), where=n_shown > 0
+        ),
+        top_low=top_low,
+        top_high=top_high,
+        runner_up=second_best,
+        runner_up_share=second_share,
+        # The original names a unit by what makes it match.
+        selective=matches & (top_low > HALF) & ahead & (config.compat is None),
         of_statistics={
             name: values
             for statistic in counts.statistics.values()
@@ -218,7 +344,7 @@ def _beyond_floors(
 ) -> Bool[np.ndarray, " unit"]:
     """Whether the scores of each unit's label exceed what the settings ask for."""
     pair = (chosen, np.arange(len(best)), best)
-    # NaN compares false: a unit without a union anywhere is not interpretable.
+    # NaN compares false: a unit without a union anywhere matches nothing.
     enough = scores.iou[pair] > config.min_iou
     if config.compat:
         return enough & (scores.information[pair] > MIN_INFORMATION)

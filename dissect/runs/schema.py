@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # they need torch, which those who only look for runs do with
     from dissect.generators.base import Generator
     from segmenters import Segmenter
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: units were held against the masks of other images alone. 2: the rungs of ``runs.rungs``."""
 KIND = "gan-dissection run"
 
 RUN_FILE = "run.json"
@@ -48,9 +49,16 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "iou": _PAIR,
     "iou_low": _PAIR,
     "iou_high": _PAIR,
+    "chance_shuffled": _PAIR,
+    "chance_areas": _PAIR,
     "chance": _PAIR,
     "p_value": _PAIR,
     "q_value": ("unit",),
+    "runner_up": ("unit",),
+    "mixture_matrix": ("mixture", "unit"),
+    "mixture_label": ("mixture",),
+    "mixture_selective": ("mixture",),
+    "mixture_excess_information": ("mixture", "concept"),
     "information_quality_ratio": _PAIR,
     "chance_information": _PAIR,
     "precision": _PAIR,
@@ -58,6 +66,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "correlation": ("unit", "concept"),
     "area": ("concept",),
     "together": ("concept", "other"),
+    "overlap": ("concept", "other"),
 }
 """Name of an array → its dimensions; those of unit statistics and bases are not among them."""
 BASIS_PREFIX = "basis_"

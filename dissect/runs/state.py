@@ -28,6 +28,7 @@ class PassState:
         edges: Layer → each unit's thresholds, rising.
         counts: Layer → its counts; of finished passes, read from disk each time one is looked at.
         together: int64: evaluation images in which both concepts occur.
+        overlap: int64: evaluation pixels that both concepts cover.
         bases: For each layer that is not read in its channels, its basis.
         chosen: Layer → index of the edge at which each pair is scored; empty until the calibration
             fold is counted.
@@ -38,6 +39,7 @@ class PassState:
     edges: Mapping[str, Float[Tensor, "unit edge"]]
     counts: Mapping[str, LayerCounts]
     together: Int[np.ndarray, "concept other"]
+    overlap: Int[np.ndarray, "concept other"]
     bases: Mapping[str, Basis] = field(default_factory=dict)
     chosen: Mapping[str, Int[np.ndarray, "threshold unit concept"]] = field(default_factory=dict)
     covered: Coverage = field(default_factory=Coverage)
@@ -45,7 +47,12 @@ class PassState:
 
     def copy(self) -> "PassState":
         """The same with arrays of its own."""
-        return replace(self, counts=copy.deepcopy(dict(self.counts)), together=self.together.copy())
+        return replace(
+            self,
+            counts=copy.deepcopy(dict(self.counts)),
+            together=self.together.copy(),
+            overlap=self.overlap.copy(),
+        )
 
     def merge(self, other: "PassState") -> "PassState":
         """The state of two parts of a pass together; neither of the two changes.
@@ -63,6 +70,7 @@ class PassState:
             self,
             counts={layer: own.merge(other.counts[layer]) for layer, own in self.counts.items()},
             together=self.together + other.together,
+            overlap=self.overlap + other.overlap,
             chosen=self.chosen or other.chosen,
             covered=self.covered.merge(other.covered),
             seconds=self.seconds + other.seconds,
@@ -74,6 +82,7 @@ class PassState:
             "covered": self.covered.to_array(),
             "seconds": np.array(self.seconds),
             "together": self.together,
+            "overlap": self.overlap,
             "layers": np.array(list(self.edges)),
         }
         for number, layer in enumerate(self.edges):
@@ -100,6 +109,7 @@ class PassState:
             edges={layer: torch.from_numpy(found["edges"]) for layer, found in own.items()},
             counts={layer: LayerCounts.from_arrays(found) for layer, found in own.items()},
             together=arrays["together"],
+            overlap=arrays["overlap"],
             bases={
                 layer: saved_basis(arrays, number)
                 for number, layer in enumerate(layers)

@@ -40,6 +40,7 @@ def write_run(
     examples: Iterable[ConceptStrip],
     *,
     grid: int,
+    mixtures: Mapping[str, str],
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -53,6 +54,7 @@ def write_run(
         trust: Plain values that say how well masks agree; see ``dissect.counting.trust``.
         examples: Example masks of concepts.
         grid: Height and width of the mask grid.
+        mixtures: Layer → what its mixtures are called in the state.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -62,7 +64,7 @@ def write_run(
         if folder.exists():
             shutil.rmtree(folder)
         (folder / schema.IMAGES).mkdir(parents=True)
-        write_arrays(folder / schema.ARRAYS, state, results, segmenter.vocabulary)
+        write_arrays(folder / schema.ARRAYS, state, results, segmenter.vocabulary, mixtures)
         table = pd.concat(
             [result.table(layer, segmenter.vocabulary) for layer, result in results.items()]
         )
@@ -89,7 +91,11 @@ def write_run(
                     ],
                     "part_of": segmenter.vocabulary.wholes,
                 },
-                "bases": {layer: basis.fingerprint for layer, basis in state.bases.items()},
+                "bases": {
+                    layer: basis.fingerprint
+                    for layer, basis in state.bases.items()
+                    if layer in config.layers
+                },
                 "coverage": _coverage(config, grid),
                 "versions": {name: version(name) for name in _PACKAGES}
                 | {"python": platform.python_version()},

@@ -13,12 +13,15 @@ _UNITS = 16  # rows of so many units stay in the second-level cache, as long run
 def collect(  # noqa: ANN201, PLR0912
     table,  # noqa: ANN001
     members,  # noqa: ANN001
+    per_image,  # noqa: ANN001
+    areas,  # noqa: ANN001
     histogram,  # noqa: ANN001
     chosen,  # noqa: ANN001
     denominators,  # noqa: ANN001
     inside,  # noqa: ANN001
     active,  # noqa: ANN001
     shuffled,  # noqa: ANN001
+    products,  # noqa: ANN001
     squares,  # noqa: ANN001
     first,  # noqa: ANN001
 ):
@@ -28,11 +31,14 @@ def collect(  # noqa: ANN201, PLR0912
         table: int32 (set, code, unit, bin), as ``tally`` gives it: own masks, and in the
             evaluation fold those of other images.
         members: (code, plane): concept ids of a code, 0 for none.
+        per_image: int32 (image, unit, bin): the same pixels by image; not looked at on the
+            calibration fold.
+        areas: int64 (image, concept): pixels of each concept.
         histogram: int64 (set, row, unit, bin); raised.
         chosen: (threshold, unit, concept): edges at which pairs are scored; of length 0 on the
             calibration fold, where nothing but the histogram is raised.
         denominators: Of each concept, the row in which pixels above the threshold are counted.
-        inside, active, shuffled: int64 (threshold, unit, concept); raised.
+        inside, active, shuffled, products: int64 (threshold, unit, concept); raised.
         squares: int64 (moment, threshold, unit, concept); raised.
         first: The layer's unit that is the table's first.
     """
@@ -44,6 +50,11 @@ def collect(  # noqa: ANN201, PLR0912
         for plane in range(members.shape[1]):
             occurs[members[code, plane]] = True
     counts = np.empty((n_sets, n_rows, _UNITS * n_bins), np.int32)
+    n_images = len(areas)
+    above = np.zeros((n_images, n_bins + 1), np.int64)  # at n: pixels of bin n and those after it
+    image_pixels = np.int64(0)
+    if chosen.shape[0]:
+        image_pixels = np.int64(_sum(per_image[0, 0], 0, n_bins))
     for start in range(0, n_all, _UNITS):
         n_units = min(_UNITS, n_all - start)
         _add_codes(table, members, occurs, counts, start, n_units)
@@ -54,9 +65,12 @@ def collect(  # noqa: ANN201, PLR0912
                         cells = histogram[s, row, first + start + u]
                         for n in range(n_bins):
                             cells[n] += counts[s, row, u * n_bins + n]
-        for kind in range(chosen.shape[0]):
-            for u in range(n_units):
-                unit = first + start + u
+        for u in range(n_units if chosen.shape[0] else 0):
+            unit = first + start + u
+            for image in range(n_images):
+                for n in range(n_bins - 1, -1, -1):
+                    above[image, n] = above[image, n + 1] + per_image[image, start + u, n]
+            for kind in range(chosen.shape[0]):
                 from_row = u * n_bins
                 end = from_row + n_bins
                 for concept in range(chosen.shape[2]):
@@ -73,13 +87,22 @@ def collect(  # noqa: ANN201, PLR0912
                         area = i + np.int64(_sum(counts[0, concept + 1], from_row, begin))
                         other = np.int64(_sum(counts[1, concept + 1], begin, end))
                     union = a + area - i
+                    product = np.int64(0)
+                    if occurs[concept + 1]:
+                        edge = chosen[kind, unit, concept] + 1
+                        for image in range(n_images):
+                            product += above[image, edge] * areas[image, concept]
+                    # In quarters of a pixel, so that squares stay whole numbers of 64 bits.
+                    beyond = 4 * i - (4 * product + image_pixels // 2) // image_pixels
                     inside[kind, unit, concept] += i
                     active[kind, unit, concept] += a
                     shuffled[kind, unit, concept] += other
+                    products[kind, unit, concept] += product
                     squares[0, kind, unit, concept] += i * i
                     squares[1, kind, unit, concept] += i * union
                     squares[2, kind, unit, concept] += union * union
                     squares[3, kind, unit, concept] += (i - other) * (i - other)
+                    squares[4, kind, unit, concept] += beyond * beyond
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)

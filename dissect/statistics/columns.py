@@ -8,6 +8,8 @@ units declares its own, see ``dissect.statistics.units``.
 from dataclasses import dataclass
 from enum import Enum
 
+from dissect.statistics.ladder import RUNGS
+
 
 class Of(Enum):
     """What a value belongs to."""
@@ -48,7 +50,9 @@ class Column:
         falling: Whether large values come first where units are sorted by it; None where that is no
             order that says anything.
         places: Where it is shown.
+        words: What its whole numbers are called, from 0; none are if empty.
         since: Version of the schema of runs from which on every run has it.
+        until: The last version that has it; None where the present one does.
         sort: Name and title of the order by it; those of the column if empty.
         full: Its title where there is room for more; the title if empty.
         key: Its name in the data of a report; the name if empty.
@@ -61,7 +65,9 @@ class Column:
     digits: str = ".2f"
     falling: bool | None = True
     places: frozenset[Place] = EVERYWHERE
+    words: tuple[str, ...] = ()
     since: int = 1
+    until: int | None = None
     sort: tuple[str, str] = ("", "")
     full: str = ""
     key: str = ""
@@ -122,12 +128,19 @@ ROW_COLUMNS = (
 
 NAMED = Column(
     name="named", title="named", of=Of.ROW, digits="",
-    meaning="the concept that the unit is named after, empty if it is not interpretable",
+    meaning="the concept that the unit is named after, empty if it is not named",
 )  # fmt: skip
 IS_LABEL = Column(
     name="is_label", title="is label", of=Of.ROW, digits="", places=frozenset(),
     meaning="whether the row's concept is the one about which the unit tells most",
 )  # fmt: skip
+
+IS_NAMED = Column(
+    name="is_named", title="is named", of=Of.UNIT, digits="", falling=None, places=frozenset(),
+    meaning="whether the unit is named after its label; in a run that knows no such rung, whether "
+    "it matches it",
+)  # fmt: skip
+"""Derived when a run is read."""
 
 CORE = (
     Column(
@@ -144,7 +157,15 @@ CORE = (
     ),
     Column(
         name="chance", title="chance", of=Of.PAIR, places=frozenset(Place),
-        meaning="iou with the masks of other images",
+        meaning="the iou that chance gives, the higher of chance_shuffled and chance_areas",
+    ),
+    Column(
+        name="chance_shuffled", title="chance by place", of=Of.PAIR, places=_LABELS, since=2,
+        meaning="iou with the masks of other images: where such things usually are",
+    ),
+    Column(
+        name="chance_areas", title="chance by area", of=Of.PAIR, places=_LABELS, since=2,
+        meaning="iou of a map that knows how much of the concept each image holds, but not where",
     ),
     Column(
         name="over_chance", title="over chance", of=Of.PAIR, key="over",
@@ -154,7 +175,7 @@ CORE = (
     ),
     Column(
         name="p_value", title="p", of=Of.PAIR, digits=".2g", falling=False, places=frozenset(),
-        meaning="of iou against the masks of other images",
+        meaning="of iou against both kinds of chance",
     ),
     Column(
         name="q_value", title="false discovery", full="False discovery rate q", digits=".2g",
@@ -180,7 +201,7 @@ CORE = (
     Column(
         name="excess_information", title="excess information", of=Of.PAIR, key="excess",
         places=_LABELS, sort=("clearest", "Clearest"),
-        meaning="the same less its level for other images' masks; negative if avoided",
+        meaning="the same less its level by chance; negative if avoided",
     ),
     Column(
         name="precision", title="precision", of=Of.PAIR, places=frozenset(Place),
@@ -191,9 +212,45 @@ CORE = (
         meaning="share of the concept that the unit's mask covers",
     ),
     Column(
-        name="interpretable", title="interpretable", digits="", falling=None,
-        places=frozenset({Place.LABELS, Place.REPORT}),
-        meaning="whether the unit is named after the concept",
+        name="rung", title="rung", since=2, places=frozenset({Place.LABELS, Place.TERMINAL}),
+        words=tuple(rung.name for rung in RUNGS), digits=".0f", sort=("rung", "Rung"),
+        meaning="how much is known of the unit and its label: 0 no match, 1 matches (beyond both "
+        "kinds of chance), 2 named (and its own pictures show it)",
+    ),
+    Column(
+        name="selective", title="selective", digits="", falling=None, since=2, places=_LABELS,
+        meaning="whether it would be named if its layer had no mixtures to be compared with",
+    ),
+    Column(
+        name="top_share", title="top images", full="Top images that the label fills", since=2,
+        key="top", places=EVERYWHERE, sort=("top-images", "Top images"),
+        meaning="share of the unit's top images in which its label fills at least half of what it "
+        "outlines",
+    ),
+    Column(
+        name="top_low", title="top images from", falling=None, since=2, places=_LABELS,
+        meaning="lower bound of the 95 % interval of top_share",
+    ),
+    Column(
+        name="top_high", title="top images to", falling=None, since=2, places=_LABELS,
+        meaning="upper bound of the same",
+    ),
+    Column(
+        name="runner_up_share", title="runner-up", full="Runner-up's share", falling=False, since=2,
+        key="runner", places=frozenset({Place.LABELS, Place.REPORT}),
+        sort=("runner-up", "Runner-up"),
+        meaning="excess information about the second best concept over that about the label",
+    ),
+    Column(
+        name="mixtures_below", title="above mixtures", full="Above random mixtures", since=2,
+        key="above", places=frozenset({Place.LABELS, Place.DASHBOARD, Place.REPORT}),
+        sort=("mixtures", "Above mixtures"),
+        meaning="share of the layer's random mixtures that tell less about the unit's label",
+    ),
+    Column(
+        name="interpretable", title="interpretable", digits="", falling=None, until=1,
+        places=frozenset(),
+        meaning="whether the unit matched its label beyond the masks of other images",
     ),
 )  # fmt: skip
 """Those that ``dissect.runs.results`` works out from the joint counts."""

@@ -30,7 +30,11 @@ from dissect.statistics.units import LayerBlock, UnitStatistic, unit_statistics
 CALIBRATION, EVALUATION, SHUFFLED = range(len(SETS))
 _SHARE = 32  # units that one thread counts at a time; their table stays in the second-level cache
 _Statistic = TypeVar("_Statistic", bound=UnitStatistic)
-MOMENTS = ("inside²", "inside·union", "union²", "(inside - shuffled)²")
+MOMENTS = (
+    "inside²", "inside·union", "union²", "(inside - shuffled)²", "(4·inside - 4·expected)²",
+)  # fmt: skip
+"""Sums over clusters; *expected* is what the areas of the cluster's images alone would give, in
+whole quarters of a pixel."""
 
 
 @dataclass
@@ -44,6 +48,9 @@ class PairCounts(State):
         inside: int64 (half, threshold, unit, concept): above the threshold and of the concept.
         active: Above the threshold, whatever the concept.
         shuffled: Above the threshold and of the concept in another image of the cluster.
+        products: Σ over images of the pixels above the threshold times those of the concept: over
+            an image's pixels, what would be above and of the concept if areas were all that the
+            unit knew.
         area: int64 (half, concept): of the concept.
         pixels: int64 (half,): all.
         squares: int64 (moment, threshold, unit, concept): sums over clusters, see ``MOMENTS``.
@@ -52,6 +59,7 @@ class PairCounts(State):
     inside: Int[np.ndarray, "half threshold unit concept"] = added()
     active: Int[np.ndarray, "half threshold unit concept"] = added()
     shuffled: Int[np.ndarray, "half threshold unit concept"] = added()
+    products: Int[np.ndarray, "half threshold unit concept"] = added()
     area: Int[np.ndarray, "half concept"] = added()
     pixels: Int[np.ndarray, " half"] = added()
     squares: Int[np.ndarray, "moment threshold unit concept"] = added()
@@ -176,7 +184,7 @@ class Counter:
     ) -> None:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.plane_rows = plane_rows
-        self._tally = tally_native if native else tally
+        self._native, self._tally = native, tally_native if native else tally
         unknown: Int[np.ndarray, "threshold unit concept"] = np.full(
             counts.pairs.inside.shape[1:], -1, np.int64
         )
@@ -202,7 +210,7 @@ class Counter:
             units: One of ``shares``, to count only these; all of them, one by one, if None. A block
                 is added when each was.
         """
-        block = LayerBlock(maps, labels, self.edges, self.chosen)
+        block = LayerBlock(maps, labels, self.edges, self.chosen, native=self._native)
         for share in self.shares if units is None else [units]:
             if share.start == 0:  # once for all units
                 self._add_areas(labels)
@@ -230,15 +238,19 @@ class Counter:
             self.choose(share)
             first, chosen = EVALUATION, self.chosen
         pairs, half, n_concepts = self.counts.pairs, cluster.number % 2, self.chosen.shape[2]
+        sets = table[:2]
         collect(
-            table,
+            sets,
             cluster.members,
-            self.counts.histogram[first : first + len(table)],
+            table[-1, : len(cluster.areas)],
+            cluster.areas,
+            self.counts.histogram[first : first + len(sets)],
             chosen,
             np.zeros(n_concepts, np.int64) if self.plane_rows is None else self.plane_rows,
             pairs.inside[half],
             pairs.active[half],
             pairs.shuffled[half],
+            pairs.products[half],
             pairs.squares,
             share.start,
         )

@@ -7,10 +7,11 @@ cluster of samples, and counted once for each layer.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int, Integer
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from dissect.statistics.codes import encode
@@ -27,26 +28,48 @@ class ClusterLabels:
         number: Of the cluster.
         rows: Of the block.
         codes: int32 (set, image, y, x): its own masks and, in the evaluation fold, the same ones
-            moved on by one image.
-        members: (code, plane): the concepts that a code stands for.
-        area: int64 (concept,): pixels of each concept.
+            moved on by one image, and the number of the image within the cluster.
+        members: (code, plane): the concepts that a code stands for; none of them where a code
+            numbers nothing but an image.
+        areas: int64 (image, concept): pixels of each concept in each image.
     """
 
     number: int
     rows: slice
     codes: Int[Tensor, "set batch height width"]
     members: Int[np.ndarray, "code plane"]
-    area: Int[np.ndarray, " concept"]
+    areas: Int[np.ndarray, "batch concept"]
 
     @property
     def scored(self) -> bool:
         """Whether it belongs to the evaluation fold."""
-        return len(self.codes) == 2
+        return len(self.codes) > 1
+
+    @property
+    def area(self) -> Int[np.ndarray, " concept"]:
+        """Pixels of each concept."""
+        return self.areas.sum(axis=0)
 
     @functools.cached_property
     def grouped(self) -> GroupedCodes:
         """Its pixels by code, for the kernel."""
         return GroupedCodes.of(self.codes, n_codes=len(self.members))
+
+
+class ConceptMasks(NamedTuple):
+    """The masks of single concepts in some images, those of an image one after the other.
+
+    Attributes:
+        rows: Of the block: the images.
+        starts: int64 (image + 1,): where an image's masks begin.
+        concepts: int64: which concept a mask is of, counted from 0.
+        masks: bool (mask, y, x): on the mask grid.
+    """
+
+    rows: Int[np.ndarray, " image"]
+    starts: Int[np.ndarray, " end"]
+    concepts: Int[np.ndarray, " mask"]
+    masks: Bool[np.ndarray, "mask height width"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,29 @@ class BlockLabels:
 
     indices: tuple[int, ...]
     clusters: tuple[ClusterLabels, ...]
+
+    @functools.cached_property
+    def scored_masks(self) -> ConceptMasks:
+        """Masks of the concepts that occur in each image of the evaluation fold."""
+        rows, starts, concepts, masks = [], [0], [], []
+        for cluster in self.clusters:
+            if not cluster.scored:
+                continue
+            codes = cluster.codes[0].numpy()
+            for image, areas in enumerate(cluster.areas):
+                present = np.flatnonzero(areas)
+                holds = (cluster.members[:, :, None] == present + 1).any(axis=1)
+                rows.append(cluster.rows.start + image)
+                starts.append(starts[-1] + len(present))
+                concepts.append(present)
+                masks.append(holds.T[:, codes[image]])
+        grid = self.clusters[0].codes.shape[2:]
+        return ConceptMasks(
+            np.array(rows, np.int64),
+            np.array(starts, np.int64),
+            np.concatenate([np.zeros(0, np.int64), *concepts]),
+            np.concatenate([np.zeros((0, *grid), bool), *masks]),
+        )
 
     def group(self) -> None:
         """Group the codes now, before several threads ask for them."""
@@ -93,10 +139,27 @@ class BlockLabels:
         last_calibration = calibration_size(n_samples) // CLUSTER - 1
         for number, rows in clusters(indices):
             codes, members = encode(planes[rows])
-            sets = [codes] if number <= last_calibration else [codes, codes.roll(1, dims=0)]
-            pixels = np.bincount(codes.numpy().ravel(), minlength=len(members))
-            area = np.zeros(1 + n_concepts + planes.shape[1], np.int64)
-            np.add.at(area, members, pixels[:, None])
-            area = area[1 : n_concepts + 1]
-            found.append(ClusterLabels(number, rows, torch.stack(sets), members, area))
+            n_images = len(codes)
+            if len(members) < n_images:  # images are numbered by the same codes
+                members = np.pad(members, ((0, n_images - len(members)), (0, 0)))
+            sets = [codes]
+            if number > last_calibration:
+                images = torch.arange(n_images, dtype=codes.dtype)[:, None, None]
+                sets += [codes.roll(1, dims=0), images.expand_as(codes)]
+            areas = _areas(codes.numpy(), members, 1 + n_concepts + planes.shape[1])
+            areas = areas[:, 1 : n_concepts + 1]
+            found.append(ClusterLabels(number, rows, torch.stack(sets), members, areas))
         return cls(tuple(indices), tuple(found))
+
+
+def _areas(
+    codes: Int[np.ndarray, "batch height width"],
+    members: Int[np.ndarray, "code plane"],
+    n_ids: int,
+) -> Int[np.ndarray, "batch id"]:
+    """Pixels of each concept id in each image."""
+    pixels = np.stack([np.bincount(one.ravel(), minlength=len(members)) for one in codes])
+    areas = np.zeros((n_ids, len(codes)), np.int64)
+    for ids in members.T:
+        np.add.at(areas, ids, pixels.T)
+    return areas.T

@@ -1,9 +1,9 @@
-"""In which images concepts occur together."""
+"""Where concepts occur together: in which images, and on which pixels."""
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
-from dissect.statistics.labels import BlockLabels, ClusterLabels
+from dissect.statistics.labels import BlockLabels
 
 
 def count_together(labels: BlockLabels, n_concepts: int) -> Int[np.ndarray, "concept concept"]:
@@ -14,16 +14,24 @@ def count_together(labels: BlockLabels, n_concepts: int) -> Int[np.ndarray, "con
     together = np.zeros((n_concepts, n_concepts), np.int64)
     for cluster in labels.clusters:
         if cluster.scored:
-            occurs = _occurs(cluster, n_concepts).astype(np.int64)
+            occurs = (cluster.areas > 0).astype(np.int64)
             together += occurs.T @ occurs
     return together
 
 
-def _occurs(cluster: ClusterLabels, n_concepts: int) -> Bool[np.ndarray, "image concept"]:
-    occurs = np.zeros((len(cluster.codes[0]), n_concepts), bool)
-    for image, codes in enumerate(cluster.codes[0].flatten(1).numpy()):
-        present = np.bincount(codes, minlength=len(cluster.members)) > 0
-        ids = cluster.members[present]
-        # 0 is no concept; ids above are labels of whole planes.
-        occurs[image, ids[(ids > 0) & (ids <= n_concepts)] - 1] = True
-    return occurs
+def count_overlap(labels: BlockLabels, n_concepts: int) -> Int[np.ndarray, "concept concept"]:
+    """Pixels of a block's evaluation clusters that two concepts (of different planes) both cover.
+
+    On the diagonal: pixels of the concept. Counts of blocks add up in any order.
+    """
+    overlap = np.zeros((1 + n_concepts, 1 + n_concepts), np.int64)
+    for cluster in labels.clusters:
+        if not cluster.scored:
+            continue
+        pixels = np.bincount(cluster.codes[0].numpy().ravel(), minlength=len(cluster.members))
+        for first in cluster.members.T:
+            for second in cluster.members.T:
+                # Ids above are labels of whole planes.
+                own = (first <= n_concepts) & (second <= n_concepts)
+                np.add.at(overlap, (first[own], second[own]), pixels[own])
+    return overlap[1:, 1:]

@@ -53,11 +53,12 @@ def count_pairs(
     """The fields of ``PairCounts`` over all samples from ``n_calibration`` on."""
     n_kinds, n_units, _ = chosen.shape
     pair = (n_kinds, n_units, n_concepts)
-    found = {name: np.zeros((2, *pair), np.int64) for name in ("inside", "active", "shuffled")}
+    fields = ("inside", "active", "shuffled", "products")
+    found = {name: np.zeros((2, *pair), np.int64) for name in fields}
     found |= {
         "area": np.zeros((2, n_concepts), np.int64),
         "pixels": np.zeros(2, np.int64),
-        "squares": np.zeros((4, *pair), np.int64),
+        "squares": np.zeros((5, *pair), np.int64),
     }
     for start in range(n_calibration, len(maps), cluster):
         rows = list(range(start, min(start + cluster, len(maps))))
@@ -66,8 +67,11 @@ def count_pairs(
         own = count_above(maps[rows], planes[rows], edges, n_concepts)
         other = count_above(maps[rows], planes[moved], edges, n_concepts)
         found["pixels"][half] += planes[rows][:, 0].numel()
+        alone = [count_above(maps[[r]], planes[[r]], edges, n_concepts)[0] for r in rows]
+        image_pixels = planes[0, 0].numel()
         for concept in range(n_concepts):
-            area = int((planes[rows] == concept + 1).any(dim=1).sum())
+            areas = [int((planes[r] == concept + 1).any(dim=0).sum()) for r in rows]
+            area = sum(areas)
             found["area"][half, concept] += area
             for kind in range(n_kinds):
                 for unit in range(n_units):
@@ -78,10 +82,30 @@ def count_pairs(
                     found["inside"][half][place] += i
                     found["active"][half][place] += a
                     found["shuffled"][half][place] += s
+                    product = sum(int(n[unit, at]) * c for n, c in zip(alone, areas, strict=True))
+                    found["products"][half][place] += product
                     union = a + area - i
-                    for moment, value in enumerate((i * i, i * union, union**2, (i - s) ** 2)):
+                    beyond = 4 * i - (4 * product + image_pixels // 2) // image_pixels
+                    for moment, value in enumerate(
+                        (i * i, i * union, union**2, (i - s) ** 2, beyond**2)
+                    ):
                         found["squares"][moment][place] += value
     return found
+
+
+def count_outline(
+    unit_map: Float[Tensor, "height width"],
+    planes: Integer[Tensor, "plane grid_height grid_width"],
+    threshold: float,
+    concept: int,
+    *,
+    nearest: bool = False,
+) -> tuple[int, int]:
+    """Pixels above a threshold in one image, and those of them that are of a concept (from 0)."""
+    grid = (planes.shape[1], planes.shape[2])
+    fires = resize(unit_map[None, None], grid, nearest=nearest)[0, 0] > threshold
+    marked = (planes == concept + 1).any(dim=0)
+    return int(fires.sum()), int((fires & marked).sum())
 
 
 def iou(inside: Count, active: Count, area: Count) -> float:

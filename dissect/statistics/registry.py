@@ -12,7 +12,10 @@ from dissect.statistics.units import unit_statistics
 
 @functools.cache
 def all_columns() -> tuple[Column, ...]:
-    """Every column with values: those of the joint counts, then those of unit statistics."""
+    """Every column with values: those of the joint counts, then those of unit statistics.
+
+    Those that only runs of earlier versions have are among them.
+    """
     return CORE + tuple(column for kind in unit_statistics() for column in kind.columns)
 
 
@@ -40,14 +43,19 @@ def required_columns(version: int) -> list[str]:
     Args:
         version: Of its schema.
     """
-    own = [one.name for one in all_columns() if one.since <= version]
+    own = [
+        one.name
+        for one in all_columns()
+        if one.since <= version and (one.until is None or version <= one.until)
+    ]
     return [*(one.name for one in ROW_COLUMNS), *own, IS_LABEL.name]
 
 
 def table_order() -> tuple[list[str], list[str]]:
     """Names of the columns of a table with values, those of pairs and those of units."""
     of_pair, of_unit = (
-        [one.name for one in all_columns() if one.of is kind] for kind in (Of.PAIR, Of.UNIT)
+        [one.name for one in all_columns() if one.of is kind and one.until is None]
+        for kind in (Of.PAIR, Of.UNIT)
     )
     return of_pair, of_unit
 
@@ -55,5 +63,4 @@ def table_order() -> tuple[list[str], list[str]]:
 def meanings() -> dict[str, str]:
     """What each column of an export means."""
     shown = [one for one in all_columns() if Place.LABELS in one.places]
-    kept = [one for one in shown if one.name != "interpretable"]  # ``named`` tells it
-    return {one.name: one.meaning for one in (*ROW_COLUMNS, *kept, NAMED)}
+    return {one.name: one.meaning for one in (*ROW_COLUMNS, *shown, NAMED)}

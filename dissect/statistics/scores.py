@@ -6,7 +6,7 @@ those of concept c; ``pixels`` (row,) counts all pixels of a row.
 References:
     Bau et al., Network Dissection, CVPR 2017, section 2.3 (IoU).
     Bau et al., GAN Dissection, ICLR 2019, section 3.1, equation 2 (IoU at the threshold that
-    maximises the information quality ratio I/H).
+    maximises the information quality ratio I/H; here with a preference for selective ones).
     Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
 """
 
@@ -16,8 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dissect.statistics.rungs import HALF
 from dissect.statistics.shapes import Counts, Reals
 from dissect.statistics.thresholds import THRESHOLDS
+
+_LEAST_INFORMATION = 0.5  # that a selective threshold has to keep of the highest
 
 
 def above(histogram: Int[np.ndarray, "*rows bin"]) -> Int[np.ndarray, "*rows edge"]:
@@ -31,10 +34,10 @@ def pixels(histogram: Int[np.ndarray, "*rows unit bin"]) -> Int[np.ndarray, "*ro
 
 
 def intersection_over_union(
-    inside: Int[np.ndarray, "..."], active: Int[np.ndarray, "..."], area: Int[np.ndarray, "..."]
+    inside: Counts | Reals, active: Counts | Reals, area: Counts | Reals
 ) -> Float[np.ndarray, "..."]:
     """IoU = I / (A + C - I) on counts; NaN where the union is empty. In [0, 1]."""
-    union = active + area - inside
+    union = np.asarray(active + area - inside)
     return np.divide(inside, union, out=np.full(np.shape(union), np.nan), where=union > 0)
 
 
@@ -84,7 +87,9 @@ def choose_edges(
     """The edge at which each pair is to be scored, for both kinds of threshold.
 
     ``quantile``: the same edge for all. ``information``: t = argmax I(A;C) / H(A,C), the lowest
-    such edge.
+    such edge, among those above which at least half of the pixels are of the concept, so that what
+    is outlined is mostly what the unit is called; among all edges where that would cost more than
+    half of the information.
 
     Args:
         histogram: Of the calibration fold; row 0 counts all pixels, row c those of concept c.
@@ -102,6 +107,9 @@ def choose_edges(
         inside = above(histogram[concept])
         quality = information_quality_ratio(inside, active, area[concept], area[0])
         edges[1, :, concept - 1] = quality.argmax(axis=1)
+        selective = np.where(inside >= HALF * active, quality, 0.0)
+        enough = selective.max(axis=1) >= _LEAST_INFORMATION * quality.max(axis=1)
+        edges[1, enough, concept - 1] = selective[enough].argmax(axis=1)
     return edges
 
 
@@ -113,18 +121,26 @@ class LayerScores:
 
     Attributes:
         iou: Intersection over union.
-        chance: The same unit against the masks of other images.
+        chance_shuffled: The same unit against the masks of other images.
+        chance_areas: What it would score if it knew of each image only how much of the concept
+            there is, not where.
         information: Information quality ratio.
-        chance_information: The same ratio against the masks of other images.
+        chance_information: The same ratio by chance, the higher of both.
         precision, recall: I/A and I/C; NaN where the denominator is 0.
     """
 
     iou: Float[np.ndarray, "threshold unit concept"]
-    chance: Float[np.ndarray, "threshold unit concept"]
+    chance_shuffled: Float[np.ndarray, "threshold unit concept"]
+    chance_areas: Float[np.ndarray, "threshold unit concept"]
     information: Float[np.ndarray, "threshold unit concept"]
     chance_information: Float[np.ndarray, "threshold unit concept"]
     precision: Float[np.ndarray, "threshold unit concept"]
     recall: Float[np.ndarray, "threshold unit concept"]
+
+    @property
+    def chance(self) -> Float[np.ndarray, "threshold unit concept"]:
+        """IoU by chance: the higher of both nulls."""
+        return np.fmax(self.chance_shuffled, self.chance_areas)
 
     @property
     def over_chance(self) -> Float[np.ndarray, "threshold unit concept"]:
@@ -133,7 +149,7 @@ class LayerScores:
 
     @property
     def excess_information(self) -> Float[np.ndarray, "threshold unit concept"]:
-        """What a unit tells about a concept beyond where such things usually are.
+        """What a unit tells about a concept beyond where, and in which images, such things are.
 
         The information quality ratio less its chance level; negative where the unit avoids the
         concept (its IoU lies below chance), since the ratio itself does not know the sign.
@@ -198,9 +214,11 @@ def score(
     inside: Int[np.ndarray, "threshold unit concept"],
     active: Int[np.ndarray, "threshold unit concept"],
     shuffled: Int[np.ndarray, "threshold unit concept"],
+    products: Int[np.ndarray, "threshold unit concept"],
     area: Int[np.ndarray, " concept"],
     total: int | Int[np.ndarray, " concept"],
     *,
+    image_pixels: int,
     shuffled_active: Int[np.ndarray, "threshold unit concept"] | None = None,
 ) -> LayerScores:
     """Score all pairs of a layer from pixel counts at their thresholds.
@@ -209,18 +227,25 @@ def score(
         inside: Above the threshold and of the concept.
         active: Above the threshold.
         shuffled: Above the threshold and of the concept in another image.
+        products: Σ over images of the pixels above the threshold times those of the concept.
         area: Of the concept.
         total: All pixels.
+        image_pixels: Of one image.
         shuffled_active: Above the threshold where ``shuffled`` was counted; ``active`` if None.
     """
     area = np.broadcast_to(area, inside.shape)
     if shuffled_active is None:
         shuffled_active = active
+    expected = products / image_pixels
     return LayerScores(
         iou=intersection_over_union(inside, active, area),
-        chance=intersection_over_union(shuffled, shuffled_active, area),
+        chance_shuffled=intersection_over_union(shuffled, shuffled_active, area),
+        chance_areas=intersection_over_union(expected, active, area),
         information=information_quality_ratio(inside, active, area, total),
-        chance_information=information_quality_ratio(shuffled, shuffled_active, area, total),
+        chance_information=np.maximum(
+            information_quality_ratio(shuffled, shuffled_active, area, total),
+            information_quality_ratio(expected, active, area, total),
+        ),
         precision=_share(inside, active),
         recall=_share(inside, area),
     )

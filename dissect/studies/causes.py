@@ -20,6 +20,7 @@ import pandas as pd
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.statistics.registry import rows_of
 from dissect.studies.ablate_insert.question import ABLATE
 from dissect.studies.causal.question import CAUSAL
 from dissect.studies.causal.verdict import judge_units
@@ -57,6 +58,18 @@ def unit_causes(run: Run, labels: pd.DataFrame | None = None, *, fdr: float = 0.
     if not tables:
         return pd.DataFrame(columns=["layer", "unit", "concept", "causal", "effect"])
     return judge_units(pd.concat(tables, ignore_index=True), labels, fdr=fdr)
+
+
+def describe_causes(run: Run) -> str:
+    """How many of the run's named units are causal, in a sentence."""
+    causes = unit_causes(run)
+    if not len(causes):
+        return "Which units are causal was not measured yet."
+    labels = run.table[run.table.is_label & run.table.is_named]
+    named = set(zip(labels.layer, labels.unit, strict=True))
+    judged = [row for row in rows_of(causes) if (row.layer, row.unit) in named]
+    causal = sum(bool(row.causal) for row in judged)
+    return f"Of {len(judged):,} named units that were ablated alone, {causal:,} are causal."
 
 
 def set_causes(run: Run) -> pd.DataFrame:

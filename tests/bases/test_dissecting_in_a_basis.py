@@ -86,7 +86,7 @@ def test_channels_beside_other_bases_are_counted_as_if_alone(bases_run, planted_
 
 def test_a_layer_is_told_with_its_rotation(bases_run):
     layers = bases_run.summary()["layers"]
-    assert layers["units"]["rotated"] == layers[ROTATION]["interpretable"]
+    assert layers["units"]["rotated"] == layers[ROTATION]["named"]
     assert layers[PCA]["rotated"] is None
     rotated = f"({layers['units']['rotated']:g} rotated)"
     assert [line for line in describe_run(bases_run).splitlines() if rotated in line]
@@ -160,7 +160,7 @@ def test_components_are_ordered_and_those_that_hold_nothing_are_not_named(bases_
     assert basis.explained.sum().item() == pytest.approx(1)
     empty = ~basis.matrix.any(dim=1).numpy()
     assert empty.tolist() == [False] * 7 + [True] * 2
-    assert not bases_run.units(PCA).interpretable[empty].any()
+    assert not bases_run.units(PCA).is_named[empty].any()
 
 
 def test_the_stored_components_are_fitted_to_all_pixels_of_the_pilot(bases_run, planted):

@@ -18,6 +18,7 @@ from dissect.counting.samples import label_block, mask_grid
 from dissect.counting.subject import Subject
 from dissect.statistics import calibration_size, reference
 from dissect.statistics.edges import quantile_edge, tail_fractions
+from dissect.statistics.ladder import MATCHES, NAMED, NONE
 from dissect.statistics.resize import resize
 from dissect.statistics.scores import above
 from segmenters import load_segmenter
@@ -33,16 +34,18 @@ def test_planted_units_are_found_with_exact_scores(planted_run):
         assert units.concept[unit] == concept
         assert units.iou[unit] == 1
         assert units.precision[unit] == units.recall[unit] == 1
-        assert units.interpretable[unit]
+        assert units.rung[unit] == NAMED
     # Half of the square; the plus and the disc, of which the disc is the larger part.
     assert units.iou[5] == 0.5
     assert units.concept[6] == "blue"
     assert units.iou[6] == pytest.approx(DISC / (DISC + PLUS), abs=1e-12)
     iou = planted_run.iou("units")
     assert float(iou.sel(concept="green")[6]) == pytest.approx(PLUS / (DISC + PLUS), abs=1e-12)
+    # Units that follow what others paint match it, but mixtures do so as well.
+    assert units.rung[[5, 6]].tolist() == [MATCHES, MATCHES]
+    assert units.selective[[5, 6]].all()
     # A cell that has nothing to do with the image, and a constant unit.
-    assert not units.interpretable[7]
-    assert not units.interpretable[8]
+    assert units.rung[[7, 8]].tolist() == [NONE, NONE]
 
 
 def test_the_areas_of_planted_concepts_are_exact(planted_run):
@@ -58,7 +61,8 @@ def test_top_images_are_those_of_the_highest_activation(planted_run, planted):
     peaks = maps["units"].flatten(2).amax(dim=2)
     top = planted_run.array("units", "top_indices").values
     for unit in range(9):
-        expected = sorted(range(200), key=lambda i: (-peaks[i, unit].item(), i))[:8]
+        held_out = range(calibration_size(200), 200)
+        expected = sorted(held_out, key=lambda i: (-peaks[i, unit].item(), i))[:8]
         assert top[unit].tolist() == expected
 
 

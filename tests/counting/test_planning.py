@@ -172,10 +172,11 @@ def test_a_plan_counts_forward_passes_and_its_bytes_follow_from_the_shapes(
     assert whole.forward_passes == 40
     layer = whole.layers["b8.conv1"]
     assert (layer.units, layer.height, layer.width, layer.in_pass) == (8, 8, 8, 1)
-    histogram = 8 * 3 * 12 * 8 * 49
-    pairs = 8 * (3 * 2 + 4) * 2 * 8 * 11
-    top_images = (4 + 8) * 8 * 8
-    assert layer.counts_bytes == pytest.approx(histogram + pairs + top_images, abs=400)
+    directions = 8 + 16  # its units, and four draws of four mixtures
+    histogram = 8 * 3 * 12 * directions * 49
+    pairs = 8 * (4 * 2 + 5) * 2 * directions * 11
+    top_images = (4 + 8 + 2 * 8 * 11) * 8 * directions
+    assert layer.counts_bytes == pytest.approx(histogram + pairs + top_images, abs=800)
     parts = plan(small_stylegan, segmenter, config, budget=budget_for_two_groups)
     assert parts.passes == max(layer.in_pass for layer in parts.layers.values()) >= 2
     assert parts.memory_bytes <= budget_for_two_groups < whole.memory_bytes
@@ -195,9 +196,9 @@ def test_peak_memory_sees_what_was_let_go_again():
 
 def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
     config = RunConfig("planted", "colour", ("units",), n_samples=64)
-    subject = Subject(planted, load_segmenter("colour"), config)
+    subject = Subject.of(planted, load_segmenter("colour"), config)
     first, second = (subject.block(number) for number in range(subject.n_blocks))
-    size = first.images.nbytes + first.maps["units"].nbytes
+    size = first.images.nbytes + sum(maps.nbytes for maps in first.maps.values())
     kept = KeptBlocks(size)
     kept.offer(0, first)
     kept.offer(1, second)
@@ -208,7 +209,7 @@ def test_blocks_are_kept_up_to_the_limit_and_taken_once(planted):
 
 def test_blocks_beyond_the_memory_wait_in_a_file_and_come_back_as_they_were(planted, tmp_path):
     config = RunConfig("planted", "colour", ("units",), n_samples=96)
-    subject = Subject(planted, load_segmenter("colour"), config)
+    subject = Subject.of(planted, load_segmenter("colour"), config)
     blocks = [subject.block(number) for number in range(subject.n_blocks)]
     with KeptBlocks(0, folder=tmp_path) as kept:
         for number, block in enumerate(blocks):

@@ -123,7 +123,7 @@ def test_a_concept_that_covers_less_than_the_share_asked_for_labels_nothing(plan
     assert "green" not in kept
     assert set(units.concept) <= kept
     assert units.concept[0] == "red"
-    assert not units.interpretable[1]  # the plus
+    assert not units.is_named[1]  # the plus
     # What was counted and scored stays.
     assert run.iou("units").equals(planted_run.iou("units"))
 

@@ -33,13 +33,13 @@ def test_folded_pairs_are_those_of_the_table(opened):
     expected = run.units("units")
     found = labels_of(opened)
     assert found.concept.astype(str).tolist() == expected.concept.tolist()
-    assert found.interpretable.tolist() == expected.interpretable.tolist()
+    assert found.is_named.tolist() == expected.is_named.tolist()
 
 
 def test_bars_and_cells_are_those_of_the_report(opened):
     def content(bars):
         return [
-            (b.layer, b.units, b.interpretable, {(s.concept, s.count) for s in b.segments})
+            (b.layer, b.units, b.named, {(s.concept, s.count) for s in b.segments})
             for b in bars
         ]
 

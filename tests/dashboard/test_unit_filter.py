@@ -15,7 +15,7 @@ def labels():
             "unit": [0, 1, 0, 12],
             "concept": pd.Categorical(["red", "green", "red", "dark red"]),
             "category": ["colour"] * 3 + ["part"],
-            "interpretable": [True, True, False, True],
+            "is_named": [True, True, False, True],
             "same_in_halves": [True, False, False, True],
             "iou": [0.5, 0.9, 0.1, float("nan")],
             "excess_information": [0.2, 0.4, 0.1, 0.3],
@@ -68,7 +68,7 @@ def test_concepts_sort_by_name_and_units_that_are_named_after_none_come_last(lab
         found = filter_units(labels, UnitFilter(sort="concept", certainty="all", reverse=reverse))
         names = found.concept.astype(str).tolist()
         assert names[:-1] == sorted(["red", "green", "dark red"], reverse=reverse)
-        assert not found.interpretable.iloc[-1]
+        assert not found.is_named.iloc[-1]
 
 
 def test_what_people_call_units_sorts_whatever_its_case(labels):

@@ -95,7 +95,7 @@ def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(
     page.goto(f"{url}/run/lost/paint")
     page.get_by_role("alert").get_by_text("Painting is off").wait_for()
     page.goto(f"{url}/run/lost/units")
-    page.get_by_text("7 of 9 units", exact=True).wait_for()
+    page.get_by_text("5 of 9 units", exact=True).wait_for()
 
 
 def test_arrays_that_went_while_the_app_ran_are_told_in_one_line(folder):

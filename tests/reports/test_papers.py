@@ -82,13 +82,13 @@ def test_every_format_holds_the_same_table(planted_run, kind):
 
 def test_filters_choose_rows(planted_run):
     assert len(units_table(planted_run)) == 9
-    named = units_table(planted_run, concept="red", interpretable=True)
+    named = units_table(planted_run, concept="red", named=True)
     assert named.unit.tolist() == [0, 5]
     assert len(units_table(planted_run, layer="units", n_rows=2)) == 2
 
 
 def test_a_latex_table_has_equal_cells_and_escaped_names(evil_run):
-    text = export_table(units_table(evil_run, interpretable=True), "latex").decode()
+    text = export_table(units_table(evil_run, named=True), "latex").decode()
     assert r"\toprule" in text
     assert r"\textless{}script\textgreater{}\$x\_1\$" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]

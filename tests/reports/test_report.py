@@ -73,7 +73,7 @@ def test_nothing_comes_from_a_network(page):
 
 def test_the_numbers_of_the_page_are_those_of_the_run(page, planted_run):
     text = Page(page / "index.html").text
-    assert "7 of 9 units in 1 layer match a concept of the colour segmenter" in text
+    assert "7 of 9 units match a concept, 5 of them are named after it." in text
     unit = planted_run.units("units").iloc[4]
     assert f"IoU {unit.iou:.2f} [{unit.iou_low:.2f}, {unit.iou_high:.2f}]" in text
     assert "dissect run dissect.worlds.planted:generator --segmenter colour" in text
@@ -95,11 +95,11 @@ def test_bars_hold_all_units_and_cells_the_best_of_each_layer(planted_run):
     (bar,) = layer_bars(planted_run)
     (by_category,) = category_bars(planted_run)
     for one in (bar, by_category):
-        assert sum(segment.count for segment in one.segments) == one.interpretable == 7
+        assert sum(segment.count for segment in one.segments) == one.named == 5
         assert one.segments[-1].start + one.segments[-1].width == pytest.approx(100 * 7 / 9)
     cells = best_cells(planted_run)
     assert (cells["red"][0].unit, cells["red"][0].iou) == (0, 1)
-    assert not cells["pink"][0].interpretable
+    assert not cells["pink"][0].named
 
 
 def test_a_report_is_replaced_as_a_whole_and_other_places_are_left_alone(planted_run, tmp_path):
@@ -235,7 +235,7 @@ def test_a_run_in_which_nothing_was_found_is_still_a_page(planted, tmp_path, ope
     path = build_report(run)
     assert "No unit of these layers matches a concept" in Page(path).text
     view = open_page(path, "#layer/units/unit/3")
-    view.get_by_text("It is not interpretable.").wait_for()
+    view.get_by_text("It is not named.").wait_for()
     view.goto(path.as_uri() + "#concept/red")
     view.get_by_text("No unit is named after it.").wait_for()
 

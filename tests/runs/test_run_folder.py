@@ -41,9 +41,11 @@ def test_units_are_one_row_each_with_their_label(planted_run):
 def test_the_summary_counts_what_the_table_holds(planted_run):
     layer = planted_run.summary()["layers"]["units"]
     assert layer["units"] == 9
-    assert layer["interpretable"] == sum(layer["concepts"].values()) == 7
-    assert layer["concepts"] == {"red": 2, "blue": 2, "yellow": 1, "green": 1, "purple": 1}
-    assert list(layer["concepts"].values()) == [2, 2, 1, 1, 1]
+    assert layer["matches"] == 7
+    assert layer["named"] == sum(layer["concepts"].values()) == 5
+    assert layer["concepts"] == dict.fromkeys(["red", "blue", "yellow", "green", "purple"], 1)
+    assert layer["axes"]["stand_out"]
+    assert layer["axes"]["selective"] == 7
     json.dumps(planted_run.summary())
 
 
@@ -239,7 +241,7 @@ def test_an_unfinished_run_asks_for_resume_and_for_the_same_settings(tmp_path, p
 
     workspace = Workspace(tmp_path / "r", planted_run.record["fingerprint"])
     with workspace.claim(resume=False):
-        workspace.save(PassState({}, {}, np.zeros((0, 0), np.int64)))
+        workspace.save(PassState({}, {}, *np.zeros((2, 0, 0), np.int64)))
     with pytest.raises(RunError, match="add --resume"):
         dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False)
     with pytest.raises(RunError, match="other settings"):
@@ -249,3 +251,39 @@ def test_an_unfinished_run_asks_for_resume_and_for_the_same_settings(tmp_path, p
         dissect(PLANTED, "colour", out=tmp_path / "r", n_samples=200, resume=True, progress=False)
     with pytest.raises(RunError, match="an unfinished run lies beside it"):
         open_run(tmp_path / "r")
+
+
+def test_a_run_of_the_first_version_opens_and_says_which_rungs_it_lacks(tmp_path, planted_run):
+    """Its table has one flag, and its arrays know neither areas nor mixtures."""
+    import pandas as pd
+
+    from dissect.runs.schema import file_digest
+    from dissect.statistics.columns import CORE
+    from dissect.terminal import describe_run
+
+    old = tmp_path / "old"
+    shutil.copytree(planted_run.path, old)
+    table = pd.read_parquet(old / "units.parquet")
+    flag = table.is_label & (table.rung > 0)
+    newer = [one.name for one in CORE if one.since > 1]
+    table = table.drop(columns=newer).assign(interpretable=flag)
+    table.to_parquet(old / "units.parquet", index=False)
+    for name in ("overlap", "chance_areas", "runner_up", "mixture_label"):
+        for folder in (old / "arrays.zarr").glob(f"*/{name}"):
+            shutil.rmtree(folder)
+    record = json.loads((old / "run.json").read_text()) | {"schema_version": 1}
+    files = {}
+    for name in record["files"]:
+        if (old / name).exists():
+            file = old / name
+            files[name] = {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+    (old / "run.json").write_text(json.dumps(record | {"files": files}))
+    run = open_run(old)
+    units = run.units("units")
+    assert units.is_named.sum() == (units.rung == 1).sum() == 7
+    assert run.mixtures("units") is None
+    assert run.summary()["rungs"] == ["matches"]
+    said = describe_run(run)
+    assert "made before units were held against the areas" in said
+    assert "7 match of 9" in said
+    assert "named," not in said

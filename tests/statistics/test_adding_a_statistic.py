@@ -28,7 +28,7 @@ class Fired(UnitStatistic):
     name = "fired"
     columns = (
         Column(
-            name="fired_share", title="fires in", since=2,
+            name="fired_share", title="fires in", since=3,
             meaning="share of images in which the unit is above 0 anywhere",
         ),
     )
@@ -94,7 +94,7 @@ print(json.dumps({
     "expected": expected,
     "units": run.units("units").fired_share.tolist(),
     "stored": run.array("units", "fired_above").values.tolist(),
-    "table": list(run.table.columns)[-2:],
+    "table": list(run.table.columns)[-3:],
     "shown": printed("show", str(out)).splitlines()[-10],
     "csv": printed("show", str(out), "--csv").splitlines()[0],
     "export": json.loads(printed("export", str(out), "--format", "json"))["columns"]["fired_share"],
@@ -124,7 +124,7 @@ def test_a_statistic_is_counted_stored_and_in_the_table(found):
     assert 0 < min(found["expected"][:5]) < 1
     assert found["units"] == pytest.approx(found["expected"], abs=1e-12)
     assert found["stored"] == [round(64 * share) for share in found["expected"]]
-    assert found["table"] == ["interpretable", "fired_share"]
+    assert found["table"] == ["mixtures_below", "fired_share", "is_named"]
 
 
 def test_a_statistic_merges_and_is_saved_with_the_pass(found):
@@ -133,7 +133,7 @@ def test_a_statistic_merges_and_is_saved_with_the_pass(found):
 
 
 def test_a_statistic_is_shown_wherever_units_are(found):
-    assert found["shown"].split()[-4:] == ["recall", "fires", "in", "named"]
+    assert found["shown"].split()[-4:] == ["images", "fires", "in", "named"]
     assert "fired_share" in found["csv"].split(",")
     assert found["export"] == "share of images in which the unit is above 0 anywhere"
     assert found["facts"] == [float(f"{share:.4g}") for share in found["units"]]
@@ -143,4 +143,4 @@ def test_a_statistic_is_shown_wherever_units_are(found):
 
 
 def test_a_run_that_was_made_before_opens_without_it(found):
-    assert found["old"] == [False, "interpretable"]
+    assert found["old"] == [False, "mixtures_below"]

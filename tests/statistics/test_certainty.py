@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dissect.statistics import BlockLabels, Counter, LayerCounts, evaluation_clusters, score
-from dissect.statistics.certainty import interval, label_p_values, p_values, q_values
+from dissect.statistics.certainty import (
+    both_p_values,
+    interval,
+    label_p_values,
+    p_values,
+    q_values,
+)
 from dissect.worlds import render_scenes
 
 
@@ -24,16 +30,17 @@ def test_the_interval_is_that_of_the_jackknife_over_clusters():
     low, high = interval(inside.sum(), union.sum(), moments(inside, union), 60)
     without = (inside.sum() - inside) / (union.sum() - union)
     error = np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum())
-    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 59) * error, rel=0.02)
-    assert (high + low) / 2 == pytest.approx(inside.sum() / union.sum())
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 59) * error, rel=0.03)
+    assert (high + low) / 2 == pytest.approx(inside.sum() / union.sum(), rel=0.01)
 
 
-def test_the_interval_of_few_equal_clusters_is_that_of_their_mean():
-    """Where all unions are equal, IoU is a mean over clusters, whose interval libraries know."""
-    inside, union = np.array([3, 9, 4, 6]), np.full(4, 20)
-    found = interval(inside.sum(), union.sum(), moments(inside, union), 4)
-    known = stats.ttest_1samp(inside / union, 0).confidence_interval(0.95)
-    np.testing.assert_allclose(found, [known.low, known.high], rtol=1e-12)
+def test_the_interval_of_independent_trials_is_wilsons():
+    """Clusters of one pixel each are independent trials, whose score interval libraries know."""
+    inside = np.array([1] * 200 + [0] * 200)
+    union = np.ones(400, int)
+    found = interval(inside.sum(), union.sum(), moments(inside, union), 400)
+    known = stats.binomtest(200, 400).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose(found, [known.low, known.high], rtol=0.02)
 
 
 def test_the_p_value_is_that_of_a_paired_t_test():
@@ -43,11 +50,18 @@ def test_the_p_value_is_that_of_a_paired_t_test():
     assert found == pytest.approx(stats.ttest_rel(own, other, alternative="greater").pvalue)
 
 
-def test_what_never_varies_is_certain_and_what_never_occurs_is_not():
+def test_no_interval_has_length_0_and_what_never_occurs_has_none():
+    union, nothing = np.full(94, 40), np.zeros(94, int)
+    low, high = interval(0, union.sum(), moments(nothing, union), 94)
+    assert low == 0
+    assert 0.03 < high < 0.05  # about four in 94
+    low, high = interval(union.sum(), union.sum(), moments(union, union), 94)
+    assert 0.95 < low < 0.97
+    assert high == 1
     inside, union = np.full(10, 5), np.full(10, 10)
     low, high = interval(inside.sum(), union.sum(), moments(inside, union), 10)
-    assert low == high == 0.5
-    assert interval(1, 1, np.array([1, 1, 1]), 2) == (1, 1)  # a single pixel in one of two
+    assert 0.1 < low < 0.3  # ten clusters are not many
+    assert 0.7 < high < 0.9
     nothing = np.zeros(10, int)
     assert np.isnan(interval(0, 0, moments(nothing, nothing), 10)).all()
     assert p_values(0, 0, 10) == 1
@@ -144,15 +158,35 @@ def test_on_shuffled_masks_hardly_any_unit_is_found():
     for _ in range(100):
         shuffled = planes[torch.randperm(128, generator=draw)]
         pairs = counted(maps, shuffled, edges, n_concepts)
-        inside, active, other = (
-            a.sum(axis=0) for a in (pairs.inside, pairs.active, pairs.shuffled)
+        inside, active, other, products = (
+            a.sum(axis=0) for a in (pairs.inside, pairs.active, pairs.shuffled, pairs.products)
         )
         area = pairs.area.sum(axis=0)
-        best = score(inside, active, other, area, int(pairs.pixels.sum())).best(1)
-        p = p_values(inside - other, pairs.squares[3], evaluation_clusters(128))[1]
+        total = int(pairs.pixels.sum())
+        found = score(inside, active, other, products, area, total, image_pixels=32 * 32)
+        best = found.best(1)
+        p = both_p_values(
+            inside, other, products, pairs.squares,
+            image_pixels=32 * 32, n_clusters=evaluation_clusters(128),
+        )[1]  # fmt: skip
         found = q_values(label_p_values(p, best, int((area > 0).sum()))) <= 0.05
         shares.append(found.mean())
         any_found += found.any()
     assert np.mean(shares) <= 0.05
     # Where nothing is true, any find is false: at most 5 of 100 runs, up to the luck of the draw.
     assert any_found <= 11
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_rare_pair_covers_its_iou_in_about_95_of_100_runs():
+    """IoU .004: now and then a cluster holds some of it, mostly none does."""
+    draw = np.random.default_rng(5)
+    n, repeats = 94, 2000
+    size = draw.gamma(2, 100, (repeats, n)).astype(int) + 1
+    share = np.where(draw.random((repeats, n)) < 0.04, draw.uniform(0.0, 0.2, (repeats, n)), 0)
+    inside = np.rint(size * share).astype(int)
+    truth = 0.04 * 0.1
+    squares = np.stack([(inside**2).sum(1), (inside * size).sum(1), (size**2).sum(1)])
+    low, high = interval(inside.sum(1), size.sum(1), squares, n)
+    covered = ((low <= truth) & (truth <= high)).mean()
+    assert 0.91 <= covered <= 0.995

@@ -158,9 +158,13 @@ def test_thresholds_labels_and_scores_are_those_of_the_original_definition(case,
     assert named[0] == first_label
     pairs = counts.pairs
     scores = score(
-        *(array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled)),
+        *(
+            array.sum(axis=0)
+            for array in (pairs.inside, pairs.active, pairs.shuffled, pairs.products)
+        ),
         pairs.area.sum(axis=0),
         pixels(counts.histogram[1])[rows],
+        image_pixels=1,  # of which chance alone makes something
     )
     np.testing.assert_array_equal(np.nan_to_num(scores.iou[1]), iou)
     np.testing.assert_allclose(scores.information[1], quality, atol=1e-12)
@@ -254,7 +258,7 @@ def test_a_run_gives_the_numbers_of_the_original_definition(planted, tmp_path):
     np.testing.assert_allclose(stored, quality, atol=1e-12)
     own = (np.arange(9), label)
     expected = (iou[own] > 0.05) & (quality[own] > 0.01)
-    assert units.interpretable.tolist() == expected.tolist()
+    assert units.is_named.tolist() == expected.tolist()
     assert (run.array("units", "threshold").sel(threshold="information").std("concept") == 0).all()
     chance = run.array("units", "chance").values
     assert ((chance >= 0) & (chance <= 1) | np.isnan(chance)).all()

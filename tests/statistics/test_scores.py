@@ -65,15 +65,40 @@ def test_a_threshold_is_chosen_where_the_calibration_fold_tells_most():
     assert choose_edges(histogram, quantile_edge=0)[:, 0, 0].tolist() == [0, 1]
 
 
+def test_a_threshold_that_outlines_mostly_the_concept_is_preferred_unless_it_tells_far_less():
+    """Two units: above its upper edge either is half of the concept or more, above its lower not."""
+    histogram = np.zeros((2, 2, 3), np.int64)
+    histogram[0] = [[700, 205, 95], [700, 296, 4]]
+    histogram[1] = [[10, 55, 60], [10, 112, 3]]
+    inside, active = above(histogram[1]), above(histogram[0])
+    told = information_quality_ratio(inside, active, np.array(125), np.array(1000))
+    assert (told[:, 0] > told[:, 1]).all()
+    assert told[0, 1] > told[0, 0] / 2
+    assert told[1, 1] < told[1, 0] / 2
+    assert choose_edges(histogram, quantile_edge=0)[1, :, 0].tolist() == [1, 0]
+
+
+def test_chance_is_the_better_of_both_nulls():
+    """Where the unit is on in the images with the concept, but anywhere, areas tell its overlap."""
+    inside, active, shuffled, products = pairs([60, 5], 100, [45, 4])
+    products[0, 0] = [5000, 900]  # of images of 100 pixels: 50 and 9 would be inside
+    scores = score(
+        inside, active, shuffled, products, np.array([500, 50]), 1000, image_pixels=100
+    )  # fmt: skip
+    np.testing.assert_allclose(scores.chance_shuffled[0, 0], [45 / 555, 4 / 146])
+    np.testing.assert_allclose(scores.chance_areas[0, 0], [50 / 550, 9 / 141])
+    assert scores.chance[0, 0].tolist() == scores.chance_areas[0, 0].tolist()
+    assert scores.excess_information[0, 0, 0] > 0 > scores.over_chance[0, 0, 1]
+
+
 def pairs(inside, active, shuffled):
     """Counts of one unit at one threshold for several concepts."""
     shaped = [np.array(v).reshape(1, 1, -1) for v in (inside, shuffled)]
-    return shaped[0], np.full_like(shaped[0], active), shaped[1]
+    return shaped[0], np.full_like(shaped[0], active), shaped[1], shaped[1].copy()
 
 
 def test_scores_are_those_of_the_counts():
-    inside, active, shuffled = pairs([5], 10, [1])
-    scores = score(inside, active, shuffled, np.array([15]), 100)
+    scores = score(*pairs([5], 10, [1]), np.array([15]), 100, image_pixels=1)
     np.testing.assert_allclose(scores.iou[0, 0, 0], 5 / 20)
     np.testing.assert_allclose(scores.chance[0, 0, 0], 1 / 24)
     np.testing.assert_allclose(scores.precision[0, 0, 0], 0.5)
@@ -82,14 +107,14 @@ def test_scores_are_those_of_the_counts():
 
 def test_the_label_is_the_concept_it_tells_most_about_not_the_largest_one():
     # The unit fires on all of concept 2 (small) and overlaps concept 1 (half the image) by chance.
-    scores = score(*pairs([60, 5], 100, [60, 0]), np.array([510, 5]), 1000)
+    scores = score(*pairs([60, 5], 100, [60, 0]), np.array([510, 5]), 1000, image_pixels=1)
     assert scores.iou[0, 0, 0] > scores.iou[0, 0, 1]
     assert scores.best(0).tolist() == [1]
 
 
 def test_a_unit_that_avoids_a_concept_is_not_named_after_it():
     # It fires on concept 1 and never on concept 2, the rest: it tells as much about either.
-    scores = score(*pairs([300, 0], 300, [90, 210]), np.array([300, 700]), 1000)
+    scores = score(*pairs([300, 0], 300, [90, 210]), np.array([300, 700]), 1000, image_pixels=1)
     np.testing.assert_allclose(scores.information[0, 0], 1)
     assert scores.excess_information[0, 0, 1] < 0
     assert scores.best(0).tolist() == [0]
@@ -99,7 +124,7 @@ def informed(*excess):
     """Scores of units at one threshold whose excess information is as given, unit by unit."""
     information = np.array(excess, float)[None]
     ones = np.ones_like(information)
-    return LayerScores(ones / 2, ones / 10, information, 0 * ones, ones, ones)
+    return LayerScores(ones / 2, ones / 10, 0 * ones, information, 0 * ones, ones, ones)
 
 
 def test_only_allowed_concepts_are_chosen():
@@ -148,5 +173,11 @@ def test_every_concept_has_the_edge_at_which_a_unit_tells_most_about_it():
             )
             for fires in (bins[unit] > edge for edge in range(5))
         ]
-        assert found[1, unit, concept] == np.argmax(ratios)
+        precise = [
+            mask[fires].mean() >= 0.5 if fires.any() else True
+            for fires in (bins[unit] > edge for edge in range(5))
+        ]
+        preferred = np.where(precise, ratios, 0)
+        enough = preferred.max() >= max(ratios) / 2
+        assert found[1, unit, concept] == np.argmax(preferred if enough else ratios)
     assert len(np.unique(found[1])) > 2

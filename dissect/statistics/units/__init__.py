@@ -50,12 +50,14 @@ class Setup:
         n_units: Of the layer.
         n_concepts: Of the vocabulary.
         top_images, coactivation: As in the settings of the run.
+        threshold: Place of the run's own threshold in ``THRESHOLDS``.
     """
 
     n_units: int
     n_concepts: int
     top_images: int
     coactivation: bool
+    threshold: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class LayerBlock:
         edges: Each unit's thresholds, rising.
         chosen: Index of the edge at which each pair is scored; -1 where the calibration fold is not
             complete.
+        native: Whether maps are compared at the layer's own resolution.
     """
 
     maps: 'Float[Tensor, "batch unit height width"]'
     labels: "BlockLabels"
     edges: 'Float[Tensor, "unit edge"]'
     chosen: Int[np.ndarray, "threshold unit concept"]
+    native: bool = False
 
 
 class UnitStatistic(State):

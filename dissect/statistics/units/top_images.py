@@ -1,13 +1,18 @@
-"""The images on which each unit fires most, exactly, in memory that does not grow."""
+"""The images on which each unit fires most, exactly, in memory that does not grow.
 
-from collections.abc import Sequence
+Only images of the evaluation fold take part: thresholds were chosen on others, so what a unit's top
+images show is no consequence of the choice. Beside each image stands what the unit outlines there,
+at the threshold of each concept, and how much of that is the concept: so a label can be held
+against the very pictures, and the very outlines, that people are shown.
+"""
+
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dissect.statistics.states import ranked
+from dissect.statistics.states import ranked, shared
 from dissect.statistics.units import LayerBlock, Setup, UnitStatistic
 
 
@@ -20,46 +25,88 @@ class TopImages(UnitStatistic):
     Attributes:
         values: float32 (unit, rank), falling; -inf where fewer samples were seen.
         indices: int64 (unit, rank); -1 where there is none.
+        active: int64 (unit, rank, concept): mask-grid pixels above the pair's threshold; 0 where
+            the image holds nothing of the concept.
+        inside: int64 (unit, rank, concept): those of them that are of the concept.
+        threshold: int64 (): place in ``THRESHOLDS`` of the kind of threshold.
     """
 
     values: Float[np.ndarray, "unit rank"] = ranked()
     indices: Int[np.ndarray, "unit rank"] = ranked()
+    active: Int[np.ndarray, "unit rank concept"] = ranked()
+    inside: Int[np.ndarray, "unit rank concept"] = ranked()
+    threshold: Int[np.ndarray, ""] = shared()
 
     name = "top"
 
     @classmethod
     def empty(cls, setup: Setup) -> "TopImages":
         """No sample seen yet."""
-        return cls.none(n_units=setup.n_units, k=setup.top_images)
+        return cls.none(
+            n_units=setup.n_units, k=setup.top_images, n_concepts=setup.n_concepts,
+            threshold=setup.threshold,
+        )  # fmt: skip
 
     @classmethod
-    def none(cls, *, n_units: int, k: int) -> "TopImages":
+    def none(cls, *, n_units: int, k: int, n_concepts: int = 0, threshold: int = 1) -> "TopImages":
         """No sample seen yet; ``k`` places for each unit."""
-        return cls(np.full((n_units, k), -np.inf, np.float32), np.full((n_units, k), -1, np.int64))
+        return cls(
+            np.full((n_units, k), -np.inf, np.float32),
+            np.full((n_units, k), -1, np.int64),
+            np.zeros((n_units, k, n_concepts), np.int64),
+            np.zeros((n_units, k, n_concepts), np.int64),
+            np.array(threshold, np.int64),
+        )
 
     # Self is the class of both; the checker takes that of the base for the class State.
     def merge(self, other: Self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The top of two disjoint sets of samples together."""
-        values = np.concatenate([self.values, other.values], axis=1)
-        indices = np.concatenate([self.indices, other.indices], axis=1)
-        missing = indices < 0
-        # lexsort: the last key counts most, so the highest value first, then the lower index.
-        order = np.lexsort((indices, -values, missing), axis=1)[:, : self.values.shape[1]]
-        return type(self)(
-            np.take_along_axis(values, order, 1), np.take_along_axis(indices, order, 1)
-        )
+        order = _order(self, other)
+        joined = {
+            name: np.take_along_axis(
+                np.concatenate([getattr(self, name), getattr(other, name)], axis=1),
+                order.reshape(*order.shape, *[1] * (getattr(self, name).ndim - 2)),
+                axis=1,
+            )
+            for name in ("values", "indices", "active", "inside")
+        }
+        return type(self)(**joined, threshold=self.threshold)
 
     def add(self, block: LayerBlock, units: slice) -> None:
         """Count a block."""
-        peaks = block.maps[:, units].flatten(2).amax(dim=2).float().numpy()
-        before = TopImages(self.values[units], self.indices[units])
-        found = before.with_peaks(peaks, block.labels.indices)
-        self.values[units], self.indices[units] = found.values, found.indices
+        from dissect.statistics.outlines import count_outlines  # noqa: PLC0415, takes torch
 
-    def with_peaks(
-        self, peaks: Float[np.ndarray, "batch unit"], indices: Sequence[int]
-    ) -> "TopImages":
-        """This with a further batch: ``peaks`` are the maxima of its maps."""
-        rows = np.broadcast_to(np.array(indices, np.int64), (peaks.shape[1], len(indices)))
-        batch = type(self)(np.ascontiguousarray(peaks.T, np.float32), rows)
-        return self.merge(batch)
+        known = block.labels.scored_masks
+        if not len(known.rows):
+            return
+        maps = block.maps[known.rows, units].float()
+        peaks = np.ascontiguousarray(maps.flatten(2).amax(dim=2).numpy().T)
+        indices = np.array(block.labels.indices, np.int64)[known.rows]
+        batch = TopImages.none(n_units=len(peaks), k=len(indices), n_concepts=self.inside.shape[2])
+        batch.values[...], batch.indices[...] = peaks, indices
+        before = TopImages(
+            self.values[units], self.indices[units], self.active[units], self.inside[units],
+            self.threshold,
+        )  # fmt: skip
+        order = _order(before, batch)
+        new_units, places = np.nonzero(order >= self.values.shape[1])
+        images = order[new_units, places] - self.values.shape[1]
+        kind = int(self.threshold)
+        chosen = block.chosen[kind, units]
+        limits = np.take_along_axis(block.edges.numpy()[units], chosen, axis=1)
+        count_outlines(
+            maps.numpy(), known, limits, new_units, images, batch.active, batch.inside,
+            native=block.native,
+        )  # fmt: skip
+        batch.threshold = self.threshold
+        found = before.merge(batch)
+        for name in ("values", "indices", "active", "inside"):
+            getattr(self, name)[units] = getattr(found, name)
+
+
+def _order(one: TopImages, other: TopImages) -> Int[np.ndarray, "unit rank"]:
+    """The places of the top of both, those of ``other`` behind those of ``one``."""
+    values = np.concatenate([one.values, other.values], axis=1)
+    indices = np.concatenate([one.indices, other.indices], axis=1)
+    # lexsort: the last key counts most, so the highest value first, then the lower index.
+    return np.lexsort((indices, -values, indices < 0), axis=1)[:, : one.values.shape[1]]

@@ -88,5 +88,6 @@ function unitOf(layer, number, unit) {
   const found = { layer: number, unit, concept: layer.concept[unit] };
   for (const [key, values] of Object.entries(layer.numbers)) found[key] = values[unit];
   for (const { key, digits } of run.columns) if (!digits) found[key] = Boolean(found[key]);
+  found.is_named = found.rung >= run.label_rung;
   return found;
 }

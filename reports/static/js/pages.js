@@ -10,7 +10,7 @@ const ORDERS = {
   concept: ["concept", (a, b) => run.concepts[a.concept].name.localeCompare(run.concepts[b.concept].name) || down(a.excess, b.excess)],
   unit: ["number", (a, b) => a.unit - b.unit],
 };
-const SHOWN = { all: "all units", yes: "interpretable", no: "not interpretable" };
+const SHOWN = { all: "all units", yes: "named", no: "not named" };
 const MOST_BARS = 20;
 
 function down(a, b) {
@@ -22,9 +22,10 @@ function up(a, b) {
 }
 
 // A value of a column as people read it.
-function shown({ digits }, value) {
+function shown({ digits, words }, value) {
   if (!digits) return value ? "yes" : "no";
   if (value === null || value === undefined) return "–";
+  if (words.length) return words[value];
   const places = Number(digits.slice(1, -1));
   return digits.endsWith("f") ? value.toFixed(places) : String(Number(value.toPrecision(places)));
 }
@@ -36,7 +37,7 @@ async function layerPage(number, options, change) {
   const layer = await loadLayer(number);
   const info = run.layers[number];
   const units = layer.concept.map((_, unit) => unitOf(layer, number, unit));
-  const found = units.filter((unit) => unit.interpretable);
+  const found = units.filter((unit) => unit.is_named);
   const counts = new Map();
   for (const unit of found) counts.set(unit.concept, (counts.get(unit.concept) || 0) + 1);
   const order = options.sort in ORDERS ? options.sort : "excess";
@@ -44,7 +45,7 @@ async function layerPage(number, options, change) {
   const wanted = conceptNumber.has(options.concept) ? conceptNumber.get(options.concept) : null;
   const chosen = units
     .filter((unit) => wanted === null || unit.concept === wanted)
-    .filter((unit) => state === "all" || unit.interpretable === (state === "yes"))
+    .filter((unit) => state === "all" || unit.is_named === (state === "yes"))
     .sort((a, b) => ORDERS[order][1](a, b) || a.unit - b.unit);
 
   const select = (label, name, values, current) =>
@@ -64,13 +65,13 @@ async function layerPage(number, options, change) {
       crumbs(h("a", { href: "#layers" }, "Layers"), info.name),
       h("h1", {}, info.name),
       h("p", { class: "lead" },
-        `${found.length.toLocaleString("en")} of ${many(layer.units, "unit")} of this layer (maps of ${layer.height} × ${layer.width}) are interpretable; they are named after ${many(counts.size, "concept")}. `,
-        info.expected !== null && `By chance ${info.expected} of these would be expected. `,
+        `${found.length.toLocaleString("en")} of ${many(layer.units, "unit")} of this layer (maps of ${layer.height} × ${layer.width}) ${run.knows_names ? "are named, after" : "match a concept better than chance, of"} ${many(counts.size, "concept")}. `,
         info.rotated !== null && `In a random rotation of the layer ${info.rotated} are.`),
-      h("h2", {}, "How many units draw each concept?"),
+      h("p", {}, info.axes),
+      h("h2", {}, "How many units are named after each concept?"),
       counts.size ? conceptBars(number, counts, wanted, (c) =>
         change({ ...options, concept: c === wanted ? "" : run.concepts[c].name }))
-        : h("p", { class: "empty" }, "No unit of this layer matches a concept better than chance."),
+        : h("p", { class: "empty" }, "No unit of this layer is named after a concept."),
       h("h2", { id: "units" }, "Which units are these?"),
       h("p", {}, `Each with the images on which it fires most; the outline is where it is above its threshold. The line through a bar is the 95 % interval of the IoU, the tick its chance level${run.pictures ? "" : "; this report has no images"}.`),
       form,
@@ -129,9 +130,9 @@ async function unitPage(number, unit) {
     content: [
       crumbs(h("a", { href: "#layers" }, "Layers"), h("a", { href: layerHref(number) }, info.name), `unit ${unit}`),
       h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
-      h("p", { class: "lead" }, facts.interpretable
-        ? ["It matches ", conceptLink(facts.concept), `: IoU ${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}], chance ${two(facts.chance)}.`]
-        : ["It is not interpretable. Nearest is ", conceptLink(facts.concept), `, IoU ${two(facts.iou)}, chance ${two(facts.chance)}: ${whyNot(facts)}.`]),
+      h("p", { class: "lead" }, facts.is_named
+        ? [run.knows_names ? "It is named after " : "It matches ", conceptLink(facts.concept), `: IoU ${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}], chance ${two(facts.chance)}.`]
+        : [facts.rung >= 1 ? "It is not named. It matches " : "It is not named. Nearest is ", conceptLink(facts.concept), `, IoU ${two(facts.iou)}, chance ${two(facts.chance)}: ${whyNot(facts)}.`]),
       h("h2", {}, "Where does it fire most?"),
       h("p", {}, `The ${many(layer.samples[unit].length, "sample")} with its highest activations${info.masks ? `; outlined where it is above ${four(facts.threshold)}` : ""}. Below each: which sample of seed ${run.seed}, and the activation.`),
       tiles(facts, layer.samples[unit], layer.values[unit]),
@@ -162,6 +163,10 @@ function whyNot(facts) {
   if (!(facts.iou > iou)) return `an IoU of at most ${iou} is no match`;
   if (compat) return "it tells too little of it";
   if (!(facts.over > over)) return "too near what it would reach by chance";
+  if (!facts.halves) return "the two halves of the samples name different concepts";
+  if (facts.rung >= 1 && facts.top_low <= 0.5) return "in too few of its top images the concept fills half of what it outlines";
+  if (facts.rung >= 1 && !facts.selective) return "another concept is too close behind";
+  if (facts.rung >= 1) return "random mixtures of the layer tell as much";
   return `so few samples do not rule out chance (q ${four(facts.q)}, at most ${q} is asked for)`;
 }
 
@@ -188,7 +193,7 @@ async function conceptPage(number) {
   const concept = run.concepts[number];
   const data = await loadConcepts();
   const pairs = data.pairs[number].map(([layer, unit, iou, low, high, chance, named]) => ({
-    layer, unit, iou, low, high, chance, concept: named < 0 ? number : named, interpretable: named >= 0, showLayer: true,
+    layer, unit, iou, low, high, chance, concept: named < 0 ? number : named, is_named: named >= 0, showLayer: true,
     against: named === number ? undefined : number, own: named === number,
     note: named < 0 ? " nearest" : "",
   }));
@@ -210,7 +215,7 @@ async function conceptPage(number) {
           h("span", { class: "count-name" }, layer.name),
           h("span", { class: "count-bar" }, h("i", { style: { width: `${(100 * concept.counts[i]) / most}%`, background: concept.colour } })),
           h("span", { class: "n" }, `${concept.counts[i]} of ${layer.units}`))))),
-      h("h2", {}, "Which units draw it?"),
+      h("h2", {}, "Which units are named after it?"),
       own.length ? [
         h("p", {}, concept.units > own.length ? `The clearest ${own.length} of ${concept.units}, over all layers. ` : "Over all layers, the clearest first. ",
           "The outlines show what each unit takes for it."),
@@ -221,7 +226,7 @@ async function conceptPage(number) {
         h("ul", { class: "cards" }, others.map(card))],
       behind("The same as a table", () => table(["Unit", "named", "IoU", "95 %", "chance"], pairs.map((pair) => [
         h("a", { href: unitHref(pair.layer, pair.unit) }, `${run.layers[pair.layer].name} unit ${pair.unit}`),
-        pair.interpretable ? run.concepts[pair.concept].name : "–", two(pair.iou), `${two(pair.low)} – ${two(pair.high)}`, two(pair.chance)]))),
+        pair.is_named ? run.concepts[pair.concept].name : "–", two(pair.iou), `${two(pair.low)} – ${two(pair.high)}`, two(pair.chance)]))),
       h("h2", {}, "What causes it?"),
       effectsOf((effect) => effect.concept === concept.name, `Nothing was measured yet; dissect ablate RUN --concept ${quote(concept.name)} does.`),
     ],

@@ -43,7 +43,7 @@ const quote = (name) => (/^[\w.:@+-]+$/.test(name) ? name : `'${name.replaceAll(
 
 // "b16.conv1 unit 12, window, IoU 0.21": what every picture of a unit is called.
 function finding(unit) {
-  let named = unit.interpretable ? run.concepts[unit.concept].name : "not interpretable";
+  let named = unit.is_named ? run.concepts[unit.concept].name : "not named";
   if (unit.against !== undefined) named = run.concepts[unit.against].name;
   return `${run.layers[unit.layer].name} unit ${unit.unit}, ${named}, IoU ${two(unit.iou)}`;
 }
@@ -150,7 +150,7 @@ function card(unit) {
   const concept = run.concepts[unit.against === undefined ? unit.concept : unit.against];
   const name = run.layers[unit.layer].name;
   return h(
-    "li", { class: unit.interpretable ? "card" : "card weak" },
+    "li", { class: unit.is_named ? "card" : "card weak" },
     h("a", { href: unitHref(unit.layer, unit.unit), class: "card-link" },
       h("span", { class: "card-name" }, h("b", {}, unit.showLayer ? `${name} unit ${unit.unit}` : `unit ${unit.unit}`)),
       thumbnails(unit)),

@@ -1,0 +1,103 @@
+"""Random orthonormal mixtures of a layer's channels: the control that its units are held against.
+
+A network that aligns concepts with its axes has units that match them better than mixtures of the
+same channels do. Of each of several draws a few directions are taken: they are orthonormal among
+each other, as the rows of a random rotation, and cost little beside the layer's own units.
+
+References:
+    Bau et al., Network Dissection, CVPR 2017, section 3.2 (axis-aligned interpretability).
+    Mezzadri, How to Generate Random Matrices from the Classical Compact Groups, Notices of the AMS
+    54, 2007, section 5.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dissect.bases.base import mix
+from dissect.bases.spec import BasisSpec, LayerSpec
+from dissect.latents.sampling import MIXTURE_STREAMS, stream
+from segmenters.base import hash_tensors
+
+KIND = "mixture"
+"""Kind of the basis. A run reads it beside each layer by itself; it cannot be asked for."""
+_LEAST = 4
+_SHARE = 64
+
+
+def directions_of_a_draw(n_channels: int) -> int:
+    """How many directions each draw gives: a sixty-fourth of the channels, at least 4."""
+    return min(n_channels, max(_LEAST, -(-n_channels // _SHARE)))
+
+
+def mixture_of(layer: str, n_draws: int) -> LayerSpec:
+    """How the mixtures of a layer are called."""
+    return LayerSpec(layer, BasisSpec(KIND, str(n_draws)))
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Units u = M x, where the rows of M are the directions of one draw after the other.
+
+    Args:
+        name: Such as ``mixture:4``, with the number of draws.
+        matrix: M; within a draw its rows are orthonormal.
+    """
+
+    name: str
+    matrix: Float[Tensor, "unit channel"]
+
+    exact = False
+
+    @classmethod
+    def draw(cls, n_draws: int, *, n_channels: int) -> "Mixture":
+        """The mixtures of a layer of so many channels: seeds 0, 1, … one for each draw.
+
+        Directions are those of a uniformly random rotation (Haar measure).
+
+        Example:
+            >>> Mixture.draw(4, n_channels=128).matrix.shape
+            torch.Size([16, 128])
+        """
+        n_rows = directions_of_a_draw(n_channels)
+        rows = []
+        for seed in range(n_draws):
+            normal = stream(seed, MIXTURE_STREAMS + n_channels).standard_normal(
+                (n_channels, n_rows)
+            )
+            orthonormal, upper = np.linalg.qr(normal)
+            # See ``Rotation.draw``: the signs that make the factorisation unique.
+            rows.append((orthonormal * np.where(np.diag(upper) < 0, -1.0, 1.0)).T)
+        matrix = np.concatenate(rows).astype(np.float32, order="C")
+        return cls(f"{KIND}:{n_draws}", torch.from_numpy(matrix))
+
+    @property
+    def n_channels(self) -> int:
+        return self.matrix.shape[1]
+
+    @property
+    def n_units(self) -> int:
+        return self.matrix.shape[0]
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_tensors(self.to_tensors(), KIND)
+
+    def encode(
+        self, maps: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch unit height width"]:
+        """u = M x."""
+        return mix(self.matrix, maps)
+
+    def decode(
+        self, features: Float[Tensor, "batch unit height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The shortest x with M x = u, or the nearest to it."""
+        return mix(torch.linalg.pinv(self.matrix), features)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """``matrix``."""
+        return {"matrix": self.matrix}

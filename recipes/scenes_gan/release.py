@@ -163,7 +163,7 @@ def describe(
     distances["floor"] = compare(first, second)
     rates = {name: one.rates() for name, one in seen.items()} | {"renders": first.rates()}
     say("looking for copies")
-    n_training, n_samples = 20_000, 500
+    n_training, n_samples = 5000, 200
     from_samples, from_renders, drawn, nearest = nearest_scenes(
         generator, vgg, n_training=n_training, n_samples=n_samples, seed=training_seed
     )

@@ -24,10 +24,7 @@ def register_browser(app: Dash) -> None:
     app.clientside_callback(
         here("forget"),
         Output("paint-brush", "data", allow_duplicate=True),
-        *[
-            Input(f"paint-{name}", "value")
-            for name in ("concept", "mode", "layer", "units", *CORNERS)
-        ],
+        *[Input(f"paint-{name}", "value") for name in ("concept", "mode", "layer", "units")],
         prevent_initial_call=True,
     )
     app.clientside_callback(

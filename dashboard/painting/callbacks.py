@@ -45,7 +45,7 @@ def register(app: Dash) -> None:
         Input("paint-mode", "value"),
         Input("paint-layer", "value"),
         Input("paint-units", "value"),
-        *[Input(f"paint-{name}", "value") for name in CORNERS],
+        *[State(f"paint-{name}", "value") for name in CORNERS],
         State("paint-history", "data"),
         State("paint-about", "data"),
         State("paint-run", "data"),
@@ -174,20 +174,23 @@ def _shape(corners: list[object], history: object) -> tuple[str, dict[str, objec
     about to be, the rectangle.
     """
     strokes = History.from_json(history).shown
-    cause = str(ctx.triggered_id)
-    if strokes and cause.removeprefix("paint-") not in CORNERS:
+    if strokes:
         last = strokes[-1]
         if last.mask is not None:
             return "with the shape of the last stroke", {
                 "mask": base64.b64encode(last.mask).decode()
             }
         if last.box is not None:
-            return "in the rectangle of the last stroke", {"box": list(last.box)}
+            return _rectangle(last.box), {"box": list(last.box)}
     numbers = [one for one in corners if isinstance(one, int | float)]
     top, left, bottom, right = map(int, numbers) if len(numbers) == 4 else (0, 0, 0, 0)
     if top < bottom and left < right:
-        return "in the rectangle", {"box": [top, left, bottom, right]}
+        return _rectangle((top, left, bottom, right)), {"box": [top, left, bottom, right]}
     return "in a box where it is seen most", {}  # the rectangle is none
+
+
+def _rectangle(box: tuple[int, int, int, int]) -> str:
+    return f"in the rectangle {', '.join(map(str, box))}"
 
 
 def _called(run_id: object, layer: str, units: list[int]) -> str:

@@ -243,7 +243,6 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                                 min=0,
                                 max=size,
                                 allowDecimal=False,
-                                debounce=True,
                             )
                             for name, value in corners.items()
                         ],

@@ -11,10 +11,12 @@ def paint(page, scenes_url):
     """The paint page, ready."""
 
     def opened(query):
-        page.set_default_timeout(60_000)  # the first brush is tried on a machine with other work
+        page.set_default_timeout(120_000)  # the first brush is tried on a machine with other work
         page.goto(f"{scenes_url}/run/scenes/paint?{query}")
         until(page, "document.querySelector('#paint-after')?.src.startsWith('data:')")
-        until(page, "/tried|hand-picked/.test(document.querySelector('#paint-how')?.textContent)")
+        until(
+            page, "/[Tt]ried|hand-picked/.test(document.querySelector('#paint-how')?.textContent)"
+        )
         until(page, "document.querySelector('#paint-after').naturalWidth == 64")
         until(page, "!document.querySelector('#paint-everywhere').disabled")
         return page
@@ -63,14 +65,17 @@ def fill(page, label, value):
     field.press("Tab")
 
 
-def test_a_tree_is_painted_undone_saved_and_reopened_to_the_same_bytes(paint, tmp_path):
-    page = paint("index=5002&concept=tree")
+def test_grass_is_painted_judged_undone_saved_and_reopened_to_the_same_bytes(paint, tmp_path):
+    page = paint("index=5002&concept=grass")
     fill(page, "Brush, pixels", 24)
     bare = source(page)
     brush(page, [(12, 30), (12, 50)])
     painted = changed_from(page, bare)
-    changes(page, "tree", 50)
-    expect(page.locator("#paint-strokes")).to_contain_text("Draw tree, brushed")
+    changes(page, "grass", 50)
+    expect(page.locator("#paint-strokes")).to_contain_text("Draw grass, brushed")
+    expect(page.locator("#paint-verdict")).to_contain_text(
+        re.compile(r"Grass \+\d+ px of \d+ painted")
+    )
     page.reload()  # the tab keeps strokes, and what can be undone
     until(page, "s => document.querySelector('#paint-after')?.src === s", arg=painted)
     expect(page.locator("#paint-strokes li")).to_have_count(1)

@@ -164,7 +164,12 @@ class ScenesPredictor(_Reader):
     def predict(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch attribute"]:
-        """Values in the units of ``dissect.worlds.distribution``, differentiable in the images."""
+        """Values in the units of ``dissect.worlds.distribution``, differentiable in the images.
+
+        Raises:
+            SegmenterError: images of a wrong shape, type or device.
+        """
+        check_images(images, self.device)
         return self.network(_at_size(images))[1]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from segmenters.base import Segmenter
+from segmenters.base import Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import HasFeatures
 
@@ -96,11 +96,7 @@ class _Laws:
     def _images(self, height: int = 64, width: int = 64) -> Tensor:
         if self.given is not None and (height, width) == (64, 64):
             return self.given.to(self.segmenter.device)
-        draw = torch.Generator().manual_seed(self.seed)
-        coarse = torch.rand(3, 3, 8, 8, generator=draw) * 2 - 1
-        smooth = torch.nn.functional.interpolate(
-            coarse, (height, width), mode="bilinear", align_corners=False
-        )
+        smooth = _smooth_images(height, width, seed=self.seed)
         return smooth.to(self.segmenter.device)
 
     @torch.no_grad()
@@ -240,3 +236,91 @@ class _Laws:
     def fingerprint(self) -> None:
         same = self.segmenter.fingerprint == self._key
         self._demand(same, "changes its fingerprint by being used", "the same")
+
+
+def check_predictor(
+    predictor: Predictor,
+    images: Tensor | None = None,
+    *,
+    seed: int = 0,
+    tolerance: float = 1e-4,
+    gradients: bool = True,
+) -> list[str]:
+    """Hold a predictor of attributes against all laws.
+
+    Args:
+        predictor: Any that follows the protocol.
+        images: Three or more to try it on, ``batch 3 height width``, RGB in [-1, 1]; where none
+            are given, smooth random ones of 64 pixels.
+        seed: Of those.
+        tolerance: By which share of their range values may differ with the batch.
+        gradients: Whether values are differentiable. Say no for a program that is run as a whole.
+
+    Returns:
+        What was checked, a few words each.
+
+    Raises:
+        SegmenterError: the first law that does not hold, with what was found and expected.
+
+    Example:
+        >>> from segmenters import load_predictor
+        >>> check_predictor(load_predictor("scenes"))[0]
+        'follows the protocol'
+    """
+
+    def demand(holds: bool, found: str, expected: str) -> None:
+        if not holds:
+            raise SegmenterError(f"{predictor.name} {found}; expected {expected}")
+
+    members = [name for name in vars(Predictor) if not name.startswith("_")]
+    missing = [name for name in members if not hasattr(predictor, name)]
+    if missing:
+        raise SegmenterError(
+            f"the predictor lacks {', '.join(missing)}; expected {', '.join(members)}"
+        )
+    names, key = predictor.attributes, predictor.fingerprint
+    told = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
+    demand(told and len({*names}) == len(names), f"lists {names!r}", "different names in a tuple")
+    if images is None:
+        images = _smooth_images(64, 64, seed=seed)
+    images = images.to(predictor.device)
+    with torch.no_grad():
+        together = predictor.predict(images)
+        shape, expected = tuple(together.shape), (len(images), len(names))
+        demand(shape == expected, f"gives values of shape {shape}", f"{expected}")
+        demand(bool(together.isfinite().all()), "gives NaN or infinite values", "finite ones")
+        alone = torch.cat([predictor.predict(image[None]) for image in images])
+        span = float(together.abs().max()) or 1.0
+        near = float((alone - together).abs().max()) <= tolerance * span
+        demand(near, "gives other values in another batch", "the same up to rounding")
+        predictor.predict(_smooth_images(33, 48, seed=seed).to(predictor.device))
+    checked = ["follows the protocol", "values are of one image each", "any size is read"]
+    if gradients:
+        given = images[:2].clone().requires_grad_(True)
+        values = predictor.predict(given)
+        demand(values.requires_grad, "cuts gradients off", "predict without no_grad")
+        values[0].square().sum().backward()
+        found = torch.full_like(given, torch.nan) if given.grad is None else given.grad
+        demand(bool(found.isfinite().all()), "gives no finite gradient", "one")
+        own, other = (float(part.abs().max()) for part in found)
+        demand(own > 0 and other == 0, "has gradients of another image, or none", "its own")
+        checked.append("gradients reach the image they are of, and no other")
+    for what, wrong in {"a grey image": images[:, :1], "no batch": images[0]}.items():
+        try:
+            predictor.predict(wrong)
+        except SegmenterError as error:
+            demand("\n" not in str(error), f"reports {what} in several lines", "one line")
+        except Exception as error:
+            demand(False, f"raises {type(error).__name__} for {what}", "SegmenterError")
+        else:
+            demand(False, f"takes {what}", "SegmenterError")
+    demand(predictor.fingerprint == key, "changes its fingerprint by being used", "the same")
+    return [*checked, "what is no image is refused in one line", "the fingerprint stays"]
+
+
+def _smooth_images(height: int, width: int, *, seed: int) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(3, 3, 8, 8, generator=draw) * 2 - 1
+    return torch.nn.functional.interpolate(
+        coarse, (height, width), mode="bilinear", align_corners=False
+    )

@@ -6,7 +6,9 @@ import torch
 
 from segmenters import Predictor, load_predictor, load_segmenter
 from segmenters.errors import SegmenterError
+from segmenters.predictors.faces_attributes import FacesAttributes, build_networks
 from segmenters.predictors.table import load_scores
+from segmenters.testing import check_predictor
 from tests.generators.onnx_files import field, model, node, tensor, value
 
 IMAGES = torch.rand(3, 3, 16, 24) * 2 - 1
@@ -229,6 +231,48 @@ def test_a_table_that_is_none_is_one_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
     with pytest.raises(SegmenterError, match="cannot be read"):
         load_scores(tmp_path / "none.csv")
+
+
+def test_predictors_keep_their_laws(own, tmp_path):
+    for spec in ("scenes", "areas:colour", "own_predictors:rgb"):
+        assert len(check_predictor(load_predictor(spec))) == 6
+    program(tmp_path / "mean.onnx", ("batch", 3, "h", "w"))
+    assert len(check_predictor(load_predictor(str(tmp_path / "mean.onnx")), gradients=False)) == 5
+    torch.manual_seed(0)
+    check_predictor(FacesAttributes(build_networks()))
+
+
+class Whole:
+    """The mean of all channels, and ways to get it wrong."""
+
+    name, attributes, fingerprint, device = "whole", ("mean",), "0" * 64, torch.device("cpu")
+
+    def predict(self, images):
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise SegmenterError("these are no images")
+        return images.mean(dim=(1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"attributes": ("a", "a")}, "lists"),
+        ({"attributes": ("a", "b")}, "gives values of shape"),
+        ({"predict": lambda self, x: Whole.predict(self, x) / 0}, "NaN or infinite"),
+        ({"predict": lambda self, x: Whole.predict(self, x) - x.mean()}, "in another batch"),
+        ({"predict": lambda self, x: Whole.predict(self, x.detach())}, "cuts gradients off"),
+        ({"predict": lambda self, x: x.mean(dim=(1, 2, 3))[:, None]}, "takes a grey image|IndexError"),
+        ({"predict": lambda self, x: x[:, [0, 1, 2]].mean(dim=(1, 2, 3))[:, None]}, "raises IndexError"),
+    ],
+)  # fmt: skip
+def test_a_predictor_that_breaks_a_law_is_told_which(change, message):
+    predictor = type("Spoilt", (Whole,), change)()
+    if message is None:
+        assert len(check_predictor(predictor)) == 6
+        return
+    with pytest.raises(SegmenterError, match=message):
+        check_predictor(predictor)
 
 
 def test_a_predictor_that_is_not_there_is_told_in_one_line():

@@ -16,22 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from dissect import load_generator
+from dissect.directions.boundary import condition, fit_boundary
 from dissect.directions.card import describe_card, measure_card
-from dissect.directions.direction import Direction
+from dissect.directions.direction import Direction, Provenance
 from dissect.directions.disentanglement import describe_spaces, measure_space
 from dissect.directions.effects import Effects
 from dissect.directions.fitting import fit_directions
 from dissect.directions.naming import describe_meanings, name_directions
 from dissect.directions.question import FitQuestion
 from dissect.directions.rescoring import rescore, rescore_layers
-from dissect.directions.samples import AttributeReader
+from dissect.directions.samples import AttributeReader, score_samples
 from dissect.directions.strips import draw_random_strip, draw_strip
 from dissect.generators.base import Generator
 from segmenters.registry import load_predictor
 
-DRAWS = 20
+DRAWS, SAMPLES = 20, 300
 SCENES = ("lighting", "cloudiness", "season", "view")
-FACES = ("male", "happy", "yaw")
+FACES = ("age", "gender", "happy", "yaw")
 
 
 def scenes(strips: Path | None) -> dict[str, Any]:
@@ -52,12 +53,12 @@ def scenes(strips: Path | None) -> dict[str, Any]:
     told["card"] = card
     _draw(strips, "scenes", generator, [by_name[name] for name in SCENES])
     spaces = [
-        measure_space(generator, reader, space, n_samples=600, n_edited=32)
-        for space in generator.spaces
+        measure_space(generator, reader, space, n_samples=SAMPLES, n_edited=16)
+        for space in ("z", "w", "s")
     ]
     print(
         describe_spaces(
-            spaces, generator=generator.name, attributes=reader.attributes, n_samples=600
+            spaces, generator=generator.name, attributes=reader.attributes, n_samples=SAMPLES
         )
     )
     told["spaces"] = {
@@ -68,22 +69,21 @@ def scenes(strips: Path | None) -> dict[str, Any]:
 
 
 def faces(strips: Path | None) -> dict[str, Any]:
-    """Directions of the DCGAN of faces."""
+    """Directions of the DCGAN of faces, gender with age kept among them."""
     generator = load_generator("faces-dcgan")
-    predictor = load_predictor("faces-attributes")
-    reader = AttributeReader([predictor])
-    names = reader.attributes
-    wanted = tuple(name for name in names if name in (*FACES, "age"))
-    question = FitQuestion(n_samples=1000, attributes=wanted, space="z")
-    found = fit_directions(generator, question, reader=reader)
-    kept = fit_directions(
-        generator,
-        FitQuestion(n_samples=1000, attributes=("male",), keep=("age",), space="z"),
-        reader=reader,
-    )
-    effects = rescore(generator, reader, [*found, *kept], n_samples=200, draws=5)
-    _draw(strips, "faces", generator, [one for one in found if one.name != "age"])
-    return {"boundaries": _plain(effects, "Boundaries in z")}
+    reader = AttributeReader([load_predictor("faces-attributes")], FACES)
+    (samples,) = score_samples(generator, reader, spaces=["z"], n_samples=800)
+    normals = {name: fit_boundary(samples.points, samples.score(name)).normal for name in FACES}
+    normals["gender, age kept"] = condition(normals["gender"], [normals["age"]])
+    about = Provenance("boundary", {}, {"generator": generator.fingerprint})
+    found = [
+        Direction(name, "z", normal.reshape(samples.points.shape[1:]), provenance=about)
+        for name, normal in normals.items()
+    ]
+    effects = rescore(generator, reader, found, n_samples=100, draws=4)
+    told = {"boundaries": _plain(effects, "Boundaries in z")}
+    _draw(strips, "faces", generator, [one for one in found if one.name in ("happy", "yaw")])
+    return told
 
 
 def _plain(effects: Effects, title: str) -> dict[str, Any]:

@@ -75,10 +75,10 @@ def _facts(folder: DirectionFolder) -> Found:
     meanings, effects = folder.meanings, folder.effects
     rows = []
     for number, direction in enumerate(folder.directions):
-        changes, sides = "not scored", ""
+        changes, sides = "what is not scored yet", ""
         if meanings:
             one = meanings[number]
-            changes = one.label if one.main is None else str(one.main)
+            changes = "nothing measured" if one.main is None else str(one.main)
             sides = ", ".join(map(str, one.side_effects))
         rows.append((direction.name, changes, sides, _address(folder.strip(number))))
     return Found(

@@ -26,7 +26,7 @@ def test_a_report_names_the_directions_and_shows_strips(run, single_file, chromi
     page.goto(f"{path.as_uri()}#directions")
     section = page.locator("#directions")
     section.get_by_role("heading", name="Which direction is which?").wait_for()
-    assert section.get_by_text("first: red +").is_visible()
+    assert section.get_by_text("changes red +").is_visible()
     assert section.locator("figure img").count() == 4
     sizes = section.locator("figure img").evaluate_all("all => all.map(i => i.naturalWidth)")
     assert min(sizes) > 0

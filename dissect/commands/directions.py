@@ -404,6 +404,7 @@ def _disentangle(options: argparse.Namespace) -> None:
                 "disentanglement": plain(one.disentanglement),
                 "completeness": plain(one.completeness),
                 "informativeness": plain(one.informativeness),
+                "chance": list(one.chance),
                 "dependency": plain(one.dependency), "published": PUBLISHED.get(one.space),
             }
             for one in found

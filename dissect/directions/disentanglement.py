@@ -12,8 +12,13 @@ for K attributes and d codes. The logarithm of D has base K and that of C base d
 one code per attribute and 0 for codes that matter alike: with other numbers of attributes or codes
 the same network gets another D or C. That is why sizes of published tables do not compare.
 
+Among many codes noise alone gives each classifier codes of its own, so D and C are large where
+nothing is known. They stand beside their **chance level**: the same with the scores of each
+attribute shuffled.
+
 **Attribute dependency.** The direction of each attribute (its boundary in the space) is followed
-until the attribute has changed by 1 σ; what the others change meanwhile, as in ``card``.
+until the attribute has changed by 1 σ, at most as far as √d σ̄, which is how far samples are from
+the mean; what the others change meanwhile, as in ``card``.
 
 Spaces: z, w and s as they are drawn; in w+ every layer's w is one of two, split at a random layer
 (style mixing), as without that it is w; a layer's codes are the means of its units over space.
@@ -55,7 +60,7 @@ GROUPS = 5
 """Of samples, for the jackknife."""
 PUBLISHED = {"z": 0.31, "w": 0.54, "s": 0.75}
 """Disentanglement of StyleGAN2-FFHQ with 31 attributes of CelebA (StyleSpace, table 1)."""
-_GRID = (1.0, 2.0, 4.0, 8.0)
+_GRID = (0.09, 0.18, 0.35, 0.7, 1.0)  # of √d σ̄, the population's radius
 _FEWEST = 10  # samples of a class
 _BLOCK = 32
 
@@ -84,6 +89,7 @@ class SpaceScores:
         space: Its name, or a layer's.
         n_codes: d.
         disentanglement, completeness, informativeness: D, C, I.
+        chance: D and C of shuffled scores.
         dependency: Attribute dependency, mean over the attributes that reach 1 σ.
         reached: How many do.
         importances: R.
@@ -94,6 +100,7 @@ class SpaceScores:
     disentanglement: Estimate
     completeness: Estimate
     informativeness: Estimate
+    chance: tuple[float, float]
     dependency: Estimate
     reached: int
     importances: Float[np.ndarray, "code attribute"]
@@ -199,6 +206,21 @@ def dci(
     return found[0], found[1], found[2], np.mean([r for r, _ in parts], axis=0)
 
 
+def chance_level(
+    codes: Float[np.ndarray, "n code"],
+    scores: Float[np.ndarray, "n attribute"],
+    *,
+    share: float = 0.25,
+    trees: int = TREES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """D and C of the same codes, with the scores of each attribute shuffled by itself."""
+    random = stream(seed, RESAMPLING_STREAMS - 7)
+    shuffled = np.stack([random.permutation(column) for column in scores.T], axis=1)
+    r, _ = _importances(codes, shuffled, share=share, trees=trees, seed=seed)
+    return disentanglement(r), completeness(r)
+
+
 def _importances(
     codes: np.ndarray, scores: np.ndarray, *, share: float, trees: int, seed: int
 ) -> tuple[Float[np.ndarray, "code attribute"], Float[np.ndarray, " attribute"]]:
@@ -273,7 +295,8 @@ def measure_space(
         generator, reader, space, codes, scores, varying, n_edited=n_edited, share=share, seed=seed,
         progress=progress,
     )  # fmt: skip
-    return SpaceScores(space, codes.shape[1], d, c, i, ad, reached, importances)
+    chance = chance_level(codes, scores[:, varying], share=share, trees=trees, seed=seed)
+    return SpaceScores(space, codes.shape[1], d, c, i, chance, ad, reached, importances)
 
 
 def check_place(generator: Generator, space: str) -> None:
@@ -340,7 +363,8 @@ def _dependency(
     for column in varying:
         normal = fit_boundary(codes, scores[:, column], share=share, seed=seed).normal
         direction = Direction(reader.attributes[column], space, normal.reshape(shape))
-        unit = step_length(generator, direction, seed=seed)
+        radius = np.sqrt(shape[1] if space == "w+" else np.prod(shape))
+        unit = step_length(generator, direction, seed=seed) * radius
         recipes = [equal_moves(generator, direction, step * unit) for step in _GRID]
         values = read_edited(
             generator, reader, latents, recipes, progress=progress, stage=direction.name
@@ -379,14 +403,15 @@ def describe_spaces(
         f"{generator} · {n_samples:,} samples · {len(attributes)} attributes: "
         f"{', '.join(attributes)}",
         "",
-        f"{'space':<{width}}codes  {'D':<18}{'C':<18}{'I':<18}{'dependency':<18}reached  "
-        "published D",
+        f"{'space':<{width}}codes  {'D':<18}chance  {'C':<18}chance  {'I':<18}"
+        f"{'dependency':<18}reached  published D",
     ]
     for one in found:
         published = PUBLISHED.get(one.space)
         lines.append(
             f"{one.space:<{width}}{one.n_codes:>5}  {cell(one.disentanglement)}"
-            f"{cell(one.completeness)}{cell(one.informativeness)}{cell(one.dependency)}"
+            f"{one.chance[0]:>6.2f}  {cell(one.completeness)}{one.chance[1]:>6.2f}  "
+            f"{cell(one.informativeness)}{cell(one.dependency)}"
             f"{one.reached:>7}  {'–' if published is None else f'{published:.2f}':>11}"
         )
     k = len(attributes)
@@ -400,9 +425,9 @@ def describe_spaces(
             "dependency: mean |Δ|/σ of the other",
             "attributes when one is moved by 1 σ along its boundary; less is better; reached: "
             "attributes that move so far.",
-            "[ , ]: 95 % intervals. Published: StyleGAN2 of FFHQ with 31 attributes of CelebA; the "
-            "base of its logarithm is",
-            "another one, and so are the attributes, so the order of spaces compares, sizes do "
-            "not.",
+            "chance: D and C of shuffled scores, which many codes make large. [ , ]: 95 % "
+            "intervals. Published: StyleGAN2 of",
+            "FFHQ with 31 attributes of CelebA; the base of its logarithm is another one, and so "
+            "are the attributes: sizes do not compare.",
         ]
     )

@@ -4,6 +4,7 @@ from scipy.stats import entropy
 
 from dissect import ConfigError, GeneratorError, load_generator
 from dissect.directions.disentanglement import (
+    chance_level,
     completeness,
     dci,
     describe_spaces,
@@ -53,6 +54,16 @@ def test_planted_channels_are_told_from_a_rotation_of_them():
     assert straight[3].argmax(axis=0).tolist() == [0, 1, 2, 3]
     for one in (*straight[:3], *turned[:3]):
         assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+def test_noise_among_many_codes_has_a_large_d_and_so_has_its_chance_level():
+    random = np.random.default_rng(2)
+    codes, scores = random.standard_normal((400, 200)), random.standard_normal((400, 3))
+    found = dci(codes, scores, trees=10)
+    by_chance, _ = chance_level(codes, scores, trees=10)
+    assert found[0].value > 0.5  # though nothing is known
+    assert abs(by_chance - found[0].value) < 0.15
+    assert chance_level(*planted(), trees=20)[0] < 0.5 < dci(*planted(), trees=20)[0].low
 
 
 def test_a_score_that_has_nothing_to_do_with_the_codes_is_guessed():

@@ -17,7 +17,8 @@ def rungs_of(run: Run, labels: pd.DataFrame) -> list[str]:
     causes = unit_causes(run, labels[["layer", "unit", "concept"]])
     causal = {(str(row.layer), int(row.unit)) for row in causes.itertuples() if bool(row.causal)}
     return [
-        RUNGS[CAUSAL if row.is_named and (str(row.layer), int(row.unit)) in causal else int(rung)]
-        .name
+        RUNGS[
+            CAUSAL if row.is_named and (str(row.layer), int(row.unit)) in causal else int(rung)
+        ].name
         for row, rung in zip(labels.itertuples(), labels.rung, strict=True)
     ]

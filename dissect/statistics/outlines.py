@@ -43,7 +43,7 @@ def count_outlines(
             along.append(taps(size, target))
     _count_outlines(
         np.ascontiguousarray(maps), along[0], along[1], known.starts, known.concepts,
-        known.masks.reshape(len(known.masks), -1),
+        known.masks.reshape(len(known.masks), known.masks.shape[1] * known.masks.shape[2]),
         np.ascontiguousarray(limits, np.float32), units, images, active, inside,
     )  # fmt: skip
 

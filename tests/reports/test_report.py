@@ -96,7 +96,7 @@ def test_bars_hold_all_units_and_cells_the_best_of_each_layer(planted_run):
     (by_category,) = category_bars(planted_run)
     for one in (bar, by_category):
         assert sum(segment.count for segment in one.segments) == one.named == 5
-        assert one.segments[-1].start + one.segments[-1].width == pytest.approx(100 * 7 / 9)
+        assert one.segments[-1].start + one.segments[-1].width == pytest.approx(100 * 5 / 9)
     cells = best_cells(planted_run)
     assert (cells["red"][0].unit, cells["red"][0].iou) == (0, 1)
     assert not cells["pink"][0].named
@@ -233,7 +233,7 @@ class Blind(ColourSegmenter):
 def test_a_run_in_which_nothing_was_found_is_still_a_page(planted, tmp_path, open_page):
     run = dissect(planted, Blind(), out=tmp_path / "r", n_samples=32, progress=False)
     path = build_report(run)
-    assert "No unit of these layers matches a concept" in Page(path).text
+    assert "No unit of these layers is named after a concept" in Page(path).text
     view = open_page(path, "#layer/units/unit/3")
     view.get_by_text("It is not named.").wait_for()
     view.goto(path.as_uri() + "#concept/red")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,3 +68,14 @@ def test_outlines_are_those_of_the_reference_and_images_of_the_calibration_fold_
                     expected = (0, 0)
                 got = found.active[unit, rank, concept], found.inside[unit, rank, concept]
                 assert got == expected
+
+
+def test_images_that_hold_no_concept_at_all_are_looked_at_too():
+    planes = torch.zeros(32, 1, 6, 5, dtype=torch.int64)
+    labels = BlockLabels.prepare(planes, range(32), n_concepts=3, n_samples=32)
+    found = TopImages.empty(Setup(2, 3, top_images=4, coactivation=False))
+    chosen = np.zeros((2, 2, 3), np.int64)
+    maps = torch.arange(32.0)[:, None, None, None].expand(32, 2, 3, 3)
+    found.add(LayerBlock(maps, labels, torch.zeros(2, 1), chosen), slice(0, 2))
+    assert found.indices.tolist() == [[31, 30, 29, 28]] * 2
+    assert not found.active.any()

@@ -10,7 +10,8 @@ import json
 from importlib import resources
 
 from dissect.blind.answers import answer_file
-from dissect.blind.questions import BlindOptions, BlindQuestion, blind_questions
+from dissect.blind.options import BlindOptions
+from dissect.blind.questions import BlindQuestion, blind_questions
 from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.strips import UNLABELLED

@@ -15,7 +15,8 @@ from dissect.blind.answers import (
     keep_answers,
     read_answer_file,
 )
-from dissect.blind.questions import BlindOptions, blind_questions
+from dissect.blind.options import BlindOptions
+from dissect.blind.questions import blind_questions
 from dissect.blind.score import score_of, scores
 from dissect.errors import ConfigError, RunError
 from reports.blind import blind_page

@@ -14,7 +14,8 @@ from dashboard.rendering.client import to_uri
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dissect.blind.answers import answer, answers_of, keep_answers
-from dissect.blind.questions import BlindOptions, BlindQuestion, blind_questions
+from dissect.blind.options import BlindOptions
+from dissect.blind.questions import BlindQuestion, blind_questions
 from dissect.blind.score import scores
 from dissect.errors import ConfigError, DissectError
 from reports.blind import blind_strip

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dissect.blind.questions import BlindOptions, BlindQuestion, blind_questions, find_question
+from dissect.blind.options import BlindOptions
+from dissect.blind.questions import BlindQuestion, blind_questions, find_question
 from dissect.errors import ConfigError, RunError
 from dissect.runs import Run
 from dissect.runs.notes import checked_author

@@ -12,27 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dissect.blind.options import BlindOptions
 from dissect.blind.rungs import rungs_of
 from dissect.errors import ConfigError
 from dissect.runs import Run
-from dissect.settings import Settings, setting
 
 N_CHOICES = 4
 _PLAUSIBLE = 8  # concepts of which the other choices are drawn
 _BLIND = 0xB11D  # beside the seed, so that no other draw of it is the same
-
-
-class BlindOptions(Settings):
-    """Which test is asked.
-
-    Raises:
-        ConfigError: a setting of a wrong type or out of its range.
-    """
-
-    n_units: int = setting(
-        "units that are asked about", default=60, at_least=1, at_most=1000, flag="--units"
-    )
-    seed: int = setting("seed of the units and of the choices", default=0, at_least=0)
 
 
 @dataclass(frozen=True)

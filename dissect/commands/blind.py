@@ -23,7 +23,7 @@ class BlindFiles(Settings):
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    from dissect.blind.questions import BlindOptions
+    from dissect.blind.options import BlindOptions
 
     add_run_argument(parser)
     add_settings(parser, BlindOptions)
@@ -32,7 +32,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _blind(options: argparse.Namespace) -> None:
     from dissect.blind.answers import keep_answers, read_answer_file
-    from dissect.blind.questions import BlindOptions
+    from dissect.blind.options import BlindOptions
     from dissect.blind.score import scores
     from dissect.runs import open_run
     from reports.blind import blind_page

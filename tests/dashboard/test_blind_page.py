@@ -7,7 +7,8 @@ from playwright.sync_api import expect
 
 from dissect import open_run
 from dissect.blind.answers import answers_of
-from dissect.blind.questions import BlindOptions, blind_questions
+from dissect.blind.options import BlindOptions
+from dissect.blind.questions import blind_questions
 
 
 def test_the_dashboard_asks_keeps_and_scores(planted_run, tmp_path, serving, page):

@@ -1,0 +1,16 @@
+"""The options of a blind test, without what tests take to run."""
+
+from dissect.settings import Settings, setting
+
+
+class BlindOptions(Settings):
+    """Which test is asked.
+
+    Raises:
+        ConfigError: a setting of a wrong type or out of its range.
+    """
+
+    n_units: int = setting(
+        "units that are asked about", default=60, at_least=1, at_most=1000, flag="--units"
+    )
+    seed: int = setting("seed of the units and of the choices", default=0, at_least=0)

@@ -1,4 +1,4 @@
-"""The commands ``directions`` and ``disentangle``: directions found, named, scored and applied.
+"""The command ``directions``: found, named, scored, applied, and those of other programs.
 
 Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
@@ -16,10 +16,10 @@ from dissect.commands.command import (
     print_json,
     write_file,
 )
-from dissect.config import RunConfig, RunOptions
+from dissect.config import RunOptions
 from dissect.directions.question import FORMATS, FitQuestion
 from dissect.errors import ConfigError
-from dissect.settings import Settings, add_settings, given_settings, like, setting
+from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
     from dissect.directions.folder import DirectionFolder
@@ -79,20 +79,6 @@ class OutOption(Settings):
     out: str | None = setting("folder or file to write", default=None, metavar="PATH")
 
 
-class DisentangleOptions(Settings):
-    """Options of ``disentangle``."""
-
-    generator: str = like(RunConfig, "generator", default=RunConfig.declared["generator"].default)
-    spaces: tuple[str, ...] | None = setting(
-        "spaces or layers; default: all spaces of the generator", default=None
-    )
-    attributes: tuple[str, ...] | None = setting("attributes that count", default=None)
-    n_samples: int = setting("random samples", default=600, at_least=100)
-    images: int = setting("fresh images that are edited", default=32, at_least=8)
-    trees: int = setting("trees of each classifier", default=30, at_least=1)
-    seed: int = like(RunConfig, "seed", default=RunConfig.declared["seed"].default)
-
-
 def _add_directions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=list(_ACTIONS))
     parser.add_argument(
@@ -110,15 +96,6 @@ def _add_directions(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, RunOptions, "device")
     add_settings(parser, WeightsOptions)
     add_settings(parser, ModelsAgain, "generator")
-
-
-def _add_disentangle(parser: argparse.ArgumentParser) -> None:
-    names = [name for name in DisentangleOptions.declared if name != "generator"]
-    add_settings(parser, DisentangleOptions, "generator", positional=["generator"])
-    add_settings(parser, ReaderOptions)
-    add_settings(parser, DisentangleOptions, *names)
-    add_settings(parser, RunOptions, "device")
-    add_settings(parser, WeightsOptions)
 
 
 def _directions(options: argparse.Namespace) -> None:
@@ -362,65 +339,6 @@ def _plain(folder: "DirectionFolder") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _disentangle(options: argparse.Namespace) -> None:
-    from dissect.commands.command import find_generator
-    from dissect.directions.disentanglement import (
-        PUBLISHED,
-        check_place,
-        describe_spaces,
-        measure_space,
-    )
-    from dissect.directions.samples import AttributeReader
-    from dissect.generators import load_generator
-
-    if not options.predictor:
-        raise ConfigError(
-            "disentangle was given no predictor of attributes; expected one; give --predictor "
-            "NAME, as dissect zoo lists them"
-        )
-    generator = load_generator(find_generator(options), device=options.device)
-    predictors = [_load_predictor(options, name) for name in options.predictor]
-    reader = AttributeReader(predictors, options.attributes)
-    spaces = list(generator.spaces) if options.spaces is None else list(options.spaces)
-    for space in spaces:
-        check_place(generator, space)
-    with nothing_kept("nothing was measured to its end, nothing is kept"):
-        found = [
-            measure_space(
-                generator, reader, space, n_samples=options.n_samples, n_edited=options.images,
-                trees=options.trees, seed=options.seed, progress=not options.quiet,
-            )
-            for space in spaces
-        ]  # fmt: skip
-    if options.json:
-        import math
-
-        def plain(one: Any) -> Any:
-            return {name: None if math.isnan(value) else value for name, value in vars(one).items()}
-
-        rows = [
-            {
-                "space": one.space, "codes": one.n_codes, "reached": one.reached,
-                "disentanglement": plain(one.disentanglement),
-                "completeness": plain(one.completeness),
-                "informativeness": plain(one.informativeness),
-                "chance": list(one.chance),
-                "dependency": plain(one.dependency), "published": PUBLISHED.get(one.space),
-            }
-            for one in found
-        ]  # fmt: skip
-        print_json(
-            {"generator": generator.name, "attributes": list(reader.attributes), "spaces": rows}
-        )
-        return
-    print(
-        describe_spaces(
-            found, generator=generator.name, attributes=reader.attributes,
-            n_samples=options.n_samples,
-        )
-    )  # fmt: skip
-
-
 def _is_run(given: str) -> bool:
     return (Path(given) / "run.json").is_file()
 
@@ -498,12 +416,5 @@ COMMANDS: Sequence[Command] = (
             "dissect directions apply scenes-stylegan2 sefa 0 --out strip.webp",
             "dissect directions export sefa 0 --strength 2 --out recipe.json",
         ),
-    ),
-    Command(
-        "disentangle",
-        "which latent space is more disentangled? DCI and attribute dependency",
-        _add_disentangle,
-        _disentangle,
-        examples=("dissect disentangle scenes-stylegan2 --predictor scenes",),
     ),
 )

@@ -61,7 +61,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
         suppress_callback_exceptions=True,
         title=_TITLE,
         index_string=_INDEX,
-        update_title=None,
+        update_title="",  # leaves the title as it is
         add_log_handler=False,
     )
     parts = discover()

@@ -3,9 +3,10 @@
 import functools
 import logging
 from collections.abc import Callable
+from typing import ParamSpec
 
 from dash import html
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 from dash.exceptions import PreventUpdate
 
 from dashboard import context
@@ -15,13 +16,16 @@ from dissect.errors import ConfigError, DissectError
 log = logging.getLogger("dashboard")
 
 
-def shows_errors(answer: Callable[..., object]) -> Callable[..., object]:
+Given = ParamSpec("Given")
+
+
+def shows_errors(answer: Callable[Given, ComponentType]) -> Callable[Given, ComponentType]:
     """Wrap a callback whose only output is the children of a component."""
 
     @functools.wraps(answer)
-    def guarded(*arguments: object) -> object:
+    def guarded(*arguments: Given.args, **named: Given.kwargs) -> ComponentType:
         try:
-            return answer(*arguments)
+            return answer(*arguments, **named)
         except PreventUpdate:
             raise
         except DissectError as error:

@@ -10,6 +10,8 @@
 import resource
 import socket
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -21,6 +23,9 @@ from werkzeug import Request
 from werkzeug.exceptions import HTTPException
 
 from dashboard.security import Gate, Refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 MOST_CONNECTIONS = 512
 IDLE_SECONDS = 60.0
@@ -38,8 +43,8 @@ class RefusedError(Error):
         super().__init__(refusal.line)
         self._status = refusal.status
 
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Status, headers and body."""
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], Any]:
+        """Status, headers and body in bytes, as waitress has it, whatever its hints say."""
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
         return f"{self._status} Refused", headers, f"{self.body}\n".encode()
 
@@ -55,7 +60,12 @@ class GuardedServer(TcpWSGIServer):
     """
 
     def __init__(
-        self, application: object, sock: socket.socket, gate: Gate, *, max_request_bytes: int
+        self,
+        application: "WSGIApplication",
+        sock: socket.socket,
+        gate: Gate,
+        *,
+        max_request_bytes: int,
     ) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most_connections = min(MOST_CONNECTIONS, files // 2)
@@ -72,11 +82,12 @@ class GuardedServer(TcpWSGIServer):
             max_request_body_size=max_request_bytes + 1,  # waitress refuses from there on
         )
         self.gate = gate
+        self.sockets: dict[int, Any] = {}  # what the loop of wasyncore looks at
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(_THREADS)
         super().__init__(
             application,
-            {},
+            self.sockets,
             _sock=sock,
             dispatcher=dispatcher,
             adj=adjustments,
@@ -84,17 +95,32 @@ class GuardedServer(TcpWSGIServer):
             bind_socket=False,
         )
 
+    @property
+    def channels(self) -> list["GuardedChannel"]:
+        """The connections that there are."""
+        # Waitress's hints say that the dictionary is one channel.
+        return list(cast("dict[int, GuardedChannel]", self.active_channels).values())
+
+    def end_tasks(self, seconds: float) -> None:
+        """Wait so long for what is being answered, then leave it."""
+        # Waitress's hints say whole seconds.
+        self.task_dispatcher.shutdown(timeout=cast(Any, seconds))
+
+    def wake(self, then: Callable[[], None]) -> None:
+        """Let the loop's own thread do something; for other threads."""
+        cast(Any, self.trigger).pull_trigger(then)  # waitress's hints say a number
+
     def handle_accept(self) -> None:
         """Accept a connection, at the cost of the idlest where there are too many."""
-        if len(self.active_channels) >= self.most_connections:
-            idle = [one for one in self.active_channels.values() if one.is_waiting]
+        if len(self.channels) >= self.most_connections:
+            idle = [one for one in self.channels if one.is_waiting]
             if idle:
                 min(idle, key=lambda one: one.last_activity).handle_close()
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
         """Close what takes too long; waitress calls it now and then."""
-        for channel in list(self.active_channels.values()):
+        for channel in self.channels:
             if channel.is_overdue(now):
                 channel.will_close = True
 
@@ -118,8 +144,11 @@ class GuardedChannel(HTTPChannel):
         since = self.receiving_since
         return self.is_waiting and since is not None and now - since > REQUEST_SECONDS
 
-    def parser_class(self, adjustments: Adjustments) -> HTTPRequestParser:
+    def parser_class(  # pyright: ignore[reportIncompatibleVariableOverride] - called like the class
+        self, adjustments: Adjustments
+    ) -> HTTPRequestParser:
         """A parser for the next request."""
+        assert isinstance(self.server, GuardedServer)
         return _Parser(adjustments, self.server.gate)
 
     def received(self, data: bytes) -> bool:
@@ -137,6 +166,8 @@ GuardedServer.channel_class = GuardedChannel
 
 class _Parser(HTTPRequestParser):
     """Refuses a request by its header, before its body."""
+
+    path: str  # ``parse_header`` sets it; waitress's hints lack it
 
     def __init__(self, adjustments: Adjustments, gate: Gate) -> None:
         super().__init__(adjustments)

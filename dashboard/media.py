@@ -66,4 +66,5 @@ def kept(content: bytes, mimetype: str) -> flask.Response:
     response = flask.Response(content, mimetype=mimetype)
     response.set_etag(hashlib.sha256(content).hexdigest()[:32])
     response.headers["Cache-Control"] = _KEPT
-    return response.make_conditional(flask.request)
+    response.make_conditional(flask.request)
+    return response

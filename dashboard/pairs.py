@@ -144,13 +144,14 @@ def _read(run: Run) -> Pairs:
 
 def _labels(run: Run, pairs: Pairs) -> pd.DataFrame:
     concepts = list(run.vocabulary)
+    names = pd.CategoricalDtype([concept.name for concept in concepts])
     rows = np.arange(len(pairs.best))
-    names = pd.Categorical.from_codes(pairs.layer, list(run.layers))
+    layers = pd.Categorical.from_codes(pairs.layer, dtype=pd.CategoricalDtype(list(run.layers)))
     return pd.DataFrame(
         {
-            "layer": names,
+            "layer": layers,
             "unit": pairs.unit,
-            "concept": pd.Categorical.from_codes(pairs.best, [c.name for c in concepts]),
+            "concept": pd.Categorical.from_codes(pairs.best, dtype=names),
             "category": np.array([c.category for c in concepts], object)[pairs.best],
             "is_named": pairs.is_named,
             **pairs.of_unit,

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from dash import Dash
 from dash.development.base_component import Component
@@ -56,6 +56,13 @@ class UnitVisit(RunVisit):
 
     layer: str
     unit: int
+
+
+@runtime_checkable
+class _Closes(Protocol):
+    """A service that ends what works for it."""
+
+    def close(self) -> None: ...
 
 
 AnyVisit = TypeVar("AnyVisit", bound=Visit)
@@ -163,7 +170,7 @@ class Context:
         with self._lock:
             if name not in self._services:
                 made = self._services[name] = make()
-                if hasattr(made, "close"):
+                if isinstance(made, _Closes):
                     atexit.register(made.close)
             return self._services[name]
 
@@ -172,7 +179,7 @@ class Context:
         with self._lock:
             services = list(self._services.values())
         for service in services:
-            if hasattr(service, "close"):
+            if isinstance(service, _Closes):
                 service.close()
 
 
@@ -181,12 +188,11 @@ def discover() -> Parts:
     from dashboard import pages, panels  # noqa: PLC0415 - they import this module
 
     found = [_modules(package) for package in (pages, panels)]
-    return Parts(
-        *(
-            dict(sorted(_named(modules, name).items(), key=lambda item: (item[1].order, item[0])))
-            for modules, name in zip(found, ("PAGE", "PANEL"), strict=True)
-        )
-    )
+    in_order: list[dict[str, Any]] = [
+        dict(sorted(_named(modules, name).items(), key=lambda item: (item[1].order, item[0])))
+        for modules, name in zip(found, ("PAGE", "PANEL"), strict=True)
+    ]
+    return Parts(pages=in_order[0], panels=in_order[1])
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:
@@ -194,5 +200,5 @@ def _modules(package: ModuleType) -> list[ModuleType]:
     return [importlib.import_module(f"{package.__name__}.{name}") for name in sorted(names)]
 
 
-def _named(modules: list[ModuleType], name: str) -> dict[str, object]:
+def _named(modules: list[ModuleType], name: str) -> dict[str, Any]:
     return {module.__name__: getattr(module, name) for module in modules if hasattr(module, name)}

@@ -18,7 +18,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ import dash
 import flask
 from werkzeug import Request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
 from dashboard.settings import Settings
 
@@ -100,7 +101,7 @@ def protect(app: dash.Dash, settings: Settings) -> None:
         return response
 
 
-def content_policy(hashes: list[str]) -> str:
+def content_policy(hashes: Sequence[str]) -> str:
     """The policy, with the hashes of inline scripts that may run."""
     return "; ".join(
         [
@@ -124,7 +125,7 @@ class Refusal:
     """Why a request is not answered.
 
     Attributes:
-        line: For whoever asked.
+        line: The reason, for the user.
         status: Of HTTP.
     """
 
@@ -160,10 +161,10 @@ class Gate:
         if not self._settings.behind_proxy and not _host_is_known(request, self._settings):
             return Refusal(f"{request.host!r} is no name of this dashboard", 421)
         if request.path != HEALTH and _comes_from_elsewhere(request):
-            return Refusal("another site asked for this; open the dashboard itself", 403)
+            return Refusal("another site sent this request; open the dashboard itself", 403)
         return None
 
-    def __call__(self) -> flask.Response | None:
+    def __call__(self) -> Response | None:
         """The answer to the present request, unless the app may give it."""
         request = flask.request
         refusal = self.refuse(request)
@@ -177,7 +178,7 @@ class Gate:
         token = self._settings.token
         return token is None or _same(request.cookies.get(COOKIE, ""), self._session)
 
-    def _ask_for_token(self, token: str) -> flask.Response:
+    def _ask_for_token(self, token: str) -> Response:
         """A cookie for the right token, a line for anything else."""
         request = flask.request
         address = request.remote_addr or ""
@@ -207,7 +208,7 @@ def _same(given: str, expected: str) -> bool:
 
 
 def _host_is_known(request: Request, settings: Settings) -> bool:
-    """Where a token is asked of other machines, it protects, whatever name they use."""
+    """Where other machines need a token, it protects under any host name."""
     if not settings.is_local:
         return True
     try:
@@ -233,7 +234,7 @@ def _line(text: str, status: int) -> flask.Response:
     return flask.Response(text + "\n", status, mimetype="text/plain")
 
 
-def _refused(error: HTTPException) -> flask.Response:
+def _refused(error: HTTPException) -> Response:
     status = error.code or 500
     if status < 400:
         return error.get_response()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import dash
 from waitress import wasyncore
-from waitress.server import BaseWSGIServer
 
 from dashboard import context
 from dashboard.app import create_app
@@ -58,14 +57,14 @@ def serve(
         started(settings.url)
     try:
         # Not run(), which would wait five seconds for threads that ask a renderer.
-        wasyncore.loop(map=server._map, timeout=1, use_poll=True)
+        wasyncore.loop(map=server.sockets, timeout=1, use_poll=True)
     except KeyboardInterrupt:
         _ignore_further_signals()
     finally:
         logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would count who is left
         with app.server.app_context():
             context.current().close()
-        server.task_dispatcher.shutdown(timeout=_GRACE)
+        server.end_tasks(_GRACE)
         server.close()
 
 
@@ -81,7 +80,7 @@ def _ignore_further_signals() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:
+def make_server(app: dash.Dash, sock: socket.socket) -> GuardedServer:
     """A server on a bound socket; ``run()`` serves until ``close()``."""
     # What was imported stays: looking through it for what is free would hold up pages for 0.2 s.
     gc.collect()
@@ -94,21 +93,21 @@ def make_server(app: dash.Dash, sock: socket.socket) -> BaseWSGIServer:
     )
 
 
-def stop(server: BaseWSGIServer) -> None:
+def stop(server: GuardedServer) -> None:
     """End ``run()`` from another thread; open connections are closed."""
 
-    asked = threading.Event()
+    triggered = threading.Event()
 
     def close() -> None:
-        asked.wait()  # the loop may be awake already, and this closes what it is woken through
-        for channel in list(server.active_channels.values()):
+        triggered.wait()  # the loop may be awake already, and this closes what it is woken through
+        for channel in server.channels:
             channel.handle_close()
-        wasyncore.close_all(server._map, ignore_all=True)
+        wasyncore.close_all(server.sockets, ignore_all=True)
 
     try:
-        server.trigger.pull_trigger(close)  # the loop's own thread has to close what it waits for
+        server.wake(close)  # the loop's own thread has to close what it waits for
     finally:
-        asked.set()
+        triggered.set()
 
 
 def listen(host: str, port: int) -> socket.socket:

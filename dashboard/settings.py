@@ -15,8 +15,8 @@ class Settings(DeclaredSettings):
     """How the app is served.
 
     Raises:
-        ConfigError: a setting of a wrong type or out of its range, an unknown name; other machines
-            can reach the app and nothing is asked of them; no such folder of models.
+        ConfigError: a setting of a wrong type or out of its range, an unknown name, no token
+            although other machines can reach the app, or a folder of models that does not exist.
     """
 
     host: str = setting("address to listen at", default="127.0.0.1")

@@ -2,9 +2,10 @@
 
 import dash_mantine_components as dmc
 from dash import dcc, html, page_container
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 
 from dashboard.callbacks import problem
+from dashboard.components.attributes import aria
 from dashboard.links import run_href
 from dashboard.routing import Page, RunPage, RunVisit, Visit
 from dashboard.run_watch import run_watch
@@ -25,7 +26,7 @@ def document() -> Component:
     )
 
 
-def frame(visit: Visit, page: Page | RunPage, content: object) -> Component:
+def frame(visit: Visit, page: Page | RunPage, content: ComponentType) -> Component:
     """A page within its navigation; that of a run has the run's, too, if ``visit`` has one."""
     run = visit.run if isinstance(visit, RunVisit) else None
     return html.Div(
@@ -43,15 +44,15 @@ def navigation(visit: Visit, page: Page | RunPage, run_id: str | None) -> list[C
     pages = [entry for entry in visit.context.parts.pages.values() if entry.navigation]
     links = [_link(e, e.template, page) for e in pages if "<" not in e.template]
     parts: list[Component] = [
-        html.Nav(links, **{"aria-label": "Dashboard"}),
+        html.Nav(links, **aria(label="Dashboard")),
         dmc.ColorSchemeToggle(
-            lightIcon="☀", darkIcon="☾", variant="subtle", **{"aria-label": "Light or dark"}
+            lightIcon="☀", darkIcon="☾", variant="subtle", **aria(label="Light or dark")
         ),
     ]
     if run_id is not None:
         own = [e for e in pages if isinstance(e, RunPage) and e.variables == ["run"]]
         links = [_link(e, run_href(run_id) + e.address, page) for e in own]
-        parts.append(html.Nav([html.B(run_id), *links], **{"aria-label": "Run"}))
+        parts.append(html.Nav([html.B(run_id), *links], **aria(label="Run")))
     return parts
 
 
@@ -59,7 +60,7 @@ def _link(entry: Page | RunPage, href: str, page: Page | RunPage) -> Component:
     if entry is not page:
         return dcc.Link(entry.navigation, href=href)
     # The page that one is on is loaded anew: its controls change the address behind dash's back.
-    return html.A(entry.navigation, href=href, **{"aria-current": "page"})
+    return html.A(entry.navigation, href=href, **aria(current="page"))
 
 
 def failed(title: str, mistake: Exception | str) -> Component:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dashboard.paths import within
 from dissect.errors import DissectError, RunError
@@ -59,7 +59,7 @@ class OpenRun:
 
     id: str
     run: Run
-    _known: dict[object, object] = field(default_factory=dict, repr=False)
+    _known: dict[object, Any] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def once(self, name: object, compute: Callable[[], Known]) -> Known:

@@ -40,14 +40,16 @@ class Tags:
             RunError: the file is damaged, or cannot be written.
         """
         given = tags if isinstance(tags, list) else [tags]
-        plain = [tag.strip() if isinstance(tag, str) else tag for tag in given]
-        for tag in plain:
-            if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        plain: dict[str, None] = {}
+        for tag in given:
+            name = tag.strip() if isinstance(tag, str) else ""
+            if not _TAG.fullmatch(name):
                 raise ConfigError(
-                    f"a tag is {str(tag)[:40]!r}; expected at most 30 letters, digits, spaces and "
-                    "any of . + - _"
+                    f"a tag is {(name or str(tag))[:40]!r}; expected at most 30 letters, digits, "
+                    "spaces and any of . + - _"
                 )
-        kept = list(dict.fromkeys(plain))
+            plain[name] = None
+        kept = list(plain)
         if len(kept) > _MOST:
             raise ConfigError(f"{len(kept)} tags are given; expected at most {_MOST}")
         with self._lock:

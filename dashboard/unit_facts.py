@@ -89,7 +89,7 @@ def edges_of(run: Run, layer: str, unit: int) -> Float[np.ndarray, " edge"]:
         RunError: arrays that are not there any more, or cannot be read.
     """
     with _reading(run, layer) as group:
-        return np.asarray(group["edges"][unit])
+        return np.asarray(_array(group, "edges")[unit])
 
 
 def values(run: Run, layer: str, unit: int) -> Values:
@@ -100,9 +100,9 @@ def values(run: Run, layer: str, unit: int) -> Values:
     """
     edges = edges_of(run, layer, unit)
     with _reading(run, layer) as group:
-        stored = np.asarray(group["histogram"][SETS.index("evaluation"), :, unit], np.int64)
+        stored = np.asarray(_array(group, "histogram")[SETS.index("evaluation"), :, unit], np.int64)
+        rows = {name: row for row, name in enumerate(_concepts(group))}
     names = list(run.vocabulary.names)
-    rows = {name: row for row, name in enumerate(group.attrs["row"])}
     histogram = np.zeros((len(names) + 1, stored.shape[1]), np.int64)
     for place, name in enumerate([schema.ALL_PIXELS, *names]):
         if name in rows:  # rows of concepts that never occur are not stored
@@ -136,3 +136,18 @@ def _reading(run: Run, layer: str) -> Iterator[zarr.Group]:
     group = run.group(layer)
     with reading(run.path / schema.ARRAYS / group.path, RunError, ADVICE):
         yield group
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array:
+    found = group[name]
+    if not isinstance(found, zarr.Array):
+        raise ValueError(f"{name} is no array")
+    return found
+
+
+def _concepts(group: zarr.Group) -> list[str]:
+    """Names of the rows of a histogram."""
+    found = group.attrs["row"]
+    if not isinstance(found, list):
+        raise ValueError("it does not name its rows")
+    return [str(name) for name in found]

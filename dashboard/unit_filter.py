@@ -104,14 +104,14 @@ def read_filter(query: Mapping[str, object]) -> UnitFilter:
     """A filter from anything a browser may send; what makes no sense is left out."""
     default = UnitFilter()
     text = {
-        name: str(query[name])[:200]
+        name: given[:200]
         for name in ("layer", "concept", "category", "search")
-        if isinstance(query.get(name), str)
+        if isinstance(given := query.get(name), str)
     }
     picked = {
-        name: query[name]
+        name: given
         for name, known in (("certainty", CERTAINTIES), ("sort", sorts()), ("view", VIEWS))
-        if isinstance(query.get(name), str) and query[name] in known
+        if isinstance(given := query.get(name), str) and given in known
     }
     iou = _number(query.get("iou"), default.iou)
     most = int(_number(query.get("most"), default.most))

@@ -11,6 +11,19 @@ PACKAGES = (
     "dissect.bases",
     "dissect.directions.ganspace",
     "dissect.directions.hessian",
+    "dissect.generators.biggan",
+    "dissect.generators.chains",
+    "dissect.generators.dcgan",
+    "dissect.generators.eigengan",
+    "dissect.generators.labels",
+    "dissect.generators.lightweight_gan",
+    "dissect.generators.lucidrains",
+    "dissect.generators.mapping",
+    "dissect.generators.r3gan",
+    "dissect.generators.states",
+    "dissect.generators.styled",
+    "dissect.generators.stylegan1",
+    "dissect.generators.stylegan2",
     "dissect.latents",
     "dissect.statistics",
     "dissect.worlds",
@@ -18,8 +31,10 @@ PACKAGES = (
     "segmenters.features",
     "segmenters.reading",
 )
-"""Packages that are pure on tensors. Segmenters themselves refuse wrong images in a line of their
-own, which a check before it would hide."""
+"""Packages and modules that are pure on tensors. Left out are those that refuse wrong values in a
+line of their own, which a check before it would hide: segmenters themselves, ``wrapping``, and what
+all generators share (``base``, ``z_only``), which takes generators of one's own that lack a member;
+``pggan`` and ``stylegan3``, whose configurations take the lists and dictionaries of a JSON file."""
 
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 

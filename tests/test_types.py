@@ -5,9 +5,13 @@ import importlib
 import json
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
+
+from dissect.generators.families import FAMILIES
+from segmenters.catalogue import MODIFIERS, PREDICTORS, PREFIXES, SEGMENTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("dissect", "segmenters", "reports", "dashboard")
@@ -37,9 +41,33 @@ def test_packages_say_that_they_are_typed(package):
     assert (ROOT / package / "py.typed").is_file()
 
 
+def test_no_family_and_no_segmenter_is_left_out_of_what_is_held_against_the_protocols():
+    tree = ast.parse((ROOT / "tests" / "protocols.py").read_text())
+    listed = {
+        name.name for node in tree.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    makers = [family.from_checkpoint for family in FAMILIES.values()]
+    for home, function in (
+        *((name, "load") for name in SEGMENTERS),
+        *((name, "modify") for name in MODIFIERS),
+        *((module, "load") for module, _ in PREFIXES.values()),
+        *((module, "load_predictor") for module, _ in PREDICTORS.values()),
+    ):
+        makers.append(getattr(importlib.import_module(f"segmenters.{home}"), function))
+    made = {typing.get_type_hints(maker)["return"].__name__ for maker in makers}
+    assert made <= listed
+
+
 SCRIPT = """
+from collections.abc import Mapping, Sequence
+
 import dissect
+import torch
 from dissect import Ablate, Run, intervene, load_generator
+from dissect.generators.base import Generator
+from dissect.generators.shapes import LayerInfo, Space
+from dissect.latents import Latent
+from torch import Tensor, nn
 
 run: Run = dissect.dissect("faces-dcgan", "faces", out="runs/faces", n_samples=100)
 table = run.units("main.7")
@@ -47,6 +75,28 @@ generator = load_generator("faces-dcgan")
 latent = generator.sample([0, 1], seed=0)
 with intervene(generator, [Ablate("main.7", [3])]):
     images = generator.synthesize(latent)
+
+
+class Own:
+    name, family, fingerprint, not_editable = "own", "own", "0", None
+    image_size, channels, n_classes = 8, 3, 0
+    device, module = torch.device("cpu"), nn.Identity()
+    spaces = {"z": Space("z", (4,))}
+    layers: Mapping[str, LayerInfo] = {}
+
+    def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
+        return Latent("z", torch.zeros(len(indices), 4))
+
+    def convert(
+        self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
+    ) -> Latent:
+        return latent
+
+    def synthesize(self, latent: Latent, *, noise: str = "const") -> Tensor:
+        return torch.zeros(len(latent), 3, 8, 8)
+
+
+own: Generator = Own()
 """
 MISTAKES = {
     "a name of the package": ("dissect.dissect(", "dissect.disect("),
@@ -56,6 +106,13 @@ MISTAKES = {
     "a method of a generator": ("generator.synthesize(", "generator.synthesise("),
     "a keyword of a method": ("seed=0", "sed=0"),
     "an import": ("Ablate, Run", "Ablates, Run"),
+    "a method of a generator of one's own": ("def sample(", "def samples("),
+    "a parameter of it": ("label: int | None = None) -> Latent", "label: str = '') -> Latent"),
+    "the type of its layers": ("Mapping[str, LayerInfo] = {}", "Mapping[str, int] = {}"),
+    "what it gives": (
+        "-> Latent:\n        return latent\n",
+        "-> Tensor:\n        return latent.data\n",
+    ),
 }
 
 

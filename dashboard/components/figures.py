@@ -1,6 +1,7 @@
 """Figures by plotly. Colours of text and lines come from app.css, so that they follow the theme."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,13 +9,15 @@ from dash import dcc, html
 from dash.development.base_component import Component
 from jaxtyping import Float
 
-_CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
+from dashboard.components.attributes import aria
+
+_CONFIG: Any = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
 
 def figure(name: str, content: go.Figure, label: str) -> Component:
     """A figure with what it shows in words."""
     graph = dcc.Graph(id=name, figure=content, config=_CONFIG, className="graph", responsive=True)
-    return html.Div(graph, role="img", **{"aria-label": label})
+    return html.Div(graph, role="img", **aria(label=label))
 
 
 def iou_curves(

@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.components.progress import Progress, progress_bar
 from dashboard.components.setting_fields import setting_field
 from dashboard.work.queue import Job
@@ -60,7 +61,7 @@ def job_rows(jobs: Sequence[Job], page: str) -> Component | None:
             html.H2(TITLES[shown[0].kind], id=title),
             html.Ul([_row(job, page) for job in shown], className="jobs"),
         ],
-        **{"aria-labelledby": title},
+        **aria(labelledby=title),
     )
 
 
@@ -98,7 +99,7 @@ def _row(job: Job, page: str) -> Component:
             type="button",
             className="action",
             disabled=disabled,
-            **{"aria-label": f"{label}: {job.name}"},
+            **aria(label=f"{label}: {job.name}"),
         )
 
     parts: list[Component] = [
@@ -120,7 +121,7 @@ def _row(job: Job, page: str) -> Component:
     elif job.resumable:
         # Hours of counting are not deleted with one click.
         sure = [
-            html.Summary("Remove", className="action", **{"aria-label": f"Remove: {job.name}"}),
+            html.Summary("Remove", className="action", **aria(label=f"Remove: {job.name}")),
             button("remove", "Delete what was counted"),
         ]
         buttons = [button("resume", "Resume"), html.Details(sure)]

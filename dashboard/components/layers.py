@@ -6,6 +6,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.components.units import bar, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.labels import quoted, second_labels
@@ -121,7 +122,7 @@ def _piece(
 ) -> Component:
     content = [html.Span(title, className="hidden")]
     if label:
-        content.append(html.Span(label, **{"aria-hidden": "true"}))
+        content.append(html.Span(label, **aria(hidden="true")))
     href = run_href(opened.id, "units") + query
     return dcc.Link(content, href=href, title=title, className=kind, style=style)
 
@@ -167,7 +168,7 @@ def matrix(
         className="scroll",
         tabIndex=0,
         role="region",
-        **{"aria-label": "IoU of the best unit of each layer"},
+        **aria(label="IoU of the best unit of each layer"),
     )
 
 

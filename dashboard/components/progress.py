@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria, data_attributes
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -30,10 +32,14 @@ def progress_bar(name: str, progress: Progress, *, label: str) -> list[Component
         label: What it belongs to, in words.
     """
     value, most, words = _values(progress)
-    attributes = {"aria-label": f"Progress of {label}", "data-progress": name}
     return [
-        html.Progress(value=value, max=most, **attributes),
-        html.Span(words, className="n", **{"data-steps": name}),
+        html.Progress(
+            value=value,
+            max=most,
+            **aria(label=f"Progress of {label}"),
+            **data_attributes(progress=name),
+        ),
+        html.Span(words, className="n", **data_attributes(steps=name)),
     ]
 
 

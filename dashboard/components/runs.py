@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria_of
 from dashboard.components.units import counted, empty
 from dashboard.links import compare_href, run_href
 from dashboard.store import Entry
@@ -62,7 +63,7 @@ def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
             dmc.TextInput(id="runs-search", label="Find a run", value=search, debounce=250),
             dmc.Select(
                 id="runs-tag", label="Tag", data=list(known), value=tag if tag in known else None,
-                clearable=True, placeholder="any", clearButtonProps={"aria-label": "Any tag"},
+                clearable=True, placeholder="any", **aria_of("clearButtonProps", label="Any tag"),
             ),
         ],
         className="controls",
@@ -88,7 +89,7 @@ def _newest(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _searched(entry: Entry, tags: Mapping[str, Sequence[str]]) -> str:
-    facts = () if entry.problem else _told(entry.record)
+    facts = () if entry.problem else _summary(entry.record)
     return " ".join([entry.name, *facts, *tags.get(entry.id, ())]).lower()
 
 
@@ -103,13 +104,13 @@ def _row(entry: Entry, tags: Iterable[str], size: int) -> Component:
     return html.Li(
         [
             dcc.Link(entry.name, href=run_href(entry.id), className="run-name"),
-            html.Span([" · ".join(_told(entry.record)), *marks], className="quiet"),
+            html.Span([" · ".join(_summary(entry.record)), *marks], className="quiet"),
             html.Span(_megabytes(size), className="n"),
         ]
     )
 
 
-def _told(record: dict) -> Iterable[str]:
+def _summary(record: dict) -> Iterable[str]:
     layers = record["generator"]["layers"]
     yield str(record["generator"].get("name", "?"))
     units = counted(sum(shape[0] for shape in layers.values()), "unit")

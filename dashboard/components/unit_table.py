@@ -1,10 +1,11 @@
 """Units as a table that is fetched block by block, sorted by its headers."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 
 import dash_ag_grid as dag
+import pandas as pd
 from dash.development.base_component import Component
 
 from dashboard.components.units import label_of
@@ -14,7 +15,7 @@ from dashboard.pairs import labels_of, measured_of
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units, list_query, sorts
 from dissect.statistics.columns import Place
-from dissect.statistics.registry import columns_in
+from dissect.statistics.registry import columns_in, rows_of
 
 BLOCK = 200
 """Rows that are fetched at once."""
@@ -40,7 +41,7 @@ class _Field:
     is_number: bool = False
 
 
-def _fields(names: Collection[str]) -> list[_Field]:
+def _fields(names: Container[str]) -> list[_Field]:
     """The columns for units that have these values."""
     known = sorts()
     values = [
@@ -116,7 +117,7 @@ def _column(unit_filter: UnitFilter, field: _Field) -> dict[str, object]:
     return column
 
 
-def chosen(opened: OpenRun, unit_filter: UnitFilter) -> object:
+def chosen(opened: OpenRun, unit_filter: UnitFilter) -> pd.DataFrame:
     """The chosen units; kept for the latest filter: a table fetches them piece by piece."""
     second = second_labels(opened)  # the same object until somebody changes a note
     known = opened.once("latest filter", dict)
@@ -144,7 +145,7 @@ def rows(
             **{one.name: _text(getattr(row, one.name), one.digits) for one in shown},
             "effect": _text(row.effect, ".2f"),
         }
-        for row in chosen(opened, unit_filter).iloc[start:stop].itertuples()
+        for row in rows_of(chosen(opened, unit_filter).iloc[start:stop])
     ]
 
 

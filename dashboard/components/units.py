@@ -3,19 +3,23 @@
 import json
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from dash import html
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 
+from dashboard.components.attributes import aria, data_attributes
 from dashboard.links import unit_href
 from dashboard.media import strip_url
 from dashboard.notes.labels import second_labels
 from dashboard.store import OpenRun
+from dissect.statistics.registry import rows_of
 
 READING = (
     "The number is IoU, how far the unit’s outlined area and the concept overlap: from 0 to 1. The "
-    "tick is what chance gives, the line the 95 % interval. First is what tells most beyond chance."
+    "tick is what chance gives, the line the 95 % interval. The most informative beyond chance "
+    "come first."
 )
 
 
@@ -50,7 +54,7 @@ def bar(
         className="bar",
         role="img",
         style=style,
-        **{"aria-label": _bar_label(value, chance)},
+        **aria(label=_bar_label(value, chance)),
     )
 
 
@@ -92,7 +96,7 @@ def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
     return f"{layer} unit {unit}, {what}: its top {n_images}, the unit’s mask outlined"
 
 
-def label_of(row: object) -> str:
+def label_of(row: Any) -> str:
     """What a unit is called: its concept, or that it has none."""
     return str(row.concept) if row.is_named else "no concept"
 
@@ -116,7 +120,7 @@ def cards(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> Component
         query: Of the pages that the cards lead to, which list the units belong to.
     """
     data = card_data(opened, units, query=query)
-    return html.Ul(className="cards", role="list", **{"data-cards": json.dumps(data)})
+    return html.Ul(className="cards", role="list", **data_attributes(cards=json.dumps(data)))
 
 
 def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[dict[str, object]]:
@@ -124,11 +128,11 @@ def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[
     people = second_labels(opened)
     return [
         _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
-        for row in units.itertuples()
+        for row in rows_of(units)
     ]
 
 
-def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, object]:
+def _card(opened: OpenRun, row: Any, people: str, query: str) -> dict[str, object]:
     layer, colour = str(row.layer), opened.run.vocabulary[str(row.concept)].colour
     name = label_of(row)
     style, interval = _bar_styles(row.iou, row.chance, colour, row.iou_low, row.iou_high)
@@ -149,7 +153,7 @@ def _card(opened: OpenRun, row: object, people: str, query: str) -> dict[str, ob
     }
 
 
-def _effect(row: object) -> str:
+def _effect(row: Any) -> str:
     """What the unit does alone; a set's effect belongs to the set, so no number of it."""
     label = getattr(row, "effect_label", "")
     if not label:
@@ -159,13 +163,13 @@ def _effect(row: object) -> str:
     return f"measured with {counted(row.effect_units - 1, 'other unit')}, not alone"
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Component:
+def facts(pairs: Iterable[tuple[str, ComponentType]]) -> Component:
     """A row of facts, each with its name above."""
     return html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className="facts"
     )
 
 
-def empty(message: object) -> Component:
+def empty(message: ComponentType) -> Component:
     """In place of what there is none of."""
     return html.P(message, className="empty")

@@ -28,7 +28,7 @@ def opened_by(run_id: object) -> OpenRun:
     return context.current().store.open(text(run_id))
 
 
-def delete(notes: Notes, number: object) -> tuple[dict[str, object], str]:
+def delete(notes: Notes, number: int) -> tuple[dict[str, object], str]:
     """Delete a note; gives it, to be kept in the browser, and a message."""
     gone = notes.delete(number)
     return asdict(gone), f"Deleted the {describe(gone)}."
@@ -42,13 +42,12 @@ def restore(notes: Notes, kept: object) -> Note:
         DissectError: see ``Notes.restore``.
     """
     types = {"kind": str, "layer": str, "unit": int, "text": str, "author": str}
-    good = isinstance(kept, Mapping) and all(
-        type(kept.get(name)) is kind for name, kind in types.items()
-    )
-    if not good or type(kept.get("made")) not in (int, float):
+    found = dict(kept) if isinstance(kept, Mapping) else {}
+    good = all(type(found.get(name)) is kind for name, kind in types.items())
+    if not good or type(found.get("made")) not in (int, float):
         raise ConfigError("there is nothing to bring back; reload the page")
-    made = min(max(float(kept["made"]), 0.0), 1e11)
-    return notes.restore(Note(id=0, made=made, **{name: kept[name] for name in types}))
+    made = min(max(float(found["made"]), 0.0), 1e11)
+    return notes.restore(Note(id=0, made=made, **{name: found[name] for name in types}))
 
 
 def describe(note: Note) -> str:

@@ -4,6 +4,7 @@ The same stands on the page of notes and on that of a unit, apart by the prefix 
 """
 
 import time
+from collections.abc import Mapping
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
@@ -11,6 +12,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from dashboard.callbacks import line_of, text
+from dashboard.components.attributes import aria_of, data_attributes
 from dashboard.notes import changes
 from dashboard.store import OpenRun
 from dissect.errors import ConfigError, DissectError
@@ -38,7 +40,7 @@ def note_editor(opened: OpenRun, prefix: str) -> Component:
                         autosize=True,
                         minRows=2,
                         inputProps={"maxLength": LONGEST[COMMENT]},
-                        **{"data-autofocus": True},
+                        **data_attributes(autofocus=True),
                     ),
                     html.P(id=f"{prefix}-refused", role="alert", className="note-refused"),
                     dmc.Button("Save", id=f"{prefix}-save"),
@@ -46,7 +48,7 @@ def note_editor(opened: OpenRun, prefix: str) -> Component:
                 id=f"{prefix}-dialog",
                 title="Edit a note",
                 opened=False,
-                closeButtonProps={"aria-label": "Close without saving"},
+                **aria_of("closeButtonProps", label="Close without saving"),
             ),
         ]
     )
@@ -132,13 +134,19 @@ def _save(clicks: object, run_id: object, edited: object, written: object) -> tu
             raise ConfigError("no note is being edited; reload the page")
         notes = notes_of(changes.opened_by(run_id).run)
         was = text(edited.get("was"))
-        note = notes.edit(edited.get("note"), text(written), was=was)
+        note = notes.edit(_number(edited), text(written), was=was)
     except DissectError as error:
         return True, line_of(error), no_update, no_update
     return False, "", f"Saved the {changes.describe(note)}.", time.time()
 
 
-def _note_of(used: object) -> object:
+def _note_of(used: object) -> int:
     if not isinstance(used, dict):
         raise PreventUpdate
-    return used.get("note")
+    return _number(used)
+
+
+def _number(used: Mapping[str, object]) -> int:
+    """The note that an id or a store names; nobody's where it names none."""
+    number = used.get("note")
+    return number if isinstance(number, int) else 0

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.links import unit_href
 from dashboard.notes.changes import describe
 from dashboard.store import OpenRun
@@ -63,7 +64,7 @@ def _button(name: str, prefix: str, note: Note) -> Component:
         name,
         id={"type": f"{prefix}-{what}", "note": note.id},
         className="plain",
-        **{"aria-label": f"{name}: {describe(note)}"},
+        **aria(label=f"{name}: {describe(note)}"),
     )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 
 from dashboard import context
 from dashboard.callbacks import shows_errors
+from dashboard.components.attributes import aria
 from dashboard.components.layers import bars_of, cells_of, stacks
 from dashboard.components.units import bar, empty, facts, swatch, two
 from dashboard.context import Context
@@ -52,7 +53,7 @@ def layout(visit: Visit) -> Component:
 
 
 @shows_errors
-def results(given: Context, a: object, b: object) -> Component:
+def results(given: Context, a: object, b: object) -> ComponentType:
     """The two runs, or what is still missing."""
     if not (isinstance(a, str) and isinstance(b, str) and a and b):
         return empty("Choose two runs above.")
@@ -128,7 +129,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
         className="scroll",
         tabIndex=0,
         role="region",
-        **{"aria-label": "Concepts of both runs"},
+        **aria(label="Concepts of both runs"),
     )
 
 
@@ -136,19 +137,19 @@ def _colour(name: str, *runs: OpenRun) -> str:
     return next(o.run.vocabulary[name].colour for o in runs if name in o.run.vocabulary.names)
 
 
-def _count(opened: OpenRun, name: str, count: int, most: int) -> object:
+def _count(opened: OpenRun, name: str, count: int, most: int) -> Component:
     if name not in opened.run.vocabulary.names:
         return html.Span("not in its vocabulary", className="quiet")
     style = {"--value": f"{100 * count / most:.2f}%", "--colour": _colour(name, opened)}
     content = [
-        html.Span(className="bar", style=style, **{"aria-hidden": "true"}),
+        html.Span(className="bar", style=style, **aria(hidden="true")),
         html.Span(f"{count}", className="n"),
     ]
     href = run_href(opened.id, "units") + UnitFilter(concept=name).to_query()
     return dcc.Link(content, href=href, className="cell", title=f"{count} units, {opened.name}")
 
 
-def _best(opened: OpenRun, name: str, people: Mapping[tuple[str, int], str]) -> object:
+def _best(opened: OpenRun, name: str, people: Mapping[tuple[str, int], str]) -> ComponentType:
     cells: list[Cell] = [cell for cell in cells_of(opened).get(name, []) if cell is not None]
     if not cells:
         return "–"
@@ -168,7 +169,7 @@ def _callbacks(app: Dash) -> None:
     chosen = [Input(f"compare-{name}", "value") for name in ("a", "b")]
 
     @app.callback(Output("compare-results", "children"), chosen, prevent_initial_call=True)
-    def show(a: object, b: object) -> Component:
+    def show(a: object, b: object) -> ComponentType:
         return results(context.current(), a, b)
 
     app.clientside_callback(

@@ -2,7 +2,7 @@
 
 import numpy as np
 from dash import dcc, html
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 
 from dashboard.components.layers import cells_of, matrix
 from dashboard.components.units import READING, cards, empty, facts, second_label, swatch, two
@@ -66,7 +66,7 @@ def layout(visit: RunVisit) -> Component:
     )
 
 
-def _others(opened: OpenRun, name: str) -> object:
+def _others(opened: OpenRun, name: str) -> ComponentType:
     together = opened.once("together", opened.run.co_occurrence).sel(concept=name).values
     names = list(opened.run.vocabulary.names)
     own = together[names.index(name)]

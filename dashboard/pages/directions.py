@@ -10,6 +10,7 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.callbacks import line_of, problem
+from dashboard.components.attributes import aria
 from dashboard.components.units import empty
 from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
@@ -248,7 +249,7 @@ def _heat(effects: Effects, label: str, what: str, *, with_floor: bool) -> Compo
         className="scroll",
         tabIndex=0,
         role="region",
-        **{"aria-label": label},
+        **aria(label=label),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import dash_mantine_components as dmc
 import numpy as np
@@ -93,7 +94,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
             value=concept, data=names, searchable=True, allowDeselect=False,
         ),
         dmc.Select(
-            id="effects-layer", label="Layer", description="(best) tells most of it",
+            id="effects-layer", label="Layer", description="(best) is the most informative",
             value=layer, data=[_BEST, *run.layers], searchable=True, allowDeselect=False,
         ),
         dmc.Select(
@@ -203,7 +204,7 @@ def _advance() -> Component | None:
     return None
 
 
-def _measure(clicks: object, run_id: object, *given: object) -> str:
+def _measure(clicks: object, run_id: object, *given: Any) -> str:
     if not clicks:
         raise PreventUpdate
     kind, concept, layer, order, units, picked, samples, name, curve = given
@@ -223,6 +224,7 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
     question = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     has_curve = kind in STUDIES and "curve" in STUDIES[kind].options
     question += "-curve" if curve is True and has_curve else ""
+    which_units: dict[str, Any] = {"picked": by_hand} if by_hand else {"n_units": units}
     plain = re.sub(r"[^\w@+.-]+", "_", question, flags=re.ASCII)[:100]
     try:
         request = EffectRequest(
@@ -234,7 +236,7 @@ def _measure(clicks: object, run_id: object, *given: object) -> str:
             n_samples=samples,
             name=name or plain,
             curve=curve,
-            **({"picked": by_hand} if by_hand else {"n_units": units}),
+            **which_units,
         )
     except ConfigError as error:
         raise with_labels(error, EffectRequest) from None
@@ -246,8 +248,10 @@ def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
         raise PreventUpdate  # buttons that only came or went
     job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
-    job = None if done else work().find(job_id)
-    return done or f"{job.name} is {standing(job)}"
+    if done:
+        return done
+    job = work().find(job_id)
+    return f"{job.name} is {standing(job)}"
 
 
 def _follow(*given: object) -> tuple:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentType
 from dash.exceptions import PreventUpdate
 
 from dashboard.callbacks import line_of, shows_errors, text
+from dashboard.components.attributes import aria
 from dashboard.components.units import empty
 from dashboard.links import run_href
 from dashboard.notes import changes
@@ -60,8 +61,8 @@ def _body(opened: OpenRun, sought: Sought) -> list[Component]:
     except DissectError:
         lists = []
     download = [
-        html.Button(name, id=f"notes-{name.lower()}", className="action", **{"aria-label": told_as})
-        for name, told_as in (("JSON", "Download JSON"), ("CSV", "Download CSV"))
+        html.Button(name, id=f"notes-{name.lower()}", className="action", **aria(label=label))
+        for name, label in (("JSON", "Download JSON"), ("CSV", "Download CSV"))
     ]
     return [
         _controls(sought, lists),
@@ -156,7 +157,7 @@ def _callbacks(app: Dash) -> None:
         prevent_initial_call=True,
     )
     @shows_errors
-    def show(*given: object) -> Component:
+    def show(*given: object) -> ComponentType:
         return results(changes.opened_by(given[-1]), _sought(given[: len(_CONTROLS)]))
 
     app.clientside_callback(

@@ -1,5 +1,6 @@
 """The page ``/run/<run>``: the clearest units, concepts by layer, the best unit of each layer."""
 
+import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
@@ -65,8 +66,8 @@ def layout(visit: RunVisit) -> Component:
             stacks(opened, bars_of(opened)),
             html.H2("How well does the best unit of each layer match?"),
             html.P(
-                "IoU of the unit that tells most about the concept; the tick is its chance level. "
-                "Pale: not named after it. Click a name for all of its units."
+                "IoU of the unit with most information about the concept; the tick is its chance "
+                "level. Pale: not named after it. Click a name for all of its units."
             ),
             matrix(opened, concepts[:n_rows], lambda name: _area(areas, name)),
             _rest(opened, concepts[n_rows:]),
@@ -98,7 +99,7 @@ def _rest(opened: OpenRun, concepts: list[str]) -> Component | None:
     return html.Details([html.Summary(label), html.P([p for link in links for p in (link, " ")])])
 
 
-def _area(areas: object, name: str) -> str:
+def _area(areas: pd.Series, name: str) -> str:
     return f"{100 * areas[name]:.1f} %" if name else "Area"
 
 

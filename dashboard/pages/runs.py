@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Mapping
+from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
@@ -147,7 +148,8 @@ def _start(clicks: object, *given: object) -> str:
     if not clicks:
         raise PreventUpdate
     own = context.current()
-    values = dict(zip([*FIELDS, *SWITCHES], given, strict=True))
+    # The class of settings checks what the browser sent.
+    values: dict[str, Any] = dict(zip([*FIELDS, *SWITCHES], given, strict=True))
     values["generator"] = look_up(_generators(own), values["generator"])
     values["segmenters"] = check_segmenters(values["segmenters"], SEGMENTERS)
     known = set(values) - {"generator", "segmenters"}
@@ -192,17 +194,19 @@ def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple
     now = moving(jobs)
     ended = [job for job in jobs if isinstance(moved, list) and job.id in set(moved) - set(now)]
     news = fault or [html.P(_news(job)) for job in ended] or no_update
-    # Of what was said before, only the latest stays; a mistake in the form until it is mended.
+    # Only the latest message stays; a mistake in the form until it is mended. One call may have
+    # several causes, where an earlier one took longer than a tick.
+    causes = set(ctx.triggered_prop_ids.values())
     started, acted = no_update, no_update
-    if ended or ctx.triggered_id == "runs-answer":
+    if ended or "runs-answer" in causes:
         started = "" if isinstance(given[0], str) else no_update
-    if ended or ctx.triggered_id == "runs-started":
+    if ended or ("runs-started" in causes and "runs-answer" not in causes):
         acted = ""
-    if not ended and ctx.triggered_id in ("runs-started", "runs-answer"):
+    if not ended and causes & {"runs-started", "runs-answer"}:
         news = fault or ""
     standings = rows_of(jobs)
     said = (news, now, started, acted, standings)
-    if ctx.triggered_id == "runs-tick" and not ended:
+    if causes == {"runs-tick"} and not ended:
         shown = no_update if rows == standings else job_rows(jobs, "runs")
         return no_update, shown, not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()

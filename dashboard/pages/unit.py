@@ -5,11 +5,13 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import unit_facts
 from dashboard.callbacks import line_of
+from dashboard.components.attributes import aria
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.unit_table import chosen
 from dashboard.components.units import (
@@ -64,7 +66,7 @@ def layout(visit: RunVisit) -> Component:
                 className="strip whole",
                 tabIndex=0,
                 role="region",
-                **{"aria-label": "Top images"},
+                **aria(label="Top images"),
             ),
             html.P(
                 "The images on which it fires most; the outline is where it exceeds its threshold.",
@@ -115,7 +117,7 @@ def _steps(opened: OpenRun, layer: str, unit: int, query: Mapping[str, str]) -> 
         [dcc.Link("All units" if not end else "Back to the list", href=back),
          html.Span(where), *links],
         className="steps",
-        **{"aria-label": label},
+        **aria(label=label),
     )  # fmt: skip
 
 
@@ -173,8 +175,9 @@ def _table(opened: OpenRun, found: list[Match]) -> Component:
         return empty("None: it was never active where a concept was.")
     names = [html.Th(name, scope="col") if name else html.Td() for name in head]
     table = html.Table([html.Thead(html.Tr(names)), html.Tbody(rows)])
-    label = {"aria-label": "Concepts it matches"}
-    return html.Div(table, className="scroll", tabIndex=0, role="region", **label)
+    return html.Div(
+        table, className="scroll", tabIndex=0, role="region", **aria(label="Concepts it matches")
+    )
 
 
 def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list[Component]:
@@ -214,13 +217,13 @@ def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list
     ]
 
 
-def _curves(opened: OpenRun, values: Values, found: list[Match]) -> object:
+def _curves(opened: OpenRun, values: Values, found: list[Match]) -> go.Figure:
     columns = {name: index for index, name in enumerate(opened.run.vocabulary.names)}
     curves = [(m.concept, m.colour, values.iou[columns[m.concept]]) for m in found[:_CURVES]]
     return iou_curves(values.edges, curves, found[0].threshold)
 
 
-def _spread(values: Values, best: Match) -> object:
+def _spread(values: Values, best: Match) -> go.Figure:
     shares = [
         (best.concept, best.colour, values.spread.share.sel(concept=best.concept).values),
         ("all pixels", _ALL_COLOUR, values.spread.all_pixels.values),

@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 from dataclasses import replace
+from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
-from dashboard.callbacks import line_of, problem
+from dashboard.callbacks import line_of, problem, text
 from dashboard.notes.labels import quoted, second_labels
 from dashboard.painting.browser import CORNERS, FIELDS, register_browser
 from dashboard.painting.history import History
@@ -162,7 +163,7 @@ def _brush(
     except DissectError as error:
         return None, line_of(error), no_update, no_update, not by_hand
     how = f"{brush['layer']}: {brush['how']}"
-    how += _called(run_id, brush["layer"], brush["units"]) if by_hand else ""
+    how += _called(text(run_id), brush["layer"], brush["units"]) if by_hand else ""
     if brush["tried"]:
         how += f". Tried {where}, it {brush['tried']}."
     plain = {name: brush[name] for name in ("concept", "mode", "layer", "units", "values")}
@@ -193,7 +194,7 @@ def _rectangle(box: tuple[int, int, int, int]) -> str:
     return f"in the rectangle {', '.join(map(str, box))}"
 
 
-def _called(run_id: object, layer: str, units: list[int]) -> str:
+def _called(run_id: str, layer: str, units: list[int]) -> str:
     """What people call those of these units that they named."""
     people = second_labels(context.current().store.open(run_id))
     named = [
@@ -202,7 +203,7 @@ def _called(run_id: object, layer: str, units: list[int]) -> str:
     return f". People call {', '.join(named)}" if named else ""
 
 
-def _strokes(place: object, *given: object) -> tuple:
+def _strokes(place: object, *given: Any) -> tuple:
     _, _, _, _, _, deleted, restored, history, brush, n_units, strength, *corners = given
     cause = ctx.triggered_id
     try:
@@ -246,7 +247,7 @@ def _render(about: object, history: object, *given: object) -> tuple:
     except DissectError as error:
         return (*(no_update,) * 5, line_of(error), now)
     column = 1 + planes.index(plane)
-    vocabulary = context.current().store.open(run_id).run.vocabulary
+    vocabulary = context.current().store.open(text(run_id)).run.vocabulary
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(after.content["changes"], colours, pixels=painting.image_size**2)
     pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]

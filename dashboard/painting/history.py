@@ -7,6 +7,7 @@ Each state is a list of names, so a mask is kept once however long the history i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dissect.errors import ConfigError
 from dissect.painting.recipe import MOST_STROKES
@@ -92,7 +93,7 @@ class History:
         }
 
     @classmethod
-    def from_json(cls, content: object) -> "History":
+    def from_json(cls, content: Any) -> "History":
         """The inverse of ``to_json``; None is an empty one.
 
         Raises:
@@ -100,6 +101,7 @@ class History:
         """
         if content is None:
             return cls()
+        damaged = "the list of strokes is damaged; expected one that this page made"
         try:
             strokes = {name: Stroke.from_json(one) for name, one in content["strokes"].items()}
             past, future = (
@@ -110,9 +112,9 @@ class History:
             known = {name for state in states for name in state} <= set(strokes)
             sound = known and all(name.isascii() and name.isdigit() for name in strokes)
         except (TypeError, KeyError, AttributeError):
-            sound = False
+            raise ConfigError(damaged) from None
         if not sound or len(states) > 2 * _MOST_STATES or max(map(len, states)) > MOST_STROKES:
-            raise ConfigError("the list of strokes is damaged; expected one that this page made")
+            raise ConfigError(damaged)
         return cls(strokes, now, past, future)
 
     def _at(self, now: _State) -> "History":

@@ -6,12 +6,14 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, View, read_view
 from dashboard.painting.tables import stroke_list
 from dashboard.routing import RunVisit
 from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
+from dissect.runs import Run
 
 
 def layout(visit: RunVisit) -> Component:
@@ -74,7 +76,7 @@ def _picture(size: int) -> Component:
                 width=min(size, 1024),
                 height=min(size, 1024),
                 role="img",
-                **{"aria-label": "Brush here; the rectangle fields do the same by keyboard"},
+                **aria(label="Brush here; the rectangle fields do the same by keyboard"),
             ),
         ],
         id="paint-stage",
@@ -159,13 +161,13 @@ def _disabled(name: str, label: str) -> Component:
     return dmc.Button(label, id=name, variant="default", disabled=True)
 
 
-def _whole(name: str, label: str, value: object) -> Component:
+def _whole(name: str, label: str, value: int | str) -> Component:
     return dmc.NumberInput(
         id=name, label=label, value=value, min=0, allowDecimal=False, debounce=True
     )
 
 
-def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Component:
+def _tools(view: View, names: tuple[str, ...], run: Run, size: int) -> Component:
     corners = dict(
         zip(("Top", "Left", "Bottom", "Right"), (size // 2, 0, size, size // 3), strict=True)
     )
@@ -180,7 +182,7 @@ def _tools(view: View, names: tuple[str, ...], run: object, size: int) -> Compon
                             {"value": DRAW, "label": "Draw"},
                             {"value": REMOVE, "label": "Remove"},
                         ],
-                        **{"aria-label": "Draw or remove"},
+                        **aria(label="Draw or remove"),
                     ),
                     dmc.Select(
                         id="paint-concept",
@@ -290,7 +292,7 @@ def _seen(planes: tuple[str, ...]) -> Component:
                         id="paint-plane",
                         value=planes[0],
                         data=list(planes),
-                        **{"aria-label": "Plane"},
+                        **aria(label="Plane"),
                     ),
                     html.Div(pictures, className="paint-labels"),
                 ]

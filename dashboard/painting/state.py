@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from dissect.edits.recipes import from_json
 from dissect.errors import ConfigError
@@ -9,6 +10,8 @@ from dissect.painting.checks import as_number, is_whole
 from dissect.painting.recipe import Painting
 from dissect.painting.strokes import DRAW, REMOVE, Stroke, decode_mask
 from dissect.settings.kinds import short
+
+Default = TypeVar("Default", int, int | None)
 
 BY_HAND = "(by hand)"
 """Stands in the list of concepts for units chosen by hand."""
@@ -71,7 +74,7 @@ def read_view(
     )
 
 
-def read_painting(about: object, fields: Mapping[str, object]) -> Painting:
+def read_painting(about: Any, fields: Mapping[str, object]) -> Painting:
     """A painting without strokes from the page's fields.
 
     Args:
@@ -85,20 +88,22 @@ def read_painting(about: object, fields: Mapping[str, object]) -> Painting:
     if not isinstance(about, Mapping):
         raise ConfigError("the page does not know its generator yet; wait or reload it")
     names = ("fingerprint", "run", "image_size", "threads")
-    generator, run, size, threads = (about.get(name) for name in names)
-    own = {name: _integral(fields.get(name)) for name in ("seed", "index", "label")}
+    models: dict[str, Any] = {name: about.get(name) for name in names}
+    # ``Painting`` checks what they are.
+    own: dict[str, Any] = {name: _integral(fields.get(name)) for name in ("seed", "index", "label")}
     for name in ("seed", "index"):
         if own[name] is None:
             raise ConfigError(f"{name} is empty; expected a whole number from 0")
     truncation = as_number("truncation", fields.get("truncation"))
     edits = tuple(from_json(about.get("edits", [])))
     return Painting(
-        generator, run, size, own["seed"], own["index"], truncation, own["label"], threads,
+        models["fingerprint"], models["run"], models["image_size"], own["seed"], own["index"],
+        truncation, own["label"], models["threads"],
         edits=edits,
     )  # fmt: skip
 
 
-def read_stroke(brush: object, *, n_units: object, strength: object, place: object) -> Stroke:
+def read_stroke(brush: Any, *, n_units: object, strength: Any, place: Any) -> Stroke:
     """A stroke with a brush, from what the browser sends.
 
     Args:
@@ -113,7 +118,7 @@ def read_stroke(brush: object, *, n_units: object, strength: object, place: obje
     """
     if not isinstance(brush, Mapping) or not isinstance(brush.get("units"), list):
         raise ConfigError("no brush is chosen yet; choose a concept, or units by hand")
-    count = _integral(n_units)
+    count: object = _integral(n_units)
     if not is_whole(count, 1, len(brush["units"])):
         raise ConfigError(
             f"the number of units is {short(n_units)}; expected 1 to {len(brush['units'])}"
@@ -121,10 +126,11 @@ def read_stroke(brush: object, *, n_units: object, strength: object, place: obje
     if not isinstance(place, Mapping):
         raise ConfigError("the page sent no place for the stroke; reload it")
     values = brush.get("values")
+    how: dict[str, Any] = {name: brush.get(name) for name in ("mode", "layer")}
     box, png = place.get("box"), place.get("png")
     return Stroke(
-        brush.get("mode"),
-        brush.get("layer"),
+        how["mode"],
+        how["layer"],
         tuple(brush["units"][:count]),
         tuple(values[:count]) if isinstance(values, list) else (),
         strength,
@@ -146,12 +152,13 @@ def read_units(text: object) -> list[int]:
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def _whole(text: object, default: int | None, most: int) -> int | None:
-    plain = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 17
-    return int(text) if plain and int(text) <= most else default
+def _whole(text: object, default: Default, most: int) -> int | Default:
+    if not (isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 17):
+        return default
+    return int(text) if int(text) <= most else default
 
 
-def _fraction(text: object, default: float) -> float:
+def _fraction(text: Any, default: float) -> float:
     try:
         number = float(text)
     except (TypeError, ValueError):
@@ -159,7 +166,7 @@ def _fraction(text: object, default: float) -> float:
     return number if -5 <= number <= 5 else default
 
 
-def _integral(value: object) -> object:
+def _integral(value: Any) -> Any:
     """A whole number that a field gives as 3.0; anything else as it is."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)

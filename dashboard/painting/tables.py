@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria, data_attributes
 from dashboard.components.units import counted
 from dashboard.painting.history import History
 from dissect.painting.strokes import DRAW, Stroke
@@ -40,7 +41,7 @@ def stroke_list(history: History) -> Component:
                     id={"type": "paint-delete", "name": name},
                     size="compact-sm",
                     variant="default",
-                    **{"aria-label": f"Delete stroke {number}"},
+                    **aria(label=f"Delete stroke {number}"),
                 ),
             ]
         )
@@ -74,7 +75,7 @@ def change_table(
                 html.Td(_area(after, pixels)),
                 html.Td(f"{after - before:+,}".replace("-", "−") if after != before else "–"),
             ],
-            **{"data-concept": name, "data-change": after - before},
+            **data_attributes(concept=name, change=after - before),
         )
         for name, before, after in ranked
         if name in colours

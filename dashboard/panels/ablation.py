@@ -1,6 +1,7 @@
 """Panel of a unit's page: its top images with the unit ablated, and what changed in them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
@@ -8,8 +9,9 @@ from dash.development.base_component import Component
 
 from dashboard import context
 from dashboard.callbacks import line_of
+from dashboard.components.attributes import aria
 from dashboard.painting.tables import change_table
-from dashboard.panels.images import ask_unit
+from dashboard.panels.images import ask_unit, run_of
 from dashboard.rendering.client import to_uri
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
@@ -55,7 +57,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
         return no_update, no_update
     try:
         found = ask_unit(unit, {"ask": "ablate"}, view="ablation")
-        vocabulary = context.current().store.open(unit["run"]).run.vocabulary
+        vocabulary = context.current().store.open(run_of(unit)).run.vocabulary
     except SupersededError:
         return no_update, no_update
     except DissectError as error:
@@ -75,7 +77,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
                     tabIndex=0,
                     role="region",
                     style={"margin": "0"},
-                    **{"aria-label": f"Images {name.lower()} it is ablated"},
+                    **aria(label=f"Images {name.lower()} it is ablated"),
                 ),
             ],
             style={"margin": "0 0 8px"},
@@ -87,7 +89,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
     return [*pictures, table], _summary(content)
 
 
-def _summary(content: Mapping[str, object]) -> str:
+def _summary(content: Mapping[str, Any]) -> str:
     """What became of the concept that the unit is named after."""
     start = f"{len(content['indices'])} top images, the unit set to zero"
     own = [change for change in content["changes"] if change[0] == content["concept"]]

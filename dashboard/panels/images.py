@@ -4,9 +4,11 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.callbacks import line_of
+from dashboard.callbacks import line_of, text
+from dashboard.components.attributes import aria
 from dashboard.pairs import pairs_of
 from dashboard.rendering.client import ask, to_uri
+from dashboard.rendering.frames import Frame
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
 from dashboard.unit_facts import edges_of, row_of
@@ -52,7 +54,7 @@ def build(visit: UnitVisit) -> Component:
                 className="strip whole",
                 tabIndex=0,
                 role="region",
-                **{"aria-label": "Images at this threshold"},
+                **aria(label="Images at this threshold"),
             ),
             html.Div(
                 [
@@ -105,7 +107,16 @@ def _signed(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def ask_unit(unit: object, question: dict, *, view: str):  # noqa: ANN201 - a frame
+def run_of(unit: object) -> str:
+    """The run of the unit that a panel keeps in its store.
+
+    Raises:
+        ConfigError: a store without one.
+    """
+    return text(unit.get("run") if isinstance(unit, dict) else None)
+
+
+def ask_unit(unit: object, question: dict[str, object], *, view: str) -> Frame:
     """Ask about the unit that a panel keeps in its store.
 
     Raises:

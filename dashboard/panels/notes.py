@@ -148,9 +148,9 @@ def register(app: Dash) -> None:
 def _add(*given: object) -> tuple:
     used = changes.clicked()
     kinds = {f"unit-notes-add-{kind}": kind for kind in _FIELDS} | {"unit-notes-label": LABEL}
-    if used not in kinds:
+    kind = kinds.get(used) if isinstance(used, str) else None
+    if kind is None:
         raise PreventUpdate
-    kind = kinds[used]
     *texts, author = given[len(kinds) : len(kinds) + len(_FIELDS) + 1]
     run_id, unit, labels = given[-3:]
     try:

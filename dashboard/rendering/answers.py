@@ -105,12 +105,11 @@ class Responder:
     def _brush(self, question: Mapping[str, object]) -> Frame:
         mode, layer, concept = (question.get(name) for name in ("mode", "layer", "concept"))
         if concept is None:
-            check_text("layer", layer)
+            layer = check_text("layer", layer)
             units = check_list("units", question.get("units"), MOST_UNITS)
             return Frame(asdict(pick_brush(self._canvas, units, str(mode), layer=layer)))
-        check_text("concept", concept)
-        if layer is not None:
-            check_text("layer", layer)
+        concept = check_text("concept", concept)
+        layer = None if layer is None else check_text("layer", layer)
         shape = read_shape(question)
         return Frame(self._found(concept, str(mode), layer, shape) | {"fleeting": True})
 

@@ -4,13 +4,14 @@
     header, JSON: {"content": {…}, "parts": [length, …]}
     the parts, one behind the other
 
-No pickle: the worker is asked with plain values only, and a frame is bounded before it is read.
+No pickle: questions hold plain values only, and a frame is bounded before it is read.
 """
 
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 LARGEST_HEADER = 16 * 1024 * 1024
 LARGEST_PARTS = 256 * 1024 * 1024
@@ -30,7 +31,7 @@ class Frame:
         parts: Files, in the order that the asker knows.
     """
 
-    content: Mapping[str, object]
+    content: Mapping[str, Any]
     parts: tuple[bytes, ...] = ()
 
 

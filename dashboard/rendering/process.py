@@ -38,7 +38,7 @@ _ORDERS = itertools.count(1)
 
 
 def next_order() -> int:
-    """A number larger than all before: of what was asked of a view, the largest is the latest."""
+    """A number larger than all before: of the questions of a view, the largest is the latest."""
     return next(_ORDERS)
 
 
@@ -85,7 +85,7 @@ class Process:
         """Send a question and wait for its answer.
 
         Args:
-            question: Plain values; ``ask`` names what is asked.
+            question: Plain values; ``ask`` names the kind of question.
             parts: Files with it.
             view: Who waits.
             order: See ``next_order``; who asks several questions for one answer gives all of them
@@ -93,8 +93,8 @@ class Process:
             seconds: After which the worker is taken for hung and killed.
 
         Raises:
-            SupersededError: the same view asked something later before this had its turn.
-            RenderError: no worker can be had, it died, or what was asked was a mistake.
+            SupersededError: a later question of the same view came before this had its turn.
+            RenderError: no worker could be started, it died, or the question was wrong.
         """
         data = pack(question, parts)
         self._wait_for_turn(view, next_order() if order is None else order)
@@ -185,15 +185,16 @@ class Process:
 
     def _exchange(self, child: subprocess.Popen, data: bytes, seconds: float) -> Frame:
         try:
-            child.stdin.write(data)
-            child.stdin.flush()
+            given, _ = _pipes(child)
+            given.write(data)
+            given.flush()
         except OSError:
             raise self._died(child) from None
         return self._read(child, seconds)
 
     def _read(self, child: subprocess.Popen, seconds: float) -> Frame:
         limit = time.monotonic() + seconds
-        source = child.stdout.fileno()
+        source = _pipes(child)[1].fileno()
 
         def take(n_bytes: int) -> bytes:
             pieces = []
@@ -240,11 +241,18 @@ class Process:
             return
         child.kill()
         child.wait()
-        for pipe in (child.stdin, child.stdout):
+        for pipe in _pipes(child):
             try:
                 pipe.close()
             except OSError:
                 continue  # what was left to be sent has no reader any more
+
+
+def _pipes(child: subprocess.Popen) -> tuple[IO[bytes], IO[bytes]]:
+    """Where the worker takes questions and gives answers."""
+    assert child.stdin is not None  # both are pipes, see ``_start``
+    assert child.stdout is not None
+    return child.stdin, child.stdout
 
 
 def _listen(errors: IO[bytes], last_words: deque[str]) -> None:

@@ -61,7 +61,7 @@ class Renderers:
     """Asks the worker of a run, which is started where there is none.
 
     Args:
-        most_workers: So many live at once; the one that was asked longest ago is stopped first.
+        most_workers: Most workers at once; the least recently used one is stopped first.
         most_bytes: Of answers that are kept.
     """
 

@@ -76,8 +76,8 @@ class UnitResponder:
         size = canvas.generator.image_size
         planes = [label_block(canvas.segmenter, images, size) for images in (before, after)]
         # All images side by side are one picture, whose pixels are counted.
-        wide = [Painted(before[0], torch.cat(list(one), dim=-1)) for one in planes]
-        found = changes(*wide, canvas.vocabulary)
+        was, now = (Painted(before[0], torch.cat(list(one), dim=-1)) for one in planes)
+        found = changes(was, now, canvas.vocabulary)
         content = {
             "indices": indices,
             "concept": self._label(layer, unit)[0],
@@ -87,8 +87,7 @@ class UnitResponder:
         return Frame(content, tuple(_strip(images) for images in (before, after)))
 
     def _unit(self, question: Mapping[str, object]) -> tuple[str, int]:
-        layer, unit = question.get("layer"), question.get("unit")
-        check_text("layer", layer)
+        layer, unit = check_text("layer", question.get("layer")), question.get("unit")
         if layer not in self._canvas.run.layers:
             raise LayerError(f"layer {short(layer)} is not in the run; expected one that it read")
         most = self._canvas.run.layers[layer].units - 1

@@ -8,11 +8,14 @@ does it, in the middle of an answer too. The first frame says that it is ready, 
 
 import os
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from dashboard import child_process
 from dashboard.rendering.frames import Frame, pack, read
 from dissect.errors import DissectError
+
+if TYPE_CHECKING:
+    from dashboard.rendering.answers import Responder
 
 
 def main(run: str) -> int:
@@ -30,7 +33,9 @@ def main(run: str) -> int:
         _send(answers, Frame({"problem": str(error)}))
         return 0
     except Exception as error:
-        _send(answers, Frame({"problem": f"the generator could not be loaded ({_told(error)})"}))
+        _send(
+            answers, Frame({"problem": f"the generator could not be loaded ({_first_line(error)})"})
+        )
         raise
     _send(answers, Frame({"ready": True}))
     while True:
@@ -41,7 +46,7 @@ def main(run: str) -> int:
         _send(answers, _answer(responder, question))
 
 
-def _answer(responder: object, question: Frame) -> Frame:
+def _answer(responder: "Responder", question: Frame) -> Frame:
     try:
         return responder.answer(question)
     except DissectError as error:
@@ -50,10 +55,10 @@ def _answer(responder: object, question: Frame) -> Frame:
         return Frame({"problem": "the renderer ran out of memory; ask for less at once"})
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return Frame({"problem": f"the renderer failed ({_told(error)}); its log says more"})
+        return Frame({"problem": f"the renderer failed ({_first_line(error)}); its log says more"})
 
 
-def _told(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 

@@ -35,11 +35,11 @@ class Work:
     """The jobs of a folder of runs. Threads, and dashboards of one machine, may share it.
 
     One run is made and one effect is measured at a time; others wait for their turn, in the order
-    in which they were asked for.
+    of their requests.
 
     Args:
         folder: Holds runs, or is one; effects of a single run can be measured, too.
-        patience: Seconds between a stop that is asked for and a kill.
+        patience: Seconds between a request to stop and a kill.
         program: Python text that takes the command line's arguments; ``dissect`` itself.
     """
 

@@ -1,7 +1,7 @@
 """The jobs of a folder of runs, read from their files.
 
-``STATE/work/FOLDER/ID/`` holds job.json (what was asked for, its turn or its process, whether it
-was stopped), signed for this user, and what the process wrote. STATE is the user's state folder,
+``STATE/work/FOLDER/ID/`` holds job.json (the request, its turn or its process, whether it was
+stopped), signed for this user, and what the process wrote. STATE is the user's state folder,
 FOLDER a digest of the folder of runs. A job has no state of its own: whether it waits, runs, ended,
 failed or was stopped follows from these, from the process and from the result.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dashboard.paths import within
 from dashboard.work import processes
-from dissect.errors import DissectError
+from dissect.errors import DissectError, SettingError
 from dissect.progress import Stage, read_stage
 from dissect.runs.replacing import replace_file
 from dissect.runs.schema import RUN_FILE
@@ -47,7 +47,7 @@ class Job:
         done, total: Samples that were counted, of how many; 0 of 0 before the first.
         error: Why it failed, in one line; else "".
         arguments: Of the command line.
-        created: When it was asked for, ISO 8601.
+        created: When it was requested, ISO 8601.
         turn: 1 for the next of the waiting of its kind; 0 for those that do not wait.
         stage: What a live one is at, as it said last; None if it said nothing yet.
     """
@@ -97,7 +97,7 @@ class Records:
         return sorted(found, key=lambda job: (job.created, job.id), reverse=True)
 
     def waiting(self) -> list[Job]:
-        """Those that wait, the one asked for first in front."""
+        """Waiting jobs, the earliest request first."""
         return _in_turn(self.all())
 
     def place_of(self, job_id: str) -> Path:

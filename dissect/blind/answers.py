@@ -164,7 +164,7 @@ def read_answer_file(run: Run, path: str | Path) -> list[Answer]:
     given, by = content.get("answers"), content.get("by", "")
     if not isinstance(given, Mapping) or not isinstance(by, str):
         raise ConfigError(f"{path} is damaged; expected answers by unit; download them again")
-    settings = {name: content.get(name) for name in BlindOptions.declared}
+    settings: dict[str, Any] = {name: content.get(name) for name in BlindOptions.declared}
     questions = blind_questions(run, BlindOptions(**settings))
     return [
         answer(find_question(questions, str(key)), str(chosen), by=by)

@@ -16,6 +16,7 @@ from dissect.blind.options import BlindOptions
 from dissect.blind.rungs import rungs_of
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.statistics.registry import rows_of
 
 N_CHOICES = 4
 _PLAUSIBLE = 8  # concepts of which the other choices are drawn
@@ -70,8 +71,8 @@ def blind_questions(run: Run, options: BlindOptions) -> list[BlindQuestion]:
     keys = set(zip(chosen.layer, chosen.unit, strict=True))
     rows = table[[key in keys for key in zip(table.layer.astype(str), table.unit, strict=True)]]
     pairs = {
-        (str(layer), int(unit)): own
-        for (layer, unit), own in rows.groupby(["layer", "unit"], observed=True)
+        (str(own.layer.iloc[0]), int(own.unit.iloc[0])): own
+        for _, own in rows.groupby(["layer", "unit"], observed=True)
     }
     return [
         BlindQuestion(
@@ -81,7 +82,7 @@ def blind_questions(run: Run, options: BlindOptions) -> list[BlindQuestion]:
             label=str(row.concept),
             rung=str(row.rung),
         )
-        for row in chosen.itertuples()
+        for row in rows_of(chosen)
     ]
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from dissect.runs import Run
 from dissect.statistics.ladder import CAUSAL, RUNGS
+from dissect.statistics.registry import rows_of
 from dissect.studies.causes import unit_causes
 
 
@@ -15,10 +16,10 @@ def rungs_of(run: Run, labels: pd.DataFrame) -> list[str]:
         labels: Rows of its table that are labels.
     """
     causes = unit_causes(run, labels[["layer", "unit", "concept"]])
-    causal = {(str(row.layer), int(row.unit)) for row in causes.itertuples() if bool(row.causal)}
+    causal = {(str(row.layer), int(row.unit)) for row in rows_of(causes) if bool(row.causal)}
     return [
         RUNGS[
             CAUSAL if row.is_named and (str(row.layer), int(row.unit)) in causal else int(rung)
         ].name
-        for row, rung in zip(labels.itertuples(), labels.rung, strict=True)
+        for row, rung in zip(rows_of(labels), labels.rung, strict=True)
     ]

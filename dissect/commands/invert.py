@@ -187,6 +187,7 @@ def _invert(options: argparse.Namespace) -> None:
             one.save(target)
             with torch.no_grad():
                 shown = [image.cpu(), generator.synthesize(one.latent).cpu()]
+            found: dict[str, float] = {}
             row: dict[str, Any] = {"image": str(path), "latent": str(target), **one.errors}
             if options.tune:
                 with tune(

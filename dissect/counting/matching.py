@@ -194,6 +194,8 @@ def _maps(
 ) -> list[Float[np.ndarray, "image unit cell"]]:
     """For each group of layers their units one after another: float64 (image, unit, cell)."""
     layers = list(dict.fromkeys(finding.layer for group in groups for finding in group))
+    if not layers:  # no map of one run has the size of one of the other
+        return []
     with trace(generator, layers, bases=bases) as recorded:
         generator.synthesize(make_latent(generator, run.config, indices))
     found = []

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ LEAK = 0.2
 # that Adam's steps are equally large everywhere (Karras et al. 2018, section 4.1).
 
 
+@runtime_checkable
 class MappingConfig(Protocol):
     """What a mapping is built from, and what a generator over it tells."""
 

@@ -20,8 +20,8 @@ and elsewhere none and 0.01, as the programs have them.
 
 import math
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
         CheckpointError: tensors that do not fit together, or another activation.
     """
     if part.attributes.get("format") == FORMAT:
-        network = build_native(part, lambda config: StyleGAN2Network(StyleGAN2Config(**config)))
+        network = build_native(part, lambda config: StyleGAN2Network(_configured(**config)))
     else:
         config, state, layout = _find(part)
         network = build(
@@ -79,6 +79,11 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
             family="StyleGAN2",
         )
     return StyleGAN2(network.to(device), name=name)
+
+
+def _configured(*, channels: Sequence[int], **settings: Any) -> StyleGAN2Config:
+    """The configuration that ``save_stylegan2`` wrote."""
+    return StyleGAN2Config(channels=tuple(channels), **settings)
 
 
 def _lay_out(config: StyleGAN2Config, layout: Layout, *, mean: bool) -> StyleGAN2Network:

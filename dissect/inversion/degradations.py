@@ -52,7 +52,8 @@ class Degradation(Protocol):
         spec: What it is written as.
     """
 
-    spec: str
+    @property
+    def spec(self) -> str: ...
 
     def apply(self, images: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch d i j"]: ...
 

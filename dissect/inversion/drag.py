@@ -208,7 +208,8 @@ def _read(found: Float[Tensor, "1 c h w"], at: Float[np.ndarray, "place 2"]) -> 
 def _around(place: np.ndarray, radius: float, size: int) -> Float[np.ndarray, "near 2"]:
     """Places within a radius, on a grid of pixels around this one, inside the image."""
     reach = int(np.floor(radius))
-    steps = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], axis=-1).reshape(-1, 2)
+    line = np.arange(-reach, reach + 1)
+    steps = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
     near = place + steps[np.hypot(*steps.T) <= radius]
     return near[((near >= 0) & (near <= size - 1)).all(axis=1)]
 

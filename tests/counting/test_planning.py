@@ -6,15 +6,26 @@ import torch
 from dissect import ConfigError, dissect
 from dissect.config import RunConfig
 from dissect.counting import grouping
-from dissect.counting.grouping import Group, Measured, group_bytes, group_layers, layer_needs
+from dissect.counting.grouping import (
+    Group,
+    LayerNeeds,
+    Measured,
+    counts_bytes,
+    group_bytes,
+    group_layers,
+    layer_needs,
+)
 from dissect.counting.pilot import KeptBlocks
 from dissect.counting.planning import plan
-from dissect.counting.subject import Subject
+from dissect.counting.subject import Subject, setup_of
 from dissect.generators.base import LayerInfo
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.memory import peak_memory
 from dissect.runs.partial import Workspace
 from dissect.sizes import format_size, parse_size
+from dissect.statistics import LayerCounts
+from dissect.statistics.edges import N_EDGES
+from dissect.statistics.units import empty_statistics
 from segmenters import load_segmenter
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -68,6 +79,48 @@ def test_every_layer_is_in_one_group_and_no_group_exceeds_the_budget():
             assert group.spare >= 0
     assert groups == [Group(tuple(layers), groups[0].spare)]
     assert group_layers(layers, base=0, finishing=0, budget=None) == [Group(tuple(layers))]
+
+
+def test_counts_take_as_many_bytes_as_the_arrays_that_are_made():
+    config = RunConfig("g", "s", ("l",), coactivation=True)
+    for n_units in (1, 2, 7, 40):
+        setup = setup_of(config, n_units=n_units, n_concepts=5)
+        made = LayerCounts.empty(
+            n_concepts=5, n_units=n_units, n_edges=N_EDGES, n_planes=2,
+            statistics=empty_statistics(setup),
+        )  # fmt: skip
+        size = sum(array.nbytes for array in made.to_arrays().values())
+        assert counts_bytes(setup, n_planes=2) == size
+
+
+def test_layers_together_need_their_maps_and_the_pilot_or_all_counts_with_the_largest_scratch():
+    a, b = LayerNeeds(maps=1, pilot=10, counts=20, scratch=5), LayerNeeds(2, 30, 4, 7)
+    assert group_bytes([a]) == 1 + 20 + 5
+    assert group_bytes([a, b]) == 1 + 2 + 40  # the pilot is larger than 24 + 7
+    assert group_bytes([a, LayerNeeds(2, 3, 4, 7)]) == 1 + 2 + 20 + 4 + 7
+
+
+def test_the_pilot_of_a_short_run_is_as_long_as_the_run():
+    one = LayerInfo(8, 8, 8, "one")
+    needed = [
+        layer_needs(
+            one, n_concepts=5, n_codes=9, grid=16,
+            config=RunConfig("g", "s", ("one",), n_samples=n_samples, pilot=64),
+        ).pilot
+        for n_samples in (16, 64, 6400)
+    ]  # fmt: skip
+    assert needed == [4 * 8 * n_pilot * 16**2 for n_pilot in (16, 64, 64)]
+
+
+def test_groups_stand_in_the_order_of_their_layers_and_a_budget_may_be_used_up():
+    layers = {name: LayerNeeds(n, 0, 0, 0) for name, n in (("a", 2), ("b", 9), ("c", 3), ("d", 8))}
+    groups = group_layers(layers, base=100, finishing=0, budget=111)
+    assert groups == [Group(("a", "b"), 0), Group(("c", "d"), 0)]
+    assert group_layers(layers, base=100, finishing=9, budget=109) == [
+        Group(("a", "c"), 4), Group(("b",), 0), Group(("d",), 1),
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="expected at least"):
+        group_layers(layers, base=100, finishing=10, budget=109)
 
 
 def test_a_budget_below_every_layer_names_the_least_that_would_do():

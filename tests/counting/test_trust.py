@@ -54,6 +54,23 @@ def test_entropy_is_0_where_all_is_decided_and_1_where_nothing_is():
     assert normalised_entropy(sure).item() == pytest.approx(0, abs=1e-6)
 
 
+class Dot(Sides):
+    """One pixel of the first concept, the rest is nothing."""
+
+    def segment(self, images):
+        planes = torch.zeros_like(images[:, :1]).long()
+        planes[..., 3, 5] = 1
+        return planes
+
+
+def test_a_concept_of_a_single_pixel_occurs():
+    trust = Trust.empty(Dot.vocabulary, scores=False)
+    trust.add(Dot(), torch.zeros(3, 3, 32, 32))
+    table = trust.table()
+    assert table.images.tolist() == [3, 0]
+    assert table.share.tolist() == [1 / 32**2, 0]
+
+
 def test_left_and_right_agree_in_the_mirror_and_not_when_shifted():
     trust = Trust.empty(Sides.vocabulary)
     trust.add(Sides(), torch.zeros(3, 3, 32, 32))

@@ -96,7 +96,6 @@ def test_a_server_is_not_closed_before_whoever_wakes_it_is_done():
         threads[0].join(0.2)
         seen.append("woken")
 
-    trigger = SimpleNamespace(pull_trigger=pull_trigger)
-    stop(SimpleNamespace(active_channels={}, _map={}, trigger=trigger))
+    stop(SimpleNamespace(channels=[], sockets={}, wake=pull_trigger))
     threads[0].join()
     assert seen == ["woken", "closed"]

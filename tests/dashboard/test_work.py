@@ -15,7 +15,7 @@ from dashboard.tags import Tags
 from dashboard.work import processes
 from dashboard.work.generators import files_of, generators_of, look_up
 from dashboard.work.queue import Work
-from dashboard.work.records import EFFECT, RUN
+from dashboard.work.records import EFFECT, RUN, Records
 from dashboard.work.requests import EffectRequest, RunRequest, check_segmenters
 from dissect.errors import ConfigError, RunError
 
@@ -594,3 +594,9 @@ def test_the_watcher_of_those_that_wait_is_a_small_process():
     code = "import dashboard.work.queue, dashboard.work.watcher, sys; print({'torch', 'pandas', 'dash'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", None, 5])
+def test_a_name_that_is_no_folder_of_the_runs_is_refused_in_one_line(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"name is .*; expected 1 to 60 small letters"):
+        Records(tmp_path).out(name)

@@ -9,6 +9,7 @@ from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import line_of, text
+from dashboard.components.attributes import aria
 from dashboard.components.units import empty
 from dashboard.rendering.client import to_uri
 from dashboard.routing import RunPage, RunVisit
@@ -93,7 +94,7 @@ def _shown(opened: OpenRun, options: BlindOptions, at: int) -> Component:
         className="strip whole",
         tabIndex=0,
         role="region",
-        **{"aria-label": "Images"},
+        **aria(label="Images"),
     )
     buttons = [
         dmc.Button(choice, id={"type": "blind-choice", "place": place}, variant="default")
@@ -103,7 +104,7 @@ def _shown(opened: OpenRun, options: BlindOptions, at: int) -> Component:
         [
             html.P(f"{at + 1} of {len(questions)}", className="count"),
             picture,
-            html.Div(buttons, className="paint-row", role="group", **{"aria-label": "Concepts"}),
+            html.Div(buttons, className="paint-row", role="group", **aria(label="Concepts")),
         ]
     )
 

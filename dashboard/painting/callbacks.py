@@ -148,7 +148,7 @@ def _brush(
     if not about or not seen:  # first of all somebody wants to see the image
         return no_update, no_update, no_update, no_update, not by_hand
     chosen = None if layer == BEST else layer
-    question = {"ask": "brush", "mode": mode, "layer": chosen}
+    question, where = {"ask": "brush", "mode": mode, "layer": chosen}, ""
     try:
         if by_hand:
             if chosen is None or not units:

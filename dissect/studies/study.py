@@ -10,7 +10,7 @@ Nothing in here imports torch; a class imports what its measurement needs when i
 import argparse
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -168,7 +168,7 @@ class Study(ABC, Generic[Question]):
         """Layer → the units that were edited together; none where the latent was moved."""
         return {}
 
-    def share_in(self, table: Collection[str]) -> str:
+    def share_in(self, table: Container[str]) -> str:
         """``share``, or ``gross_share`` where a table of an earlier version has no other column."""
         return self.share if self.share in table else self.gross_share
 

@@ -147,18 +147,13 @@ def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, A
         found[kind] = {**own[concept], "draws": draws} if own else None
     random = rows[MATCHED] or rows[RANDOM]
     chosen = store.plain_rows(table[table.set == "chosen"].drop(columns="set"))
+    others = [row for row in chosen if row["concept"] != concept]
+    others.sort(key=lambda row: -abs(row["change"]))
     return {
         **heading,
         "target": next(row for row in chosen if row["concept"] == concept),
         **found,
-        "side_effects": sorted(
-            (
-                row | {"random": random.get(row["concept"])}
-                for row in chosen
-                if row["concept"] != concept
-            ),
-            key=lambda row: -abs(row["change"]),
-        ),
+        "side_effects": [row | {"random": random.get(row["concept"])} for row in others],
     }
 
 

@@ -212,4 +212,4 @@ def summarise(units: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, A
 
 def _strongest(units: pd.DataFrame) -> Any:  # a row, whose columns no type names
     among = units[units.causal] if units.causal.any() else units
-    return among.loc[among.image_change.idxmax()]
+    return among.iloc[int(among.image_change.argmax())]

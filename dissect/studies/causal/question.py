@@ -41,7 +41,7 @@ class CausalQuestion(Settings, kw_only=True):
 
     def to_json(self) -> dict[str, object]:
         """The question as recipe.json has it."""
-        return asdict(self) | {"layers": list(self.layers)}
+        return {**asdict(self), "layers": list(self.layers)}
 
     def folder_name(self) -> str:
         """The name of the effect if none is given."""

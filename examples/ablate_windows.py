@@ -36,8 +36,8 @@ def main() -> None:
         low, high = target["net_removed_share_low"], target["net_removed_share_high"]
         print(
             f"{order:<7} {target['net_removed_share']:.2f} [{low:.2f}, {high:.2f}] of "
-            f"{options.concept} net removed; {random['net_removed_share']:.2f} by random units that "
-            f"change images as strongly; see {effect.path / 'sheet.png'}"
+            f"{options.concept} net removed; {random['net_removed_share']:.2f} by random units "
+            f"that change images as strongly; see {effect.path / 'sheet.png'}"
         )
         # The recipe goes wherever a generator goes: the same units are away in any image.
         generator = dissect.load_generator(run.config.generator)

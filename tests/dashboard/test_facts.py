@@ -39,8 +39,7 @@ def test_folded_pairs_are_those_of_the_table(opened):
 def test_bars_and_cells_are_those_of_the_report(opened):
     def content(bars):
         return [
-            (b.layer, b.units, b.named, {(s.concept, s.count) for s in b.segments})
-            for b in bars
+            (b.layer, b.units, b.named, {(s.concept, s.count) for s in b.segments}) for b in bars
         ]
 
     assert content(bars_of(opened)) == content(layer_bars(opened.run))

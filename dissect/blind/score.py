@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from dissect.blind.answers import Answer, answers_of
 from dissect.blind.rungs import rungs_of
 from dissect.runs import Run
+from dissect.statistics.rungs import wilson
 
 ALL = "all"
 
@@ -53,13 +54,9 @@ def score_of(rung: str, answers: Sequence[Answer]) -> Score:
     asked, right = len(answers), sum(answer.is_right for answer in answers)
     if not asked:
         return Score(rung, 0, 0, None, None, None, None)
-    from scipy.stats import binomtest  # noqa: PLC0415, takes long; few need it
-
-    interval = binomtest(right, asked).proportion_ci(method="wilson")
+    low, high = wilson(right, asked)
     chance = sum(1 / len(answer.choices) for answer in answers) / asked
-    return Score(
-        rung, asked, right, right / asked, float(interval.low), float(interval.high), chance
-    )
+    return Score(rung, asked, right, right / asked, float(low), float(high), chance)
 
 
 def scores(run: Run) -> list[Score]:

@@ -1,6 +1,7 @@
 """The shell around the commands: names, help, logs, completion, and one line for every mistake."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def test_examples_of_the_help_can_be_parsed(monkeypatch, tmp_path):
     for command in COMMANDS:
         for example in command.examples:
             if example.startswith("dissect "):
-                options = build_parser().parse_args(example.partition(" > ")[0].split()[1:])
+                options = build_parser().parse_args(shlex.split(example.partition(" > ")[0])[1:])
                 assert options.command is command.run
 
 

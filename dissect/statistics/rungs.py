@@ -34,7 +34,7 @@ def wilson(
         trials: n; NaN is given where it is 0.
         z: Quantile of the normal distribution, or another; that of 95 % if None.
     """
-    z = ndtri((1 + CONFIDENCE) / 2) if z is None else z
+    z = float(ndtri((1 + CONFIDENCE) / 2)) if z is None else z
     n = np.asarray(trials, float)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.asarray(successes, float) / n

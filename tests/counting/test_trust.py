@@ -157,7 +157,10 @@ def test_halves_label_units_only_where_both_parts_of_the_fold_agree(tmp_path):
     def scores(inside):
         inside = np.array(inside)[None, None]  # one threshold, one unit
         area = np.array([100, 50])
-        return score(inside, np.full_like(inside, 60), inside * 0, area, 1000)
+        none = inside * 0
+        return score(
+            inside, np.full_like(inside, 60), none, none, area, 1000, image_pixels=100
+        )  # fmt: skip
 
     halved, allowed = np.array([False, True]), np.ones(2, bool)
     half, whole = scores([30, 45]), scores([58, 10])

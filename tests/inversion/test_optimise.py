@@ -6,9 +6,11 @@ import torch
 
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
+from dissect.inversion import optimise
 from dissect.inversion.coordinates import coordinates
 from dissect.inversion.degradations import parse_degradation
 from dissect.inversion.inversion import read_inversion
+from dissect.inversion.objective import Objective
 from dissect.inversion.optimise import invert
 from dissect.inversion.settings import SPACES, InversionSettings, TuningSettings
 from dissect.inversion.tuning import kept, tune
@@ -229,3 +231,31 @@ def test_losses_fall_as_numpy_says(quarter):
     expected = np.square(drawn - images.numpy()).mean()
     # One step: the kept values are the start with the jitter of step 0, whose loss is the trace.
     assert one.trace[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_better_starts_of_each_image_go_on_with_their_state():
+    values = torch.arange(8.0)[:, None].requires_grad_()
+    rows = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    losses = torch.tensor([4.0, 1.0, 3.0, 2.0, 5.0, 6.0, 8.0, 7.0])
+    search = optimise._Search(values, rows, losses, values.detach().clone())
+    adam = optimise._adam(search)
+    (values * torch.arange(8.0)[:, None]).sum().backward()
+    adam.step()
+    moment = adam.state[values]["exp_avg"].clone()
+    half, moved = optimise._give_up(search, adam, 2, last=False)
+    assert half.best.tolist() == [1, 2, 5, 6]
+    assert half.rows.tolist() == [0, 0, 1, 1]
+    assert torch.equal(moved.state[half.values]["exp_avg"], moment[[1, 3, 4, 5]])
+    last, _ = optimise._give_up(half, moved, 2, last=True)
+    assert last.best.tolist() == [1, 5]
+    assert last.kept.flatten().tolist() == [1, 4]
+
+
+def test_the_pixel_term_is_a_mean_over_what_was_seen():
+    numbers = torch.Generator().manual_seed(0)
+    images, observed = (torch.rand(2, 3, 8, 8, generator=numbers) for _ in range(2))
+    hole = parse_degradation("hole:0,0,8,6")
+    objective = Objective(hole, hole.observe(observed, seed=0))
+    found = objective.terms(images, torch.tensor([1, 0]))["pixel"]
+    expected = (images - observed.flip(0))[..., 6:].square().mean(dim=(1, 2, 3))
+    assert torch.allclose(found, expected)

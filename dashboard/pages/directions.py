@@ -275,7 +275,11 @@ def _callbacks(app: Dash) -> None:
         Input("directions-reset", "n_clicks"),
         State(every, "value"),
         prevent_initial_call=True,
-    )(lambda clicks, values: [0] * len(values))
+    )(_reset)
+
+
+def _reset(clicks: object, strengths: object) -> list[int]:
+    return [0] * len(strengths) if isinstance(strengths, list) else []
 
 
 def _render(

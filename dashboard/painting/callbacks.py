@@ -258,10 +258,10 @@ def _render(about: object, history: object, *given: object) -> tuple:
 def _judge(about: object, history: object, *given: object) -> object:
     """What the last stroke did, in sentences; nothing where none was painted."""
     *fields, run_id, view = given
-    strokes = History.from_json(history).shown if about else ()
-    if not strokes:
-        return ""
     try:
+        strokes = History.from_json(history).shown if about else ()
+        if not strokes:
+            return ""
         bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
         question = {"ask": "verdict", "recipe": replace(bare, strokes=strokes).to_json()}
         found = ask(run_id, question, view=f"{view}-verdict").content

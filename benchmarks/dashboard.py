@@ -37,6 +37,7 @@ from dashboard.serving import listen, make_server, stop
 from dissect.config import RunConfig
 from dissect.runs import schema
 from dissect.runs.strips import TILE, Strip, make_strip
+from dissect.statistics.folds import SETS
 from dissect.statistics.registry import required_columns
 
 _EDGES, _TOP = 48, 8
@@ -56,7 +57,7 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
             schema.layer_key(layer), attributes={"row": [schema.ALL_PIXELS, *concepts]}
         )
         edges = np.sort(draw.normal(size=(n_units, _EDGES)).astype(np.float32), axis=1)
-        counts = draw.integers(0, 1000, (2, n_concepts + 1, n_units, _EDGES + 1), np.int32)
+        counts = draw.integers(0, 1000, (len(SETS), n_concepts + 1, n_units, _EDGES + 1), np.int32)
         chunks = (1, n_concepts + 1, 32, _EDGES + 1)
         for name, array, chunk, names in (
             ("edges", edges, edges.shape, ("unit", "edge")),
@@ -91,6 +92,7 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
             "name": "synthetic",
             "fingerprint": "0" * 64,
             "image_size": 64,
+            "channels": 3,
             "n_classes": 0,
             "layers": {name: [n_units, 8, 8] for name in layers},
         },

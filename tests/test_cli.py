@@ -37,7 +37,7 @@ def test_run_prints_one_object_with_units_named_and_concepts_for_each_layer(run_
     layer = summary["layers"]["units"]
     assert layer["units"] == 9
     assert layer["named"] == sum(layer["concepts"].values())
-    assert layer["concepts"]["red"] == 1
+    assert layer["concepts"]["red"] == 2  # the unit that draws it, and the one that is half of it
 
 
 def test_show_gives_the_same_object(command, run_folder):

@@ -59,9 +59,11 @@ def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> 
         edges = np.sort(draw.normal(size=(n_units, _EDGES)).astype(np.float32), axis=1)
         counts = draw.integers(0, 1000, (len(SETS), n_concepts + 1, n_units, _EDGES + 1), np.int32)
         chunks = (1, n_concepts + 1, 32, _EDGES + 1)
+        shown = draw.integers(0, 1000, (n_units, _TOP))
         for name, array, chunk, names in (
             ("edges", edges, edges.shape, ("unit", "edge")),
             ("histogram", counts, chunks, ("set", "row", "unit", "bin")),
+            ("top_indices", shown, shown.shape, ("unit", "rank")),
         ):
             stored = group.create_array(
                 name, shape=array.shape, dtype=array.dtype, chunks=chunk, dimension_names=names

@@ -35,7 +35,8 @@ def effect_list(run: Run, run_id: str) -> Component:
         href = effect_href(run_id, name)
         try:
             effect = open_effect(run, name)
-            headline = html.Span(study_of(effect).headline(effect.record["summary"]))
+            text = study_of(effect).headline(effect.record["summary"])
+            headline = html.Span(text, className="headline")
         except _DAMAGE as error:
             headline = html.Span(f"cannot be shown: {line_of(error)}", className="failed")
         rows.append(html.Li([dcc.Link(name, href=href), headline]))

@@ -29,8 +29,8 @@ def test_a_red_unit_is_found_and_opened(page, dashboard_url):
     _open(page, dashboard_url)
     page.get_by_role("link", name="planted", exact=True).click()
     page.get_by_role("heading", name="planted").wait_for()
-    page.get_by_role("link", name="red: 2 of 9 units of units").click()
-    page.get_by_text("2 of 9 units", exact=True).wait_for()
+    page.get_by_role("link", name="red: 1 of 9 units of units").click()
+    page.get_by_text("1 of 9 units", exact=True).wait_for()
     expect(page).to_have_url(re.compile("concept=red"))
     image = page.get_by_role("img", name=re.compile("units unit 0, red, IoU 1.00"))
     assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 1024
@@ -41,9 +41,9 @@ def test_a_red_unit_is_found_and_opened(page, dashboard_url):
     )
     expect(page.get_by_text("IoU 1.00").first).to_be_visible()
     page.locator("#unit-curves .js-plotly-plot").wait_for()
-    expect(page.get_by_text("Red removed, share")).to_be_visible()
+    expect(page.get_by_text("Red net removed, share")).to_be_visible()
     page.go_back()
-    page.get_by_text("2 of 9 units", exact=True).wait_for()
+    page.get_by_text("1 of 9 units", exact=True).wait_for()
 
 
 def test_filters_stand_in_the_address_and_come_back_from_it(page, dashboard_url):

@@ -55,6 +55,7 @@ def measure_painting(folder: Path, *, rounds: int = 30) -> dict[str, float]:
         "paint-run": run.path.resolve().name,
         "paint-view": "benchmark",
         "paint-seen": True,
+        "paint-shown": None,
     }
     paint = _asker(app, "paint-changes.children", given)
     layer = next(iter(run.layers))

@@ -62,20 +62,20 @@ def register(app: Dash) -> None:
         Output("paint-changes", "children"),
         Output("paint-status", "children", allow_duplicate=True),
         Output("paint-seen", "data"),
+        Output("paint-shown", "data"),
         Input("paint-about", "data"),
         Input("paint-history", "data"),
         *[Input(f"paint-{name}", "value") for name in FIELDS],
         Input("paint-plane", "value"),
         State("paint-seen", "data"),
+        State("paint-shown", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
     )(_render)
     app.callback(
         Output("paint-verdict", "children"),
-        Input("paint-about", "data"),
-        Input("paint-history", "data"),
-        *[Input(f"paint-{name}", "value") for name in FIELDS],
+        Input("paint-shown", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
@@ -228,10 +228,10 @@ def _strokes(place: object, *given: Any) -> tuple:
 
 
 def _render(about: object, history: object, *given: object) -> tuple:
-    *fields, plane, seen, run_id, view = given
+    *fields, plane, seen, shown, run_id, view = given
     now = no_update if seen else True  # a brush is looked for at the first one, not at each
     if not about:
-        return (no_update,) * 7
+        return (no_update,) * 8
     try:
         bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
         painting = replace(bare, strokes=History.from_json(history).shown)
@@ -243,27 +243,28 @@ def _render(about: object, history: object, *given: object) -> tuple:
         if plane not in planes:
             raise ConfigError(f"the plane is none of {', '.join(planes)}; reload the page")
     except SupersededError:
-        return (no_update,) * 7
+        return (no_update,) * 8
     except DissectError as error:
-        return (*(no_update,) * 5, line_of(error), now)
+        return (*(no_update,) * 5, line_of(error), now, None)
     column = 1 + planes.index(plane)
     vocabulary = context.current().store.open(text(run_id)).run.vocabulary
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(after.content["changes"], colours, pixels=painting.image_size**2)
     pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]
     labels = [to_uri(one.parts[column], "image/png") for one in (before, after)]
-    return (*pictures, *labels, table, "", now)
+    recipe = painting.to_json()
+    judged = no_update if recipe == shown else recipe  # another plane is no reason to judge anew
+    return (*pictures, *labels, table, "", now, judged)
 
 
-def _judge(about: object, history: object, *given: object) -> object:
-    """What the last stroke did, in sentences; nothing where none was painted."""
-    *fields, run_id, view = given
+def _judge(shown: object, run_id: object, view: object) -> object:
+    """What the last stroke did, in sentences; nothing where no stroke is shown, as after a mistake,
+    which the status tells.
+    """
+    if not isinstance(shown, dict) or not shown.get("strokes"):
+        return ""
+    question = {"ask": "verdict", "recipe": shown}
     try:
-        strokes = History.from_json(history).shown if about else ()
-        if not strokes:
-            return ""
-        bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
-        question = {"ask": "verdict", "recipe": replace(bare, strokes=strokes).to_json()}
         found = ask(run_id, question, view=f"{view}-verdict").content
     except SupersededError:
         return no_update

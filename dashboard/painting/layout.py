@@ -59,7 +59,7 @@ def _stores(visit: RunVisit) -> list[Component]:
         dcc.Store(id="paint-view", data=f"paint-{uuid.uuid4()}"),
         *[
             dcc.Store(id=f"paint-{name}")
-            for name in ("about", "seen", "brush", "place", "history", "restored", "none")
+            for name in ("about", "seen", "shown", "brush", "place", "history", "restored", "none")
         ],
         dcc.Store(id="paint-kept", storage_type="session"),  # outlives a reload of the tab
         dcc.Download(id="paint-download"),

@@ -139,12 +139,12 @@ def test_a_direction_is_opened_as_a_move_and_painted_over(paint, tmp_path):
 
 
 def test_windows_go_by_keyboard_alone_and_the_stroke_is_deleted(paint):
-    page = paint("index=5003&concept=window&mode=remove")
+    page = paint("index=5010&concept=lit%20window&mode=remove")
     bare = source(page)
     page.locator("#paint-everywhere").focus()
     page.keyboard.press("Enter")
     gone = changed_from(page, bare)
-    changes(page, "window", -10)
+    changes(page, "lit window", -50)
     for name, value in (("Top", 0), ("Left", 0), ("Bottom", 20), ("Right", 64)):
         fill(page, name, value)
     page.locator("#paint-box").press("Enter")
@@ -168,6 +168,7 @@ def test_mistakes_are_told_in_one_line_and_the_page_lives_on(paint, tmp_path):
     fill(page, "Bottom", 0)
     page.get_by_role("button", name="Paint this rectangle").click()
     page.get_by_text("is not inside the image").wait_for()
+    expect(page.locator("#paint-verdict")).to_be_empty()  # told once
     page.get_by_role("button", name="Clear").click()
     page.get_by_role("button", name="Next").click()
     changed_from(page, bare)

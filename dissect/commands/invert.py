@@ -35,9 +35,9 @@ class InvertOptions(Settings):
         "class of the image, for a generator with classes", default=None, at_least=0
     )
     features: str | None = setting(
-        "weights of VGG16 for the perceptual term and distance",
-        default=None, metavar="FILE",
-        details="The safetensors that segmenters.predictors.vgg16.convert_hed writes.",
+        "vgg16, which dissect zoo get fetches, or a file of its weights: for the perceptual term "
+        "and distance",
+        default=None, metavar="NAME",
     )  # fmt: skip
     device: str = setting("where to compute: cpu, cuda, mps", default="cpu")
 
@@ -109,12 +109,13 @@ def _load(
     if options.features is not None:
         from segmenters.predictors.vgg16 import load_vgg16
 
-        network = load_vgg16(Path(options.features), device=options.device)
+        path = None if options.features == "vgg16" else Path(options.features)
+        network = load_vgg16(path, device=options.device)
         features = network.__call__
     elif settings.perceptual:
         raise ConfigError(
-            "--perceptual is above 0 but there are no features; expected --features FILE, the "
-            "weights of VGG16"
+            "--perceptual is above 0 but there are no features; expected --features vgg16, which "
+            "dissect zoo get vgg16 fetches"
         )
     generator = load_generator(find_generator(options), device=options.device)
     return generator, features, settings, paths

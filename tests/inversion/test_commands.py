@@ -102,7 +102,7 @@ def test_a_small_picture_is_enlarged(network_file, pictures, tmp_path, capsys):
         (("missing.png",), "cannot be read as an image"),
         ((".", "--space", "v"), "--space"),
         (("0.png", "--space", "z+"), "--space"),
-        (("0.png", "--perceptual", "1"), "expected --features FILE"),
+        (("0.png", "--perceptual", "1"), "expected --features vgg16"),
         (("0.png", "--label", "3"), "label"),
     ],
 )

@@ -14,9 +14,11 @@ quarter of the time and at the end. ``paint`` is a stroke on a small run of a re
 """
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
+import socket
 import statistics
 import tempfile
 import threading
@@ -289,14 +291,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         sizes = {f"n_{kind}": getattr(options, kind) for kind in ("layers", "units", "concepts")}
         write_run(Path(name) / "runs" / "large", **sizes)
-        found = sizes | _measure(Path(name) / "runs", options)
+        with contextlib.closing(listen("127.0.0.1", 0)) as sock:  # also after a page that fails
+            found = sizes | _measure(Path(name) / "runs", sock, options)
         if not options.no_paint:
             found["paint"] = measure_painting(small_run(Path(name) / "scenes"))
     print(json.dumps(found, indent=None if options.json else 1))
 
 
-def _measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
-    sock = listen("127.0.0.1", 0)
+def _measure(folder: Path, sock: socket.socket, options: argparse.Namespace) -> dict[str, object]:
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     app = create_app(folder, Settings(port=sock.getsockname()[1]))
     client = app.server.test_client()

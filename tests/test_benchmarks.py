@@ -53,6 +53,24 @@ def test_a_quick_one_prints_one_object(name, options, key, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)[key] > 0
 
 
+def test_a_page_that_fails_ends_the_dashboards_and_leaves_no_socket_open(monkeypatch):
+    from benchmarks import dashboard
+
+    made = []
+
+    def listen(host, port, real=dashboard.listen):
+        made.append(real(host, port))
+        return made[0]
+
+    small = ["--layers", "1", "--units", "4", "--concepts", "2", "--no-browser", "--no-paint"]
+    monkeypatch.setattr(sys, "argv", ["dashboard", *small])
+    monkeypatch.setattr(dashboard, "listen", listen)
+    monkeypatch.setattr(dashboard, "whole", lambda data: False)
+    with pytest.raises(SystemExit, match="no time is worth telling"):
+        dashboard.main()
+    assert [sock.fileno() for sock in made] == [-1]
+
+
 def test_a_stroke_through_the_whole_app_is_timed(planted_run):
     from benchmarks.painting import measure_painting
 

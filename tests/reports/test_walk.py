@@ -97,24 +97,28 @@ def test_a_bar_of_the_layer_filters_by_keyboard_and_keeps_the_focus(site, open_p
     expect(bar).to_be_focused()
 
 
+@pytest.mark.parametrize(("unit", "is_named"), [(1, True), (4, False)])
 def test_a_link_to_a_unit_stays_valid_and_its_numbers_are_those_of_the_run(
-    site, open_page, full_run
+    site, open_page, full_run, unit, is_named
 ):
-    view = open_page(site / "index.html", "#layer/units/unit/4")
-    titled(view, "units unit 4")
-    label = full_run.units("units").iloc[4]
+    view = open_page(site / "index.html", f"#layer/units/unit/{unit}")
+    titled(view, f"units unit {unit}")
+    label = full_run.units("units").iloc[unit]
+    assert label.is_named == is_named
     lead = view.locator("#made .lead").inner_text()
     assert f"IoU {label.iou:.2f} [{label.iou_low:.2f}, {label.iou_high:.2f}]" in lead
+    assert ("It is named after" in lead) == is_named
+    called = label.concept if is_named else "not named"
     assert (
         view.locator(".tile img:not(.mask)")
         .first.get_attribute("alt")
-        .startswith(f"units unit 4, {label.concept}, IoU {label.iou:.2f}")
+        .startswith(f"units unit {unit}, {called}, IoU {label.iou:.2f}")
     )
     expect(view.locator("#made svg.chart")).to_have_count(2)
     view.get_by_text("IoU at each threshold").click()
     facts = layer_facts(full_run, "units")
     expect(view.locator("details[open] tbody tr td:nth-child(2)")).to_have_text(
-        [f"{v:.3f}" for v in facts.curves[4, 0]]
+        [f"{v:.3f}" for v in facts.curves[unit, 0]]
     )
     view.get_by_role("link", name=label.concept).first.click()
     titled(view, label.concept)

@@ -124,6 +124,7 @@ async function unitPage(number, unit) {
   const spread = unitDistributions(layer, unit);
   const step = (to, text) => to >= 0 && to < layer.units
     ? h("a", { href: unitHref(number, to), rel: text === "←" ? "prev" : "next", "aria-label": `unit ${to}` }, `${text} ${to}`) : null;
+  const match = `IoU ${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}], chance ${two(facts.chance)}`;
   const fact = (name, value, meaning) => h("div", { title: meaning }, h("dt", {}, name), h("dd", {}, value));
   return {
     title: `${info.name} unit ${unit}`,
@@ -131,8 +132,8 @@ async function unitPage(number, unit) {
       crumbs(h("a", { href: "#layers" }, "Layers"), h("a", { href: layerHref(number) }, info.name), `unit ${unit}`),
       h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
       h("p", { class: "lead" }, facts.is_named
-        ? [run.knows_names ? "It is named after " : "It matches ", conceptLink(facts.concept), `: IoU ${two(facts.iou)} [${two(facts.low)}, ${two(facts.high)}], chance ${two(facts.chance)}.`]
-        : [facts.rung >= 1 ? "It is not named. It matches " : "It is not named. Nearest is ", conceptLink(facts.concept), `, IoU ${two(facts.iou)}, chance ${two(facts.chance)}: ${whyNot(facts)}.`]),
+        ? [run.knows_names ? "It is named after " : "It matches ", conceptLink(facts.concept), `: ${match}.`]
+        : [facts.rung >= 1 ? "It is not named. It matches " : "It is not named. Nearest is ", conceptLink(facts.concept), `, ${match}: ${whyNot(facts)}.`]),
       h("h2", {}, "Where does it fire most?"),
       h("p", {}, `The ${many(layer.samples[unit].length, "sample")} with its highest activations${info.masks ? `; outlined where it is above ${four(facts.threshold)}` : ""}. Below each: which sample of seed ${run.seed}, and the activation.`),
       tiles(facts, layer.samples[unit], layer.values[unit]),

@@ -90,7 +90,7 @@ def _ablate(clicks: object, unit: object) -> tuple:
 
 
 def _summary(content: Mapping[str, Any]) -> str:
-    """What became of the concept that the unit is named after."""
+    """What became of the concept that the unit matches."""
     start = f"{len(content['indices'])} top images, the unit set to zero"
     own = [change for change in content["changes"] if change[0] == content["concept"]]
     if not own:

@@ -23,6 +23,7 @@ from dissect.painting.checks import as_number, check_text, is_whole
 from dissect.pictures import to_tile
 from dissect.runs.strips import TILE, UNLABELLED, draw_strip
 from dissect.settings.kinds import short
+from dissect.statistics.ladder import MATCHES
 from dissect.statistics.resize import resize
 from dissect.tracing import trace
 
@@ -80,7 +81,7 @@ class UnitResponder:
         found = changes(was, now, canvas.vocabulary)
         content = {
             "indices": indices,
-            "concept": self._label(layer, unit)[0],
+            "concept": self._matched(layer, unit),
             "changes": [[one.concept, one.before, one.after] for one in found],
             "pixels": len(indices) * size * size,
         }
@@ -102,6 +103,13 @@ class UnitResponder:
         best = pairs.best[row]
         name = self._canvas.run.vocabulary.names[best] if pairs.is_named[row] else ""
         return name, float(pairs.scores["threshold"][row, best])
+
+    def _matched(self, layer: str, unit: int) -> str:
+        """The concept that it matches, whether or not it is named after it; "" for none."""
+        pairs = pairs_of(self._opened)
+        row = pairs.starts[layer] + unit
+        matches = pairs.of_unit["rung"][row] >= MATCHES
+        return self._canvas.run.vocabulary.names[pairs.best[row]] if matches else ""
 
     def _top(self, layer: str, unit: int) -> list[int]:
         top = self._canvas.run.array(layer, "top_indices").values[unit]

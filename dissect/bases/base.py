@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -104,6 +105,18 @@ def mix(
     batch, _, height, width = maps.shape
     matrix = matrix.to(maps.device).expand(batch, -1, -1)
     return torch.bmm(matrix, maps.float().flatten(2)).reshape(batch, -1, height, width)
+
+
+def random_orthonormal(
+    normal: Float[np.ndarray, "row column"],
+) -> Float[np.ndarray, "row column"]:
+    """The orthonormal columns of a matrix of normal numbers, evenly spread (Haar measure).
+
+    QR leaves the signs of its columns to the algorithm. With R's diagonal made positive the
+    factorisation is unique, and Q as evenly spread as the normal matrix (Mezzadri 2007, section 5).
+    """
+    orthonormal, upper = np.linalg.qr(normal)
+    return orthonormal * np.where(np.diag(upper) < 0, -1.0, 1.0)
 
 
 def per_unit(

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dissect.bases.base import mix
+from dissect.bases.base import mix, random_orthonormal
 from dissect.bases.spec import BasisSpec, LayerSpec
 from dissect.latents.sampling import MIXTURE_STREAMS, stream
 from segmenters.base import hash_tensors
@@ -68,9 +68,7 @@ class Mixture:
             normal = stream(seed, MIXTURE_STREAMS + n_channels).standard_normal(
                 (n_channels, n_rows)
             )
-            orthonormal, upper = np.linalg.qr(normal)
-            # See ``Rotation.draw``: the signs that make the factorisation unique.
-            rows.append((orthonormal * np.where(np.diag(upper) < 0, -1.0, 1.0)).T)
+            rows.append(random_orthonormal(normal).T)
         matrix = np.concatenate(rows).astype(np.float32, order="C")
         return cls(f"{KIND}:{n_draws}", torch.from_numpy(matrix))
 

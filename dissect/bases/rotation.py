@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dissect.bases.base import mix
+from dissect.bases.base import mix, random_orthonormal
 from dissect.latents.sampling import ROTATION_STREAMS, stream
 from segmenters.base import hash_tensors
 
@@ -54,10 +54,7 @@ class Rotation:
         normal = stream(seed, ROTATION_STREAMS + n_channels).standard_normal(
             (n_channels, n_channels)
         )
-        orthonormal, upper = np.linalg.qr(normal)
-        # QR leaves the signs of its columns to the algorithm. With R's diagonal made positive the
-        # factorisation is unique, and Q as evenly spread as the normal matrix.
-        orthonormal *= np.where(np.diag(upper) < 0, -1.0, 1.0)
+        orthonormal = random_orthonormal(normal)
         if np.linalg.slogdet(orthonormal)[0] < 0:
             # A reflection; turning one axis over maps them one to one onto the rotations.
             orthonormal[0] *= -1

@@ -16,6 +16,7 @@ from dissect.commands.command import (
     print_json,
     write_file,
 )
+from dissect.config import RunOptions
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
@@ -50,7 +51,6 @@ class DragOptions(Settings):
     mask: str | None = setting(
         "rectangle that may change, top,left,bottom,right; default: all", default=None
     )
-    device: str = setting("where to compute: cpu, cuda, mps", default="cpu")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +58,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("generator", metavar="GENERATOR", help="as dissect run takes it")
     add_settings(parser, DragOptions)
+    add_settings(parser, RunOptions, "device")
     add_settings(parser, DragSettings)
     add_settings(parser, WeightsOptions)
 

@@ -4,6 +4,7 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from dissect.commands.command import (
     print_json,
     write_file,
 )
+from dissect.config import RunOptions
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from dissect.generators.base import Generator
     from dissect.inversion.degradations import Degradation
+    from dissect.inversion.inversion import Inversion
     from dissect.inversion.objective import Features
     from dissect.inversion.settings import InversionSettings
 
@@ -39,7 +42,6 @@ class InvertOptions(Settings):
         "and distance",
         default=None, metavar="NAME",
     )  # fmt: skip
-    device: str = setting("where to compute: cpu, cuda, mps", default="cpu")
 
 
 class TuneOptions(Settings):
@@ -69,6 +71,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("generator", metavar="GENERATOR", help="as dissect run takes it")
     parser.add_argument("image", metavar="IMAGE", help="a file, or a folder with images")
     add_settings(parser, InvertOptions)
+    add_settings(parser, RunOptions, "device")
     add_settings(parser, InversionSettings)
     add_settings(parser, WeightsOptions)
 
@@ -147,21 +150,23 @@ def _line(name: str, errors: Any) -> str:
     return shown
 
 
-def _finished(path: Path, generator: "Generator", settings: "InversionSettings") -> bool:
+def _finished(
+    path: Path, generator: "Generator", settings: "InversionSettings"
+) -> "Inversion | None":
+    """The inversion that is already there, if it was made with this generator and settings."""
     from dissect.inversion.inversion import read_inversion
 
     if not path.exists():
-        return False
+        return None
     one = read_inversion(path)
-    same = {name: getattr(settings, name) for name in settings.declared}
-    return one.generator == generator.fingerprint and dict(one.settings) == same
+    same = one.generator == generator.fingerprint and one.settings == asdict(settings)
+    return one if same else None
 
 
 def _invert(options: argparse.Namespace) -> None:
     import torch
 
     from dissect.inversion.degradations import parse_degradation
-    from dissect.inversion.inversion import read_inversion
     from dissect.inversion.optimise import errors, invert
     from dissect.inversion.settings import TuningSettings
     from dissect.inversion.tuning import tune
@@ -174,9 +179,9 @@ def _invert(options: argparse.Namespace) -> None:
         out, rows = Path(options.out), []
         for path in paths:
             target = out / f"{path.stem}.safetensors"
-            if options.resume and _finished(target, generator, settings):
-                one = read_inversion(target)
-                rows.append({"image": str(path), "latent": str(target), **one.errors})
+            done = _finished(target, generator, settings) if options.resume else None
+            if done is not None:
+                rows.append({"image": str(path), "latent": str(target), **done.errors})
                 continue
             image = _read(path, generator, whole).to(generator.device)
             frames: list[Tensor] = []

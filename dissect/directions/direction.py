@@ -42,7 +42,7 @@ from safetensors.numpy import save
 from dissect.edits.edit import check_number
 from dissect.edits.moves import ADD, MODES, SET, Move, check_layers, check_vector
 from dissect.errors import ConfigError
-from dissect.runs.replacing import replace_file
+from dissect.runs.replacing import write_named_file
 from segmenters.plain_text import find_control
 from segmenters.received import parse_json, reading
 
@@ -329,14 +329,7 @@ def save_direction(direction: Direction, path: str | Path) -> Path:
     record = json.dumps(direction._record(), ensure_ascii=False, sort_keys=True)
     # One entry: several are written in an order that differs from time to time.
     content = save(tensors, metadata={FORMAT: record})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
-        ) from error
-    return path
+    return write_named_file(path, content)
 
 
 def read_direction(path: str | Path) -> Direction:

@@ -40,7 +40,7 @@ from dissect.directions.direction import SIGMA, Direction, Provenance
 from dissect.directions.question import FORMATS
 from dissect.edits.moves import ADD, SET
 from dissect.errors import CheckpointError, ConfigError
-from dissect.runs.replacing import replace_file
+from dissect.runs.replacing import write_named_file
 from segmenters.nearest import did_you_mean
 from segmenters.plain_text import one_line
 from segmenters.received import read_bytes, reading
@@ -480,11 +480,4 @@ def _stack(
 def _write(path: Path, suffix: str, content: bytes) -> Path:
     if path.suffix != suffix:
         raise ConfigError(f"{path} was to be written; expected a file NAME{suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
-        ) from error
-    return path
+    return write_named_file(path, content)

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
-from dissect.runs.replacing import replace_file
+from dissect.runs.replacing import write_named_file
 from segmenters.received import parse_json, reading
 
 FORMAT = "gan-dissection/inversion"
@@ -89,14 +89,7 @@ class Inversion:
             "generator": self.generator,
         }
         content = save(tensors, metadata={FORMAT: json.dumps(record, allow_nan=False)})
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, content)
-        except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
-            ) from error
-        return path
+        return write_named_file(path, content)
 
 
 def read_inversion(path: str | Path) -> Inversion:

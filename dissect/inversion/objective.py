@@ -72,13 +72,8 @@ class Objective:
                 self._target = unit_features(features, observed)
         if prior:
             self.weights["prior"] = prior
-        self._seen: dict[int, Tensor | None] = {}
-
-    def _weight(self, size: int) -> Tensor | None:
-        if size not in self._seen:
-            weight = self.degradation.weight(size)
-            self._seen[size] = None if weight is None else weight.to(self.observed.device)
-        return self._seen[size]
+        weight = degradation.weight(observed.shape[-1])  # only for observations of whole size
+        self._weight = None if weight is None else weight.to(observed.device)
 
     def terms(
         self,
@@ -94,7 +89,7 @@ class Objective:
             prior: Makes the prior's values, where it has a weight.
         """
         seen = self.degradation.apply(images)
-        weight = self._weight(images.shape[-1])
+        weight = self._weight
         if weight is not None:
             seen = seen * weight
         difference = (seen - self.observed[rows]).square()

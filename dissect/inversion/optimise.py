@@ -16,8 +16,7 @@ References:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Float
@@ -129,15 +128,11 @@ def invert(
             degradation=degradation.spec,
             errors=errors(drawn[k : k + 1], images[k : k + 1], degradation, features),
             trace=tuple(traces[k]),
-            settings=_plain(settings),
+            settings=asdict(settings),
             generator=generator.fingerprint,
         )
         for k in range(len(images))
     ]
-
-
-def _plain(settings: InversionSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.declared}
 
 
 def _check(

@@ -1,8 +1,10 @@
-"""Puts a finished folder in the place of another."""
+"""Puts a finished folder or file in the place of another."""
 
 import os
 import shutil
 from pathlib import Path
+
+from dissect.errors import ConfigError
 
 
 def replace_folder(fresh: Path, target: Path) -> None:
@@ -36,3 +38,19 @@ def replace_file(target: Path, content: bytes) -> None:
         os.replace(fresh, target)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_named_file(path: Path, content: bytes) -> Path:
+    """Write a file where a person wants it, whole or not at all, and the folders that it needs.
+
+    Raises:
+        ConfigError: a place that cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}); expected a folder that takes files"
+        ) from error
+    return path

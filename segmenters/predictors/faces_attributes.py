@@ -24,11 +24,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segmenters.base import hash_tensors
-from segmenters.errors import SegmenterError
 from segmenters.images import check_images
 from segmenters.predictors.face_nets import EXPRESSIONS, AgeGender, Expressions, Landmarks
 from segmenters.predictors.tfjs import as_state, read_tensors
-from segmenters.predictors.weights import read_weights
+from segmenters.predictors.weights import fill
 
 NAME = "faces-attributes"
 _NOSE, _LEFT, _RIGHT, _CHIN, _EYES = 30, 0, 16, 8, slice(36, 48)
@@ -126,11 +125,5 @@ def load_predictor(device: torch.device | str = "cpu") -> FacesAttributes:
         SegmenterError: weights that were not fetched, or are of another network.
     """
     networks = build_networks()
-    try:
-        networks.load_state_dict(read_weights(NAME))
-    except RuntimeError as error:
-        raise SegmenterError(
-            f"the weights of {NAME} in the cache do not fit its networks; delete them and run: "
-            f"dissect zoo get {NAME}"
-        ) from error
+    fill(networks, NAME)
     return FacesAttributes(networks, device=device)

@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segmenters.base import hash_tensors
-from segmenters.errors import SegmenterError
 from segmenters.images import check_images
 from segmenters.predictors.face_nets import N_DESCRIPTOR, Recognition
 from segmenters.predictors.tfjs import as_state, read_tensors
-from segmenters.predictors.weights import read_weights
+from segmenters.predictors.weights import fill
 
 NAME = "identity"
 SAME_PERSON = 0.6
@@ -87,11 +86,5 @@ def load_predictor(device: torch.device | str = "cpu") -> Identity:
         SegmenterError: weights that were not fetched, or are of another network.
     """
     network = Recognition()
-    try:
-        network.load_state_dict(read_weights(NAME))
-    except RuntimeError as error:
-        raise SegmenterError(
-            f"the weights of {NAME} in the cache do not fit its network; delete them and run: "
-            f"dissect zoo get {NAME}"
-        ) from error
+    fill(network, NAME)
     return Identity(network, device=device)

@@ -20,6 +20,7 @@ from segmenters.nearest import did_you_mean
 
 if TYPE_CHECKING:  # what there is can be listed without torch
     from torch import Tensor
+    from torch.nn import Module
 
 _FACE_API = "https://github.com/vladmandic/face-api"
 
@@ -178,6 +179,21 @@ def read_weights(name: str) -> "dict[str, Tensor]":
     except (OSError, SafetensorError) as error:
         raise SegmenterError(
             f"{path} is damaged; delete it and run: dissect zoo get {name}"
+        ) from error
+
+
+def fill(network: "Module", name: str) -> None:
+    """Give a network the weights of an entry that is in the cache.
+
+    Raises:
+        SegmenterError: weights that were not fetched, are damaged, or of another network.
+    """
+    try:
+        network.load_state_dict(read_weights(name))
+    except RuntimeError as error:
+        raise SegmenterError(
+            f"the weights of {name} in the cache do not fit its network; delete them and run: "
+            f"dissect zoo get {name}"
         ) from error
 
 

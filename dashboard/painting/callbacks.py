@@ -121,6 +121,7 @@ def _register_files(app: Dash) -> None:
         Output("paint-history", "data", allow_duplicate=True),
         Output("paint-strokes", "children", allow_duplicate=True),
         *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in FIELDS],
+        Output("paint-opened", "children"),  # kept: each new image empties the status
         Output("paint-status", "children", allow_duplicate=True),
         Input("paint-upload", "contents"),
         State("paint-about", "data"),
@@ -302,6 +303,9 @@ def _known(about: object) -> dict[str, object]:
     return about
 
 
+_NOTHING_OPENED = (*(no_update,) * 7, "")
+
+
 def _open(contents: object, about: object) -> tuple:
     try:
         if not isinstance(contents, str) or len(contents) > 2 * LARGEST_BYTES:
@@ -311,7 +315,8 @@ def _open(contents: object, about: object) -> tuple:
             edits = recipes.read_recipe(data)
             read_painting({**_known(about), "edits": recipes.to_json(edits)}, _ANY_SAMPLE)
             known = {**_known(about), "edits": recipes.to_json(edits)}
-            return known, *(no_update,) * 6, f"opened {len(edits)} edits, for every sample"
+            message = f"opened {len(edits)} edits, for every sample"
+            return known, *(no_update,) * 6, message, ""
         painting = read_recipe(data)
         if not isinstance(about, dict) or painting.generator != about.get("fingerprint"):
             raise ConfigError(
@@ -319,13 +324,13 @@ def _open(contents: object, about: object) -> tuple:
                 "it in a run of that one"
             )
     except binascii.Error:
-        return (*(no_update,) * 7, "the file is damaged; expected a recipe of a painted image")
+        return (*_NOTHING_OPENED, "the file is damaged; expected a recipe of a painted image")
     except DissectError as error:
-        return (*(no_update,) * 7, line_of(error))
+        return (*_NOTHING_OPENED, line_of(error))
     history = History.of(painting.strokes)
     fields = (painting.seed, painting.index, painting.truncation)
     label = "" if painting.label is None else painting.label
     known = {**about, "threads": painting.threads, "edits": recipes.to_json(painting.edits)}
     others = f" and {len(painting.edits)} other edits" if painting.edits else ""
     message = f"opened a recipe of {len(painting.strokes)} strokes{others}"
-    return known, history.to_json(), stroke_list(history), *fields, label, message
+    return known, history.to_json(), stroke_list(history), *fields, label, message, ""

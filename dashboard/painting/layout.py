@@ -151,6 +151,7 @@ def _sample(view: View, n_classes: int) -> Component:
                 ],
                 className="paint-row",
             ),
+            html.Div(id="paint-opened", role="status"),
         ],
         className="paint-sample",
     )

@@ -1,0 +1,164 @@
+"""How much of a rectangle becomes a concept that is painted there, over fresh samples.
+
+    python -m benchmarks.insertion RUN [--samples 50] [--concepts tree door window] [--json]
+
+Trees are painted into rectangles of ground of half the image's height, doors and windows into
+rectangles of wall. For each concept one brush is looked for as the page of painting does, with one
+rectangle, on the samples it tries; then it is used on ``--samples`` others of another seed, each
+with its own rectangle: the place where most of it is ground (or wall) and nothing of the concept is
+in it yet. Samples without such a place are passed over. Beside it stand as many units of the same
+layer that the brush does not use, drawn at random, held at the values of the brush.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from dissect.counting.samples import label_block, make_images
+from dissect.painting.brushes import Box, Shape, find_brush
+from dissect.painting.canvas import Canvas
+from dissect.painting.strokes import DRAW, Stroke
+from dissect.runs import open_run
+
+_SEED = 77  # of the samples that are painted; no run of this project uses it
+_LEAST_OF_PLACE = 0.8  # of a rectangle that is ground or wall
+
+
+@dataclass(frozen=True)
+class Case:
+    """A concept, what it is painted into, and the rectangle as shares of the image's side."""
+
+    concept: str
+    into: str
+    height: float
+    width: float
+
+
+CASES = (
+    Case("tree", "ground", 1 / 2, 3 / 8),
+    Case("door", "wall", 3 / 16, 1 / 8),
+    Case("window", "wall", 1 / 8, 1 / 8),
+)
+
+
+def best_box(planes: torch.Tensor, canvas: Canvas, case: Case) -> Box | None:
+    """Where most of a rectangle is the place and nothing the concept; None where there is none.
+
+    Args:
+        planes: Labels of one image, plane × height × width.
+    """
+    masks = []
+    for name in (case.into, case.concept):
+        entry = canvas.vocabulary[name]
+        masks.append(planes[canvas.vocabulary.planes.index(entry.plane)] == entry.id)
+    size = planes.shape[-1]
+    height, width = round(size * case.height), round(size * case.width)
+    place, own = (
+        functional.avg_pool2d(mask[None, None].double(), (height, width), stride=1)[0, 0]
+        for mask in masks
+    )
+    fit = place.where(own == 0, torch.zeros_like(place))
+    if fit.max() < _LEAST_OF_PLACE:
+        return None
+    top, left = divmod(int(fit.argmax()), fit.shape[1])
+    return top, left, top + height, left + width
+
+
+def places(canvas: Canvas, case: Case, seed: int, n: int) -> Iterator[tuple[int, Box]]:
+    """The first ``n`` samples of a seed with a place for the concept, and where it is."""
+    found = 0
+    config = replace(canvas.run.config, seed=seed)
+    for start in range(0, 200 * n, 32):
+        indices = range(start, start + 32)
+        images = make_images(canvas.generator, config, indices)
+        for index, planes in zip(
+            indices, label_block(canvas.segmenter, images, canvas.generator.image_size), strict=True
+        ):
+            box = best_box(planes, canvas, case)
+            if box is not None:
+                yield index, box
+                found += 1
+                if found == n:
+                    return
+
+
+def covered(canvas: Canvas, stroke: Stroke, seed: int, index: int) -> float:
+    """Share of a stroke's rectangle that is its concept once it is painted."""
+    blank = canvas.blank(seed=seed, index=index, truncation=1.0, label=None)
+    after = canvas.paint(replace(blank, strokes=(stroke,))).planes
+    entry = canvas.vocabulary[stroke.concept or ""]
+    top, left, bottom, right = stroke.box or (0, 0, 0, 0)
+    plane = after[canvas.vocabulary.planes.index(entry.plane), top:bottom, left:right]
+    return float((plane == entry.id).double().mean())
+
+
+@torch.no_grad()
+def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
+    """Shares of the rectangles that became the concept; see the head of this module."""
+    trial = next(places(canvas, case, _SEED + 1, 1), None)
+    if trial is None:
+        return {"concept": case.concept, "samples": 0}
+    brush = find_brush(canvas, case.concept, DRAW, shape=Shape(box=trial[1]))
+    units, values = brush.units[: brush.n_units], brush.values[: brush.n_units]
+    others = sorted(set(range(canvas.run.layers[brush.layer].units)) - set(units))
+    draws = np.random.Generator(np.random.Philox(key=[_SEED, 0]))
+    shares: dict[str, list[float]] = {"brush": [], "random": []}
+    for index, box in places(canvas, case, _SEED, n_samples):
+        stroke = Shape(box=box).stroke(
+            DRAW, brush.layer, units, values, strength=brush.strength, concept=case.concept
+        )
+        shares["brush"].append(covered(canvas, stroke, _SEED, index))
+        drawn = draws.choice(others, size=min(len(units), len(others)), replace=False)
+        random = replace(stroke, units=tuple(sorted(map(int, drawn))), values=values[: len(drawn)])
+        shares["random"].append(covered(canvas, random, _SEED, index))
+    result: dict[str, object] = {
+        "concept": case.concept,
+        "into": case.into,
+        "rectangle": [round(canvas.generator.image_size * s) for s in (case.height, case.width)],
+        "layer": brush.layer,
+        "units": len(units),
+        "of": canvas.run.layers[brush.layer].units,
+        "strength": brush.strength,
+        "samples": len(shares["brush"]),
+    }
+    for name, values_of in shares.items():
+        found = np.array(values_of)
+        half = 1.96 * found.std(ddof=1) / len(found) ** 0.5
+        result[name] = [round(float(found.mean() + k * half), 3) for k in (0, -1, 1)]
+    return result
+
+
+def main() -> None:
+    """Print one line for each concept."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, help="a run of scenes-stylegan2")
+    parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--concepts", nargs="+", default=[case.concept for case in CASES])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    canvas = Canvas(open_run(options.run))
+    for case in CASES:
+        if case.concept not in options.concepts:
+            continue
+        result = measure(canvas, case, options.samples)
+        if options.json:
+            print(json.dumps(result), flush=True)
+        elif not result["samples"]:
+            print(f"{case.concept}: no sample has a place for it", flush=True)
+        else:
+            print(
+                "{concept} into {into} {rectangle}: {layer}, {units} of {of} units at {strength} "
+                "times their mean; share of the rectangle {brush} (mean, 95 % interval), random "
+                "units {random}, {samples} samples".format(**result),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -199,6 +199,7 @@ class RunOptions(Settings, kw_only=True):
     save_every: float = setting(
         "seconds between saves of what is counted", default=60.0, at_least=0
     )
+    no_strips: bool = setting("keep no pictures of the top images of units", default=False)
 
 
 class RunSettings(TypedDict, total=False):

@@ -17,9 +17,12 @@ def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
-def to_tile(image: Tensor) -> UInt8[np.ndarray, "tile tile 3"]:
-    """One image of [-1, 1] as bytes at the tile's size."""
-    return np.asarray(to_picture(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
+def to_tile(image: Tensor, size: int = TILE) -> UInt8[np.ndarray, "tile tile 3"]:
+    """One image of [-1, 1] as bytes, ``size`` pixels high and wide."""
+    picture = to_picture(image)
+    if picture.size == (size, size):
+        return np.asarray(picture)
+    return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def to_picture(image: Tensor) -> Image.Image:

@@ -4,6 +4,7 @@ build_report(open_run("runs/a"))                                  # runs/a/repor
 build_report(open_run("runs/a"), single_file=True, layers=["b16.conv1"])   # runs/a/report.html
 """
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -145,7 +146,9 @@ def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Conten
             f"{over}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
             "another --budget"
         )
-    fit = int((budget - bare) / (sum(sizes) / len(sizes)))
+    # The clearest units may well be those with the largest images.
+    largest = itertools.accumulate(sorted(sizes, reverse=True))
+    fit = sum(taken <= budget - bare for taken in largest)
     each = fit // len(contents.layers)
     return (
         f"{over}: images of about {fit:,} of {len(sizes):,} units fit; choose --layers, or --units "

@@ -29,7 +29,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         parser, RunConfig, without=["generator", "segmenter", "layers", "n_samples", "pilot",
                                     "top_images"],
     )  # fmt: skip
-    add_settings(parser, RunOptions, "device", "resume", "memory", "cache")
+    add_settings(parser, RunOptions, "device", "resume", "memory", "cache", "no_strips")
     add_settings(parser, WeightsOptions)
     add_settings(parser, OutOptions, "dry_run")
 
@@ -53,7 +53,8 @@ def _run(options: argparse.Namespace) -> None:
         return
     run = dissect(
         *models, out=str(options.out), resume=options.resume, cache=options.cache,
-        memory=options.memory, device=options.device, progress=not options.quiet, **config,
+        memory=options.memory, device=options.device, progress=not options.quiet,
+        no_strips=options.no_strips, **config,
     )  # fmt: skip
     if options.json:
         print_json(run.summary())

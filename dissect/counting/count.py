@@ -18,16 +18,23 @@ from typing import Self
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
+from dissect.counting.kept_pictures import KeptPictures
 from dissect.counting.pilot import KeptBlocks
 from dissect.counting.planes import PlaneStore
+from dissect.counting.samples import at_grid
+from dissect.counting.stages import Stages
 from dissect.counting.subject import Block, Subject
+from dissect.counting.trust import TrustOfRun
 from dissect.runs.coverage import Coverage
 from dissect.runs.state import PassState
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size
 from dissect.statistics.edges import N_EDGES
 from dissect.statistics.presence import count_overlap, count_together
 from dissect.statistics.units import empty_statistics
+from dissect.statistics.units.top_images import TopImages
 
 
 def empty_state(subject: Subject, start: PassState) -> PassState:
@@ -101,7 +108,10 @@ class PassCounter:
         subject: What is counted.
         state: Is counted into; ``state`` is what it has become.
         kept: Blocks of the pilot that need not be made again.
-        masks: What labels blocks; None segments each of them.
+        masks: What labels blocks; they are segmented and forgotten if None.
+        pictures: Keeps what strips are drawn from.
+        trust: Looks at the first blocks too.
+        stages: Measures the time of each stage.
     """
 
     def __init__(
@@ -111,9 +121,14 @@ class PassCounter:
         *,
         kept: KeptBlocks | None = None,
         masks: PlaneStore | None = None,
+        pictures: KeptPictures | None = None,
+        trust: TrustOfRun | None = None,
+        stages: Stages | None = None,
     ) -> None:
         self.subject, self.state = subject, state
-        self._kept, self._masks = kept, masks
+        self._kept, self._masks = kept, masks or PlaneStore(subject)
+        self._pictures, self._trust = pictures, trust
+        self._stages = stages or Stages()
         self._before, self._started = state.seconds, time.monotonic()
         self._counters = {
             layer: Counter(
@@ -147,12 +162,47 @@ class PassCounter:
         """
         covered = self.state.covered.merge(Coverage.of([number]))
         kept = None if self._kept is None else self._kept.take(number)
-        block = kept or self.subject.block(number)
-        planes = (
-            self.subject.planes(block)
-            if self._masks is None
-            else self._masks.label(block.images, block.indices)
-        )
+        with self._stages.stage("generate"):
+            block = kept or self.subject.block(number)
+        planes = self._label(number, block)
+        with self._stages.stage("count"):
+            self._count_labelled(number, block, planes, covered)
+        if self._pictures is not None:
+            with self._stages.stage("keep pictures"):
+                self._pictures.keep(block, self._tops())
+        return block
+
+    def _label(self, number: int, block: Block) -> Int[Tensor, "batch plane grid grid"]:
+        """Masks of a block on the mask grid; trust gets them at the size of the images."""
+        images, size = block.images, block.images.shape[-1]
+        if self._trust is None or not self._trust.wants(number):
+            with self._stages.stage("segment"):
+                return self._masks.label(images, block.indices)
+        with self._stages.stage("segment"):
+            if self.subject.grid == size:
+                whole = self._masks.label(images, block.indices)
+            else:
+                whole = self._masks.label_whole(images, block.indices)
+        with self._stages.stage("trust"):
+            self._trust.add(number, images, whole)
+        return at_grid(whole, self.subject.grid)
+
+    def _tops(self) -> dict[str, TopImages]:
+        """The top images of every layer that has strips."""
+        found = {
+            layer: self.state.counts[layer].statistic(TopImages)
+            for layer in self.subject.config.layers
+        }
+        return {layer: top for layer, top in found.items() if top is not None}
+
+    def _count_labelled(
+        self,
+        number: int,
+        block: Block,
+        planes: Int[Tensor, "batch plane grid grid"],
+        covered: Coverage,
+    ) -> None:
+        """Count a block whose masks are known."""
         labels = self.subject.labels(block, planes)
         if not self.state.chosen and any(cluster.scored for cluster in labels.clusters):
             self.check_calibrated(but=number)
@@ -166,7 +216,6 @@ class PassCounter:
         self.state = replace(self.state, covered=covered, seconds=seconds)
         if not self.state.chosen and covered.holds(self._last_calibration + 1):
             self.choose()
-        return block
 
     def choose(self) -> None:
         """Choose the thresholds of pairs; the calibration fold is counted."""

@@ -11,6 +11,7 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,15 +19,16 @@ import numpy as np
 
 from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.counting.count import PassCounter, empty_state
-from dissect.counting.examples import Examples
 from dissect.counting.fitting import fit_bases
 from dissect.counting.grouping import Group, divide
+from dissect.counting.kept_pictures import KeptPictures
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.counting.planes import PlaneStore, cache_folder
 from dissect.counting.samples import check_device
+from dissect.counting.stages import Stages
 from dissect.counting.subject import Subject
 from dissect.counting.top_images import unit_strips
-from dissect.counting.trust import trust_of_run
+from dissect.counting.trust import TrustOfRun
 from dissect.errors import SettingError
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
@@ -59,6 +61,7 @@ def dissect(
     memory: str | int | None = None,
     cache: str | Path | None = None,
     save_every: float = 60.0,
+    no_strips: bool = False,
     **settings: Unpack[RunSettings],
 ) -> Run:
     """Dissect a generator: find the concept that each unit of its layers matches best.
@@ -76,6 +79,7 @@ def dissect(
         cache: Folder that keeps masks for later runs over the same samples, ``"user"`` for one
             in the user's cache. The bytes of the run do not depend on it.
         save_every: Seconds between saves of what is counted.
+        no_strips: Keep no pictures of the top images of units.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
     Returns:
@@ -97,7 +101,7 @@ def dissect(
     # Settings first: a wrong one should not wait for a model to load.
     given: dict[str, Any] = {  # of whatever types
         "layers": layers, "device": device, "resume": resume, "progress": progress,
-        "memory": memory, "cache": cache, "save_every": save_every,
+        "memory": memory, "cache": cache, "save_every": save_every, "no_strips": no_strips,
     }  # fmt: skip
     RunOptions(**given)
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
@@ -109,7 +113,7 @@ def dissect(
         return _make_run(
             lock, generator, segmenter, (generator_spec, segmenter_spec), out=Path(out),
             layers=layers, device=device, resume=resume, progress=progress, budget=budget,
-            cache=cache, save_every=save_every, settings=settings,
+            cache=cache, save_every=save_every, no_strips=no_strips, settings=settings,
         )  # fmt: skip
 
 
@@ -127,6 +131,7 @@ def _make_run(
     budget: int | None,
     cache: str | Path | None,
     save_every: float,
+    no_strips: bool,
     settings: RunSettings,
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
@@ -141,23 +146,36 @@ def _make_run(
     workspace = Workspace(out, subject.fingerprint, lock)
     if workspace.finished():
         return open_run(out)
-    with workspace.claim(resume=resume):
+    stages = Stages()
+    with workspace.claim(resume=resume), ExitStack() as stack:
         groups = divide(subject, workspace.saved_passes(), budget)
+        trust = TrustOfRun(generator, segmenter, config)
+        pictures = None
+        if not no_strips:
+            pictures = stack.enter_context(
+                KeptPictures(
+                    workspace.folder, image_size=generator.image_size, native=config.native
+                )
+            )
         _count_groups(
-            subject, groups, workspace, cache=cache, save_every=save_every, progress=progress
-        )
+            subject, groups, workspace, cache=cache, save_every=save_every, progress=progress,
+            pictures=pictures, trust=trust, stages=stages,
+        )  # fmt: skip
         finished = workspace.finished_state(tuple(subject.specs))
         subject = subject.with_bases(finished.bases)
-        results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
-        strips = _strips(subject, groups, results, workspace, progress=progress)
-        examples = Examples(segmenter.vocabulary)
-        trust = trust_of_run(
-            generator, segmenter, config, watch=examples.add, progress=progress
-        )  # fmt: skip
-        write_run(
-            workspace, config, generator, segmenter, finished, results, strips, trust,
-            examples.strips(), grid=subject.grid, mixtures=subject.mixtures,
-        )  # fmt: skip
+        with stages.stage("score"):
+            results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
+        with stages.stage("trust"):
+            stored_trust = trust.finish(progress=progress)
+        strips: Iterator[tuple[str, list[Strip]]] = iter(())
+        if pictures is not None:
+            strips = _strips(subject, groups, results, pictures, stages, progress=progress)
+        with stages.stage("write"):
+            write_run(
+                workspace, config, generator, segmenter, finished, results, strips, stored_trust,
+                trust.examples.strips(), grid=subject.grid, mixtures=subject.mixtures,
+                stages=stages.to_json,
+            )  # fmt: skip
     return open_run(out)
 
 
@@ -179,6 +197,9 @@ def _count_groups(
     cache: str | Path | None,
     save_every: float,
     progress: bool,
+    pictures: KeptPictures | None,
+    trust: TrustOfRun,
+    stages: Stages,
 ) -> None:
     """A pass for each group of layers that is not counted yet."""
     # Of several passes, the later ones find the masks of the first.
@@ -191,11 +212,12 @@ def _count_groups(
         part = subject.only(group.layers)
         room = KEPT_BYTES if group.spare is None else min(KEPT_BYTES, group.spare)
         with KeptBlocks(room, folder=workspace.folder) as kept:
-            state = workspace.load(number) or start_pass(part, kept, progress=progress)
+            with stages.stage("pilot"):
+                state = workspace.load(number) or start_pass(part, kept, progress=progress)
             count_pass(
                 part.with_bases(state.bases), state, kept, workspace,
                 number=number, n_passes=len(groups), save_every=save_every, progress=progress,
-                masks=masks,
+                masks=masks, pictures=pictures, trust=trust, stages=stages,
             )  # fmt: skip
         del state  # the next pass and the scores need its room
 
@@ -204,19 +226,23 @@ def _strips(
     subject: Subject,
     groups: Sequence[Group],
     results: Mapping[str, LayerResult],
-    workspace: Workspace,
+    pictures: KeptPictures,
+    stages: Stages,
     *,
     progress: bool,
 ) -> Iterator[tuple[str, list[Strip]]]:
     """The strips of each layer, group after group as they were counted."""
     for group in groups:
         chosen = {layer: results[layer] for layer in group.layers if layer in results}
-        yield from unit_strips(
-            subject.only(group.layers).unmixed(),
-            chosen,
-            scratch=workspace.folder,
-            progress=progress,
+        drawn = unit_strips(
+            subject.only(group.layers).unmixed(), chosen, pictures, progress=progress
         )
+        while True:
+            with stages.stage("strips"):
+                found = next(drawn, None)
+            if found is None:
+                break
+            yield found
 
 
 def start_pass(subject: Subject, kept: KeptBlocks | None = None, *, progress: bool) -> PassState:
@@ -250,6 +276,9 @@ def count_pass(
     save_every: float = 60.0,
     progress: bool,
     masks: PlaneStore | None = None,
+    pictures: KeptPictures | None = None,
+    trust: TrustOfRun | None = None,
+    stages: Stages | None = None,
 ) -> None:
     """Count the blocks that are still to be counted; the workspace has the state afterwards.
 
@@ -263,7 +292,9 @@ def count_pass(
         save_every: Seconds between saves.
         progress: Show a progress bar.
         masks: What labels blocks; None segments each of them.
+        pictures, trust, stages: See ``PassCounter``.
     """
+    stages = stages or Stages()
     n_samples, size = subject.config.n_samples, subject.config.block
     saved = time.monotonic()
     counted = min(n_samples, len(state.covered) * size)
@@ -274,7 +305,9 @@ def count_pass(
         unit="image",
         disable=None if progress else True,
     )
-    counter = PassCounter(subject, state, kept=kept, masks=masks)
+    counter = PassCounter(
+        subject, state, kept=kept, masks=masks, pictures=pictures, trust=trust, stages=stages
+    )
     with counter, bar, deferred_interrupt() as interrupted:
         for place in state.covered.missing(subject.n_blocks):
             block = counter.add(place)
@@ -282,9 +315,11 @@ def count_pass(
             bar.update(len(block.indices))
             workspace.write_progress(number * n_samples + counted, n_passes * n_samples)
             if interrupted() or time.monotonic() - saved > save_every:
-                workspace.save(counter.state, number)
+                with stages.stage("save"):
+                    workspace.save(counter.state, number)
                 saved = time.monotonic()
             if interrupted():
                 raise KeyboardInterrupt
     # What follows can be interrupted too, and must not cost the pass.
-    workspace.save(counter.state, number)
+    with stages.stage("save"):
+        workspace.save(counter.state, number)

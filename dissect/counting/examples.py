@@ -15,7 +15,8 @@ from torch import Tensor
 
 from dissect.pictures import to_tile
 from dissect.runs.examples import ConceptStrip
-from dissect.runs.strips import TILE, make_strip
+from dissect.runs.strips import make_strip, tile_size
+from dissect.statistics.resize import cells
 from segmenters import Concept, Vocabulary
 
 EXAMPLES = 6
@@ -50,15 +51,13 @@ class Examples:
             planes: Their masks, at any size.
         """
         height, width = planes.shape[2:]
-        rows, columns = (
-            torch.from_numpy(((np.arange(TILE) + 0.5) * n / TILE).astype(np.int64))
-            for n in (height, width)
-        )
+        tile = tile_size(images.shape[-1])
+        rows, columns = (torch.from_numpy(cells(n, tile)) for n in (height, width))
         for index, image, own in zip(indices, images, planes, strict=True):
             areas = torch.bincount(own.flatten(), minlength=len(self._vocabulary) + 1)
             small = own[:, rows[:, None], columns].numpy().astype(np.uint16)
             self._samples.append(int(index))
-            self._tiles.append(to_tile(image))
+            self._tiles.append(to_tile(image, tile))
             self._planes.append(small)
             self._shares.append(areas[1:].numpy() / (height * width))
 
@@ -69,7 +68,7 @@ class Examples:
         shares = np.stack(self._shares)
         chosen = {}
         for column, concept in enumerate(self._vocabulary):
-            order = np.argsort(-shares[:, column], kind="stable")[:EXAMPLES]
+            order = np.lexsort((np.array(self._samples), -shares[:, column]))[:EXAMPLES]
             shown = [row for row in order.tolist() if shares[row, column] > 0]
             if shown:
                 chosen[concept] = shown

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from dissect.counting.samples import label_block
+from dissect.counting.samples import at_grid, label_block
 from dissect.counting.subject import Subject
 from dissect.errors import ConfigError
 from dissect.progress import ProgressBar
@@ -107,14 +107,37 @@ class PlaneStore:
         Raises:
             SegmenterError: as ``label_block``.
         """
-        if self._folder is None:
+        path = self._path(indices)
+        if path is None:
             return label_block(self.segmenter, images, self.grid)
-        path = self._folder / f"{indices[0]:09d}-{len(indices)}.planes"
         planes = self._read(path, len(indices))
         if planes is None:
             planes = label_block(self.segmenter, images, self.grid)
             self._write(path, planes)
         return planes
+
+    def label_whole(
+        self, images: Float[Tensor, "batch channels height width"], indices: list[int]
+    ) -> Int[Tensor, "batch plane height width"]:
+        """Masks of a block at the size of its images; those on the mask grid are kept.
+
+        Args:
+            images: Of the block.
+            indices: Its samples.
+
+        Raises:
+            SegmenterError: as ``label_block``.
+        """
+        whole = label_block(self.segmenter, images, images.shape[-1])
+        path = self._path(indices)
+        if path is not None and not path.exists():
+            self._write(path, at_grid(whole, self.grid))
+        return whole
+
+    def _path(self, indices: list[int]) -> Path | None:
+        if self._folder is None:
+            return None
+        return self._folder / f"{indices[0]:09d}-{len(indices)}.planes"
 
     def _read(self, path: Path, batch: int) -> Int[Tensor, "batch plane grid grid"] | None:
         try:

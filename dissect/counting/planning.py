@@ -25,12 +25,13 @@ from dissect.counting.grouping import (
     needs_of_layers,
     sketch_bases,
 )
+from dissect.counting.kept_pictures import pictures_bytes
 from dissect.counting.pilot import KEPT_BYTES, KEPT_DISK_BYTES, PilotValues
 from dissect.counting.samples import check_device
 from dissect.counting.subject import Subject
 from dissect.generators import Generator, load_generator
 from dissect.pictures import to_tile
-from dissect.runs.strips import TILE, make_strip
+from dissect.runs.strips import make_strip, tile_size
 from dissect.settings import check_names, shows_settings
 from dissect.sizes import parse_size
 from dissect.statistics import CLUSTER, Counter, LayerCounts
@@ -62,8 +63,8 @@ class Plan:
         samples: Of the run.
         layers: Layer → its plan.
         passes: How often all samples are generated to be counted.
-        forward_passes: Blocks through the generator in all: to be counted, for the pilot where its
-            blocks are not kept, and at most for the top images.
+        forward_passes: Blocks through the generator in all: to be counted, and for the pilot where
+            its blocks are not kept.
         block: Samples of one forward pass.
         memory_bytes: The most that the process is expected to take.
         budget_bytes: The most that it may take, None if anything.
@@ -114,8 +115,6 @@ def plan(
         waiting = max(waiting, on_disk * one)
         again += pilot - kept - on_disk
         largest = max(largest, kept * one + group_bytes([needs[layer] for layer in group.layers]))
-    shown = min(blocks, sum(units) * config.top_images)
-    images = shown * len(groups)
     generate = float(np.mean([t.generate for t in times]))
     segment = float(np.mean([t.segment for t in times]))
     strip = float(np.mean([t.strip for t in times]))
@@ -124,7 +123,7 @@ def plan(
         "generate": len(groups) * blocks * generate,
         "segment": blocks * segment,  # later passes read the masks of the first
         "count": blocks * sum(t.count for t in times),
-        "images": images * generate + sum(units) * strip,
+        "images": sum(units) * strip,
     }
     pairs = sum(units) * subject.n_concepts
     histogram = 4 * 3 * (subject.n_concepts + 1) * sum(units) * BINS
@@ -141,7 +140,7 @@ def plan(
             for layer in config.layers
         },
         passes=len(groups),
-        forward_passes=len(groups) * blocks + again + images,
+        forward_passes=len(groups) * blocks + again,
         block=config.block,
         memory_bytes=measured.base + max(largest, finishing),
         budget_bytes=budget,
@@ -151,9 +150,7 @@ def plan(
             "arrays": histogram + pairs * 2 * 11 * 8,
             "table": pairs * _STORED_PAIR,
             "images": int(sum(units) * np.mean([t.strip_bytes for t in times])),
-            "unfinished": waiting
-            + sum(n.counts for n in needs.values())
-            + TILE * TILE * 3 * min(config.n_samples, sum(units) * config.top_images),
+            "unfinished": waiting + sum(n.counts for n in needs.values()) + pictures_bytes(subject),
         },
     )
 
@@ -225,9 +222,10 @@ def _time_block(subject: Subject) -> _BlockTimes:
                 maps, evaluation_labels(subject, planes, block.indices)
             )
         )[0]
-    picture = np.stack([to_tile(block.images[0])] * config.top_images)
+    tile = tile_size(subject.generator.image_size)
+    picture = np.stack([to_tile(block.images[0], tile)] * config.top_images)
     masks = np.zeros(picture.shape[:3], bool)
-    masks[:, TILE // 4 : TILE // 2, TILE // 4 : TILE // 2] = True
+    masks[:, tile // 4 : tile // 2, tile // 4 : tile // 2] = True
     make_strip(picture, masks)  # the first one loads what writes WebP
     strip, drawn = _timed(lambda: make_strip(picture, masks))
     strip /= torch.get_num_threads()  # as many are drawn at once

@@ -124,6 +124,13 @@ def label_block(
                 f"{segmenter.name} marked plane {plane!r} with id {min(found - allowed)}; expected "
                 f"0 or an id of the vocabulary ({min(allowed - {0})} … {max(allowed)} here)"
             )
+    return at_grid(planes, grid)
+
+
+def at_grid(
+    planes: Int[Tensor, "batch plane h w"], grid: int
+) -> Int[Tensor, "batch plane grid grid"]:
+    """Masks at the mask grid: the pixel at each cell's centre."""
     rows, columns = (_centres(size, grid) for size in planes.shape[2:])
     return planes[:, :, rows[:, None], columns]
 

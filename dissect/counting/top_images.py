@@ -1,36 +1,35 @@
 """Makes a strip of images for each unit: where it fires most, and its mask there.
 
-The images are made again from their sample index, so the pass keeps none of them.
+Images and maps were kept while samples were counted. What is missing, since another process counted
+it before the run was interrupted, is made again from the sample index.
 """
 
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
-from dissect.config import RunConfig
+from dissect.counting.kept_pictures import KeptPictures
 from dissect.counting.subject import Subject
 from dissect.pictures import to_tile
 from dissect.progress import ProgressBar
 from dissect.runs.results import LayerResult
-from dissect.runs.strips import TILE, Strip, make_strip
+from dissect.runs.strips import Strip, make_strip
 from dissect.statistics.resize import resize
 
 _AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
+_Masks = dict[str, UInt8[np.ndarray, "unit rank byte"]]
 
 
 def unit_strips(
     subject: Subject,
     results: Mapping[str, LayerResult],
+    pictures: KeptPictures,
     *,
-    scratch: Path,
     progress: bool,
 ) -> Iterator[tuple[str, list[Strip]]]:
     """Draw the strip of every unit.
@@ -38,112 +37,109 @@ def unit_strips(
     Args:
         subject: With the layers to be drawn.
         results: Of these layers.
-        scratch: Folder for a file of pictures that is gone afterwards: their number grows with
-            that of the samples.
+        pictures: What was kept of them; gets the images that are made again.
         progress: Show progress bars.
 
     Yields:
         A layer, and a strip for each of its units, ``top_images`` tiles wide.
     """
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        tiles = _Tiles(file)
-        masks = _draw(subject, results, tiles, progress=progress)
-        for layer, result in results.items():
-            yield layer, _encode(layer, result, masks.pop(layer), tiles, progress=progress)
-
-
-class _Tiles:
-    """Small pictures by sample index, in a file. Threads may read at the same time."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._places: dict[int, int] = {}
-
-    def __setitem__(self, index: int, tile: UInt8[np.ndarray, "tile tile 3"]) -> None:
-        place = self._places.setdefault(index, len(self._places))
-        self._file.seek(place * tile.nbytes)
-        self._file.write(tile.tobytes())
-        self._file.flush()
-
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "tile tile 3"]:
-        size = TILE * TILE * 3
-        content = os.pread(self._file.fileno(), size, self._places[index] * size)
-        return np.frombuffer(content, np.uint8).reshape(TILE, TILE, 3)
-
-
-def _draw(
-    subject: Subject,
-    results: Mapping[str, LayerResult],
-    tiles: _Tiles,
-    *,
-    progress: bool,
-) -> dict[str, UInt8[np.ndarray, "unit rank byte"]]:
-    """Fill ``tiles`` with every image that a unit shows; returns packed masks for each layer."""
-    wanted = _wanted(subject.config, results)
-    masks = {
-        layer: np.zeros((*result.top.indices.shape, TILE * TILE // 8), np.uint8)
+    masks: _Masks = {
+        layer: np.zeros((*result.top.indices.shape, -(-(pictures.tile**2) // 8)), np.uint8)
         for layer, result in results.items()
     }
-    numbers = sorted(wanted)
+    missing = {
+        layer: (result.top.indices >= 0) & ~pictures.holds(layer, result.top.indices)
+        for layer, result in results.items()
+    }
+    _draw_again(subject, results, pictures, masks, missing, progress=progress)
+    for layer, result in results.items():
+        kept = (result.top.indices >= 0) & ~missing[layer]
+        _draw_kept(layer, result, pictures, masks[layer], kept)
+        yield layer, _encode(layer, result, masks.pop(layer), pictures, progress=progress)
+
+
+def _draw_kept(
+    layer: str,
+    result: LayerResult,
+    pictures: KeptPictures,
+    masks: UInt8[np.ndarray, "unit rank byte"],
+    kept: Bool[np.ndarray, "unit rank"],
+) -> None:
+    all_units, all_ranks = np.nonzero(kept)
+    for start in range(0, len(all_units), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        units, ranks = all_units[part], all_ranks[part]
+        values = pictures.maps(layer, units, result.top.indices[units, ranks])
+        masks[units, ranks] = _pack(values, result, units)
+
+
+def _draw_again(
+    subject: Subject,
+    results: Mapping[str, LayerResult],
+    pictures: KeptPictures,
+    masks: _Masks,
+    missing: Mapping[str, Bool[np.ndarray, "unit rank"]],
+    *,
+    progress: bool,
+) -> None:
+    """Make the blocks again in which something is missing."""
+    block_size, tile = subject.config.block, pictures.tile
+    wanted: dict[int, list[str]] = defaultdict(list)
+    for layer, absent in missing.items():
+        for number in np.unique(results[layer].top.indices[absent] // block_size).tolist():
+            wanted[number].append(layer)
+    if not wanted:
+        return
     for number in ProgressBar(
-        numbers, desc="top images", unit="block", disable=None if progress else True
+        sorted(wanted), desc="top images", unit="block", disable=None if progress else True
     ):
         block = subject.block(number)
-        rows = {index: row for row, index in enumerate(block.indices)}
-        for index in {index for places in wanted[number].values() for index in places.tolist()}:
-            tiles[index] = to_tile(block.images[rows[index]])
-        for layer, all_units, all_ranks in _places(wanted[number], results):
-            limits = torch.from_numpy(_label_thresholds(results[layer]))
+        first = block.indices[0]
+        for layer in wanted[number]:
+            indices = results[layer].top.indices
+            here = missing[layer] & (indices // block_size == number)
+            for index in np.unique(indices[here]).tolist():
+                pictures.add_image(index, to_tile(block.images[index - first], tile))
+            all_units, all_ranks = np.nonzero(here)
             for start in range(0, len(all_units), _AT_ONCE):
                 part = slice(start, start + _AT_ONCE)
                 units, ranks = all_units[part], all_ranks[part]
-                samples = results[layer].top.indices[units, ranks]
-                own = [rows[index] for index in samples.tolist()]
-                maps = block.maps[layer][own, torch.from_numpy(units)]
-                values = resize(maps[:, None].float(), (TILE, TILE), nearest=subject.config.native)
-                values = values[:, 0]
-                above = values > limits[units][:, None, None]
-                masks[layer][units, ranks] = np.packbits(above.flatten(1).numpy(), axis=1)
-    return masks
+                rows = torch.from_numpy(indices[units, ranks] - first)
+                maps = block.maps[layer][rows, torch.from_numpy(units)].float()
+                values = resize(maps[:, None], (tile, tile), nearest=subject.config.native)[:, 0]
+                masks[layer][units, ranks] = _pack(values.cpu(), results[layer], units)
 
 
-def _label_thresholds(result: LayerResult) -> np.ndarray:
+def _pack(
+    values: Float[Tensor, "pair tile tile"], result: LayerResult, units: np.ndarray
+) -> UInt8[np.ndarray, "pair byte"]:
+    """Where units are above the thresholds of their labels, eight pixels a byte."""
     rows = np.arange(len(result.best))
-    return result.thresholds[result.chosen, rows, result.best]
-
-
-def _wanted(
-    config: RunConfig, results: Mapping[str, LayerResult]
-) -> dict[int, dict[str, np.ndarray]]:
-    """Block → layer → sample indices that some unit shows."""
-    wanted: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
-    for layer, result in results.items():
-        samples = np.unique(result.top.indices[result.top.indices >= 0])
-        for number in np.unique(samples // config.block).tolist():
-            wanted[number][layer] = samples[samples // config.block == number]
-    return wanted
-
-
-def _places(wanted: dict[str, np.ndarray], results: Mapping[str, LayerResult]):  # noqa: ANN202
-    """Layer, units and ranks whose image is in the block."""
-    for layer, samples in wanted.items():
-        units, ranks = np.nonzero(np.isin(results[layer].top.indices, samples))
-        yield layer, units, ranks
+    limits = torch.from_numpy(result.thresholds[result.chosen, rows, result.best])
+    above = values > limits[units][:, None, None]
+    return np.packbits(above.flatten(1).numpy(), axis=1)
 
 
 def _encode(
     layer: str,
     result: LayerResult,
-    masks: np.ndarray,
-    tiles: _Tiles,
+    masks: UInt8[np.ndarray, "unit rank byte"],
+    pictures: KeptPictures,
     *,
     progress: bool,
 ) -> list[Strip]:
+    tile = pictures.tile
+
+    def picture(index: int) -> UInt8[np.ndarray, "tile tile 3"]:
+        found = pictures.image(index)
+        assert found is not None  # it was kept, or made again
+        return found
+
     def strip(unit: int) -> Strip:
         shown = [index for index in result.top.indices[unit].tolist() if index >= 0]
-        bits = np.unpackbits(masks[unit][: len(shown)], axis=1).astype(bool)
-        pictures = np.stack([tiles[index] for index in shown])
-        return make_strip(pictures, bits.reshape(-1, TILE, TILE))
+        bits = np.unpackbits(masks[unit][: len(shown)], axis=1, count=tile**2).astype(bool)
+        tiles = np.stack([picture(index) for index in shown])
+        return make_strip(tiles, bits.reshape(-1, tile, tile))
 
     units = range(len(result.best))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

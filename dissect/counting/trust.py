@@ -14,7 +14,7 @@ than its masks.
 concepts of its plane and none of them, 0 … 1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissect.config import RunConfig
+from dissect.counting.examples import Examples
 from dissect.counting.samples import block_indices, label_block, make_images, n_blocks
 from dissect.generators.base import Generator
 from dissect.pictures import as_rgb
@@ -40,8 +41,6 @@ from dissect.statistics.folds import CLUSTER
 from segmenters import Segmenter, Vocabulary
 
 _MOST_IMAGES, _ONE_IN = 64, 16  # of a run: one sample of 16, at most 64
-Watch = Callable[[list[int], Tensor, Tensor], None]
-"""Is given samples, their images (batch, channels, h, w) and masks (batch, plane, h, w)."""
 _AT_ONCE = 8  # images whose scores are in memory together
 
 
@@ -77,14 +76,20 @@ class Trust:
             np.zeros(n) if scores else None,
         )  # fmt: skip
 
-    def add(self, segmenter: Segmenter, images: Float[Tensor, "batch channels h w"]) -> Tensor:
+    def add(
+        self,
+        segmenter: Segmenter,
+        images: Float[Tensor, "batch channels h w"],
+        planes: Int[Tensor, "batch plane h w"],
+    ) -> None:
         """Count a block of images.
 
-        Returns:
-            Their masks: concept ids (batch, plane, h, w).
+        Args:
+            segmenter: What marks concepts.
+            images: Any.
+            planes: Its masks of them.
         """
-        n, size = len(self.vocabulary), images.shape[-1]
-        planes = label_block(segmenter, images, size)
+        n = len(self.vocabulary)
         for row, (here, there) in enumerate(changed_masks(segmenter, images, planes)):
             both = count_pairs(here, there, n, n).diagonal()[1:]
             self.both[row] += both
@@ -99,7 +104,6 @@ class Trust:
             for start in range(0, len(images), _AT_ONCE):
                 rows = slice(start, start + _AT_ONCE)
                 self.entropy += concept_entropy(segmenter, images[rows], planes[rows])
-        return planes
 
     def table(self) -> pd.DataFrame:
         """One row for each concept of the vocabulary, in its order.
@@ -232,7 +236,6 @@ def measure_trust(
     n_samples: int,
     other: Segmenter | None = None,
     scores: bool = True,
-    watch: Watch | None = None,
     progress: bool = True,
 ) -> tuple[Trust, Comparison | None]:
     """Look at the first samples of a seed, made in the blocks of a run.
@@ -244,7 +247,6 @@ def measure_trust(
         n_samples: How many, at most ``config.n_samples``.
         other: A segmenter to compare it with.
         scores: Also measure the entropy of the scores.
-        watch: Is given the samples of each block, their images and their masks.
         progress: Show a progress bar.
     """
     found = Trust.empty(segmenter.vocabulary, scores=scores)
@@ -255,13 +257,12 @@ def measure_trust(
     )
     with bar:
         for number in range(n_blocks(config, n_samples)):
-            # A block is made whole, so that images are the bits of a run.
+            # A block is made and segmented whole, so that images and masks are the bits of a run.
             images = make_images(generator, config, block_indices(number, config))
+            planes = label_block(segmenter, images, images.shape[-1])
             indices = block_indices(number, config, n_samples)
-            images = images[: len(indices)]
-            planes = found.add(segmenter, images)
-            if watch is not None:
-                watch(indices, images, planes)
+            images, planes = images[: len(indices)], planes[: len(indices)]
+            found.add(segmenter, images, planes)
             if other is not None:
                 theirs = label_block(other, images, images.shape[-1])
                 pairs += count_pairs(planes, theirs, n, m)
@@ -273,26 +274,67 @@ def measure_trust(
     return found, Comparison(segmenter.vocabulary, other.vocabulary, iou)
 
 
-def trust_of_run(
-    generator: Generator,
-    segmenter: Segmenter,
-    config: RunConfig,
-    *,
-    watch: Watch | None = None,
-    progress: bool,
-) -> dict[str, object]:
-    """What a run stores: one sample of 16, at least eight and at most 64, without scores."""
-    n_samples = min(_MOST_IMAGES, max(CLUSTER, config.n_samples // _ONE_IN // CLUSTER * CLUSTER))
-    found, _ = measure_trust(
-        segmenter, generator, config,
-        n_samples=n_samples, scores=False, watch=watch, progress=progress,
-    )  # fmt: skip
-    table = found.table()
-    return {
-        "images": n_samples,
-        "columns": list(table.columns),
-        "concepts": [
-            [None if value != value else value for value in row]  # NaN is no JSON  # noqa: PLR0124
-            for row in table.astype(object).values.tolist()
-        ],
-    }
+class TrustOfRun:
+    """What a run stores of trust, and its example masks, from blocks that are counted anyway.
+
+    It looks at one sample of 16, at least eight and at most 64, without scores.
+
+    Args:
+        generator, segmenter: Of the run.
+        config: Of the run.
+    """
+
+    def __init__(self, generator: Generator, segmenter: Segmenter, config: RunConfig) -> None:
+        self._generator, self._segmenter, self._config = generator, segmenter, config
+        self.n_samples = min(
+            _MOST_IMAGES, max(CLUSTER, config.n_samples // _ONE_IN // CLUSTER * CLUSTER)
+        )
+        self._missing = set(range(n_blocks(config, self.n_samples)))
+        self._trust = Trust.empty(segmenter.vocabulary, scores=False)
+        self.examples = Examples(segmenter.vocabulary)
+
+    def wants(self, number: int) -> bool:
+        """Whether a block was not looked at that has to be."""
+        return number in self._missing
+
+    def add(
+        self,
+        number: int,
+        images: Float[Tensor, "batch channels h w"],
+        planes: Int[Tensor, "batch plane h w"],
+    ) -> None:
+        """Look at a block.
+
+        Args:
+            number: Of the block.
+            images: All of its images.
+            planes: Their masks at the size of the images.
+        """
+        self._missing.remove(number)
+        indices = block_indices(number, self._config, self.n_samples)
+        images, planes = images[: len(indices)].cpu(), planes[: len(indices)]
+        self._trust.add(self._segmenter, images, planes)
+        self.examples.add(indices, images, planes)
+
+    def finish(self, *, progress: bool) -> dict[str, object]:
+        """What is stored; blocks that were not looked at are made for it.
+
+        Args:
+            progress: Show a progress bar.
+        """
+        blocks = ProgressBar(
+            sorted(self._missing), desc="trust", unit="block",
+            disable=None if progress else True, leave=False,
+        )  # fmt: skip
+        for number in blocks:
+            images = make_images(self._generator, self._config, block_indices(number, self._config))
+            self.add(number, images, label_block(self._segmenter, images, images.shape[-1]))
+        table = self._trust.table()
+        return {
+            "images": self.n_samples,
+            "columns": list(table.columns),
+            "concepts": [
+                [None if value != value else value for value in row]  # NaN is no JSON  # noqa: PLR0124
+                for row in table.astype(object).values.tolist()
+            ],
+        }

@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +41,7 @@ def write_run(
     *,
     grid: int,
     mixtures: Mapping[str, str],
+    stages: Callable[[], dict[str, dict[str, float]]] = dict,
 ) -> None:
     """Write all files beside the run-to-be and rename them into place.
 
@@ -55,6 +56,7 @@ def write_run(
         examples: Example masks of concepts.
         grid: Height and width of the mask grid.
         mixtures: Layer → what its mixtures are called in the state.
+        stages: Says, at the end, how long each stage took.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
@@ -81,6 +83,7 @@ def write_run(
                 "fingerprint": workspace.key,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(state.seconds, 2),
+                "stages": stages(),
                 "config": config.to_json(),
                 "generator": _describe_generator(generator, config, state.bases),
                 "segmenter": {

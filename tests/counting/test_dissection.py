@@ -228,6 +228,43 @@ def test_an_interrupted_pass_resumes_to_the_same_bytes(planted_run, tmp_path, mo
     assert not out.with_name("r.partial").exists()
 
 
+def test_every_sample_is_generated_and_segmented_once(planted_run, planted, tmp_path):
+    segmenter, made, seen = load_segmenter("colour"), [], []
+
+    class Watched(type(planted)):
+        def sample(self, indices, **settings):
+            made.append(tuple(indices))
+            return super().sample(indices, **settings)
+
+    class WatchedColour(type(segmenter)):
+        def segment(self, images):
+            seen.append(len(images))
+            return super().segment(images)
+
+    planted.__class__, kind = Watched, planted.__class__
+    segmenter.__class__ = WatchedColour
+    try:
+        run = dissect(planted, segmenter, out=tmp_path / "r", n_samples=200, progress=False)
+    finally:
+        planted.__class__ = kind
+    assert made == [tuple(range(n, min(n + 32, 200))) for n in range(0, 200, 32)]
+    # Seven blocks, and the eight samples that trust changes in three ways.
+    assert seen == [32, 8, 8, 8, 32, 32, 32, 32, 32, 8]
+    assert files(run) == files(planted_run)
+
+
+def test_a_run_without_strips_has_the_same_numbers_and_no_pictures_of_units(planted_run, tmp_path):
+    run = dissect(
+        PLANTED, "colour", out=tmp_path / "r", n_samples=200, progress=False, no_strips=True
+    )
+    strips = {name for name in files(planted_run) if name.name == "units.zip"}
+    assert strips
+    whole = {name: content for name, content in files(planted_run).items() if name not in strips}
+    assert files(run) == whole
+    assert not run.has_strips("units")
+    assert run.record["fingerprint"] == planted_run.record["fingerprint"]
+
+
 def test_a_finished_run_is_returned_as_it_is(planted_run):
     before = (planted_run.path / "run.json").read_bytes()
     again = dissect(PLANTED, "colour", out=planted_run.path, n_samples=200, progress=False)

@@ -65,7 +65,8 @@ class Dot(Sides):
 
 def test_a_concept_of_a_single_pixel_occurs():
     trust = Trust.empty(Dot.vocabulary, scores=False)
-    trust.add(Dot(), torch.zeros(3, 3, 32, 32))
+    images = torch.zeros(3, 3, 32, 32)
+    trust.add(Dot(), images, Dot().segment(images))
     table = trust.table()
     assert table.images.tolist() == [3, 0]
     assert table.share.tolist() == [1 / 32**2, 0]
@@ -73,7 +74,8 @@ def test_a_concept_of_a_single_pixel_occurs():
 
 def test_left_and_right_agree_in_the_mirror_and_not_when_shifted():
     trust = Trust.empty(Sides.vocabulary)
-    trust.add(Sides(), torch.zeros(3, 3, 32, 32))
+    images = torch.zeros(3, 3, 32, 32)
+    trust.add(Sides(), images, Sides().segment(images))
     table = trust.table().set_index("concept")
     assert (table.flip == 1).all()
     # Shifted by 2 of 32 columns, 30 seen: left 16 against 14, right 14 against 16.

@@ -70,13 +70,16 @@ def test_pictures_and_masks_are_kept_apart(planted_run):
     (strip,) = planted_run.strips("units", [0])
     plain = np.asarray(Image.open(io.BytesIO(strip.picture)).convert("RGB")).astype(int)
     overlay = np.asarray(Image.open(io.BytesIO(strip.overlay("#00ffff"))))
-    assert plain.shape[:2] == overlay.shape[:2] == (128, 8 * 128)
+    assert plain.shape[:2] == (32, 8 * 32)  # the size of the images
+    assert overlay.shape[:2] == (128, 8 * 128)
     masks = strip.masks()
-    assert masks.shape == (8, 128, 128)
-    # Unit 0 paints red squares of 24 × 24 px and is above its threshold there.
+    assert masks.shape == (8, 32, 32)
+    # Unit 0 paints red squares of 6 × 6 px and is above its threshold there.
+    assert masks.sum(axis=(1, 2)).tolist() == [36] * 8
     inside = np.concatenate(list(masks), axis=1)
     red = (plain[..., 0] > 150) & (plain[..., 1:].max(axis=-1) < 90)
     assert (inside & red).sum() / (inside | red).sum() > 0.5
+    inside = inside.repeat(4, axis=0).repeat(4, axis=1)
     drawn = overlay[..., 3] == 255
     assert (overlay[drawn][:, :3] == [0, 255, 255]).all()
     assert not (drawn & ~inside).any()
@@ -99,8 +102,7 @@ def test_a_concept_shows_the_samples_in_which_the_segmenters_mask_of_it_is_large
         shown = tuple(sample for sample in largest if shares[sample] > 0)
         assert one.samples == shown
         assert one.shares == tuple(shares[list(shown)])
-        enlarged = truth[list(shown)].repeat(4, axis=1).repeat(4, axis=2)
-        np.testing.assert_array_equal(one.strip.masks(), enlarged)
+        np.testing.assert_array_equal(one.strip.masks(), truth[list(shown)])
     assert [one.concept for one in planted_run.concept_strips("red", "blue")] == ["red", "blue"]
     with pytest.raises(SegmenterError, match="nope"):
         planted_run.concept_strips("nope")

@@ -15,6 +15,8 @@ from dissect.generators.biggan import BigGAN
 from dissect.generators.dcgan import DCGAN
 from dissect.generators.diffusers_unets import DiffusionGenerator
 from dissect.generators.eigengan import EigenGAN
+from dissect.generators.given_latents import GivenLatents
+from dissect.generators.image_networks import ImageNetwork
 from dissect.generators.lightweight_gan import LightweightGAN
 from dissect.generators.mapping import MappedGenerator
 from dissect.generators.onnx_programs import OnnxGenerator
@@ -47,6 +49,8 @@ AnyGenerator = (
     | DCGAN
     | DiffusionGenerator
     | EigenGAN
+    | GivenLatents
+    | ImageNetwork
     | LightweightGAN
     | OnnxGenerator
     | PGGAN

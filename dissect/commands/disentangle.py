@@ -62,7 +62,9 @@ def _disentangle(options: argparse.Namespace) -> None:
     generator = load_generator(find_generator(options), device=options.device)
     predictors = [load_predictor(name, device=options.device) for name in options.predictor]
     reader = AttributeReader(predictors, options.attributes)
-    spaces = list(generator.spaces) if options.spaces is None else list(options.spaces)
+    # p and p+ are w and w+ with every coordinate bent, so by default only these are measured.
+    usual = [name for name in generator.spaces if name not in ("p", "p+")]
+    spaces = usual if options.spaces is None else list(options.spaces)
     for space in spaces:
         check_place(generator, space)
     with nothing_kept("nothing was measured to its end, nothing is kept"):

@@ -11,6 +11,31 @@ from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 
+class SampleOptions(Settings):
+    """Samples of one's own."""
+
+    latents: str | None = setting(
+        "dissect these latents instead of random ones: npy, npz, pt or safetensors, of z, w or w+; "
+        "SPACE:FILE where the shape fits several spaces",
+        default=None, metavar="FILE",
+    )  # fmt: skip
+    images: str | None = setting(
+        "dissect a network that looks at images over those of this folder; GENERATOR is "
+        "torchvision:ARCHITECTURE or package.module:factory then",
+        default=None, metavar="FOLDER",
+    )  # fmt: skip
+
+
+def _with_samples(spec: str, options: argparse.Namespace) -> str:
+    """The generator over the samples that were given."""
+    from dissect.generators.given_latents import add_latents
+    from dissect.generators.image_networks import add_images
+
+    if options.latents is not None and options.images is not None:
+        raise ConfigError("both --latents and --images were given; expected one of the two")
+    return add_images(add_latents(spec, options.latents), options.images)
+
+
 class OutOptions(Settings):
     """Where a run goes."""
 
@@ -31,6 +56,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_settings(parser, RunOptions, "device", "resume", "memory", "cache", "no_strips")
     add_settings(parser, WeightsOptions)
+    add_settings(parser, SampleOptions)
     add_settings(parser, OutOptions, "dry_run")
 
 
@@ -44,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     from dissect.terminal import describe_plan, describe_run
 
     config = given_settings(options, RunConfig)
-    config["generator"] = find_generator(options)
+    config["generator"] = _with_samples(find_generator(options), options)
     models = [config.pop("generator"), config.pop("segmenter")]
     if options.dry_run:
         where = {name: getattr(options, name) for name in ("device", "memory")}
@@ -69,6 +95,10 @@ COMMANDS = (
         "dissect a generator into a run folder",
         _add_options,
         _run,
-        examples=("dissect run scenes-stylegan2 --segmenter scenes --samples 500 --out runs/a",),
+        examples=(
+            "dissect run scenes-stylegan2 --segmenter scenes --samples 500 --out runs/a",
+            "dissect run ffhq.pkl --latents w:mine.npy --segmenter faces --samples 64 --out runs/b",
+            "dissect run torchvision:resnet18 --images photos --segmenter colour --out runs/c",
+        ),
     ),
 )

@@ -54,7 +54,7 @@ class Generator(Protocol):
 
     @property
     def spaces(self) -> Mapping[str, Space]:
-        """Ordered from the sampled one: z → w → w+ → s."""
+        """Ordered from the sampled one: z → p → w → p+ → w+ → s; see ``styled`` for p and p+."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from dissect.errors import GeneratorError
-from dissect.generators import zoo
+from dissect.generators import given_latents, image_networks, zoo
 from dissect.generators.base import Generator, complete
 from dissect.generators.families import load_file
 from segmenters.factory import call_factory
@@ -44,7 +44,9 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
     Args:
         spec: A zoo name (``faces-dcgan``), the path of a checkpoint, or ``package.module:factory``,
             where the factory takes no arguments and returns a ``Generator``. A path may name the
-            group of weights to take, ``g.pt#G``; without, the averaged ones are taken.
+            group of weights to take, ``g.pt#G``; without, the averaged ones are taken. Behind any
+            of these, ``?latents=FILE`` takes a file's latents as its samples (``given_latents``);
+            ``NETWORK?images=FOLDER`` is a network that looks at images (``image_networks``).
         device: Where it should run. A factory places its generator itself.
 
     Raises:
@@ -62,6 +64,13 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
 
 
 def _load(text: str, device: torch.device | str) -> Generator:
+    if not Path(text).exists():
+        inner, option, latents = text.rpartition(given_latents.OPTION)
+        if option:
+            return given_latents.load_latents(_load(inner, device), latents)
+        inner, option, folder = text.rpartition(image_networks.OPTION)
+        if option:
+            return image_networks.load_image_network(inner, folder, device=device)
     if text in zoo.ENTRIES:
         return zoo.load(text, device=device)
     if Path(text).exists():

@@ -282,6 +282,10 @@ class LucidrainsNetwork(StyledNetwork):
         self.SE = _Vectorizer(self.w_size, depth, rate)
         self.GE = _Generator(state, n_blocks, self.w_size)
 
+    @property
+    def mapping_slope(self) -> float | None:
+        return _LEAK if len(self.SE.net) else None
+
     def map_z(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
     ) -> Float[Tensor, "batch w"]:

@@ -135,6 +135,10 @@ class MappedNetwork(StyledNetwork, Generic[Config]):
     def w_avg(self) -> Float[Tensor, " w"] | None:
         return self.mapping.w_avg
 
+    @property
+    def mapping_slope(self) -> float | None:
+        return LEAK if self.mapping.depth else None
+
     def map_z(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
     ) -> Float[Tensor, "batch w"]:

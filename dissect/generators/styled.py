@@ -3,9 +3,15 @@
 A family gives a network that can take each step; this gives it the ``Generator`` protocol. The
 synthesis knows only s, so an edit in any space takes the same way.
 
-Back from w+ to w there is a way where all layers are the same, and from s to w+ where the styles
-determine w+: s is an affine function of w+, so it is solved for w+ and held against s. Back to z
-there is none; that is inversion.
+Where the mapping ends in a leaky ReLU, p and p+ are w and w+ before it, up to the gain behind it:
+with slope a, p = w where w > 0 and w / a elsewhere, one to one. Samples are nearer to normal there.
+
+Back from w+ to w, and from p+ to p, there is a way where all layers are the same, and from s to
+w+ where the styles determine w+: s is an affine function of w+, so it is solved for w+ and held
+against s. Back to z there is none; that is inversion.
+
+References:
+    Zhu et al., Improved StyleGAN Embedding: Where are the Good Latents?, 2020, section 3.2 (P).
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dissect.errors import GeneratorError, LayerError
 from dissect.generators.base import (
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from dissect.generators.weights import Source
 
 NOISES = ("const", "none", "random")
+_BEFORE_SLOPE = {"p": "w", "p+": "w+"}
 _SAME = 1e-3  # share of the largest value by which float32 styles may differ and be the same
 _MEAN_SAMPLES, _MEAN_SEED, _MEAN_BLOCK = 10_000, 0, 1000
 
@@ -49,6 +57,11 @@ class StyledNetwork(nn.Module, ABC):
     @property
     def w_avg(self) -> Float[Tensor, " w"] | None:
         """Mean of w, if the file has one."""
+        return None
+
+    @property
+    def mapping_slope(self) -> float | None:
+        """Slope of the leaky ReLU that the mapping ends in; None where it has none."""
         return None
 
     @abstractmethod
@@ -140,11 +153,18 @@ class StyledGenerator:
         for layer, length in lengths.items():
             self.style_slices[layer] = slice(start, start + length)
             start += length
+        shapes = {
+            "z": (z_size,),
+            "p": (w_size,),
+            "w": (w_size,),
+            "p+": (module.n_ws, w_size),
+            "w+": (module.n_ws, w_size),
+            "s": (start,),
+        }
         self.spaces = {
-            "z": Space("z", (z_size,)),
-            "w": Space("w", (w_size,)),
-            "w+": Space("w+", (module.n_ws, w_size)),
-            "s": Space("s", (start,)),
+            name: Space(name, shape)
+            for name, shape in shapes.items()
+            if module.mapping_slope is not None or name not in _BEFORE_SLOPE
         }
         self._mean: Tensor | None = module.w_avg
 
@@ -184,43 +204,57 @@ class StyledGenerator:
     ) -> Latent:
         """Bring a latent to a later space; truncation happens in w or w+.
 
-        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``.
+        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``. Also on the way to p
+        and p+.
 
         Raises:
             GeneratorError: a space that it lacks, a way back that does not exist (see the head of
                 this module), labels that do not fit, truncation where there is no w on the way, or
                 a cutoff on the way to w, which has no layers.
         """
-        check_conversion(self, latent, space, first="w")
+        check_conversion(self, latent, space, first=list(self.spaces)[1])
         truncate = truncation != 1.0
         if truncate and (latent.space == "s" or space == "z"):
             raise GeneratorError(
                 f"cannot truncate from {latent.space!r} to {space!r}; "
                 "expected w or w+ on the way; start from z, w or w+"
             )
-        if truncate and cutoff is not None and space == "w":
+        goal = _BEFORE_SLOPE.get(space, space)
+        if truncate and cutoff is not None and goal == "w":
             raise GeneratorError(
-                "cutoff given on the way to 'w', which has one vector for all layers; "
+                f"cutoff given on the way to {space!r}, which has one vector for all layers; "
                 "expected no cutoff; convert to 'w+'"
             )
         latent = latent.to(self.device)
+        if latent.space == space and not truncate:
+            return Latent(space, latent.data.reshape(-1, *self.spaces[space].shape), latent.label)
         at = latent.space
-        data = latent.data if at == "w+" else latent.data.flatten(1)
-        if at == "s" and space in ("w", "w+"):
+        data = latent.data if at.endswith("+") else latent.data.flatten(1)
+        if at in _BEFORE_SLOPE:
+            at, data = _BEFORE_SLOPE[at], functional.leaky_relu(data, self._slope)
+        if at == "s" and goal in ("w", "w+"):
             at, data = "w+", self._solve_styles(data)
-        if at == "w+" and space == "w":
-            at, data = "w", self._one_layer(data, exact=latent.space == "w+")
-        if at == "z" and space != "z":
+        if at == "w+" and goal == "w":
+            at, data = "w", self._one_layer(data, exact=latent.space != "s")
+        if at == "z" and goal != "z":
             at, data = "w", self._map(latent)
-        if at == "w" and space in ("w+", "s"):
+        if at == "w" and goal in ("w+", "s"):
             at, data = "w+", data[:, None].expand(-1, self.module.n_ws, -1)
         if truncate:
             near = self.mean_w() + truncation * (data - self.mean_w())
             whole = data.ndim == 2 or cutoff is None
             data = near if whole else torch.cat([near[:, :cutoff], data[:, cutoff:]], dim=1)
-        if at == "w+" and space == "s":
+        if at == "w+" and goal == "s":
             data = torch.cat(list(self.module.styles(data).values()), dim=1)
+        if space in _BEFORE_SLOPE:
+            data = functional.leaky_relu(data, 1 / self._slope)
         return Latent(space, data, latent.label)
+
+    @property
+    def _slope(self) -> float:
+        slope = self.module.mapping_slope
+        assert slope is not None  # p and p+ are no spaces then
+        return slope
 
     def style_weight(self, layer: str) -> Float[Tensor, "style w"]:
         """See ``HasStyles.style_weight``.

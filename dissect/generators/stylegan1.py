@@ -242,6 +242,10 @@ class StyleGAN1Network(StyledNetwork):
     def w_avg(self) -> Tensor | None:
         return None if self.truncation is None else self.truncation.w_avg
 
+    @property
+    def mapping_slope(self) -> float | None:
+        return _LEAK
+
     def map_z(
         self, z: Float[Tensor, "batch z"], classes: Float[Tensor, "batch n_classes"] | None
     ) -> Float[Tensor, "batch w"]:

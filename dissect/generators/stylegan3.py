@@ -72,6 +72,11 @@ class LayerConfig:
     clamp: float | None
     to_rgb: bool
 
+    def __post_init__(self) -> None:
+        # A file has lists; the same layer must give the same fingerprint.
+        for name in ("up_taps", "down_taps", "padding"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 @dataclass(frozen=True)
 class StyleGAN3Config:

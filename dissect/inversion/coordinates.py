@@ -9,9 +9,8 @@
 
 The prior is the mean square of the values; in z, where that is 1 for samples, (mean z² − 1)².
 
-p(w) = leaky ReLU(w) with slope 5 undoes the last activation of a mapping network, whose slope is
-0.2; there the samples are near to normal, so p is written as μ + Σ_k σ_k v_k c_k with the principal
-components of 10,000 samples, and values v are white. A gain behind the activation only scales p.
+In p (see ``dissect.generators.styled``) samples are near to normal, so p is written as
+μ + Σ_k σ_k v_k c_k with the principal components of 10,000 samples, and values v are white.
 
 References:
     Zhu et al., Improved StyleGAN Embedding: Where are the Good Latents?, 2020 (P, P_N).
@@ -24,11 +23,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from dissect.errors import GeneratorError
 from dissect.generators.base import Generator
-from dissect.generators.mapping import LEAK, MappedGenerator
 from dissect.inversion.settings import SPACES
 from dissect.latents import Latent
 
@@ -68,16 +65,14 @@ def coordinates(generator: Generator, space: str, *, label: int | None = None) -
         label: Class of the image, for a generator with classes.
 
     Raises:
-        GeneratorError: a space that the generator lacks, p of a generator whose mapping does not
-            end in the leaky ReLU that it undoes, or classes without a label.
+        GeneratorError: a space that the generator lacks, such as p where the mapping does not end
+            in a leaky ReLU, or classes without a label.
     """
-    known = [name for name in SPACES if name.rstrip("+").replace("p", "w") in generator.spaces]
-    if not isinstance(generator, MappedGenerator):
-        known = [name for name in known if not name.startswith("p")]
+    known = [name for name in SPACES if name in generator.spaces]
     if space not in known:
         end = ""
         if space.startswith("p") and "w" in known:
-            end = "; p needs a mapping that ends in leaky ReLU with slope 0.2"
+            end = "; p needs a mapping that ends in a leaky ReLU"
         raise GeneratorError(
             f"space {space!r} is not one that images can be inverted into with {generator.name}; "
             f"expected {', '.join(known)}{end}"
@@ -159,7 +154,7 @@ def _of_w(generator: Generator, space: str, mean: Tensor, spread: Tensor) -> Coo
 
 def _of_p(generator: Generator, space: str, w: Float[Tensor, "sample w"]) -> Coordinates:
     layers = _layered(generator, space)
-    p = functional.leaky_relu(w, 1 / LEAK)
+    p = generator.convert(Latent("w", w), "p").data
     mean = p.mean(dim=0)
     variances, axes = torch.linalg.eigh(torch.cov(p.double().T))
     spread = variances.clamp(min=0).sqrt().float()
@@ -168,11 +163,11 @@ def _of_p(generator: Generator, space: str, w: Float[Tensor, "sample w"]) -> Coo
     spread, axes = spread[kept], axes[:, kept]
 
     def encode(w: Tensor) -> Tensor:
-        return (functional.leaky_relu(w, 1 / LEAK) - mean) @ axes / spread
+        return (generator.convert(Latent("w", w), "p").data - mean) @ axes / spread
 
     def decode(values: Tensor) -> Latent:
-        p = mean + (values * spread) @ axes.T
-        return Latent("w+" if layers else "w", functional.leaky_relu(p, LEAK))
+        p = Latent(space, mean + (values * spread) @ axes.T)
+        return generator.convert(p, "w+" if layers else "w")
 
     return Coordinates(
         space,

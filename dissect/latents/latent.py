@@ -16,8 +16,8 @@ class Latent:
     """A batch of points in a latent space.
 
     Args:
-        space: ``z``, ``w``, ``w+``, ``s``, ``p`` or ``p+``.
-        data: Floats, the first dimension is the batch; in w+ the second one is the layer.
+        space: ``z``, ``p``, ``w``, ``p+``, ``w+`` or ``s``.
+        data: Floats, the first dimension is the batch; in p+ and w+ the second one is the layer.
         label: Class of each sample, as an index (shape ``batch``) or as weights of all classes
             (shape ``batch class``), or None.
 

@@ -2,7 +2,8 @@
 
 No one knows the true labels of a generated image, but the same picture seen another way should get
 the same labels. Each image is mirrored and moved by a few pixels, segmented again, and its labels
-are brought back; a second segmenter that knows the concept reads it too. Where edited images agree
+are brought back; a second segmenter that knows the concept reads it too (of an edit that aims at no
+concept, the one that changes most). Where edited images agree
 less than unedited ones, an effect may be a mistake of the segmenter's.
 
 For each view, over images:
@@ -14,6 +15,7 @@ For each view, over images:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -22,8 +24,9 @@ from torch import Tensor
 from dissect.counting.samples import label_block
 from dissect.edits.applying import intervene
 from dissect.edits.edit import Edit
+from dissect.errors import SettingError
 from dissect.studies.originals import Originals
-from segmenters import Segmenter
+from segmenters import Segmenter, load_segmenter
 
 N_IMAGES = 64
 """Images that are read again, unless there are fewer."""
@@ -72,6 +75,45 @@ def _moved(name: str, step: int) -> View:
         return padded[..., top : top + height, top : top + length]
 
     return View(name, see, lambda planes: planes.roll((-step, -step), (-2, -1)), width)
+
+
+def open_second(
+    spec: str | None, first: Segmenter, *, device: str, concept: str | None = None
+) -> Segmenter | None:
+    """The second segmenter of a question; None where none was given.
+
+    Args:
+        spec: How ``load_segmenter`` finds it.
+        first: The run's.
+        device: Where it is loaded.
+        concept: The one that it has to know; None takes any that the first one knows.
+
+    Raises:
+        ConfigError: one that does not know the concept, or shares none with the first.
+    """
+    if spec is None:
+        return None
+    second = load_segmenter(spec, device=device)
+    names = [one.name for one in first.vocabulary] if concept is None else [concept]
+    if not any(name in second.vocabulary for name in names):
+        what = f"no concept of {first.name}" if concept is None else f"no {concept!r}"
+        raise SettingError(
+            "second", f"is {spec!r}, which knows {what}; expected a segmenter that shares concepts"
+        )
+    return second
+
+
+def most_changed(rows: Sequence[Mapping[str, Any]], second: Segmenter | None) -> str | None:
+    """The concept whose area changes most among those that the second segmenter knows.
+
+    Args:
+        rows: ``concept``, ``before`` and ``change`` of each, in pixels per image.
+        second: Without one there is nothing to compare, and no concept.
+    """
+    if second is None:
+        return None
+    known = [row for row in rows if row["before"] and row["concept"] in second.vocabulary]
+    return max(known, key=lambda row: abs(row["change"]))["concept"] if known else None
 
 
 @torch.no_grad()

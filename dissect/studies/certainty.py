@@ -151,16 +151,35 @@ def draws_interval(
     images = of_images.var(axis=0, ddof=1) / n_images
     freedom = (n_draws - 1) * (n_images - 1)
     both = (left**2).sum(axis=(0, 1)) / freedom / (n_draws * n_images)
-    variance = np.maximum(draws + images - both, np.maximum(draws, images))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        satterthwaite = (draws + images) ** 2 / (
-            draws**2 / (n_draws - 1) + images**2 / (n_images - 1)
-        )
+    error, freedom = two_way_error(draws, images, both, n_draws=n_draws, n_images=n_images)
     return DrawsInterval(
         each=each,
         value=value,
         error_draws=np.sqrt(draws),
         error_images=np.sqrt(images),
-        error=np.sqrt(variance),
-        freedom=satterthwaite,
+        error=error,
+        freedom=freedom,
     )
+
+
+def two_way_error(
+    draws: Float[np.ndarray, " value"],
+    images: Float[np.ndarray, " value"],
+    both: Float[np.ndarray, " value"],
+    *,
+    n_draws: int,
+    n_images: int,
+) -> tuple[Float[np.ndarray, " value"], Float[np.ndarray, " value"]]:
+    """The standard error of a mean over draws and images, see the head of this module.
+
+    Args:
+        draws, images, both: V_draws, V_images and V_both, variances of the mean.
+        n_draws, n_images: How many there are, at least 2.
+
+    Returns:
+        √V, and the degrees of freedom of Satterthwaite for V_draws + V_images.
+    """
+    variance = np.maximum(draws + images - both, np.maximum(draws, images))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = (draws + images) ** 2 / (draws**2 / (n_draws - 1) + images**2 / (n_images - 1))
+    return np.sqrt(variance), freedom

@@ -19,6 +19,7 @@ from dissect.edits.recipes import to_json
 from dissect.edits.regions import box
 from dissect.errors import ConfigError, SettingError
 from dissect.runs import Run
+from dissect.studies.agreement import open_second
 from dissect.studies.image_change import ImageChange
 from dissect.studies.insertion_values import insertion_values
 from dissect.studies.optimise import optimise, rank_by_weight
@@ -34,7 +35,7 @@ from dissect.studies.random_sets import (
 )
 from dissect.studies.ranking import best_layer, gains_of_sweep, greedy, rank_by_match, sweep
 from dissect.studies.unit_question import UnitQuestion, usual_size, wide_enough
-from segmenters import Segmenter, load_segmenter
+from segmenters import Segmenter
 
 _Question = TypeVar("_Question", bound=UnitQuestion)
 _CANDIDATES = 64  # at least so many units are searched, if the layer has them
@@ -153,8 +154,8 @@ def prepare(
         )
     check_size(n_layer, n_units)
     check_device(device)
-    second = None if question.second is None else load_segmenter(question.second, device=device)
     generator, segmenter = open_models(run, device=device)
+    second = open_second(question.second, segmenter, device=device, concept=question.concept)
     mask = None if region is None else box(generator.image_size, region)
     bases = {layer: basis} if layer not in generator.layers else {}
     check_reach(generator, [layer], seed=run.config.seed)

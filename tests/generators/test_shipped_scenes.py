@@ -45,7 +45,7 @@ def test_samples_differ_from_each_other(generator):
 
 def test_the_style_based_one_has_its_spaces_and_truncates_towards_its_mean():
     generator = load_generator("scenes-stylegan2")
-    assert list(generator.spaces) == ["z", "w", "w+", "s"]
+    assert list(generator.spaces) == ["z", "p", "w", "p+", "w+", "s"]
     latent = generator.sample(range(16), seed=0)
     with torch.no_grad():
         full, half, none = (

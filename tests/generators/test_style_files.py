@@ -145,6 +145,7 @@ def test_a_stylegan3_without_attributes_is_told(checkpoints, tmp_path):
     again = load_generator(tmp_path / "own.safetensors")
     latent = again.sample(range(2), seed=0)
     assert torch.equal(again.synthesize(latent), generator.synthesize(latent))
+    assert again.fingerprint == generator.fingerprint
 
 
 def test_margins_are_cut_from_maps_and_edited_with_them(checkpoints):

@@ -228,7 +228,7 @@ def test_a_partial_image_is_what_the_later_layers_add_to(generator):
     ("latent", "space", "options", "message"),
     [
         (Latent("w", torch.zeros(1, 10)), "z", {}, "cannot convert from 'w' back to 'z'"),
-        (Latent("z", torch.zeros(1, 12)), "p", {}, "'p' is not one of"),
+        (Latent("z", torch.zeros(1, 12)), "y", {}, "'y' is not one of"),
         (Latent("z", torch.zeros(1, 5)), "w", {}, "shape"),
         (
             Latent("z", torch.zeros(1, 12)),

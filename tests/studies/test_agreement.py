@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from dissect.edits import Ablate
-from dissect.studies.agreement import measure_agreement, views
+from dissect.errors import ConfigError
+from dissect.studies.agreement import measure_agreement, most_changed, open_second, views
 from dissect.studies.agreement_text import agreement_findings, agreement_tables
 from dissect.studies.originals import Originals, open_models
 from segmenters import load_segmenter
@@ -99,3 +100,25 @@ def test_it_is_told_in_a_sentence_and_a_table(originals):
     assert np.isfinite([row["net"] for row in table.rows]).all()
     assert agreement_findings({}) == []
     assert agreement_tables({}) == ()
+
+
+def test_a_second_segmenter_must_share_concepts(originals):
+    colour = originals.segmenter
+    assert open_second(None, colour, device="cpu") is None
+    assert open_second("colour", colour, device="cpu", concept="red").name == "colour"
+    with pytest.raises(ConfigError, match="second is 'faces', which knows no concept of colour"):
+        open_second("faces", colour, device="cpu")
+    with pytest.raises(ConfigError, match="second is 'colour', which knows no 'tree'"):
+        open_second("colour", colour, device="cpu", concept="tree")
+
+
+def test_the_concept_of_an_edit_that_aims_at_none_is_the_one_that_changes_most():
+    rows = [
+        {"concept": "tree", "before": 9.0, "change": -9.0},  # unknown to the second segmenter
+        {"concept": "red", "before": 5.0, "change": 2.0},
+        {"concept": "blue", "before": 5.0, "change": -3.0},
+        {"concept": "green", "before": 0.0, "change": 4.0},  # no share of nothing
+    ]
+    assert most_changed(rows, load_segmenter("colour")) == "blue"
+    assert most_changed(rows[:1], load_segmenter("colour")) is None
+    assert most_changed(rows, None) is None

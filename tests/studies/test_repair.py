@@ -11,6 +11,7 @@ from dissect import open_run
 from dissect.cli import main
 from dissect.edits import Ablate, intervene
 from dissect.errors import ConfigError, LayerError
+from dissect.photographs import read_image
 from dissect.pictures import to_picture
 from dissect.studies import measure, open_effect, store
 from dissect.studies.originals import Originals, open_models
@@ -18,7 +19,7 @@ from dissect.studies.ranking import take_greedily
 from dissect.studies.registry import STUDIES
 from dissect.studies.repair.distance_change import distance_change
 from dissect.studies.repair.frechet import Moments, frechet_distance
-from dissect.studies.repair.real_images import read_data, read_image
+from dissect.studies.repair.real_images import read_data
 from dissect.studies.repair.suspects import ablations, features_of, see, suspects
 from segmenters import JoinedSegmenter, Segmenter, load_segmenter
 from segmenters.features import HasFeatures, image_features
@@ -286,6 +287,51 @@ def test_an_edit_that_only_makes_few_images_alike_is_not_told_to_bring_them_near
         assert told["change_low"] < told["change"] < told["change_high"]
     assert np.mean(plain) < -0.05
     assert abs(np.mean(corrected) - 20 * 0.02**2) < 0.3 * abs(np.mean(plain))
+
+
+def shifted(random, n, by):
+    return random.normal(size=(n, 1)) + 1 + by
+
+
+def test_the_interval_of_random_sets_holds_the_mean_over_all_sets_that_could_be_drawn():
+    """Sets that shift images by s ~ N(0, 0.2²) change a distance of 1² by E[2 s + s²] = 0.2²."""
+    random, data = np.random.default_rng(0), Moments(2.0, np.zeros(1), np.eye(1))
+    covered = of_images = 0
+    for seed in range(40):
+        before = shifted(random, 60, 0)
+        sets = {f"random {k}": before + 0.2 * random.normal() for k in range(4)}
+        found = distance_change({"before": before, "chosen": before, **sets}, data, seed=seed)
+        low, high = found["random"]["change_low"], found["random"]["change_high"]
+        covered += low <= 0.04 <= high
+        centre = found["random"]["change"]
+        assert centre == pytest.approx(np.mean(found["random"]["draws"]), rel=1e-9)
+        assert low < centre < high
+        only = distance_change({"before": before, "chosen": sets["random 0"]}, data, seed=seed)
+        of_images += only["change_low"] <= 0.04 <= only["change_high"]
+    assert covered >= 36
+    assert of_images < 20  # what an interval over images alone leaves out
+
+
+def test_a_single_random_set_has_no_interval():
+    random, data = np.random.default_rng(0), Moments(2.0, np.zeros(1), np.eye(1))
+    before = shifted(random, 20, 0)
+    found = distance_change({"before": before, "chosen": before, "random 1": before}, data, seed=0)
+    assert found["random"]["change"] == pytest.approx(0, abs=1e-12)
+    assert found["random"]["change_low"] is found["random"]["change_high"] is None
+
+
+def test_a_second_segmenter_reads_a_repair_too(run):
+    repair = measure(run, "repair", bad=(("units", 1),), second="colour", name="twice", **FEW)
+    row = repair.summary["agreement"]["views"][-1]
+    assert repair.summary["agreement"]["concept"] == "black"  # where green was
+    assert row["view"] == "read by colour"
+    assert (row["iou_before"], row["iou_after"]) == (1, 1)
+    assert repair.effect.record["question"]["second"] == "colour"
+    text = STUDIES["repair"].describe(repair.summary).to_text()
+    assert "read by colour" in text
+    assert "--second colour" in STUDIES["repair"].command(repair.effect.record["question"])
+    with pytest.raises(ConfigError, match="knows no concept of colour"):
+        measure(run, "repair", bad=(("units", 1),), second="faces", name="other", **FEW)
 
 
 def test_a_repair_that_does_not_hold_on_unseen_samples_is_not_praised():

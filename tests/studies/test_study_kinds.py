@@ -221,6 +221,19 @@ def test_a_direction_in_a_layer_is_measured_like_one_of_the_latent(run, planted)
     assert "move in units by 4" in registry.STUDIES["move"].headline(result.summary)
 
 
+def test_a_second_segmenter_reads_a_move_too(run):
+    from dissect.edits import Move
+
+    question = {"moves": [Move("z", [1.0] * 23)], "n_samples": 16, "draws": 0}
+    result = measure(run, "move", second="colour", progress=False, **question)
+    agreement = result.summary["agreement"]
+    changed = [row for row in result.summary["side_effects"] if row["before"]]
+    assert agreement["concept"] == changed[0]["concept"]
+    assert agreement["views"][-1]["view"] == "read by colour"
+    assert result.effect.record["question"]["second"] == "colour"
+    assert "second" not in registry.STUDIES["move"].question(**question).to_json()
+
+
 def test_a_move_by_nothing_changes_nothing(run):
     from dissect.edits import Move
 

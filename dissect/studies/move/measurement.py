@@ -18,7 +18,7 @@ from dissect.latents.sampling import DIRECTION_STREAMS, stream
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
-from dissect.studies.agreement import measure_agreement
+from dissect.studies.agreement import measure_agreement, most_changed, open_second
 from dissect.studies.certainty import bootstrap_weights, draws_interval, ratio_interval
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.move.question import MOVE, MoveQuestion
@@ -45,6 +45,7 @@ def measure_moves(
     generator, segmenter = open_models(run, device=device)
     moves, seed = list(question.moves), run.config.seed
     check_edits(generator, moves)
+    second = open_second(question.second, segmenter, device=device)
     originals = Originals(generator, segmenter, run.config, n_samples=question.n_samples)
     originals.fill(progress=progress)
     sets = {"chosen": moves} | {
@@ -80,7 +81,9 @@ def measure_moves(
         "random": (
             _random_change(list(changes.values())[1:]) | {"draws": len(drawn)} if drawn else None
         ),
-        "agreement": measure_agreement(originals, moves),
+        "agreement": measure_agreement(
+            originals, moves, concept=most_changed(rows, second), second=second
+        ),
         "side_effects": sorted(rows, key=lambda row: -abs(float(row["change"]))),
     }
     files = {store.SHEET: _sheet(originals, moves, changes["chosen"], generator)}

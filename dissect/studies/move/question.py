@@ -36,6 +36,7 @@ class MoveQuestion(Settings):
         UnitQuestion, "draws", default=5, meaning="random directions of the same length, to "
         "compare with",
     )  # fmt: skip
+    second: str | None = like(UnitQuestion, "second", default=None)
 
     def check(self) -> None:
         from dissect.edits.moves import Move  # takes numpy
@@ -69,7 +70,11 @@ class MoveQuestion(Settings):
 
     def to_json(self) -> dict[str, object]:
         """The question as recipe.json has it; the moves stand among its edits."""
-        return {"moves": self.digest, "n_samples": self.n_samples, "draws": self.draws}
+        question: dict[str, object] = {
+            "moves": self.digest, "n_samples": self.n_samples, "draws": self.draws,
+        }  # fmt: skip
+        # Earlier versions had no second segmenter.
+        return question if self.second is None else question | {"second": self.second}
 
     @property
     def digest(self) -> str:

@@ -8,6 +8,10 @@ images alike would seem to bring them nearer. Resamples show that bias once more
 measured and r̄ the mean of the resamples, it is about r̄ − c, and the change is reported as
 2 c − r̄, with the percentiles of the resamples moved to be around it.
 
+The mean of several random sets also depends on which sets were drawn. Its interval is that of
+``certainty.two_way_error``: V_draws from the sets' own changes, V_images from the resamples of the
+mean, and V_both from what is left of a set's resamples when the mean's are taken off.
+
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10 (bias) and 13.
 """
@@ -16,9 +20,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from dissect.progress import ProgressBar
-from dissect.studies.certainty import bootstrap_weights
+from dissect.studies.certainty import LEVELS, bootstrap_weights, two_way_error
 from dissect.studies.repair.frechet import Moments, frechet_distance
 
 _RESAMPLES = 200  # each takes an eigendecomposition for each set
@@ -43,7 +48,7 @@ def distance_change(
     Returns:
         ``before`` and ``after`` as measured; ``change`` with its bias taken off, ``change_low``,
         ``change_high``; and ``random`` with the same of the mean draw, without ``before``, and the
-        change of each in ``draws``; None without draws.
+        change of each in ``draws``; None without draws. A single draw has no interval: None.
     """
     before, chosen, *drawn = (
         frechet_distance(Moments.of(rows), data) for rows in features.values()
@@ -52,26 +57,54 @@ def distance_change(
     changes = _resampled_changes(first, sets, data, seed=seed, progress=progress)
     random: dict[str, object] | None = None
     if drawn:
-        mean = float(np.mean(drawn))
-        each = [_corrected(one - before, own) for one, own in zip(drawn, changes[1:], strict=True)]
+        mean, own = float(np.mean(drawn)), changes[1:]
+        each = [
+            _correct(one - before, resampled) for one, resampled in zip(drawn, own, strict=True)
+        ]
         random = {
             "after": mean,
-            **_corrected(mean - before, changes[1:].mean(axis=0)),
-            "draws": [one["change"] for one in each],
+            **_of_draws(np.array(each), own, n_images=len(first)),
+            "draws": each,
         }
-    change = _corrected(chosen - before, changes[0])
-    return {"before": before, "after": chosen, **change, "random": random}
-
-
-def _corrected(change: float, resampled: Float[np.ndarray, " resample"]) -> dict[str, float]:
-    """A change without its bootstrap bias, and its 95 % interval, see the head of this module."""
-    corrected = 2 * change - resampled.mean()
-    low, high = np.percentile(resampled - resampled.mean(), (2.5, 97.5))
+    change = _correct(chosen - before, changes[0])
+    low, high = np.percentile(changes[0] - changes[0].mean(), LEVELS)
     return {
-        "change": float(corrected),
-        "change_low": float(corrected + low),
-        "change_high": float(corrected + high),
+        "before": before,
+        "after": chosen,
+        "change": change,
+        "change_low": float(change + low),
+        "change_high": float(change + high),
+        "random": random,
     }
+
+
+def _correct(change: float, resampled: Float[np.ndarray, " resample"]) -> float:
+    """A change without its bootstrap bias, see the head of this module."""
+    return float(2 * change - resampled.mean())
+
+
+def _of_draws(
+    each: Float[np.ndarray, " draw"],
+    resampled: Float[np.ndarray, "draw resample"],
+    *,
+    n_images: int,
+) -> dict[str, float | None]:
+    """The mean change of random sets and its 95 % interval; no interval for a single set."""
+    value, n_draws = float(each.mean()), len(each)
+    if n_draws < 2:
+        return {"change": value, "change_low": None, "change_high": None}
+    shared = resampled.mean(axis=0)
+    left = resampled - resampled.mean(axis=1, keepdims=True) - (shared - shared.mean())
+    both = (left**2).sum() / (left.shape[1] * (n_draws - 1)) / n_draws
+    error, freedom = two_way_error(
+        each.var(ddof=1, keepdims=True) / n_draws,
+        shared.var(keepdims=True),
+        both[None],
+        n_draws=n_draws,
+        n_images=n_images,
+    )
+    reach = float(stats.t.ppf(0.975, freedom)[0] * error[0]) if error[0] else 0.0
+    return {"change": value, "change_low": value - reach, "change_high": value + reach}
 
 
 def _resampled_changes(

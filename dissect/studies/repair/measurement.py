@@ -21,7 +21,7 @@ from dissect.generators.zoo import ENTRIES
 from dissect.progress import ProgressBar
 from dissect.runs import Run
 from dissect.studies import store
-from dissect.studies.agreement import measure_agreement
+from dissect.studies.agreement import measure_agreement, most_changed, open_second
 from dissect.studies.description import count_units
 from dissect.studies.drawing.sheets import draw_pairs, remake
 from dissect.studies.orders import RANDOM
@@ -68,6 +68,7 @@ def measure_repair(
     check_edits(generator, ablations(question.bad or [(layer, 0) for layer in layers]), bases=bases)
     if question.bad or question.layer:
         check_reach(generator, layers, seed=run.config.seed)
+    second = open_second(question.second, segmenter, device=device)
     data, about = None, None
     if source is not None:
         data, about = read_data(
@@ -108,7 +109,10 @@ def measure_repair(
         distance = distance_change(features, data, seed=run.config.seed, progress=progress)
     edits = ablations(units)
     by_layer = {edit.layer: list(edit.units) for edit in edits}
-    agreement = measure_agreement(originals, edits)
+    rows = store.plain_rows(table[table.set == "chosen"])
+    agreement = measure_agreement(
+        originals, edits, concept=most_changed(rows, second), second=second
+    )
     summary |= {
         "units": by_layer,
         "agreement": agreement,

@@ -63,6 +63,7 @@ class RepairQuestion(Settings):
         UnitQuestion, "n_candidates", default=24, meaning="suspects that are tried"
     )
     draws: int = like(UnitQuestion, "draws", default=5)
+    second: str | None = like(UnitQuestion, "second", default=None)
 
     def check(self) -> None:
         object.__setattr__(self, "bad", tuple(dict.fromkeys(self.bad)))
@@ -77,7 +78,10 @@ class RepairQuestion(Settings):
         Args:
             source: The data that are compared with, given or found.
         """
-        return asdict(self) | {"data": source, "bad": [list(unit) for unit in self.bad]}
+        question = asdict(self) | {"data": source, "bad": [list(unit) for unit in self.bad]}
+        if self.second is None:  # earlier versions had none
+            del question["second"]
+        return question
 
     def folder_name(self, source: str | None) -> str:
         """The name of the effect if none is given."""

@@ -1,7 +1,6 @@
 """Real images, brought to a generator's size: what its own images are compared with.
 
-From a folder, an image is turned as its camera says, made RGB (or grey, for a generator of grey
-images), scaled until its shorter side fits (Lanczos), and cut to a square around its centre.
+Those of a folder are read by ``dissect.photographs``.
 """
 
 import hashlib
@@ -10,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from dissect.errors import ConfigError, SettingError
 from dissect.generators.base import Generator
+from dissect.photographs import KINDS, image_files, read_image
 from dissect.progress import ProgressBar
 from dissect.studies.repair.frechet import Moments
 from dissect.worlds import render_scenes
@@ -24,7 +22,6 @@ SCENES = "scenes"
 """The name under which the drawn scenes of this package are data."""
 FEWEST = 32
 """Images that a folder has to hold."""
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _N_SCENES = 2000
 _SCENES_SEED = 50_000  # of no training set and no card
 _BATCH = 32
@@ -80,38 +77,16 @@ def read_data(
     return moments, about
 
 
-def read_image(
-    path: Path, size: int, *, grey: bool = False
-) -> UInt8[np.ndarray, "size size channels"]:
-    """An image file, turned, scaled and cut as the head of this module says.
-
-    Raises:
-        ConfigError: a file that is no image, or a damaged one.
-    """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
-    # Pillow raises several errors for damaged files, and refuses images that would fill the memory.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ConfigError(
-            f"{path} cannot be read ({reason}); expected a PNG, JPEG or WebP image; take it out of "
-            "the folder or give back a whole one"
-        ) from error
-    fitted = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(fitted).reshape(size, size, -1)
-
-
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SettingError(
             "data",
             f"is {str(folder)!r}, which is no folder; expected one with images, or {SCENES!r}",
         )
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = image_files(folder)
     if len(files) < FEWEST:
         raise ConfigError(
-            f"{folder} holds {len(files)} PNG, JPEG or WebP images; expected at least {FEWEST} "
+            f"{folder} holds {len(files)} {KINDS} images; expected at least {FEWEST} "
             "right in it (some hundreds are better); add more, or give another --data"
         )
     return files

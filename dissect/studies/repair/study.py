@@ -101,5 +101,8 @@ def _distances(summary: Summary) -> list[str]:
     return found
 
 
-def _change(row: Mapping[str, float]) -> str:
-    return f"{row['change']:+#.4g} [{row['change_low']:+#.4g}, {row['change_high']:+#.4g}]"
+def _change(row: Mapping[str, float | None]) -> str:
+    interval = ""
+    if row["change_low"] is not None:  # a single random set has no interval
+        interval = f" [{row['change_low']:+#.4g}, {row['change_high']:+#.4g}]"
+    return f"{row['change']:+#.4g}{interval}"

@@ -1,0 +1,48 @@
+"""Images that people have: the files of a folder, each turned, scaled and cut to a square.
+
+An image is turned as its camera says, made RGB (or grey), scaled until its shorter side fits
+(Lanczos), and cut to a square around its centre.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from dissect.errors import ConfigError
+
+KINDS = "PNG, JPEG or WebP"
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files right in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+
+
+def read_image(
+    path: Path, size: int, *, grey: bool = False
+) -> UInt8[np.ndarray, "size size channels"]:
+    """An image file, turned, scaled and cut as the head of this module says.
+
+    Args:
+        path: The file.
+        size: Height and width of the square in pixels.
+        grey: One channel instead of three.
+
+    Raises:
+        ConfigError: a file that is no image, or a damaged one.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
+    # Pillow raises several errors for damaged files, and refuses images that would fill the memory.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigError(
+            f"{path} cannot be read ({reason}); expected a {KINDS} image; take it out of the "
+            "folder or give back a whole one"
+        ) from error
+    fitted = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).reshape(size, size, -1)

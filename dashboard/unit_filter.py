@@ -1,7 +1,7 @@
 """Which units are shown and in which order, as a value, to and from a query string."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
@@ -10,9 +10,12 @@ import pandas as pd
 
 from dashboard.pairs import Measured
 from dissect.statistics.columns import Place
+from dissect.statistics.ladder import CAUSAL, MATCHES
 from dissect.statistics.registry import all_columns
+from segmenters.synonyms import means
 
-CERTAINTIES = ("all", "named", "sure", "unnamed")
+CERTAINTIES = ("all", "matches", "named", "sure", "causal", "unnamed")
+_RUNGS = {"matches": MATCHES, "causal": CAUSAL}
 VIEWS = ("grid", "table")
 STEP = 48
 """So many units more each time."""
@@ -58,11 +61,12 @@ class UnitFilter:
     Args:
         layer, concept, category: Only these; "" for all.
         iou: At least this IoU with the best concept.
-        certainty: ``all``; ``named``: named after a concept, or by a person; ``sure``: named,
-            and both halves of the evaluation fold agree; ``unnamed``: not named.
+        certainty: ``all``; ``matches``: on that rung at least; ``named``: named after a concept, or
+            by a person; ``sure``: named, and both halves of the evaluation fold agree; ``causal``:
+            on that rung; ``unnamed``: not named.
         measured: Only units that belong to a measured set.
-        search: Words that all occur in the layer's, unit's or concept's name, or in what people
-            call the unit.
+        search: Words that all mean the unit: its layer or number, ``layer:unit``, its concept or
+            what people call it, also as plurals and synonyms (``segmenters.synonyms``).
         sort: One of ``sorts``.
         reverse: In the other order; units without a value come last in either.
         view: One of ``VIEWS``.
@@ -154,6 +158,8 @@ def filter_units(
     named = labels.is_named.to_numpy()
     if unit_filter.certainty == "unnamed":
         keep &= ~named
+    elif unit_filter.certainty in _RUNGS:
+        keep &= (labels.rung >= _RUNGS[unit_filter.certainty]).to_numpy()
     elif unit_filter.certainty != "all":
         keep &= (
             named if unit_filter.certainty == "sure" else named | (labels.second != "").to_numpy()
@@ -192,18 +198,33 @@ def _ranks(names: pd.Series) -> pd.Series:
 
 
 def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
-    """Whether a word occurs in a row's names. Categories are searched once for each name."""
-    found = np.zeros(len(labels), bool)
-    for name in ("layer", "concept"):
-        column = labels[name].cat
-        hits = np.array([word in str(category).lower() for category in column.categories], bool)
-        found |= hits[column.codes.to_numpy()]
+    """Whether a word means a row: its layer, concept, unit, ``layer:unit`` or what people call it.
+
+    Categories are searched once for each name.
+    """
+    layer, colon, number = word.rpartition(":")
+    if colon and _is_number(number):
+        return _categories(labels, "layer", lambda name: layer in name.lower()) & (
+            labels.unit == int(number)
+        ).to_numpy(bool)
+    found = _categories(labels, "layer", lambda name: word in name.lower())
+    found |= _categories(labels, "concept", lambda name: means(word, name))
     for row in np.flatnonzero((labels.second != "").to_numpy()):
-        found[row] |= word in str(labels.second.iloc[row]).lower()
+        found[row] |= means(word, str(labels.second.iloc[row]))
     number = word.removeprefix("unit").removeprefix("#")
-    if number.isascii() and number.isdigit() and len(number) < 10:
+    if _is_number(number):
         found |= (labels.unit == int(number)).to_numpy()
     return found if word != "unit" else np.ones(len(labels), bool)
+
+
+def _categories(labels: pd.DataFrame, name: str, holds: Callable[[str], bool]) -> np.ndarray:
+    column = labels[name].cat
+    hits = np.array([holds(str(category)) for category in column.categories], bool)
+    return hits[column.codes.to_numpy()]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _second(labels: pd.DataFrame, second: Mapping[tuple[str, int], str]) -> np.ndarray:

@@ -63,7 +63,15 @@ window.dashAgGridComponentFunctions.UnitLink = function (props) {
   if (!props.data) return null;
   const { href } = props.data;
   const onClick = (event) => followLink(event, href);
-  return window.React.createElement("a", { href, onClick }, props.value);
+  // The table is one stop of the keyboard: arrows go over its cells, Enter opens a link.
+  return window.React.createElement("a", { href, onClick, tabIndex: -1 }, props.value);
+};
+window.dashAgGridComponentFunctions.RungMark = function (props) {
+  if (!props.data) return null;
+  const { createElement } = window.React;
+  const style = { "--rung": props.data.rungColour };
+  return createElement("span", { className: "rung", style },
+    createElement("span", { className: "rung-dot" }), props.value);
 };
 
 // Cards of units, from the data in their list (components/units.py). All text is put in as text.
@@ -103,20 +111,77 @@ function drawCard(data) {
     const start = makeElement("span", "hidden", "People call it ");
     link.append(makeElement("span", "second", makeElement("span", "", start, `“${data.people}”`)));
   }
-  link.append(makeElement("span", "numbers", bar, makeElement("span", "n", data.iou)));
+  const rung = makeElement("span", "rung", makeElement("span", "rung-dot"), data.rung[0]);
+  rung.style.setProperty("--rung", data.rung[1]);
+  link.append(makeElement("span", "numbers", rung, bar, makeElement("span", "n", data.iou)));
   if (data.effect) link.append(makeElement("span", "measured", data.effect));
   link.href = data.href;
   link.addEventListener("click", (event) => followLink(event, data.href));
   return makeElement("li", "card", link);
 }
 
-// Lists of cards are filled when they come onto the page, or change.
+// A heat map of concepts and layers, from the data in its place (components/layers.py).
+function drawHeat(box) {
+  const data = JSON.parse(box.dataset.heat);
+  const linkTo = (className, href, ...children) => {
+    const link = makeElement("a", className, ...children);
+    link.href = href;
+    link.addEventListener("click", (event) => followLink(event, href));
+    return link;
+  };
+  const head = makeElement("tr", "", makeElement("td", "heat-name"), makeElement("td", "heat-units"));
+  for (const layer of data.layers) {
+    const cell = makeElement("th", "", linkTo("", layer.href, makeElement("span", "", layer.name)));
+    cell.scope = "col";
+    cell.title = layer.name;
+    head.append(cell);
+  }
+  const body = makeElement("tbody", "");
+  for (const row of data.rows) {
+    const swatch = withStyle(makeElement("span", "swatch"), { background: row.colour });
+    const name = makeElement("th", "heat-name", linkTo("", row.href, swatch, row.name));
+    name.scope = "row";
+    name.title = row.name;
+    const count = makeElement("td", "heat-units n", row.units ? linkTo("", row.list, String(row.units)) : "·");
+    count.title = `${row.units} units are named after ${row.name}`;
+    const line = makeElement("tr", "", name, count);
+    row.cells.forEach((cell) => {
+      if (!cell) return line.append(makeElement("td", "heat-none", "–"));
+      const link = linkTo("heat-cell", cell.href, makeElement("span", "", cell.iou.replace(/^0/, "")));
+      withStyle(link, { "--p": Math.min(1, Math.max(0, cell.value / data.most)) });
+      if (cell.rung) {
+        link.classList.add("on");
+        link.style.setProperty("--rung", cell.rung);
+      }
+      link.title = `${row.name}, ${cell.told}`;
+      link.setAttribute("aria-label", link.title);
+      line.append(makeElement("td", "", link));
+    });
+    body.append(line);
+  }
+  const table = makeElement("table", "heat-table", makeElement("thead", "", head), body);
+  table.dataset.roving = "a";
+  table.setAttribute("aria-label", data.label);
+  const hint = "Darker is a higher IoU; a coloured rule is the rung of a unit that is named after it. Arrow keys move, Enter opens.";
+  const told = makeElement("p", "heat-told quiet", hint);
+  const tell = ({ target }) => {
+    const cell = target.closest(".heat-cell");
+    told.textContent = cell ? cell.title : hint;
+  };
+  for (const name of ["mouseover", "focusin"]) table.addEventListener(name, tell);
+  table.addEventListener("mouseleave", () => (told.textContent = hint));
+  box.replaceChildren(table, told);
+}
+
+// Lists of cards and heat maps are drawn when they come onto the page, or change.
 (function () {
-  const draw = (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard));
+  const DRAWN = { cards: (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard)), heat: drawHeat };
+  const draw = (box) => Object.keys(DRAWN).forEach((name) => name in box.dataset && DRAWN[name](box));
+  const chosen = Object.keys(DRAWN).map((name) => `[data-${name}]`).join();
   const look = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return;
-    if (node.matches("ul[data-cards]")) draw(node);
-    for (const list of node.querySelectorAll("ul[data-cards]")) draw(list);
+    if (node.matches(chosen)) draw(node);
+    for (const box of node.querySelectorAll(chosen)) draw(box);
   };
   new MutationObserver((changes) => {
     for (const change of changes) {
@@ -127,7 +192,98 @@ function drawCard(data) {
     childList: true,
     subtree: true,
     attributes: true,
-    attributeFilter: ["data-cards"],
+    attributeFilter: Object.keys(DRAWN).map((name) => `data-${name}`),
+  });
+})();
+
+// Lists and maps of many links are one stop of the keyboard each (a roving tabindex): arrows, Home
+// and End move among what data-roving selects. "/" goes to the search.
+(function () {
+  let seeking = false;
+  const itemsOf = (box) => [...box.querySelectorAll(box.dataset.roving)];
+  function settle(box) {
+    const items = itemsOf(box);
+    const kept = items.find((item) => item.tabIndex === 0 && item.dataset.roved) || items[0];
+    for (const item of items) {
+      item.tabIndex = item === kept ? 0 : -1;
+      item.dataset.roved = "";
+    }
+  }
+  const boxesOf = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return [];
+    const around = node.closest("[data-roving]");
+    return [...(around ? [around] : []), ...node.querySelectorAll("[data-roving]")];
+  };
+  new MutationObserver((changes) => {
+    const boxes = new Set();
+    for (const { target, addedNodes } of changes) {
+      if (target.closest && target.closest("[data-roving]")) boxes.add(target.closest("[data-roving]"));
+      addedNodes.forEach((node) => boxesOf(node).forEach((box) => boxes.add(box)));
+    }
+    boxes.forEach(settle);
+    if (seeking) {
+      const search = document.getElementById("units-search");
+      if (search) {
+        seeking = false;
+        search.focus();
+      }
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  function nearest(items, from, down) {
+    const place = from.getBoundingClientRect();
+    const middle = place.left + place.width / 2;
+    let best = null, least = Infinity;
+    for (const item of items) {
+      const { top, bottom, left, width } = item.getBoundingClientRect();
+      const away = down ? top - place.bottom : place.top - bottom;
+      if (away < -4 || (!width && !top)) continue;
+      const cost = 1000 * away + Math.abs(left + width / 2 - middle);
+      if (cost < least) [best, least] = [item, cost];
+    }
+    return best;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target, key } = event;
+    if (key === "/" && !target.closest("input, textarea, select, [contenteditable]")) {
+      const units = document.querySelector('nav[aria-label="Run"] a[href$="/units"]');
+      const search = document.querySelector("#units-search, #runs-search, #notes-search");
+      if (!search && !units) return;
+      event.preventDefault();
+      if (search) search.focus();
+      else {
+        seeking = true; // the field comes with the page of units
+        units.click();
+      }
+      return;
+    }
+    if (key === "Enter" && target.matches(".ag-cell")) target.querySelector("a")?.click();
+    const box = target.closest("[data-roving]");
+    if (!box || !target.matches(box.dataset.roving)) return;
+    const items = itemsOf(box);
+    const at = items.indexOf(target);
+    const next = {
+      ArrowRight: () => items[at + 1],
+      ArrowLeft: () => items[at - 1],
+      ArrowDown: () => nearest(items, target, true),
+      ArrowUp: () => nearest(items, target, false),
+      Home: () => items[0],
+      End: () => items[items.length - 1],
+    }[key];
+    if (!next) return;
+    event.preventDefault();
+    const found = next();
+    if (!found) return;
+    target.tabIndex = -1;
+    found.tabIndex = 0;
+    found.focus();
+  });
+  document.addEventListener("focusin", ({ target }) => {
+    const box = target.closest("[data-roving]");
+    if (!box || target.tabIndex === 0 || !target.matches(box.dataset.roving)) return;
+    itemsOf(box).forEach((item) => (item.tabIndex = item === target ? 0 : -1));
   });
 })();
 

@@ -1,18 +1,21 @@
-"""Layers as bars of the concepts that their units are named after."""
+"""Layers as bars of the concepts that their units are named after, and as a heat map."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.attributes import aria
-from dashboard.components.units import bar, swatch, two
+from dashboard.components.attributes import aria, data_attributes
+from dashboard.components.units import two
 from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.labels import quoted, second_labels
-from dashboard.pairs import pairs_of
+from dashboard.pairs import labels_of, pairs_of
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter
+from dissect.statistics.ladder import RUNGS
 from reports.charts import Cell, LayerBar, Segment, ink_on
 
 _PIECES = 32  # concepts of a layer that are drawn one by one
@@ -79,7 +82,7 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
             html.Div(pieces, className="stack", style={"width": f"{100 * share:.2f}%"}),
             html.Div(text, className="stack-count"),
         ]
-    return html.Div(rows, className="stacks")
+    return html.Div(rows, className="stacks", **data_attributes(roving="a"))
 
 
 def _pieces(opened: OpenRun, found: LayerBar, share: float) -> list[Component]:
@@ -147,46 +150,70 @@ def _cells(opened: OpenRun) -> dict[str, list[Cell | None]]:
     return found
 
 
-def matrix(
-    opened: OpenRun, concepts: Sequence[str], value: Callable[[str], str] | None = None
-) -> Component:
-    """IoU of the unit of each layer that carries most information about each concept."""
+def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Component:
+    """IoU of the unit of each layer that tells most about each concept, as a map that fits.
+
+    It is data that ``drawHeat`` of app.js draws: a cell leads to its unit, and its bottom rule has
+    the colour of the unit's rung where it is named after the concept.
+
+    Args:
+        opened: The run.
+        concepts: Its rows.
+        label: What the map is, for who hears it.
+    """
     cells, people = cells_of(opened), second_labels(opened)
-    head = [html.Th("Concept", scope="col")]
-    head += [html.Th(value("") if value else "Area", scope="col", className="n")] if value else []
-    head += [html.Th(layer, scope="col") for layer in opened.run.layers]
+    rungs = ranked_labels(opened).rung.to_numpy()
+    starts, counts = pairs_of(opened).starts, _unit_counts(opened)
+    units = run_href(opened.id, "units")
     rows = []
     for name in concepts:
-        colour = opened.run.vocabulary[name].colour
-        link = dcc.Link(name, href=concept_href(opened.id, name))
-        row = [html.Th([swatch(colour), link], scope="row")]
-        row += [html.Td(value(name), className="n")] if value else []
-        row += [html.Td(_cell(opened, cell, colour, people)) for cell in cells[name]]
-        rows.append(html.Tr(row))
-    return html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="matrix"),
-        className="scroll",
-        tabIndex=0,
-        role="region",
-        **aria(label="IoU of the best unit of each layer"),
-    )
+        rows.append(
+            {
+                "name": name,
+                "colour": opened.run.vocabulary[name].colour,
+                "href": concept_href(opened.id, name),
+                "units": counts.get(name, 0),
+                "list": units + UnitFilter(concept=name).to_query(),
+                "cells": [
+                    None if cell is None else _cell(opened, cell, starts, rungs, people)
+                    for cell in cells[name]
+                ],
+            }
+        )
+    found = [cell.iou for name in concepts for cell in cells[name] if cell is not None]
+    data = {
+        "label": label,
+        "layers": [
+            {"name": layer, "href": units + UnitFilter(layer=layer, certainty="all").to_query()}
+            for layer in opened.run.layers
+        ],
+        "most": max([*found, 0.01]),
+        "rows": rows,
+    }
+    return html.Div(className="heat", **data_attributes(heat=json.dumps(data)))
+
+
+def _unit_counts(opened: OpenRun) -> dict[str, int]:
+    """Concept → units that are named after it."""
+    labels = labels_of(opened)
+    return labels.concept[labels.is_named].value_counts().to_dict()
 
 
 def _cell(
     opened: OpenRun,
-    cell: Cell | None,
-    colour: str,
+    cell: Cell,
+    starts: Mapping[str, int],
+    rungs: np.ndarray,
     people: Mapping[tuple[str, int], str],
-) -> Component | str:
-    """A cell; ``people`` are ``second_labels`` of the run."""
-    if cell is None:
-        return "–"
+) -> dict[str, object]:
+    """A cell as data; ``people`` are ``second_labels`` of the run."""
     name = quoted(people.get((cell.layer, cell.unit), ""))
-    title = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
-    content = [bar(cell.iou, cell.chance, colour), html.Span(two(cell.iou), className="n")]
-    return dcc.Link(
-        content,
-        href=unit_href(opened.id, cell.layer, cell.unit),
-        title=title,
-        className="cell" if cell.named else "cell pale",
-    )
+    rung = RUNGS[int(rungs[starts[cell.layer] + cell.unit])] if cell.named else None
+    told = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
+    return {
+        "href": unit_href(opened.id, cell.layer, cell.unit),
+        "iou": two(cell.iou),
+        "value": round(cell.iou, 4),
+        "rung": rung.colour if rung else "",
+        "told": f"{told}, {rung.name}" if rung else told,
+    }

@@ -12,13 +12,16 @@ from dashboard.components.units import label_of
 from dashboard.links import unit_href
 from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units, list_query, sorts
 from dissect.statistics.columns import Place
+from dissect.statistics.ladder import RUNGS
 from dissect.statistics.registry import columns_in, rows_of
 
 BLOCK = 200
 """Rows that are fetched at once."""
+_RENDERERS = {"unit": "UnitLink", "rung": "RungMark"}
 _FEWEST, _PER_LETTER = 100, 5.5  # pixels of a column, and of a letter of its header
 
 
@@ -59,6 +62,7 @@ def _fields(names: Container[str]) -> list[_Field]:
         _Field("unit", "Unit", 90, is_number=True),
         _Field("named", "Concept", 150, "concept"),
         _Field("second", "People call it", 160, "people"),
+        _Field("rung", "Evidence", 110, "rung"),
         _Field("category", "Category", 110),
         *values,
         _Field("effect", "Effect", 110, "effect", is_number=True),
@@ -107,8 +111,8 @@ def _column(unit_filter: UnitFilter, field: _Field) -> dict[str, object]:
     }
     if field.is_number:
         column["type"] = "rightAligned"
-    if field.name == "unit":
-        column["cellRenderer"] = "UnitLink"
+    if field.name in _RENDERERS:
+        column["cellRenderer"] = _RENDERERS[field.name]
     if field.sort is not None:
         rising = sorts()[field.sort].rising
         column["sortingOrder"] = ["asc", "desc"] if rising else ["desc", "asc"]
@@ -121,10 +125,11 @@ def chosen(opened: OpenRun, unit_filter: UnitFilter) -> pd.DataFrame:
     """The chosen units; kept for the latest filter: a table fetches them piece by piece."""
     second = second_labels(opened)  # the same object until somebody changes a note
     known = opened.once("latest filter", dict)
+    labels = ranked_labels(opened)
     query, of, found = known.get("latest", ("", None, None))
-    if query != unit_filter.to_query() or of is not second:
-        found = filter_units(labels_of(opened), unit_filter, measured_of(opened.run), second)
-        known["latest"] = unit_filter.to_query(), second, found
+    if query != unit_filter.to_query() or of != (id(second), id(labels)):
+        found = filter_units(labels, unit_filter, measured_of(opened.run), second)
+        known["latest"] = unit_filter.to_query(), (id(second), id(labels)), found
     return found
 
 
@@ -140,6 +145,8 @@ def rows(
             "unit": int(row.unit),
             "named": label_of(row),
             "second": row.second,
+            "rung": RUNGS[int(row.rung)].name,
+            "rungColour": RUNGS[int(row.rung)].colour,
             "category": row.category if row.is_named else "",
             "href": unit_href(opened.id, str(row.layer), int(row.unit)) + query,
             **{one.name: _text(getattr(row, one.name), one.digits) for one in shown},

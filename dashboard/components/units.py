@@ -14,6 +14,7 @@ from dashboard.links import unit_href
 from dashboard.media import strip_url
 from dashboard.notes.labels import second_labels
 from dashboard.store import OpenRun
+from dissect.statistics.ladder import RUNGS
 from dissect.statistics.registry import rows_of
 
 READING = (
@@ -108,7 +109,9 @@ def second_label(name: str) -> Component | None:
     return html.Span([html.Span("People call it ", className="hidden"), f"“{name}”"])
 
 
-def cards(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> Component:
+def cards(
+    opened: OpenRun, units: pd.DataFrame, *, query: str = "", large: bool = False
+) -> Component:
     """Units as pictures that lead to their pages.
 
     A card is data: app.js draws it, so that more cards cost the same however many there are above
@@ -118,9 +121,12 @@ def cards(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> Component
         opened: Their run.
         units: Rows of ``filter_units``.
         query: Of the pages that the cards lead to, which list the units belong to.
+        large: Two in a row where there is room, for a few.
     """
     data = card_data(opened, units, query=query)
-    return html.Ul(className="cards", role="list", **data_attributes(cards=json.dumps(data)))
+    name = "cards large" if large else "cards"
+    values = data_attributes(cards=json.dumps(data), roving="a")
+    return html.Ul(className=name, role="list", **values)
 
 
 def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[dict[str, object]]:
@@ -149,6 +155,7 @@ def _card(opened: OpenRun, row: Any, people: str, query: str) -> dict[str, objec
         "interval": interval,
         "chance": _bar_label(row.iou, row.chance),
         "iou": two(row.iou),
+        "rung": [RUNGS[int(row.rung)].name, RUNGS[int(row.rung)].colour],
         "effect": _effect(row),
     }
 

@@ -4,12 +4,13 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component, ComponentType
 
-from dashboard.components.layers import cells_of, matrix
+from dashboard.components.layers import cells_of, heat_map
 from dashboard.components.units import READING, cards, empty, facts, second_label, swatch, two
 from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.labels import second_labels
-from dashboard.pairs import labels_of, measured_of
+from dashboard.pairs import measured_of
 from dashboard.routing import RunPage, RunVisit
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import STEP, UnitFilter, filter_units
 from segmenters.errors import SegmenterError
@@ -28,7 +29,7 @@ def layout(visit: RunVisit) -> Component:
         )
     concept = vocabulary[name]
     unit_filter = UnitFilter(concept=name)
-    units = filter_units(labels_of(opened), unit_filter, measured_of(opened.run))
+    units = filter_units(ranked_labels(opened), unit_filter, measured_of(opened.run))
     area = float(opened.once("areas", opened.run.areas)[name])
     by_layer = units.layer.value_counts()
     n_layers = int((by_layer > 0).sum())
@@ -61,7 +62,7 @@ def layout(visit: RunVisit) -> Component:
             if len(units) > STEP
             else None,
             html.H2("How well does each layer know it?"),
-            matrix(opened, [name]),
+            heat_map(opened, [name], label=f"IoU of the best unit of each layer for {name}"),
         ]
     )
 

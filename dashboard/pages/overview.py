@@ -1,44 +1,67 @@
-"""The page ``/run/<run>``: the clearest units, concepts by layer, the best unit of each layer."""
+"""The page ``/run/<run>``: rungs of evidence, the clearest units, concepts by layer."""
 
-import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.layers import bars_of, matrix, stacks
-from dashboard.components.units import READING, cards, empty, facts
+from dashboard.components.layers import bars_of, heat_map, stacks
+from dashboard.components.rungs import rung_tiles
+from dashboard.components.units import READING, cards, counted, empty, facts
 from dashboard.effects.view import effect_list
-from dashboard.links import concept_href, run_href
-from dashboard.pairs import labels_of, ladder_of
+from dashboard.links import run_href
+from dashboard.pairs import ladder_of
 from dashboard.routing import RunPage, RunVisit
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.runs import Run
 from dissect.statistics.ladder import NAMED
 
-_STRONGEST = 8
-_CELLS = 480  # of the matrix, about: a row for each concept, a cell for every layer
+_STRONGEST = 6
+_FEW = 12  # concepts that are shown where no unit is named after any
 
 
 def layout(visit: RunVisit) -> Component:
-    """Pictures first, then bars, then numbers."""
+    """What is known, then pictures of it, then where it is known."""
     opened = visit.run
     run = opened.run
-    labels = labels_of(opened)
+    labels = ranked_labels(opened)
     named = labels[labels.is_named]
     best = filter_units(labels, UnitFilter()).drop_duplicates("concept").head(_STRONGEST)
-    n_units, n_concepts = len(labels), named.concept.nunique()
     counts = named.concept.value_counts()
     concepts = sorted(run.vocabulary.names, key=lambda name: -counts.get(name, 0))
-    n_rows = min(max(_CELLS // len(run.layers), 8), 40)
-    areas = opened.once("areas", run.areas)
-    ladder = opened.once("ladder", lambda: ladder_of(opened, run.layers))
+    known = [name for name in concepts if counts.get(name, 0)]
     verb = "named after" if run.label_rung >= NAMED else "matched with"
-    lead = f"{len(named):,} of {n_units:,} units are {verb} one of {n_concepts} concepts."
+    lead = f"{len(named):,} of {len(labels):,} units are {verb} one of {len(known)} concepts."
+    ladder = opened.once("ladder", lambda: ladder_of(opened, run.layers))
     return html.Div(
         [
             html.H1(opened.name),
-            html.P(ladder, className="lead"),
             html.P([lead, " ", dcc.Link("Look at all units", href=run_href(opened.id, "units"))]),
+            rung_tiles(opened),
+            html.Details(
+                [html.Summary("What do these words mean?"), html.P(ladder), html.P(_how(run))]
+            ),
+            html.H2("What is clearest?"),
+            cards(opened, best, large=True)
+            if len(best)
+            else empty(
+                "No unit is named after a concept of this vocabulary. Try other "
+                "layers, more samples, or a segmenter that names what the images show."
+            ),
+            html.P(READING, className="quiet") if len(best) else None,
+            html.H2("How well does the best unit of each layer match?"),
+            heat_map(opened, known or concepts[:_FEW], label="IoU of the best unit of each layer"),
+            _rest(opened, concepts[len(known) or _FEW :]),
+            html.H2("Which layers know which concepts?"),
+            html.P(
+                "Each bar is all units of a layer; its pieces are the units that a concept labels. "
+                "What is left is named after nothing."
+            ),
+            stacks(opened, bars_of(opened)),
+            html.H2("What was measured by removing or inserting units?"),
+            effect_list(run, opened.id),
+            html.P(dcc.Link("Measure more", href=run_href(opened.id, "effects"))),
+            html.H2("How was it made?"),
             facts(
                 [
                     ("Generator", run.record["generator"]["name"]),
@@ -49,31 +72,6 @@ def layout(visit: RunVisit) -> Component:
                     ("Made", run.record["created"][:10]),
                 ]
             ),
-            html.P(_how(run), className="quiet"),
-            html.H2("What is clearest?"),
-            html.P(READING) if len(best) else None,
-            cards(opened, best)
-            if len(best)
-            else empty(
-                "No unit is named after a concept of this vocabulary. Try other "
-                "layers, more samples, or a segmenter that names what the images show."
-            ),
-            html.H2("Which layers know which concepts?"),
-            html.P(
-                "Each bar is all units of a layer; its pieces are the units that a concept labels. "
-                "Click one to see them. What is left is named after nothing."
-            ),
-            stacks(opened, bars_of(opened)),
-            html.H2("How well does the best unit of each layer match?"),
-            html.P(
-                "IoU of the unit with most information about the concept; the tick is its chance "
-                "level. Pale: not named after it. Click a name for all of its units."
-            ),
-            matrix(opened, concepts[:n_rows], lambda name: _area(areas, name)),
-            _rest(opened, concepts[n_rows:]),
-            html.H2("What was measured by removing or inserting units?"),
-            effect_list(run, opened.id),
-            html.P(dcc.Link("Measure more", href=run_href(opened.id, "effects"))),
         ]
     )
 
@@ -91,16 +89,12 @@ def _how(run: Run) -> str:
 
 
 def _rest(opened: OpenRun, concepts: list[str]) -> Component | None:
-    """Concepts with fewer units, as links."""
+    """Concepts after which no unit is named, folded."""
     if not concepts:
         return None
-    links = [dcc.Link(name, href=concept_href(opened.id, name)) for name in concepts]
-    label = f"{len(concepts)} more concepts, with fewer units"
-    return html.Details([html.Summary(label), html.P([p for link in links for p in (link, " ")])])
-
-
-def _area(areas: pd.Series, name: str) -> str:
-    return f"{100 * areas[name]:.1f} %" if name else "Area"
+    label = f"{counted(len(concepts), 'concept')} after which no unit is named"
+    heat = heat_map(opened, concepts, label=label)
+    return html.Details([html.Summary(label), heat])
 
 
 PAGE = RunPage("", "Overview", layout, navigation="Overview", order=10)

@@ -13,6 +13,7 @@ from dashboard import unit_facts
 from dashboard.callbacks import line_of
 from dashboard.components.attributes import aria
 from dashboard.components.figures import figure, histograms, iou_curves
+from dashboard.components.rungs import rung_mark
 from dashboard.components.unit_table import chosen
 from dashboard.components.units import (
     bar,
@@ -29,6 +30,7 @@ from dashboard.links import concept_href, run_href, unit_href
 from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, measured_of, pairs_of
 from dashboard.routing import Absent, RunPage, RunVisit, UnitVisit
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_facts import Match, Values
 from dashboard.unit_filter import list_query, read_filter
@@ -60,6 +62,7 @@ def layout(visit: RunVisit) -> Component:
                     html.Span(second, id="unit-second", className="second"),
                 ]
             ),
+            html.P(rung_mark(int(ranked_labels(opened).rung.iloc[row])), className="headline-rung"),
             html.P(_sentence(opened, row, layer, unit, found, named)),
             html.Div(
                 strip_image(opened, layer, unit, title),

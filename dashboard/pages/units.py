@@ -32,8 +32,10 @@ from segmenters.vocabulary import CATEGORIES
 
 _CONTROLS = tuple(asdict(UnitFilter()))
 _CERTAINTIES = {
+    "matches": "Match at least",
     "named": "Named",
     "sure": "Named, both halves agree",
+    "causal": "Causal",
     "unnamed": "Named after nothing",
     "all": "All units",
 }
@@ -111,7 +113,7 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
             dmc.TextInput(
                 id="units-search",
                 label="Search",
-                placeholder="window, b16, unit 7",
+                placeholder="windows, b16, b16.conv1:7",
                 value=unit_filter.search,
                 debounce=300,
             ),

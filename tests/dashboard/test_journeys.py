@@ -116,9 +116,51 @@ def test_everything_can_be_reached_by_keyboard(page, dashboard_url):
     wanted = {"Runs", "Compare", "Overview", "Search", "Layer", "Concept", "Certainty", "Sort by"}
     assert wanted <= seen
     assert any("units · unit 0" in text for text in seen)
+    page.locator(".card a").first.focus()
+    for key, place in (("End", 4), ("ArrowLeft", 3), ("Home", 0), ("ArrowRight", 1)):
+        page.keyboard.press(key)
+        expect(page.locator(".card a").nth(place)).to_be_focused()
     page.get_by_role("link", name=re.compile("unit 3")).focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="yellow", exact=True).wait_for()
+
+
+def test_a_slash_goes_to_the_search_from_wherever_one_is(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search")).to_be_focused()
+    page.keyboard.type("reds")
+    page.get_by_text("1 of 9 units", exact=True).wait_for()
+    page.keyboard.type("/")
+    expect(page.get_by_label("Search")).to_have_value("reds/")
+
+
+def test_the_map_of_the_overview_is_gone_over_with_arrows(page, dashboard_url):
+    _open(page, f"{dashboard_url}/run/planted")
+    cells = page.locator(".heat-table").first.get_by_role("link")
+    cells.first.focus()
+    page.keyboard.press("ArrowDown")  # from the layer to the cell below it
+    focused = page.locator(":focus")
+    expect(focused).to_have_attribute("aria-label", re.compile("^[a-z]+, units unit [0-9]+: IoU"))
+    told = focused.get_attribute("aria-label")
+    expect(page.locator(".heat-told").first).to_have_text(told)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/layer/units/unit/*")
+
+
+# What the keyboard has to pass is counted as a browser would stop.
+_STOPS = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
+    .filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({ visibilityProperty: true })).length"""
+
+
+def test_no_page_has_more_than_sixty_stops_of_the_keyboard(page, dashboard_url, until):
+    for address in ("/", "/run/planted", "/run/planted/units?certainty=all",
+                    "/run/planted/units?certainty=all&view=table",
+                    "/run/planted/layer/units/unit/0", "/run/planted/concept/red",
+                    "/compare?a=planted&b=evil", "/run/planted/effects"):  # fmt: skip
+        _open(page, dashboard_url + address)
+        page.wait_for_load_state("networkidle")
+        until(lambda: 0 < page.evaluate(_STOPS) <= 60)
 
 
 def test_no_page_has_serious_faults_for_people_who_cannot_see_or_point(page, dashboard_url):

@@ -13,6 +13,7 @@ from hypothesis import settings
 from playwright.sync_api import expect, sync_playwright
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
+os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton: its kernels run without a GPU
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: none of them needs more
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

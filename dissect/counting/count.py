@@ -31,6 +31,7 @@ from dissect.counting.trust import TrustOfRun
 from dissect.runs.coverage import Coverage
 from dissect.runs.state import PassState
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size
+from dissect.statistics.device import counts_there
 from dissect.statistics.edges import N_EDGES
 from dissect.statistics.presence import count_overlap, count_together
 from dissect.statistics.units import empty_statistics
@@ -208,7 +209,8 @@ class PassCounter:
             self.check_calibrated(but=number)
         self.state.together[...] += count_together(labels, self.subject.n_concepts)
         self.state.overlap[...] += count_overlap(labels, self.subject.n_concepts)
-        if not self.subject.config.native:  # which takes the codes as they are
+        # Maps of the layer's own size and an accelerator take the codes as they are.
+        if not self.subject.config.native and not counts_there(block.images.device):
             labels.group()
         _ = labels.scored_masks  # before several threads ask for them
         self._count(block, labels)
@@ -248,13 +250,18 @@ class PassCounter:
 
     def _count(self, block: Block, labels: BlockLabels) -> None:
         self._each_share(
-            lambda layer, share: self._counters[layer].add(block.maps[layer], labels, share)
+            lambda layer, share: self._counters[layer].add(block.maps[layer], labels, share),
+            block.images.device,
         )
 
-    def _each_share(self, work: Callable[[str, slice], None]) -> None:
+    def _each_share(
+        self, work: Callable[[str, slice], None], device: torch.device | None = None
+    ) -> None:
         """Threads take shares of units of whichever layer, the long ones first."""
         shares = [
-            (layer, share) for layer, counter in self._counters.items() for share in counter.shares
+            (layer, share)
+            for layer, counter in self._counters.items()
+            for share in counter.shares(device)
         ]
         shares.sort(key=lambda one: one[1].start - one[1].stop)
         jobs = [self._pool.submit(work, layer, share) for layer, share in shares]

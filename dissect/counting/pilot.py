@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dissect.counting.subject import Block, Subject
 from dissect.progress import ProgressBar
+from dissect.statistics.device import counts_there
 from dissect.statistics.edges import (
     N_EDGES,
     VALUES_PER_UNIT,
@@ -22,7 +23,7 @@ from dissect.statistics.edges import (
     pilot_pixels,
     tail_fractions,
 )
-from dissect.statistics.resize import cells, sample, taps
+from dissect.statistics.resize import cells, sample, taps, values_at
 
 KEPT_BYTES = 256 * 1024**2
 """Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
@@ -60,7 +61,7 @@ class PilotValues:
         seed: int,
         nearest: bool = False,
     ) -> None:
-        self._taps = _nearest_taps if nearest else taps
+        self._nearest, self._taps = nearest, _nearest_taps if nearest else taps
         self.grid, self.n_pilot, self.seed = grid, n_pilot, seed
         self.per_image = values_per_image(grid, n_pilot)
         self._values = {
@@ -77,7 +78,14 @@ class PilotValues:
             )
             for row in rows
         ]
-        contents = {layer: maps.float().contiguous().numpy() for layer, maps in block.maps.items()}
+        contents = {
+            layer: maps.float().contiguous().numpy()
+            for layer, maps in block.maps.items()
+            if not counts_there(maps.device)
+        }
+        for layer, maps in block.maps.items():
+            if layer not in contents:
+                self._add_there(layer, maps, block.indices, rows, pixels)
 
         def look(layer: str, share: slice) -> None:
             content = contents[layer]
@@ -87,7 +95,23 @@ class PilotValues:
                 values = self._values[layer][share, first : first + self.per_image]
                 sample(content[row, share], pixels[row], self.grid, down, across, values)
 
-        self._share(look)
+        self._share(look, list(contents))
+
+    def _add_there(
+        self,
+        layer: str,
+        maps: Float[Tensor, "batch unit h w"],
+        indices: list[int],
+        rows: list[int],
+        pixels: list[np.ndarray],
+    ) -> None:
+        """Look at maps on an accelerator; only the values that are looked at leave it."""
+        for row, own in zip(rows, pixels, strict=True):
+            places = torch.from_numpy(own).to(maps.device)
+            grid = (self.grid, self.grid)
+            values = values_at(maps[row].float(), places, grid, nearest=self._nearest)
+            first = indices[row] * self.per_image
+            self._values[layer][:, first : first + self.per_image] = values.cpu().numpy()
 
     def edges(self, tail: float) -> dict[str, Tensor]:
         """Layer → Float[unit edge]. The values are let go."""
@@ -97,17 +121,17 @@ class PilotValues:
         def choose(layer: str, share: slice) -> None:
             found[layer][share] = edges_from_values(self._values[layer][share], fractions)
 
-        self._share(choose)
+        self._share(choose, list(self._values))
         self._values.clear()
         return found
 
-    def _share(self, work: Callable[[str, slice], None]) -> None:
+    def _share(self, work: Callable[[str, slice], None], layers: list[str]) -> None:
         """Threads take some units of a layer each."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             jobs = [
                 pool.submit(work, layer, slice(first, first + _SHARE))
-                for layer, values in self._values.items()
-                for first in range(0, len(values), _SHARE)
+                for layer in layers
+                for first in range(0, len(self._values[layer]), _SHARE)
             ]
             for job in jobs:
                 job.result()
@@ -132,7 +156,7 @@ class KeptBlocks:
     def __init__(self, limit: int, *, folder: Path | None = None) -> None:
         self._room = limit
         self._blocks: dict[int, Block] = {}
-        self._places: dict[int, tuple[int, Block]] = {}
+        self._places: dict[int, tuple[int, Block, torch.device]] = {}
         self._file: io.BufferedRandom | None = None
         self._end = self._disk = 0
         if folder is not None:
@@ -156,19 +180,19 @@ class KeptBlocks:
                 return
             # Only shapes are wanted of what is in the file.
             empty = {name: maps.to("meta") for name, maps in block.maps.items()}
-            devices = Block(block.indices, block.images.to("meta"), empty)
-            self._places[number] = (self._end, devices)
+            shapes = Block(block.indices, block.images.to("meta"), empty)
+            self._places[number] = (self._end, shapes, block.images.device)
             self._end += size
 
     def take(self, number: int) -> Block | None:
         """Hand a block over, or None where it was not kept."""
         if number not in self._places:
             return self._blocks.pop(number, None)
-        place, shapes = self._places.pop(number)
+        place, shapes, device = self._places.pop(number)
         assert self._file is not None  # it has a place in it
         self._file.seek(place)
         likes = (shapes.images, *shapes.maps.values())
-        images, *maps = (self._read(self._file, like) for like in likes)
+        images, *maps = (self._read(self._file, like).to(device) for like in likes)
         return Block(shapes.indices, images, dict(zip(shapes.maps, maps, strict=True)))
 
     @staticmethod

@@ -57,7 +57,8 @@ class Block:
     Attributes:
         indices: Sample indices.
         images: RGB or grey, [-1, 1].
-        maps: Layer → its output in the basis that it is read in, on the CPU.
+        maps: Layer → its output in the basis that it is read in, on the generator's device, where
+            it is counted.
     """
 
     indices: list[int]
@@ -215,7 +216,7 @@ class Subject:
         indices = block_indices(number, self.config)
         with trace(self.generator, list(self.specs.values()), bases=self.bases) as recorded:
             images = make_images(self.generator, self.config, indices)
-            maps = {layer: recorded[layer].detach().cpu() for layer in self.specs}
+            maps = {layer: recorded[layer].detach() for layer in self.specs}
         named = {f"layer {layer!r}": values for layer, values in maps.items()}
         check_finite(self.generator, self.config, indices, named)
         return Block(indices, images, maps)

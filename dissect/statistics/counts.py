@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.statistics.collect import collect
+from dissect.statistics.device import counts_there, tally_there
 from dissect.statistics.folds import SETS
 from dissect.statistics.gandissect import choose_unit_edges
 from dissect.statistics.kernel import tally
@@ -184,17 +186,21 @@ class Counter:
     ) -> None:
         self.counts, self.edges, self.quantile_edge = counts, edges, quantile_edge
         self.plane_rows = plane_rows
-        self._native, self._tally = native, tally_native if native else tally
+        self._native = native
         unknown: Int[np.ndarray, "threshold unit concept"] = np.full(
             counts.pairs.inside.shape[1:], -1, np.int64
         )
         self.chosen = unknown if chosen is None else chosen
 
-    @property
-    def shares(self) -> list[slice]:
-        """Units that can be counted apart from each other, at the same time or one by one."""
+    def shares(self, device: torch.device | None = None) -> list[slice]:
+        """Units that can be counted apart from each other, at the same time or one by one.
+
+        Args:
+            device: Of the maps: an accelerator takes all units at once. The processor if None.
+        """
         n_units = len(self.edges)
-        return [slice(a, min(a + _SHARE, n_units)) for a in range(0, n_units, _SHARE)]
+        step = max(1, n_units) if device is not None and counts_there(device) else _SHARE
+        return [slice(a, min(a + step, n_units)) for a in range(0, n_units, step)]
 
     def add(
         self,
@@ -211,7 +217,7 @@ class Counter:
                 is added when each was.
         """
         block = LayerBlock(maps, labels, self.edges, self.chosen, native=self._native)
-        for share in self.shares if units is None else [units]:
+        for share in self.shares(maps.device) if units is None else [units]:
             if share.start == 0:  # once for all units
                 self._add_areas(labels)
             for cluster in labels.clusters:
@@ -232,7 +238,7 @@ class Counter:
     def _add_cluster(
         self, maps: Float[Tensor, "batch unit h w"], cluster: ClusterLabels, share: slice
     ) -> None:
-        table = self._tally(maps, cluster.grouped, self.edges[share], n_threads=1)
+        table = self._tally(maps, cluster, self.edges[share])
         first, chosen = CALIBRATION, self.chosen[:0]  # nothing is scored yet
         if cluster.scored:
             self.choose(share)
@@ -254,6 +260,17 @@ class Counter:
             pairs.squares,
             share.start,
         )
+
+    def _tally(
+        self,
+        maps: Float[Tensor, "batch unit h w"],
+        cluster: ClusterLabels,
+        edges: Float[Tensor, "unit edge"],
+    ) -> Int[np.ndarray, "set code unit bin"]:
+        if counts_there(maps.device):
+            return tally_there(maps, cluster.grouped, edges, nearest=self._native)
+        count = tally_native if self._native else tally
+        return count(maps, cluster.grouped, edges, n_threads=1)
 
     def choose(self, share: slice) -> None:
         """Choose the edges at which the pairs of some units are scored, where they are not yet.

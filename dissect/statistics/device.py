@@ -1,11 +1,89 @@
-"""The counts of ``dissect.statistics.kernel`` in plain tensor code, for maps on an accelerator."""
+"""Counting where the maps are: maps on an accelerator are resized, compared and counted there.
+
+What leaves the device are whole numbers, the same table as that of ``kernel.tally``. A kernel of
+Triton counts where there is one, else plain operations of torch do. Before a device's kernel is
+used, it counts a small case that plain operations count as well: one that cannot be compiled there,
+or that rounds otherwise, is left aside with a warning, so the counts never depend on it.
+"""
+
+import functools
+import importlib.util
+import warnings
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import resize
+
+_COMPILED_FOR = ("cuda", "xpu")
+"""Kinds of devices that Triton compiles for; ROCm's are called cuda too."""
+
+
+def counts_there(device: torch.device) -> bool:
+    """Whether maps of this device are counted on it: all but the processor's."""
+    return device.type != "cpu"
+
+
+def tally_there(
+    maps: Float[Tensor, "batch unit height width"],
+    grouped: GroupedCodes,
+    edges: Float[Tensor, "unit edge"],
+    *,
+    nearest: bool = False,
+) -> Int[np.ndarray, "set code unit bin"]:
+    """Count some images on the device of their maps.
+
+    Args:
+        maps: A layer's output.
+        grouped: The codes of their mask-grid pixels.
+        edges: Each unit's thresholds, rising.
+        nearest: Resize to the nearest cell, not bilinearly.
+
+    Returns:
+        As ``kernel.tally``, or ``native.tally_native`` where ``nearest``.
+    """
+    if maps.device.type in _COMPILED_FOR and _kernel_agrees(maps.device):
+        from dissect.statistics.triton_kernel import tally_triton  # noqa: PLC0415, needs Triton
+
+        return tally_triton(maps, grouped, edges, nearest=nearest)
+    codes = torch.from_numpy(grouped.codes)
+    return tally_torch(maps, codes, edges, n_codes=grouped.n_codes, nearest=nearest)
+
+
+@functools.cache
+def _kernel_agrees(device: torch.device) -> bool:
+    """Whether Triton is here and its kernel counts what plain operations count.
+
+    Every fifth edge is a resized value itself, which a rounding of another kind would move across.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return False
+    draw = torch.Generator().manual_seed(0)
+    maps = torch.randn(3, 9, 5, 7, generator=draw)
+    edges = torch.randn(9, 48, generator=draw)
+    codes = torch.randint(0, 4, (2, 3, 16, 16), generator=draw).to(torch.int32)
+    edges[:, ::5] = resize(maps, (16, 16))[0].flatten(1)[:, :: 256 // 10][:, :10]
+    edges = edges.sort(dim=1).values
+    try:
+        from dissect.statistics.triton_kernel import tally_triton  # noqa: PLC0415, needs Triton
+
+        there = maps.to(device)
+        found = tally_triton(there, GroupedCodes.of(codes, n_codes=4), edges)
+        if np.array_equal(found, tally_torch(there, codes, edges, n_codes=4)):
+            return True
+        reason = "it rounds otherwise than plain operations of torch"
+    # A compiler that is missing or fails says so in many ways; counts are had without it.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    warnings.warn(
+        f"the kernel that counts on {device} is not used: {reason}; plain operations of torch "
+        "count there, which takes longer",
+        stacklevel=2,
+    )
+    return False
 
 
 def tally_torch(
@@ -14,8 +92,9 @@ def tally_torch(
     edges: Float[Tensor, "unit edge"],
     *,
     n_codes: int,
+    nearest: bool = False,
 ) -> Int[np.ndarray, "set code unit bin"]:
-    """Count a block on the device of its maps; arguments and result are those of ``tally``."""
+    """Count some images in plain tensor code, on the device of the maps; see ``tally_there``."""
     n_sets = len(codes)
     n_units, n_edges = edges.shape
     codes, edges = codes.to(maps.device), edges.to(maps.device).contiguous()
@@ -24,7 +103,7 @@ def tally_torch(
     table = torch.zeros(n_sets, n_codes * n_units * n_bins, dtype=torch.int32, device=maps.device)
     unit_cells = torch.arange(n_units, device=maps.device)[:, None] * n_bins
     for image in range(len(maps)):  # one at a time: a cell number takes eight bytes
-        values = resize(maps[image : image + 1].float(), grid)[0].flatten(1)
+        values = resize(maps[image : image + 1].float(), grid, nearest=nearest)[0].flatten(1)
         # The place before equal edges: as many as are strictly below the value.
         bins = torch.searchsorted(edges, values.contiguous())
         bins.masked_fill_(values.isnan(), 0)

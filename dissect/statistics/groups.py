@@ -7,7 +7,7 @@ of ``PIECE``.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, no_type_check
+from typing import TYPE_CHECKING, NamedTuple, no_type_check
 
 import numba
 import numpy as np
@@ -15,6 +15,11 @@ from jaxtyping import Int, UInt
 from torch import Tensor
 
 from dissect.statistics.vectors import PIECE
+
+if TYPE_CHECKING:  # needs Triton
+    import torch
+
+    from dissect.statistics.triton_kernel import Segments
 
 _TILE = 8192  # pixels: 256 KiB of levels; no group outgrows a count of 16 bits
 
@@ -125,6 +130,7 @@ class GroupedCodes:
         codes: int32 (set, image, y, x).
         n_codes: Number of codes.
         portions: Height and width of maps → what ``native.py`` makes of the codes for them.
+        segments: Device → what ``triton_kernel.py`` makes of the codes there.
     """
 
     codes: Int[np.ndarray, "set batch grid_height grid_width"]
@@ -132,6 +138,7 @@ class GroupedCodes:
     portions: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(
         default_factory=dict
     )
+    segments: dict["torch.device", "Segments"] = field(default_factory=dict)
 
     @classmethod
     def of(

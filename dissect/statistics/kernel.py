@@ -30,7 +30,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.statistics.device import tally_torch
 from dissect.statistics.edges import HIGHEST, LOWEST, levels_of
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import taps
@@ -219,7 +218,7 @@ def tally(
     every finite one.
 
     Args:
-        maps: A layer's output. On a device other than the processor, that device counts.
+        maps: A layer's output, on the processor; ``device.tally_there`` counts on others.
         grouped: The codes of their mask-grid pixels.
         edges: Each unit's thresholds, float32, rising.
         n_threads: Threads to use; as many as torch does if None.
@@ -228,8 +227,6 @@ def tally(
         Pixel counts, int32 (a block has fewer than 2³¹ pixels).
     """
     codes, n_codes = grouped.codes, grouped.n_codes
-    if maps.device.type != "cpu":
-        return tally_torch(maps, torch.from_numpy(codes), edges, n_codes=n_codes)
     n_sets, n_images, height, width = codes.shape
     n_units, n_edges = edges.shape
     if codes.size == 0 or n_units == 0:

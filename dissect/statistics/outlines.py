@@ -14,7 +14,7 @@ from dissect.statistics.resize import cells, taps
 
 
 def count_outlines(
-    maps: Float[np.ndarray, "image unit height width"],
+    maps: Float[np.ndarray, "pair height width"],
     known: ConceptMasks,
     limits: Float[np.ndarray, "unit concept"],
     units: Int[np.ndarray, " pair"],
@@ -27,7 +27,7 @@ def count_outlines(
     """Fill in what some units outline in some images, and how much of it is each concept.
 
     Args:
-        maps: Of the images.
+        maps: Of each pair of a unit and an image.
         known: Their masks.
         limits: The threshold of each pair.
         units, images: Which units are looked at in which images.
@@ -35,7 +35,7 @@ def count_outlines(
         native: Compare at the layer's own resolution.
     """
     along = []
-    for size, target in zip(maps.shape[2:], known.masks.shape[1:], strict=True):
+    for size, target in zip(maps.shape[1:], known.masks.shape[1:], strict=True):
         if native:
             nearest = cells(size, target)
             along.append((nearest, nearest, np.zeros(target, np.float32)))
@@ -67,11 +67,11 @@ def _count_outlines(  # noqa: ANN202
     column_low, column_high, column_weight = columns
     height, width = len(row_low), len(column_low)
     one = np.float32(1)
-    blended = np.empty(maps.shape[3], np.float32)
+    blended = np.empty(maps.shape[2], np.float32)
     values = np.empty(height * width, np.float32)
     for pair in range(len(units)):
         unit, image = units[pair], images[pair]
-        own = maps[image, unit]
+        own = maps[pair]
         for y in range(height):
             above, below, weight = own[row_low[y]], own[row_high[y]], row_weight[y]
             for x in range(len(blended)):

@@ -60,7 +60,7 @@ class Scale:
         """The mean of each map as a whole number, and 1 where it had to be held at the limit."""
         # numpy adds up each contiguous row by itself, so an image's mean does not depend on which
         # others are in the batch.
-        values = np.ascontiguousarray(maps.double().numpy()).reshape(*maps.shape[:2], -1)
+        values = np.ascontiguousarray(maps.cpu().double().numpy()).reshape(*maps.shape[:2], -1)
         exact = np.rint((values.mean(axis=2) - self.zero) / self.step)
         held = np.clip(exact, -_LIMIT, _LIMIT)
         return held.astype(np.int64), (held != exact).astype(np.int64)

@@ -74,13 +74,16 @@ class TopImages(UnitStatistic):
 
     def add(self, block: LayerBlock, units: slice) -> None:
         """Count a block."""
+        import torch  # noqa: PLC0415, what was counted is read without it
+
         from dissect.statistics.outlines import count_outlines  # noqa: PLC0415, takes torch
 
         known = block.labels.scored_masks
         if not len(known.rows):
             return
-        maps = block.maps[known.rows, units].float()
-        peaks = np.ascontiguousarray(maps.flatten(2).amax(dim=2).numpy().T)
+        # The evaluation fold comes last, so its rows are a slice, which copies nothing.
+        maps = block.maps[known.rows[0] : known.rows[-1] + 1, units]
+        peaks = np.ascontiguousarray(maps.float().amax(dim=(2, 3)).cpu().numpy().T)
         indices = np.array(block.labels.indices, np.int64)[known.rows]
         batch = TopImages.none(n_units=len(peaks), k=len(indices), n_concepts=self.inside.shape[2])
         batch.values[...], batch.indices[...] = peaks, indices
@@ -94,9 +97,10 @@ class TopImages(UnitStatistic):
         kind = int(self.threshold)
         chosen = block.chosen[kind, units]
         limits = np.take_along_axis(block.edges.numpy()[units], chosen, axis=1)
+        candidates = maps[torch.from_numpy(images), torch.from_numpy(new_units)]
         count_outlines(
-            maps.numpy(), known, limits, new_units, images, batch.active, batch.inside,
-            native=block.native,
+            candidates.float().cpu().numpy(), known, limits, new_units, images, batch.active,
+            batch.inside, native=block.native,
         )  # fmt: skip
         batch.threshold = self.threshold
         found = before.merge(batch)

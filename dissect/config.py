@@ -183,7 +183,11 @@ class RunOptions(Settings, kw_only=True):
         default="all", expected="names of layers, or 'all'", metavar="LAYER,…",
         reader=lambda text: tuple(name.strip() for name in text.split(",")),
     )  # fmt: skip
-    device: str = setting("where the models run, such as cuda", default="cpu")
+    device: str = setting(
+        "where the models run and maps are counted, such as cuda or mps; auto: the machine's "
+        "accelerator, if it has one",
+        default="cpu",
+    )
     resume: bool = setting("go on with an interrupted run of the same settings", default=False)
     progress: bool = setting("show progress bars on stderr", default=True)
     memory: str | int | None = setting(

@@ -5,8 +5,11 @@ import logging
 import time
 from types import ModuleType
 
+import torch
+
 from segmenters.base import Predictor, Segmenter
 from segmenters.catalogue import MODIFIERS, OWN_PREDICTORS, PREDICTORS, PREFIXES, SEGMENTERS
+from segmenters.devices import find_device
 from segmenters.errors import SegmenterError
 from segmenters.factory import call_factory
 from segmenters.joined import JoinedSegmenter
@@ -15,14 +18,15 @@ from segmenters.nearest import did_you_mean
 _LOG = logging.getLogger(__name__)
 
 
-def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
+def load_segmenter(spec: str, *, device: torch.device | str = "cpu") -> Segmenter:
     """Find and load a segmenter.
 
     Args:
         spec: A name of ``SEGMENTERS``, ``PREFIX:TARGET`` of ``PREFIXES``,
             ``package.module:factory``, or several joined by ``+``; a name of ``MODIFIERS`` behind
             them changes all before it.
-        device: Where it should run. A factory places its segmenter itself.
+        device: Where it should run, as ``find_device`` reads it. A factory places its segmenter
+            itself.
 
     Raises:
         SegmenterError: no such segmenter, or one joined to itself.
@@ -32,12 +36,12 @@ def load_segmenter(spec: str, *, device: str = "cpu") -> Segmenter:
         ('black', 'white')
     """
     started = time.monotonic()
-    segmenter = _load_joined(spec, device)
+    segmenter = _load_joined(spec, find_device(device))
     _LOG.debug("segmenter %s loaded in %.1f s", segmenter.name, time.monotonic() - started)
     return segmenter
 
 
-def _load_joined(spec: str, device: str) -> Segmenter:
+def _load_joined(spec: str, device: torch.device) -> Segmenter:
     first, *others = spec.split("+")
     segmenter = _load_one(first.strip(), device)
     for other in (name.strip() for name in others):
@@ -48,14 +52,15 @@ def _load_joined(spec: str, device: str) -> Segmenter:
     return segmenter
 
 
-def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
+def load_predictor(spec: str, *, device: torch.device | str = "cpu") -> Predictor:
     """Find and load a predictor of attributes.
 
     Args:
         spec: A name of ``PREDICTORS``, or a form of ``OWN_PREDICTORS``: ``areas:SEGMENTER``,
             ``FILE.onnx``, or ``package.module:predict``, a function of images or a factory. Scores
             by sample (``FILE.csv``) need no images: ``load_scores``.
-        device: Where it should run. A factory places its predictor itself.
+        device: Where it should run, as ``find_device`` reads it. A factory places its predictor
+            itself.
 
     Raises:
         SegmenterError: no such predictor.
@@ -64,8 +69,9 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
         >>> load_predictor("scenes").attributes[0]
         'lighting'
     """
+    where = find_device(device)
     if spec in PREDICTORS:
-        return _module(PREDICTORS[spec][0]).load_predictor(device)
+        return _module(PREDICTORS[spec][0]).load_predictor(where)
     prefix, colon, target = spec.partition(":")
     if colon and prefix == "areas":
         return _module("predictors.areas").AreaPredictor(load_segmenter(target, device=device))
@@ -77,7 +83,7 @@ def load_predictor(spec: str, *, device: str = "cpu") -> Predictor:
             "scores are for fitting directions alone"
         )
     if colon:
-        return _module("predictors.function").load_function(spec, device)
+        return _module("predictors.function").load_function(spec, where)
     forms = ", ".join(OWN_PREDICTORS)
     raise SegmenterError(
         f"predictor {spec!r} is not known; {did_you_mean(spec, PREDICTORS)}expected "
@@ -89,7 +95,7 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f"segmenters.{name}")
 
 
-def _load_one(name: str, device: str) -> Segmenter:
+def _load_one(name: str, device: torch.device) -> Segmenter:
     if name in MODIFIERS:
         raise SegmenterError(
             f"segmenter {name!r} has nothing before it; expected a segmenter whose masks it "

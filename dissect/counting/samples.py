@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dissect.config import RunConfig
-from dissect.errors import GeneratorError, SegmenterError, SettingError
+from dissect.errors import DissectError, GeneratorError, SegmenterError, SettingError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
 from dissect.pictures import as_rgb
-from dissect.settings.kinds import any_of, short
 from segmenters.base import Segmenter
+from segmenters.devices import find_device
 
 _LARGEST_GRID = 128
 
@@ -146,12 +146,6 @@ def check_device(device: str) -> None:
         ConfigError: no such device.
     """
     try:
-        torch.empty(0, device=device).cpu()  # "meta" holds no values
-    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
-        others = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
-        here = [name for name, one in others.items() if one.is_available()]
-        raise SettingError(
-            "device",
-            f"is {short(device)}, which torch does not have here; expected "
-            f"{any_of(['cpu', *here])}",
-        ) from error
+        find_device(device)
+    except DissectError as error:
+        raise SettingError("device", str(error).removeprefix("device ")) from error

@@ -10,6 +10,7 @@ from dissect.errors import GeneratorError
 from dissect.generators import given_latents, image_networks, zoo
 from dissect.generators.base import Generator, complete
 from dissect.generators.families import load_file
+from segmenters.devices import find_device
 from segmenters.factory import call_factory
 from segmenters.nearest import did_you_mean
 
@@ -47,7 +48,8 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
             group of weights to take, ``g.pt#G``; without, the averaged ones are taken. Behind any
             of these, ``?latents=FILE`` takes a file's latents as its samples (``given_latents``);
             ``NETWORK?images=FOLDER`` is a network that looks at images (``image_networks``).
-        device: Where it should run. A factory places its generator itself.
+        device: Where it should run, such as ``cuda:1``, or ``auto`` for the machine's accelerator,
+            if it has one. A factory places its generator itself.
 
     Raises:
         GeneratorError: nothing of that name, or a factory that gives something else.
@@ -58,7 +60,7 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
         32
     """
     started = time.monotonic()
-    generator = _load(str(spec), device)
+    generator = _load(str(spec), find_device(device))
     _LOG.debug("generator %s loaded in %.1f s", generator.name, time.monotonic() - started)
     return generator
 

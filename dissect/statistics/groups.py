@@ -7,19 +7,15 @@ of ``PIECE``.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, no_type_check
+from typing import NamedTuple, no_type_check
 
 import numba
 import numpy as np
+import torch
 from jaxtyping import Int, UInt
 from torch import Tensor
 
 from dissect.statistics.vectors import PIECE
-
-if TYPE_CHECKING:  # needs Triton
-    import torch
-
-    from dissect.statistics.triton_kernel import Segments
 
 _TILE = 8192  # pixels: 256 KiB of levels; no group outgrows a count of 16 bits
 
@@ -122,6 +118,22 @@ def _fill(codes, n_codes, tile, slots, groups, n_groups):  # noqa: ANN001, ANN20
             n_groups[image, t] = g + 1
 
 
+class Segments(NamedTuple):
+    """Pixels of a cluster in the order in which an accelerator counts them.
+
+    Attributes:
+        pixels: int32: (image · height + y) · width + x of each pixel.
+        bounds: int32 (segment + 1,): where each segment begins; at the end, the number of pixels.
+        codes: int32 (segment, set): of its pixels.
+        areas: int32 (set, code): pixels.
+    """
+
+    pixels: Int[Tensor, " pixel"]
+    bounds: Int[Tensor, " end"]
+    codes: Int[Tensor, "segment set"]
+    areas: Int[Tensor, "set code"]
+
+
 @dataclass(frozen=True)
 class GroupedCodes:
     """Codes of some images, and what is derived from them once for all layers.
@@ -138,7 +150,7 @@ class GroupedCodes:
     portions: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(
         default_factory=dict
     )
-    segments: dict["torch.device", "Segments"] = field(default_factory=dict)
+    segments: dict[torch.device, Segments] = field(default_factory=dict)
 
     @classmethod
     def of(

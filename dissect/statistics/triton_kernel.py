@@ -17,7 +17,7 @@ GPU.
 # pyright: standard
 
 import contextlib
-from typing import Any, NamedTuple, no_type_check
+from typing import Any, no_type_check
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.statistics.groups import GroupedCodes
+from dissect.statistics.groups import GroupedCodes, Segments
 from dissect.statistics.resize import cells, taps
 
 _PIXELS = 64
@@ -84,22 +84,6 @@ def _count_segment(  # noqa: ANN202
         code = tl.load(codes + segment * N_SETS + s)
         row = (tl.cast(s, tl.int64) * n_codes + code) * n_units + unit
         tl.atomic_add(above + row * n_edges + edge, total, mask=(edge < n_edges) & (total > 0))
-
-
-class Segments(NamedTuple):
-    """Pixels of a cluster in the order in which they are counted.
-
-    Attributes:
-        pixels: int32: (image · height + y) · width + x of each pixel.
-        bounds: int32 (segment + 1,): where each segment begins; at the end, the number of pixels.
-        codes: int32 (segment, set): of its pixels.
-        areas: int32 (set, code): pixels.
-    """
-
-    pixels: Int[Tensor, " pixel"]
-    bounds: Int[Tensor, " end"]
-    codes: Int[Tensor, "segment set"]
-    areas: Int[Tensor, "set code"]
 
 
 def segments_of(codes: Int[Tensor, "set batch height width"], *, n_codes: int) -> Segments:

@@ -14,7 +14,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from dissect.settings import Settings, add_settings, setting
+from dissect.config import RunOptions
+from dissect.settings import Settings, add_settings, like, setting
 from dissect.studies.description import Description
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class StudyOptions(Settings, kw_only=True):
     name: str | None = setting(
         "name of its folder under RUN/effects; default: made from the question", default=None
     )
-    device: str = setting("where the models run, such as cuda", default="cpu")
+    device: str = like(RunOptions, "device", default="cpu")
     progress: bool = setting("show progress bars on stderr", default=True)
 
 

@@ -1,17 +1,19 @@
 """What directions do: the figures and strips of docs/directions.md.
 
-    python -m benchmarks.directions [--case scenes|faces] [--strips FOLDER] [--json]
+    python -m benchmarks.directions [--case scenes|faces] [--budget whole|small] [--strips FOLDER]
 
 ``scenes``: boundaries of the seven attributes in w of scenes-stylegan2, scored beside 20 random
-directions of equal length, view and lighting layer by layer, five directions of SeFa by name, and
-which space is more disentangled. ``faces``: smile, yaw and gender in z of faces-dcgan with the
-predictor ``faces-attributes``, gender with age kept. Strips go to FOLDER as WebP.
+directions of equal length, which space is more disentangled (z, w, w+, s, the units of a layer),
+view and lighting layer by layer (layers that draw one size together), five directions of SeFa by
+name, and a card. ``faces``: smile, yaw and gender in z of faces-dcgan with the predictor
+``faces-attributes``, as they are and with other attributes kept. Strips go to FOLDER as WebP.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from dissect import load_generator
 from dissect.directions.boundary import condition, fit_boundary
 from dissect.directions.card import describe_card, measure_card
 from dissect.directions.direction import Direction, Provenance
-from dissect.directions.disentanglement import describe_spaces, measure_space
+from dissect.directions.disentanglement import describe_spaces, measure_spaces
 from dissect.directions.effects import Effects
 from dissect.directions.fitting import fit_directions
 from dissect.directions.naming import describe_meanings, name_directions
@@ -30,60 +32,122 @@ from dissect.directions.strips import draw_random_strip, draw_strip
 from dissect.generators.base import Generator
 from segmenters.registry import load_predictor
 
-DRAWS, SAMPLES = 20, 300
 SCENES = ("lighting", "cloudiness", "season", "view")
-FACES = ("age", "gender", "happy", "yaw")
+FACES = ("happy", "yaw", "gender")
+EXPRESSIONS = ("neutral", "sad", "angry", "fearful", "disgusted", "surprised")
+REST = ("age", "gender", "yaw", "pitch")
+KEPT = {
+    "happy, other expressions kept": EXPRESSIONS,
+    "happy, all others kept": (*EXPRESSIONS, *REST),
+    "yaw, all others kept": ("happy", *EXPRESSIONS, "age", "gender", "pitch"),
+    "gender, age kept": ("age",),
+}
+"""Direction, by its attribute and what is kept → the attributes that it keeps."""
+UNITS = "b16.conv1"
+"""Layer of scenes-stylegan2 whose units are a space of the table."""
 
 
-def scenes(strips: Path | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Budget:
+    """How many images a case takes.
+
+    Args:
+        fitted: Samples that boundaries are fitted to.
+        fresh: Fresh images that effects are measured on.
+        draws: Random directions.
+        edited: Fresh images of what is measured layer by layer, of SeFa and of the card.
+        coded: Samples of the table of spaces.
+    """
+
+    fitted: int
+    fresh: int
+    draws: int
+    edited: int
+    coded: int
+
+
+BUDGETS = {"whole": Budget(1000, 150, 20, 60, 300), "small": Budget(600, 60, 20, 32, 240)}
+
+
+def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
     """The whole case; prints as it goes."""
     generator = load_generator("scenes-stylegan2")
     reader = AttributeReader([load_predictor("scenes")])
-    boundaries = fit_directions(generator, FitQuestion(n_samples=1000), reader=reader)
-    effects = rescore(generator, reader, boundaries, n_samples=100, draws=DRAWS)
-    told = {"boundaries": _plain(effects, "Boundaries in w")}
+    told: dict[str, Any] = {"weights": _say_weights(generator, budget)}
+    boundaries = fit_directions(generator, FitQuestion(n_samples=budget.fitted), reader=reader)
+    effects = rescore(generator, reader, boundaries, n_samples=budget.fresh, draws=budget.draws)
+    told["boundaries"] = _plain(effects, "Boundaries in w")
     by_name = {one.name: one for one in boundaries}
-    for name in ("view", "lighting"):
-        layers = rescore_layers(generator, reader, by_name[name], n_samples=60, draws=2)
-        told[f"layers of {name}"] = _plain_layers(layers, name)
-    sefa = fit_directions(generator, FitQuestion(method="sefa", n_directions=5))
-    told["sefa"] = _plain(rescore(generator, reader, sefa, n_samples=60, draws=10), "SeFa")
-    card = measure_card(generator, reader, by_name["view"], "view", n_samples=48, draws=3)
-    print(describe_card(card), "", sep="\n")
-    told["card"] = card
     _draw(strips, "scenes", generator, [by_name[name] for name in SCENES])
-    spaces = [
-        measure_space(generator, reader, space, n_samples=SAMPLES, n_edited=16)
-        for space in ("z", "w", "s")
-    ]
+    spaces = measure_spaces(
+        generator, reader, ("z", "w", "w+", "s", UNITS), n_samples=budget.coded, n_edited=16
+    )
     print(
         describe_spaces(
-            spaces, generator=generator.name, attributes=reader.attributes, n_samples=SAMPLES
-        )
+            spaces, generator=generator.name, attributes=reader.attributes, n_samples=budget.coded
+        ),
+        "",
+        sep="\n",
     )
     told["spaces"] = {
-        one.space: [one.disentanglement.value, one.disentanglement.low, one.disentanglement.high]
+        one.space: {
+            name: [getattr(one, name).value, getattr(one, name).low, getattr(one, name).high]
+            for name in ("disentanglement", "completeness", "informativeness", "dependency")
+        }
+        | {"chance": one.chance, "reached": one.reached}
         for one in spaces
     }
+    n_layers = generator.spaces["w+"].shape[0]
+    for name in ("view", "lighting"):
+        layers = rescore_layers(
+            generator, reader, by_name[name], n_samples=budget.edited, draws=2,
+            groups=[[0], *([k, k + 1] for k in range(1, n_layers - 1, 2)), [n_layers - 1]],
+        )  # fmt: skip
+        told[f"layers of {name}"] = _plain_layers(layers, name)
+    sefa = fit_directions(generator, FitQuestion(method="sefa", n_directions=5))
+    found = rescore(generator, reader, sefa, n_samples=budget.edited, draws=10)
+    told["sefa"] = _plain(found, "SeFa")
+    card = measure_card(
+        generator, reader, by_name["view"], "view", n_samples=budget.edited, draws=3
+    )
+    print(describe_card(card), "", sep="\n")
+    told["card"] = card
     return told
 
 
-def faces(strips: Path | None) -> dict[str, Any]:
-    """Directions of the DCGAN of faces, gender with age kept among them."""
+def faces(strips: Path | None, budget: Budget) -> dict[str, Any]:
+    """Directions of the DCGAN of faces, some with other attributes kept."""
     generator = load_generator("faces-dcgan")
-    reader = AttributeReader([load_predictor("faces-attributes")], FACES)
-    (samples,) = score_samples(generator, reader, spaces=["z"], n_samples=800)
-    normals = {name: fit_boundary(samples.points, samples.score(name)).normal for name in FACES}
-    normals["gender, age kept"] = condition(normals["gender"], [normals["age"]])
+    predictor = load_predictor("faces-attributes")
+    reader = AttributeReader([predictor])
+    told: dict[str, Any] = {"weights": _say_weights(generator, budget)}
+    (samples,) = score_samples(generator, reader, spaces=["z"], n_samples=budget.fitted)
+    normals = {
+        name: fit_boundary(samples.points, samples.score(name)).normal for name in reader.attributes
+    }
+    found = {name: normals[name] for name in FACES}
+    for title, kept in KEPT.items():
+        attribute = title.partition(",")[0]
+        found[title] = condition(normals[attribute], [normals[one] for one in kept])
     about = Provenance("boundary", {}, {"generator": generator.fingerprint})
-    found = [
+    directions = [
         Direction(name, "z", normal.reshape(samples.points.shape[1:]), provenance=about)
-        for name, normal in normals.items()
+        for name, normal in found.items()
     ]
-    effects = rescore(generator, reader, found, n_samples=100, draws=4)
-    told = {"boundaries": _plain(effects, "Boundaries in z")}
-    _draw(strips, "faces", generator, [one for one in found if one.name in ("happy", "yaw")])
+    effects = rescore(generator, reader, directions, n_samples=budget.fresh, draws=budget.draws)
+    told["boundaries"] = _plain(effects, "Boundaries in z")
+    _draw(strips, "faces", generator, [one for one in directions if one.name in ("happy", "yaw")])
     return told
+
+
+def _say_weights(generator: Generator, budget: Budget) -> str:
+    print(
+        f"{generator.name}, weights {generator.fingerprint[:12]}, {budget.fitted} samples fitted, "
+        f"{budget.fresh} fresh images, {budget.draws} random directions",
+        "",
+        sep="\n",
+    )
+    return generator.fingerprint
 
 
 def _plain(effects: Effects, title: str) -> dict[str, Any]:
@@ -137,10 +201,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--case", choices=CASES, default="scenes")
     parser.add_argument("--strips", type=Path)
+    parser.add_argument("--budget", choices=BUDGETS, default="whole", help="how many images")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = time.perf_counter()
-    told = CASES[options.case](options.strips)
+    told = CASES[options.case](options.strips, BUDGETS[options.budget])
     if options.json:
         print(json.dumps(told | {"seconds": round(time.perf_counter() - started)}))
 

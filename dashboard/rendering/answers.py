@@ -13,6 +13,9 @@ masks    layer, unit, threshold, first                   a unit's top images, or
 ablate   layer, unit                                     its top images before and after
 move     folder, strengths, index, seed, layers          a sample as it is, moved along directions,
                                                          and along random ones as long
+invert   image, space, steps                             a search for a person's own picture begins
+search   token                                           some more steps of it: errors, both images
+own      token, folder, strengths                        as ``move``, of what the search has found
 =======  ==============================================  ========================================
 """
 
@@ -27,6 +30,7 @@ import torch
 
 from dashboard.rendering.directions import DirectionResponder
 from dashboard.rendering.frames import Frame
+from dashboard.rendering.inversion import InversionResponder
 from dashboard.rendering.units import UnitResponder
 from dissect.errors import ConfigError
 from dissect.painting.brushes import Brush, Shape, find_brush, pick_brush
@@ -62,6 +66,8 @@ class Responder:
         self._units = UnitResponder(self._canvas)
         self._stamp = [_BRUSH_VERSION, self._run.record["fingerprint"]]
         self._kept = _load(self._run.path / _BRUSHES, self._stamp)
+        directions = DirectionResponder(self._canvas)
+        inversions = InversionResponder(self._canvas, directions)
         self._questions = {
             "about": self._about,
             "brush": self._brush,
@@ -70,7 +76,10 @@ class Responder:
             "png": self._png,
             "masks": self._units.masks,
             "ablate": self._units.ablate,
-            "move": DirectionResponder(self._canvas).move,
+            "move": directions.move,
+            "invert": inversions.begin,
+            "search": inversions.go_on,
+            "own": inversions.move,
         }
 
     def answer(self, question: Frame) -> Frame:

@@ -12,6 +12,7 @@ from dissect.directions.rescoring import equal_moves, random_direction, step_len
 from dissect.edits.applying import intervene
 from dissect.edits.edit import Edit
 from dissect.errors import ConfigError
+from dissect.latents import Latent
 from dissect.painting.canvas import Canvas, to_png
 from dissect.painting.checks import as_number, check_text, is_whole
 from dissect.settings.kinds import short
@@ -43,6 +44,30 @@ class DirectionResponder:
             ConfigError: a mistake in it.
             DissectError: directions that do not fit the generator.
         """
+        layers = self._layers(question.get("layers"))
+        index, seed = question.get("index"), question.get("seed")
+        if not is_whole(index, 0, 2**40) or not is_whole(seed, 0, 2**63):
+            raise ConfigError("index and seed are whole numbers from 0; expected such numbers")
+        label = self._canvas.run.config.label
+        latent = self._canvas.generator.sample([index], seed=seed, label=label)
+        return self._move(question, latent, layers)
+
+    def move_latent(self, question: Mapping[str, object], latent: Latent) -> Frame:
+        """The images of a latent: as it is, moved, and along random directions as long.
+
+        Args:
+            question: ``folder`` and ``strengths``, see ``move``.
+            latent: Of one image. One of w+ is moved in all layers.
+
+        Raises:
+            ConfigError: a mistake in it, or directions of a space that lies before the latent's.
+        """
+        every = self._canvas.generator.spaces["w+"].shape[0] if latent.space == "w+" else None
+        return self._move(question, latent, None if every is None else list(range(every)))
+
+    def _move(
+        self, question: Mapping[str, object], latent: Latent, layers: Sequence[int] | None
+    ) -> Frame:
         folder = self._open(question.get("folder"))
         strengths = question.get("strengths")
         if not isinstance(strengths, list) or len(strengths) != len(folder.directions):
@@ -53,10 +78,6 @@ class DirectionResponder:
         numbers = [as_number("strength", one) for one in strengths]
         if any(abs(one) > MOST for one in numbers):
             raise ConfigError(f"a strength is beyond {MOST:g}; expected -{MOST:g} to {MOST:g}")
-        layers = self._layers(question.get("layers"))
-        index, seed = question.get("index"), question.get("seed")
-        if not is_whole(index, 0, 2**40) or not is_whole(seed, 0, 2**63):
-            raise ConfigError("index and seed are whole numbers from 0; expected such numbers")
         moved: list[Edit] = []
         random: list[Edit] = []
         for number, (direction, strength) in enumerate(
@@ -66,12 +87,11 @@ class DirectionResponder:
                 noise = random_direction(direction, number, seed=_SEED)
                 moved += self._moves(direction, strength, layers)
                 random += self._moves(noise, strength, layers)
-        return Frame({}, tuple(to_png(one) for one in self._images(index, seed, moved, random)))
+        return Frame({}, tuple(to_png(one) for one in self._images(latent, moved, random)))
 
     @torch.no_grad()
-    def _images(self, index: int, seed: int, *recipes: Sequence[Edit]) -> list[torch.Tensor]:
-        generator, config = self._canvas.generator, self._canvas.run.config
-        latent = generator.sample([index], seed=seed, label=config.label)
+    def _images(self, latent: Latent, *recipes: Sequence[Edit]) -> list[torch.Tensor]:
+        generator = self._canvas.generator
         images = [generator.synthesize(latent)[0]]
         for recipe in recipes:
             with intervene(generator, recipe):

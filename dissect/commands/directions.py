@@ -17,11 +17,12 @@ from dissect.commands.command import (
     write_file,
 )
 from dissect.config import RunOptions
-from dissect.directions.question import FORMATS, FitQuestion
+from dissect.directions.question import FORMATS, RELEVANCE, FitQuestion
 from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
+    from dissect.directions.direction import Direction
     from dissect.directions.folder import DirectionFolder
     from dissect.directions.samples import AttributeReader
     from dissect.generators.base import Generator
@@ -66,11 +67,19 @@ class ApplyOptions(Settings):
 
 
 class ExchangeOptions(Settings):
-    """How files of other programs are read."""
+    """How files of other programs are read and written."""
 
     format: str | None = setting(
-        "of an imported file; default: by the file", default=None, choices=FORMATS, metavar="FORMAT"
+        "of a file; default: by the file", default=None, choices=FORMATS, metavar="FORMAT"
     )
+    text: str | None = setting(
+        "fs3: .npy of 512 numbers, the difference Δt of two texts in CLIP's space",
+        default=None, metavar="FILE",
+    )  # fmt: skip
+    relevance: float = setting(
+        "fs3: channels whose part in the text's direction is smaller are left out (StyleCLIP's β)",
+        default=RELEVANCE, at_least=0,
+    )  # fmt: skip
 
 
 class OutOption(Settings):
@@ -110,7 +119,6 @@ def _directions(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     from dissect.directions.fitting import NEED_ATTRIBUTES, fit_directions
     from dissect.directions.folder import DirectionFolder, write_folder
-    from dissect.directions.question import FitQuestion
     from dissect.directions.rescoring import rescore
     from dissect.directions.strips import draw_random_strip, draw_strip
 
@@ -122,7 +130,8 @@ def _fit(options: argparse.Namespace) -> None:
         )
     target = _target(options, question.method)
     with nothing_kept("nothing was written"):
-        generator = _generator(options)
+        generator, question = _open(options)
+        samples = _samples(question)
         reader = _reader(options)
         found = fit_directions(generator, question, reader=reader, progress=not options.quiet)
         effects = None
@@ -130,14 +139,15 @@ def _fit(options: argparse.Namespace) -> None:
         if measured is not None:
             effects = rescore(
                 generator, measured, found, strength=options.strength, n_samples=options.images,
-                draws=options.draws, seed=question.seed, progress=not options.quiet,
+                draws=options.draws, seed=question.seed, progress=not options.quiet, **samples,
             )  # fmt: skip
-        strips = [draw_strip(generator, one, seed=question.seed) for one in found]
+        strips = [draw_strip(generator, one, seed=question.seed, **samples) for one in found]
+        random_strip = draw_random_strip(generator, found[0], seed=question.seed, **samples)
         folder = DirectionFolder(
             target, tuple(found), {"name": generator.name, "fingerprint": generator.fingerprint},
             question.method, effects,
         )  # fmt: skip
-        write_folder(folder, strips, draw_random_strip(generator, found[0], seed=question.seed))
+        write_folder(folder, strips, random_strip)
     _tell(options, folder)
 
 
@@ -149,17 +159,20 @@ def _import(options: argparse.Namespace) -> None:
     file = options.given[1]
     target = _target(options, Path(file).stem)
     with nothing_kept("nothing was written"):
-        generator = _generator(options)
+        generator, question = _open(options)
+        samples = _samples(question)
         found = import_directions(
             file, format=options.format, space=options.space, layers=options.layers,
-            count=options.n_directions, generator=generator,
+            count=options.n_directions, generator=generator, text=options.text,
+            threshold=options.relevance,
         )  # fmt: skip
-        strips = [draw_strip(generator, one, seed=options.seed) for one in found]
+        strips = [draw_strip(generator, one, seed=options.seed, **samples) for one in found]
+        random_strip = draw_random_strip(generator, found[0], seed=options.seed, **samples)
         folder = DirectionFolder(
             target, tuple(found), {"name": generator.name, "fingerprint": generator.fingerprint},
             found[0].provenance.method,
         )  # fmt: skip
-        write_folder(folder, strips, draw_random_strip(generator, found[0], seed=options.seed))
+        write_folder(folder, strips, random_strip)
     _tell(options, folder)
 
 
@@ -174,7 +187,9 @@ def _export(options: argparse.Namespace) -> None:
     names = options.given[1:]
     chosen = [folder.directions[folder.find(name)] for name in names] or list(folder.directions)
     suffix = Path(options.out or "").suffix
-    if suffix == ".npz":
+    if options.format == "fs3":
+        _export_fs3(options, chosen)
+    elif suffix == ".npz":
         interchange.export_ganspace(chosen, options.out)
     elif suffix == ".pt":
         interchange.export_factor(chosen, options.out)
@@ -186,11 +201,26 @@ def _export(options: argparse.Namespace) -> None:
     else:
         raise ConfigError(
             f"directions export was given {len(chosen)} directions and the file {options.out!r}; "
-            "expected --out FILE.npy for one (InterFaceGAN, HiGAN), FILE.npz (GANSpace), FILE.pt "
-            "(rosinality) or FILE.json, a recipe of moves"
+            "expected --out FILE.npy for one (InterFaceGAN, HiGAN; with --format fs3 StyleCLIP), "
+            "FILE.npz (GANSpace), FILE.pt (rosinality) or FILE.json, a recipe of moves"
         )
     about = {"file": options.out, "directions": [one.name for one in chosen]}
     print_json(about) if options.json else print(options.out)
+
+
+def _export_fs3(options: argparse.Namespace, chosen: "Sequence[Direction]") -> None:
+    from dissect.directions.styleclip import write_fs3
+    from dissect.generators import load_generator
+
+    if len(chosen) != 1 or None in (options.text, options.generator, options.out):
+        raise ConfigError(
+            f"directions export --format fs3 was given {len(chosen)} directions, the text "
+            f"{options.text!r} and the generator {options.generator!r}; expected one direction, "
+            "--text FILE.npy of 512 numbers, --generator NAME, whose channels the file lists, and "
+            "--out FILE.npy"
+        )
+    generator = load_generator(options.generator, device=options.device)
+    write_fs3(chosen[0], options.out, options.text, generator=generator)
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -203,7 +233,8 @@ def _score(options: argparse.Namespace) -> None:
     for name in [*options.by_layer, *(name for name, _, _ in chosen)]:
         folder.find(name)
     with nothing_kept("nothing was measured or stored"):
-        generator = _generator(options)
+        generator, question = _open(options)
+        samples = _samples(question)
         reader = _reader(options)
         if reader is None:
             raise ConfigError(
@@ -214,13 +245,14 @@ def _score(options: argparse.Namespace) -> None:
         effects = rescore(
             generator, reader, folder.directions, strength=options.strength,
             n_samples=options.images, draws=options.draws, seed=options.seed, progress=bars,
+            **samples,
         )  # fmt: skip
         layers, cards = dict(folder.layers), dict(folder.cards)
         for name in options.by_layer:
             one = folder.directions[folder.find(name)]
             layers[one.name] = rescore_layers(
                 generator, reader, one, strength=options.strength, n_samples=options.images,
-                seed=options.seed, progress=bars,
+                seed=options.seed, progress=bars, **samples,
             )  # fmt: skip
         identity = None if options.identity is None else _load_predictor(options, options.identity)
         for name, equals, attribute in chosen:
@@ -228,7 +260,7 @@ def _score(options: argparse.Namespace) -> None:
             aim = attribute if equals else str(one.provenance.settings.get("attribute", name))
             cards[one.name] = measure_card(
                 generator, reader, one, aim, n_samples=options.images, identity=identity,
-                seed=options.seed, progress=bars,
+                seed=options.seed, progress=bars, **samples,
             )  # fmt: skip
     from dataclasses import replace
 
@@ -245,10 +277,10 @@ def _apply(options: argparse.Namespace) -> None:
     direction = folder.directions[folder.find(options.given[2])]
     if options.out is None:
         raise ConfigError("directions apply was given no file to write; expected --out FILE.webp")
-    generator = _generator(options)
+    generator, question = _open(options)
     picture = draw_strip(
         generator, direction, strengths=options.strengths, rows=options.rows, tile=options.tile,
-        seed=options.seed, first=options.first,
+        seed=options.seed, first=options.first, **_samples(question),
     )  # fmt: skip
     write_file(options.out, picture)
     about = {"file": options.out, "direction": direction.name, "strengths": options.strengths}
@@ -343,18 +375,28 @@ def _is_run(given: str) -> bool:
     return (Path(given) / "run.json").is_file()
 
 
-def _generator(options: argparse.Namespace) -> "Generator":
-    """The generator that was named, or that of a run."""
+def _open(options: argparse.Namespace) -> "tuple[Generator, FitQuestion]":
+    """The generator that was named, or that of a run, and the question, of the run's samples."""
     from dissect.generators import load_generator
     from dissect.generators.loading import choose_weights
 
     given = options.given[0]
+    question = FitQuestion(**given_settings(options, FitQuestion))
     if _is_run(given):
         from dissect.runs import open_run
         from dissect.studies.originals import open_generator
 
-        return open_generator(open_run(given, generator=options.generator), device=options.device)
-    return load_generator(choose_weights(given, options.weights), device=options.device)
+        run = open_run(given, generator=options.generator)
+        question = question.of_run(label=run.config.label, truncation=run.config.truncation)
+        return open_generator(run, device=options.device), question
+    return load_generator(choose_weights(given, options.weights), device=options.device), question
+
+
+def _samples(question: FitQuestion) -> dict[str, Any]:
+    """How the samples are drawn, as functions of ``dissect.directions`` take it."""
+    from dissect.directions.fitting import truncation_of
+
+    return {"truncation": truncation_of(question), "label": question.label}
 
 
 def _reader(options: argparse.Namespace) -> "AttributeReader | None":
@@ -415,6 +457,7 @@ COMMANDS: Sequence[Command] = (
             "dissect directions import scenes-stylegan2 smile_w_boundary.npy --out smile",
             "dissect directions apply scenes-stylegan2 sefa 0 --out strip.webp",
             "dissect directions export sefa 0 --strength 2 --out recipe.json",
+            "dissect directions import ffhq.pkl fs3.npy --format fs3 --text smile.npy --out smile",
         ),
     ),
 )

@@ -48,7 +48,7 @@ def _disentangle(options: argparse.Namespace) -> None:
         PUBLISHED,
         check_place,
         describe_spaces,
-        measure_space,
+        measure_spaces,
     )
     from dissect.directions.samples import AttributeReader
     from dissect.generators import load_generator
@@ -68,13 +68,10 @@ def _disentangle(options: argparse.Namespace) -> None:
     for space in spaces:
         check_place(generator, space)
     with nothing_kept("nothing was measured to its end, nothing is kept"):
-        found = [
-            measure_space(
-                generator, reader, space, n_samples=options.n_samples, n_edited=options.images,
-                trees=options.trees, seed=options.seed, progress=not options.quiet,
-            )
-            for space in spaces
-        ]  # fmt: skip
+        found = measure_spaces(
+            generator, reader, spaces, n_samples=options.n_samples, n_edited=options.images,
+            trees=options.trees, seed=options.seed, progress=not options.quiet,
+        )  # fmt: skip
     if options.json:
         import math
 

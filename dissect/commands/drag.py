@@ -21,6 +21,10 @@ from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from dissect.generators.base import Generator
     from dissect.latents import Latent
 
@@ -63,16 +67,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, WeightsOptions)
 
 
-def _start(options: argparse.Namespace, generator: "Generator") -> "Latent":
-    """The latent that is dragged: a person's own, or a sample's in the richest space."""
+def _start(
+    options: argparse.Namespace, generator: "Generator"
+) -> "tuple[Latent, Mapping[str, Tensor]]":
+    """The latent that is dragged, a person's own or a sample's in w+, and its noise maps."""
     if options.latent is not None:
         from dissect.inversion.inversion import read_inversion
 
         one = read_inversion(options.latent)
         one.check(generator)
-        return one.latent.to(generator.device)
+        return one.latent.to(generator.device), one.noise
     z = generator.sample([options.sample], seed=options.of_seed)
-    return generator.convert(z, "w+") if "w+" in generator.spaces else z
+    return (generator.convert(z, "w+") if "w+" in generator.spaces else z), {}
 
 
 def _drag(options: argparse.Namespace) -> None:
@@ -81,6 +87,7 @@ def _drag(options: argparse.Namespace) -> None:
     from dissect.edits.regions import box
     from dissect.generators import load_generator
     from dissect.inversion.drag import drag
+    from dissect.inversion.noise import noise_maps
     from dissect.inversion.settings import DragSettings
     from dissect.pictures import side_by_side
 
@@ -97,12 +104,13 @@ def _drag(options: argparse.Namespace) -> None:
                     f"--mask is {options.mask!r}; expected top,left,bottom,right in pixels"
                 )
             mask = box(generator.image_size, [int(part) for part in parts])
-        latent = _start(options, generator)
-        done = drag(
-            generator, latent, [(a, b) for a, b, _, _ in numbers],
-            [(c, d) for _, _, c, d in numbers], settings, mask=mask, progress=not options.quiet,
-        )  # fmt: skip
-        with torch.no_grad():
+        latent, noise = _start(options, generator)
+        with noise_maps(generator, noise):
+            done = drag(
+                generator, latent, [(a, b) for a, b, _, _ in numbers],
+                [(c, d) for _, _, c, d in numbers], settings, mask=mask, progress=not options.quiet,
+            )  # fmt: skip
+        with torch.no_grad(), noise_maps(generator, noise):
             shown = [generator.synthesize(one) for one in (latent, done.latent)]
         write_file(Path(options.out), side_by_side([x.cpu() for x in shown]))
     if options.json:

@@ -4,7 +4,6 @@ Heavy imports stand inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from dissect.generators.base import Generator
     from dissect.inversion.degradations import Degradation
+    from dissect.inversion.encoder import Encoder
     from dissect.inversion.inversion import Inversion
     from dissect.inversion.objective import Features
     from dissect.inversion.settings import InversionSettings
@@ -41,6 +41,15 @@ class InvertOptions(Settings):
         "vgg16, which dissect zoo get fetches, or a file of its weights: for the perceptual term "
         "and distance",
         default=None, metavar="NAME",
+    )  # fmt: skip
+
+
+class EncoderOptions(Settings):
+    """Where the search begins."""
+
+    encoder: str | None = setting(
+        "'own', the encoder that comes with the generator, or a file of one: the search begins at "
+        "its answer", default=None, metavar="NAME",
     )  # fmt: skip
 
 
@@ -80,6 +89,7 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
     from dissect.inversion.settings import TuningSettings
 
     _add_common(parser)
+    add_settings(parser, EncoderOptions)
     add_settings(parser, TuneOptions)
     add_settings(parser, TuningSettings)
     parser.add_argument(
@@ -151,22 +161,40 @@ def _line(name: str, errors: Any) -> str:
 
 
 def _finished(
-    path: Path, generator: "Generator", settings: "InversionSettings"
+    path: Path,
+    generator: "Generator",
+    settings: "InversionSettings",
+    encoder: "Encoder | None",
 ) -> "Inversion | None":
     """The inversion that is already there, if it was made with this generator and settings."""
     from dissect.inversion.inversion import read_inversion
+    from dissect.inversion.optimise import told_settings
 
     if not path.exists():
         return None
     one = read_inversion(path)
-    same = one.generator == generator.fingerprint and one.settings == asdict(settings)
-    return one if same else None
+    told = told_settings(settings, encoder)
+    return one if one.generator == generator.fingerprint and one.settings == told else None
+
+
+def _encoder(options: argparse.Namespace, generator: "Generator") -> "Encoder | None":
+    from dissect.inversion.encoder import find_encoder, read_encoder
+
+    if options.encoder is None:
+        return None
+    if options.encoder == "own":
+        return find_encoder(generator)
+    found = read_encoder(options.encoder, device=generator.device)
+    found.check(generator)
+    return found
 
 
 def _invert(options: argparse.Namespace) -> None:
     import torch
 
+    from dissect.inversion.coordinates import coordinates
     from dissect.inversion.degradations import parse_degradation
+    from dissect.inversion.noise import noise_maps
     from dissect.inversion.optimise import errors, invert
     from dissect.inversion.settings import TuningSettings
     from dissect.inversion.tuning import tune
@@ -176,30 +204,32 @@ def _invert(options: argparse.Namespace) -> None:
     with nothing_kept("images whose latent is written stay; --resume goes on with the others"):
         generator, features, settings, paths = _load(options)
         tuning = TuningSettings(**given_settings(options, TuningSettings))
+        encoder = _encoder(options, generator)
+        within = coordinates(generator, settings.space, label=options.label)
         out, rows = Path(options.out), []
         for path in paths:
             target = out / f"{path.stem}.safetensors"
-            done = _finished(target, generator, settings) if options.resume else None
+            done = _finished(target, generator, settings, encoder) if options.resume else None
             if done is not None:
                 rows.append({"image": str(path), "latent": str(target), **done.errors})
                 continue
             image = _read(path, generator, whole).to(generator.device)
             frames: list[Tensor] = []
             one = invert(
-                generator, image, settings, features=features, label=options.label,
-                progress=not options.quiet,
+                generator, image, settings, features=features, encoder=encoder, within=within,
+                label=options.label, progress=not options.quiet,
                 watch=lambda _, drawn, frames=frames: frames.append(drawn.cpu()),
             )[0]  # fmt: skip
             one.save(target)
-            with torch.no_grad():
+            with torch.no_grad(), noise_maps(generator, one.noise):
                 shown = [image.cpu(), generator.synthesize(one.latent).cpu()]
             found: dict[str, float] = {}
             row: dict[str, Any] = {"image": str(path), "latent": str(target), **one.errors}
             if options.tune:
                 with tune(
                     generator, one, image, tuning, features=features, progress=not options.quiet
-                ), torch.no_grad():  # fmt: skip
-                    tuned = generator.synthesize(one.latent)
+                ) as moved, torch.no_grad():  # fmt: skip
+                    tuned = generator.synthesize(moved.latent)
                     found = errors(tuned, image, whole, features)
                 row |= {f"tuned {name}": value for name, value in found.items()}
                 shown.append(tuned.cpu())
@@ -226,6 +256,7 @@ def _spread(frames: "list[Tensor]", n: int = 8) -> "list[Tensor]":
 
 
 def _restore(options: argparse.Namespace) -> None:
+    from dissect.inversion.coordinates import coordinates
     from dissect.inversion.degradations import parse_degradation
     from dissect.inversion.images import read_square
     from dissect.inversion.optimise import errors
@@ -236,6 +267,7 @@ def _restore(options: argparse.Namespace) -> None:
     spoiled = None if options.simulate is None else parse_degradation(options.simulate)
     with nothing_kept("restored images that are written stay"):
         generator, features, settings, paths = _load(options)
+        within = coordinates(generator, settings.space, label=options.label)
         size, channels = generator.image_size, generator.channels
         whole, out, rows = parse_degradation("none"), Path(options.out), []
         for path in paths:
@@ -247,7 +279,7 @@ def _restore(options: argparse.Namespace) -> None:
                 observed = spoiled.observe(truth, seed=settings.seed)
             observed = observed.to(generator.device)
             one = restore(
-                generator, observed, degradation, settings, features=features,
+                generator, observed, degradation, settings, features=features, within=within,
                 label=options.label, progress=not options.quiet,
             )[0]  # fmt: skip
             plain = baseline(observed, degradation, size, channels)
@@ -286,6 +318,7 @@ COMMANDS = (
             "dissect invert scenes-stylegan2 photo.png --out inverted",
             "dissect invert scenes-stylegan2 FOLDER --out inverted --space w --steps 500 --resume",
             "dissect invert scenes-stylegan2 photo.png --out inverted --tune",
+            "dissect invert scenes-stylegan2 photo.png --out inverted --encoder own --steps 100",
         ),
     ),
     Command(

@@ -34,8 +34,17 @@ from jaxtyping import Float
 from dissect.directions.direction import Direction
 from dissect.directions.effects import bootstrap_interval, measure_effects
 from dissect.directions.rescoring import equal_moves, random_direction, step_length
-from dissect.directions.samples import FRESH, AttributeReader, latent_blocks, read_edited
+from dissect.directions.samples import (
+    FRESH,
+    WHOLE,
+    AttributeReader,
+    Truncation,
+    check_steered,
+    latent_blocks,
+    read_edited,
+)
 from dissect.edits.applying import intervene
+from dissect.edits.moves import Move
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
 from dissect.latents import Latent
@@ -62,6 +71,8 @@ def measure_card(
     draws: int = 5,
     identity: Predictor | None = None,
     seed: int = 0,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """The card of a direction, as plain values; see the head of this module.
@@ -76,6 +87,8 @@ def measure_card(
         draws: Random directions.
         identity: Embeds images; distances between embeddings tell persons apart.
         seed: Of samples and draws.
+        truncation: Of the samples.
+        label: Class of all samples; None lets each draw its own.
         progress: Show bars.
 
     Raises:
@@ -90,12 +103,21 @@ def measure_card(
     if not shift > 0:
         raise ConfigError(f"shift is {shift}; expected a number of deviations above 0")
     direction.check(generator)
+    check_steered(generator, direction.space, truncation)
     column = reader.attributes.index(target)
     unit = step_length(generator, direction, seed=seed)
-    latents = list(latent_blocks(generator, n_samples=n_samples, seed=seed, first=FRESH))
+    latents = list(
+        latent_blocks(
+            generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation,
+            label=label,
+        )
+    )  # fmt: skip
+
+    def moves(step: float, one: Direction = direction) -> list[Move]:
+        return equal_moves(generator, one, step * unit, truncation=truncation) if step else []
 
     def read(steps: Sequence[float], one: Direction = direction, stage: str = "response") -> Any:
-        recipes = [equal_moves(generator, one, step * unit) if step else [] for step in steps]
+        recipes = [moves(step, one) for step in steps]
         return read_edited(generator, reader, latents, recipes, progress=progress, stage=stage)
 
     values = read([0.0, *GRID])
@@ -126,7 +148,7 @@ def measure_card(
     of_image = dependency(plain, inner[3], sigma, others)
     low, high = bootstrap_interval(of_image[None, :, None], seed=seed)
     way = np.stack([inner[0], inner[1], plain, inner[2], inner[3]])[:, :, column]
-    recipe = equal_moves(generator, direction, sign * strength * unit)
+    recipe = moves(sign * strength)
     return {
         "direction": direction.name,
         "method": direction.provenance.method,
@@ -148,7 +170,11 @@ def measure_card(
         },
         "monotone": float((np.diff(way, axis=0) > 0).all(axis=0).mean()),
         "identity": (None if identity is None else _identity(generator, identity, latents, recipe)),
-        "distance": _distance(generator, direction, latents, sign * strength * unit, seed=seed),
+        "distance": (
+            _distance(generator, direction, latents, sign * strength * unit, seed=seed)
+            if truncation == WHOLE
+            else None  # the population is not truncated
+        ),
         "random": {
             "draws": draws,
             "effect": _number(effects.floor[0, column]),

@@ -32,6 +32,7 @@ References:
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -278,10 +279,44 @@ def measure_space(
         GeneratorError: neither a space nor a layer.
         ConfigError: fewer than two attributes that vary.
     """
-    check_place(generator, space)
-    codes, scores = _sample_codes(
-        generator, reader, space, n_samples=n_samples, seed=seed, progress=progress
+    return measure_spaces(
+        generator, reader, [space], n_samples=n_samples, n_edited=n_edited, share=share,
+        trees=trees, seed=seed, progress=progress,
+    )[0]  # fmt: skip
+
+
+@torch.no_grad()
+def measure_spaces(
+    generator: Generator,
+    reader: AttributeReader,
+    spaces: Sequence[str],
+    *,
+    n_samples: int = 1000,
+    n_edited: int = 32,
+    share: float = 0.25,
+    trees: int = TREES,
+    seed: int = 0,
+    progress: bool = False,
+) -> list[SpaceScores]:
+    """``measure_space`` of several, whose samples are made once (w+ has samples of its own)."""
+    for space in spaces:
+        check_place(generator, space)
+    sampled = _sample_codes(
+        generator, reader, spaces, n_samples=n_samples, seed=seed, progress=progress
     )
+    return [
+        _measure(
+            generator, reader, space, *sampled[space], n_edited=n_edited, share=share, trees=trees,
+            seed=seed, progress=progress,
+        )
+        for space in spaces
+    ]  # fmt: skip
+
+
+def _measure(
+    generator: Generator, reader: AttributeReader, space: str, codes: np.ndarray,
+    scores: np.ndarray, *, n_edited: int, share: float, trees: int, seed: int, progress: bool,
+) -> SpaceScores:  # fmt: skip
     varying = np.flatnonzero(scores.std(axis=0) > 1e-9 * (1 + np.abs(scores).max(axis=0)))
     if len(varying) < 2:
         raise ConfigError(
@@ -314,29 +349,39 @@ def check_place(generator: Generator, space: str) -> None:
 
 
 def _sample_codes(
-    generator: Generator, reader: AttributeReader, space: str, *, n_samples: int, seed: int,
-    progress: bool,
-) -> tuple[Float[np.ndarray, "n code"], Float[np.ndarray, "n attribute"]]:  # fmt: skip
-    codes, scores = [], []
-    bar = ProgressBar(
-        range(0, n_samples, _BLOCK), desc=f"samples in {space}", unit="block",
-        disable=None if progress else True,
-    )  # fmt: skip
-    for first in bar:
-        indices = list(range(first, min(first + _BLOCK, n_samples)))
-        latent = generator.sample(indices, seed=seed)
-        if space == "w+":
-            latent = _mix(generator, latent, indices, seed=seed)
-        if space in generator.spaces:
-            images = generator.synthesize(latent)
-            code = generator.convert(latent, space).data.flatten(1)
-        else:
-            with trace(generator, space) as maps:
+    generator: Generator, reader: AttributeReader, spaces: Sequence[str], *, n_samples: int,
+    seed: int, progress: bool,
+) -> dict[str, tuple[Float[np.ndarray, "n code"], Float[np.ndarray, "n attribute"]]]:  # fmt: skip
+    """Codes of the samples in each space, and the attributes of their images."""
+    found = {}
+    for mixed in (False, True):
+        own = [space for space in dict.fromkeys(spaces) if (space == "w+") is mixed]
+        if not own:
+            continue
+        layers = [space for space in own if space not in generator.spaces]
+        codes: dict[str, list[np.ndarray]] = {space: [] for space in own}
+        scores = []
+        bar = ProgressBar(
+            range(0, n_samples, _BLOCK), desc=f"samples in {', '.join(own)}"[:60], unit="block",
+            disable=None if progress else True,
+        )  # fmt: skip
+        for first in bar:
+            indices = list(range(first, min(first + _BLOCK, n_samples)))
+            latent = generator.sample(indices, seed=seed)
+            if mixed:
+                latent = _mix(generator, latent, indices, seed=seed)
+            with trace(generator, layers) if layers else nullcontext({}) as maps:
                 images = generator.synthesize(latent)
-            code = maps[space].mean(dim=(2, 3))
-        codes.append(code.double().cpu().numpy())
-        scores.append(reader.read(images))
-    return np.concatenate(codes), np.concatenate(scores)
+            for space in own:
+                if space in maps:
+                    code = maps[space].mean(dim=(2, 3))
+                else:
+                    code = generator.convert(latent, space).data.flatten(1)
+                codes[space].append(code.double().cpu().numpy())
+            scores.append(reader.read(images))
+        read = np.concatenate(scores)
+        found |= {space: (np.concatenate(codes[space]), read) for space in own}
+    return found
 
 
 def _mix(generator: Generator, latent: Latent, indices: Sequence[int], *, seed: int) -> Latent:

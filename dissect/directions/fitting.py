@@ -23,7 +23,13 @@ from dissect.directions.hspace import (
     step_components,
 )
 from dissect.directions.question import FitQuestion
-from dissect.directions.samples import AttributeReader, score_samples
+from dissect.directions.samples import (
+    WHOLE,
+    AttributeReader,
+    Truncation,
+    check_steered,
+    score_samples,
+)
 from dissect.directions.sefa import closed_form
 from dissect.directions.stylespace import attribute_channels, style_statistics
 from dissect.errors import ConfigError
@@ -55,6 +61,11 @@ def fit_directions(
         ConfigError: no attributes for a method that needs them, or see the method.
         GeneratorError: a generator that the method cannot take.
     """
+    if question.method == "hspace" and truncation_of(question) != WHOLE:
+        raise ConfigError(
+            f"truncation {question.truncation:g} was given for the bottleneck of a diffusion "
+            "model, whose noise is not drawn to a mean; expected 1; give --truncation 1"
+        )
     if reader is None and question.method in NEED_ATTRIBUTES:
         raise ConfigError(
             f"{question.method} was given no predictor of attributes; expected one; give "
@@ -63,18 +74,25 @@ def fit_directions(
     return _FITS[question.method](generator, question, reader, progress)
 
 
+def truncation_of(question: FitQuestion) -> Truncation:
+    """The truncation of a question's samples."""
+    return WHOLE if question.truncation is None else Truncation(question.truncation)
+
+
 def _boundary(
     generator: Generator, question: FitQuestion, reader: AttributeReader | None, progress: bool
 ) -> list[Direction]:
 
     assert reader is not None
     space = question.space or ("w" if "w" in generator.spaces else next(iter(generator.spaces)))
+    check_steered(generator, space, truncation_of(question))
     (samples,) = score_samples(
         generator,
         reader,
         spaces=[space],
         n_samples=question.n_samples,
         seed=question.seed,
+        truncation=truncation_of(question),
         label=question.label,
         progress=progress,
     )
@@ -132,7 +150,7 @@ def _sefa(
                 f"sefa {k + 1}",
                 space,
                 vector.reshape(generator.spaces[space].shape),
-                _spread(generator, space, vector),
+                _spread(generator, space, vector, question.label),
                 about,
                 layers=question.layers,
             )
@@ -174,13 +192,17 @@ def _stylespace(
 ) -> list[Direction]:
 
     assert reader is not None
-    statistics = style_statistics(generator, seed=question.seed)
+    truncation = truncation_of(question)
+    statistics = style_statistics(
+        generator, seed=question.seed, truncation=truncation, label=question.label
+    )
     (samples,) = score_samples(
         generator,
         reader,
         spaces=["s"],
         n_samples=question.n_samples,
         seed=question.seed,
+        truncation=truncation,
         label=question.label,
         progress=progress,
     )
@@ -245,10 +267,10 @@ def _hessian(
 def _hspace(
     generator: Generator, question: FitQuestion, reader: AttributeReader | None, progress: bool
 ) -> list[Direction]:
-
     steps, found = sample_bottlenecks(
-        generator, n_samples=question.n_samples, seed=question.seed, progress=progress
-    )
+        generator, n_samples=question.n_samples, seed=question.seed, label=question.label,
+        progress=progress,
+    )  # fmt: skip
     shape, n = found.shape[2:], len(found)
 
     def direction(name: str, vectors: np.ndarray, about: Mapping[str, Any]) -> Direction:
@@ -364,11 +386,11 @@ def _accuracies(boundary: Boundary) -> dict[str, list[float] | None]:
     }
 
 
-def _spread(generator: Generator, space: str, vector: np.ndarray) -> float:
+def _spread(generator: Generator, space: str, vector: np.ndarray, label: int | None) -> float:
     """σ of the population along a unit vector; 1 in the first space."""
     if space == next(iter(generator.spaces)):
         return 1.0
-    latent = generator.convert(generator.sample(range(1000), seed=0), space)
+    latent = generator.convert(generator.sample(range(1000), seed=0, label=label), space)
     points = latent.data.detach().flatten(1).double().cpu().numpy()
     return float((points @ vector.ravel()).std(ddof=1))
 
@@ -388,6 +410,10 @@ def _provenance(
         for key, value in about.items()
     }
     taken = {"n_samples": question.n_samples, "seed": question.seed, "share": question.share}
+    if question.label is not None:
+        taken["label"] = question.label
+    if truncation_of(question) != WHOLE:
+        taken["truncation"] = truncation_of(question).psi
     return Provenance(question.method, taken | plain, fingerprints)
 
 

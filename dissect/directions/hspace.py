@@ -72,6 +72,7 @@ def sample_bottlenecks(
     n_samples: int,
     seed: int = 0,
     steps: Sequence[int] | None = None,
+    label: int | None = None,
     progress: bool = False,
 ) -> tuple[tuple[int, ...], Float[np.ndarray, "sample step channel height width"]]:
     """What the bottleneck puts out at each step, on the way of unedited images.
@@ -81,6 +82,7 @@ def sample_bottlenecks(
         n_samples: How many images.
         seed: Of their noise.
         steps: Of the model; None means all.
+        label: Class of all images; None lets each draw its own.
         progress: Show a bar.
 
     Returns:
@@ -98,7 +100,7 @@ def sample_bottlenecks(
     ):  # fmt: skip
         indices = list(range(first, min(first + _BLOCK, n_samples)))
         with trace(generator, layers) as maps:
-            generator.synthesize(generator.sample(indices, seed=seed))
+            generator.synthesize(generator.sample(indices, seed=seed, label=label))
         blocks.append(torch.stack([maps[layer] for layer in layers], dim=1).cpu().numpy())
     return chosen, np.concatenate(blocks)
 

@@ -12,8 +12,7 @@ format             file
 ``ganspace``       ``.npz``: principal components ``lat_comp`` (k, 1, d) with ``lat_mean`` and
                    ``lat_stdev``: unit σ, the mean as origin
 ``factor``         ``.pt`` of rosinality's stylegan2-pytorch: ``eigvec`` (d, k), columns; in w
-``fs3``            ``.npy`` of StyleCLIP: what each channel of s changes in CLIP's space (channel,
-                   512); with a text's Δt one direction in s
+``fs3``            ``.npy`` of StyleCLIP, (channel, 512), with a text: in s (``styleclip``)
 =================  ===============================================================================
 
 Nothing in a file is run: pickles go through the reader of ``dissect.generators.reading``.
@@ -23,7 +22,6 @@ References:
     Yang et al., HiGAN, IJCV 2020 (genforce/higan).
     Härkönen et al., GANSpace, NeurIPS 2020 (harskish/ganspace, ``.npz`` caches).
     Shen and Zhou, SeFa, CVPR 2021 (rosinality/stylegan2-pytorch, ``closed_form_factorization``).
-    Patashnik et al., StyleCLIP, ICCV 2021, section 6, equations 4 and 5.
 """
 
 import io
@@ -37,7 +35,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dissect.directions.direction import SIGMA, Direction, Provenance
-from dissect.directions.question import FORMATS
+from dissect.directions.question import FORMATS, RELEVANCE
 from dissect.edits.moves import ADD, SET
 from dissect.errors import CheckpointError, ConfigError
 from dissect.runs.replacing import write_named_file
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
 _LARGEST = 512 << 20  # bytes of a file, and of an array in it
 _MOST = 1000  # directions of one file
 _MOST_LAYERS = 64  # of w+; more rows are channels
-_CLIP = 512
 _ADVICE = "get it again, or name its format"
 
 
@@ -63,16 +60,21 @@ def import_directions(
     layers: Sequence[int] | None = None,
     count: int | None = None,
     generator: "Generator | None" = None,
+    text: str | Path | Float[np.ndarray, "512"] | None = None,
+    threshold: float = RELEVANCE,
 ) -> list[Direction]:
     """Read the directions of another program's file.
 
     Args:
         path: The file.
-        format: One of ``FORMATS``; None finds it by the file. ``fs3`` needs more: ``read_fs3``.
+        format: One of ``FORMATS``; None finds it by the file. ``fs3`` has to be said, with its text
+            and the generator.
         space: Instead of what the file says or its name means, such as ``w``.
         layers: Of w+, from 0: directions of w act in these alone. Instead of the file's own.
         count: The first so many; None means all.
         generator: That they are for. They are held against its spaces, and remember it.
+        text: Of ``fs3``: Δt, 512 numbers or a ``.npy`` of them.
+        threshold: Of ``fs3``: β, see ``styleclip.read_fs3``.
 
     Returns:
         At least one, in the order of the file.
@@ -88,7 +90,11 @@ def import_directions(
             f"format is {name!r}; {did_you_mean(name, FORMATS)}expected {', '.join(FORMATS)}"
         )
     with reading(path, ConfigError, _ADVICE):
-        found = _READERS[name](path, count)
+        found = (
+            [_read_text(path, text, threshold, generator)]
+            if name == "fs3"
+            else _READERS[name](path, count)
+        )
     directions = [_adapt(one, name, path, space, layers) for one in found]
     if generator is not None:
         directions = [_claim(one, generator) for one in directions]
@@ -163,82 +169,6 @@ def export_factor(directions: Sequence[Direction], path: str | Path) -> Path:
     columns = torch.from_numpy(np.ascontiguousarray((vectors * steps[:, None]).T))
     torch.save({"ckpt": "", "eigvec": columns}, content)
     return _write(Path(path), ".pt", content.getvalue())
-
-
-def read_fs3(
-    path: str | Path,
-    text: str | Path | Float[np.ndarray, "512"],
-    *,
-    style_slices: Mapping[str, slice],
-    deviations: Float[np.ndarray, " style"] | None = None,
-    threshold: float = 0.15,
-    name: str | None = None,
-) -> Direction:
-    """StyleCLIP's global direction in s of a text.
-
-    With F the file, r = F Δt: channels of |r| < threshold are left out, r is divided by its largest
-    value, and each channel by whose deviation σ it moves: v_c = r_c / max|r| · σ_c.
-
-    Args:
-        path: ``fs3.npy``, (channel, 512).
-        text: Δt: 512 numbers, or a ``.npy`` of them. It is normalised.
-        style_slices: Style layer → its part of s, as ``StyledGenerator.style_slices``. The file has
-            all channels of s, or all but those of layers called ``torgb``.
-        deviations: σ of each number of s; None means 1.
-        threshold: β of the paper.
-        name: Of the direction; None means the file of the text, or ``text``.
-
-    Raises:
-        ConfigError: files of another shape, or a threshold that no channel reaches.
-    """
-    path = Path(path)
-    with reading(path, ConfigError, _ADVICE):
-        table = _array(path)
-    if isinstance(text, (str, Path)):
-        with reading(text, ConfigError, _ADVICE):
-            delta = _array(Path(text)).reshape(-1)
-        name = name or Path(text).stem
-    else:
-        delta = np.asarray(text, np.float64).reshape(-1)
-    size = max(one.stop for one in style_slices.values())
-    kept = np.zeros(size, bool)
-    for layer, own in style_slices.items():
-        kept[own] = "torgb" not in layer.lower()
-    if table.ndim == 2 and len(table) == size:
-        kept[:] = True
-    if table.ndim != 2 or table.shape != (kept.sum(), _CLIP) or delta.shape != (_CLIP,):
-        raise ConfigError(
-            f"{path} has the shape {table.shape} and the text {delta.shape}; expected "
-            f"({kept.sum()}, {_CLIP}), the channels of s (or {size} with ToRGB), and ({_CLIP},)"
-        )
-    length = np.linalg.norm(delta)
-    if not np.isfinite(table).all() or not np.isfinite(length) or length == 0:
-        raise ConfigError(f"{path} or the text is 0 or not finite; expected finite numbers")
-    relevance = table.astype(np.float64) @ (delta / length)
-    relevance[np.abs(relevance) < threshold] = 0
-    largest = np.abs(relevance).max()
-    if largest == 0:
-        raise ConfigError(
-            f"no channel of {path} changes the text's direction by {threshold:g}; expected a lower "
-            "threshold"
-        )
-    vector = np.zeros(size)
-    vector[kept] = relevance / largest
-    if deviations is not None:
-        sigma = np.asarray(deviations, np.float64)
-        if sigma.shape != vector.shape:
-            raise ConfigError(
-                f"deviations has the shape {sigma.shape}; expected {vector.shape}, one for each "
-                "number of s"
-            )
-        vector *= sigma
-    settings = {
-        "file": one_line(path.name), "threshold": float(threshold),
-        "channels": int((relevance != 0).sum()), "in deviations": deviations is not None,
-    }  # fmt: skip
-    return Direction(
-        one_line(name or "text")[:120], "s", vector, provenance=Provenance("import:fs3", settings)
-    )
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -422,21 +352,29 @@ def _read_factor(path: Path, count: int | None) -> list[Direction]:
     ]  # fmt: skip
 
 
-def _refuse_fs3(path: Path, count: int | None) -> list[Direction]:
-    raise ConfigError(
-        f"{path} holds what channels change in CLIP's space; expected a text too; give both to "
-        "dissect.directions.interchange.read_fs3"
-    )
+def _read_text(
+    path: Path,
+    text: str | Path | Float[np.ndarray, "512"] | None,
+    threshold: float,
+    generator: "Generator | None",
+) -> Direction:
+    from dissect.directions.styleclip import read_fs3  # noqa: PLC0415 - takes torch
+
+    if text is None or generator is None:
+        raise ConfigError(
+            f"{path} holds what channels change in CLIP's space; expected a text and the generator "
+            "too; give --text FILE.npy, 512 numbers"
+        )
+    return read_fs3(path, text, generator=generator, threshold=threshold)
 
 
-_READERS: Mapping[str, Callable[[Path, int | None], list[Direction]]] = dict(
-    zip(
-        FORMATS,
-        (_read_boundary, _read_higan, _read_ganspace, _read_factor, _refuse_fs3),
-        strict=True,
-    )
-)
-"""Format → what reads the first so many directions of a file."""
+_READERS: Mapping[str, Callable[[Path, int | None], list[Direction]]] = {
+    "interfacegan": _read_boundary,
+    "higan": _read_higan,
+    "ganspace": _read_ganspace,
+    "factor": _read_factor,
+}
+"""Format → what reads the first so many directions of a file; ``fs3`` takes a text too."""
 
 
 def _array(path: Path) -> np.ndarray:

@@ -1,5 +1,7 @@
 """How directions are found: the methods and their settings, without torch."""
 
+from dataclasses import replace
+
 from dissect.errors import ConfigError
 from dissect.settings import Settings, setting
 
@@ -16,6 +18,8 @@ METHODS = {
 
 FORMATS = ("interfacegan", "higan", "ganspace", "factor", "fs3")
 """Of files of other programs, which ``interchange`` reads."""
+RELEVANCE = 0.15
+"""β of StyleCLIP: channels that follow a text less are left out."""
 
 
 class FitQuestion(Settings):
@@ -43,7 +47,13 @@ class FitQuestion(Settings):
     normalisation: str = setting("of the weight's rows", default="rows", choices=("rows", "none"))
     steps: int = setting("steps of learning directions", default=60, at_least=1)
     seed: int = setting("of the samples", default=0, at_least=0)
-    label: int | None = setting("class of all samples", default=None, at_least=0)
+    label: int | None = setting(
+        "class of all samples; default: that of the run, if one is given", default=None, at_least=0
+    )
+    truncation: float | None = setting(
+        "truncation ψ of the samples; default: that of the run, if one is given, else 1",
+        default=None, at_least=-2, at_most=2,
+    )  # fmt: skip
 
     def check(self) -> None:
         if self.keep and self.method not in ("boundary", "hspace"):
@@ -51,3 +61,11 @@ class FitQuestion(Settings):
                 f"keep was given for {self.method}; expected it for boundaries, which can be "
                 "conditioned; leave it out"
             )
+
+    def of_run(self, *, label: int | None, truncation: float) -> "FitQuestion":
+        """The same question of a run's samples, where it names no others."""
+        return replace(
+            self,
+            label=label if self.label is None else self.label,
+            truncation=truncation if self.truncation is None else self.truncation,
+        )

@@ -36,6 +36,7 @@ from dissect.directions.samples import (
     WHOLE,
     AttributeReader,
     Truncation,
+    check_steered,
     latent_blocks,
     read_edited,
 )
@@ -59,6 +60,7 @@ def rescore(
     draws: int = 10,
     seed: int = 0,
     truncation: Truncation = WHOLE,
+    label: int | None = None,
     progress: bool = False,
 ) -> Effects:
     """The matrix directions × attributes, on fresh samples.
@@ -72,17 +74,19 @@ def rescore(
         draws: Random directions.
         seed: Of samples and draws.
         truncation: Of the samples.
+        label: Class of all samples; None lets each draw its own.
         progress: Show bars.
 
     Raises:
-        ConfigError: directions of several spaces, or of another generator.
+        ConfigError: directions of several spaces, of another generator, or in z where samples are
+            truncated in w+.
     """
-    _check(generator, directions)
+    _check(generator, directions, truncation)
     length = strength * step_length(generator, directions[0], seed=seed)
     latents = list(
         latent_blocks(
             generator, n_samples=n_samples, seed=seed, first=FRESH,
-            progress=progress, truncation=truncation,
+            progress=progress, truncation=truncation, label=label,
         )
     )  # fmt: skip
     noise = [random_direction(directions[0], draw, seed=seed) for draw in range(draws)]
@@ -111,6 +115,7 @@ def rescore_layers(
     draws: int = 3,
     seed: int = 0,
     truncation: Truncation = WHOLE,
+    label: int | None = None,
     progress: bool = False,
 ) -> Effects:
     """What a direction of w does in one layer of w+ after the other.
@@ -121,7 +126,7 @@ def rescore_layers(
         direction: In w, or in w+ with one vector for all layers.
         groups: Layers of w+ that are moved together; None takes them one by one.
         draws: Random directions in each group.
-        generator, reader, strength, n_samples, seed, truncation, progress: See ``rescore``.
+        generator, reader, strength, n_samples, seed, truncation, label, progress: See ``rescore``.
 
     Returns:
         Effects whose names are the groups: ``0``, ``1``, … or ``0-3``.
@@ -129,7 +134,7 @@ def rescore_layers(
     Raises:
         ConfigError: a direction of another space, layers that w+ does not have.
     """
-    _check(generator, [direction])
+    _check(generator, [direction], truncation)
     size = generator.spaces["w+"].shape if "w+" in generator.spaces else None
     if size is None or np.shape(direction.vector) != size[1:]:
         raise ConfigError(
@@ -139,8 +144,11 @@ def rescore_layers(
     chosen = [[layer] for layer in range(size[0])] if groups is None else [list(g) for g in groups]
     length = strength * step_length(generator, direction, seed=seed)
     latents = list(
-        latent_blocks(generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation)
-    )
+        latent_blocks(
+            generator, n_samples=n_samples, seed=seed, first=FRESH, truncation=truncation,
+            label=label,
+        )
+    )  # fmt: skip
     noise = [random_direction(direction, draw, seed=seed) for draw in range(draws)]
     recipes = [
         equal_moves(generator, one, length, layers=layers, truncation=truncation)
@@ -242,7 +250,7 @@ def step_length(generator: Generator, direction: Direction, *, seed: int) -> flo
     return float(np.sqrt(np.mean(variances)))
 
 
-def _check(generator: Generator, directions: Sequence[Direction]) -> None:
+def _check(generator: Generator, directions: Sequence[Direction], truncation: Truncation) -> None:
     if not directions:
         raise ConfigError("no directions were given to score; expected at least one")
     spaces = {(one.space, np.shape(one.vector), one.layers, one.steps) for one in directions}
@@ -255,6 +263,7 @@ def _check(generator: Generator, directions: Sequence[Direction]) -> None:
         )
     for one in directions:
         one.check(generator)
+        check_steered(generator, one.space, truncation)
 
 
 def _span(layers: Sequence[int]) -> str:

@@ -197,7 +197,8 @@ def score_samples(
         n_samples: How many.
         seed: Of the samples.
         first: Index of the first.
-        truncation: Of the samples.
+        truncation: Of the images; of the latents too, but those of the first space, z, which has
+            no mean to be drawn to.
         label: Class of all samples; None lets each draw its own.
         progress: Show a bar.
 
@@ -212,17 +213,13 @@ def score_samples(
         check_space(generator, space)
     points: dict[str, list[np.ndarray]] = {space: [] for space in spaces}
     scores = []
-    done = first
-    for latent in latent_blocks(
-        generator, n_samples=n_samples, seed=seed, first=first, truncation=truncation, label=label,
-        progress=progress,
-    ):  # fmt: skip
-        samples = range(done, done + len(latent))
-        done += len(latent)
+    for indices in _blocks(n_samples, first, progress=progress):
+        drawn = generator.sample(indices, seed=seed, label=label)
+        latent = truncate(generator, drawn, truncation)
         for space in spaces:
-            at = generator.convert(latent, space)
+            at = generator.convert(drawn if space == drawn.space else latent, space)
             points[space].append(at.data.double().cpu().numpy())
-        scores.append(reader.read(generator.synthesize(latent), samples=samples))
+        scores.append(reader.read(generator.synthesize(latent), samples=indices))
     return [
         ScoredSamples(
             space, np.concatenate(points[space]), reader.attributes, np.concatenate(scores)
@@ -242,19 +239,39 @@ def latent_blocks(
     progress: bool = False,
 ) -> Iterable[Latent]:
     """Latents of consecutive samples in blocks of 32; in w+ where ψ is not 1."""
+    for indices in _blocks(n_samples, first, progress=progress):
+        yield truncate(generator, generator.sample(indices, seed=seed, label=label), truncation)
+
+
+def _blocks(n_samples: int, first: int, *, progress: bool) -> Iterable[list[int]]:
     bar = ProgressBar(
         range(first, first + n_samples, _BLOCK), desc="samples", unit="block",
         disable=None if progress else True,
     )  # fmt: skip
     for start in bar:
-        indices = list(range(start, min(start + _BLOCK, first + n_samples)))
-        latent = generator.sample(indices, seed=seed, label=label)
-        if truncation != WHOLE:
-            space = "w+" if "w+" in generator.spaces else latent.space
-            latent = generator.convert(
-                latent, space, truncation=truncation.psi, cutoff=truncation.cutoff
-            )
-        yield latent
+        yield list(range(start, min(start + _BLOCK, first + n_samples)))
+
+
+def truncate(generator: Generator, latent: Latent, truncation: Truncation) -> Latent:
+    """Draw latents to the mean: in w+ where there is one, else where they are."""
+    if truncation == WHOLE:
+        return latent
+    space = "w+" if "w+" in generator.spaces else latent.space
+    return generator.convert(latent, space, truncation=truncation.psi, cutoff=truncation.cutoff)
+
+
+def check_steered(generator: Generator, space: str, truncation: Truncation) -> None:
+    """Refuse directions in z where truncated samples start in w+, behind it.
+
+    Raises:
+        ConfigError: such directions.
+    """
+    if truncation != WHOLE and space == next(iter(generator.spaces)) and "w+" in generator.spaces:
+        raise ConfigError(
+            f"directions in {space!r} were to move samples of {generator.name} with truncation "
+            f"{truncation.psi:g}, which start in w+; expected directions in w, w+ or s, or "
+            "--truncation 1"
+        )
 
 
 @torch.no_grad()

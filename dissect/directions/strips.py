@@ -10,7 +10,7 @@ from PIL import Image
 
 from dissect.directions.direction import Direction
 from dissect.directions.rescoring import equal_moves, random_direction, step_length
-from dissect.directions.samples import FRESH
+from dissect.directions.samples import FRESH, WHOLE, Truncation, check_steered, truncate
 from dissect.edits.applying import intervene
 from dissect.generators.base import Generator
 from dissect.pictures import to_picture
@@ -32,6 +32,8 @@ def draw_strip(
     seed: int = 0,
     first: int = FRESH,
     unit: float | None = None,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
 ) -> bytes:
     """A WebP picture: a row for each sample, a column for each strength.
 
@@ -45,15 +47,20 @@ def draw_strip(
         seed: Of the samples.
         first: Index of the first sample.
         unit: Length of a step of 1; None takes σ̄ of the space (``rescoring.step_length``).
+        truncation: Of the samples.
+        label: Class of the samples; None lets each draw its own.
 
     Raises:
-        DissectError: a direction that does not fit the generator.
+        DissectError: a direction that does not fit the generator, or its truncated samples.
     """
+    check_steered(generator, direction.space, truncation)
     step = step_length(generator, direction, seed=seed) if unit is None else unit
-    latent = generator.sample(range(first, first + rows), seed=seed)
+    drawn = generator.sample(range(first, first + rows), seed=seed, label=label)
+    latent = truncate(generator, drawn, truncation)
     columns = []
     for strength in strengths:
-        with intervene(generator, equal_moves(generator, direction, strength * step)):
+        moves = equal_moves(generator, direction, strength * step, truncation=truncation)
+        with intervene(generator, moves):
             columns.append(generator.synthesize(latent).cpu())
     pictures = [
         [
@@ -66,10 +73,19 @@ def draw_strip(
 
 
 def draw_random_strip(
-    generator: Generator, direction: Direction, *, seed: int = 0, tile: int = TILE
+    generator: Generator,
+    direction: Direction,
+    *,
+    seed: int = 0,
+    tile: int = TILE,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
 ) -> bytes:
     """The strip of a random direction of the same space, to compare with."""
-    return draw_strip(generator, random_direction(direction, 0, seed=seed), seed=seed, tile=tile)
+    return draw_strip(
+        generator, random_direction(direction, 0, seed=seed), seed=seed, tile=tile,
+        truncation=truncation, label=label,
+    )  # fmt: skip
 
 
 def _tile(pictures: Sequence[Sequence[UInt8[np.ndarray, "t t 3"]]], tile: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 from torch.nn import functional
 
+from dissect.directions.samples import WHOLE, Truncation, truncate
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
 from dissect.generators.styled import HasStyles
@@ -76,7 +77,12 @@ class StyleStatistics:
 
 
 def style_statistics(
-    generator: Generator, *, n_samples: int = 2000, seed: int = 0
+    generator: Generator,
+    *,
+    n_samples: int = 2000,
+    seed: int = 0,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
 ) -> StyleStatistics:
     """Mean and deviation of every channel; no image is made.
 
@@ -84,11 +90,15 @@ def style_statistics(
         generator: With a space s.
         n_samples: How many latents.
         seed: Of them.
+        truncation: Of them.
+        label: Class of them all; None lets each draw its own.
 
     Raises:
         GeneratorError: a generator without styles.
     """
-    styles = sample_styles(generator, n_samples=n_samples, seed=seed)
+    styles = sample_styles(
+        generator, n_samples=n_samples, seed=seed, truncation=truncation, label=label
+    )
     assert isinstance(generator, HasStyles)  # sample_styles refused all others
     return StyleStatistics(
         styles.mean(axis=0), styles.std(axis=0, ddof=1), dict(generator.style_slices)
@@ -97,7 +107,12 @@ def style_statistics(
 
 @torch.no_grad()
 def sample_styles(
-    generator: Generator, *, n_samples: int, seed: int
+    generator: Generator,
+    *,
+    n_samples: int,
+    seed: int,
+    truncation: Truncation = WHOLE,
+    label: int | None = None,
 ) -> Float[np.ndarray, "n channel"]:
     """The styles of random latents.
 
@@ -112,7 +127,8 @@ def sample_styles(
     blocks = []
     for first in range(0, n_samples, _BLOCK):
         indices = list(range(first, min(first + _BLOCK, n_samples)))
-        latent = generator.convert(generator.sample(indices, seed=seed), "s")
+        latent = generator.sample(indices, seed=seed, label=label)
+        latent = generator.convert(truncate(generator, latent, truncation), "s")
         blocks.append(latent.data.double().cpu().numpy())
     return np.concatenate(blocks)
 

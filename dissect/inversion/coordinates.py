@@ -43,6 +43,7 @@ class Coordinates:
         starts: (number, seed) → values to begin from.
         decode: Values → latent, differentiable.
         prior: Values → how far they are from what the generator was trained on, per sample.
+        encode: Points of w+ → their values; None in other spaces.
     """
 
     space: str
@@ -50,6 +51,7 @@ class Coordinates:
     starts: Callable[[int, int], Float[Tensor, "start *shape"]]
     decode: Callable[[Float[Tensor, "batch *shape"]], Latent]
     prior: Callable[[Float[Tensor, "batch *shape"]], Float[Tensor, " batch"]]
+    encode: Callable[[Float[Tensor, "batch layer w"]], Float[Tensor, "batch *shape"]] | None = None
 
 
 def _mean_square(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, " batch"]:
@@ -149,6 +151,7 @@ def _of_w(generator: Generator, space: str, mean: Tensor, spread: Tensor) -> Coo
         starts,
         lambda values: Latent(space, mean + spread * values),
         _mean_square,
+        (lambda w: (w - mean) / spread) if layers else None,
     )
 
 

@@ -4,6 +4,7 @@ Transparent pixels are put on white. 16 bits are brought to 8, CMYK and palettes
 square in the middle is cut out and averaged to the size of the generator's images, or enlarged.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -28,10 +29,21 @@ def read_square(path: str | Path, size: int, *, grey: bool = False) -> Float[Ten
     """
     path = Path(path)
     try:
-        with _opened(path) as file:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _refusal(path, error) from error
+    return square_of(content, str(path), size, grey=grey)
+
+
+def square_of(
+    content: bytes, name: str, size: int, *, grey: bool = False
+) -> Float[Tensor, "1 c h w"]:
+    """``read_square`` of a file's bytes; ``name`` is what errors call it."""
+    try:
+        with _opened(content) as file:
             if file.width * file.height > _MOST_PIXELS:
                 raise ConfigError(
-                    f"{path} has {file.width:,} × {file.height:,} pixels; expected at most "
+                    f"{name} has {file.width:,} × {file.height:,} pixels; expected at most "
                     f"{_MOST_PIXELS:,} in all; make it smaller first"
                 )
             image = _plain(ImageOps.exif_transpose(file))
@@ -39,10 +51,7 @@ def read_square(path: str | Path, size: int, *, grey: bool = False) -> Float[Ten
         raise
     # Pillow raises errors of several kinds for damaged files, and refuses bombs by one of its own.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ConfigError(
-            f"{path} cannot be read as an image ({reason}); expected {', '.join(_FORMATS)}"
-        ) from error
+        raise _refusal(name, error) from error
     side = min(image.size)
     how = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
     image = ImageOps.fit(image.convert("L" if grey else "RGB"), (size, size), how)
@@ -50,10 +59,17 @@ def read_square(path: str | Path, size: int, *, grey: bool = False) -> Float[Ten
     return pixels.permute(2, 0, 1).float()[None] / 127.5 - 1
 
 
-def _opened(path: Path) -> Image.Image:
+def _refusal(name: object, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())[:160]
+    return ConfigError(
+        f"{name} cannot be read as an image ({reason}); expected {', '.join(_FORMATS)}"
+    )
+
+
+def _opened(content: bytes) -> Image.Image:
     with warnings.catch_warnings():  # the limit below is lower than that of Pillow's warning
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,8 +1,12 @@
 """An inversion: the latent that was found for an image, how near it comes, and its file.
 
-The file is safetensors: ``latent`` (float32) and, where there is one, ``label``; in the metadata,
-under ``gan-dissection/inversion``, all else as JSON. ``Inversion.latent`` goes into whatever starts
-from a latent, on the generator whose fingerprint it carries.
+The file is safetensors: ``latent`` (float32) and, where they are there, ``label`` and noise maps
+(``noise/`` and the name of the generator's buffer); in the metadata, under
+``gan-dissection/inversion``, all else as JSON. ``Inversion.latent`` goes into whatever starts from
+a latent, on the generator whose fingerprint it carries; with its noise maps, inside
+
+    with noise_maps(generator, one.noise):
+        images = generator.synthesize(one.latent)
 """
 
 import json
@@ -13,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.numpy import save
+from torch import Tensor
 
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator
@@ -24,7 +30,7 @@ from segmenters.received import parse_json, reading
 
 FORMAT = "gan-dissection/inversion"
 SUFFIX = ".safetensors"
-_VERSION = 1
+_VERSION, _NOISE = 1, "noise/"
 _LARGEST_FILE = 256 << 20
 _ADVICE = "invert the image again"
 
@@ -43,6 +49,7 @@ class Inversion:
         trace: Loss after each step.
         settings: What it took: steps, starts, rate, seed.
         generator: Fingerprint of the generator.
+        noise: Noise maps that were searched too, see ``dissect.inversion.noise``.
     """
 
     latent: Latent
@@ -52,6 +59,7 @@ class Inversion:
     trace: tuple[float, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     generator: str = ""
+    noise: Mapping[str, Float[Tensor, "1 1 h w"]] = field(default_factory=dict)
 
     def check(self, generator: Generator) -> None:
         """Refuse another generator than the one it was found for.
@@ -78,6 +86,8 @@ class Inversion:
         tensors = {"latent": np.ascontiguousarray(self.latent.data.detach().cpu().numpy(), "<f4")}
         if self.latent.label is not None:
             tensors["label"] = np.ascontiguousarray(self.latent.label.cpu().numpy())
+        for name, one in self.noise.items():
+            tensors[f"{_NOISE}{name}"] = np.ascontiguousarray(one.cpu().numpy(), "<f4")
         record = {
             "version": _VERSION,
             "latent space": self.latent.space,
@@ -107,7 +117,8 @@ def read_inversion(path: str | Path) -> Inversion:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             names = set(file.keys())
-            if FORMAT not in about or not {"latent"} <= names <= {"latent", "label"}:
+            noise = {name for name in names if name.startswith(_NOISE)}
+            if FORMAT not in about or not {"latent"} <= names - noise <= {"latent", "label"}:
                 raise ConfigError(
                     f"{path} holds no inversion; expected a file that dissect invert wrote"
                 )
@@ -119,7 +130,8 @@ def read_inversion(path: str | Path) -> Inversion:
                 f"{path} has the version {version!r}; expected {_VERSION}; a newer version of this "
                 "program may read it"
             )
-        if not torch.isfinite(tensors["latent"]).all() or len(tensors["latent"]) != 1:
+        odd = any(not torch.isfinite(one).all() for one in tensors.values())
+        if odd or any(len(one) != 1 for one in tensors.values()):
             raise ConfigError(f"{path} holds no latent of one image; {_ADVICE}")
         return Inversion(
             latent=Latent(str(record["latent space"]), tensors["latent"], tensors.get("label")),
@@ -129,4 +141,5 @@ def read_inversion(path: str | Path) -> Inversion:
             trace=tuple(float(v) for v in record["trace"]),
             settings=dict(record["settings"]),
             generator=str(record["generator"]),
+            noise={name.removeprefix(_NOISE): tensors[name] for name in sorted(noise)},
         )

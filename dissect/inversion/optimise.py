@@ -3,6 +3,10 @@
 Adam with betas (0.9, 0.999). With t from 0 to 1 over the steps, the rate rises over the first 5 %
 and falls over the last 25 % as a cosine, and values (but those of z) are jittered with a normal
 noise of σ = 0.05 (1 − t / 0.75)²₊ spreads, so that early steps don't settle in the nearest hollow.
+With ``noise`` a StyleGAN's maps of noise are searched beside the latent: each start begins with the
+generator's own, and which start is kept does not hang on their regulariser. With an ``encoder`` an
+image's search begins at its answer alone, without jitter, and w may be held where the encoder finds
+it again: mean (w − E(G(w)))², in spreads of w (in-domain).
 After a fifth of the steps only the better half of an image's starts goes on, and after two fifths
 only the best: most of the time is spent on one. In w+ and p+ all layers begin alike.
 
@@ -11,12 +15,13 @@ The latent that is kept is the one of smallest loss that was seen, not the last 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix D.
     Abdal et al., Image2StyleGAN, ICCV 2019 (w+).
+    Zhu et al., In-Domain GAN Inversion for Real Image Editing, ECCV 2020, section 3.2 (hybrid).
     Kingma and Ba, Adam, ICLR 2015.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -26,7 +31,9 @@ from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator, check_editable
 from dissect.inversion.coordinates import Coordinates, coordinates
 from dissect.inversion.degradations import Degradation, parse_degradation
+from dissect.inversion.encoder import Encoder
 from dissect.inversion.inversion import Inversion
+from dissect.inversion.noise import noise_maps, regularity, standardise, stored_maps
 from dissect.inversion.objective import (
     Features,
     Objective,
@@ -52,6 +59,120 @@ class _Search:
     rows: Tensor  # which image each row belongs to
     best: Tensor  # loss of each row
     kept: Tensor  # values that gave it
+    noise: dict[str, Tensor] = field(default_factory=dict)  # maps of each row, if searched
+    kept_noise: dict[str, Tensor] = field(default_factory=dict)
+    noise_unit: float = 0.0  # the pixel term at the start
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [self.values, *self.noise.values()]
+
+
+class Inverter:
+    """A search for the latents of some images, step by step; ``invert`` goes through all of them.
+
+    Args:
+        generator: Whose latents are sought; its weights stay as they are.
+        images: RGB in [-1, 1] at the generator's size; with a degradation, its observations.
+        settings: Space, steps, starts, weights.
+        degradation: What of the images was seen; None: all.
+        features: A network's feature maps, for the perceptual term.
+        encoder: Of the generator: the search begins at its answer instead of several starts.
+        within: The coordinates of the settings' space, made before (they take 10,000 latents).
+        label: Class of the images, for a generator with classes.
+
+    Raises:
+        ConfigError: images of another size than the generator's, a perceptual weight without
+            features, or an encoder in another space than w+ or for what is no whole image.
+        GeneratorError: a space that it lacks, a generator without gradients, or without noise maps
+            where they were to be searched.
+
+    Attributes:
+        n_done: Steps that were taken.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        images: Float[Tensor, "image d i j"],
+        settings: InversionSettings | None = None,
+        *,
+        degradation: Degradation | None = None,
+        features: Features | None = None,
+        encoder: Encoder | None = None,
+        within: Coordinates | None = None,
+        label: int | None = None,
+    ) -> None:
+        self._settings = settings = settings or InversionSettings()
+        self._degradation = degradation or parse_degradation("none")
+        self._generator, self._features, self._encoder = generator, features, encoder
+        _check(generator, images, settings, self._degradation, features)
+        _check_encoder(generator, encoder, settings, self._degradation)
+        self._space = within or coordinates(generator, settings.space, label=label)
+        self._images = images.to(generator.device)
+        self._objective = Objective(
+            self._degradation, self._images, features=features, perceptual=settings.perceptual,
+            prior=settings.prior,
+        )  # fmt: skip
+        self._search = _begin(generator, self._space, self._images, settings, encoder)
+        self._adam = _adam(self._search)
+        self._drop = {math.ceil(part * settings.n_steps) for part in _HALVE_AT}
+        self._traces: list[list[float]] = [[] for _ in range(len(images))]
+        self.n_done = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps were taken."""
+        return self.n_done >= self._settings.n_steps
+
+    def advance(self) -> None:
+        """Take one step."""
+        step, n_images, settings = self.n_done, len(self._images), self._settings
+        if step in self._drop and step:
+            self._search, self._adam = _give_up(
+                self._search, self._adam, n_images, last=step == max(self._drop)
+            )
+        for group in self._adam.param_groups:
+            group["lr"] = settings.rate * _schedule(step / settings.n_steps)
+        losses = _step(
+            self._generator, self._space, self._objective, self._search, self._adam, step,
+            settings, self._encoder,
+        )  # fmt: skip
+        for image in range(n_images):
+            self._traces[image].append(losses[self._search.rows == image].min().item())
+        self.n_done += 1
+
+    @torch.no_grad()
+    def draw(self) -> Float[Tensor, "image c h w"]:
+        """The best images so far."""
+        values, noise = _best(self._search, len(self._images))
+        with noise_maps(self._generator, noise):
+            return self._generator.synthesize(self._space.decode(values))
+
+    @torch.no_grad()
+    def found(self) -> list[Inversion]:
+        """The best so far of each image."""
+        values, noise = _best(self._search, len(self._images))
+        latent, drawn = self._space.decode(values), self.draw()
+        return [
+            Inversion(
+                latent=Latent(
+                    latent.space,
+                    latent.data[k : k + 1].detach(),
+                    None if latent.label is None else latent.label[k : k + 1],
+                ),
+                space=self._settings.space,
+                degradation=self._degradation.spec,
+                errors=errors(
+                    drawn[k : k + 1], self._images[k : k + 1], self._degradation, self._features
+                ),
+                trace=tuple(self._traces[k]),
+                settings=told_settings(self._settings, self._encoder),
+                generator=self._generator.fingerprint,
+                noise={name: one[k : k + 1].detach() for name, one in noise.items()},
+            )
+            for k in range(len(self._images))
+        ]
 
 
 def invert(
@@ -61,6 +182,8 @@ def invert(
     *,
     degradation: Degradation | None = None,
     features: Features | None = None,
+    encoder: Encoder | None = None,
+    within: Coordinates | None = None,
     label: int | None = None,
     progress: bool = False,
     watch: Callable[[int, Float[Tensor, "image c h w"]], None] | None = None,
@@ -68,12 +191,8 @@ def invert(
     """Find latents whose images look like these.
 
     Args:
-        generator: Whose latents are sought; its weights stay as they are.
-        images: RGB in [-1, 1] at the generator's size; with a degradation, its observations.
-        settings: Space, steps, starts, weights.
-        degradation: What of the images was seen; None: all.
-        features: A network's feature maps, for the perceptual term.
-        label: Class of the images, for a generator with classes.
+        generator, images, settings, degradation, features, encoder, within, label: As ``Inverter``
+            takes them.
         progress: Show a bar.
         watch: Called after some steps with their number and the best images so far.
 
@@ -81,58 +200,25 @@ def invert(
         One inversion for each image.
 
     Raises:
-        ConfigError: images of another size than the generator's, or a perceptual weight without
-            features.
-        GeneratorError: a space that it lacks, or a generator without gradients.
+        ConfigError, GeneratorError: as ``Inverter``.
     """
     settings = settings or InversionSettings()
-    degradation = degradation or parse_degradation("none")
-    _check(generator, images, settings, degradation, features)
-    space = coordinates(generator, settings.space, label=label)
-    images = images.to(generator.device)
-    objective = Objective(
-        degradation, images, features=features, perceptual=settings.perceptual,
-        prior=settings.prior,
+    search = Inverter(
+        generator, images, settings, degradation=degradation, features=features, encoder=encoder,
+        within=within, label=label,
     )  # fmt: skip
-    search = _begin(space, len(images), settings)
-    traces: list[list[float]] = [[] for _ in range(len(images))]
-    steps = ProgressBar(
+    for step in ProgressBar(
         range(settings.n_steps), desc="invert", unit="step", disable=None if progress else True
-    )
-    drop = {math.ceil(part * settings.n_steps) for part in _HALVE_AT}
-    adam = _adam(search)
-    for step in steps:
-        if step in drop and step:
-            search, adam = _give_up(search, adam, len(images), last=step == max(drop))
-        fraction = step / settings.n_steps
-        for group in adam.param_groups:
-            group["lr"] = settings.rate * _schedule(fraction)
-        losses = _step(generator, space, objective, search, adam, step, settings)
-        for image in range(len(images)):
-            traces[image].append(losses[search.rows == image].min().item())
+    ):
+        search.advance()
         if watch is not None and (step + 1) % max(1, settings.n_steps // 20) == 0:
-            with torch.no_grad():
-                watch(step + 1, generator.synthesize(space.decode(_best(search, len(images)))))
-    values = _best(search, len(images))
-    with torch.no_grad():
-        latent = space.decode(values)
-        drawn = generator.synthesize(latent)
-    return [
-        Inversion(
-            latent=Latent(
-                latent.space,
-                latent.data[k : k + 1].detach(),
-                None if latent.label is None else latent.label[k : k + 1],
-            ),
-            space=settings.space,
-            degradation=degradation.spec,
-            errors=errors(drawn[k : k + 1], images[k : k + 1], degradation, features),
-            trace=tuple(traces[k]),
-            settings=asdict(settings),
-            generator=generator.fingerprint,
-        )
-        for k in range(len(images))
-    ]
+            watch(step + 1, search.draw())
+    return search.found()
+
+
+def told_settings(settings: InversionSettings, encoder: Encoder | None) -> dict[str, object]:
+    """What an inversion says of how it was made."""
+    return asdict(settings) | ({} if encoder is None else {"encoder": encoder.fingerprint})
 
 
 def _check(
@@ -159,16 +245,60 @@ def _check(
         )
 
 
-def _begin(space: Coordinates, n_images: int, settings: InversionSettings) -> _Search:
-    starts = space.starts(settings.n_starts, settings.seed)
-    values = starts.repeat(n_images, *[1] * (starts.ndim - 1))
-    rows = torch.arange(n_images, device=values.device).repeat_interleave(settings.n_starts)
+def _check_encoder(
+    generator: Generator,
+    encoder: Encoder | None,
+    settings: InversionSettings,
+    degradation: Degradation,
+) -> None:
+    if encoder is None:
+        if settings.domain:
+            raise ConfigError(
+                "domain is above 0 but no encoder was given; expected one, or domain 0"
+            )
+        return
+    encoder.check(generator)
+    if settings.space != "w+" or degradation.spec != "none":
+        raise ConfigError(
+            f"an encoder was given for the space {settings.space} and images seen through "
+            f"{degradation.spec}; expected w+ and whole images; leave the encoder out"
+        )
+
+
+def _begin(
+    generator: Generator,
+    space: Coordinates,
+    images: Float[Tensor, "image c h w"],
+    settings: InversionSettings,
+    encoder: Encoder | None,
+) -> _Search:
+    n_images, n_starts = len(images), settings.n_starts
+    if encoder is None or space.encode is None:
+        starts = space.starts(n_starts, settings.seed)
+        values = starts.repeat(n_images, *[1] * (starts.ndim - 1))
+    else:
+        n_starts = 1
+        with torch.no_grad():
+            values = space.encode(encoder.encode(images).data)
+    rows = torch.arange(n_images, device=values.device).repeat_interleave(n_starts)
     best = torch.full((len(values),), torch.inf, device=values.device)
-    return _Search(values.detach().requires_grad_(), rows, best, values.detach().clone())
+    noise: dict[str, Tensor] = {}
+    if settings.noise:
+        for name, one in stored_maps(generator).items():
+            noise[name] = one.detach().repeat(len(values), 1, 1, 1)
+        standardise(noise)
+    return _Search(
+        values.detach().requires_grad_(),
+        rows,
+        best,
+        values.detach().clone(),
+        {name: one.requires_grad_() for name, one in noise.items()},
+        {name: one.detach().clone() for name, one in noise.items()},
+    )
 
 
 def _adam(search: _Search) -> torch.optim.Adam:
-    return torch.optim.Adam([search.values], betas=(0.9, 0.999))
+    return torch.optim.Adam(search.leaves, betas=(0.9, 0.999))
 
 
 def _schedule(fraction: float) -> float:
@@ -184,22 +314,35 @@ def _step(
     adam: torch.optim.Adam,
     step: int,
     settings: InversionSettings,
+    encoder: Encoder | None,
 ) -> Float[Tensor, " row"]:
     """One step of all rows; their losses before it."""
     fraction = step / settings.n_steps
-    jitter = _JITTER * max(0.0, 1 - fraction / _JITTER_END) ** 2 if space.space != "z" else 0.0
+    jitter = _JITTER * max(0.0, 1 - fraction / _JITTER_END) ** 2
+    if space.space == "z" or encoder is not None:
+        jitter = 0.0
     with torch.enable_grad():
         values = search.values
         if jitter:
             noise = stream(settings.seed, step).standard_normal(tuple(values.shape))
             values = values + jitter * torch.from_numpy(noise).to(values)
-        drawn = generator.synthesize(space.decode(values))
-        terms = objective.terms(drawn, search.rows, lambda: space.prior(values))
-        if step == 0:
-            objective.calibrate(terms)
-        losses = objective.total(terms)
-        adam.zero_grad(set_to_none=True)
-        losses.sum().backward()
+        with noise_maps(generator, search.noise):
+            drawn = generator.synthesize(space.decode(values))
+            terms = objective.terms(drawn, search.rows, lambda: space.prior(values))
+            if step == 0:
+                objective.calibrate(terms)
+            losses = objective.total(terms)
+            if encoder is not None and space.encode is not None and settings.domain:
+                again = space.encode(encoder.encode(drawn).data)
+                losses = losses + settings.domain * (values - again).square().flatten(1).mean(dim=1)
+            whole = losses
+            if search.noise:
+                if step == 0:
+                    search.noise_unit = float(terms["pixel"].detach().mean())
+                weight = settings.noise_weight * search.noise_unit
+                whole = losses + weight * regularity(search.noise)
+            adam.zero_grad(set_to_none=True)
+            whole.sum().backward()
     if not torch.isfinite(losses).any():
         raise GeneratorError(
             f"{generator.name} drew images that are not finite; expected numbers; try a smaller "
@@ -209,7 +352,10 @@ def _step(
     better = found < search.best
     search.best = torch.where(better, found, search.best)
     search.kept[better] = values.detach()[better]
+    for name, one in search.noise.items():
+        search.kept_noise[name][better] = one.detach()[better]
     adam.step()
+    standardise(search.noise)
     return found
 
 
@@ -223,26 +369,31 @@ def _give_up(
         n = 1 if last else max(1, len(rows) // 2)
         kept += rows[search.best[rows].argsort()[:n]].sort().values.tolist()
     chosen = torch.tensor(kept, device=search.rows.device)
-    state = adam.state[search.values]
     fresh = _Search(
         search.values.detach()[chosen].requires_grad_(),
         search.rows[chosen],
         search.best[chosen],
         search.kept[chosen],
+        {name: one.detach()[chosen].requires_grad_() for name, one in search.noise.items()},
+        {name: one[chosen] for name, one in search.kept_noise.items()},
+        search.noise_unit,
     )
     moved = _adam(fresh)
-    moved.state[fresh.values] = {
-        name: value[chosen] if value.ndim else value for name, value in state.items()
-    }
+    for before, after in zip(search.leaves, fresh.leaves, strict=True):
+        moved.state[after] = {
+            name: value[chosen] if value.ndim else value
+            for name, value in adam.state[before].items()
+        }
     return fresh, moved
 
 
-def _best(search: _Search, n_images: int) -> Tensor:
+def _best(search: _Search, n_images: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Values and noise maps of each image's best row."""
     chosen = []
     for image in range(n_images):
         rows = (search.rows == image).nonzero().flatten()
         chosen.append(int(rows[search.best[rows].argmin()]))
-    return search.kept[chosen]
+    return search.kept[chosen], {name: one[chosen] for name, one in search.kept_noise.items()}
 
 
 @torch.no_grad()

@@ -30,8 +30,10 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError
 from dissect.generators.base import Generator
+from dissect.inversion.coordinates import Coordinates
 from dissect.inversion.degradations import Degradation, Down, Grey, Hole, parse_degradation
 from dissect.inversion.inversion import Inversion
+from dissect.inversion.noise import noise_maps
 from dissect.inversion.objective import Features
 from dissect.inversion.optimise import invert
 from dissect.inversion.settings import InversionSettings
@@ -95,6 +97,7 @@ def restore(
     settings: InversionSettings,
     *,
     features: Features | None = None,
+    within: Coordinates | None = None,
     label: int | None = None,
     progress: bool = False,
 ) -> list[Restored]:
@@ -104,18 +107,18 @@ def restore(
         generator: The prior.
         observed: What ``degradation`` left of each image.
         degradation: What happened to them.
-        settings, features, label, progress: As ``invert`` takes them.
+        settings, features, within, label, progress: As ``invert`` takes them.
 
     Raises:
         ConfigError, GeneratorError: as ``invert``.
     """
     found = invert(
-        generator, observed, settings, degradation=degradation, features=features, label=label,
-        progress=progress,
+        generator, observed, settings, degradation=degradation, features=features, within=within,
+        label=label, progress=progress,
     )  # fmt: skip
     answers = []
     for one, seen in zip(found, observed.to(generator.device).split(1), strict=True):
-        with torch.no_grad():
+        with torch.no_grad(), noise_maps(generator, one.noise):
             image = generator.synthesize(one.latent)
         answers.append(Restored(image, degradation.consistent(image, seen), one))
     return answers

@@ -20,6 +20,15 @@ class InversionSettings(Settings):
     prior: float = setting(
         "weight of the distance from the generator's own latents", default=0.0, at_least=0
     )
+    domain: float = setting(
+        "weight of staying where the encoder finds the latent again (in-domain); needs an encoder",
+        default=0.0, at_least=0,
+    )  # fmt: skip
+    noise: bool = setting("search the noise maps of its layers too", default=False)
+    noise_weight: float = setting(
+        "weight of keeping noise maps like noise, 1: as much as the pixel term at the start",
+        default=1.0, at_least=0,
+    )  # fmt: skip
     seed: int = setting("of starts and jitter", default=0, at_least=0)
 
 
@@ -28,6 +37,10 @@ class TuningSettings(Settings):
 
     tuning_steps: int = setting("steps in which the generator moves", default=200, at_least=1)
     tuning_rate: float = setting("Adam's learning rate of the tuning", default=1e-3, above=0)
+    progressive: bool = setting(
+        "tune in five stages, early layers first, and let the latent move along (DGP)",
+        default=False,
+    )
     tuning_enough: float = setting(
         "loss at which the tuning stops, mean square of images in [-1, 1]",
         default=1e-4, at_least=0,

@@ -1,8 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from dissect.directions import read_direction
+from dissect.generators.stylegan2 import StyleGAN2Config, StyleGAN2Network, save_stylegan2
 
 WORLD = "tests.directions.worlds:generator"
 READER = "tests.directions.worlds:predictor"
@@ -129,6 +134,121 @@ def test_directions_are_fitted_to_scores_by_sample(command, tmp_path):
     done = command("directions", "score", WORLD, tmp_path / "both", *scores, "-q")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "edited images were to be read" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def styled_file(tmp_path_factory):
+    torch.manual_seed(0)
+    config = StyleGAN2Config(16, (8, 8, 8), z_size=8, w_size=8, mapping_depth=2)
+    network = StyleGAN2Network(config)
+    with torch.no_grad():  # images inside [-1, 1]
+        for side in (4, 8, 16):
+            network.synthesis.block(side).torgb.weight.mul_(0.3)
+    path = tmp_path_factory.mktemp("networks") / "tiny.safetensors"
+    save_stylegan2(network, path)
+    return path
+
+
+def test_a_table_of_styleclip_becomes_a_direction_and_a_file_again(command, tmp_path, styled_file):
+    from dissect.generators.families import load_file
+
+    slices = load_file(styled_file, name="tiny").style_slices
+    n = sum(one.stop - one.start for name, one in slices.items() if "torgb" not in name)
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "fs3.npy", random.standard_normal((n, 512)))
+    np.save(tmp_path / "smile.npy", random.standard_normal(512))
+    text = ("--format", "fs3", "--text", tmp_path / "smile.npy")
+    table, out = tmp_path / "fs3.npy", tmp_path / "smile"
+    done = command("directions", "import", styled_file, table, *text, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "smile (s)" in done.stdout
+    again = tmp_path / "again.npy"
+    export = ("directions", "export", out, "smile", *text, "--out", again)
+    assert command(*export, "--generator", styled_file).returncode == 0
+    whole = (*text, "--relevance", 0)
+    done = command("directions", "import", styled_file, again, *whole, "--out", tmp_path / "twice")
+    assert done.returncode == 0, done.stderr
+    vectors = [
+        read_direction(folder / "000.safetensors").vector for folder in (out, tmp_path / "twice")
+    ]
+    assert np.allclose(*vectors, rtol=1e-4, atol=1e-6)
+    for arguments in (export, ("directions", "import", styled_file, table, "--format", "fs3",
+                               "--out", tmp_path / "no text")):  # fmt: skip
+        odd = command(*arguments)
+        assert (odd.returncode, odd.stderr.count("\n")) == (2, 1)
+        assert "--text FILE.npy" in odd.stderr
+
+
+def test_the_bottleneck_of_a_diffusion_model_takes_the_same_commands(
+    command, tmp_path, checkpoints
+):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    model, out = checkpoints / "diffusers_ddpm16", tmp_path / "h"
+    given = ("--method", "hspace", "--predictor", READER, "--n-samples", 40, "--attributes", "red")
+    quick = ("--images", 8, "--draws", 1, "-q")
+    done = command("directions", "fit", model, *given, "--out", out, *quick)
+    assert done.returncode == 0, done.stderr
+    one = read_direction(out / "000.safetensors")
+    assert (one.space, one.steps) == ("mid_block", (800, 600, 400, 200, 0))
+    assert len(one.vector) == 5
+    assert "red" in command("directions", "list", out).stdout
+    scored = command(
+        "directions", "score", model, out, "--predictor", READER, "--card", "red", *quick, "--json"
+    )
+    assert json.loads(scored.stdout)["cards"]["red"]["method"] == "hspace"
+    strip, recipe = tmp_path / "h.webp", tmp_path / "h.json"
+    shown = ("--rows", 1, "--tile", 16, "--strengths=0,40", "--out", strip)
+    assert command("directions", "apply", model, out, "red", *shown).returncode == 0
+    with Image.open(strip) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.abs(pixels[:, :16] - pixels[:, 18:]).mean() > 2
+    assert command("directions", "export", out, "red", "--out", recipe).returncode == 0
+    spaces = [move["space"] for move in json.loads(recipe.read_text())]
+    assert spaces == [f"t{step}/mid_block" for step in one.steps]
+    alone = ("--method", "hspace", "--n-directions", 2, "--n-samples", 40, "--out", tmp_path / "c")
+    assert "h component 2" in command("directions", "fit", model, *alone, "-q").stdout
+    odd = command("directions", "fit", WORLD, *alone, "-q")
+    assert (odd.returncode, odd.stderr.count("\n")) == (2, 1)
+    assert "no h-space" in odd.stderr
+
+
+@pytest.mark.parametrize("how", [{"truncation": 0.3}, {"label": 2}])
+def test_samples_of_a_run_are_drawn_as_the_run_says(
+    command, tmp_path, styled_file, checkpoints, how
+):
+    """A step of 0 shows the run's own images, and not those of a run that says nothing."""
+    from dissect import dissect, load_generator
+    from dissect.counting.samples import make_images
+    from dissect.pictures import to_picture
+
+    spec = str(styled_file if "truncation" in how else checkpoints / "biggan_hf32")
+    run = dissect(spec, "colour", out=tmp_path / "run", n_samples=16, progress=False, **how)
+    given = ("--method", "sefa", "--n-directions", 1, "-q")
+    done = command("directions", "fit", run.path, *given)
+    assert done.returncode == 0, done.stderr
+    found, strip = run.path / "directions" / "sefa", tmp_path / "strip.webp"
+    side = load_generator(spec).image_size
+    shown = ("--rows", 1, "--strengths=0", "--tile", side, "--first", 5, "--out", strip)
+    assert command("directions", "apply", run.path, found, 0, *shown).returncode == 0
+    (settings,) = json.loads(command("directions", "show", found, "--json").stdout)["directions"]
+    assert how.items() <= settings["settings"].items()
+
+    def apart(config):
+        (image,) = make_images(load_generator(spec), config, [5])
+        with Image.open(strip) as picture:
+            shown = np.asarray(picture.convert("RGB")).astype(int)
+        return np.abs(shown - np.asarray(to_picture(image))).mean()
+
+    plain = replace(run.config, truncation=1.0, label=None)
+    assert apart(run.config) < 12  # what WebP loses of a noisy image
+    assert apart(plain) > 2 * apart(run.config)
+
+
+def test_directions_in_z_cannot_move_truncated_samples_of_w(command, tmp_path, styled_file):
+    given = ("--predictor", READER, "--space", "z", "--truncation", "0.5", "--out", tmp_path / "x")
+    odd = command("directions", "fit", styled_file, *given, "-q")
+    assert (odd.returncode, odd.stderr.count("\n")) == (2, 1)
+    assert "which start in w+" in odd.stderr
 
 
 @pytest.mark.parametrize(

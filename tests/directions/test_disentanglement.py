@@ -10,6 +10,7 @@ from dissect.directions.disentanglement import (
     describe_spaces,
     disentanglement,
     measure_space,
+    measure_spaces,
 )
 from dissect.directions.samples import AttributeReader
 from tests.directions.worlds import constant, generator, predictor
@@ -92,11 +93,15 @@ def test_z_of_a_generator_with_planted_codes_is_measured():
 
 def test_every_space_and_a_layer_can_be_measured(checkpoints):
     world = load_generator(checkpoints / "sg2ada_uncond64.pkl")
-    reader = AttributeReader([predictor()])
-    for space in (*world.spaces, "b4.conv1"):
-        found = measure_space(world, reader, space, n_samples=120, n_edited=8, share=0.3, trees=2)
-        assert 0 <= found.disentanglement.value <= 1, space
-    assert found.n_codes == world.layers["b4.conv1"].units
+    reader, small = AttributeReader([predictor()]), {"n_samples": 120, "n_edited": 8, "trees": 2}
+    spaces = (*world.spaces, "b4.conv1")
+    found = measure_spaces(world, reader, spaces, share=0.3, **small)
+    assert [one.space for one in found] == list(spaces)
+    assert all(0 <= one.disentanglement.value <= 1 for one in found)
+    assert found[-1].n_codes == world.layers["b4.conv1"].units
+    for one in (found[2], found[-1]):  # w+, which has samples of its own, and the layer
+        alone = measure_space(world, reader, one.space, share=0.3, **small)
+        assert (alone.disentanglement, alone.dependency) == (one.disentanglement, one.dependency)
 
 
 def test_mistakes_are_told_in_one_line():

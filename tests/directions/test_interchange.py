@@ -15,7 +15,6 @@ from dissect.directions.interchange import (
     export_ganspace,
     import_directions,
     parse_layers,
-    read_fs3,
 )
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
@@ -197,45 +196,6 @@ def test_columns_of_rosinalitys_factor_are_directions_in_w(tmp_path, styled):
     expected = w + 5 * matrix[:, 2].numpy()
     np.testing.assert_allclose(moved(found[2], w, 5), expected, rtol=1e-4, atol=1e-4)
     assert len(import_directions(tmp_path / "factor.pt")) == SIZE
-
-
-def test_fs3_and_a_text_give_a_direction_in_s(tmp_path, styled):
-    slices = styled.style_slices
-    kept = np.concatenate(
-        [np.arange(s.start, s.stop) for n, s in slices.items() if "torgb" not in n]
-    )
-    size = styled.spaces["s"].shape[0]
-    assert 0 < len(kept) < size
-    table = numbers(len(kept), 512) / np.sqrt(512)
-    np.save(tmp_path / "fs3.npy", table)
-    text = numbers(512, seed=1) * 7
-    np.save(tmp_path / "smiling.npy", text)
-    sigma = np.abs(numbers(size, seed=2)) + 0.1
-    found = read_fs3(
-        tmp_path / "fs3.npy", tmp_path / "smiling.npy", style_slices=slices, deviations=sigma,
-        threshold=0.05,
-    )  # fmt: skip
-    relevance = table @ (text / np.linalg.norm(text))
-    expected = np.zeros(size)
-    expected[kept] = np.where(np.abs(relevance) < 0.05, 0, relevance) / np.abs(relevance).max()
-    np.testing.assert_allclose(found.vector, expected * sigma, rtol=1e-4, atol=1e-6)
-    assert (found.name, found.space, found.mode) == ("smiling", "s", "add")
-    assert 0 < found.provenance.settings["channels"] < len(kept)
-    found.check(styled)
-    whole = np.zeros((size, 512))
-    whole[kept] = table
-    np.save(tmp_path / "all.npy", whole)
-    again = read_fs3(
-        tmp_path / "all.npy", text, style_slices=slices, deviations=sigma, threshold=0.05
-    )
-    np.testing.assert_allclose(again.vector, found.vector, rtol=1e-5, atol=1e-7)
-    with pytest.raises(ConfigError, match=r"no channel of .* expected a lower threshold"):
-        read_fs3(tmp_path / "fs3.npy", text, style_slices=slices, threshold=9)
-    np.save(tmp_path / "short.npy", table[1:])
-    with pytest.raises(ConfigError, match="the channels of s"):
-        read_fs3(tmp_path / "short.npy", text, style_slices=slices)
-    with pytest.raises(ConfigError, match="expected a text too"):
-        import_directions(tmp_path / "fs3.npy", format="fs3")
 
 
 def test_what_is_written_for_others_is_read_again_and_by_their_libraries(tmp_path, styled):

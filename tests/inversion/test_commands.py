@@ -66,11 +66,54 @@ def test_a_folder_is_inverted_and_taken_up(network_file, pictures, tmp_path, cap
     assert (out / "0.safetensors").stat().st_mtime_ns == before
 
 
+def test_the_population_of_a_folder_is_taken_once(network_file, pictures, tmp_path, monkeypatch):
+    from dissect.inversion import coordinates
+
+    population, calls = coordinates._population, []
+    monkeypatch.setattr(
+        coordinates, "_population", lambda *given: calls.append(1) or population(*given)
+    )
+    quick = ("--steps", 1, "--starts", 1, "--quiet")
+    assert run("invert", network_file, pictures, "--out", tmp_path / "a", *quick) == 0
+    assert len(calls) == 1
+    grey = ("restore", network_file, pictures, "--task", "colorize", "--simulate", "grey")
+    assert run(*grey, "--out", tmp_path / "b", *quick) == 0
+    assert len(calls) == 2
+
+
+def test_a_search_begins_at_an_encoder_and_takes_noise_along(
+    network_file, pictures, tmp_path, capsys
+):
+    from dissect.inversion.encoder import Encoder, EncoderNetwork, read_encoder
+
+    generator = load_file(network_file, name="tiny")
+    n_layers, w_size = generator.spaces["w+"].shape
+    network = EncoderNetwork(size=16, channels=3, n_layers=n_layers, w_size=w_size)
+    encoder = Encoder(
+        network, mean=generator.mean_w(), spread=1.0, generator=generator.fingerprint
+    )  # fmt: skip
+    file = encoder.save(tmp_path / "encoder.safetensors")
+    words = ("invert", network_file, pictures / "0.png", "--out", tmp_path / "out")
+    more = ("--encoder", file, "--noise", "--quiet", "--json")
+    assert run(*words, *more, "--steps", 20) == 0
+    (row,) = json.loads(capsys.readouterr().out)["images"]
+    one = read_inversion(tmp_path / "out" / "0.safetensors")
+    assert one.settings["encoder"] == read_encoder(file).fingerprint
+    assert len(one.noise) == 5
+    assert row["mse"] < 0.05
+    assert run(*words, "--encoder", "own", "--quiet") == 2
+    error = capsys.readouterr().err
+    assert "has no encoder; expected" in error
+    assert error.count("\n") == 1
+
+
 def test_tuning_comes_nearer_still(network_file, pictures, tmp_path, capsys):
     words = ("invert", network_file, pictures / "0.png", "--out", tmp_path / "out", "--tune")
-    assert run(*words, "--tuning-steps", 40, "--steps", 10, "--starts", 1, "--quiet", "--json") == 0
-    (row,) = json.loads(capsys.readouterr().out)["images"]
-    assert row["tuned mse"] < row["mse"]
+    few = ("--tuning-steps", 40, "--steps", 10, "--starts", 1, "--quiet", "--json")
+    for more in ((), ("--progressive",)):
+        assert run(*words, *few, *more) == 0
+        (row,) = json.loads(capsys.readouterr().out)["images"]
+        assert row["tuned mse"] < row["mse"]
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,9 @@ def test_spaces_that_a_generator_lacks(planted):
         coordinates(planted, "p")
 
 
+@pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("fails", [False, True])
-def test_tuning_gives_the_generator_back_to_the_bit(fails):
+def test_tuning_gives_the_generator_back_to_the_bit(fails, progressive):
     generator = _Quarter(tiny().module, name="quarter")
     before = {k: v.clone() for k, v in generator.module.state_dict().items()}
     flags = {k: p.requires_grad for k, p in generator.module.named_parameters()}
@@ -190,11 +191,13 @@ def test_tuning_gives_the_generator_back_to_the_bit(fails):
 
     def use() -> None:
         with tune(
-            generator, one, image, TuningSettings(tuning_steps=60, tuning_rate=1e-2)
-        ) as trace:
-            drawn = generator.synthesize(one.latent)
+            generator, one, image,
+            TuningSettings(tuning_steps=60, tuning_rate=1e-2, progressive=progressive),
+        ) as tuned:  # fmt: skip
+            assert torch.equal(tuned.latent.data, one.latent.data) is not progressive
+            drawn = generator.synthesize(tuned.latent)
             assert ((drawn - image) / 2).square().mean() < 0.5 * start
-            assert trace[-1] < trace[0]
+            assert tuned.trace[-1] < tuned.trace[0]
             if fails:
                 raise RuntimeError("in the middle")
 
@@ -208,6 +211,31 @@ def test_tuning_gives_the_generator_back_to_the_bit(fails):
     assert flags == {k: p.requires_grad for k, p in generator.module.named_parameters()}
     assert not generator.module.training
     assert all(p.grad is None for p in generator.module.parameters())
+
+
+def test_stages_free_early_layers_first_and_all_in_the_end(quarter, monkeypatch):
+    image = quarter.synthesize(quarter.sample([1], seed=5)) * 0.5
+    one = invert(quarter, image, InversionSettings(n_steps=1, n_starts=1))[0]
+    freed = []
+    names = {id(one): name for name, one in quarter.module.named_parameters()}
+    step = torch.optim.Adam.step
+
+    def record(adam):
+        parameters = [one for group in adam.param_groups for one in group["params"]]
+        freed.append({names.get(id(p), "latent") for p in parameters if p.grad is not None})
+        return step(adam)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", record)
+    with tune(quarter, one, image, TuningSettings(tuning_steps=5, progressive=True)):
+        pass
+    assert len(freed) == 5
+    assert all(before <= after for before, after in zip(freed, freed[1:], strict=False))
+    assert all("latent" in names for names in freed)
+    blocks = [{name.split(".")[1] for name in names if "synthesis.b" in name} for names in freed]
+    assert blocks[0] == {"b4"}
+    assert blocks[-1] == {"b4", "b8", "b16"}
+    trained = {name for name in names.values() if name.startswith("synthesis")}
+    assert {name for name in trained if "noise" not in name} <= freed[-1]
 
 
 def test_kept_also_gives_buffers_and_modes_back():

@@ -203,7 +203,17 @@ class RunOptions(Settings, kw_only=True):
     save_every: float = setting(
         "seconds between saves of what is counted", default=60.0, at_least=0
     )
+    workers: int | str = setting(
+        "processes that count at the same time, or auto: one for each core",
+        default=1, at_least=1, at_most=1024, choices=("auto",), metavar="N",
+        expected="a number of processes, at least 1, or 'auto'",
+        details="The bytes of the run do not depend on it. Models must be given by name.",
+    )  # fmt: skip
     no_strips: bool = setting("keep no pictures of the top images of units", default=False)
+    profile: str | Path | None = setting(
+        "file for a trace of where the time goes, which a browser's trace viewer opens",
+        default=None, metavar="FILE.json", reader=str,
+    )  # fmt: skip
 
 
 class RunSettings(TypedDict, total=False):

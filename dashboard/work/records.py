@@ -19,7 +19,7 @@ from dashboard.work import processes
 from dissect.errors import DissectError, SettingError
 from dissect.progress import Stage, read_stage
 from dissect.runs.replacing import replace_file
-from dissect.runs.schema import RUN_FILE
+from dissect.runs.schema import RUN_FILE, STATUS
 from dissect.settings.kinds import short
 from dissect.signing import seal, state_folder, unseal
 
@@ -180,7 +180,7 @@ class Records:
 
     def _progress(self, name: str) -> tuple[int, int]:
         try:
-            found = json.loads((self.partial(name) / "progress.json").read_text())
+            found = json.loads((self.partial(name) / STATUS).read_text())
             done, total = int(found["done"]), int(found["total"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return 0, 0

@@ -54,7 +54,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         parser, RunConfig, without=["generator", "segmenter", "layers", "n_samples", "pilot",
                                     "top_images"],
     )  # fmt: skip
-    add_settings(parser, RunOptions, "device", "resume", "memory", "cache", "no_strips")
+    add_settings(
+        parser, RunOptions, "device", "resume", "workers", "memory", "cache", "no_strips", "profile"
+    )
     add_settings(parser, WeightsOptions)
     add_settings(parser, SampleOptions)
     add_settings(parser, OutOptions, "dry_run")
@@ -80,7 +82,8 @@ def _run(options: argparse.Namespace) -> None:
     run = dissect(
         *models, out=str(options.out), resume=options.resume, cache=options.cache,
         memory=options.memory, device=options.device, progress=not options.quiet,
-        no_strips=options.no_strips, **config,
+        workers=options.workers, no_strips=options.no_strips,
+        profile=options.profile, **config,
     )  # fmt: skip
     if options.json:
         print_json(run.summary())

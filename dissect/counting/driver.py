@@ -12,6 +12,7 @@ interrupted, beside the folder to be; ``resume`` goes on from there and ends in 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -21,11 +22,13 @@ from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.counting.count import PassCounter, empty_state
 from dissect.counting.fitting import fit_bases
 from dissect.counting.grouping import Group, divide
-from dissect.counting.kept_pictures import KeptPictures
+from dissect.counting.kept_pictures import KeptPictures, Pictures, PicturesOfMany
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.counting.planes import PlaneStore, cache_folder
 from dissect.counting.samples import check_device
-from dissect.counting.stages import Stages
+from dissect.counting.sharing import Shared, count_shared, number_of_workers, start_crew
+from dissect.counting.stages import Stages, write_trace
+from dissect.counting.status import Status
 from dissect.counting.subject import Subject
 from dissect.counting.top_images import unit_strips
 from dissect.counting.trust import TrustOfRun
@@ -61,7 +64,9 @@ def dissect(
     memory: str | int | None = None,
     cache: str | Path | None = None,
     save_every: float = 60.0,
+    workers: int | str = 1,
     no_strips: bool = False,
+    profile: str | Path | None = None,
     **settings: Unpack[RunSettings],
 ) -> Run:
     """Dissect a generator: find the concept that each unit of its layers matches best.
@@ -79,7 +84,10 @@ def dissect(
         cache: Folder that keeps masks for later runs over the same samples, ``"user"`` for one
             in the user's cache. The bytes of the run do not depend on it.
         save_every: Seconds between saves of what is counted.
+        workers: Processes that count at the same time, or ``"auto"``; models are given by name
+            then. The bytes of the run do not depend on it.
         no_strips: Keep no pictures of the top images of units.
+        profile: File for a trace of all stages, which a browser's trace viewer opens.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
     Returns:
@@ -101,11 +109,18 @@ def dissect(
     # Settings first: a wrong one should not wait for a model to load.
     given: dict[str, Any] = {  # of whatever types
         "layers": layers, "device": device, "resume": resume, "progress": progress,
-        "memory": memory, "cache": cache, "save_every": save_every, "no_strips": no_strips,
+        "memory": memory, "cache": cache, "save_every": save_every, "workers": workers,
+        "no_strips": no_strips, "profile": profile,
     }  # fmt: skip
     RunOptions(**given)
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
     RunConfig(generator_spec, segmenter_spec, (), **settings)
+    if workers != 1 and not (isinstance(generator, str) and isinstance(segmenter, str)):
+        raise SettingError(
+            "workers",
+            f"is {workers!r} with a model that is an object, which other processes cannot load; "
+            "expected a generator and a segmenter by name; name them, or leave it out",
+        )
     budget = None if memory is None else parse_size(memory)
     check_device(device)
     # Before models are loaded: who is refused should not wait for them.
@@ -113,7 +128,8 @@ def dissect(
         return _make_run(
             lock, generator, segmenter, (generator_spec, segmenter_spec), out=Path(out),
             layers=layers, device=device, resume=resume, progress=progress, budget=budget,
-            cache=cache, save_every=save_every, no_strips=no_strips, settings=settings,
+            cache=cache, save_every=save_every, workers=workers, no_strips=no_strips,
+            profile=None if profile is None else Path(profile), settings=settings,
         )  # fmt: skip
 
 
@@ -131,7 +147,9 @@ def _make_run(
     budget: int | None,
     cache: str | Path | None,
     save_every: float,
+    workers: int | str,
     no_strips: bool,
+    profile: Path | None,
     settings: RunSettings,
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
@@ -146,21 +164,54 @@ def _make_run(
     workspace = Workspace(out, subject.fingerprint, lock)
     if workspace.finished():
         return open_run(out)
-    stages = Stages()
+    stages = Stages(keep_spans=profile is not None)
     with workspace.claim(resume=resume), ExitStack() as stack:
+        n_workers = number_of_workers(workers, subject.n_blocks)
+        budget = None if budget is None else budget // n_workers
         groups = divide(subject, workspace.saved_passes(), budget)
         trust = TrustOfRun(generator, segmenter, config)
-        pictures = None
+        own, pictures = None, None
         if not no_strips:
-            pictures = stack.enter_context(
+            own = stack.enter_context(
                 KeptPictures(
                     workspace.folder, image_size=generator.image_size, native=config.native
                 )
             )
-        _count_groups(
-            subject, groups, workspace, cache=cache, save_every=save_every, progress=progress,
-            pictures=pictures, trust=trust, stages=stages,
-        )  # fmt: skip
+            pictures = own
+        # Of several passes, the later ones find the masks of the first.
+        shared = workspace.folder / "planes" if len(groups) > 1 else None
+        planes = cache_folder(cache) or shared
+        if n_workers > 1:
+            with start_crew(
+                workspace, config, n_workers=n_workers, device=device, save_every=save_every,
+                planes=None if planes is None else str(planes), keep_spans=profile is not None,
+            ) as crew:  # fmt: skip
+                together = Shared(crew, workspace, stages, own)
+                saved = workspace.saved_passes()
+                for number, group in enumerate(groups):
+                    if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
+                        continue
+                    count_shared(
+                        subject.only(group.layers), together, number=number,
+                        n_passes=len(groups), progress=progress,
+                        meanwhile=partial(trust.finish, progress=False),
+                    )  # fmt: skip
+            if own is not None:
+                others = [
+                    stack.enter_context(
+                        KeptPictures.reopen(
+                            workspace.folder, name, image_size=generator.image_size,
+                            native=config.native,
+                        )
+                    )
+                    for name in sorted(together.pictures)
+                ]  # fmt: skip
+                pictures = PicturesOfMany(own, others)
+        else:
+            _count_groups(
+                subject, groups, workspace, PlaneStore(subject, planes), save_every=save_every,
+                progress=progress, pictures=own, trust=trust, stages=stages,
+            )  # fmt: skip
         finished = workspace.finished_state(tuple(subject.specs))
         subject = subject.with_bases(finished.bases)
         with stages.stage("score"):
@@ -176,6 +227,8 @@ def _make_run(
                 trust.examples.strips(), grid=subject.grid, mixtures=subject.mixtures,
                 stages=stages.to_json,
             )  # fmt: skip
+    if profile is not None:
+        write_trace(profile, stages)
     return open_run(out)
 
 
@@ -193,8 +246,8 @@ def _count_groups(
     subject: Subject,
     groups: Sequence[Group],
     workspace: Workspace,
+    masks: PlaneStore,
     *,
-    cache: str | Path | None,
     save_every: float,
     progress: bool,
     pictures: KeptPictures | None,
@@ -202,9 +255,6 @@ def _count_groups(
     stages: Stages,
 ) -> None:
     """A pass for each group of layers that is not counted yet."""
-    # Of several passes, the later ones find the masks of the first.
-    shared = workspace.folder / "planes" if len(groups) > 1 else None
-    masks = PlaneStore(subject, cache_folder(cache) or shared)
     saved = workspace.saved_passes()
     for number, group in enumerate(groups):
         if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
@@ -214,6 +264,7 @@ def _count_groups(
         with KeptBlocks(room, folder=workspace.folder) as kept:
             with stages.stage("pilot"):
                 state = workspace.load(number) or start_pass(part, kept, progress=progress)
+            state = workspace.merge_parts(state, number)
             count_pass(
                 part.with_bases(state.bases), state, kept, workspace,
                 number=number, n_passes=len(groups), save_every=save_every, progress=progress,
@@ -226,7 +277,7 @@ def _strips(
     subject: Subject,
     groups: Sequence[Group],
     results: Mapping[str, LayerResult],
-    pictures: KeptPictures,
+    pictures: Pictures,
     stages: Stages,
     *,
     progress: bool,
@@ -305,15 +356,18 @@ def count_pass(
         unit="image",
         disable=None if progress else True,
     )
+    status = Status(
+        workspace, stages, counted=counted, total=n_samples, before=number * n_samples,
+        overall=n_passes * n_samples,
+    )  # fmt: skip
     counter = PassCounter(
         subject, state, kept=kept, masks=masks, pictures=pictures, trust=trust, stages=stages
     )
     with counter, bar, deferred_interrupt() as interrupted:
         for place in state.covered.missing(subject.n_blocks):
             block = counter.add(place)
-            counted += len(block.indices)
             bar.update(len(block.indices))
-            workspace.write_progress(number * n_samples + counted, n_passes * n_samples)
+            status.add(len(block.indices))
             if interrupted() or time.monotonic() - saved > save_every:
                 with stages.stage("save"):
                     workspace.save(counter.state, number)

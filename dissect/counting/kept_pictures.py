@@ -7,17 +7,18 @@
 
 Each unit has places for the maps of its top images, and every image that some unit shows has one.
 What falls out of the top makes room, so the file does not grow with the number of samples. It has
-no name and is gone when the process ends: what an earlier process counted is made again.
+no name and is gone when the process ends, unless it is given one, so that another process can read
+it. What an earlier process counted is made again.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -66,17 +67,29 @@ class KeptPictures:
         image_size: Height and width of the generator's images.
         native: Maps are resized to the nearest cell, not bilinearly.
         limit: Bytes that maps may take.
+        name: Of the file; it has none, and is gone with the process, if None.
 
     Attributes:
         tile: Height and width of a kept image, and the most that a kept map has.
     """
 
     def __init__(
-        self, folder: Path, *, image_size: int, native: bool = False, limit: int = KEPT_DISK_BYTES
+        self,
+        folder: Path,
+        *,
+        image_size: int,
+        native: bool = False,
+        limit: int = KEPT_DISK_BYTES,
+        name: str | None = None,
     ) -> None:
         self.tile = tile_size(image_size)
         self._native = native
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed on leaving
+        self._path = None if name is None else folder / name
+        self._file = (
+            cast("BinaryIO", tempfile.TemporaryFile(dir=folder))  # noqa: SIM115, closed on leaving
+            if self._path is None
+            else self._path.open("w+b")
+        )
         self._room = min(limit, shutil.disk_usage(folder).free // 4)
         self._end = 0
         self._images: dict[int, int] = {}
@@ -182,6 +195,15 @@ class KeptPictures:
         pictured = np.isin(indices, np.fromiter(self._images, np.int64, len(self._images)))
         return np.stack(found, axis=1) & (indices >= 0) & pictured
 
+    def pairs_held(
+        self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
+    ) -> Int[np.ndarray, " row"]:
+        """Which of some pairs of a unit and a sample have a map here."""
+        kept = self._layers.get(layer)
+        if kept is None or not len(kept.held):
+            return np.zeros(0, np.int64)
+        return np.flatnonzero((kept.held[units] == indices[:, None]).any(axis=1))
+
     def maps(
         self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
     ) -> Float[Tensor, "pair tile tile"]:
@@ -205,6 +227,44 @@ class KeptPictures:
     def _resize(self, maps: Float[Tensor, "pair h w"]) -> Float[Tensor, "pair tile tile"]:
         return resize(maps[:, None], (self.tile, self.tile), nearest=self._native)[:, 0]
 
+    def save_index(self) -> None:
+        """Write beside a file that has a name what lies where in it, for ``reopen``."""
+        assert self._path is not None
+        layers = list(self._layers)
+        content = {
+            "images": np.array(list(self._images.items()), np.int64).reshape(-1, 2),
+            "layers": np.array(layers),
+            **{f"{n}.held": self._layers[layer].held for n, layer in enumerate(layers)},
+            **{
+                f"{n}.place": np.array([own.start, *own.sides, own.resized], np.int64)
+                for n, own in enumerate(self._layers.values())
+            },
+        }
+        np.savez(_index_of(self._path), allow_pickle=False, **content)
+
+    @classmethod
+    def reopen(
+        cls, folder: Path, name: str, *, image_size: int, native: bool = False
+    ) -> "KeptPictures":
+        """What another process kept and wrote the index of; it cannot be added to.
+
+        Raises:
+            OSError, ValueError: there is no such file, or no index of it.
+        """
+        found = cls.__new__(cls)
+        found.tile, found._native = tile_size(image_size), native
+        path = folder / name
+        with np.load(_index_of(path), allow_pickle=False) as index:
+            found._images = dict(index["images"].tolist())
+            found._layers = {}
+            for number, layer in enumerate(index["layers"].tolist()):
+                start, height, width, resized = index[f"{number}.place"].tolist()
+                held = index[f"{number}.held"]
+                found._layers[layer] = _LayerMaps(held, start, (height, width), bool(resized))
+        found._path, found._file = path, path.open("rb")
+        found._end, found._room, found._free = path.stat().st_size, 0, []
+        return found
+
     @property
     def n_bytes(self) -> int:
         """Size of the file, holes in it included."""
@@ -220,6 +280,69 @@ class KeptPictures:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_name(path.name + ".npz")
+
+
+class Pictures(Protocol):
+    """Where strips find what they are drawn from; see ``KeptPictures``."""
+
+    @property
+    def tile(self) -> int: ...
+    def add_image(self, index: int, tile: UInt8[np.ndarray, "tile tile 3"]) -> None: ...
+    def image(self, index: int) -> UInt8[np.ndarray, "tile tile 3"] | None: ...
+    def holds(
+        self, layer: str, indices: Int[np.ndarray, "unit rank"]
+    ) -> Bool[np.ndarray, "unit rank"]: ...
+    def maps(
+        self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
+    ) -> Float[Tensor, "pair tile tile"]: ...
+
+
+class PicturesOfMany:
+    """What several processes kept, and what this one makes again.
+
+    Args:
+        own: Takes what is made again.
+        others: Of other processes.
+    """
+
+    def __init__(self, own: KeptPictures, others: Sequence[KeptPictures]) -> None:
+        self._own, self._all = own, [own, *others]
+
+    @property
+    def tile(self) -> int:
+        """Height and width of a kept image."""
+        return self._own.tile
+
+    def add_image(self, index: int, tile: UInt8[np.ndarray, "tile tile 3"]) -> None:
+        """Keep the picture of a sample."""
+        if self.image(index) is None:
+            self._own.add_image(index, tile)
+
+    def image(self, index: int) -> UInt8[np.ndarray, "tile tile 3"] | None:
+        """The picture of a sample; None where nobody keeps it."""
+        found = (one.image(index) for one in self._all)
+        return next((tile for tile in found if tile is not None), None)
+
+    def holds(
+        self, layer: str, indices: Int[np.ndarray, "unit rank"]
+    ) -> Bool[np.ndarray, "unit rank"]:
+        """Whether somebody keeps a map and an image for each sample."""
+        return np.any([one.holds(layer, indices) for one in self._all], axis=0)
+
+    def maps(
+        self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
+    ) -> Float[Tensor, "pair tile tile"]:
+        """Kept maps of units in samples, resized to tiles; ``holds`` says that they are kept."""
+        found = torch.empty(len(units), self.tile, self.tile)
+        for one in self._all:
+            rows = one.pairs_held(layer, units, indices)
+            if len(rows):
+                found[torch.from_numpy(rows)] = one.maps(layer, units[rows], indices[rows])
+        return found
 
 
 def pictures_bytes(subject: Subject) -> int:

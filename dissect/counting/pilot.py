@@ -3,7 +3,7 @@
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -50,6 +50,8 @@ class PilotValues:
         n_pilot: Samples first … first + n_pilot - 1 are looked at, whatever else a block holds.
         seed: Of the run.
         nearest: Resize to the nearest cell, not bilinearly.
+        stored: Layer → float32 (unit, value) that is filled, such as a file that several processes
+            fill; one's own memory if None.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class PilotValues:
         n_pilot: int,
         seed: int,
         nearest: bool = False,
+        stored: Mapping[str, Float[np.ndarray, "unit value"]] | None = None,
     ) -> None:
         self._nearest, self._taps = nearest, _nearest_taps if nearest else taps
         self.grid, self.n_pilot, self.seed = grid, n_pilot, seed
         self.per_image = values_per_image(grid, n_pilot)
-        self._values = {
+        self._values = dict(stored or {}) or {
             layer: np.empty((n_units, n_pilot * self.per_image), np.float32)
             for layer, n_units in units.items()
         }

@@ -8,10 +8,16 @@
 What a stage does inside another one is its own and not counted twice.
 """
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from dissect.runs.replacing import write_named_file
+
+HERE = "this process"
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,45 @@ class Stages:
         keep_spans: Keep every stay.
 
     Attributes:
-        spans: Every stay so far, where they are kept.
+        spans_of: Process → every stay so far, where they are kept.
     """
 
     def __init__(self, *, keep_spans: bool = False) -> None:
-        self.spans: list[Span] = []
+        self.spans_of: dict[str, list[Span]] = {HERE: []}
         self._keep_spans = keep_spans
         self._times: dict[str, Time] = {}
         self._open: list[_Open] = []
+        self._others: dict[str, dict[str, Time]] = {}
 
     @property
     def times(self) -> dict[str, Time]:
-        """Stage → its time so far, in the order in which they were left first."""
+        """Stage → its time so far, of all processes, in the order in which they were left first."""
         found = dict(self._times)
+        for times in self._others.values():
+            for name, own in times.items():
+                found[name] = found.get(name, Time()).plus(own)
         for one in self._open:
             found[one.name] = found.get(one.name, Time()).plus(one.own())
         return found
+
+    def replace_part(
+        self,
+        who: str,
+        times: Mapping[str, Mapping[str, float]],
+        spans: Sequence[tuple[str, float, float]] = (),
+    ) -> None:
+        """Take in what another process measured; replaces what it said before.
+
+        Args:
+            who: The process.
+            times: As ``to_json`` gives them.
+            spans: Its stays in stages, as the fields of ``Span``.
+        """
+        self._others[who] = {
+            name: Time(one["wall"], one["processor"], 1) for name, one in times.items()
+        }
+        if spans:
+            self.spans_of[who] = [Span(*one) for one in spans]
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Stage → ``wall`` and ``processor`` seconds."""
@@ -114,4 +143,30 @@ class Stages:
                 self._open[-1].other_wall += wall
                 self._open[-1].other_processor += own.processor + opened.other_processor
             if self._keep_spans:
-                self.spans.append(Span(name, opened.begin, wall))
+                self.spans_of[HERE].append(Span(name, opened.begin, wall))
+
+
+def write_trace(path: Path, stages: Stages) -> None:
+    """Write every stay of every process as a trace that a browser's trace viewer opens.
+
+    References:
+        Trace Event Format, Google, 2016: complete events.
+    """
+    events: list[dict[str, object]] = []
+    for number, (who, spans) in enumerate(stages.spans_of.items()):
+        about: dict[str, object] = {
+            "name": "process_name",
+            "ph": "M",
+            "pid": number,
+            "args": {"name": who},
+        }
+        events += [about, *(_event(one, number) for one in spans)]
+    content = json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
+    write_named_file(path, content.encode())
+
+
+def _event(one: Span, process: int) -> dict[str, object]:
+    return {
+        "name": one.stage, "ph": "X", "pid": process, "tid": 0,
+        "ts": round(one.begin * 1e6), "dur": round(one.seconds * 1e6),
+    }  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from dissect.counting.kept_pictures import KeptPictures
+from dissect.counting.kept_pictures import Pictures
 from dissect.counting.subject import Subject
 from dissect.pictures import to_tile
 from dissect.progress import ProgressBar
@@ -28,7 +28,7 @@ _Masks = dict[str, UInt8[np.ndarray, "unit rank byte"]]
 def unit_strips(
     subject: Subject,
     results: Mapping[str, LayerResult],
-    pictures: KeptPictures,
+    pictures: Pictures,
     *,
     progress: bool,
 ) -> Iterator[tuple[str, list[Strip]]]:
@@ -61,7 +61,7 @@ def unit_strips(
 def _draw_kept(
     layer: str,
     result: LayerResult,
-    pictures: KeptPictures,
+    pictures: Pictures,
     masks: UInt8[np.ndarray, "unit rank byte"],
     kept: Bool[np.ndarray, "unit rank"],
 ) -> None:
@@ -76,7 +76,7 @@ def _draw_kept(
 def _draw_again(
     subject: Subject,
     results: Mapping[str, LayerResult],
-    pictures: KeptPictures,
+    pictures: Pictures,
     masks: _Masks,
     missing: Mapping[str, Bool[np.ndarray, "unit rank"]],
     *,
@@ -124,7 +124,7 @@ def _encode(
     layer: str,
     result: LayerResult,
     masks: UInt8[np.ndarray, "unit rank byte"],
-    pictures: KeptPictures,
+    pictures: Pictures,
     *,
     progress: bool,
 ) -> list[Strip]:

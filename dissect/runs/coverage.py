@@ -49,6 +49,14 @@ class Coverage:
                 ranges.append((first, last))
         return Coverage(tuple(ranges))
 
+    def meets(self, other: "Coverage") -> bool:
+        """Whether a number is in both."""
+        try:
+            self.merge(other)
+        except ValueError:
+            return True
+        return False
+
     def missing(self, total: int) -> Iterator[int]:
         """The numbers from 0 to below ``total`` that are not in it, rising."""
         place = 0

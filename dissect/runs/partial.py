@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from dissect.runs.lock import RunLock
 from dissect.runs.origin import note_made_here
 from dissect.runs.packing import SavedCounts, load_arrays, save_arrays
 from dissect.runs.record import read_record
-from dissect.runs.schema import RUN_FILE
+from dissect.runs.schema import RUN_FILE, STATUS
 from dissect.runs.state import PassState, SavedPass, saved_basis, saved_coverage
 from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_bytes, reading
 
 _STATE, _KEY = "state.npz", "key.json"
+_PART, _BEGINNING = "part", "beginning.npz"
 _MOST_ARRAYS = 1_000_000  # of a state
 
 
@@ -188,27 +190,103 @@ class Workspace:
         Raises:
             RunError: it cannot be written; the one before is still there.
         """
-        temporary = self._path(number).with_suffix(".npz.new")
+        self._save(self._path(number), state)
+
+    def _save(self, path: Path, state: PassState) -> None:
+        temporary = path.with_suffix(".npz.new")
         try:
             with self.writing():
                 save_arrays(temporary, {**state.to_arrays(), "fingerprint": np.array(self.key)})
                 # Where the power fails, a rename may reach the disk before what it names.
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
-                os.replace(temporary, self._path(number))
+                os.replace(temporary, path)
         except RunError:
             temporary.unlink(missing_ok=True)
             raise
 
-    def write_progress(self, done: int, total: int) -> None:
+    def save_beginning(self, state: PassState) -> Path:
+        """Write what all parts of a pass have in common, for the processes that count them.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._save(self.folder / _BEGINNING, replace(state, counts={}))
+        return self.folder / _BEGINNING
+
+    def load_beginning(self) -> PassState:
+        """What ``save_beginning`` wrote.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        path = self.folder / _BEGINNING
+        with self._reading(path), np.load(path, allow_pickle=False) as file:
+            self._check_key(file)
+            return PassState.beginning(file)
+
+    def save_part(self, state: PassState, number: int, name: str) -> None:
+        """Replace a saved part of a pass by this one.
+
+        Args:
+            state: What one process has counted.
+            number: Of the pass.
+            name: Of the part.
+
+        Raises:
+            RunError: it cannot be written; the one before is still there.
+        """
+        self._save(self.folder / f"{_PART}-{number}-{name}.npz", state)
+
+    def part_coverage(self, number: int, name: str) -> Coverage:
+        """The blocks of a part that is saved; none where it is not.
+
+        Raises:
+            RunError: a part that cannot be read.
+        """
+        path = self.folder / f"{_PART}-{number}-{name}.npz"
+        if not path.is_file():
+            return Coverage()
+        with self._reading(path), np.load(path, allow_pickle=False) as file:
+            return saved_coverage(file)
+
+    def merge_parts(self, state: PassState, number: int = 0) -> PassState:
+        """Take the parts of a pass that are saved into its state, which is saved; they are gone.
+
+        A part that holds a block which is counted already adds nothing: it is left of a process
+        that was killed between saving the whole and removing its parts.
+
+        Args:
+            state: Of the pass.
+            number: Of the pass.
+
+        Raises:
+            RunError: a part that cannot be read, or a state that cannot be written.
+        """
+        parts = sorted(self.folder.glob(f"{_PART}-{number}-*.npz"))
+        for path in parts:
+            with self._reading(path):
+                with np.load(path, allow_pickle=False) as file:
+                    self._check_key(file)
+                    covered = saved_coverage(file)
+                if not covered.ranges or state.covered.meets(covered):
+                    continue
+                state = state.merge(PassState.from_arrays(load_arrays(path)))
+        if parts:
+            self.save(state, number)
+        for path in parts:
+            path.unlink()
+        return state
+
+    def write_status(self, status: Mapping[str, object]) -> None:
         """Write how far the passes are, for whoever follows from outside.
 
         Args:
-            done: Samples counted, of all passes.
-            total: That there are to count.
+            status: ``done``, the samples counted in all passes, ``total``, and what else there is
+                to know; see ``dissect.counting.status``.
         """
         with suppress(OSError):  # it must not cost the pass
-            _replace_text(self.folder / "progress.json", json.dumps({"done": done, "total": total}))
+            _replace_text(self.folder / STATUS, json.dumps(status))
 
     def finished_state(self, layers: tuple[str, ...]) -> PassState:
         """All finished passes as one state, with its counts left on disk.

@@ -34,6 +34,8 @@ CONCEPTS = "+concepts"
 TABLE = "units.parquet"
 IMAGES = "images"
 TRUST = "trust.json"
+STATUS = "status.json"
+"""Beside a run that is being made: how far it is; see ``dissect.counting.status``."""
 CHANGES = ("flip", "shift", "rescale")
 """What ``dissect.counting.trust`` does to images; each is a column of trust.json."""
 EXAMPLES = f"{IMAGES}/{CONCEPTS}.zip"

@@ -89,13 +89,42 @@ class PassState:
             arrays[f"{number}.edges"] = self.edges[layer].numpy()
             if layer in self.chosen:
                 arrays[f"{number}.chosen"] = self.chosen[layer]
-            for name, array in self.counts[layer].to_arrays().items():
-                arrays[f"{number}.{name}"] = array
+            if layer in self.counts:  # a beginning has none
+                for name, array in self.counts[layer].to_arrays().items():
+                    arrays[f"{number}.{name}"] = array
             if layer in self.bases:
                 arrays[f"{number}.basis"] = np.array(self.bases[layer].name)
                 for name, tensor in self.bases[layer].to_tensors().items():
                     arrays[f"{number}.basis.{name}"] = tensor.numpy()
         return arrays
+
+    @classmethod
+    def beginning(cls, arrays: _Arrays) -> "PassState":
+        """What all parts of the pass have in common, with nothing counted; little is read.
+
+        Args:
+            arrays: As ``to_arrays`` gives them, or a file of them.
+        """
+        layers = {str(layer): f"{n}." for n, layer in enumerate(arrays["layers"].tolist())}
+        nothing = np.zeros((0, 0), np.int64)
+        return cls(
+            edges={
+                layer: torch.from_numpy(arrays[f"{start}edges"]) for layer, start in layers.items()
+            },
+            counts={},
+            together=nothing,
+            overlap=nothing,
+            bases={
+                layer: saved_basis(arrays, number)
+                for number, layer in enumerate(layers)
+                if f"{number}.basis" in arrays
+            },
+            chosen={
+                layer: arrays[f"{start}chosen"].astype(np.int64)
+                for layer, start in layers.items()
+                if f"{start}chosen" in arrays
+            },
+        )
 
     @classmethod
     def from_arrays(cls, arrays: _Arrays) -> "PassState":

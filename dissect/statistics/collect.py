@@ -51,7 +51,13 @@ def collect(  # noqa: ANN201, PLR0912
             occurs[members[code, plane]] = True
     counts = np.empty((n_sets, n_rows, _UNITS * n_bins), np.int32)
     n_images = len(areas)
-    above = np.zeros((n_images, n_bins + 1), np.int64)  # at n: pixels of bin n and those after it
+    # At n: pixels of bin n and those after it, of each image, and of each row that stands for all.
+    above = np.zeros((n_images, n_bins + 1), np.int64)
+    behind = np.zeros((n_rows, n_bins + 1), np.int64)
+    is_denominator = np.zeros(n_rows, np.bool_)
+    for concept in range(len(denominators)):
+        is_denominator[denominators[concept]] = True
+    denominator_rows = np.flatnonzero(is_denominator & occurs)
     image_pixels = np.int64(0)
     if chosen.shape[0]:
         image_pixels = np.int64(_sum(per_image[0, 0], 0, n_bins))
@@ -70,28 +76,29 @@ def collect(  # noqa: ANN201, PLR0912
             for image in range(n_images):
                 for n in range(n_bins - 1, -1, -1):
                     above[image, n] = above[image, n + 1] + per_image[image, start + u, n]
+            from_row = u * n_bins
+            for row in denominator_rows:
+                cells = counts[0, row]
+                for n in range(n_bins - 1, -1, -1):
+                    behind[row, n] = behind[row, n + 1] + cells[from_row + n]
             for kind in range(chosen.shape[0]):
-                from_row = u * n_bins
                 end = from_row + n_bins
                 for concept in range(chosen.shape[2]):
                     # Bin n and above hold what is strictly above edge n - 1.
-                    begin = from_row + chosen[kind, unit, concept] + 1
-                    i = np.int64(0)
-                    other = np.int64(0)
-                    area = np.int64(0)
-                    a = np.int64(0)
-                    if occurs[denominators[concept]]:
-                        a = np.int64(_sum(counts[0, denominators[concept]], begin, end))
-                    if occurs[concept + 1]:
-                        i = np.int64(_sum(counts[0, concept + 1], begin, end))
-                        area = i + np.int64(_sum(counts[0, concept + 1], from_row, begin))
-                        other = np.int64(_sum(counts[1, concept + 1], begin, end))
+                    edge = chosen[kind, unit, concept] + 1
+                    a = behind[denominators[concept], edge]
+                    if not occurs[concept + 1]:  # all else is 0: its union is what is above
+                        active[kind, unit, concept] += a
+                        squares[2, kind, unit, concept] += a * a
+                        continue
+                    begin = from_row + edge
+                    i = np.int64(_sum(counts[0, concept + 1], begin, end))
+                    area = i + np.int64(_sum(counts[0, concept + 1], from_row, begin))
+                    other = np.int64(_sum(counts[1, concept + 1], begin, end))
                     union = a + area - i
                     product = np.int64(0)
-                    if occurs[concept + 1]:
-                        edge = chosen[kind, unit, concept] + 1
-                        for image in range(n_images):
-                            product += above[image, edge] * areas[image, concept]
+                    for image in range(n_images):
+                        product += above[image, edge] * areas[image, concept]
                     # In quarters of a pixel, so that squares stay whole numbers of 64 bits.
                     beyond = 4 * i - (4 * product + image_pixels // 2) // image_pixels
                     inside[kind, unit, concept] += i

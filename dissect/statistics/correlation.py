@@ -24,7 +24,8 @@ def bin_values(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit
     Args:
         edges: At least two for each unit, rising.
     """
-    edges = edges.astype(np.float64)
+    # In rows, however they came: sums round by how an array lies in memory.
+    edges = np.ascontiguousarray(edges, np.float64)
     middles = (edges[:, 1:] + edges[:, :-1]) / 2
     # A step out from the neighbouring middle, as far as that lies from the edge, twice.
     below, over = 2 * edges[:, :1] - middles[:, :1], 2 * edges[:, -1:] - middles[:, -1:]

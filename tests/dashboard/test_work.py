@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 out = Path(next(a for a in sys.argv if a.startswith("--out=")).removeprefix("--out="))
 partial = out.with_name(out.name + ".partial")
 partial.mkdir(exist_ok=True)
-file = partial / "progress.json"
+file = partial / "status.json"
 done = json.loads(file.read_text())["done"] if file.exists() else 0
 try:
     while done < 64:

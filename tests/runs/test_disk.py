@@ -99,7 +99,7 @@ def test_a_full_disk_loses_what_came_after_the_last_save_and_no_more(
     monkeypatch.undo()
     partial = tmp_path / "r.partial"
     kept = sorted(p.name for p in partial.iterdir())
-    assert kept == ["key.json", "progress.json", "state.npz"]
+    assert kept == ["key.json", "state.npz", "status.json"]
     assert Workspace(tmp_path / "r", planted_run.record["fingerprint"]).load().covered.ranges == (
         (0, 2),
     )

@@ -1,0 +1,450 @@
+"""A pass that several processes share: the same bytes as one process, whoever dies on the way.
+
+A barrier stands where the method has one: edges follow from the whole pilot, and thresholds of
+pairs from the whole calibration fold. Between them blocks are tasks that any process takes in any
+order, since counts are integers that are added up. Each process saves what it has counted as a part
+of its own, atomically, with the blocks that are in it. Where one dies, its saved part counts, all
+else it was given is done again, and another process takes its place. A block on which three
+processes failed is set aside.
+
+No large array passes through this process but the parts that are merged at a barrier.
+"""
+
+import json
+import sys
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import dissect.errors
+from dissect.config import RunConfig
+from dissect.counting.count import PassCounter, choose_thresholds, empty_state
+from dissect.counting.fitting import fit_bases
+from dissect.counting.kept_pictures import KeptPictures
+from dissect.counting.pilot import KEPT_BYTES
+from dissect.counting.stages import Stages
+from dissect.counting.status import Status
+from dissect.counting.subject import Subject
+from dissect.counting.worker import pilot_file
+from dissect.errors import RunError
+from dissect.interrupt import deferred_interrupt
+from dissect.progress import ProgressBar
+from dissect.runs.coverage import Coverage
+from dissect.runs.partial import Workspace
+from dissect.runs.state import PassState
+from dissect.statistics import calibration_size
+from dissect.statistics.edges import N_EDGES
+from dissect.workers.crew import Crew, usable_cores
+from segmenters.plain_text import one_line
+
+WORKER = "dissect.counting.worker"
+FAILED = "failed.json"
+"""Beside a run that is partial: block → the traceback of its last failure."""
+MOST_FAILURES = 3
+_IN_FLIGHT = 2  # tasks that a process has: the one it is at, and the next
+_WAIT = 0.5  # seconds
+_EDGE_UNITS = 64  # units whose edges are one task
+_Task = int
+
+
+def number_of_workers(asked: int | str, n_blocks: int) -> int:
+    """How many processes count: not more than there are blocks.
+
+    Args:
+        asked: The setting.
+        n_blocks: Of the run.
+    """
+    wanted = usable_cores() if asked == "auto" else int(asked)
+    return max(1, min(wanted, n_blocks))
+
+
+def start_crew(
+    workspace: Workspace,
+    config: RunConfig,
+    *,
+    n_workers: int,
+    device: str,
+    save_every: float,
+    planes: str | None,
+    keep_spans: bool = False,
+) -> Crew:
+    """Processes for a run, that load its models.
+
+    Args:
+        workspace: Of the run.
+        config: Of the run; its models are loaded by name.
+        n_workers: How many.
+        device: Where the models run.
+        save_every: Seconds between saves.
+        planes: Folder that keeps masks; None for none.
+        keep_spans: Keep every stay in a stage.
+    """
+    threads = max(1, min(torch.get_num_threads(), usable_cores() // n_workers))
+    greeting = {
+        "config": config.to_json(), "device": device, "out": str(workspace.out),
+        "key": workspace.key, "threads": threads, "save_every": save_every, "planes": planes,
+        "room": KEPT_BYTES // n_workers, "spans": keep_spans,
+    }  # fmt: skip
+    return Crew(WORKER, greeting, n_workers=n_workers, n_threads=threads)
+
+
+@dataclass
+class Shared:
+    """What the processes of a run have in common over its passes.
+
+    Attributes:
+        crew: The processes.
+        workspace: Of the run.
+        stages: Takes the times of all processes.
+        own_pictures: Keeps what strips are drawn from of blocks that this process counts; None
+            where nobody keeps any.
+        pictures: Names of the files of pictures of the processes, of those that are complete.
+        aside: Block → why it was set aside.
+    """
+
+    crew: Crew
+    workspace: Workspace
+    stages: Stages
+    own_pictures: KeptPictures | None
+    pictures: set[str] = field(default_factory=set)
+    aside: dict[_Task, str] = field(default_factory=dict)
+    _failures: Counter[_Task] = field(default_factory=Counter)
+    _idle_deaths: int = 0
+    _faults: dict[int, str] = field(default_factory=dict)
+
+    def share(
+        self,
+        tasks: Iterable[_Task],
+        order: Callable[[_Task], dict[str, object]],
+        *,
+        begin: Callable[[int], None] = lambda worker: None,
+        prefer: Callable[[int, _Task], int] = lambda worker, task: 0,
+        lost: Callable[[int, Sequence[_Task]], Sequence[_Task]] = lambda worker, given: given,
+        done: Callable[[int, dict[str, Any]], None] = lambda worker, answer: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Have some tasks done, each by one process.
+
+        Args:
+            tasks: Numbers.
+            order: What a process is told.
+            begin: Is called with a process before its first task.
+            prefer: The lower the number, the sooner a process gets a task.
+            lost: What of the tasks that a dead process did not answer has to be done again, and
+                of those it had answered.
+            done: Is called with a process and its answer.
+            interrupted: Ends this as soon as it says so.
+        """
+        self._failures.clear()
+        waiting, flying = list(tasks), {worker: deque[_Task]() for worker in self.crew.workers}
+        for worker in flying:
+            begin(worker)
+        while (waiting or any(flying.values())) and not interrupted():
+            for worker, own in flying.items():
+                while waiting and len(own) < _IN_FLIGHT:
+                    task = min(waiting, key=lambda one, worker=worker: prefer(worker, one))
+                    waiting.remove(task)
+                    own.append(task)
+                    self.crew.send(worker, **order(task))
+            for worker, answer in self.crew.answers(_WAIT):
+                if answer is None:
+                    again = lost(worker, list(flying.pop(worker)))
+                    waiting = [*self._after_death(worker, again), *waiting]
+                    fresh = self.crew.hire()
+                    flying[fresh] = deque()
+                    begin(fresh)
+                elif self._is_told(worker, answer) and "done" in answer:
+                    flying[worker].remove(answer["done"])
+                    done(worker, answer)
+
+    def collect(self, do: str, key: str, lost: Callable[[int], Sequence[_Task]]) -> list[_Task]:
+        """Give everyone an order and wait for the answers; what those who died had is returned.
+
+        Args:
+            do: The order.
+            key: Of the answer to it.
+            lost: What of a dead process has to be done again.
+        """
+        open_, again = set(self.crew.workers), []
+        for worker in open_:
+            self.crew.send(worker, do=do)
+        while open_:
+            for worker, answer in self.crew.answers(_WAIT):
+                if answer is None:
+                    again += self._after_death(worker, lost(worker))
+                    open_.discard(worker)
+                elif self._is_told(worker, answer) and key in answer and "done" not in answer:
+                    open_.discard(worker)
+                    self._take(worker, answer)
+        while len(self.crew.workers) < self.crew.n_wanted:
+            self.crew.hire()
+        return again
+
+    def _take(self, worker: int, answer: dict[str, Any]) -> None:
+        """Note what a process says at its end."""
+        if "finished" in answer:
+            self.stages.replace_part(f"worker {worker}", answer["stages"], answer["spans"])
+            if self.own_pictures is not None:
+                self.pictures.add(_pictures_name(worker))
+
+    def _is_told(self, worker: int, answer: dict[str, Any]) -> bool:
+        """Whether an answer is no failure.
+
+        Raises:
+            DissectError: a mistake that every process would make.
+        """
+        if "mistake" in answer:
+            kind = getattr(dissect.errors, answer["kind"], RunError)
+            if kind is dissect.errors.SettingError:
+                kind = dissect.errors.ConfigError
+            raise kind(answer["mistake"])
+        if "fault" in answer:
+            self._faults[worker] = answer["fault"]
+            return False
+        return True
+
+    def _after_death(self, worker: int, tasks: Sequence[_Task]) -> list[_Task]:
+        """What is to be done again after a process died."""
+        why = self._faults.pop(worker, "the process ended without a word: killed, or out of memory")
+        if not tasks:
+            self._idle_deaths += 1
+            if self._idle_deaths >= MOST_FAILURES * self.crew.n_wanted:
+                raise RuntimeError(f"processes end before they take anything up:\n{why}")
+            return []
+        first = tasks[0]
+        self._failures[first] += 1
+        ProgressBar.write(
+            f"dissect: worker {worker} ended at block {first} ({why.strip().splitlines()[-1]}); "
+            "another one takes its place",
+            file=sys.stderr,
+        )
+        if self._failures[first] < MOST_FAILURES:
+            return list(tasks)
+        self.aside[first] = why
+        return list(tasks[1:])
+
+
+def _pictures_name(worker: int) -> str:
+    return f"pictures-{worker}"
+
+
+def count_shared(
+    subject: Subject,
+    shared: Shared,
+    *,
+    number: int = 0,
+    n_passes: int = 1,
+    progress: bool,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
+    """A pass; the workspace has its whole state afterwards.
+
+    Args:
+        subject: With the layers of the pass, and the bases that need no samples.
+        shared: The processes.
+        number: Of the pass, from 0.
+        n_passes: How many there are.
+        progress: Show progress bars.
+        meanwhile: Is done in this process while others count.
+
+    Raises:
+        RunError: blocks that were set aside; all others are counted and saved.
+        KeyboardInterrupt: what was counted is saved.
+    """
+    workspace = shared.workspace
+    kept: dict[_Task, int] = {}
+    state = workspace.load(number)
+    if state is None:
+        with shared.stages.stage("pilot"):
+            state = _shared_pilot(subject, shared, kept, progress=progress)
+        workspace.save(state, number)  # what processes save from now on has a whole to belong to
+    state = workspace.merge_parts(state, number)
+    subject = subject.with_bases(state.bases)
+    config = subject.config
+    bar = ProgressBar(
+        total=config.n_samples,
+        initial=min(config.n_samples, len(state.covered) * config.block),
+        desc="dissect" if n_passes == 1 else f"dissect {number + 1}/{n_passes}",
+        unit="image",
+        disable=None if progress else True,
+    )
+
+    status = Status(
+        workspace, shared.stages, counted=bar.n, total=config.n_samples,
+        before=number * config.n_samples, overall=n_passes * config.n_samples,
+    )  # fmt: skip
+    memory: dict[str, int] = {}
+
+    def told(worker: int, answer: dict[str, Any]) -> None:
+        bar.update(answer["samples"])
+        memory[f"worker {worker}"] = answer["memory"]
+        status.add(
+            answer["samples"],
+            {
+                f"worker {one}": memory[f"worker {one}"]
+                for one in shared.crew.workers
+                if f"worker {one}" in memory
+            },
+        )
+
+    def count(state: PassState, blocks: Sequence[_Task]) -> PassState:
+        if not blocks:
+            return state
+        return _count_blocks(subject, shared, state, blocks, number, kept, told, interrupted)
+
+    with bar, deferred_interrupt() as interrupted, ThreadPoolExecutor(1) as beside:
+        calibration = calibration_size(config.n_samples)
+        whole, mixed = divmod(calibration, config.block)
+        if not state.chosen:
+            state = count(state, list(state.covered.missing(whole)))
+            _check_aside(shared)
+            if mixed and whole not in state.covered:
+                # A block of both folds is counted on top of all calibration.
+                counter = PassCounter(
+                    subject, state, pictures=shared.own_pictures, stages=shared.stages
+                )
+                with counter:
+                    n_samples = len(counter.add(whole).indices)
+                    bar.update(n_samples)
+                    status.add(n_samples)
+                    state = counter.state
+            state = choose_thresholds(subject, state)
+            workspace.save(state, number)
+        job = beside.submit(meanwhile)
+        state = count(state, list(state.covered.missing(subject.n_blocks)))
+        job.result()
+    _check_aside(shared)
+
+
+def _check_aside(shared: Shared) -> None:
+    """Tell of blocks that were set aside.
+
+    Raises:
+        RunError: there are some.
+    """
+    if not shared.aside:
+        return
+    path = shared.workspace.folder / FAILED
+    told = {str(block): why for block, why in shared.aside.items()}
+    path.write_text(json.dumps(told, indent=1))
+    blocks = ", ".join(map(str, sorted(shared.aside)))
+    why = one_line(next(iter(shared.aside.values())).strip().splitlines()[-1])[:200]
+    raise RunError(
+        f"the run is partial: block {blocks} failed {MOST_FAILURES} times and was set aside "
+        f"({why}); {path} has the whole of it; what was counted is kept; --resume tries again"
+    )
+
+
+def _shared_pilot(
+    subject: Subject, shared: Shared, kept: dict[_Task, int], *, progress: bool
+) -> PassState:
+    """Nothing counted, with all bases, and the edges of every unit from the pilot."""
+    fitted = fit_bases(subject, progress=progress)
+    workspace, layers = shared.workspace, list(subject.config.layers)
+    folder = workspace.folder
+    unknown = {layer: torch.zeros(info.units, N_EDGES) for layer, info in fitted.shapes.items()}
+    start = PassState(
+        edges=unknown, counts={}, together=np.zeros((0, 0), np.int64),
+        overlap=np.zeros((0, 0), np.int64), bases=fitted.bases,
+    )  # fmt: skip
+    workspace.save_beginning(start)
+    for layer in fitted.specs:
+        pilot_file(folder, fitted, layer, "w+")
+    blocks = fitted.blocks_of(fitted.n_pilot)
+    bar = ProgressBar(
+        total=len(blocks), desc="pilot", unit="block", disable=None if progress else True,
+        leave=False,
+    )  # fmt: skip
+
+    def took(worker: int, answer: dict[str, Any]) -> None:
+        kept[answer["done"]] = worker
+        bar.update()
+
+    with bar:
+        shared.share(
+            blocks, lambda block: {"do": "pilot", "block": block, "layers": layers}, done=took
+        )
+        shares = [
+            (layer, first, min(first + _EDGE_UNITS, info.units))
+            for layer, info in fitted.shapes.items()
+            for first in range(0, info.units, _EDGE_UNITS)
+        ]
+        shared.share(
+            range(len(shares)),
+            lambda task: {"do": "edges", "task": task, "units": shares[task], "layers": layers},
+        )
+    _check_aside(shared)
+    edges: dict[str, list[np.ndarray]] = {layer: [] for layer in fitted.specs}
+    for task, (layer, _, _) in enumerate(shares):
+        path = folder / f"edges-{task}.npy"
+        edges[layer].append(np.load(path, allow_pickle=False))
+        path.unlink()
+    for path in folder.glob("pilot-*.values"):
+        path.unlink()
+    found = {layer: torch.from_numpy(np.concatenate(parts)) for layer, parts in edges.items()}
+    return empty_state(
+        fitted,
+        PassState(
+            edges=found, counts={}, together=start.together, overlap=start.overlap,
+            bases=fitted.bases,
+        ),
+    )  # fmt: skip
+
+
+def _count_blocks(
+    subject: Subject,
+    shared: Shared,
+    state: PassState,
+    blocks: Sequence[_Task],
+    number: int,
+    kept: dict[_Task, int],
+    told: Callable[[int, dict[str, Any]], None],
+    interrupted: Callable[[], bool],
+) -> PassState:
+    """Count blocks of one fold; returns the state with them, which is saved."""
+    workspace, layers = shared.workspace, list(subject.config.layers)
+    workspace.save_beginning(state)
+    given: dict[int, list[_Task]] = {}
+    parts: dict[int, str] = {}
+
+    def begin(worker: int) -> None:
+        given.setdefault(worker, [])
+        if worker not in parts:
+            parts[worker] = f"{worker}-{uuid.uuid4().hex[:12]}"
+            pictures = None if shared.own_pictures is None else _pictures_name(worker)
+            shared.crew.send(
+                worker, do="begin", layers=layers, part=parts[worker], pictures=pictures,
+                **{"pass": number},
+            )  # fmt: skip
+
+    def lost(worker: int, unanswered: Sequence[_Task] = ()) -> list[_Task]:
+        saved = workspace.part_coverage(number, parts[worker]) if worker in parts else Coverage()
+        # What it was at comes first: that may be what it died of.
+        every = [*unanswered, *given.get(worker, [])]
+        return [block for block in every if block not in saved]
+
+    def done(worker: int, answer: dict[str, Any]) -> None:
+        given[worker].append(answer["done"])
+        told(worker, answer)
+
+    def prefer(worker: int, block: _Task) -> int:
+        owner = kept.get(block)
+        return 0 if owner == worker else 1 if owner is None else 2
+
+    todo = list(blocks)
+    while todo and not interrupted():
+        shared.share(
+            todo, lambda block: {"do": "count", "block": block},
+            begin=begin, prefer=prefer, lost=lost, done=done, interrupted=interrupted,
+        )  # fmt: skip
+        todo = shared.collect("finish", "finished", lost)
+    state = workspace.merge_parts(state, number)
+    if interrupted():
+        raise KeyboardInterrupt
+    return state

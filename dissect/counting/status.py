@@ -1,0 +1,63 @@
+"""How far a run is, how fast it goes and what it takes, in ``status.json`` beside the run-to-be.
+
+    {"done": 320, "total": 1000, "unit": "image", "rate": 21.4, "seconds_left": 32,
+     "memory": {"this process": 1400000000}, "stages": {"count": {"wall": 4.1, "processor": 8.0}}}
+
+Whoever follows from outside reads it: it is replaced as a whole after each block.
+"""
+
+import time
+from collections.abc import Mapping
+
+from dissect.counting.stages import Stages
+from dissect.memory import resident_memory
+from dissect.runs.partial import Workspace
+
+
+class Status:
+    """Of one pass.
+
+    Args:
+        workspace: Of the run.
+        stages: Of the run.
+        counted: Samples that were counted before.
+        total: Samples to be counted.
+        before: Samples of the passes before this one, and of all passes.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        stages: Stages,
+        *,
+        counted: int,
+        total: int,
+        before: int = 0,
+        overall: int | None = None,
+    ) -> None:
+        self._workspace, self._stages = workspace, stages
+        self._first, self._counted, self._before = counted, counted, before
+        self._overall = total if overall is None else overall
+        self._began = time.monotonic()
+
+    def add(self, n_samples: int, memory: Mapping[str, int] | None = None) -> None:
+        """Note that samples were counted, and write the file.
+
+        Args:
+            n_samples: How many.
+            memory: Process → bytes it takes, of others than this one.
+        """
+        self._counted += n_samples
+        done = self._before + self._counted
+        rate = (self._counted - self._first) / max(1e-9, time.monotonic() - self._began)
+        self._workspace.write_status(
+            {
+                "done": done,
+                "total": self._overall,
+                "unit": "image",
+                "rate": round(rate, 3),
+                "seconds_left": round((self._overall - done) / rate, 1) if rate else None,
+                "memory": {"this process": resident_memory(), **(memory or {})},
+                "stages": self._stages.to_json(),
+            }
+        )

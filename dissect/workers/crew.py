@@ -1,0 +1,135 @@
+"""The other end: a crew of local processes, each of which may die and be replaced.
+
+with Crew("dissect.counting.worker", {"threads": 1}, n_workers=2) as crew:
+    crew.send(0, do="count", block=7)
+    for worker, answer in crew.answers():
+        ...                                  # None: that process is dead
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+_ROOT = Path(__file__).resolve().parents[2]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_PATIENCE = 10.0  # seconds that a process gets to end by itself
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Crew:
+    """Some processes that run the same module.
+
+    Args:
+        module: Is run by ``python -m`` and talks as ``dissect.workers.channel`` does.
+        greeting: The first order of each process.
+        n_workers: How many.
+        n_threads: That each of them may use.
+    """
+
+    def __init__(
+        self, module: str, greeting: Mapping[str, object], *, n_workers: int, n_threads: int
+    ) -> None:
+        self._module, self._greeting, self._n_threads = module, dict(greeting), n_threads
+        self._selector = selectors.DefaultSelector()
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._read: dict[int, bytes] = {}
+        self._n_started = 0
+        self._wanted = n_workers
+
+    @property
+    def n_wanted(self) -> int:
+        """How many there should be."""
+        return self._wanted
+
+    @property
+    def workers(self) -> list[int]:
+        """The numbers of those that are alive; a process never has the number of another."""
+        return list(self._processes)
+
+    def hire(self) -> int:
+        """Start one more; returns its number."""
+        number, self._n_started = self._n_started, self._n_started + 1
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        environment |= dict.fromkeys(_THREADS, str(self._n_threads))
+        process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+        )  # fmt: skip
+        self._processes[number], self._read[number] = process, b""
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._selector.register(process.stdout, selectors.EVENT_READ, number)
+        self.send(number, **self._greeting)
+        return number
+
+    def send(self, worker: int, **order: object) -> None:
+        """Give an order; one to a process that died is lost, as ``answers`` tells of it."""
+        stdin = self._processes[worker].stdin
+        assert stdin is not None
+        try:
+            stdin.write(json.dumps(order).encode() + b"\n")
+            stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def answers(self, seconds: float) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """What came until some time has passed or something came.
+
+        Args:
+            seconds: To wait for the first answer.
+
+        Yields:
+            A worker and its answer; None where it ended. It is dismissed then.
+        """
+        for key, _ in self._selector.select(seconds):
+            worker = int(key.data)
+            content = cast("IO[bytes]", key.fileobj).read()
+            if content is None:
+                continue
+            *lines, self._read[worker] = (self._read[worker] + content).split(b"\n")
+            for line in lines:
+                yield worker, json.loads(line)
+            if not content:
+                self.dismiss(worker)
+                yield worker, None
+
+    def dismiss(self, worker: int) -> None:
+        """End a process, by force where it does not end by itself."""
+        process = self._processes.pop(worker, None)
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._selector.unregister(process.stdout)
+        process.kill()
+        process.wait(_PATIENCE)
+        process.stdin.close()
+        process.stdout.close()
+
+    def __enter__(self) -> Self:
+        while len(self._processes) < self._wanted:
+            self.hire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self.workers:
+            self.dismiss(worker)
+        self._selector.close()

@@ -1,0 +1,137 @@
+"""Several processes that share a run: the same bytes, whoever dies on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dissect import ConfigError, GeneratorError, RunError, dissect
+from dissect.runs.partial import Workspace
+from tests import patience
+from tests.counting.sharing_models import FAILS, KILLS, NAN
+
+PLANTED = "dissect.worlds.planted:generator"
+N_SAMPLES = 200
+
+
+def files(run):
+    return {
+        path.relative_to(run.path): path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def make(out, *, generator=PLANTED, segmenter="colour", **settings):
+    given = {"n_samples": N_SAMPLES, "progress": False} | settings
+    return dissect(generator, segmenter, out=out, **given)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_processes_make_the_bytes_of_one(planted_run, tmp_path, workers):
+    run = make(tmp_path / "r", workers=workers)
+    assert files(run) == files(planted_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_a_block_of_both_folds_bases_and_passes_are_shared_too(tmp_path):
+    settings = {
+        "layers": ["units", "units@rotation:3", "units@pca:3"], "n_samples": 88, "pilot": 40,
+        "coactivation": True,
+    }  # fmt: skip
+    whole = make(tmp_path / "a", **settings)
+    assert files(make(tmp_path / "b", workers=3, **settings)) == files(whole)
+
+
+def test_strips_of_workers_are_drawn_from_what_they_kept(planted_run, tmp_path, monkeypatch):
+    from dissect.counting import top_images
+
+    def never(subject, results, pictures, masks, missing, **_):
+        assert not any(absent.any() for absent in missing.values())
+
+    monkeypatch.setattr(top_images, "_draw_again", never)
+    assert files(make(tmp_path / "r", workers=2)) == files(planted_run)
+
+
+def test_models_that_are_objects_are_refused_in_one_line(planted, tmp_path):
+    with pytest.raises(ConfigError, match=r"workers is 2 .* by name"):
+        dissect(planted, "colour", out=tmp_path / "r", workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_of_a_worker_is_told_as_one_process_tells_it(tmp_path):
+    with pytest.raises(GeneratorError, match=r"NaN or infinity in images of sample \d+"):
+        make(tmp_path / "r", generator=NAN, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_is_killed_is_replaced(planted_run, tmp_path, monkeypatch, capfd):
+    mark = tmp_path / "mark"
+    monkeypatch.setenv("TEST_MARK", str(mark))
+    run = make(tmp_path / "r", generator=KILLS, workers=2)
+    assert mark.read_text() == "killed"
+    assert "another one takes its place" in capfd.readouterr().err
+    assert files(run) == files(planted_run)
+
+
+def test_a_block_that_fails_three_times_makes_a_partial_run_that_can_be_resumed(
+    tmp_path, monkeypatch
+):
+    whole = make(tmp_path / "whole", pilot=64)
+    mark = tmp_path / "mark"
+    monkeypatch.setenv("TEST_MARK", str(mark))
+    with pytest.raises(RunError, match=r"partial: block 4 failed 3 times.*planted fault") as told:
+        make(tmp_path / "r", generator=FAILS, workers=2, pilot=64)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "r").exists()
+    assert "planted fault" in (tmp_path / "r.partial" / "failed.json").read_text()
+    state = Workspace(tmp_path / "r", whole.record["fingerprint"]).load()
+    assert state.covered.ranges == ((0, 4), (5, 7))
+    mark.write_text("healed")
+    resumed = make(tmp_path / "r", generator=FAILS, workers=1, resume=True, pilot=64)
+    assert files(resumed) == files(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mark", "r", "whole"]
+
+
+_CODE = """
+import sys
+from dissect import dissect
+dissect("dissect.worlds.planted:generator", "colour", out=sys.argv[1], n_samples=1600, resume=True,
+        workers=int(sys.argv[2]), save_every=0, progress=False)
+"""
+
+
+def start(out, workers):
+    return subprocess.Popen([sys.executable, "-c", _CODE, str(out), str(workers)])
+
+
+def n_counted(out):
+    """Blocks in the state and in all parts, as far as they can be read at this moment."""
+    return len(list(out.with_name(out.name + ".partial").glob("part-*.npz")))
+
+
+@pytest.mark.slow
+def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_workers(tmp_path):
+    draws = random.Random(int(os.environ.get("TEST_SEED", "0")))
+    out = tmp_path / "killed"
+    whole = make(tmp_path / "whole", n_samples=1600)
+    for _ in range(int(os.environ.get("TEST_KILLS", "4"))):
+        process = start(out, draws.choice([2, 3]))
+        deadline = time.monotonic() + patience.PROCESS
+        while process.poll() is None and not n_counted(out):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(draws.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        if process.wait(timeout=patience.PROCESS) == 0:
+            break
+    process = start(out, 1 + draws.randrange(3))
+    assert process.wait(timeout=patience.PROCESS) == 0
+    from dissect import open_run
+
+    assert files(open_run(out)) == files(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
+# `make pictures` makes those of the dashboard in docs/ anew, from a run that is there.
 # `make test-all` runs the slow tests too, all of them in random order.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test test-all lint docs pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/dissect demo --out $(RUN)
@@ -27,6 +28,9 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	$(BIN)/pdoc --output-directory build/api dissect segmenters reports
+
+pictures: $(VENV)/.installed-test
+	$(BIN)/python docs/pictures.py $(RUN)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,21 +1,26 @@
 """Images of runs, by parts of an address that are looked up, never joined to a path.
 
-``/media/strip/RUN/DIGEST/LAYER/UNIT.webp``: LAYER is the position of a layer in its run. DIGEST is
-the beginning of the run's fingerprint, so what is behind an address never changes and browsers may
+``/media/strip/RUN/DIGEST/LAYER/UNIT.webp``: LAYER is the position of a layer in its run.
+``/media/mosaic/RUN/DIGEST.webp``: the top image of each of its clearest units. DIGEST is the
+beginning of the run's fingerprint, so what is behind an address never changes and browsers may
 keep it for good.
 """
 
 import hashlib
+import io
 from urllib.parse import quote
 
 import flask
+import numpy as np
+from PIL import Image
 
 from dashboard import context
-from dashboard.pairs import pairs_of
+from dashboard.pairs import labels_of, pairs_of
 from dashboard.store import OpenRun
 from dissect.errors import DissectError
-from dissect.runs.strips import UNLABELLED
+from dissect.runs.strips import TILE, UNLABELLED
 
+_ACROSS = 3  # images in a row of a mosaic
 _KEPT = "private, max-age=31536000, immutable"
 
 
@@ -24,6 +29,7 @@ def register(server: flask.Flask) -> None:
     server.add_url_rule(
         "/media/strip/<run_id>/<digest>/<int:layer_index>/<int:unit>.webp", "strip", strip
     )
+    server.add_url_rule("/media/mosaic/<run_id>/<digest>.webp", "mosaic", mosaic)
 
 
 def digest_of(opened: OpenRun) -> str:
@@ -50,6 +56,50 @@ def strip(run_id: str, digest: str, layer_index: int, unit: int) -> flask.Respon
     except DissectError:
         flask.abort(404)
     return kept(found.outlined(colour), "image/webp")
+
+
+def mosaic_url(opened: OpenRun) -> str:
+    """Where the mosaic of a run is; "" where it keeps no images."""
+    if not _clearest(opened):
+        return ""
+    return f"/media/mosaic/{quote(opened.id, safe='')}/{digest_of(opened)}.webp"
+
+
+def mosaic(run_id: str, digest: str) -> flask.Response:
+    """The top image of each of the clearest units, of different concepts, in two rows."""
+    try:
+        opened = context.current().store.open(run_id)
+        units = _clearest(opened) if digest == digest_of(opened) else []
+        if not units:
+            flask.abort(404)
+        tiles = []
+        for layer, unit in units:
+            (found,) = opened.run.strips(layer, [unit])
+            tiles.append(_large(found.tiles()[0]))
+    except (DissectError, ValueError):
+        flask.abort(404)
+    while len(tiles) < 2 * _ACROSS:
+        tiles.append(tiles[len(tiles) - len(units)])
+    rows = [np.concatenate(tiles[n : n + _ACROSS], axis=1) for n in (0, _ACROSS)]
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(rows)).save(buffer, "WEBP", quality=80, method=2)
+    return kept(buffer.getvalue(), "image/webp")
+
+
+def _large(tile: np.ndarray) -> np.ndarray:
+    """A tile at the size at which tiles are shown."""
+    return np.asarray(Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.LANCZOS))
+
+
+def _clearest(opened: OpenRun) -> list[tuple[str, int]]:
+    """Units of a mosaic: the clearest of each concept, then of all, in layers with images."""
+    layers = [layer for layer in opened.run.layers if opened.run.has_strips(layer)]
+    labels = labels_of(opened)
+    ranked = labels[labels.layer.isin(layers)].sort_values(
+        ["is_named", "excess_information"], ascending=False, kind="stable"
+    )
+    first = ranked.drop_duplicates("concept").head(2 * _ACROSS)
+    return [(str(layer), int(unit)) for layer, unit in zip(first.layer, first.unit, strict=True)]
 
 
 def _colour(opened: OpenRun, layer: str, unit: int) -> str:

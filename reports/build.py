@@ -16,6 +16,7 @@ from dissect.runs import Run
 from dissect.runs.notes import Noted
 from dissect.runs.replacing import replace_file, replace_folder
 from reports.assets import script_text, style_text
+from reports.card import draw_card
 from reports.compact import compact_layer, to_script_text
 from reports.facts import layer_facts
 from reports.findings import labels_of
@@ -100,6 +101,7 @@ def _build_folder(run: Run, contents: Contents, folder: Path, notes: bool, progr
         (scratch / "report.js").write_text(script_text(notes=bool(noted.notes)))
         text = page_text(run, contents, pictures, noted, inline=None)
         (scratch / "index.html").write_text(text, encoding="utf-8")
+        (scratch / "card.png").write_bytes(draw_card(run))
         scratch.chmod(0o755)
         replace_folder(scratch, folder)
     finally:

@@ -99,8 +99,10 @@ def add_axes_in_inches(figure, width, height, *, left, bottom, right=0.12, top=0
     )
 
 
-def add_title(figure: "Figure", text: str) -> None:
-    """A title from the figure's left edge, cut where it would leave the figure."""
+def add_title(figure: "Figure", text: str, *, shown: bool = True) -> None:
+    """A title, if it is shown, from the figure's left edge, cut where it would leave the figure."""
+    if not shown:
+        return
     width, height = figure.get_size_inches()
     figure.text(
         0.06 / width, 1 - 0.07 / height, cut(text, width - 0.12, 0.075),
@@ -176,7 +178,7 @@ def save_figure(figure: "Figure", suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def draw_layers(run: Run, *, width: float, suffix: str) -> bytes:
+def draw_layers(run: Run, *, width: float, suffix: str, title: bool = True) -> bytes:
     """Which layers know which concepts? A stacked bar for each layer, with its rotation's tick."""
     layers = run.summary()["layers"]
     totals: dict[str, int] = {}
@@ -213,12 +215,14 @@ def draw_layers(run: Run, *, width: float, suffix: str) -> bytes:
         name_rows(axes, layers, width)
         axes.set_xlim(0, 100)
         axes.set_xlabel("units named after a concept (%)")
-        add_title(figure, "Which layers know which concepts?")
+        add_title(figure, "Which layers know which concepts?", shown=title)
         draw_legend(figure, run, legend, len(totals) - len(legend), per_line, height)
         return save_figure(figure, suffix)
 
 
-def draw_concepts(run: Run, *, width: float, suffix: str, most: int = 24) -> bytes:
+def draw_concepts(
+    run: Run, *, width: float, suffix: str, most: int = 24, title: bool = True
+) -> bytes:
     """How well do the best units match? IoU with its interval and the chance tick, by concept."""
     if most < 1:
         raise ConfigError(f"most is {most}; expected at least 1")
@@ -248,11 +252,13 @@ def draw_concepts(run: Run, *, width: float, suffix: str, most: int = 24) -> byt
         name_rows(axes, rows.concept, width)
         left_out = f"\n{len(rows)} of {n_concepts} concepts" if n_concepts > len(rows) else ""
         axes.set_xlabel(f"IoU of the clearest unit (tick: chance){left_out}")
-        add_title(figure, "How well do the best units match?")
+        add_title(figure, "How well do the best units match?", shown=title)
         return save_figure(figure, suffix)
 
 
-def draw_unit(run: Run, layer: str, unit: int, *, width: float, suffix: str) -> bytes:
+def draw_unit(
+    run: Run, layer: str, unit: int, *, width: float, suffix: str, title: bool = True
+) -> bytes:
     """What does a unit draw? Its top images, and its IoU with the concepts it tells most about."""
     picture = Image.open(io.BytesIO(run.strip(layer, unit))).convert("RGB")
     table = run.table[(run.table.layer == layer) & (run.table.unit == unit)]
@@ -273,7 +279,7 @@ def draw_unit(run: Run, layer: str, unit: int, *, width: float, suffix: str) -> 
             )
             axes.imshow(picture.crop((number * tile, 0, (number + 1) * tile, tile)))
             axes.axis("off")
-        add_title(figure, f"What does {layer} unit {unit} draw?")
+        add_title(figure, f"What does {layer} unit {unit} draw?", shown=title)
         axes = add_axes_in_inches(
             figure, width, height, left=room_for(rows.concept, width), bottom=0.4, top=0.4 + strip
         )
@@ -283,7 +289,9 @@ def draw_unit(run: Run, layer: str, unit: int, *, width: float, suffix: str) -> 
         return save_figure(figure, suffix)
 
 
-def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffix: str) -> bytes:
+def draw_curve(
+    effect: StoredEffect, concept: str | None, *, width: float, suffix: str, title: bool = True
+) -> bytes:
     """How many units does a concept take? The stored effect against the number of units.
 
     Raises:
@@ -324,6 +332,6 @@ def draw_curve(effect: StoredEffect, concept: str | None, *, width: float, suffi
         axes.set_xlabel("units")
         long = len(name) > 16  # the title has the name too
         axes.set_ylabel(f"{'its' if long else name} pixels {verb_of(share)} (%)")
-        add_title(figure, f"How many units does {name} take?")
+        add_title(figure, f"How many units does {name} take?", shown=title)
         axes.legend(frameon=False, fontsize=6.5, title="order of units", title_fontsize=6.5)
         return save_figure(figure, suffix)

@@ -4,13 +4,15 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
 
 from dissect.runs import Run
 from dissect.runs.schema import CHANGES, layer_key
 from dissect.runs.summary import compare_axes, describe_axes
-from dissect.statistics.ladder import MATCHES
+from dissect.statistics.ladder import CAUSAL, MATCHES, NAMED, RUNGS
 from dissect.statistics.registry import rows_of
+from dissect.studies.causes import unit_causes
 from reports.charts import LayerBar, category_bars
 from reports.facts import by_chance, short
 
@@ -129,6 +131,45 @@ def concept_rows(run: Run, layers: Sequence[str]) -> list[ConceptFinding]:
             "trust": trust.get(concept.name),
         }
         for concept in run.vocabulary
+    ]
+
+
+def by_evidence(run: Run, concepts: Sequence[ConceptFinding]) -> list[ConceptFinding]:
+    """Concepts with most named units first, then those that a unit tells most about."""
+    most = run.table.groupby("concept").excess_information.max().to_dict()
+
+    def rank(concept: ConceptFinding) -> tuple[int, float]:
+        excess = float(most.get(concept["name"], np.nan))
+        return -concept["units"], np.inf if np.isnan(excess) else -excess
+
+    return sorted(concepts, key=rank)
+
+
+def rung_tiles(run: Run, layers: Sequence[str]) -> list[dict[str, Any]]:
+    """How many units stand at least on each rung; ``count`` is None where that is not known.
+
+    Returns:
+        For each rung its ``name``, ``colour``, ``meaning``, ``count``, and ``of`` how many.
+    """
+    labels = run.table[run.table.is_label & run.table.layer.isin(layers)]
+    causes = unit_causes(run)
+    named = labels[labels.is_named]
+    tried = causes.merge(named[["layer", "unit"]].astype({"layer": str}), on=["layer", "unit"])
+    known = run.label_rung >= NAMED
+    counts = {
+        MATCHES: (int((labels.rung >= MATCHES).sum()), len(labels)),
+        NAMED: (len(named) if known else None, len(labels)),
+        CAUSAL: (int(tried.causal.sum()) if len(tried) else None, len(tried)),
+    }
+    return [
+        {
+            "name": RUNGS[number].name,
+            "colour": RUNGS[number].colour,
+            "meaning": RUNGS[number].meaning,
+            "count": count,
+            "of": of,
+        }
+        for number, (count, of) in counts.items()
     ]
 
 

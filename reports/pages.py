@@ -16,9 +16,9 @@ from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
-from dissect.runs.summary import describe_ladder
+from dissect.runs.summary import compare_axes, describe_ladder, output_layers
 from dissect.statistics.columns import Column, Place
-from dissect.statistics.ladder import NAMED
+from dissect.statistics.ladder import NAMED, RUNGS
 from dissect.statistics.registry import columns_in, rows_of
 from dissect.studies.causes import describe_causes
 from reports import findings
@@ -28,6 +28,7 @@ from reports.compact import to_script_text
 from reports.directions import direction_facts
 from reports.facts import concept_pairs, short
 from reports.measured import EffectFacts, effect_facts
+from reports.naming import short_name
 from reports.noted import given_labels, unit_rows
 from reports.pictures import Pictures
 from reports.templating import template_environment
@@ -121,7 +122,9 @@ def page_text(
     rows = findings.layer_rows(run, layers)
     concepts = findings.concept_rows(run, layers)
     effects = effect_facts(run)
-    title = f"What the units of {run.record['generator']['name']} match"
+    title = f"What the units of {short_name(run.record['generator']['name'])} match"
+    ranked = findings.by_evidence(run, concepts)
+    outputs = set(output_layers(run))
     given = {
         "title": title,
         "seed": run.config.seed,
@@ -133,6 +136,7 @@ def page_text(
         },
         "knows_names": run.label_rung >= NAMED,
         "label_rung": run.label_rung,
+        "rungs": [{"name": one.name, "colour": one.colour} for one in RUNGS],
         "columns": [_column_given(one) for one in columns_in(Place.REPORT, run.table)],
         "top_images": _tiles(run, layers),
         "pictures": _where(contents, inline),
@@ -169,7 +173,10 @@ def page_text(
             script=Markup(script) if inline is not None else None,  # noqa: S704
             style=Markup(style) if inline is not None else None,  # noqa: S704
             rows=rows,
-            concepts=concepts,
+            concepts=[concept for concept in ranked if concept["units"]],
+            unnamed=[concept for concept in ranked if not concept["units"]],
+            rungs=findings.rung_tiles(run, layers),
+            axes=compare_axes(run, [name for name in layers if name not in outputs] or layers),
             found=sum(row["named"] for row in rows),
             n_units=sum(row["units"] for row in rows),
             n_layers=len(run.layers),

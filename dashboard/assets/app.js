@@ -31,6 +31,18 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (cards && list) list.append(...cards.map(drawCard));
       return window.dash_clientside.no_update;
     },
+    // The two runs that are ticked; the latest pair is kept where there are not two.
+    compareTicked(ticks, href) {
+      const picks = window.dash_clientside.callback_context.inputs_list[0];
+      const [a, b, more] = picks.filter(({ value }) => value).map(({ id }) => id.run);
+      if (!b || more) return window.dash_clientside.no_update;
+      return "/compare?" + new URLSearchParams({ a, b }).toString();
+    },
+    // Images with and without a unit, in the same place: which of the two is hidden.
+    showAblated(on, source) {
+      const shown = Boolean(on && source);
+      return [!shown, shown];
+    },
     // Bars that are still there, by what they tell of.
     moveBars(readings) {
       for (const [name, [value, most, told]] of Object.entries(readings || {})) {
@@ -313,6 +325,26 @@ function drawHeat(box) {
     setTimeout(() => target === document.activeElement && target.select());
   });
 })();
+
+// A strip of square images becomes a grid of them, each cut out by its place.
+document.addEventListener(
+  "load",
+  ({ target }) => {
+    if (!target.matches || !target.matches("img.shots-source")) return;
+    const grid = target.parentElement.querySelector(".shots");
+    const count = Math.max(1, Math.round(target.naturalWidth / target.naturalHeight));
+    grid.style.setProperty("--strip", `url("${target.currentSrc || target.src}")`);
+    grid.dataset.count = count;
+    if (grid.childElementCount !== count) {
+      grid.replaceChildren(...Array.from({ length: count }, (_, place) =>
+        withStyle(makeElement("span", "shot"), {
+          "background-size": `${100 * count}% 100%`,
+          "background-position": `${count > 1 ? (100 * place) / (count - 1) : 0}% 0`,
+        })));
+    }
+  },
+  true,
+);
 
 // Pictures are fetched when they come near the screen: dash's img has no "loading".
 (function () {

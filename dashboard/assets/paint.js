@@ -64,7 +64,40 @@
 
   document.addEventListener("pointermove", function (event) {
     if (state.painting && canvas()) draw(event);
+    showRing(event);
   });
+
+  // A ring as large as the brush goes with the pointer; the wheel makes it larger or smaller.
+  function showRing(event) {
+    const ring = document.getElementById("paint-ring");
+    if (!ring) return;
+    ring.hidden = event.target.id !== "paint-canvas";
+    if (ring.hidden) return;
+    const box = event.target.getBoundingClientRect();
+    const across = (state.size / event.target.width) * box.width;
+    ring.style.width = ring.style.height = across + "px";
+    ring.style.left = event.clientX - box.left - across / 2 + "px";
+    ring.style.top = event.clientY - box.top - across / 2 + "px";
+  }
+  document.addEventListener("pointerout", function (event) {
+    if (event.target.id !== "paint-canvas") return;
+    const ring = document.getElementById("paint-ring");
+    if (ring) ring.hidden = true;
+  });
+  document.addEventListener(
+    "wheel",
+    function (event) {
+      if (event.target.id !== "paint-canvas" || event.ctrlKey) return;
+      event.preventDefault();
+      const step = Math.max(1, Math.round(state.size / 8));
+      const wanted = state.size + (event.deltaY < 0 ? step : -step);
+      const value = Math.min(event.target.width, Math.max(1, wanted));
+      state.size = value;
+      window.dash_clientside.set_props("paint-size", { value: value });
+      showRing(event);
+    },
+    { passive: false }
+  );
 
   function finish(event) {
     if (!state.painting) return;
@@ -97,6 +130,15 @@
     size: function (value) {
       state.size = Number(value) || 1;
       return window.dash_clientside.no_update;
+    },
+    // The concept of the chip that was clicked.
+    choose: function (clicks) {
+      const cause = window.dash_clientside.callback_context.triggered_id;
+      const clicked = (clicks || []).some(Boolean);
+      return clicked && cause ? cause.name : window.dash_clientside.no_update;
+    },
+    press: function (concept, ids) {
+      return ids.map(function (id) { return String(id.name === concept); });
     },
     forget: function () {
       return null;

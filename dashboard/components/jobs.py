@@ -169,7 +169,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
     switches = [made[name] for name in SWITCHES]
     return html.Details(
         [
-            html.Summary("Start a new run", className="action"),
+            html.Summary("Start a new run", className="action filled"),
             html.Div(fields, className="controls"),
             html.Div(switches, className="switches"),
             html.Details(
@@ -178,7 +178,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
                     html.Div(further, className="controls"),
                 ]
             ),
-            html.Button("Start", id="runs-start", type="button", className="action"),
+            html.Button("Start", id="runs-start", type="button", className="action filled"),
             html.P(
                 "One run is made at a time; others wait for their turn. They continue when this "
                 "page is closed and when the dashboard ends.",

@@ -163,7 +163,7 @@ def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Compone
     """
     cells, people = cells_of(opened), second_labels(opened)
     rungs = ranked_labels(opened).rung.to_numpy()
-    starts, counts = pairs_of(opened).starts, _unit_counts(opened)
+    starts, counts = pairs_of(opened).starts, unit_counts(opened)
     units = run_href(opened.id, "units")
     rows = []
     for name in concepts:
@@ -193,7 +193,7 @@ def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Compone
     return html.Div(className="heat", **data_attributes(heat=json.dumps(data)))
 
 
-def _unit_counts(opened: OpenRun) -> dict[str, int]:
+def unit_counts(opened: OpenRun) -> dict[str, int]:
     """Concept → units that are named after it."""
     labels = labels_of(opened)
     return labels.concept[labels.is_named].value_counts().to_dict()

@@ -1,4 +1,4 @@
-"""The list of runs: its rows, its filters, and the link that compares two."""
+"""The list of runs: its cards, its filters, and the link that compares two."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,10 +6,14 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.attributes import aria_of
-from dashboard.components.units import counted, empty
+from dashboard.components.attributes import aria, aria_of
+from dashboard.components.rungs import rung_mark
+from dashboard.components.units import counted, empty, swatch
 from dashboard.links import compare_href, run_href
+from dashboard.run_faces import Face
 from dashboard.store import Entry
+from dissect.statistics.ladder import MATCHES, NAMED, RUNGS
+from reports.naming import short_name
 
 
 def run_list(
@@ -47,8 +51,8 @@ def run_list(
     count = f"{len(chosen)} of {len(entries)} runs, {_megabytes(sum(sizes.values()))} on disk"
     if free is not None:
         count += f"; {free / 1e9:,.1f} GB free"
-    rows = [_row(entry, tags.get(entry.id, ()), sizes[entry.id]) for entry in chosen]
-    return [html.P(count, className="count"), html.Ul(rows, className="rows")]
+    rows = [_card(entry, tags.get(entry.id, ()), sizes[entry.id]) for entry in chosen]
+    return [html.P(count, className="count"), html.Ul(rows, className="run-cards", role="list")]
 
 
 def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
@@ -71,12 +75,15 @@ def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
 
 
 def compare_link(entries: Iterable[Entry]) -> Component | None:
-    """To the newest two runs side by side."""
+    """To two runs side by side: those that are ticked, else the newest."""
     whole = [entry.id for entry in _newest(entries) if not entry.problem]
     if len(whole) < 2:
         return None
     href = compare_href(whole[0], whole[1])
-    return html.P(dcc.Link("Compare two runs", href=href, className="action"))
+    link = html.A("Compare two runs", href=href, id="runs-compare", className="action")
+    return html.P(
+        [link, html.Span("the newest, or tick two", className="quiet")], className="beside"
+    )
 
 
 def run_names(entries: Iterable[Entry]) -> list[dict]:
@@ -93,30 +100,63 @@ def _searched(entry: Entry, tags: Mapping[str, Sequence[str]]) -> str:
     return " ".join([entry.name, *facts, *tags.get(entry.id, ())]).lower()
 
 
-def _row(entry: Entry, tags: Iterable[str], size: int) -> Component:
+def _card(entry: Entry, tags: Iterable[str], size: int) -> Component:
     marks = [html.Span(tag, className="tag") for tag in tags]
     if entry.problem:
-        content = [
-            html.B(entry.name),
-            html.Span([f"cannot be opened: {entry.problem}", *marks], className="failed"),
-        ]
-        return html.Li(content)
+        told = html.Span(f"cannot be opened: {entry.problem}", className="failed")
+        return html.Li([html.B(entry.name), told, *marks], className="run-card broken")
+    pick = dmc.Checkbox(
+        id={"type": "runs-pick", "run": entry.id},
+        checked=False,
+        **aria(label=f"Compare {entry.name}"),
+    )
+    href = run_href(entry.id)
     return html.Li(
         [
-            dcc.Link(entry.name, href=run_href(entry.id), className="run-name"),
-            html.Span([" · ".join(_summary(entry.record)), *marks], className="quiet"),
-            html.Span(_megabytes(size), className="n"),
-        ]
+            html.Div(id={"type": "run-face", "run": entry.id}, className="run-face"),
+            html.Div(
+                [pick, dcc.Link(entry.name, href=href, className="run-name")], className="beside"
+            ),
+            html.Div(marks) if marks else None,
+            html.Span(" · ".join([*_summary(entry.record), _megabytes(size)]), className="quiet"),
+        ],
+        className="run-card",
+        key=entry.id,
     )
+
+
+def run_face(face: Face, run_id: str, name: str) -> list[Component]:
+    """What stands above a run's name, when it is known: pictures, rungs, concepts."""
+    rungs = []
+    for number, count in ((MATCHES, face.matches), (NAMED, face.named)):
+        if count is not None:
+            rungs.append(
+                rung_mark(number, f"{100 * count / max(face.units, 1):.0f} % {RUNGS[number].name}")
+            )
+    concepts = [
+        html.Span([swatch(colour), f"{concept} {count}"], className="run-concept")
+        for concept, colour, count in face.concepts
+    ]
+    picture: Component = html.Div(className="mosaic none")
+    if face.mosaic:
+        picture = html.Img(
+            src=face.mosaic, alt=f"Images of {name}", width=384, height=256, className="mosaic"
+        )
+    link = html.A(picture, href=run_href(run_id), tabIndex=-1, **aria(hidden="true"))
+    return [
+        link,
+        html.Div(rungs, className="run-rungs"),
+        html.Div(concepts, className="run-concepts"),
+    ]
 
 
 def _summary(record: dict) -> Iterable[str]:
     layers = record["generator"]["layers"]
-    yield str(record["generator"].get("name", "?"))
+    yield short_name(str(record["generator"].get("name", "?")))
     units = counted(sum(shape[0] for shape in layers.values()), "unit")
     yield f"{units} of {counted(len(layers), 'layer')}"
     yield counted(record["config"]["n_samples"], "sample")
-    yield f"{record['segmenter'].get('name', '?')} segmenter"
+    yield f"{short_name(str(record['segmenter'].get('name', '?')))} segmenter"
     yield str(record["created"])[:10]
 
 

@@ -81,17 +81,6 @@ def _bar_styles(
     return style, {"left": place(low), "width": f"{100 * min((high - low) / most, 1.0):.2f}%"}
 
 
-def strip_image(opened: OpenRun, layer: str, unit: int, what: str) -> Component:
-    """A unit's top images."""
-    return html.Img(
-        src=strip_url(opened, layer, unit),
-        className="strip-image",
-        width=128 * opened.run.config.top_images,
-        height=128,
-        alt=_strip_text(opened, layer, unit, what),
-    )
-
-
 def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
     n_images = counted(opened.run.config.top_images, "image")
     return f"{layer} unit {unit}, {what}: its top {n_images}, the unit’s mask outlined"

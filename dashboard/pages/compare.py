@@ -1,7 +1,7 @@
 """The page ``/compare``: two runs side by side, on one scale."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
@@ -9,17 +9,18 @@ from dash.development.base_component import Component, ComponentType
 
 from dashboard import context
 from dashboard.callbacks import shows_errors
-from dashboard.components.attributes import aria
-from dashboard.components.layers import bars_of, cells_of, stacks
-from dashboard.components.units import bar, empty, facts, swatch, two
+from dashboard.components.attributes import data_attributes
+from dashboard.components.layers import bars_of, cells_of, stacks, unit_counts
+from dashboard.components.units import bar, counted, empty, facts, swatch, two
 from dashboard.context import Context
 from dashboard.links import run_href, unit_href
+from dashboard.media import strip_url
 from dashboard.notes.labels import quoted, second_labels
 from dashboard.pairs import labels_of
 from dashboard.routing import Page, Visit
 from dashboard.store import OpenRun
-from dashboard.unit_filter import UnitFilter
 from reports.charts import Cell
+from reports.naming import short_name
 
 
 def layout(visit: Visit) -> Component:
@@ -63,6 +64,9 @@ def results(given: Context, a: object, b: object) -> ComponentType:
     return html.Div(
         [
             html.Div([_summary(opened) for opened in two_runs], className="two"),
+            html.H2("Which concepts changed most?"),
+            html.P(f"Left {two_runs[0].name}, right {two_runs[1].name}; largest change first."),
+            _concepts(*two_runs),
             html.H2("Which layers know which concepts?"),
             html.P(f"The full width is {widest} units in both."),
             html.Div(
@@ -72,8 +76,6 @@ def results(given: Context, a: object, b: object) -> ComponentType:
                 ],
                 className="two",
             ),
-            html.H2("How many units does each concept have, and how well does the best match?"),
-            _concepts(*two_runs),
         ]
     )
 
@@ -87,8 +89,8 @@ def _summary(opened: OpenRun) -> Component:
             html.H2(dcc.Link(opened.name, href=run_href(opened.id))),
             facts(
                 [
-                    ("Generator", record["generator"]["name"]),
-                    ("Segmenter", record["segmenter"]["name"]),
+                    ("Generator", short_name(record["generator"]["name"])),
+                    ("Segmenter", short_name(record["segmenter"]["name"])),
                     ("Samples", f"{opened.run.config.n_samples:,}"),
                     ("Named units", f"{named:,} of {len(labels):,}"),
                 ]
@@ -98,71 +100,143 @@ def _summary(opened: OpenRun) -> Component:
 
 
 def _concepts(a: OpenRun, b: OpenRun) -> Component:
-    names = list(dict.fromkeys([*a.run.vocabulary.names, *b.run.vocabulary.names]))
-    counts = []
-    for opened in (a, b):
-        labels = labels_of(opened)
-        counts.append(labels.concept[labels.is_named].value_counts().to_dict())
-    most = max([1, *(n for found in counts for n in found.values())])
-    names.sort(key=lambda name: -sum(found.get(name, 0) for found in counts))
-    people = [second_labels(opened) for opened in (a, b)]
-    head = ["Concept", *(f"{what}, {o.name}" for what in ("Units", "Best IoU") for o in (a, b))]
-    rows = [
-        html.Tr(
-            [
-                html.Th([swatch(_colour(name, a, b)), name], scope="row"),
-                *(
-                    html.Td(_count(o, name, n.get(name, 0), most))
-                    for o, n in ((a, counts[0]), (b, counts[1]))
-                ),
-                *(html.Td(_best(o, name, said)) for o, said in zip((a, b), people, strict=True)),
-            ]
+    """For each concept the best unit of either run with its images, what changed most first."""
+    two_runs = (a, b)
+    names = [name for name in a.run.vocabulary.names if name in b.run.vocabulary.names]
+    rows = [_Row(name, *(_best(opened, name) for opened in two_runs)) for name in names]
+    rows.sort(key=lambda row: -abs(row.change))
+    known = [row for row in rows if any(cell is not None and cell.named for cell in row.cells)]
+    rest = [row for row in rows if row not in known]
+    apart = [
+        (opened, [name for name in opened.run.vocabulary.names if name not in names])
+        for opened in two_runs
+    ]
+    people = [second_labels(opened) for opened in two_runs]
+    counts = [unit_counts(opened) for opened in two_runs]
+    parts: list[Component | None] = [
+        html.Ul(
+            [_pair(row, two_runs, counts, people) for row in known],
+            className="pairs",
+            **data_attributes(roving="a"),
         )
-        for name in names
+        if known
+        else empty("No concept that both could mark names a unit of either."),
+        _folded(rest, two_runs),
+        *(
+            html.P(f"Only {opened.name} could mark {', '.join(own)}.", className="quiet")
+            for opened, own in apart
+            if own
+        ),
     ]
-    table = [
-        html.Thead(html.Tr([html.Th(name, scope="col") for name in head])),
-        html.Tbody(rows),
+    return html.Div(parts)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A concept and the best unit of either run; None where it never occurred."""
+
+    name: str
+    a: Cell | None
+    b: Cell | None
+
+    @property
+    def cells(self) -> tuple[Cell | None, Cell | None]:
+        return self.a, self.b
+
+    @property
+    def change(self) -> float:
+        """IoU of the best unit of the second run less that of the first; 0 where one has none."""
+        if self.a is None or self.b is None:
+            return 0.0
+        return self.b.iou - self.a.iou
+
+
+def _pair(
+    row: _Row,
+    two_runs: Sequence[OpenRun],
+    counts: Sequence[Mapping[str, int]],
+    people: Sequence[Mapping[tuple[str, int], str]],
+) -> Component:
+    units = " → ".join(f"{found.get(row.name, 0)}" for found in counts)
+    sides = [
+        _side(opened, row.name, cell, said)
+        for opened, cell, said in zip(two_runs, row.cells, people, strict=True)
     ]
-    return html.Div(
-        html.Table(table, className="matrix"),
-        className="scroll",
-        tabIndex=0,
-        role="region",
-        **aria(label="Concepts of both runs"),
+    middle = html.Div(
+        [
+            html.H3([swatch(_colour(row.name, *two_runs)), row.name]),
+            html.B(_signed(row.change), className="pair-change"),
+            html.Span("IoU of the best unit", className="quiet"),
+            html.Span(f"{units} units", className="quiet"),
+        ],
+        className="pair-middle",
     )
+    return html.Li([sides[0], middle, sides[1]], className="pair")
+
+
+def _side(
+    opened: OpenRun, name: str, cell: Cell | None, people: Mapping[tuple[str, int], str]
+) -> Component:
+    if cell is None:
+        return html.Div(html.P("It never occurred.", className="empty"))
+    place = f"{cell.layer} unit {cell.unit}{quoted(people.get((cell.layer, cell.unit), ''))}"
+    told = f"{opened.name}, {place}, {name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"
+    images = html.Span(
+        html.Img(
+            className="strip-image",
+            alt=f"{told}; its top images",
+            height=128,
+            **data_attributes(src=strip_url(opened, cell.layer, cell.unit)),
+        ),
+        className="strip",
+    )
+    return dcc.Link(
+        [
+            images,
+            html.Span(
+                [
+                    html.Span(
+                        [f"{place}", "" if cell.named else ", not named after it"],
+                        className="quiet",
+                    ),
+                    html.Span(two(cell.iou), className="n"),
+                ],
+                className="names",
+            ),
+            bar(cell.iou, cell.chance, _colour(name, opened)),
+        ],
+        href=unit_href(opened.id, cell.layer, cell.unit),
+        className="pair-side" if cell.named else "pair-side pale",
+    )
+
+
+def _folded(rows: Sequence[_Row], two_runs: Sequence[OpenRun]) -> Component | None:
+    """Concepts after which neither run has a unit, as a list that is folded."""
+    if not rows:
+        return None
+    label = f"{counted(len(rows), 'concept')} after which neither has a unit"
+    items = []
+    for row in rows:
+        values = " → ".join("–" if cell is None else two(cell.iou) for cell in row.cells)
+        items.append(
+            html.Li([swatch(_colour(row.name, *two_runs)), f"{row.name}: best IoU {values}"])
+        )
+    return html.Details([html.Summary(label), html.Ul(items, className="plain-list")])
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _colour(name: str, *runs: OpenRun) -> str:
     return next(o.run.vocabulary[name].colour for o in runs if name in o.run.vocabulary.names)
 
 
-def _count(opened: OpenRun, name: str, count: int, most: int) -> Component:
-    if name not in opened.run.vocabulary.names:
-        return html.Span("not in its vocabulary", className="quiet")
-    style = {"--value": f"{100 * count / most:.2f}%", "--colour": _colour(name, opened)}
-    content = [
-        html.Span(className="bar", style=style, **aria(hidden="true")),
-        html.Span(f"{count}", className="n"),
-    ]
-    href = run_href(opened.id, "units") + UnitFilter(concept=name).to_query()
-    return dcc.Link(content, href=href, className="cell", title=f"{count} units, {opened.name}")
-
-
-def _best(opened: OpenRun, name: str, people: Mapping[tuple[str, int], str]) -> ComponentType:
-    cells: list[Cell] = [cell for cell in cells_of(opened).get(name, []) if cell is not None]
-    if not cells:
-        return "–"
-    best = max(cells, key=lambda cell: -math.inf if math.isnan(cell.iou) else cell.iou)
-    return dcc.Link(
-        [
-            bar(best.iou, best.chance, _colour(name, opened)),
-            html.Span(two(best.iou), className="n"),
-        ],
-        href=unit_href(opened.id, best.layer, best.unit),
-        title=f"{best.layer} unit {best.unit}{quoted(people.get((best.layer, best.unit), ''))}",
-        className="cell" if best.named else "cell pale",
-    )
+def _best(opened: OpenRun, name: str) -> Cell | None:
+    """The unit that a concept names with the highest IoU, else the nearest of all."""
+    cells = [cell for cell in cells_of(opened).get(name, []) if cell is not None]
+    named = [cell for cell in cells if cell.named]
+    return max(named or cells, key=lambda cell: cell.iou, default=None)
 
 
 def _callbacks(app: Dash) -> None:

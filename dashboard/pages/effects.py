@@ -21,17 +21,22 @@ from dashboard.effects.view import (
     form_values,
     one_effect,
 )
+from dashboard.moved import places, why_missing
 from dashboard.painting.state import read_units
 from dashboard.pairs import pairs_of
+from dashboard.paths import within
+from dashboard.rendering.client import check_place
 from dashboard.routing import RunPage, RunVisit
 from dashboard.store import OpenRun
 from dashboard.store import run_id as run_id_of
 from dashboard.unit_facts import row_of
+from dashboard.work.generators import generators_of, look_up
 from dashboard.work.queue import Job
 from dashboard.work.records import EFFECT
 from dashboard.work.requests import EffectRequest
 from dashboard.work.service import perform, work
 from dissect.errors import ConfigError, DissectError
+from dissect.generators import zoo
 from dissect.settings.kinds import short
 from dissect.studies.orders import ORDERS, PICKED, order_label
 from dissect.studies.registry import STUDIES
@@ -63,7 +68,7 @@ def layout(visit: RunVisit) -> Component:
             *progress_stores("effects"),
             html.Div(effect_list(run, visit.run.id), id="effects-list"),
             one_effect(visit.run, name) if name else None,
-            _form(visit.run, values),
+            html.Div(_ask(visit.run, values), id="effects-ask"),
             html.Div(job_rows(jobs, "effects"), id="effects-jobs"),
             html.Div(fault, id="effects-news", role="status", className="message"),
         ],
@@ -74,6 +79,54 @@ def layout(visit: RunVisit) -> Component:
 def _kinds() -> list[tuple[str, str, str]]:
     """Kind, label and hint of the studies that the form offers."""
     return [(kind, one.label, one.hint) for kind, one in STUDIES.items() if one.label]
+
+
+def _ask(opened: OpenRun, values: Mapping[str, str]) -> Component:
+    """The form, or in its place the question where the generator is."""
+    missing = why_missing(opened.run)
+    if not missing:
+        return _form(opened, values)
+    offered = list(_offered())
+    place: Component = dmc.Select(
+        id="effects-place", label="Generator", data=offered, searchable=True,
+        placeholder="choose what is at hand", className="place",
+    )  # fmt: skip
+    return html.Section(
+        [
+            html.H2("Where is it now?"),
+            html.P(within(missing, context.current().store.root), className="failed"),
+            html.P(
+                "Nothing can be measured or painted until then. Choose a checkpoint of the folder "
+                "that dissect serve --models names, or a generator of the zoo: it is loaded, and "
+                "used if its weights are those that the run was made with."
+            ),
+            html.Div(
+                [
+                    place,
+                    dmc.Button("Use it if it is the same", id="effects-use", variant="default"),
+                ],
+                className="paint-row",
+            ),
+            html.Div(id="effects-place-status", role="status"),
+        ]
+    )
+
+
+def _offered() -> dict[str, str]:
+    at_hand = {name: zoo.is_at_hand(name) for name in zoo.ENTRIES}
+    return generators_of(at_hand, context.current().settings.models)
+
+
+def _use(clicks: object, chosen: object, run_id: object) -> tuple:
+    """The form, once the generator was found; what is the matter otherwise."""
+    if not clicks:
+        raise PreventUpdate
+    try:
+        opened = context.current().store.open(text(run_id))
+        check_place(opened.id, look_up(_offered(), chosen))
+    except DissectError as error:
+        return no_update, problem(error)
+    return _form(opened, {}), no_update
 
 
 def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
@@ -158,6 +211,15 @@ def register(app: Dash) -> None:
         Input("effects-order", "value"),
         prevent_initial_call=True,
     )(lambda order: (order == PICKED, order != PICKED))
+    app.callback(
+        Output("effects-ask", "children"),
+        Output("effects-place-status", "children"),
+        Input("effects-use", "n_clicks"),
+        State("effects-place", "value"),
+        State("effects-run", "data"),
+        prevent_initial_call=True,
+        running=[(Output("effects-use", "disabled"), True, False)],
+    )(_use)
     fields = ("kind", "concept", "layer", "order", "units", "picked", "samples", "name")
     app.callback(
         Output("effects-status", "children"),
@@ -236,6 +298,7 @@ def _measure(clicks: object, run_id: object, *given: Any) -> str:
             n_samples=samples,
             name=name or plain,
             curve=curve,
+            generator=places().get(run),
             **which_units,
         )
     except ConfigError as error:

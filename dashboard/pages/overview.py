@@ -15,6 +15,7 @@ from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.runs import Run
 from dissect.statistics.ladder import NAMED
+from reports.naming import short_name
 
 _STRONGEST = 6
 _FEW = 12  # concepts that are shown where no unit is named after any
@@ -64,8 +65,8 @@ def layout(visit: RunVisit) -> Component:
             html.H2("How was it made?"),
             facts(
                 [
-                    ("Generator", run.record["generator"]["name"]),
-                    ("Segmenter", run.record["segmenter"]["name"]),
+                    ("Generator", short_name(run.record["generator"]["name"])),
+                    ("Segmenter", short_name(run.record["segmenter"]["name"])),
                     ("Samples", f"{run.config.n_samples:,} of seed {run.config.seed}"),
                     ("Scored on", f"{run.record['coverage']['evaluation']:,} held-out"),
                     ("Thresholds", run.config.threshold),

@@ -5,7 +5,19 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import (
+    ALL,
+    MATCH,
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    State,
+    ctx,
+    dcc,
+    html,
+    no_update,
+)
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -23,12 +35,13 @@ from dashboard.components.jobs import (
     tag_form,
 )
 from dashboard.components.progress import Progress, progress_stores, register_progress
-from dashboard.components.runs import compare_link, run_choice, run_list, run_names
+from dashboard.components.runs import compare_link, run_choice, run_face, run_list, run_names
 from dashboard.components.setting_fields import read_field, with_labels
 from dashboard.context import Context
 from dashboard.disk import DiskUse
 from dashboard.links import run_href
 from dashboard.routing import Page, Visit
+from dashboard.run_faces import RunFaces
 from dashboard.store import Entry
 from dashboard.tags import Tags
 from dashboard.work.generators import generators_of, look_up
@@ -54,12 +67,13 @@ def layout(visit: Visit) -> Component:
         [
             html.H1("Runs"),
             html.P("Each run opened one generator and says which of its units match what."),
+            run_form(_generators(own), SEGMENTERS),
             html.Div(
                 run_choice(known, search=search, tag=tag),
                 id="runs-choose", hidden=not entries,
             ),
-            html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
             html.Div(compare_link(entries), id="runs-compared"),
+            html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
             html.Div(job_rows(jobs, "runs"), id="runs-jobs"),
             html.P(id="runs-answer", role="status", className="message"),
             html.Div(fault, id="runs-news", role="status", className="message"),
@@ -67,7 +81,6 @@ def layout(visit: Visit) -> Component:
             dcc.Store(id="runs-moving", data=moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
             *progress_stores("runs"),
-            run_form(_generators(own), SEGMENTERS),
             tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),
         ]
@@ -142,6 +155,17 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )(_follow)
     register_progress(app, "runs", _how_far)
+    app.callback(
+        Output({"type": "run-face", "run": MATCH}, "children"),
+        Input({"type": "run-face", "run": MATCH}, "id"),
+    )(_show_face)
+    app.clientside_callback(
+        ClientsideFunction("dissect", "compareTicked"),
+        Output("runs-compare", "href"),
+        Input({"type": "runs-pick", "run": ALL}, "checked"),
+        State("runs-compare", "href"),
+        prevent_initial_call=True,
+    )
 
 
 def _start(clicks: object, *given: object) -> str:
@@ -180,6 +204,20 @@ def _keep(clicks: object, run: object, tags: object) -> str:
         raise ConfigError("no run is chosen, or it is gone; choose one of the list")
     kept = _tags(own).put(str(run), tags)
     return f"{run}: {', '.join(kept) or 'no tags'}"
+
+
+def _show_face(shown: object) -> list[Component] | None:
+    """What a run shows of itself; nothing where that cannot be read: its own page says why."""
+    own = context.current()
+    run_id = shown.get("run") if isinstance(shown, dict) else None
+    names = {entry.id: entry.name for entry in own.store.entries()}
+    if run_id not in names:
+        return None
+    try:
+        face = own.service("faces", RunFaces).of(own.store, str(run_id))
+    except DissectError:
+        return None
+    return run_face(face, str(run_id), names[run_id])
 
 
 def _how_far() -> dict[str, Progress]:

@@ -1,6 +1,6 @@
 """The page of a unit: top images, matches and their certainty, co-active units, effects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import numpy as np
@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from dashboard import unit_facts
 from dashboard.callbacks import line_of
-from dashboard.components.attributes import aria
+from dashboard.components.attributes import aria, data_attributes
 from dashboard.components.figures import figure, histograms, iou_curves
 from dashboard.components.rungs import rung_mark
 from dashboard.components.unit_table import chosen
@@ -21,7 +21,6 @@ from dashboard.components.units import (
     empty,
     facts,
     second_label,
-    strip_image,
     swatch,
     two,
 )
@@ -52,6 +51,16 @@ def layout(visit: RunVisit) -> Component:
     title = found[0].concept if named and found else "no concept"
     of = UnitVisit(visit.context, visit.path, visit.query, opened, layer, unit)
     second = second_label(second_labels(opened).get((layer, unit), ""))
+    rung = int(ranked_labels(opened).rung.iloc[row])
+    known, unknown = _sections(
+        {
+            "Which concepts does it match?": _table(opened, found),
+            **_figures(opened, layer, unit, found),
+            "What does removing or inserting it do?": _effects(opened, row, layer, unit),
+            "Which units fire with it?": _coactive(opened, layer, unit),
+            **_panels(of, live=False),
+        }
+    )
     return html.Div(
         [
             _steps(opened, layer, unit, visit.query),
@@ -62,30 +71,48 @@ def layout(visit: RunVisit) -> Component:
                     html.Span(second, id="unit-second", className="second"),
                 ]
             ),
-            html.P(rung_mark(int(ranked_labels(opened).rung.iloc[row])), className="headline-rung"),
-            html.P(_sentence(opened, row, layer, unit, found, named)),
+            html.P([rung_mark(rung), f"{layer} · unit {unit}"], className="headline-rung"),
             html.Div(
-                strip_image(opened, layer, unit, title),
-                className="strip whole",
-                tabIndex=0,
-                role="region",
-                **aria(label="Top images"),
+                [
+                    html.Div(
+                        [
+                            html.Section(_shown(built), **aria(label=title))
+                            for title, built in _panels(of, live=True).items()
+                        ],
+                        className="unit-images",
+                    ),
+                    html.Div(
+                        [
+                            html.P(_sentence(opened, row, layer, unit, found, named)),
+                            *known,
+                            unknown,
+                        ],
+                        className="unit-facts",
+                    ),
+                ],
+                className="unit-page",
             ),
-            html.P(
-                "The images on which it fires most; the outline is where it exceeds its threshold.",
-                className="quiet",
-            ),
-            html.H2("Which concepts does it match?"),
-            _table(opened, found),
-            *_figures(opened, layer, unit, found),
-            *_panels(of, live=True),
-            html.H2("Which units fire with it?"),
-            _coactive(opened, layer, unit),
-            html.H2("What does removing or inserting it do?"),
-            _effects(opened, row, layer, unit),
-            *_panels(of, live=False),
         ]
     )
+
+
+def _shown(built: Component | Absent) -> Component:
+    return empty(built.reason) if isinstance(built, Absent) else built
+
+
+def _sections(built: Mapping[str, Component | Absent]) -> tuple[list[Component], Component | None]:
+    """What is known as sections, and what is not in one that is folded."""
+    known = [
+        html.Section([html.H2(title), content])
+        for title, content in built.items()
+        if not isinstance(content, Absent)
+    ]
+    absent = {title: one.reason for title, one in built.items() if isinstance(one, Absent)}
+    if not absent:
+        return known, None
+    rows = [html.Div([html.Dt(title), html.Dd(reason)]) for title, reason in absent.items()]
+    label = f"{counted(len(rows), 'question')} without an answer"
+    return known, html.Details([html.Summary(label), html.Dl(rows)], className="unknown")
 
 
 def _number(given: str) -> int:
@@ -151,73 +178,83 @@ def _sentence(
     return f"{name} {rung}: {numbers}; {halves} of the samples say so.{certain} {evidence}".rstrip()
 
 
-def _table(opened: OpenRun, found: list[Match]) -> Component:
-    head = ("Concept", "IoU", "", "95 %", "Chance", "Precision", "Recall", "Threshold")
+def _table(opened: OpenRun, found: list[Match]) -> Component | Absent:
+    if not found:
+        return Absent("None: it was never active where a concept was.")
     rows = [
-        html.Tr(
-            [
-                html.Th(
-                    [
-                        swatch(m.colour),
-                        dcc.Link(m.concept, href=concept_href(opened.id, m.concept)),
-                    ],
-                    scope="row",
-                ),
-                html.Td(bar(m.iou, m.chance, m.colour, m.iou_low, m.iou_high), className="wide"),
-                html.Td(two(m.iou), className="n"),
-                html.Td(f"{two(m.iou_low)} – {two(m.iou_high)}", className="n"),
-                html.Td(two(m.chance), className="n"),
-                html.Td(two(m.precision), className="n"),
-                html.Td(two(m.recall), className="n"),
-                html.Td(f"{m.threshold:.3g}", className="n"),
-            ]
-        )
+        [
+            html.Td(bar(m.iou, m.chance, m.colour, m.iou_low, m.iou_high), className="wide"),
+            html.Td(two(m.iou), className="n"),
+            html.Td(two(m.chance), className="n"),
+        ]
         for m in found
     ]
-    if not rows:
-        return empty("None: it was never active where a concept was.")
-    names = [html.Th(name, scope="col") if name else html.Td() for name in head]
-    table = html.Table([html.Thead(html.Tr(names)), html.Tbody(rows)])
+    more = [
+        [
+            html.Td(f"{two(m.iou_low)} – {two(m.iou_high)}", className="n"),
+            html.Td(two(m.precision), className="n"),
+            html.Td(two(m.recall), className="n"),
+            html.Td(f"{m.threshold:.3g}", className="n"),
+        ]
+        for m in found
+    ]
     return html.Div(
-        table, className="scroll", tabIndex=0, role="region", **aria(label="Concepts it matches")
+        [
+            _rows(opened, found, ("Concept", "IoU", "", "Chance"), rows),
+            html.Details(
+                [
+                    html.Summary("Intervals, precision, recall, thresholds"),
+                    _rows(
+                        opened, found, ("Concept", "95 %", "Precision", "Recall", "Threshold"), more
+                    ),
+                ]
+            ),
+        ]
     )
 
 
-def _figures(opened: OpenRun, layer: str, unit: int, found: list[Match]) -> list[Component]:
+def _rows(
+    opened: OpenRun,
+    found: list[Match],
+    head: Sequence[str],
+    values: list[list[html.Td]],
+) -> Component:
+    names = [
+        html.Th([swatch(m.colour), dcc.Link(m.concept, href=concept_href(opened.id, m.concept))],
+                scope="row")
+        for m in found
+    ]  # fmt: skip
+    titles = [html.Th(name, scope="col") if name else html.Td() for name in head]
+    rows = [html.Tr([name, *cells]) for name, cells in zip(names, values, strict=True)]
+    table = html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="matches")
+    return html.Div(table, className="scroll", **data_attributes(roving="a"))
+
+
+def _figures(
+    opened: OpenRun, layer: str, unit: int, found: list[Match]
+) -> dict[str, Component | Absent]:
     if not found:
-        return []
+        return {}
+    best, names = (
+        "At which threshold does it match best?",
+        ", ".join(match.concept for match in found[:_CURVES]),
+    )
     try:
         values = unit_facts.values(opened.run, layer, unit)
     except DissectError as error:
-        return [empty(line_of(error))]
-    names = ", ".join(m.concept for m in found[:_CURVES])
-    return [
-        html.Div(
-            [
-                html.Section(
-                    [
-                        html.H2("At which threshold does it match best?"),
-                        figure(
-                            "unit-curves",
-                            _curves(opened, values, found),
-                            f"IoU against the threshold for {names}",
-                        ),
-                    ]
-                ),
-                html.Section(
-                    [
-                        html.H2(f"Is it higher on {found[0].concept}?"),
-                        figure(
-                            "unit-histogram",
-                            _spread(values, found[0]),
-                            f"Histogram of activation on {found[0].concept} and on all pixels",
-                        ),
-                    ]
-                ),
-            ],
-            className="two",
-        )
-    ]
+        return {best: Absent(line_of(error))}
+    return {
+        best: figure(
+            "unit-curves",
+            _curves(opened, values, found),
+            f"IoU against the threshold for {names}",
+        ),
+        f"Is it higher on {found[0].concept}?": figure(
+            "unit-histogram",
+            _spread(values, found[0]),
+            f"Histogram of activation on {found[0].concept} and on all pixels",
+        ),
+    }
 
 
 def _curves(opened: OpenRun, values: Values, found: list[Match]) -> go.Figure:
@@ -234,14 +271,13 @@ def _spread(values: Values, best: Match) -> go.Figure:
     return histograms(unit_facts.centres(values.spread), shares, best.threshold)
 
 
-def _coactive(opened: OpenRun, layer: str, unit: int) -> Component:
+def _coactive(opened: OpenRun, layer: str, unit: int) -> Component | Absent:
     try:
         found = unit_facts.coactive(opened, layer, unit)
     except DissectError:
-        text = "This run did not count it; one made with "
-        return empty([text, html.Code("--coactivation"), " does."])
+        return Absent("This run did not count it; one made with --coactivation does.")
     if not found:
-        return empty("None: its mean over images does not vary.")
+        return Absent("None: its mean over images does not vary.")
     labels, people = labels_of(opened), second_labels(opened)
     start = pairs_of(opened).starts[layer]
     rows = []
@@ -275,19 +311,16 @@ def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
     return facts([(f"{found.label.capitalize()}, share", two(found.share)), ("Measured as", link)])
 
 
-def _panels(of: UnitVisit, *, live: bool) -> list[Component]:
+def _panels(of: UnitVisit, *, live: bool) -> dict[str, Component | Absent]:
     """What other modules add to the page: those that ask the generator, or the others."""
-    sections = []
+    sections: dict[str, Component | Absent] = {}
     for panel in of.context.parts.panels.values():
         if panel.live != live:
             continue
         try:
-            built = panel.build(of)
+            sections[panel.title] = panel.build(of)
         except DissectError as error:
-            built = Absent(line_of(error))
-        if isinstance(built, Absent):
-            built = empty(built.reason)
-        sections.append(html.Section([html.H2(panel.title), built]))
+            sections[panel.title] = Absent(line_of(error))
     return sections
 
 

@@ -1,6 +1,6 @@
 """Callbacks of the paint page that run in the browser; see ``assets/paint.js``."""
 
-from dash import ClientsideFunction, Dash, Input, Output, State
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 FIELDS = ("seed", "index", "truncation", "label")
 """Of the page, for the image."""
@@ -16,6 +16,19 @@ def register_browser(app: Dash) -> None:
 
     app.clientside_callback(
         here("size"), Output("paint-none", "data"), Input("paint-size", "value")
+    )
+    chips = {"type": "paint-chip", "name": ALL}
+    app.clientside_callback(
+        here("choose"),
+        Output("paint-concept", "value"),
+        Input(chips, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        here("press"),
+        Output(chips, "aria-pressed"),
+        Input("paint-concept", "value"),
+        State(chips, "id"),
     )
     app.clientside_callback(
         here("reveal"), Output("paint-after", "style"), Input("paint-reveal", "value")

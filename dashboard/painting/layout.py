@@ -6,14 +6,20 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components.attributes import aria
+from dashboard.components.attributes import aria, data_attributes
+from dashboard.components.units import swatch
+from dashboard.media import strip_url
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, View, read_view
 from dashboard.painting.tables import stroke_list
+from dashboard.pairs import labels_of
 from dashboard.routing import RunVisit
+from dashboard.store import OpenRun
 from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
-from dissect.runs import Run
+from dissect.statistics.registry import rows_of
+
+_CHIPS = 12  # concepts that are offered with a picture
 
 
 def layout(visit: RunVisit) -> Component:
@@ -43,7 +49,7 @@ def layout(visit: RunVisit) -> Component:
             html.Div(
                 [
                     _picture(size),
-                    _tools(view, names, run, size),
+                    _tools(view, names, visit.run, size),
                     _sample(view, n_classes),
                 ],
                 className="paint",
@@ -78,6 +84,7 @@ def _picture(size: int) -> Component:
                 role="img",
                 **aria(label="Brush here; the rectangle fields do the same by keyboard"),
             ),
+            html.Div(id="paint-ring", className="paint-ring", hidden=True),
         ],
         id="paint-stage",
         className="paint-stage paint-crisp",
@@ -168,12 +175,42 @@ def _whole(name: str, label: str, value: int | str) -> Component:
     )
 
 
-def _tools(view: View, names: tuple[str, ...], run: Run, size: int) -> Component:
+def _chips(opened: OpenRun, chosen: str) -> Component | None:
+    """The concepts that most units are named after, each with an image of its clearest unit."""
+    labels = labels_of(opened)
+    layers = [layer for layer in opened.run.layers if opened.run.has_strips(layer)]
+    named = labels[labels.is_named & labels.layer.isin(layers)]
+    best = named.sort_values("excess_information", ascending=False, kind="stable")
+    chips = []
+    for row in rows_of(best.drop_duplicates("concept").head(_CHIPS)):
+        name = str(row.concept)
+        picture = f"url({strip_url(opened, str(row.layer), int(row.unit))})"
+        chips.append(
+            html.Button(
+                [
+                    html.Span(className="chip-image", style={"backgroundImage": picture}),
+                    html.Span([swatch(opened.run.vocabulary[name].colour), name]),
+                ],
+                id={"type": "paint-chip", "name": name},
+                type="button",
+                className="chip",
+                **aria(pressed=str(name == chosen).lower()),
+            )
+        )
+    if not chips:
+        return None
+    values = {**aria(label="Concepts"), **data_attributes(roving="button")}
+    return html.Div(chips, className="chips", role="group", **values)
+
+
+def _tools(view: View, names: tuple[str, ...], opened: OpenRun, size: int) -> Component:
+    run = opened.run
     corners = dict(
         zip(("Top", "Left", "Bottom", "Right"), (size // 2, 0, size, size // 3), strict=True)
     )
     return html.Div(
         [
+            _chips(opened, view.concept),
             html.Div(
                 [
                     dmc.SegmentedControl(

@@ -1,15 +1,14 @@
-"""Panel of a unit's page: its top images with the unit ablated, and what changed in them."""
+"""Panel of a unit's page: the images that it shows with the unit ablated, and what changed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard import context
 from dashboard.callbacks import line_of
-from dashboard.components.attributes import aria
 from dashboard.painting.tables import change_table
 from dashboard.panels.images import ask_unit, run_of
 from dashboard.rendering.client import to_uri
@@ -25,14 +24,15 @@ def build(visit: UnitVisit) -> Component:
         [
             dcc.Store(id="ablation-unit", data=own),
             html.P(
-                "Off, for the reason that stands under “Look closer”.",
+                "Off, for the reason that stands below the images.",
                 className="ablation-off empty",
             ),
-            html.P(
-                "Its top images are made again with this unit at zero, and labelled again.",
-                className="quiet",
+            dmc.Switch(
+                id="ablation-go",
+                label="Ablate this unit",
+                description="The images above are made again with it at zero, and labelled again.",
+                checked=False,
             ),
-            dmc.Button("Ablate this unit", id="ablation-go", variant="default"),
             html.P(id="ablation-status", role="status"),
             html.Div(id="ablation-found"),
         ],
@@ -43,55 +43,44 @@ def build(visit: UnitVisit) -> Component:
 def register(app: Dash) -> None:
     """Register its callbacks."""
     app.callback(
+        Output("ablation-strip", "src"),
         Output("ablation-found", "children"),
         Output("ablation-status", "children"),
-        Input("ablation-go", "n_clicks"),
+        Input("ablation-go", "checked"),
+        Input("images-shown", "data"),
         State("ablation-unit", "data"),
         prevent_initial_call=True,
-        running=[(Output("ablation-go", "disabled"), True, False)],
     )(_ablate)
+    # The grid of images shows those without the unit in place.
+    app.clientside_callback(
+        ClientsideFunction("dissect", "showAblated"),
+        Output("ablation-box", "hidden"),
+        Output("images-box", "hidden"),
+        Input("ablation-go", "checked"),
+        Input("ablation-strip", "src"),
+    )
 
 
-def _ablate(clicks: object, unit: object) -> tuple:
-    if not clicks:
-        return no_update, no_update
+def _ablate(on: object, indices: object, unit: object) -> tuple:
+    if not on:
+        return "", None, ""
     try:
-        found = ask_unit(unit, {"ask": "ablate"}, view="ablation")
+        found = ask_unit(unit, {"ask": "ablate", "indices": indices}, view="ablation")
         vocabulary = context.current().store.open(run_of(unit)).run.vocabulary
     except SupersededError:
-        return no_update, no_update
+        return no_update, no_update, no_update
     except DissectError as error:
-        return None, html.Span(line_of(error), className="failed")
+        return "", None, html.Span(line_of(error), className="failed")
     content = found.content
-    pictures = [
-        html.Figure(
-            [
-                html.Figcaption(name),
-                html.Div(
-                    html.Img(
-                        src=to_uri(part, "image/webp"),
-                        className="unit-strip",
-                        alt=f"{name} it is ablated",
-                    ),
-                    className="strip whole",
-                    tabIndex=0,
-                    role="region",
-                    style={"margin": "0"},
-                    **aria(label=f"Images {name.lower()} it is ablated"),
-                ),
-            ],
-            style={"margin": "0 0 8px"},
-        )
-        for name, part in zip(("Before", "After"), found.parts, strict=True)
-    ]
     colours = {concept.name: concept.colour for concept in vocabulary}
     table = change_table(content["changes"], colours, pixels=content["pixels"])
-    return [*pictures, table], _summary(content)
+    changed = html.Details([html.Summary("What changed in them"), table])
+    return to_uri(found.parts[1], "image/webp"), changed, _summary(content)
 
 
 def _summary(content: Mapping[str, Any]) -> str:
     """What became of the concept that the unit matches."""
-    start = f"{len(content['indices'])} top images, the unit set to zero"
+    start = f"{len(content['indices'])} images, the unit set to zero"
     own = [change for change in content["changes"] if change[0] == content["concept"]]
     if not own:
         return f"{start}."
@@ -105,4 +94,4 @@ def _share(before: int, after: int) -> str:
     return f"{100 * (after - before) / before:+.0f} %".replace("-", "−")
 
 
-PANEL = Panel("Ablate this unit", build, callbacks=register, order=70, live=True)
+PANEL = Panel("What goes without it?", build, callbacks=register, order=70, live=True)

@@ -1,30 +1,40 @@
-"""Panel of a unit's page: its mask at any threshold, and new images."""
+"""Panel of a unit's page: its images, by interval, with its mask at any threshold."""
+
+from collections.abc import Mapping
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard import context
 from dashboard.callbacks import line_of, text
 from dashboard.components.attributes import aria
+from dashboard.links import run_href
+from dashboard.media import strip_url
+from dashboard.moved import why_missing
 from dashboard.pairs import pairs_of
 from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
-from dashboard.unit_facts import edges_of, row_of
+from dashboard.unit_facts import edges_of, matches, row_of
 from dissect.errors import DissectError
 
 _STEPS = 200
-_NEW = 64  # samples that are looked through for each strip of new ones
+_NEW, N_RANKED = 64, 128  # samples that are looked through for each strip of new ones
+_TOP = "top"
+_INTERVALS = {_TOP: "Top", "99": "99 %", "95": "95 %", "90": "90 %", "50": "Median", "0": "None"}
+_OWN = "(nothing else)"
 
 
 def build(visit: UnitVisit) -> Component:
-    """The panel; its pictures come when the renderer has them."""
+    """The panel: the run's own pictures at once, others when the renderer has them."""
     opened = visit.run
     edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
     row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
     own = min(max(float(pairs.scores["threshold"][row, pairs.best[row]]), low), high)
+    matched = [match.concept for match in matches(opened, row)]
     return html.Div(
         [
             dcc.Store(
@@ -32,39 +42,81 @@ def build(visit: UnitVisit) -> Component:
                 data={"run": opened.id, "layer": visit.layer, "unit": visit.unit},
             ),
             dcc.Store(id="images-first"),
-            html.P(
-                "Outlined is where the unit exceeds the threshold; the mark is the run's own.",
-                className="quiet",
+            dcc.Store(id="images-shown"),
+            dmc.SegmentedControl(
+                id="images-interval",
+                value=_TOP,
+                data=[{"value": name, "label": label} for name, label in _INTERVALS.items()],
+                size="xs",
+                fullWidth=True,
+                **aria(label="Images by how strongly it fires"),
             ),
-            dmc.Slider(
-                id="images-threshold",
-                value=own,
-                min=low,
-                max=high,
-                step=max((high - low) / _STEPS, 1e-6),
-                precision=6,
-                marks=[{"value": own}],
-                thumbLabel="Threshold",
+            html.Div(
+                shots(
+                    "images-strip",
+                    strip_url(opened, visit.layer, visit.unit),
+                    f"{visit.layer} unit {visit.unit}: images, its mask outlined",
+                ),
+                id="images-box",
+            ),
+            # The panel "ablation" shows the same images without the unit in their place.
+            html.Div(
+                shots("ablation-strip", "", "The same images without the unit"),
+                id="ablation-box",
+                hidden=True,
             ),
             html.P(id="images-status", role="status", children="The generator is being loaded …"),
             html.Div(
-                html.Img(
-                    id="images-strip", className="unit-strip", alt="Images, the mask outlined"
-                ),
-                className="strip whole",
-                tabIndex=0,
-                role="region",
-                **aria(label="Images at this threshold"),
+                [
+                    html.Div(
+                        "Threshold of the outline; the mark is the run’s own", className="quiet"
+                    ),
+                    dmc.Slider(
+                        id="images-threshold",
+                        value=own,
+                        min=low,
+                        max=high,
+                        step=max((high - low) / _STEPS, 1e-6),
+                        precision=6,
+                        marks=[{"value": own}],
+                        thumbLabel="Threshold",
+                    ),
+                ],
+                className="images-threshold",
             ),
             html.Div(
                 [
+                    dmc.Select(
+                        id="images-concept",
+                        label="Also outline, as the segmenter sees it",
+                        data=[_OWN, *matched],
+                        value=_OWN,
+                        allowDeselect=False,
+                    ),
                     dmc.Button("More images", id="images-more", variant="default"),
-                    dmc.Button("Top images of the run", id="images-top", variant="default"),
                 ],
                 className="paint-row",
             ),
         ],
         className="images",
+    )
+
+
+def shots(name: str, source: str, label: str) -> Component:
+    """A strip of images as a grid of large ones: app.js cuts it where it is shown.
+
+    Args:
+        name: Id of the strip.
+        source: Its address; "" for one that comes later.
+        label: What the images are.
+    """
+    given = {"src": source} if source else {}
+    return html.Div(
+        [
+            html.Img(id=name, className="shots-source", alt="", **given),
+            html.Div(className="shots", role="img", **aria(label=label)),
+        ],
+        className="shots-box",
     )
 
 
@@ -74,33 +126,64 @@ def register(app: Dash) -> None:
         Output("images-strip", "src"),
         Output("images-status", "children"),
         Output("images-first", "data"),
+        Output("images-shown", "data"),
         Input("images-threshold", "value"),
         Input("images-more", "n_clicks"),
-        Input("images-top", "n_clicks"),
+        Input("images-interval", "value"),
+        Input("images-concept", "value"),
         State("images-first", "data"),
         State("images-unit", "data"),
     )(_look)
 
 
-def _look(threshold: object, more: object, top: object, first: object, unit: object) -> tuple:
+def _look(
+    threshold: object, more: object, interval: object, concept: object, first: object, unit: object
+) -> tuple:
     if ctx.triggered_id == "images-more":
         first = first + _NEW if type(first) is int else 0
-    elif ctx.triggered_id == "images-top":
+    elif ctx.triggered_id == "images-interval":
         first = None
-    question = {"ask": "masks", "threshold": threshold, "first": first}
+    question: dict[str, object] = {"ask": "masks", "threshold": threshold, "first": first}
+    if first is None and interval in _INTERVALS and interval != _TOP:
+        question["interval"] = int(str(interval))
+    if isinstance(concept, str) and concept != _OWN:
+        question["concept"] = concept
     try:
         found = ask_unit(unit, question, view="images")
     except SupersededError:
-        return (no_update,) * 3
+        return (no_update,) * 4
     except DissectError as error:
-        return no_update, html.Span(line_of(error), className="failed"), no_update
-    which = "Top images of the run" if first is None else f"The best of {_NEW} new images"
-    indices = ", ".join(map(str, found.content["indices"]))
+        told = html.Span([line_of(error), *_where(unit)], className="failed")
+        return no_update, told, no_update, no_update
     message = (
         f"{100 * found.content['share']:.1f} % of the pixels are above "
-        f"{_signed(found.content['threshold'])}. {which}: samples {indices}."
+        f"{_signed(found.content['threshold'])}. {_which(question)}: samples "
+        f"{', '.join(map(str, found.content['indices']))}."
     )
-    return to_uri(found.parts[0], "image/webp"), message, first
+    return to_uri(found.parts[0], "image/webp"), message, first, found.content["indices"]
+
+
+def _where(unit: object) -> list[Component | str]:
+    """The way to say where the generator of a run is, if that is what is the matter."""
+    try:
+        opened = context.current().store.open(run_of(unit))
+    except DissectError:
+        return []
+    if not why_missing(opened.run):
+        return []
+    return [" ", dcc.Link("Where is it now?", href=run_href(opened.id, "effects"))]
+
+
+def _which(question: Mapping[str, object]) -> str:
+    """Which images are shown, in words."""
+    if question["first"] is not None:
+        return f"The best of {_NEW} new images"
+    interval = question.get("interval")
+    if interval is None:
+        return "Top images of the run"
+    if interval == 0:
+        return f"Of {N_RANKED} new images those in which it stays lowest"
+    return f"Of {N_RANKED} new images those whose peak is higher than {interval} % of them"
 
 
 def _signed(value: float) -> str:
@@ -127,4 +210,4 @@ def ask_unit(unit: object, question: dict[str, object], *, view: str) -> Frame:
     return ask(given.get("run"), {**question, **own}, view=f"{view}-{own}")
 
 
-PANEL = Panel("Look closer", build, callbacks=register, order=60, live=True)
+PANEL = Panel("Which images?", build, callbacks=register, order=60, live=True)

@@ -8,9 +8,10 @@ brush    concept or units, mode, layer, box or mask      a ``Brush``
 image    recipe                                          view, and one picture for each plane
 verdict  recipe                                          what its last stroke did, in sentences
 png      recipe                                          the image as a PNG, byte for byte
-masks    layer, unit, threshold, first                   a unit's top images, or new ones from
-                                                         ``first``, its mask outlined
-ablate   layer, unit                                     its top images before and after
+masks    layer, unit, threshold, first, interval,        a unit's top images, new ones from first
+         concept                                         or of an interval, its mask outlined, and
+                                                         that of a concept
+ablate   layer, unit, indices                            images before and after, its top ones
 move     folder, strengths, index, seed, layers          a sample as it is, moved along directions,
                                                          and along random ones as long
 invert   image, space, steps                             a search for a person's own picture begins
@@ -55,13 +56,14 @@ class Responder:
 
     Args:
         run: Its folder.
+        generator: Where its generator lies now; None where the run says so.
 
     Raises:
         DissectError: a run that cannot be opened, or models that cannot be loaded.
     """
 
-    def __init__(self, run: str) -> None:
-        self._run = open_run(run)
+    def __init__(self, run: str, generator: str | None = None) -> None:
+        self._run = open_run(run, generator=generator)
         self._canvas = Canvas(self._run)
         self._units = UnitResponder(self._canvas)
         self._stamp = [_BRUSH_VERSION, self._run.record["fingerprint"]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import flask
 
 from dashboard import context
+from dashboard.moved import places
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.process import next_order
 from dashboard.rendering.renderers import Renderers
@@ -31,7 +32,29 @@ def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Fram
     run = here.store.open(run_id).run
     order = flask.g.setdefault(_ORDER, next_order())
     renderers = here.service("renderers", Renderers)
-    return renderers.ask(run.path, run.record["fingerprint"], question, view=view[:80], order=order)
+    return renderers.ask(
+        run.path,
+        run.record["fingerprint"],
+        question,
+        view=view[:80],
+        order=order,
+        generator=places().get(run),
+    )
+
+
+def check_place(run_id: str, place: str) -> None:
+    """Load the generator of a run from another place, and keep the place if it is the same one.
+
+    Raises:
+        DissectError: it cannot be loaded, or has another fingerprint.
+    """
+    here = context.current()
+    run = here.store.open(run_id).run
+    renderers = here.service("renderers", Renderers)
+    renderers.ask(
+        run.path, run.record["fingerprint"], {"ask": "about"}, view="place", generator=place
+    )
+    places().put(run, place)
 
 
 def to_uri(data: bytes, kind: str) -> str:

@@ -47,11 +47,19 @@ class Process:
 
     Args:
         run: Folder of the run.
+        generator: Where its generator lies now; None where the run says so.
         module: That is run as the worker.
     """
 
-    def __init__(self, run: Path, *, module: str = "dashboard.rendering.worker") -> None:
-        self._run, self._module = run, module
+    def __init__(
+        self,
+        run: Path,
+        *,
+        generator: str | None = None,
+        module: str = "dashboard.rendering.worker",
+    ) -> None:
+        self._module = module
+        self._given = [str(run), *([] if generator is None else [generator])]
         self._turn = threading.Condition()
         self._waiting: dict[int, tuple[str, int]] = {}  # ticket → view and order, as they came
         self._busy = False
@@ -166,7 +174,7 @@ class Process:
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
         }
         child = subprocess.Popen(
-            [sys.executable, "-m", self._module, str(self._run)],
+            [sys.executable, "-m", self._module, *self._given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

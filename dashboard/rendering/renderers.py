@@ -67,7 +67,7 @@ class Renderers:
 
     def __init__(self, *, most_workers: int = MOST_WORKERS, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_workers
-        self._workers: OrderedDict[tuple[str, str], Process] = OrderedDict()
+        self._workers: OrderedDict[tuple[str, str, str | None], Process] = OrderedDict()
         self._answers = AnswerCache(most_bytes)
         self._lock = threading.Lock()
 
@@ -80,6 +80,7 @@ class Renderers:
         *,
         view: str,
         order: int | None = None,
+        generator: str | None = None,
     ) -> Frame:
         """An answer from memory or from the run's worker.
 
@@ -89,15 +90,18 @@ class Renderers:
             question: Plain values; see ``answers``.
             parts: Files with it.
             view, order: Who waits, and which question of it this is; see ``Process.ask``.
+            generator: Where the run's generator lies now; None where the run says so.
 
         Raises:
             SupersededError, RenderError: see ``Process.ask``.
         """
-        key = _key(run, fingerprint, question, parts)
+        key = _key(run, f"{fingerprint} {generator or ''}", question, parts)
         known = self._answers.get(key)
         if known is not None:
             return known
-        answer = self._worker(run, fingerprint).ask(question, parts, view=view, order=order)
+        answer = self._worker(run, fingerprint, generator).ask(
+            question, parts, view=view, order=order
+        )
         if not answer.content.get("fleeting"):
             self._answers.put(key, answer)
         return answer
@@ -115,14 +119,14 @@ class Renderers:
         for worker in workers:
             worker.kill()
 
-    def _worker(self, run: Path, fingerprint: str) -> Process:
-        place = (str(run), fingerprint)
+    def _worker(self, run: Path, fingerprint: str, generator: str | None) -> Process:
+        place = (str(run), fingerprint, generator)
         stale: list[Process] = []
         with self._lock:
             if place not in self._workers:
                 if not run.is_dir():
                     raise RunError(f"{run.name} is gone: it was moved or deleted; reload the page")
-                self._workers[place] = Process(run)
+                self._workers[place] = Process(run, generator=generator)
             self._workers.move_to_end(place)
             while len(self._workers) > self._most:
                 stale.append(self._workers.popitem(last=False)[1])

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from dissect.errors import ConfigError, LayerError
 from dissect.painting.canvas import Canvas, Painted, changes
 from dissect.painting.checks import as_number, check_text, is_whole
 from dissect.pictures import to_tile
-from dissect.runs.strips import TILE, UNLABELLED, draw_strip
+from dissect.runs.strips import TILE, UNLABELLED, draw_strip, outline
 from dissect.settings.kinds import short
 from dissect.statistics.ladder import MATCHES
 from dissect.statistics.resize import resize
@@ -31,6 +31,13 @@ SHOWN = 8
 """Images in a strip."""
 N_CANDIDATES = 64
 """New samples among which a unit's top images are found."""
+N_RANKED = 128
+"""New samples that are ranked by the unit's peak, for images of an interval."""
+PER_INTERVAL = 4
+"""Images of an interval."""
+INTERVALS = (99, 95, 90, 50, 0)
+"""Per cent of the ranked samples that have a lower peak than those in the middle of an interval; at
+0 the lowest of all."""
 _KEPT = 32  # strips whose maps are at hand while the threshold moves
 
 
@@ -45,6 +52,8 @@ class UnitResponder:
         self._canvas = canvas
         self._opened = OpenRun(canvas.run.path.name, canvas.run)
         self._seen = lru_cache(maxsize=_KEPT)(self._see)
+        self._ranked = lru_cache(maxsize=_KEPT)(self._rank)
+        self._marked = lru_cache(maxsize=_KEPT)(self._mark)
 
     def masks(self, question: Mapping[str, object]) -> Frame:
         """A strip with the unit's mask at a threshold; see ``answers``."""
@@ -54,9 +63,18 @@ class UnitResponder:
         first = question.get("first")
         if first is not None and not is_whole(first, 0, 2**40):
             raise ConfigError(f"first is {short(first)}; expected a whole number from 0")
-        indices, tiles, values = self._seen(layer, unit, first)
+        interval, other = question.get("interval"), question.get("concept")
+        if interval is not None and interval not in INTERVALS:
+            known = ", ".join(map(str, INTERVALS))
+            raise ConfigError(f"interval is {short(interval)}; expected one of {known}")
+        indices = self._shown(layer, unit, first, interval)
+        tiles, values = self._seen(layer, unit, indices)
         masks = values > threshold
         colour = self._canvas.vocabulary[concept].colour if concept else UNLABELLED
+        if other is not None:
+            found = self._canvas.vocabulary[check_text("concept", other)]
+            tiles = outline(tiles, self._marked(found.name, indices), found.colour)
+            colour = UNLABELLED
         content = {
             "indices": list(indices),
             "peaks": [float(one.max()) for one in values],
@@ -67,10 +85,10 @@ class UnitResponder:
 
     @torch.no_grad()
     def ablate(self, question: Mapping[str, object]) -> Frame:
-        """The unit's top images before and after it is ablated; see ``answers``."""
+        """Images before and after the unit is ablated, its top ones; see ``answers``."""
         layer, unit = self._unit(question)
         canvas, config = self._canvas, self._canvas.run.config
-        indices = self._top(layer, unit)
+        indices = _indices(question.get("indices")) or self._top(layer, unit)
         before = make_images(canvas.generator, config, indices)
         with intervene(canvas.generator, [Ablate(layer, [unit])], bases=canvas.bases):
             after = make_images(canvas.generator, config, indices)
@@ -115,30 +133,67 @@ class UnitResponder:
         top = self._canvas.run.array(layer, "top_indices").values[unit]
         return [int(index) for index in top if index >= 0][:SHOWN]
 
+    def _shown(
+        self, layer: str, unit: int, first: int | None, interval: int | None
+    ) -> tuple[int, ...]:
+        """Samples that are shown: top ones of the run or of new ones, or those of an interval."""
+        if interval is not None:
+            ranked = self._ranked(layer, unit, 0, N_RANKED)
+            # An interval's middle has that share of the samples behind it.
+            middle = round((1 - interval / 100) * N_RANKED)
+            start = min(max(middle - PER_INTERVAL // 2, 0), N_RANKED - PER_INTERVAL)
+            return ranked[start : start + PER_INTERVAL]
+        if first is not None:
+            return self._ranked(layer, unit, first, N_CANDIDATES)[:SHOWN]
+        return tuple(self._top(layer, unit))
+
+    @torch.no_grad()
+    def _rank(self, layer: str, unit: int, first: int, n: int) -> tuple[int, ...]:
+        """New samples by the unit's peak in them, the highest first."""
+        start = self._canvas.run.config.n_samples + first
+        looked = list(range(start, start + n))
+        peaks = torch.cat(
+            [self._maps(layer, unit, part)[1].flatten(1).amax(dim=1) for part in _parts(looked)]
+        )
+        best = torch.argsort(peaks, descending=True, stable=True)
+        return tuple(looked[place] for place in best.tolist())
+
     @torch.no_grad()
     def _see(
-        self, layer: str, unit: int, first: int | None
-    ) -> tuple[tuple[int, ...], np.ndarray, Float[np.ndarray, "image tile tile"]]:
+        self, layer: str, unit: int, indices: tuple[int, ...]
+    ) -> tuple[UInt8[np.ndarray, "image tile tile 3"], Float[np.ndarray, "image tile tile"]]:
         """Images and the unit's values over them, at the size of tiles."""
-        indices = self._top(layer, unit)
-        if first is not None:
-            start = self._canvas.run.config.n_samples + first
-            looked = list(range(start, start + N_CANDIDATES))
-            peaks = torch.cat(
-                [self._maps(layer, unit, part)[1].flatten(1).amax(dim=1) for part in _parts(looked)]
-            )
-            best = torch.argsort(peaks, descending=True, stable=True)[:SHOWN]
-            indices = [looked[place] for place in best.tolist()]
-        images, maps = self._maps(layer, unit, indices)
+        images, maps = self._maps(layer, unit, list(indices))
         native = self._canvas.run.config.native
         values = resize(maps[:, None].float(), (TILE, TILE), nearest=native)[:, 0].numpy()
-        return tuple(indices), np.stack([to_tile(image) for image in images]), values
+        return np.stack([to_tile(image) for image in images]), values
+
+    @torch.no_grad()
+    def _mark(self, concept: str, indices: tuple[int, ...]) -> Bool[np.ndarray, "image tile tile"]:
+        """Where the segmenter sees a concept in images."""
+        canvas, found = self._canvas, self._canvas.vocabulary[concept]
+        images = make_images(canvas.generator, canvas.run.config, list(indices))
+        size = canvas.generator.image_size
+        planes = label_block(canvas.segmenter, images, size)
+        plane = canvas.vocabulary.planes.index(found.plane)
+        masks = (planes[:, plane] == found.id)[:, None].float()
+        return resize(masks, (TILE, TILE), nearest=True)[:, 0].numpy() > 0.5
 
     def _maps(self, layer: str, unit: int, indices: list[int]) -> tuple[Tensor, Tensor]:
         canvas = self._canvas
         with trace(canvas.generator, layer, bases=canvas.bases) as recorded:
             images = make_images(canvas.generator, canvas.run.config, indices)
         return images.cpu(), recorded[layer][:, unit].cpu()
+
+
+def _indices(given: object) -> list[int]:
+    """Samples of which images are asked for; none where none are given."""
+    if given is None:
+        return []
+    whole = isinstance(given, list) and all(is_whole(one, 0, 2**40) for one in given)
+    if not isinstance(given, list) or not whole or not 1 <= len(given) <= SHOWN:
+        raise ConfigError(f"indices are {short(given)}; expected 1 to {SHOWN} whole numbers from 0")
+    return list(given)
 
 
 def _parts(indices: list[int]) -> list[list[int]]:

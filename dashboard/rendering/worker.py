@@ -1,6 +1,6 @@
 """The process that owns the generator and the segmenter of a run.
 
-    python -m dashboard.rendering.worker RUN
+    python -m dashboard.rendering.worker RUN [GENERATOR]
 
 It answers frames from stdin on stdout, one at a time, until stdin ends: when the server goes, so
 does it, in the middle of an answer too. The first frame says that it is ready, or why it cannot be.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dashboard.rendering.answers import Responder
 
 
-def main(run: str) -> int:
+def main(run: str, generator: str | None = None) -> int:
     """Answer until nobody asks any more; returns the exit status."""
     # Whatever a library prints would break the frames, so it goes where the log goes.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -28,7 +28,7 @@ def main(run: str) -> int:
     try:
         from dashboard.rendering.answers import Responder  # noqa: PLC0415 - torch takes a while
 
-        responder = Responder(run)
+        responder = Responder(run, generator)
     except (DissectError, OSError) as error:
         _send(answers, Frame({"problem": str(error)}))
         return 0
@@ -80,6 +80,6 @@ def _taking(questions: BinaryIO):  # noqa: ANN202 - see ``frames.read``
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1]))
+        sys.exit(main(*sys.argv[1:3]))
     except BrokenPipeError:
         sys.exit(0)  # the server is gone

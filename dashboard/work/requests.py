@@ -138,6 +138,10 @@ class EffectRequest(Settings, kw_only=True):
         "also measure the effect against the number of units; not every study has a curve",
         default=False,
     )
+    generator: str | None = setting(
+        "where the run's generator lies now, already looked up; never what a browser sent",
+        default=None,
+    )
     picked: tuple[int, ...] = like(
         UnitQuestion, "picked", default=(), count_at_most=_MOST_UNITS, label="Units by hand"
     )
@@ -175,6 +179,7 @@ class EffectRequest(Settings, kw_only=True):
             options["curve"] = self.order
         flags = {name: study.question.declared[name].flag for name in options}
         given = [f"{flags[name]}={value}" for name, value in options.items()]
+        given += [] if self.generator is None else [f"--generator={self.generator}"]
         return [self.edit, *given, f"--name={self.name}", "--json", "--", str(folder / self.run)]
 
 

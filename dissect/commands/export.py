@@ -47,6 +47,7 @@ class FigureOptions(Settings):
         "for curve: whose pixels; default: the one that was measured", default=None
     )
     most: int = setting("for concepts: at most so many", default=24, at_least=1)
+    no_title: bool = setting("without the title, which a caption says", default=False)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -99,22 +100,28 @@ def _figure(options: argparse.Namespace) -> None:
     from reports import figures
 
     suffix = figures.check_suffix(options.out)
-    width = figures.read_width(options.width)
+    width, title = figures.read_width(options.width), not options.no_title
     run = open_run(options.run)
     if options.kind == "layers":
-        content = figures.draw_layers(run, width=width, suffix=suffix)
+        content = figures.draw_layers(run, width=width, suffix=suffix, title=title)
     elif options.kind == "concepts":
-        content = figures.draw_concepts(run, width=width, suffix=suffix, most=options.most)
+        content = figures.draw_concepts(
+            run, width=width, suffix=suffix, most=options.most, title=title
+        )
     elif options.kind == "unit":
         if options.layer is None or options.unit is None:
             raise ConfigError("figure unit was given no unit; expected --layer L and --unit U")
-        content = figures.draw_unit(run, options.layer, options.unit, width=width, suffix=suffix)
+        content = figures.draw_unit(
+            run, options.layer, options.unit, width=width, suffix=suffix, title=title
+        )
     else:
         if options.effect is None:
             names = ", ".join(effect_names(run)) or "none yet; dissect ablate … --curve makes one"
             raise ConfigError(f"figure curve was given no effect; expected --effect: {names}")
         effect = open_effect(run, options.effect)
-        content = figures.draw_curve(effect, options.concept, width=width, suffix=suffix)
+        content = figures.draw_curve(
+            effect, options.concept, width=width, suffix=suffix, title=title
+        )
     write_file(options.out, content)
     print_json({"figure": options.out}) if options.json else print(options.out)
 

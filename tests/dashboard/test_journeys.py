@@ -99,8 +99,35 @@ def test_two_runs_are_compared_on_one_scale(page, dashboard_url):
     page.get_by_role("option", name="planted-too").click()
     page.wait_for_url("**/compare?a=planted&b=planted-too-*")
     page.get_by_text("The full width is 9 units in both.").wait_for()
-    row = page.get_by_role("row", name=re.compile("^red"))
-    expect(row.get_by_role("link")).to_have_count(4)
+    row = page.locator(".pair", has_text="red")
+    expect(row.get_by_role("link")).to_have_count(2)
+    expect(
+        row.get_by_role("img", name=re.compile("planted too, units unit 0, red"))
+    ).to_be_visible()
+    changes = [
+        abs(float(text.replace("−", "-")))
+        for text in page.locator(".pair-change").all_inner_texts()
+    ]
+    assert len(changes) > 1
+    assert changes == sorted(changes, reverse=True)
+
+
+def test_runs_show_their_images_and_two_of_them_are_ticked_to_compare(page, dashboard_url, until):
+    _open(page, dashboard_url)
+    card = page.locator(".run-card", has=page.get_by_role("link", name="planted", exact=True))
+    picture = card.get_by_role("img", name="Images of planted", include_hidden=True)
+    picture.wait_for()
+    assert picture.evaluate("async i => (await i.decode(), i.naturalWidth)") == 3 * 128
+    expect(card).to_contain_text("56 % named")
+    expect(card).to_contain_text("red 1")
+    for name in ("evil", "planted"):
+        page.get_by_role("checkbox", name=f"Compare {name}", exact=True).check(force=True)
+    link = page.get_by_role("link", name="Compare two runs")
+    until(
+        lambda: set(re.findall("[ab]=([a-z]+)", link.get_attribute("href"))) == {"evil", "planted"}
+    )
+    link.click()
+    page.get_by_role("heading", name="Which concepts changed most?").wait_for()
 
 
 def test_everything_can_be_reached_by_keyboard(page, dashboard_url):

@@ -239,12 +239,30 @@ def test_the_worker_of_a_run_answers_and_tells_of_mistakes(planted_run):
     assert 0 == none < strip.content["share"]
     new = of_run(ask="masks", layer="units", unit=0, first=0).content["indices"]
     assert min(new) >= planted_run.config.n_samples
+    # Images of a higher interval have higher peaks, and none is in two of them.
+    peaks, seen = [], []
+    for interval in (99, 95, 90, 50, 0):
+        shown = of_run(ask="masks", layer="units", unit=0, interval=interval).content
+        assert len(shown["indices"]) == 4
+        peaks += sorted(shown["peaks"], reverse=True)
+        seen += shown["indices"]
+    assert peaks == sorted(peaks, reverse=True)
+    assert len(set(seen)) == len(seen)
+    assert min(seen) >= planted_run.config.n_samples
+    marked = of_run(ask="masks", layer="units", unit=0, threshold=0.5, concept="red")
+    assert marked.parts != strip.parts
+    few = of_run(ask="ablate", layer="units", unit=0, indices=seen[:2]).content
+    assert few["indices"] == seen[:2]
     found = of_run(ask="ablate", layer="units", unit=0).content["changes"]
     assert [row[1:] for row in found if row[0] == "red"] == [[8 * 36, 0]]
     for question in (
         {"ask": "nothing"}, {"ask": ["about"]}, {}, {"ask": "image"}, {"ask": "image", "recipe": []},
         {"ask": "masks", "layer": "units", "unit": 99}, {"ask": "masks", "layer": "../units", "unit": 0},
         {"ask": "masks", "layer": "units", "unit": 0, "threshold": "x"},
+        {"ask": "masks", "layer": "units", "unit": 0, "interval": 42},
+        {"ask": "masks", "layer": "units", "unit": 0, "concept": "unicorn"},
+        {"ask": "ablate", "layer": "units", "unit": 0, "indices": [-1]},
+        {"ask": "ablate", "layer": "units", "unit": 0, "indices": list(range(9))},
         {"ask": "brush", "concept": "unicorn", "mode": "draw"}, {"ask": "brush", "units": [1]},
     ):  # fmt: skip
         with pytest.raises(RenderError) as caught:

@@ -65,15 +65,20 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
     page.get_by_role("slider").press("End")
     until(lambda: share(page) < pixels)
     until(lambda: strip(page) != before)
-    page.get_by_role("button", name="Ablate this unit").click()
+    page.get_by_role("switch", name="Ablate this unit").click(force=True)
     row = page.locator("#ablation-found tr[data-concept='window']")
-    row.wait_for()
+    row.wait_for(state="attached")  # folded
     assert int(row.get_attribute("data-change")) < 0
     told = page.inner_text("#ablation-status")
     assert re.search(r"window from [0-9,]+ to [0-9,]+ pixels, −[0-9]+ %", told), told
-    for name in ("Before", "After"):
-        image = page.get_by_role("img", name=f"{name} it is ablated")
-        assert image.evaluate("async i => (await i.decode(), i.naturalWidth)") == 8 * 128
+    # Without it they stand in the place of the images, which come back.
+    without = page.get_by_role("img", name="The same images without the unit")
+    expect(without).to_be_visible()
+    expect(without.locator(".shot")).to_have_count(8)
+    expect(page.locator("#images-box")).to_be_hidden()
+    page.get_by_role("switch", name="Ablate this unit").click(force=True)
+    expect(page.locator("#images-box .shot")).to_have_count(8)
+    expect(without).to_be_hidden()
 
 
 def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until, fits):
@@ -86,9 +91,15 @@ def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, ur
     assert fresh != before
     page.get_by_role("button", name="More images").click()
     until(lambda: strip(page) != fresh)
-    page.get_by_role("button", name="Top images of the run").click()
+    page.get_by_text("Median", exact=True).click()
+    page.get_by_text("Of 128 new images those whose peak is higher than 50 % of them").wait_for()
+    expect(page.locator("#images-box .shot")).to_have_count(4)
+    page.get_by_text("Top", exact=True).click()
     until(lambda: strip(page) == before)
     expect(page.locator("#images-status")).to_have_text(told)
+    page.get_by_role("textbox", name="Also outline").click()
+    page.get_by_role("option", name="red", exact=True).click()
+    until(lambda: strip(page) != before)
     page.set_viewport_size({"width": 390, "height": 844})
     until(lambda: fits(page))
 
@@ -98,8 +109,9 @@ def test_without_a_generator_the_panels_and_painting_say_why_and_the_rest_works(
     expect(page.get_by_text("IoU 1.00").first).to_be_visible()
     page.locator("#images-status .failed").get_by_text("gone/model.pkl").wait_for()
     expect(page.get_by_role("slider")).to_be_hidden()
-    expect(page.get_by_role("button", name="Ablate this unit")).to_be_hidden()
-    expect(page.get_by_text("Off, for the reason that stands under")).to_be_visible()
+    expect(page.get_by_role("switch", name="Ablate this unit")).to_be_hidden()
+    expect(page.get_by_text("Off, for the reason that stands below")).to_be_visible()
+    expect(page.locator("#images-box .shot")).to_have_count(8)  # those that the run keeps
     page.goto(f"{url}/run/lost/paint")
     page.get_by_role("alert").get_by_text("Painting is off").wait_for()
     page.goto(f"{url}/run/lost/units")

@@ -188,7 +188,7 @@ def test_axe_finds_no_serious_violation_in_the_light_or_in_the_dark(site, open_p
 def test_the_summary_is_read_without_scripts(site, open_page):
     view = open_page(site / "index.html", java_script_enabled=False)
     for heading in (
-        "What is surest?",
+        "What is clearest?",
         "How was this measured?",
         "Which layers know which concepts?",
     ):

@@ -130,7 +130,7 @@ async function unitPage(number, unit) {
     title: `${info.name} unit ${unit}`,
     content: [
       crumbs(h("a", { href: "#layers" }, "Layers"), h("a", { href: layerHref(number) }, info.name), `unit ${unit}`),
-      h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
+      h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), rungMark(facts), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
       h("p", { class: "lead" }, facts.is_named
         ? [run.knows_names ? "It is named after " : "It matches ", conceptLink(facts.concept), `: ${match}.`]
         : [facts.rung >= 1 ? "It is not named. It matches " : "It is not named. Nearest is ", conceptLink(facts.concept), `, ${match}: ${whyNot(facts)}.`]),

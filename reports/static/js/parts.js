@@ -41,6 +41,13 @@ function conceptLink(number) {
 // A name as one word of a command line.
 const quote = (name) => (/^[\w.:@+-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
 
+// The rung of evidence that a unit stands on, as a dot of its colour and its word.
+function rungMark(unit) {
+  if (unit.rung === undefined || unit.rung === null) return null;
+  const { name, colour } = run.rungs[unit.rung];
+  return h("span", { class: "rung", style: { "--rung": colour } }, h("i"), name);
+}
+
 // "b16.conv1 unit 12, window, IoU 0.21": what every picture of a unit is called.
 function finding(unit) {
   let named = unit.is_named ? run.concepts[unit.concept].name : "not named";
@@ -160,7 +167,7 @@ function card(unit) {
       h("span", { class: "n" }, h("span", { class: "quiet" }, "IoU "), h("b", {}, two(unit.iou)),
         unit.low !== null && h("span", { class: "quiet" }, ` [${two(unit.low)}, ${two(unit.high)}]`)),
       bar(unit, concept.colour),
-      h("span", { class: "quiet card-more" }, h("span", {}, unit.information !== undefined && `information ${two(unit.information)}`),
+      h("span", { class: "quiet card-more" }, h("span", {}, rungMark(unit), unit.information !== undefined && ` information ${two(unit.information)}`),
         h("span", {}, `chance ${two(unit.chance)}`))),
   );
 }

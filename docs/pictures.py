@@ -1,0 +1,111 @@
+"""Makes the pictures of the dashboard in these pages and in the README.
+
+    python docs/pictures.py RUN [OTHER]      # make pictures RUN=runs/demo
+
+It serves the run's folder on a free port, opens each page in Chromium as a person sees it, and
+writes docs/dashboard-*.webp, each under 200 KB, and docs/share-card.webp. RUN needs its generator;
+OTHER is the run that it is compared with.
+"""
+
+import argparse
+import io
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from dashboard import Settings, create_app
+from dashboard.links import compare_href, run_href, unit_href
+from dashboard.serving import listen, make_server, stop
+from dashboard.store import run_id
+from dissect.runs import open_run
+from reports.card import draw_card
+from reports.findings import clearest
+
+_DOCS = Path(__file__).parent
+_MOST = 200_000  # bytes of a picture
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_WAIT = 300_000  # milliseconds, until a generator on a busy machine has answered
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    sock = listen("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    server = make_server(create_app(folder, Settings(port=port)), sock)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(server)
+        thread.join(timeout=10)
+
+
+def _ready(page: Page) -> None:
+    """Until the page, and the pictures that are seen of it, are there."""
+    page.get_by_role("heading", level=1).wait_for()
+    status = page.locator("#images-status, #paint-how")
+    if status.count():
+        wanted = page.get_by_text("of the pixels are above").or_(page.get_by_text("worked in"))
+        wanted.first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def _shoot(page: Page, height: int, name: str) -> None:
+    image = Image.open(io.BytesIO(page.screenshot(clip=_clip(page, height), full_page=True)))
+    for quality in (82, 70, 55, 40):
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "WEBP", quality=quality, method=6)
+        if buffer.tell() < _MOST:
+            break
+    file = _DOCS / f"{name}.webp"
+    file.write_bytes(buffer.getvalue())
+    print(file, f"{image.width} × {image.height}, {buffer.tell() / 1000:.0f} KB")
+
+
+def _clip(page: Page, height: int) -> dict[str, float]:
+    return {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height}
+
+
+def main() -> None:
+    """Make all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("other", type=Path, nargs="?")
+    options = parser.parse_args()
+    run = open_run(options.run)
+    own = run_id(options.run.resolve().name)
+    (best,) = clearest(run, list(run.layers), 1)
+    pages = {
+        "dashboard-overview": (run_href(own), 1440, 1500),
+        "dashboard-unit": (unit_href(own, best.layer, int(best.unit)), 1440, 1000),
+        "dashboard-units": (run_href(own, "units"), 1440, 900),
+        "dashboard-paint": (run_href(own, "paint") + "?concept=tree", 1440, 900),
+        "dashboard-phone": (run_href(own), 390, 1400),
+        "dashboard-runs": ("/", 1440, 640),
+    }
+    if options.other is not None:
+        other = run_id(options.other.resolve().name)
+        pages["dashboard-compare"] = (compare_href(own, other), 1440, 900)
+    with _serving(options.run.resolve().parent) as url, sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        for name, (address, width, height) in pages.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(_WAIT)
+            page.goto(url + address)
+            _ready(page)
+            _shoot(page, height, name)
+            page.close()
+        browser.close()
+    card = Image.open(io.BytesIO(draw_card(run)))
+    card.save(_DOCS / "share-card.webp", "WEBP", quality=82, method=6)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ def moved_url(scenes_run, tmp_path, serving):
 
 
 def test_nothing_is_measured_until_a_generator_of_the_same_weights_is_found(page, moved_url):
-    page.set_default_timeout(60_000)  # a renderer starts, on a machine with other work
+    page.set_default_timeout(200_000)  # a renderer starts, on a machine with other work
     page.goto(f"{moved_url}/run/moved/effects")
     page.get_by_role("heading", name="Where is it now?").wait_for()
     measure = page.get_by_role("button", name="Measure", exact=True)

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard import create_app
-from dashboard.components.layers import _cell, cells_of
+from dashboard.components.layers import cells_of, heat_map
 from dashboard.notes.changes import restore
 from dashboard.notes.labels import second_labels
-from dashboard.pages.compare import _best
+from dashboard.pages.compare import _side
 from dashboard.pages.concept import _nearest
 from dashboard.pages.notes import Sought, results, seek
 from dashboard.pages.unit import _coactive
@@ -232,7 +232,9 @@ def test_nothing_but_a_note_is_brought_back(noted, kept):
 
 
 def _texts(component):
-    return json.dumps(component.to_plotly_json(), default=lambda c: c.to_plotly_json())
+    return json.dumps(
+        component.to_plotly_json(), default=lambda c: c.to_plotly_json(), ensure_ascii=False
+    )
 
 
 def test_second_labels_stand_wherever_units_are_named(noted, opened):
@@ -241,8 +243,10 @@ def test_second_labels_stand_wherever_units_are_named(noted, opened):
     notes_of(opened.run).label(best.layer, best.unit, EVIL)
     people = second_labels(opened)
     title = f"{best.layer} unit {best.unit} “{EVIL}”"
-    assert _cell(opened, best, "#ff0000", people).title.startswith(f"{title}: IoU")
-    assert _best(opened, "red", people).title == title
+    drawn = heat_map(opened, ["red"], label="all").to_plotly_json()["props"]["data-heat"]
+    told = [cell["told"] for cell in json.loads(drawn)["rows"][0]["cells"] if cell]
+    assert any(text.startswith(f"{title}: IoU") for text in told)
+    assert f"{title}, red: IoU" in _texts(_side(opened, "red", best, people))
     nearest = next(cell for cell in cells_of(opened)["pink"] if cell is not None)
     notes_of(opened.run).label(nearest.layer, nearest.unit, "almost pink")
     assert "almost pink" in _texts(_nearest(opened, "pink"))

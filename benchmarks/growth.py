@@ -53,13 +53,18 @@ class Stripes:
         return (self.segment(images) == numbers).float()
 
 
-def run_once(n_samples: int, n_units: int, n_concepts: int, n_layers: int) -> dict[str, float]:
-    """One dissection in this process; seconds of the pass and peak memory."""
+def build_generator(n_units: int) -> StyleGAN2:
+    """With so many units in each layer but those that put out colours."""
     torch.manual_seed(0)
     config = StyleGAN2Config(
         32, (n_units,) * 4, z_size=64, w_size=64, mapping_depth=2, use_noise=False
     )
-    generator = StyleGAN2(StyleGAN2Network(config).eval().requires_grad_(False), name="random")
+    return StyleGAN2(StyleGAN2Network(config).eval().requires_grad_(False), name="random")
+
+
+def run_once(n_samples: int, n_units: int, n_concepts: int, n_layers: int) -> dict[str, float]:
+    """One dissection in this process; seconds of the pass and peak memory."""
+    generator = build_generator(n_units)
     layers = list(generator.layers)[-n_layers:]
     settings = {"layers": layers, "pilot": 64, "progress": False}
     with tempfile.TemporaryDirectory() as folder:

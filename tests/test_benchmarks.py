@@ -26,6 +26,7 @@ def test_it_says_what_it_takes(name, monkeypatch, capsys):
     [
         ("accumulate", ["--images", "2", "--units", "8", "--repetitions", "1"], "speedup"),
         ("render_scenes", ["--images", "64"], "images_per_s"),
+        ("scale", [], "units"),
         (
             "dashboard",
             [

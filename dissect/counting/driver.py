@@ -25,8 +25,14 @@ from dissect.counting.grouping import Group, divide
 from dissect.counting.kept_pictures import KeptPictures, Pictures, PicturesOfMany
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.counting.planes import PlaneStore, cache_folder
-from dissect.counting.samples import check_device
-from dissect.counting.sharing import Shared, count_shared, number_of_workers, start_crew
+from dissect.counting.samples import check_device, n_blocks
+from dissect.counting.sharing import (
+    Shared,
+    brief_crew,
+    count_shared,
+    number_of_workers,
+    start_crew,
+)
 from dissect.counting.stages import Stages, write_trace
 from dissect.counting.status import Status
 from dissect.counting.subject import Subject
@@ -153,83 +159,72 @@ def _make_run(
     settings: RunSettings,
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
-    if isinstance(generator, str):
-        generator = load_generator(generator, device=device)
-    if isinstance(segmenter, str):
-        segmenter = load_segmenter(segmenter, device=device)
-    chosen = tuple(map(str, resolve_layers(generator, layers)))
-    config = RunConfig(*specs, chosen, **settings)
-    check_text(config, generator, segmenter)
-    subject = Subject.of(generator, segmenter, config)
-    workspace = Workspace(out, subject.fingerprint, lock)
-    if workspace.finished():
-        return open_run(out)
-    stages = Stages(keep_spans=profile is not None)
-    with workspace.claim(resume=resume), ExitStack() as stack:
-        n_workers = number_of_workers(workers, subject.n_blocks)
-        budget = None if budget is None else budget // n_workers
-        groups = divide(subject, workspace.saved_passes(), budget)
-        trust = TrustOfRun(generator, segmenter, config)
-        own, pictures = None, None
-        if not no_strips:
-            own = stack.enter_context(
-                KeptPictures(
-                    workspace.folder, image_size=generator.image_size, native=config.native
-                )
-            )
-            pictures = own
-        # Of several passes, the later ones find the masks of the first.
-        shared = workspace.folder / "planes" if len(groups) > 1 else None
-        planes = cache_folder(cache) or shared
+    with ExitStack() as stack:
+        n_workers = number_of_workers(workers, n_blocks(RunConfig(*specs, (), **settings)))
+        helpers, crew = stack.enter_context(ExitStack()), None
         if n_workers > 1:
-            with start_crew(
-                workspace, config, n_workers=n_workers, device=device, save_every=save_every,
-                planes=None if planes is None else str(planes), keep_spans=profile is not None,
-            ) as crew:  # fmt: skip
+            # They load the models while this process does.
+            crew = start_crew(*specs, n_workers=n_workers, device=device)
+            helpers.enter_context(crew)
+        if isinstance(generator, str):
+            generator = load_generator(generator, device=device)
+        if isinstance(segmenter, str):
+            segmenter = load_segmenter(segmenter, device=device)
+        chosen = tuple(map(str, resolve_layers(generator, layers)))
+        config = RunConfig(*specs, chosen, **settings)
+        check_text(config, generator, segmenter)
+        subject = Subject.of(generator, segmenter, config)
+        workspace = Workspace(out, subject.fingerprint, lock)
+        if workspace.finished():
+            return open_run(out)
+        stages = Stages(keep_spans=profile is not None)
+        with workspace.claim(resume=resume):
+            budget = None if budget is None else budget // n_workers
+            groups = divide(subject, workspace.saved_passes(), budget)
+            trust = TrustOfRun(generator, segmenter, config)
+            own = None if no_strips else stack.enter_context(_kept_pictures(workspace, subject))
+            pictures: Pictures | None = own
+            # Of several passes, the later ones find the masks of the first.
+            shared = workspace.folder / "planes" if len(groups) > 1 else None
+            planes = cache_folder(cache) or shared
+            if crew is not None:
+                brief_crew(
+                    crew, workspace, config, save_every=save_every, planes=planes,
+                    keep_spans=profile is not None,
+                )  # fmt: skip
                 together = Shared(crew, workspace, stages, own)
-                saved = workspace.saved_passes()
-                for number, group in enumerate(groups):
-                    if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
-                        continue
-                    count_shared(
-                        subject.only(group.layers), together, number=number,
-                        n_passes=len(groups), progress=progress,
-                        meanwhile=partial(trust.finish, progress=False),
-                    )  # fmt: skip
-            if own is not None:
-                others = [
-                    stack.enter_context(
-                        KeptPictures.reopen(
-                            workspace.folder, name, image_size=generator.image_size,
-                            native=config.native,
-                        )
-                    )
-                    for name in sorted(together.pictures)
-                ]  # fmt: skip
-                pictures = PicturesOfMany(own, others)
-        else:
-            _count_groups(
-                subject, groups, workspace, PlaneStore(subject, planes), save_every=save_every,
-                progress=progress, pictures=own, trust=trust, stages=stages,
-            )  # fmt: skip
-        finished = workspace.finished_state(tuple(subject.specs))
-        subject = subject.with_bases(finished.bases)
-        with stages.stage("score"):
-            results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
-        with stages.stage("trust"):
-            stored_trust = trust.finish(progress=progress)
-        strips: Iterator[tuple[str, list[Strip]]] = iter(())
-        if pictures is not None:
-            strips = _strips(subject, groups, results, pictures, stages, progress=progress)
-        with stages.stage("write"):
-            write_run(
-                workspace, config, generator, segmenter, finished, results, strips, stored_trust,
-                trust.examples.strips(), grid=subject.grid, mixtures=subject.mixtures,
-                stages=stages.to_json,
-            )  # fmt: skip
-    if profile is not None:
-        write_trace(profile, stages)
-    return open_run(out)
+                _share_groups(subject, groups, together, trust, progress=progress)
+                helpers.close()  # strips and files need their room
+                if own is not None:
+                    others = [
+                        stack.enter_context(_kept_pictures(workspace, subject, name))
+                        for name in sorted(together.pictures)
+                    ]
+                    pictures = PicturesOfMany(own, others)
+            else:
+                _count_groups(
+                    subject, groups, workspace, PlaneStore(subject, planes), save_every=save_every,
+                    progress=progress, pictures=own, trust=trust, stages=stages,
+                )  # fmt: skip
+            finished = workspace.finished_state(tuple(subject.specs))
+            subject = subject.with_bases(finished.bases)
+            with stages.stage("score"):
+                results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
+            with stages.stage("trust"):
+                stored_trust = trust.finish(progress=progress)
+            strips: Iterator[tuple[str, list[Strip]]] = iter(())
+            if pictures is not None:
+                strips = _strips(subject, groups, results, pictures, stages, progress=progress)
+            with stages.stage("write"):
+                write_run(
+                    workspace, config, generator, segmenter, finished, results, strips,
+                    stored_trust, trust.examples.strips(), grid=subject.grid,
+                    mixtures=subject.mixtures,
+                    stages=stages.to_json,
+                )  # fmt: skip
+        if profile is not None:
+            write_trace(profile, stages)
+        return open_run(out)
 
 
 def _name_of(what: str, model: object) -> str:
@@ -240,6 +235,33 @@ def _name_of(what: str, model: object) -> str:
             what, f"is {short(model)}; expected a {what}, or how load_{what} finds one"
         )
     return name
+
+
+def _kept_pictures(workspace: Workspace, subject: Subject, name: str | None = None) -> KeptPictures:
+    """A file of pictures of one's own, or what another process kept in the one of that name."""
+    image_size, native = subject.generator.image_size, subject.config.native
+    if name is None:
+        return KeptPictures(workspace.folder, image_size=image_size, native=native)
+    return KeptPictures.reopen(workspace.folder, name, image_size=image_size, native=native)
+
+
+def _share_groups(
+    subject: Subject,
+    groups: Sequence[Group],
+    together: Shared,
+    trust: TrustOfRun,
+    *,
+    progress: bool,
+) -> None:
+    """A pass of several processes for each group of layers that is not counted yet."""
+    saved = together.workspace.saved_passes()
+    for number, group in enumerate(groups):
+        if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
+            continue
+        count_shared(
+            subject.only(group.layers), together, number=number, n_passes=len(groups),
+            progress=progress, meanwhile=partial(trust.finish, progress=False),
+        )  # fmt: skip
 
 
 def _count_groups(

@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,34 +65,45 @@ def number_of_workers(asked: int | str, n_blocks: int) -> int:
     return max(1, min(wanted, n_blocks))
 
 
-def start_crew(
+def start_crew(generator: str, segmenter: str, *, n_workers: int, device: str) -> Crew:
+    """Processes that load the models of a run, while this one does.
+
+    Args:
+        generator, segmenter: Names of the models.
+        n_workers: How many.
+        device: Where the models run.
+    """
+    threads = max(1, min(torch.get_num_threads(), usable_cores() // n_workers))
+    greeting = {
+        "generator": generator, "segmenter": segmenter, "device": device, "threads": threads,
+    }  # fmt: skip
+    return Crew(WORKER, greeting, n_workers=n_workers, n_threads=threads)
+
+
+def brief_crew(
+    crew: Crew,
     workspace: Workspace,
     config: RunConfig,
     *,
-    n_workers: int,
-    device: str,
     save_every: float,
-    planes: str | None,
-    keep_spans: bool = False,
-) -> Crew:
-    """Processes for a run, that load its models.
+    planes: Path | None,
+    keep_spans: bool,
+) -> None:
+    """Say what run the processes count.
 
     Args:
+        crew: They.
         workspace: Of the run.
-        config: Of the run; its models are loaded by name.
-        n_workers: How many.
-        device: Where the models run.
+        config: Of the run.
         save_every: Seconds between saves.
         planes: Folder that keeps masks; None for none.
         keep_spans: Keep every stay in a stage.
     """
-    threads = max(1, min(torch.get_num_threads(), usable_cores() // n_workers))
-    greeting = {
-        "config": config.to_json(), "device": device, "out": str(workspace.out),
-        "key": workspace.key, "threads": threads, "save_every": save_every, "planes": planes,
-        "room": KEPT_BYTES // n_workers, "spans": keep_spans,
-    }  # fmt: skip
-    return Crew(WORKER, greeting, n_workers=n_workers, n_threads=threads)
+    crew.tell_all(
+        do="brief", config=config.to_json(), out=str(workspace.out), key=workspace.key,
+        save_every=save_every, planes=None if planes is None else str(planes),
+        room=KEPT_BYTES // crew.n_wanted, spans=keep_spans,
+    )  # fmt: skip
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """One of several processes that count a run; ``dissect.counting.sharing`` gives the orders.
 
-The first order says what is counted. Large arrays never travel: they lie in files beside the
+The first order names the models. Large arrays never travel: they lie in files beside the
 run-to-be, and orders and answers name them.
 
+    brief   of which run blocks are counted
     pilot   make some blocks, write their values where all processes find them, keep the blocks
     edges   choose the edges of some units from everyone's values
     begin   count the following blocks into a part of its own
@@ -63,14 +64,19 @@ class Worker:
 
     def __init__(self, order: Mapping[str, Any], stack: ExitStack) -> None:
         torch.set_num_threads(order["threads"])
-        device = order["device"]
-        config = RunConfig.from_json(order["config"])
-        self._order, self._stack = order, stack
-        self._whole = Subject.of(
-            load_generator(config.generator, device=device),
-            load_segmenter(config.segmenter, device=device),
-            config,
+        self._stack, device = stack, order["device"]
+        self._models = (
+            load_generator(order["generator"], device=device),
+            load_segmenter(order["segmenter"], device=device),
         )
+        self._values: PilotValues | None = None
+        self._counter: PassCounter | None = None
+        self._kept: KeptBlocks | None = None
+        self._pictures: KeptPictures | None = None
+
+    def _brief(self, order: Mapping[str, Any]) -> dict[str, object]:
+        self._order = order
+        self._whole = Subject.of(*self._models, RunConfig.from_json(order["config"]))
         self.workspace = Workspace(Path(order["out"]), order["key"])
         if self._whole.fingerprint != order["key"]:
             raise RunError(
@@ -79,13 +85,10 @@ class Worker:
             )
         self.subject = self._whole
         self.stages = Stages(keep_spans=order["spans"])
-        self._values: PilotValues | None = None
-        self._counter: PassCounter | None = None
-        self._kept: KeptBlocks | None = None
-        self._pictures: KeptPictures | None = None
         self._saved, self._pass, self._part = time.monotonic(), 0, ""
         planes = order["planes"]
         self._masks = PlaneStore(self._whole, None if planes is None else Path(planes))
+        return {"briefed": True}
 
     def do(self, order: Mapping[str, Any]) -> dict[str, object]:
         """Carry an order out; returns the answer."""

@@ -41,7 +41,8 @@ class Crew:
     def __init__(
         self, module: str, greeting: Mapping[str, object], *, n_workers: int, n_threads: int
     ) -> None:
-        self._module, self._greeting, self._n_threads = module, dict(greeting), n_threads
+        self._module, self._n_threads = module, n_threads
+        self._greetings: list[dict[str, object]] = [dict(greeting)]
         self._selector = selectors.DefaultSelector()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._read: dict[int, bytes] = {}
@@ -72,8 +73,15 @@ class Crew:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, number)
-        self.send(number, **self._greeting)
+        for greeting in self._greetings:
+            self.send(number, **greeting)
         return number
+
+    def tell_all(self, **order: object) -> None:
+        """Give an order to everyone, and to everyone who is hired later."""
+        self._greetings.append(order)
+        for worker in self.workers:
+            self.send(worker, **order)
 
     def send(self, worker: int, **order: object) -> None:
         """Give an order; one to a process that died is lost, as ``answers`` tells of it."""

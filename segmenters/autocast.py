@@ -15,9 +15,10 @@ from torch import Tensor
 from segmenters.base import Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import image_features
+from segmenters.notebook import ShownSegmenter
 
 
-class Autocast:
+class Autocast(ShownSegmenter):
     """A ``Segmenter`` whose masks are computed under ``torch.autocast``.
 
     Args:

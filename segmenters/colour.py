@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from segmenters.images import check_images
+from segmenters.notebook import ShownSegmenter
 from segmenters.vocabulary import Vocabulary
 
 TYPICAL = {
@@ -61,7 +62,7 @@ def _rgb(colour: str) -> list[float]:
     return [int(colour[i : i + 2], 16) / 127.5 - 1 for i in (1, 3, 5)]
 
 
-class ColourSegmenter:
+class ColourSegmenter(ShownSegmenter):
     """Names the colour of every pixel; follows the Segmenter protocol."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:

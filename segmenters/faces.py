@@ -28,6 +28,7 @@ from torch import Tensor
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
 from segmenters.images import check_images, resize
+from segmenters.notebook import ShownSegmenter
 from segmenters.vocabulary import Vocabulary
 
 INPUT_SIZE = 64
@@ -126,7 +127,7 @@ def label_planes(
     return torch.stack([objects, torch.where(parts > 0, parts + N_OBJECTS, 0)], dim=1)
 
 
-class FacesSegmenter:
+class FacesSegmenter(ShownSegmenter):
     """Marks the person and the parts of the face; follows ``segmenters.Segmenter``.
 
     Images of any size are resized to 64 × 64 (a portrait that is not square is squeezed), and the

@@ -9,9 +9,10 @@ from torch import Tensor
 from segmenters.base import Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import image_features
+from segmenters.notebook import ShownSegmenter
 
 
-class JoinedSegmenter:
+class JoinedSegmenter(ShownSegmenter):
     """Two segmenters as one: the planes of the first, then those of the second.
 
     Names of the second that the first has too are marked with its own; see ``Vocabulary.join``.

@@ -13,6 +13,7 @@ from segmenters.base import hash_tensors
 from segmenters.class_names import Classes
 from segmenters.errors import SegmenterError
 from segmenters.images import check_images, resize
+from segmenters.notebook import ShownSegmenter
 from segmenters.reading import Reading, average_tiles
 from segmenters.vocabulary import Vocabulary
 
@@ -27,7 +28,7 @@ Label = Callable[
 MEANINGS = ("logits", "shares", "binary", "probabilities")
 
 
-class NetworkSegmenter:
+class NetworkSegmenter(ShownSegmenter):
     """A network with its preprocessing and the names of its classes; a ``Segmenter``.
 
     Images are read one at a time, so that on a CPU a label has the same bits in any batch.

@@ -24,6 +24,7 @@ from torch import Tensor
 from segmenters.base import Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import image_features
+from segmenters.notebook import ShownSegmenter
 from segmenters.vocabulary import SIDES, Vocabulary
 
 NAME = "quadrants"
@@ -34,7 +35,7 @@ _VERSION = 1  # of the rule; belongs to the fingerprint
 _SHADES = {"top": 0.45, "bottom": -0.45, "left": 0.25, "right": -0.25}
 
 
-class Quadrants:
+class Quadrants(ShownSegmenter):
     """A segmenter, and the halves of its objects; follows ``segmenters.Segmenter``.
 
     Its planes come first and unchanged; then, for each plane that carries objects, one of top and

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from segmenters.base import hash_tensors
 from segmenters.errors import SegmenterError
 from segmenters.images import check_images, resize
+from segmenters.notebook import ShownSegmenter
 from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 
 FORMAT = "gan-dissection/scenes-reader"
@@ -111,7 +112,7 @@ class _Reader:
         self.fingerprint = hash_tensors(network.state_dict(), SIZE, SCENES_VOCABULARY.names)
 
 
-class ScenesSegmenter(_Reader):
+class ScenesSegmenter(ShownSegmenter, _Reader):
     """Marks the concepts of ``SCENES_VOCABULARY``; a ``Segmenter``.
 
     Example:

@@ -5,5 +5,5 @@ A machine that is busy with something else takes ten times as long, which is no 
 
 PROCESS = 600
 """Seconds until a process counts as hanging."""
-PAGE = 60
+PAGE = 240
 """Seconds until something that should appear on a page counts as missing."""

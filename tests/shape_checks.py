@@ -27,14 +27,24 @@ PACKAGES = (
     "dissect.latents",
     "dissect.statistics",
     "dissect.worlds",
+    "segmenters.autocast",
     "segmenters.class_names",
     "segmenters.features",
+    "segmenters.predictors.areas",
+    "segmenters.predictors.face_nets",
+    "segmenters.predictors.table",
+    "segmenters.predictors.tfjs",
+    "segmenters.predictors.vgg16",
+    "segmenters.quadrants",
     "segmenters.reading",
+    "segmenters.transformers_models",
 )
 """Packages and modules that are pure on tensors. Left out are those that refuse wrong values in a
-line of their own, which a check before it would hide: segmenters themselves, ``wrapping``, and what
-all generators share (``base``, ``z_only``), which takes generators of one's own that lack a member;
-``pggan`` and ``stylegan3``, whose configurations take the lists and dictionaries of a JSON file."""
+line of their own, which a check before it would hide: segmenters that call ``check_images``
+(``colour``, ``faces``, ``scenes``, ``network_segmenter``, most predictors) or join such ones,
+``wrapping``, and what all generators share (``base``, ``z_only``), which takes generators of one's
+own that lack a member; ``pggan`` and ``stylegan3``, whose configurations take the lists and
+dictionaries of a JSON file."""
 
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 

@@ -89,7 +89,7 @@ def _register_strokes(app: Dash) -> None:
     app.callback(
         Output("paint-history", "data"),
         Output("paint-strokes", "children"),
-        Output("paint-status", "children", allow_duplicate=True),
+        Output("paint-refused", "children"),
         Input("paint-place", "data"),
         *[Input(f"paint-{name}", "n_clicks") for name in buttons],
         Input({"type": "paint-delete", "name": ALL}, "n_clicks"),
@@ -106,7 +106,7 @@ def _register_strokes(app: Dash) -> None:
 def _register_files(app: Dash) -> None:
     app.callback(
         Output("paint-download", "data"),
-        Output("paint-status", "children", allow_duplicate=True),
+        Output("paint-saved", "children"),
         Input("paint-save-image", "n_clicks"),
         Input("paint-save-recipe", "n_clicks"),
         State("paint-about", "data"),
@@ -121,8 +121,7 @@ def _register_files(app: Dash) -> None:
         Output("paint-history", "data", allow_duplicate=True),
         Output("paint-strokes", "children", allow_duplicate=True),
         *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in FIELDS],
-        Output("paint-opened", "children"),  # kept: each new image empties the status
-        Output("paint-status", "children", allow_duplicate=True),
+        Output("paint-opened", "children"),
         Input("paint-upload", "contents"),
         State("paint-about", "data"),
         prevent_initial_call=True,
@@ -225,7 +224,7 @@ def _strokes(place: object, *given: Any) -> tuple:
         return no_update, no_update, line_of(error)
     if new is old:
         return no_update, no_update, no_update
-    return new.to_json(), stroke_list(new), no_update
+    return new.to_json(), stroke_list(new), ""
 
 
 def _render(about: object, history: object, *given: object) -> tuple:
@@ -283,7 +282,7 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
         painting = replace(bare, strokes=History.from_json(history).shown)
         name = f"painting-{painting.seed}-{painting.index}"
         if ctx.triggered_id == "paint-save-recipe":
-            return dcc.send_bytes(write_recipe(painting), f"{name}.json"), no_update
+            return dcc.send_bytes(write_recipe(painting), f"{name}.json"), ""
         question = {"ask": "png", "recipe": painting.to_json()}
         return dcc.send_bytes(
             ask(run_id, question, view=f"{view}-save").parts[0], f"{name}.png"
@@ -303,7 +302,7 @@ def _known(about: object) -> dict[str, object]:
     return about
 
 
-_NOTHING_OPENED = (*(no_update,) * 7, "")
+_NOTHING_OPENED = (no_update,) * 7
 
 
 def _open(contents: object, about: object) -> tuple:
@@ -316,7 +315,7 @@ def _open(contents: object, about: object) -> tuple:
             read_painting({**_known(about), "edits": recipes.to_json(edits)}, _ANY_SAMPLE)
             known = {**_known(about), "edits": recipes.to_json(edits)}
             message = f"opened {len(edits)} edits, for every sample"
-            return known, *(no_update,) * 6, message, ""
+            return known, *(no_update,) * 6, message
         painting = read_recipe(data)
         if not isinstance(about, dict) or painting.generator != about.get("fingerprint"):
             raise ConfigError(
@@ -333,4 +332,4 @@ def _open(contents: object, about: object) -> tuple:
     known = {**about, "threads": painting.threads, "edits": recipes.to_json(painting.edits)}
     others = f" and {len(painting.edits)} other edits" if painting.edits else ""
     message = f"opened a recipe of {len(painting.strokes)} strokes{others}"
-    return known, history.to_json(), stroke_list(history), *fields, label, message, ""
+    return known, history.to_json(), stroke_list(history), *fields, label, message

@@ -98,6 +98,8 @@ def _picture(size: int) -> Component:
                 role="status",
                 children="The generator is being loaded …",
             ),
+            # Each message has one writer, so that none is lost when the next image comes.
+            html.Div(id="paint-refused", role="status"),
             html.Div(id="paint-verdict", className="paint-verdict", role="status"),
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
             dmc.Slider(
@@ -159,6 +161,7 @@ def _sample(view: View, n_classes: int) -> Component:
                 className="paint-row",
             ),
             html.Div(id="paint-opened", role="status"),
+            html.Div(id="paint-saved", role="status"),
         ],
         className="paint-sample",
     )

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
 from dissect.generators.base import Generator, check_conversion
+from dissect.generators.notebook import ShownGenerator
 from dissect.generators.shapes import LayerInfo, Space
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
@@ -53,7 +54,7 @@ def add_latents(spec: str, latents: str | None) -> str:
     return spec if latents is None else f"{spec}{OPTION}{latents}"
 
 
-class GivenLatents:
+class GivenLatents(ShownGenerator):
     """A generator whose samples are given latents; follows the ``Generator`` protocol.
 
     Args:

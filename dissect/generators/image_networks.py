@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import check_conversion
+from dissect.generators.notebook import ShownGenerator
 from dissect.generators.shapes import LayerInfo, Space
 from dissect.generators.wrapping import own_code
 from dissect.latents import Latent
@@ -97,7 +98,7 @@ class Photographs:
         return total.hexdigest()
 
 
-class ImageNetwork:
+class ImageNetwork(ShownGenerator):
     """A network that looks at photographs; follows the ``Generator`` protocol.
 
     Args:

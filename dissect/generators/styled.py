@@ -32,6 +32,7 @@ from dissect.generators.base import (
     sample_normal,
 )
 from dissect.generators.labels import class_vectors
+from dissect.generators.notebook import ShownGenerator
 from dissect.latents import Latent, standard_normal, uniform_labels
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class GeneratorWithStyles(Generator, HasStyles, Protocol):
     """Both protocols."""
 
 
-class StyledGenerator:
+class StyledGenerator(ShownGenerator):
     """The ``Generator`` protocol over a ``StyledNetwork``.
 
     Args:

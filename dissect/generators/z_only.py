@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dissect.errors import GeneratorError
 from dissect.generators.base import check_conversion, sample_normal
+from dissect.generators.notebook import ShownGenerator
 from dissect.generators.shapes import LayerInfo, Space
 from dissect.latents import Latent
 
@@ -35,7 +36,7 @@ class HasLatentWeight(Protocol):
         ...
 
 
-class ZOnlyGenerator(Generic[Network]):
+class ZOnlyGenerator(ShownGenerator, Generic[Network]):
     """A generator with the one space z; follows the ``Generator`` protocol.
 
     A subclass sets ``layers``, ``image_size`` and ``channels``; ``families`` sets ``source``, where

@@ -17,6 +17,7 @@ from dissect.generators.shapes import LayerInfo
 from dissect.runs import schema
 from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.runs.integrity import check_files
+from dissect.runs.notebook import ShownRun
 from dissect.runs.record import ADVICE, read_record
 from dissect.runs.stored import open_group, read_array, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
@@ -72,7 +73,7 @@ def open_run(
     return Run(path, read_record(path), named)
 
 
-class Run:
+class Run(ShownRun):
     """One finished analysis.
 
     Attributes:

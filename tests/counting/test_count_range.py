@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import strategies as st
 
 from dissect.config import RunConfig
 from dissect.counting.count import choose_thresholds, count_range, empty_state
-from dissect.counting.driver import start_pass
+from dissect.counting.driver import count_pass, start_pass
+from dissect.counting.pilot import KeptBlocks
 from dissect.counting.subject import Subject
+from dissect.progress import LINES, PROGRESS_VARIABLE, Stage, read_stage
 from dissect.runs.coverage import Coverage
 from dissect.runs.state import PassState
 from segmenters import load_segmenter
@@ -142,6 +145,27 @@ def test_parts_of_different_passes_are_not_merged(counted, pass_of):
     two = count_range(other_subject, other, [1])
     with pytest.raises(ValueError, match="states of different passes"):
         one.merge(two)
+
+
+def test_progress_counts_all_passes_and_goes_on_where_this_one_was_interrupted(
+    pass_of, tmp_path, monkeypatch, capsys
+):
+    subject, start = pass_of()
+    state = count_range(subject, start, range(4))
+    noted = []
+    workspace = SimpleNamespace(
+        write_progress=lambda done, total: noted.append((done, total)),
+        save=lambda state, number: None,
+    )
+    monkeypatch.setenv(PROGRESS_VARIABLE, LINES)
+    capsys.readouterr()
+    with KeptBlocks(0, folder=tmp_path) as kept:
+        count_pass(subject, state, kept, workspace, number=1, n_passes=3, progress=True)
+    # 104 samples of the first pass, 32 of this one, and the next block of 8.
+    assert (noted[0], noted[-1]) == ((104 + 40, 312), (208, 312))
+    lines = capsys.readouterr().err.splitlines()
+    first = next(stage for line in lines if (stage := read_stage(line)) is not None)
+    assert first == Stage("dissect 2/3", 32, 104, "image")
 
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))

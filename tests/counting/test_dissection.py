@@ -354,6 +354,11 @@ def test_a_wrong_setting_is_told_in_one_line_and_leaves_nothing(tmp_path, settin
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_setting_is_told_before_any_model_is_looked_for(tmp_path):
+    with pytest.raises(ConfigError, match="tail is 2; expected"):
+        dissect("nowhere.pth", "nothing", out=tmp_path / "r", tail=2, progress=False)
+
+
 @pytest.mark.parametrize(
     ("models", "message"),
     [

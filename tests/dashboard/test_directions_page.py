@@ -1,4 +1,5 @@
 import pytest
+from playwright.sync_api import expect
 
 from dashboard.routing import discover
 from tests.directions.folders import NAMES, add_directions
@@ -38,16 +39,16 @@ def test_sliders_move_the_sample_and_a_random_direction_beside_it(directed_url, 
     page.get_by_role("button", name="All sliders to 0").click()
     until(lambda: pixels(page, "moved") == pixels(page, "plain"))
     # What each changes, in words and as a heat map; what is not certain stays pale.
-    assert page.get_by_role("heading", name="first: red +").is_visible()
-    assert page.get_by_text("with it blue −0.").first.is_visible()
-    assert page.get_by_text("changes nothing that was measured").first.is_visible()
+    expect(page.get_by_role("heading", name="first: red +")).to_be_visible()
+    expect(page.get_by_text("with it blue −0.").first).to_be_visible()
+    expect(page.get_by_text("changes nothing that was measured").first).to_be_visible()
     table = page.get_by_role("region", name="Directions and attributes")
     certain = table.locator("td[title=certain]")
-    assert certain.count() == 2
-    assert table.get_by_text("random, the largest").is_visible()
-    assert page.get_by_role("heading", name="Which layers hold it? first").is_visible()
+    expect(certain).to_have_count(2)
+    expect(table.get_by_text("random, the largest")).to_be_visible()
+    expect(page.get_by_role("heading", name="Which layers hold it? first")).to_be_visible()
     # Names are text, whatever they hold.
-    assert page.get_by_text(NAMES[1]).first.is_visible()
+    expect(page.get_by_text(NAMES[1]).first).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})
     assert fits(page)
 
@@ -55,7 +56,7 @@ def test_sliders_move_the_sample_and_a_random_direction_beside_it(directed_url, 
 def test_a_run_without_directions_says_what_finds_them(dashboard_url, page):
     page.goto(f"{dashboard_url}/run/planted/directions")
     page.get_by_text("No directions were found for this run yet.").wait_for()
-    assert page.get_by_text("dissect directions fit planted").first.is_visible()
+    expect(page.get_by_text("dissect directions fit planted").first).to_be_visible()
 
 
 def test_unscored_directions_have_sliders_and_no_names(directed, serving, page):
@@ -63,7 +64,7 @@ def test_unscored_directions_have_sliders_and_no_names(directed, serving, page):
     with serving(directed) as url:
         page.goto(f"{url}/run/planted/directions")
         page.get_by_text("These directions are not scored yet").wait_for()
-        assert page.get_by_role("slider").count() == len(NAMES)
+        expect(page.get_by_role("slider")).to_have_count(len(NAMES))
         page.goto("about:blank")
 
 

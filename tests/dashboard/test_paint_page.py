@@ -5,13 +5,16 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from tests import patience
+
 
 @pytest.fixture
 def paint(page, scenes_url):
     """The paint page, ready."""
 
     def opened(query):
-        page.set_default_timeout(120_000)  # the first brush is tried on a machine with other work
+        # The first brush is tried on a machine with other work.
+        page.set_default_timeout(1000 * patience.PROCESS)
         page.goto(f"{scenes_url}/run/scenes/paint?{query}")
         until(page, "document.querySelector('#paint-after')?.src.startsWith('data:')")
         until(
@@ -26,7 +29,7 @@ def paint(page, scenes_url):
 
 def until(page, told, arg=None):
     """Wait in here: the page's policy lets no text become code there."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + patience.PROCESS
     while not page.evaluate(told, arg):
         assert time.monotonic() < end, told
         page.wait_for_timeout(50)
@@ -160,19 +163,27 @@ def test_mistakes_are_told_in_one_line_and_the_page_lives_on(paint, tmp_path):
     page = paint("index=x&seed=-3&truncation=nan&concept=<b>&layer=../etc&mode=erase")
     bare = source(page)
     expect(page.get_by_label("Sample", exact=True)).to_have_value("0")
-    for content in ("{", json.dumps({"kind": "run"}), "[" * 5000):
-        file = tmp_path / "recipe.json"
+    opened = page.locator("#paint-opened")
+    for number, (content, told) in enumerate(
+        (
+            ("{", "no JSON; expected a file saved from the paint page"),
+            (json.dumps({"kind": "run"}), "this is no recipe of a painted image"),
+            ("[" * 5000, "no JSON; expected a list of edits"),
+        )
+    ):
+        file = tmp_path / f"recipe-{number}.json"  # the same name again is no change to a browser
         file.write_text(content)
         page.set_input_files("#paint-upload input", file)
-        until(page, "document.querySelector('#paint-status').textContent.includes('recipe')")
+        expect(opened).to_contain_text(told)
     fill(page, "Bottom", 0)
     page.get_by_role("button", name="Paint this rectangle").click()
-    page.get_by_text("is not inside the image").wait_for()
-    expect(page.locator("#paint-verdict")).to_be_empty()  # told once
+    expect(page.locator("#paint-status")).to_contain_text("is not inside the image")
+    expect(page.locator("#paint-verdict")).to_be_empty()  # said once
     page.get_by_role("button", name="Clear").click()
     page.get_by_role("button", name="Next").click()
     changed_from(page, bare)
     until(page, "location.search.includes('index=1')")
+    expect(opened).to_contain_text("expected a list of edits")  # another image does not take it
 
 
 def test_the_page_has_no_serious_barriers(paint):

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 from dissect.runs import open_run
 from reports import build_report
@@ -26,15 +27,17 @@ def test_a_report_names_the_directions_and_shows_strips(run, single_file, chromi
     page.goto(f"{path.as_uri()}#directions")
     section = page.locator("#directions")
     section.get_by_role("heading", name="Which direction is which?").wait_for()
-    assert section.get_by_text("changes red +").is_visible()
-    assert section.locator("figure img").count() == 4
-    sizes = section.locator("figure img").evaluate_all("all => all.map(i => i.naturalWidth)")
+    expect(section.get_by_text("changes red +")).to_be_visible()
+    expect(section.locator("figure img")).to_have_count(4)
+    sizes = section.locator("figure img").evaluate_all(
+        "all => Promise.all(all.map(async i => (await i.decode(), i.naturalWidth)))"
+    )
     assert min(sizes) > 0
     table = section.get_by_role("region", name="Effects of sefa")
-    assert table.locator("td[style]").count() == 2
-    assert table.get_by_text("random, the largest").is_visible()
+    expect(table.locator("td[style]")).to_have_count(2)
+    expect(table.get_by_text("random, the largest")).to_be_visible()
     page.get_by_role("link", name="Effects", exact=True).click()
-    assert section.is_hidden()
+    expect(section).to_be_hidden()
     page.close()
     assert problems == []
 

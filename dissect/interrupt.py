@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back; the value yielded tells whether it came.
+    """Hold the first Ctrl-C back; the value yielded says whether it came.
 
     A second Ctrl-C interrupts at once. Outside the main thread signals are left alone.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    asked = False
+    interrupted = False
     previous = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: object) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal interrupted
+        interrupted = True
         signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: asked
+        yield lambda: interrupted
     finally:
         signal.signal(signal.SIGINT, previous)

@@ -69,14 +69,14 @@ class Stage:
 
 
 def read_stage(line: str) -> Stage | None:
-    """What a line tells; None for one that tells no progress."""
+    """The progress in a line; None for any other line."""
     found = _LINE.fullmatch(line.strip())
     if found is None:
         return None
     try:
-        told = json.loads(found[1])
-        name, unit = str(told["stage"]), str(told["unit"])
-        done, total = int(told["done"]), int(told["total"])
+        content = json.loads(found[1])
+        name, unit = str(content["stage"]), str(content["unit"])
+        done, total = int(content["done"]), int(content["total"])
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
     return Stage(name, min(done, total), total, unit) if done >= 0 and total > 0 else None

@@ -123,6 +123,6 @@ def _read_key(path: Path) -> bytes:
     if not is_own or len(key) != _KEY_BYTES:
         raise SignatureError(
             f"the key {path} is damaged or others may read it; expected {_KEY_BYTES} bytes that "
-            "only you can read; delete it, and what waits in the dashboard is asked for again"
+            "only you can read; delete it and start waiting jobs of the dashboard again"
         )
     return key

@@ -279,8 +279,10 @@ def check_predictor(
             f"the predictor lacks {', '.join(missing)}; expected {', '.join(members)}"
         )
     names, key = predictor.attributes, predictor.fingerprint
-    told = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
-    demand(told and len({*names}) == len(names), f"lists {names!r}", "different names in a tuple")
+    are_names = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
+    demand(
+        are_names and len({*names}) == len(names), f"lists {names!r}", "different names in a tuple"
+    )
     if images is None:
         images = _smooth_images(64, 64, seed=seed)
     images = images.to(predictor.device)

@@ -1,11 +1,15 @@
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests import patience
+
+ROOT = Path(__file__).resolve().parents[1]
 
 PLANTED = "dissect.worlds.planted:generator"
 
@@ -177,24 +181,31 @@ def test_a_mistake_is_one_line_and_exit_2(
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
     import signal
 
+    from tests.dashboard.slow_world import SECONDS, SPEC
+
     arguments = [
-        sys.executable, "-m", "dissect", "run", PLANTED, "--segmenter", "colour",
-        "--samples", "12000", "--out", str(tmp_path / "R"), "--json",
+        sys.executable, "-m", "dissect", "run", SPEC, "--segmenter", "colour",
+        "--samples", "640", "--out", str(tmp_path / "R"), "--json",
     ]  # fmt: skip
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    # key.json appears when the run is claimed; the pilot follows, then the pass.
+    slow = os.environ | {SECONDS: "5"}  # a minute of the pass is left when it begins
+    process = subprocess.Popen(
+        arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=slow
+    )
     deadline = time.monotonic() + patience.PROCESS
-    while not (tmp_path / "R.partial" / "key.json").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "R.partial" / "progress.json").exists():  # the first block is counted
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=patience.PROCESS)
     assert process.returncode == 130, errors
     assert "--resume continues" in errors
     assert not (tmp_path / "R").exists()
-    done = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*arguments, "--resume"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["samples"] == 12000
+    assert json.loads(done.stdout)["samples"] == 640
 
 
 def test_a_reader_that_stops_early_is_no_fault(run_folder):

@@ -25,5 +25,5 @@ def perform(action: object, job_id: object) -> tuple[str, str]:
     job = work().find(job_id)
     getattr(work(), str(action))(job.id)
     if action == "cancel":
-        return job.id, f"{job.name} was taken out" if job.turn else f"{job.name} was asked to stop"
+        return job.id, f"{job.name} was taken out" if job.turn else f"{job.name} is stopping"
     return job.id, f"{job.name} was removed" if action == "remove" else ""

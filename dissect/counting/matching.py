@@ -171,12 +171,12 @@ def _check_latents(runs: Sequence[Run], generators: Sequence[Generator]) -> None
     if same and (a.label is not None or b.label is not None):
         same = a.label is not None and b.label is not None and torch.equal(a.label, b.label)
     if not same or runs[0].config.truncation != runs[1].config.truncation:
-        told = " and ".join(
+        given = " and ".join(
             f"{g.name} takes {a.space}{list(a.data.shape[1:])} of seed {r.config.seed} at "
             f"truncation {r.config.truncation:g}"
             for r, g, a in zip(runs, generators, latents, strict=True)
         )
-        raise ConfigError(f"{told}; expected the same latents to match units; leave out --match")
+        raise ConfigError(f"{given}; expected the same latents to match units; leave out --match")
 
 
 def make_latent_of(run: Run, generator: Generator) -> Latent:

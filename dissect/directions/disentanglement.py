@@ -120,7 +120,7 @@ def disentanglement(importances: Float[np.ndarray, "code attribute"]) -> float:
     n_attributes = importances.shape[1]
     if n_attributes < 2:
         raise ConfigError(
-            "disentanglement of one attribute was asked for; expected at least two, between which "
+            "one attribute was given for disentanglement; expected at least two, between which "
             "codes can be divided"
         )
     weights = importances.sum(axis=1)
@@ -138,7 +138,7 @@ def completeness(importances: Float[np.ndarray, "code attribute"]) -> float:
         ConfigError: fewer than two codes.
     """
     if len(importances) < 2:
-        raise ConfigError("completeness of one code was asked for; expected at least two")
+        raise ConfigError("one code was given for completeness; expected at least two")
     totals = importances.sum(axis=0)
     used = totals > 0
     if not used.any():

@@ -392,7 +392,7 @@ def _limit(path: Path, n: int, count: int | None) -> int:
     chosen = n if count is None else min(n, count)
     if not 1 <= chosen <= _MOST:
         raise ConfigError(
-            f"{chosen} directions of {path}'s {n} were asked for; expected 1 to {_MOST}; give count"
+            f"count is {chosen}, and {path} holds {n} directions; expected 1 to {_MOST}; give count"
         )
     return chosen
 

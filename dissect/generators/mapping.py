@@ -29,7 +29,7 @@ LEAK = 0.2
 
 @runtime_checkable
 class MappingConfig(Protocol):
-    """What a mapping is built from, and what a generator over it tells."""
+    """Sizes of a mapping, and of the generator over it."""
 
     @property
     def image_size(self) -> int: ...

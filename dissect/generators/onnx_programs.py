@@ -185,13 +185,13 @@ class OnnxGenerator(ZOnlyGenerator[_Runner]):
         """Images in [-1, 1]; ``noise`` changes nothing.
 
         Raises:
-            GeneratorError: a latent that asks for gradients, which a program does not have, or one
+            GeneratorError: a latent that requires gradients, which a program does not have, or one
                 that the program fails on.
         """
         check_conversion(self, latent, latent.space)
         if torch.is_grad_enabled() and latent.data.requires_grad:
             raise GeneratorError(
-                f"gradients of {self.name} were asked for, which is an ONNX program and has none; "
+                f"a latent that requires gradients was given to {self.name}, an ONNX program; "
                 "expected a latent without; give the weights it was exported from"
             )
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)

@@ -1,4 +1,4 @@
-"""The range of images: told from four samples, and refused where it is not [-1, 1]."""
+"""The range of images: found from four samples, and refused where it is not [-1, 1]."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 """Generators that are known but not read: named, so that nobody looks for a damaged file.
 
 They look like families that are read, as they grew out of them, but compute something else. What
-tells them apart are names of tensors, of which these are the few that matter.
+distinguishes them are names of tensors, of which these are the few that matter.
 
 References:
     Sauer et al., StyleGAN-XL, SIGGRAPH 2022. Chan et al., EG3D, CVPR 2022.

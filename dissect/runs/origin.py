@@ -1,6 +1,6 @@
 """Which of the models that a run names may be loaded: a run folder may be a stranger's.
 
-``run.json`` says how its generator and segmenter were asked for. A factory is code, a path may lead
+``run.json`` names its generator and segmenter. A factory is code, a path may lead
 anywhere, an id of a hub is fetched. So they are loaded only where
 
 - the name is one of this package, in which nothing is chosen by the run: a generator of the zoo,

@@ -104,7 +104,7 @@ def fingerprint(
         basis_contents: Layer → fingerprint of its basis, where that came from a file.
     """
     settings = config.to_json()
-    # How a model was asked for does not matter, what it holds does.
+    # What a model was called does not matter, what it holds does.
     for name in ("generator", "segmenter"):
         del settings[name]
     content = [SCHEMA_VERSION, settings, generator.fingerprint, segmenter.fingerprint]

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests import patience
+
 
 @contextlib.contextmanager
 def _serving(runs_dir, settings=None):
@@ -124,7 +126,7 @@ def scenes_url(scenes_run, tmp_path, serving):
         yield url
 
 
-def _until(true, seconds=40):
+def _until(true, seconds=patience.PAGE):
     """Wait in here: the pages' policy lets no text become code there."""
     end = time.monotonic() + seconds
     while not true():
@@ -159,7 +161,7 @@ def page(browser, request):
         if name == "url" or name.endswith("_url"):
             request.getfixturevalue(name)  # a server that starts before the page outlives it
     view = browser.new_page()
-    view.set_default_timeout(20_000)
+    view.set_default_timeout(1000 * patience.PAGE)
     problems = []
     view.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
     view.on("pageerror", lambda error: problems.append(str(error)))

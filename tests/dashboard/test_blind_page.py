@@ -9,6 +9,7 @@ from dissect import open_run
 from dissect.blind.answers import answers_of
 from dissect.blind.options import BlindOptions
 from dissect.blind.questions import blind_questions
+from tests import patience
 
 
 def test_the_dashboard_asks_keeps_and_scores(planted_run, tmp_path, serving, page):
@@ -16,7 +17,7 @@ def test_the_dashboard_asks_keeps_and_scores(planted_run, tmp_path, serving, pag
     shutil.copytree(planted_run.path, folder / "p")
     run = open_run(folder / "p")
     questions = blind_questions(run, BlindOptions(n_units=3))
-    page.set_default_timeout(40_000)
+    page.set_default_timeout(1000 * patience.PAGE)
     with serving(folder) as address:
         page.goto(f"{address}/run/p/blind?units=3")
         for place, one in enumerate(questions):

@@ -9,10 +9,11 @@ import pytest
 
 from dashboard import Settings, connections
 from dashboard.connections import GuardedChannel
+from tests import patience
 
 TOKEN = "a-token-of-enough-letters"
 GIGABYTE = 1_000_000_000
-PATIENCE = 60  # seconds, on a machine with other work
+PATIENCE = patience.PAGE
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.work.queue import Work
+from tests import patience
 
 NAME = "ablate-red-units-1-iou"
 
@@ -31,7 +32,7 @@ def url(folder, serving):
 @pytest.fixture
 def opened(url, page):
     def go(path):
-        page.set_default_timeout(90_000)  # a worker starts, on a machine with other work
+        page.set_default_timeout(1000 * patience.PROCESS)  # a worker starts
         page.goto(url + path)
         page.get_by_role("heading", level=1).wait_for()
         return page

@@ -190,7 +190,10 @@ def test_the_page_has_no_serious_barriers(paint):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = paint("index=3&concept=grass")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(1500)  # colours change over a moment
+    page.evaluate(  # colours change over a moment
+        "Promise.allSettled(document.getAnimations().filter("
+        "a => a.effect.getComputedTiming().endTime < 1e6).map(a => a.finished)).then(() => 0)"
+    )
     found = axe.Axe().run(page).response["violations"]
     bad = [one for one in found if one["impact"] in ("serious", "critical")]
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in bad] == []

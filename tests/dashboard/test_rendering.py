@@ -12,6 +12,7 @@ from dashboard.rendering import client as rendering
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dashboard.rendering.process import Process, RenderError, SupersededError
 from dashboard.rendering.renderers import AnswerCache, Renderers
+from tests import patience
 
 # A worker that needs no torch: it sleeps, dies or tells what it was asked.
 TOY = """
@@ -157,7 +158,7 @@ def test_of_the_questions_of_a_view_the_latest_wins_whichever_came_first_and_oth
         waiting = {order: pool.submit(ask, process, str(order), "tab", order) for order in came}
         for stale in (1, 2):
             with pytest.raises(SupersededError):
-                waiting[stale].result(timeout=20)  # before the present question is done
+                waiting[stale].result(timeout=patience.PAGE)  # before the present question is done
         assert not working.done()
         (tmp_path / "go").touch()
         assert other.result().content["word"] == "other"

@@ -15,6 +15,7 @@ import pytest
 from dashboard.serving import stop
 from dashboard.work import processes
 from dashboard.work.queue import Work
+from tests import patience
 
 # `dissect serve` whose renderer loads a generator while a run and an effect are at work, as pages
 # have it; what a shell starts in the background is deaf to Ctrl-C, and so may be these tests.
@@ -73,7 +74,7 @@ def test_a_dashboard_ends_at_once_with_its_renderers_and_without_what_it_started
     assert len(pids) == 1
     assert all(processes.identity(pid) for pid in pids)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=patience.PROCESS)
     page.close()
     work = Work(tmp_path)
     assert [job.state for job in work.all()] == ["running"] * 2  # what pages start goes on
@@ -81,7 +82,7 @@ def test_a_dashboard_ends_at_once_with_its_renderers_and_without_what_it_started
         os.killpg(work._records.read(job.id)["pid"], signal.SIGKILL)
     assert process.returncode == status
     assert "Traceback" not in errors
-    end = time.monotonic() + 20
+    end = time.monotonic() + patience.PROCESS
     while any(processes.identity(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(processes.identity(pid) for pid in pids)

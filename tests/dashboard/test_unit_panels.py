@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dissect import open_run
+from tests import patience
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def strip(page):
 
 
 def go(page, address):
-    page.set_default_timeout(40_000)  # a worker starts, on a machine with other work
+    page.set_default_timeout(1000 * patience.PROCESS)  # a worker starts
     page.goto(address)
     page.get_by_role("heading", level=1).wait_for()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import patience
 from tests.runs.hostile_folder import SECRET, make_folder
 
 pytestmark = pytest.mark.slow
@@ -92,7 +93,7 @@ def test_a_dashboard_over_it_starts_nothing_and_shows_the_others(hostile, chromi
             page.get_by_text("7 of 9 units", exact=True).wait_for()
     finally:
         page.close()
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=patience.PROCESS)
     found = json.loads(said)["found"]
     assert not found, "\n".join(found)
     assert [path.name for path in outside.iterdir()] == ["secret"]

@@ -14,6 +14,7 @@ from dissect import RunError, dissect
 from dissect.processes import identity
 from dissect.runs.lock import FILE, RunLock
 from dissect.runs.partial import Workspace
+from tests import patience
 
 PLANTED = "dissect.worlds.planted:generator"
 _HOLD = """
@@ -172,7 +173,7 @@ def _try_pairs(folder, n_pairs, seed):
             for given in (first, second)
             if time.sleep(draws.uniform(0, 0.3)) is None
         ]  # fmt: skip
-        said = [process.communicate(timeout=300)[0] for process in pair]
+        said = [process.communicate(timeout=patience.PROCESS)[0] for process in pair]
         status = [process.returncode for process in pair]
         # One finishes; the other is refused, or came when all was done and found the same run.
         assert sorted(status) in ([0, 2], [0, 0]), (kind, said)

@@ -1,4 +1,4 @@
-"""What reading a file may cost, and how it is told that one is not read."""
+"""Limits of what reading a file may cost, and the error raised when one is exceeded."""
 
 _BASE = 200 << 20  # bytes that values may take besides twice the size of their file
 

@@ -181,6 +181,7 @@ def test_a_mistake_is_one_line_and_exit_2(
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
     import signal
 
+    from dissect.runs.schema import STATUS
     from tests.dashboard.slow_world import SECONDS, SPEC
 
     arguments = [
@@ -192,7 +193,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
         arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=slow
     )
     deadline = time.monotonic() + patience.PROCESS
-    while not (tmp_path / "R.partial" / "progress.json").exists():  # the first block is counted
+    while not (tmp_path / "R.partial" / STATUS).exists():  # the first block is counted
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -154,7 +154,7 @@ def test_progress_counts_all_passes_and_goes_on_where_this_one_was_interrupted(
     state = count_range(subject, start, range(4))
     noted = []
     workspace = SimpleNamespace(
-        write_progress=lambda done, total: noted.append((done, total)),
+        write_status=lambda status: noted.append((status["done"], status["total"])),
         save=lambda state, number: None,
     )
     monkeypatch.setenv(PROGRESS_VARIABLE, LINES)

@@ -11,6 +11,7 @@ import argparse
 import io
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,13 @@ _DOCS = Path(__file__).parent
 _MOST = 200_000  # bytes of a picture
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _WAIT = 300_000  # milliseconds, until a generator on a busy machine has answered
+# Whether the cards of runs are filled and every picture in view, now fetched, is there.
+_SEEN = """() => {
+  const images = [...document.querySelectorAll("img[data-src], .mosaic, .shots-source")];
+  images.forEach((one) => { if (!one.src && one.dataset.src) one.src = one.dataset.src; });
+  const faces = [...document.querySelectorAll(".run-face")].every((one) => one.childElementCount);
+  return faces && images.every((one) => !one.src || (one.complete && one.naturalWidth));
+}"""
 
 
 @contextmanager
@@ -54,6 +62,9 @@ def _ready(page: Page) -> None:
         wanted = page.get_by_text("of the pixels are above").or_(page.get_by_text("worked in"))
         wanted.first.wait_for()
     page.wait_for_load_state("networkidle")
+    end = time.monotonic() + _WAIT / 1000
+    while not page.evaluate(_SEEN) and time.monotonic() < end:
+        page.wait_for_timeout(100)
 
 
 def _shoot(page: Page, height: int, name: str) -> None:

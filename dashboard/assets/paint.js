@@ -140,11 +140,18 @@
     press: function (concept, ids) {
       return ids.map(function (id) { return String(id.name === concept); });
     },
+    // The sample of a picture that was clicked, as the run made it.
+    start: function (clicks, origin) {
+      const none = window.dash_clientside.no_update;
+      const cause = window.dash_clientside.callback_context.triggered_id;
+      if (!cause || !(clicks || []).some(Boolean)) return [none, none, none];
+      return [Number(cause.name), origin.seed, origin.truncation];
+    },
     forget: function () {
       return null;
     },
     ready: function (brush) {
-      return [!brush, !brush];
+      return [!brush, !brush, !brush];
     },
     // Whether there is something to undo, to redo, to clear.
     undoable: function (history) {

@@ -4,6 +4,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 FIELDS = ("seed", "index", "truncation", "label")
 """Of the page, for the image."""
+_PLACE = ("index", "seed", "truncation")
 CORNERS = ("top", "left", "bottom", "right")
 """Of the page, for the rectangle."""
 
@@ -44,12 +45,20 @@ def register_browser(app: Dash) -> None:
         here("ready"),
         Output("paint-box", "disabled"),
         Output("paint-everywhere", "disabled"),
+        Output("paint-find", "disabled"),
         Input("paint-brush", "data"),
     )
     app.clientside_callback(
         here("undoable"),
         *[Output(f"paint-{name}", "disabled") for name in ("undo", "redo", "clear")],
         Input("paint-history", "data"),
+    )
+    app.clientside_callback(
+        here("start"),
+        *[Output(f"paint-{name}", "value", allow_duplicate=True) for name in _PLACE],
+        Input({"type": "paint-start", "name": ALL}, "n_clicks"),
+        State("paint-origin", "data"),
+        prevent_initial_call=True,
     )
     steps = ("previous", "next", "random")
     app.clientside_callback(

@@ -14,7 +14,7 @@ from dashboard.notes.labels import quoted, second_labels
 from dashboard.painting.browser import CORNERS, FIELDS, register_browser
 from dashboard.painting.history import History
 from dashboard.painting.state import BEST, BY_HAND, read_painting, read_stroke, read_units
-from dashboard.painting.tables import change_table, stroke_list
+from dashboard.painting.tables import change_table, start_list, stroke_list
 from dashboard.rendering.client import ask, to_uri
 from dashboard.rendering.process import SupersededError
 from dissect.edits import recipes
@@ -23,6 +23,7 @@ from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
 _ANY_SAMPLE = {"seed": 0, "index": 0, "truncation": 1, "label": None}
 _JUDGING = "What the stroke did is being measured …"
+_TRYING = "The brush is tried on other images …"
 _LOOKING = "The units are being searched, a few seconds the first time …"
 
 
@@ -81,6 +82,21 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
         running=[(Output("paint-verdict", "children"), _JUDGING, "")],
     )(_judge)
+    app.callback(
+        Output("paint-starts", "children"),
+        Input("paint-find", "n_clicks"),
+        State("paint-history", "data"),
+        State("paint-brush", "data"),
+        State("paint-n-units", "value"),
+        State("paint-strength", "value"),
+        *[State(f"paint-{name}", "value") for name in CORNERS],
+        *[State(f"paint-{name}", "value") for name in FIELDS],
+        State("paint-about", "data"),
+        State("paint-run", "data"),
+        State("paint-view", "data"),
+        prevent_initial_call=True,
+        running=[(Output("paint-starts", "children"), _TRYING, "")],
+    )(_starts)
     _register_files(app)
 
 
@@ -273,6 +289,28 @@ def _judge(shown: object, run_id: object, view: object) -> object:
     first, *others = [f"{line[0].upper()}{line[1:]}." for line in found["lines"]]
     worked = {True: "worked", False: "failed"}.get(found["worked"], "")
     return [html.P(first, className=f"paint-verdict-first {worked}"), *map(html.P, others)]
+
+
+def _starts(clicks: object, history: object, brush: object, *given: Any) -> object:
+    """Samples in which the last stroke, or the rectangle, works best, as pictures to click."""
+    if not clicks:
+        return no_update
+    n_units, strength, *corners = given[: 2 + len(CORNERS)]
+    *fields, about, run_id, view = given[2 + len(CORNERS) :]
+    try:
+        strokes = History.from_json(history).shown
+        stroke = strokes[-1] if strokes else None
+        if stroke is None:
+            place = {"box": corners}
+            stroke = read_stroke(brush, n_units=n_units, strength=strength, place=place)
+        bare = read_painting(about, dict(zip(FIELDS, fields, strict=True)))
+        recipe = replace(bare, strokes=(stroke,)).to_json()
+        found = ask(run_id, {"ask": "starts", "recipe": recipe}, view=f"{view}-starts")
+    except SupersededError:
+        return no_update
+    except DissectError as error:
+        return problem(error)
+    return start_list(found.content, [to_uri(part, "image/webp") for part in found.parts])
 
 
 def _save(image: object, recipe: object, about: object, history: object, *given: object) -> tuple:

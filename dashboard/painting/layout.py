@@ -60,8 +60,13 @@ def layout(visit: RunVisit) -> Component:
 
 
 def _stores(visit: RunVisit) -> list[Component]:
+    config = visit.run.run.config
     return [
         dcc.Store(id="paint-run", data=visit.run.id),
+        dcc.Store(
+            id="paint-origin",
+            data={"seed": config.seed, "truncation": config.truncation},
+        ),
         dcc.Store(id="paint-view", data=f"paint-{uuid.uuid4()}"),
         *[
             dcc.Store(id=f"paint-{name}")
@@ -147,6 +152,14 @@ def _sample(view: View, n_classes: int) -> Component:
                 ],
                 className="paint-row",
             ),
+            html.Div(
+                [
+                    html.B("Good images to start from"),
+                    _disabled("paint-find", "Find some"),
+                ],
+                className="paint-row beside",
+            ),
+            html.Div(id="paint-starts", role="status"),
             html.Div(
                 [
                     dmc.Button("Save image", id="paint-save-image", variant="default"),

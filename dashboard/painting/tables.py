@@ -1,6 +1,7 @@
 """Lists of strokes and tables of changes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
@@ -86,3 +87,39 @@ def change_table(
 
 def _area(n_pixels: int, whole: int) -> str:
     return f"{100 * n_pixels / whole:.1f} %"
+
+
+def start_list(found: Mapping[str, Any], pictures: Sequence[str]) -> Component:
+    """Samples to start from as a filmstrip, each with what the stroke gains in it.
+
+    Args:
+        found: ``indices`` and ``changes`` of samples, and how many were ``tried``.
+        pictures: Their images side by side, as an address; none where there are no samples.
+    """
+    tried = f"of {found['tried']} images that the run has not seen"
+    if not found["indices"]:
+        return html.P(f"It worked in none {tried}; try another shape, layer or strength.")
+    count = len(found["indices"])
+    buttons = []
+    for place, (index, change) in enumerate(zip(found["indices"], found["changes"], strict=True)):
+        told = f"{change:+,} px".replace("-", "−")
+        style = {
+            "backgroundImage": f'url("{pictures[0]}")',
+            "backgroundSize": f"{100 * count}% 100%",
+            "backgroundPosition": f"{100 * place / max(count - 1, 1):.2f}% 0",
+        }
+        buttons.append(
+            html.Button(
+                [html.Span(className="chip-image", style=style), html.Span(told)],
+                id={"type": "paint-start", "name": str(index)},
+                type="button",
+                className="chip",
+                **aria(label=f"Sample {index}, {told}"),
+            )
+        )
+    return html.Div(
+        [
+            html.Div(buttons, className="chips", **data_attributes(roving="button")),
+            html.P(f"Where it gains most, {tried}.", className="quiet"),
+        ]
+    )

@@ -7,6 +7,8 @@ about    –                                               sizes, layers, concep
 brush    concept or units, mode, layer, box or mask      a ``Brush``
 image    recipe                                          view, and one picture for each plane
 verdict  recipe                                          what its last stroke did, in sentences
+starts   recipe                                          samples where its last stroke gains most,
+                                                         side by side
 png      recipe                                          the image as a PNG, byte for byte
 masks    layer, unit, threshold, first, interval,        a unit's top images, new ones from first
          concept                                         or of an interval, its mask outlined, and
@@ -32,12 +34,13 @@ import torch
 from dashboard.rendering.directions import DirectionResponder
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.inversion import InversionResponder
-from dashboard.rendering.units import UnitResponder
+from dashboard.rendering.units import UnitResponder, strip_of
 from dissect.errors import ConfigError
 from dissect.painting.brushes import Brush, Shape, find_brush, pick_brush
 from dissect.painting.canvas import Canvas, changes, labels_to_png, to_png
 from dissect.painting.checks import check_list, check_text
 from dissect.painting.recipe import Painting
+from dissect.painting.starts import N_TRIED, best_starts
 from dissect.painting.strokes import MOST_UNITS, REMOVE, decode_mask
 from dissect.painting.suggestions import advise
 from dissect.pictures import to_picture
@@ -75,6 +78,7 @@ class Responder:
             "brush": self._brush,
             "image": self._image,
             "verdict": self._verdict,
+            "starts": self._starts,
             "png": self._png,
             "masks": self._units.masks,
             "ablate": self._units.ablate,
@@ -174,6 +178,21 @@ class Responder:
             return Frame({"worked": None, "lines": []})
         advice = advise(self._canvas, painting)
         return Frame({"worked": advice.verdict.worked, "lines": advice.lines})
+
+    def _starts(self, question: Mapping[str, object]) -> Frame:
+        painting = Painting.from_json(question.get("recipe"))
+        if not painting.strokes or painting.strokes[-1].concept is None:
+            raise ConfigError("nothing is painted for a concept; choose one to find images for it")
+        found = best_starts(self._canvas, painting.strokes[-1])
+        content = {
+            "indices": [start.index for start in found],
+            "changes": [start.verdict.change for start in found],
+            "tried": N_TRIED,
+        }
+        if not found:
+            return Frame(content)
+        indices = [start.index for start in found]
+        return Frame(content, (strip_of(self._canvas, indices),))
 
     def _png(self, question: Mapping[str, object]) -> Frame:
         painting = Painting.from_json(question.get("recipe"))

@@ -201,6 +201,12 @@ def _parts(indices: list[int]) -> list[list[int]]:
     return [indices[part * 16 : (part + 1) * 16] for part in range(n_parts)]
 
 
+@torch.no_grad()
+def strip_of(canvas: Canvas, indices: list[int]) -> bytes:
+    """Samples of a run side by side, as WebP."""
+    return _strip(make_images(canvas.generator, canvas.run.config, indices))
+
+
 def _strip(images: Float[Tensor, "image channels height width"]) -> bytes:
     buffer = io.BytesIO()
     row = np.concatenate([to_tile(image) for image in images.cpu()], axis=1)

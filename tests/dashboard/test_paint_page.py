@@ -108,6 +108,32 @@ def test_grass_is_painted_judged_undone_saved_and_reopened_to_the_same_bytes(pai
     expect(page).to_have_url(re.compile("index=5002"))
 
 
+def test_good_images_are_found_a_chip_chooses_the_concept_and_the_wheel_the_brush(paint):
+    page = paint("index=5002&concept=grass")
+    bare = source(page)
+    page.get_by_role("button", name="Find some").click()
+    page.get_by_text("Where it gains most").wait_for()
+    starts = page.locator("#paint-starts .chip")
+    gains = [int(text.replace("−", "-").replace(",", "").split()[0])
+             for text in starts.all_inner_texts()]  # fmt: skip
+    assert 0 < len(gains) <= 6
+    assert min(gains) > 0
+    sample = re.search(r"Sample (\d+)", starts.first.get_attribute("aria-label"))[1]
+    starts.first.click()
+    changed_from(page, bare)
+    expect(page.get_by_label("Sample", exact=True)).to_have_value(sample)
+    page.locator("#paint-canvas").hover()
+    expect(page.locator("#paint-ring")).to_be_visible()
+    size = page.get_by_label("Brush, pixels", exact=True)
+    before = int(size.input_value())
+    page.mouse.wheel(0, -120)
+    until(page, "n => Number(document.querySelector('#paint-size').value) > n", arg=before)
+    chip = page.locator(".paint-tools .chip").last
+    chip.click()
+    expect(page.get_by_role("textbox", name="Concept")).to_have_value(chip.inner_text().strip())
+    expect(chip).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_direction_is_opened_as_a_move_and_painted_over(paint, tmp_path):
     from dissect import load_generator
     from dissect.directions import Direction

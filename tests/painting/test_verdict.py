@@ -12,6 +12,7 @@ from dissect.painting.brushes import Shape, find_brush, trial_rows, try_stroke, 
 from dissect.painting.canvas import Canvas
 from dissect.painting.masks import write_mask
 from dissect.painting.recipe import write_recipe
+from dissect.painting.starts import N_TRIED, best_starts
 from dissect.painting.strokes import Stroke
 from dissect.painting.suggestions import advise
 from dissect.painting.verdict import Verdict, compare, judge, judge_all, painted_pixels, summarise
@@ -213,3 +214,17 @@ def test_the_command_line_tells_the_verdict(command, planted_run, canvas, blank,
     found = json.loads(command(*arguments, "--json").stdout)
     assert [one["worked"] for one in found["verdicts"]] == [True, False]
     assert found["advice"][0] == found["verdicts"][-1]["words"]
+
+
+@pytest.mark.parametrize("mode", ["draw", "remove"])
+def test_good_images_are_those_in_which_the_stroke_alone_gains_most(canvas, mode):
+    stroke = red(mode)
+    alone = {
+        canvas.search.sample_of_row(row): try_stroke(canvas, stroke, [row])[0]
+        for row in range(N_TRIED)
+    }
+    gains = sorted((one.gain for one in alone.values() if one.worked), reverse=True)
+    found = best_starts(canvas, stroke, most=4)
+    assert found
+    assert [start.verdict.gain for start in found] == gains[:4]
+    assert all(alone[start.index] == start.verdict for start in found)

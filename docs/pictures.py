@@ -93,12 +93,12 @@ def main() -> None:
     own = run_id(options.run.resolve().name)
     (best,) = clearest(run, list(run.layers), 1)
     pages = {
-        "dashboard-overview": (run_href(own), 1440, 1500),
+        "dashboard-overview": (run_href(own), 1440, 1850),
         "dashboard-unit": (unit_href(own, best.layer, int(best.unit)), 1440, 1000),
         "dashboard-units": (run_href(own, "units"), 1440, 900),
         "dashboard-paint": (run_href(own, "paint") + "?concept=tree", 1440, 900),
         "dashboard-phone": (run_href(own), 390, 1400),
-        "dashboard-runs": ("/", 1440, 640),
+        "dashboard-runs": ("/", 1440, 800),
     }
     if options.other is not None:
         other = run_id(options.other.resolve().name)

@@ -10,6 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.callbacks import line_of, problem
+from dashboard.components.attributes import data_attributes
 from dashboard.components.units import bar, empty, facts, second_label, swatch
 from dashboard.links import run_href, unit_href
 from dashboard.notes.labels import second_labels
@@ -42,7 +43,7 @@ def effect_list(run: Run, run_id: str) -> Component:
         rows.append(html.Li([dcc.Link(name, href=href), headline]))
     if not rows:
         return empty("Nothing was measured on this run yet: a match is not a cause.")
-    return html.Ul(rows, className="rows")
+    return html.Ul(rows, className="rows", **data_attributes(roving="a"))
 
 
 def effect_href(run_id: str, name: str) -> str:
@@ -119,7 +120,7 @@ def _units(layer: str, units: Sequence[int], opened: OpenRun) -> Component:
         if (layer, unit) in people:
             links += [" ", html.Span(second_label(people[layer, unit]), className="second")]
     many = f"{len(units)} units" if len(units) > 1 else "1 unit"
-    return html.P([f"{many} of {layer}: ", *links])
+    return html.P([f"{many} of {layer}: ", *links], **data_attributes(roving="a"))
 
 
 def _table(table: Table, colours: Mapping[str, str]) -> Component:

@@ -291,7 +291,7 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component | Absent:
         rows.append(
             html.Li([link, html.Span([str(name), *called], className="quiet"), correlation])
         )
-    return html.Ul(rows, className="rows")
+    return html.Ul(rows, className="rows", **data_attributes(roving="a"))
 
 
 def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:

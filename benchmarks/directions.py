@@ -57,6 +57,7 @@ class Budget:
         draws: Random directions.
         edited: Fresh images of what is measured layer by layer, of SeFa and of the card.
         coded: Samples of the table of spaces.
+        moved: Fresh images of its attribute dependency.
     """
 
     fitted: int
@@ -64,9 +65,10 @@ class Budget:
     draws: int
     edited: int
     coded: int
+    moved: int
 
 
-BUDGETS = {"whole": Budget(1000, 150, 20, 60, 300), "small": Budget(600, 60, 20, 32, 240)}
+BUDGETS = {"whole": Budget(1000, 150, 20, 60, 300, 16), "small": Budget(500, 50, 20, 24, 240, 8)}
 
 
 def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
@@ -80,8 +82,9 @@ def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
     by_name = {one.name: one for one in boundaries}
     _draw(strips, "scenes", generator, [by_name[name] for name in SCENES])
     spaces = measure_spaces(
-        generator, reader, ("z", "w", "w+", "s", UNITS), n_samples=budget.coded, n_edited=16
-    )
+        generator, reader, ("z", "w", "w+", "s", UNITS), n_samples=budget.coded,
+        n_edited=budget.moved,
+    )  # fmt: skip
     print(
         describe_spaces(
             spaces, generator=generator.name, attributes=reader.attributes, n_samples=budget.coded

@@ -119,6 +119,7 @@ def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_wor
     draws = random.Random(int(os.environ.get("TEST_SEED", "0")))
     out = tmp_path / "killed"
     whole = make(tmp_path / "whole", n_samples=1600)
+    killed = 0
     for _ in range(int(os.environ.get("TEST_KILLS", "4"))):
         process = start(out, draws.choice([2, 3]))
         deadline = time.monotonic() + patience.PROCESS
@@ -129,6 +130,9 @@ def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_wor
         process.send_signal(signal.SIGKILL)
         if process.wait(timeout=patience.PROCESS) == 0:
             break
+        killed += 1
+    print(f"killed {killed} times")
+    assert killed
     process = start(out, 1 + draws.randrange(3))
     assert process.wait(timeout=patience.PROCESS) == 0
     from dissect import open_run

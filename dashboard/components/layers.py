@@ -196,7 +196,8 @@ def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Compone
 def unit_counts(opened: OpenRun) -> dict[str, int]:
     """Concept → units that are named after it."""
     labels = labels_of(opened)
-    return labels.concept[labels.is_named].value_counts().to_dict()
+    counts = labels.concept[labels.is_named].value_counts()
+    return {str(concept): int(n) for concept, n in counts.items()}
 
 
 def _cell(

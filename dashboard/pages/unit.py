@@ -102,7 +102,7 @@ def _shown(built: Component | Absent) -> Component:
 
 def _sections(built: Mapping[str, Component | Absent]) -> tuple[list[Component], Component | None]:
     """What is known as sections, and what is not in one that is folded."""
-    known = [
+    known: list[Component] = [
         html.Section([html.H2(title), content])
         for title, content in built.items()
         if not isinstance(content, Absent)

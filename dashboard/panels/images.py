@@ -1,6 +1,7 @@
 """Panel of a unit's page: its images, by interval, with its mask at any threshold."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -110,7 +111,7 @@ def shots(name: str, source: str, label: str) -> Component:
         source: Its address; "" for one that comes later.
         label: What the images are.
     """
-    given = {"src": source} if source else {}
+    given: dict[str, Any] = {"src": source} if source else {}
     return html.Div(
         [
             html.Img(id=name, className="shots-source", alt="", **given),

@@ -81,12 +81,13 @@ class PilotValues:
             )
             for row in rows
         ]
+        wanted = {layer: block.maps[layer] for layer in self._values}
         contents = {
             layer: maps.float().contiguous().numpy()
-            for layer, maps in block.maps.items()
+            for layer, maps in wanted.items()
             if not counts_there(maps.device)
         }
-        for layer, maps in block.maps.items():
+        for layer, maps in wanted.items():
             if layer not in contents:
                 self._add_there(layer, maps, block.indices, rows, pixels)
 

@@ -218,7 +218,8 @@ def invert(
 
 def told_settings(settings: InversionSettings, encoder: Encoder | None) -> dict[str, object]:
     """What an inversion says of how it was made."""
-    return asdict(settings) | ({} if encoder is None else {"encoder": encoder.fingerprint})
+    said: dict[str, object] = asdict(settings)
+    return said if encoder is None else {**said, "encoder": encoder.fingerprint}
 
 
 def _check(

@@ -229,7 +229,7 @@ def test_a_boundary_of_another_generator_is_refused_unless_that_is_meant(styled)
 @pytest.mark.parametrize(
     ("direction", "error", "message"),
     [
-        (("p", (8,)), GeneratorError, "space 'p' is not one of tiny's; .*expected z, w, w\\+, s, or"),
+        (("q", (8,)), GeneratorError, "space 'q' is not one of tiny's; .*expected z, p, w, p\\+, w"),
         (("b8.conv2", (8,)), GeneratorError, "did you mean 'b8.conv1'"),
         (("z", (9,)), ConfigError, r"vector has the shape \(9,\); expected \(8,\)"),
         (("b8.conv1", (9,)), ConfigError, r"expected \(8,\) for every pixel or \(8, 8, 8\)"),

@@ -239,8 +239,8 @@ def test_space_and_layers_can_be_said(tmp_path, styled):
     assert (some.space, some.mode, some.layers) == ("w+", "add", (1, 2))
     with pytest.raises(ConfigError, match="expected w or w\\+, which have layers"):
         import_directions(tmp_path / "x.npy", layers=[1])
-    with pytest.raises(GeneratorError, match="space 'p' is not one of tiny's"):
-        import_directions(tmp_path / "x.npy", space="p", generator=styled)
+    with pytest.raises(GeneratorError, match="space 'q' is not one of tiny's"):
+        import_directions(tmp_path / "x.npy", space="q", generator=styled)
 
 
 @pytest.mark.parametrize(

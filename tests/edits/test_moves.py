@@ -14,6 +14,7 @@ from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.styled import HasStyles
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.latents import Latent
+from tests.rounding import assert_same
 
 LAYERS, SIZE = 6, 8
 
@@ -126,7 +127,11 @@ def test_intervene_moves_the_latent_in_every_space_and_ends(styled):
         moved = images_of(styled, latent, Move(space, vector, 2))
         torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-6)
         assert not torch.allclose(moved, plain, atol=1e-2)
-        assert torch.equal(images_of(styled, latent, Move(space, vector, 0)), plain)
+        still = images_of(styled, latent, Move(space, vector, 0))
+        if space in ("p", "p+"):  # w / a, times a, is rounded twice
+            assert_same(still, plain)
+        else:
+            assert torch.equal(still, plain)
     assert torch.equal(styled.synthesize(latent), plain)
     with pytest.raises(RuntimeError, match="stop"), intervene(styled, [Move("w", np.ones(SIZE))]):
         raise RuntimeError("stop")
@@ -240,7 +245,7 @@ def test_a_wrong_move_is_one_line(make, message):
 @pytest.mark.parametrize(
     ("move", "error", "message"),
     [
-        (Move("p", np.ones(SIZE)), GeneratorError, "space 'p' is not one of tiny's; expected z, w"),
+        (Move("q", np.ones(SIZE)), GeneratorError, "space 'q' is not one of tiny's; expected z, p"),
         (Move("w", np.ones(SIZE + 1)), ConfigError, r"shape \(9,\); expected \(8,\), as latents"),
         (Move("w+", np.ones(3)), ConfigError, r"expected \(6, 8\) or \(8,\) for every layer"),
         (Move("w+", np.ones(SIZE), layers=[6]), ConfigError, "layer 6 is not in w\\+; expected 0"),

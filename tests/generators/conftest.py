@@ -30,7 +30,10 @@ def check_laws():
         at = together
         for space in list(generator.spaces)[1:]:
             at, direct = generator.convert(at, space), generator.convert(together, space)
-            assert torch.equal(at.data, direct.data)
+            if "p" in generator.spaces:  # w / a, times a, is rounded twice on the way through p
+                assert_same(at.data, direct.data)
+            else:
+                assert torch.equal(at.data, direct.data)
             assert at.data.shape[1:] == generator.spaces[space].shape
             assert_same(generator.synthesize(at), image)
 

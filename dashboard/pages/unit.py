@@ -35,7 +35,7 @@ from dashboard.unit_facts import Match, Values
 from dashboard.unit_filter import list_query, read_filter
 from dissect.errors import DissectError, LayerError
 from dissect.runs.summary import describe_unit
-from dissect.statistics.ladder import MATCHES, RUNGS
+from dissect.statistics.ladder import CAUSAL, MATCHES, NAMED
 
 _CURVES = 3
 _ALL_COLOUR = "#808080"
@@ -174,8 +174,9 @@ def _sentence(
     certain = (
         "" if known.q_value != known.q_value else f" False discovery rate {known.q_value:.2g}."
     )
-    rung = RUNGS[int(known.rung)].name
-    return f"{name} {rung}: {numbers}; {halves} of the samples say so.{certain} {evidence}".rstrip()
+    verb = {MATCHES: "matches", NAMED: "is named after", CAUSAL: "is causal for"}[int(known.rung)]
+    text = f"{name} {verb} {best.concept}: {numbers}; {halves} of the samples say so."
+    return f"{text}{certain} {evidence}".rstrip()
 
 
 def _table(opened: OpenRun, found: list[Match]) -> Component | Absent:

@@ -243,7 +243,7 @@ def describe_unit(run: Run, layer: str, unit: int, row: Any) -> str:
         return ""
     shown = int((run.array(layer, "top_indices").values[unit] >= 0).sum())
     text = (
-        f"{row.concept} fills at least half of what it outlines in "
+        f"{row.concept[:1].upper()}{row.concept[1:]} fills at least half of what it outlines in "
         f"{round(float(row.top_share) * shown) if shown else 0} of its {shown} top images [95 %: "
         f"{row.top_low:.2f} to {row.top_high:.2f} of such images]."
     )
@@ -254,7 +254,7 @@ def describe_unit(run: Run, layer: str, unit: int, row: Any) -> str:
         text += ", a part of the same thing." if one else "."
     if not np.isnan(row.mixtures_below):
         text += (
-            f" It tells more about {row.concept} than {100 * row.mixtures_below:.0f} % of the "
+            f" It says more about {row.concept} than {100 * row.mixtures_below:.0f} % of the "
             "layer's random mixtures."
         )
     return text

@@ -30,7 +30,6 @@ PACKAGES = (
     "segmenters.autocast",
     "segmenters.class_names",
     "segmenters.features",
-    "segmenters.predictors.areas",
     "segmenters.predictors.face_nets",
     "segmenters.predictors.table",
     "segmenters.predictors.tfjs",
@@ -41,7 +40,7 @@ PACKAGES = (
 )
 """Packages and modules that are pure on tensors. Left out are those that refuse wrong values in a
 line of their own, which a check before it would hide: segmenters that call ``check_images``
-(``colour``, ``faces``, ``scenes``, ``network_segmenter``, most predictors) or join such ones,
+(``colour``, ``faces``, ``scenes``, ``network_segmenter``, ``areas``, most predictors) or join such ones,
 ``wrapping``, and what all generators share (``base``, ``z_only``), which takes generators of one's
 own that lack a member; ``pggan`` and ``stylegan3``, whose configurations take the lists and
 dictionaries of a JSON file."""

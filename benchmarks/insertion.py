@@ -7,7 +7,8 @@ rectangles of wall. For each concept one brush is looked for as the page of pain
 rectangle, on the samples it tries; then it is used on ``--samples`` others of another seed, each
 with its own rectangle: the place where most of it is ground (or wall) and nothing of the concept is
 in it yet. Samples without such a place are passed over. Beside it stand as many units of the same
-layer that the brush does not use, drawn at random, held at the values of the brush.
+layer that the brush does not use (or what there is of them), drawn at random, held at the values of
+the brush; none where the brush takes the whole layer.
 """
 
 import argparse
@@ -114,6 +115,8 @@ def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
             DRAW, brush.layer, units, values, strength=brush.strength, concept=case.concept
         )
         shares["brush"].append(covered(canvas, stroke, _SEED, index))
+        if not others:
+            continue
         drawn = draws.choice(others, size=min(len(units), len(others)), replace=False)
         random = replace(stroke, units=tuple(sorted(map(int, drawn))), values=values[: len(drawn)])
         shares["random"].append(covered(canvas, random, _SEED, index))
@@ -128,6 +131,9 @@ def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
         "samples": len(shares["brush"]),
     }
     for name, values_of in shares.items():
+        if not values_of:
+            result[name] = None  # the brush takes the whole layer
+            continue
         found = np.array(values_of)
         half = 1.96 * found.std(ddof=1) / len(found) ** 0.5
         result[name] = [round(float(found.mean() + k * half), 3) for k in (0, -1, 1)]

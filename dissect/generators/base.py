@@ -174,6 +174,25 @@ def sample_normal(
     return Latent(space.name, values.reshape(-1, *space.shape), labels).to(generator.device)
 
 
+def check_belongs(generator: Generator, fingerprint: str, *, what: str, advice: str) -> None:
+    """Refuse what was made for another generator.
+
+    Args:
+        generator: That it is to be used with.
+        fingerprint: Of the generator that it was made for.
+        what: It, such as ``inversion``.
+        advice: What to do, for the error.
+
+    Raises:
+        GeneratorError: two fingerprints.
+    """
+    if generator.fingerprint != fingerprint:
+        raise GeneratorError(
+            f"the {what} belongs to a generator with the fingerprint {fingerprint[:12]}…; "
+            f"{generator.name} has {generator.fingerprint[:12]}…; expected the same; {advice}"
+        )
+
+
 def check_conversion(
     generator: Generator, latent: Latent, space: str, *, first: str | None = None
 ) -> None:

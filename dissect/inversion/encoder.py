@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import ConfigError, GeneratorError
-from dissect.generators.base import Generator
+from dissect.generators.base import Generator, check_belongs
 from dissect.generators.zoo import SHIPPED
 from dissect.latents import Latent
 from dissect.runs.replacing import write_named_file
@@ -142,12 +142,8 @@ class Encoder:
         Raises:
             GeneratorError: a generator with another fingerprint.
         """
-        if generator.fingerprint != self.generator:
-            raise GeneratorError(
-                f"the encoder belongs to a generator with the fingerprint {self.generator[:12]}…; "
-                f"{generator.name} has {generator.fingerprint[:12]}…; expected the same; train an "
-                "encoder for this one, or leave it out"
-            )
+        advice = "train an encoder for this one, or leave it out"
+        check_belongs(generator, self.generator, what="encoder", advice=advice)
 
     def save(self, path: str | Path) -> Path:
         """Write its file, numbers as float16, whole or not at all.

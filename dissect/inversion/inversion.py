@@ -22,8 +22,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from dissect.errors import ConfigError, GeneratorError
-from dissect.generators.base import Generator
+from dissect.errors import ConfigError
+from dissect.generators.base import Generator, check_belongs
 from dissect.latents import Latent
 from dissect.runs.replacing import write_named_file
 from segmenters.received import parse_json, reading
@@ -67,12 +67,8 @@ class Inversion:
         Raises:
             GeneratorError: a generator with another fingerprint.
         """
-        if generator.fingerprint != self.generator:
-            raise GeneratorError(
-                f"the inversion belongs to a generator with the fingerprint "
-                f"{self.generator[:12]}…; {generator.name} has {generator.fingerprint[:12]}…; "
-                "expected the same; invert the image with this one"
-            )
+        advice = "invert the image with this one"
+        check_belongs(generator, self.generator, what="inversion", advice=advice)
 
     def save(self, path: str | Path) -> Path:
         """Write its file, whole or not at all.

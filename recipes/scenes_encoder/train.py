@@ -31,10 +31,12 @@ from dissect.inversion.encoder import Encoder, EncoderNetwork
 from dissect.inversion.objective import Features, feature_distance, unit_features
 from dissect.inversion.quality import mean_squared_error, psnr, ssim
 from dissect.latents import Latent, stream
+from recipes.rates import one_cycle
 from recipes.scenes_gan.state import load_state, save_state
 
 RENDER_SEED, SAMPLE_SEED, TEST_SEED = 70_000, 70_001, 70_002
 _BATCH, _PEAK_RATE = 16, 1e-3  # of each kind of images
+_RISE = 0.05  # of the training, until the peak
 _FEATURES, _LATENT = 0.1, 0.1  # λ_f, λ_w
 Draw = Callable[[range, int], Float[Tensor, "batch c h w"]]
 """Indices and a seed → images of the domain."""
@@ -87,7 +89,7 @@ def train(
     since, losses = time.monotonic(), []
     while seen < n_images:
         for group in adam.param_groups:
-            group["lr"] = _PEAK_RATE * _one_cycle(seen / n_images)
+            group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
         indices = range(seen // 2, seen // 2 + _BATCH)
         with torch.no_grad():
             known = mixed_latents(generator, indices, seed=SAMPLE_SEED)
@@ -139,11 +141,6 @@ def _terms(
         found = unit_features(features, drawn)
         terms["features"] = _FEATURES * feature_distance(found, wanted).mean()
     return terms
-
-
-def _one_cycle(fraction: float) -> float:
-    """Up over the first twentieth, then down to nothing, both straight."""
-    return min(1.0, 0.05 + fraction / 0.05) * min(1.0, (1 - fraction) / 0.95 + 1e-3)
 
 
 @torch.no_grad()

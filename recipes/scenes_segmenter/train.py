@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dissect.worlds import render_scenes
+from recipes.rates import one_cycle
 from recipes.scenes_gan.state import load_state, save_state
 from recipes.scenes_segmenter.augment import augment
 from segmenters.scenes import (
@@ -24,6 +25,7 @@ from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 
 TRAIN_SEED, TEST_SEED = 30_000, 10_000
 _BATCH, _PEAK_RATE = 32, 3e-3
+_RISE = 0.1  # of the training, until the peak
 # Spread of each attribute over the world, to bring their errors to one scale.
 _SCALE = torch.tensor([0.29, 0.29, 0.29, 0.58, 1.5, 0.18, 0.24])
 
@@ -70,7 +72,7 @@ def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
     since, losses = time.monotonic(), []
     while seen < n_images:
         for group in adam.param_groups:
-            group["lr"] = _PEAK_RATE * _one_cycle(seen / n_images)
+            group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
         scenes = render_scenes(range(seen, seen + _BATCH), seed=TRAIN_SEED, size=SIZE)
         images, planes = augment(scenes.images, scenes.planes, torch.Generator().manual_seed(seen))
         logits, attributes = network(images.contiguous(memory_format=torch.channels_last))
@@ -89,11 +91,6 @@ def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
             save_state(path, modules, optimizers, {"seen": seen})
             since, losses = time.monotonic(), []
     return network.eval()
-
-
-def _one_cycle(fraction: float) -> float:
-    """Up over the first tenth, then down to nothing, both straight."""
-    return min(1.0, 0.05 + fraction / 0.1) * min(1.0, (1 - fraction) / 0.9 + 1e-3)
 
 
 @torch.no_grad()

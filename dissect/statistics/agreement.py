@@ -1,7 +1,7 @@
-"""How far two sets of masks of the same images agree: integer counts, then scores.
+"""Agreement of two sets of masks of the same images: integer counts and the IoU from them.
 
-``count_pairs`` fills one matrix of pixels over all planes, from which the IoU of every two concepts
-follows, of one vocabulary with itself or of two.
+``count_pairs`` fills one matrix of pixels over all planes. The IoU of every pair of concepts
+follows from it, for one vocabulary with itself or for two vocabularies.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ def count_pairs(
     n_first: int,
     n_second: int,
 ) -> Int[np.ndarray, "concept other"]:
-    """Pixels that both concepts have; id 0, no concept, is counted per pair of planes.
+    """Count the pixels that two concepts share; id 0 (no concept) is counted per pair of planes.
 
     Args:
         first: Concept ids, 0 … n_first.
-        second: Of the same images, concept ids of the same or another vocabulary.
+        second: Concept ids for the same images, from the same or another vocabulary.
         n_first, n_second: Lengths of the vocabularies.
 
     Returns:
@@ -46,11 +46,11 @@ def pair_iou(
     first_area: Int[np.ndarray, " concept"],
     second_area: Int[np.ndarray, " other"],
 ) -> Float[np.ndarray, "concept other"]:
-    """IoU of every two concepts, NaN where neither occurs.
+    """IoU of every pair of concepts, NaN where neither occurs.
 
     Args:
-        pairs: As ``count_pairs`` gives them.
-        first_area, second_area: Pixels of each concept in either set of masks.
+        pairs: Result of ``count_pairs``.
+        first_area, second_area: Pixels of each concept in the first and second set of masks.
     """
     return intersection_over_union(pairs[1:, 1:], first_area[:, None], second_area[None, :])
 
@@ -58,10 +58,10 @@ def pair_iou(
 def normalised_entropy(
     probabilities: Float[Tensor, "batch class height width"],
 ) -> Float[Tensor, "batch height width"]:
-    """H(p) / log n in [0, 1]: 0 where one class has it all, 1 where all are alike.
+    """Entropy H(p) / log n in [0, 1]: 0 for one certain class, 1 for a uniform distribution.
 
     Args:
-        probabilities: Of n ≥ 2 classes; adding up to 1.
+        probabilities: Probabilities of n ≥ 2 classes, which sum to 1.
     """
     p = probabilities.clamp(min=1e-12)
     return -(p * p.log()).sum(dim=1) / np.log(p.shape[1])

@@ -1,10 +1,11 @@
-"""Whether a layer's axes stand out: its units beside random mixtures of them.
+"""Whether a layer's axes stand out: its units compared with random mixtures of them.
 
-Counts of a layer are a census, those of mixtures a sample; so the interval is the mixtures'. It is
-Wilson's over directions, which are nearly independent in all but the smallest layers; where layers
-are taken together, with Kish's effective number of directions. Medians are compared by resampling
-directions; labels at equal numbers by rarefaction: the expected number of distinct labels among
-*n* units drawn without replacement from *N*, Σ 1 - C(N - N_c, n) / C(N, n).
+All units of a layer are counted but only a sample of its mixtures, so the interval is that of the
+mixtures. It is Wilson's interval over directions, which are nearly independent in all but the
+smallest layers. Over several layers it uses Kish's effective number of directions. Medians are
+compared by resampling directions. Labels are compared at equal numbers of directions by
+rarefaction: the expected number of distinct labels among *n* units drawn without replacement from
+*N* is Σ 1 - C(N - N_c, n) / C(N, n).
 
 References:
     Hurlbert, The Nonconcept of Species Diversity, Ecology 52, 1971; Heck, van Belle and Simberloff,
@@ -23,7 +24,7 @@ from dissect.statistics.rungs import wilson
 
 _RESAMPLES = 1000
 _Z = 1.959963984540054
-_KEY = 20  # of the random stream that resamples medians
+_KEY = 20  # key of the random stream that resamples medians
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Directions:
-    """What was found of the units of a layer, or of mixtures of them.
+    """Labels and scores of the units of a layer, or of mixtures of them.
 
     Attributes:
-        label: Concept of each, from 0.
-        selective: Whether it matches it and its own pictures show it.
+        label: Concept of each direction, from 0.
+        selective: Whether it matches its label and its own top images show the label.
         excess: Excess information about the label.
     """
 
@@ -52,16 +53,16 @@ class Directions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The units of some layers beside mixtures.
+    """The units of some layers compared with mixtures.
 
     Attributes:
-        n_units, n_mixtures: How many of each.
-        selective: How many units are selective.
-        by_mixture: How many would be if units were mixtures.
+        n_units, n_mixtures: Number of units and of mixtures.
+        selective: Number of selective units.
+        by_mixture: Number of units that would be selective at the mixtures' rate.
         excess: Median excess information of the units.
-        mixture_excess: The same of mixtures.
-        equal_number: At how many directions labels are counted; 0 for more than one layer.
-        labels, mixture_labels: Distinct labels of selective ones at that number.
+        mixture_excess: Median excess information of the mixtures.
+        equal_number: Number of directions at which labels are counted; 0 for several layers.
+        labels, mixture_labels: Distinct labels of the selective directions at that number.
     """
 
     n_units: int
@@ -81,15 +82,15 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words."""
         return "axes stand out here" if self.stand_out else "axes do not stand out here"
 
 
 def compare(layers: Sequence[tuple[Directions, Directions]]) -> Comparison:
-    """Hold units against mixtures.
+    """Compare units with mixtures.
 
     Args:
-        layers: Of each layer its units and its mixtures; at least one layer, none of them empty.
+        layers: Units and mixtures of each layer; at least one layer, none of them empty.
     """
     units, mixtures = ([layer[side] for layer in layers] for side in (0, 1))
     n_units = sum(len(one.label) for one in units)
@@ -117,15 +118,15 @@ def compare(layers: Sequence[tuple[Directions, Directions]]) -> Comparison:
 
 
 def distinct_labels(found: Directions, n: int, *, of_all: bool) -> Estimate:
-    """Distinct labels among ``n`` of the directions, drawn without replacement.
+    """Expected number of distinct labels among ``n`` directions drawn without replacement.
 
-    Directions that are not selective have none.
+    Directions that are not selective have no label.
 
     Args:
         found: The directions.
-        n: How many are drawn; fewer than all where they are a sample.
-        of_all: Whether they are all there are, and the interval is that of which are drawn. Else
-            they are a sample, whose ``n`` directions vary 1 / (1 - n/N) times as much.
+        n: Number drawn; fewer than all where they are a sample.
+        of_all: True if ``found`` holds all directions; the interval then covers the draw only.
+            False if they are a sample, whose ``n`` directions vary 1 / (1 - n/N) times as much.
     """
     total = len(found.label)
     counts = np.bincount(found.label[found.selective])
@@ -143,7 +144,7 @@ def distinct_labels(found: Directions, n: int, *, of_all: bool) -> Estimate:
 
 
 def _without(total: int, counts: Int[np.ndarray, "*shape"], n: int) -> Float[np.ndarray, "*shape"]:
-    """C(total - count, n) / C(total, n): the chance that none of ``count`` is among ``n``."""
+    """C(total - count, n) / C(total, n): the probability that none of ``count`` is among ``n``."""
     left = total - counts
     possible = left >= n
     kept = np.where(possible, left, n)

@@ -1,20 +1,21 @@
-"""How sure a score is: intervals, p-values and the false discovery rate.
+"""Certainty of a score: intervals, p-values and the false discovery rate.
 
-The units of chance are clusters of eight consecutive images, which are independent of each other
-since their latents are. With I_k, U_k the intersection and union in cluster k of n, and S_k the
-intersection with masks of other images of the cluster (same maps, same masks, other pairing):
+The sampling units are clusters of eight consecutive images. They are independent because their
+latents are. With I_k, U_k the intersection and union in cluster k of n, and S_k the intersection
+with masks of other images of the cluster (same maps, same masks, other pairing):
 
-- IoU r = ΣI / ΣU is a ratio of sums; its variance by linearisation, which is the infinitesimal
+- IoU r = ΣI / ΣU is a ratio of sums. Its variance by linearisation, which is the infinitesimal
   jackknife over clusters, is v = n/(n-1) · Σ(I_k - r U_k)² / (ΣU)². The interval is Wilson's score
   interval of a share in r (1 - r) / v independent trials, with Student's t in place of the normal
-  quantile: of n - 1 degrees of freedom, or of (ΣI)² / ΣI² (Kish), at least 2, where that is less,
-  since what few clusters hold is known from few. Where nothing varies, as at 0 and 1, there are as
-  many trials as clusters count, (ΣU)² / ΣU² (Kish): no interval has length 0.
-- A unit that knows nothing of the image beyond where things usually are overlaps its own masks no
-  more than others': I_k - S_k has mean 0. One that knows how much of the concept each image holds,
+  quantile. The degrees of freedom are n - 1, or (ΣI)² / ΣI² (Kish), at least 2, where that is
+  less: a concept in few clusters is known from few. Where nothing varies, as at 0 and 1, the
+  number of trials is the effective number of clusters, (ΣU)² / ΣU² (Kish). So no interval has
+  length 0.
+- A unit that knows only where things usually are overlaps its own masks no more than the masks of
+  other images: I_k - S_k has mean 0. A unit that knows how much of the concept each image holds,
   but not where, overlaps them by E_k, the sum over images of a·c/N, where a of the image's N pixels
-  are above the threshold and c are of the concept: I_k - E_k has mean 0. The p-value of either is
-  that of a one-sided paired t-test, and that of a pair is the larger one, since a unit has to beat
+  are above the threshold and c are of the concept: I_k - E_k has mean 0. Each p-value is that of a
+  one-sided paired t-test. The p-value of a pair is the larger of the two, since a unit has to beat
   both (an intersection-union test, which needs no correction).
 - A unit is named after the best of many concepts, so its p-value is that of the label times the
   number of concepts that occur (Bonferroni); q-values over all units of a run are Benjamini and
@@ -54,7 +55,7 @@ def interval(
     Args:
         inside: ΣI.
         union: ΣU.
-        squares: ΣI², ΣIU, ΣU² (further ones are not looked at).
+        squares: ΣI², ΣIU, ΣU² (further rows are ignored).
         n_clusters: n.
 
     Returns:
@@ -68,7 +69,7 @@ def interval(
     spread = np.maximum(ii - 2 * iou * iu + iou**2 * uu, 0) * n_clusters / (n_clusters - 1)
     variance = np.divide(spread, union**2, out=np.full(iou.shape, np.nan), where=union > 0)
     kish = np.divide(union**2, uu, out=np.zeros(iou.shape), where=uu > 0)
-    # A variance of 0 is no certainty: nothing was seen to vary, in so many clusters.
+    # A variance of 0 is not certainty: nothing varied, but in a limited number of clusters.
     certain = (variance <= 1e-12 * iou * (1 - iou)) | (iou <= 0) | (iou >= 1)
     trials = np.divide(iou * (1 - iou), variance, out=kish.copy(), where=~certain & (union > 0))
     holding = np.divide(inside**2, ii, out=np.full(iou.shape, float(n_clusters)), where=ii > 0)
@@ -81,7 +82,7 @@ def interval(
 def p_values(
     difference: Counts | Reals, squares: Counts | Reals, n_clusters: int
 ) -> Float[np.ndarray, "..."]:
-    """One-sided paired t-test of own masks against a null.
+    """p-values of a one-sided paired t-test of a unit's own masks against a null.
 
     Args:
         difference: Σ(I_k - S_k).
@@ -111,7 +112,7 @@ def both_p_values(
     image_pixels: int,
     n_clusters: int,
 ) -> Float[np.ndarray, "..."]:
-    """The p-value of a pair that has to beat both nulls: the larger of theirs.
+    """p-value of a pair against both nulls: the larger of the two.
 
     Args:
         inside: ΣI.
@@ -131,7 +132,7 @@ def both_p_values(
 def label_p_values(
     p: Float[np.ndarray, "unit concept"], label: Int[np.ndarray, " unit"], n_concepts: int
 ) -> Float[np.ndarray, " unit"]:
-    """p-values of labels, each the best of ``n_concepts`` (those that occur at all)."""
+    """p-values of labels, each the best of ``n_concepts`` concepts (those that occur at all)."""
     return np.minimum(1.0, p[np.arange(len(label)), label] * max(1, n_concepts))
 
 

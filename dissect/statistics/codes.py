@@ -1,7 +1,7 @@
 """Codes: one number for each combination of concepts that occurs in some images.
 
-A pixel carries one concept (or none) in every plane. Tallying once per combination and adding up
-afterwards costs one table update per pixel and unit, whatever the number of planes.
+A pixel carries one concept (or none) in every plane. Counting once per combination and adding up
+afterwards costs one table update per pixel and unit, for any number of planes.
 """
 
 import numpy as np
@@ -19,12 +19,12 @@ def encode(
 
     Returns:
         The code of each pixel (int32), and ``members`` of shape (code, plane): the concept ids
-        that a code stands for.
+        of each code.
     """
     batch, n_planes, height, width = planes.shape
     codes = np.zeros(batch * height * width, np.int64)
     members = np.zeros((1, 0), np.int64)
-    # Digits are added plane by plane and closed up at once, so the numbers never outgrow int64.
+    # Digits are added plane by plane and renumbered at once, so the numbers never exceed int64.
     for plane in range(n_planes):
         labels = planes[:, plane].reshape(-1).numpy()
         radix = int(labels.max(initial=0)) + 1
@@ -34,7 +34,7 @@ def encode(
 
 
 def _close_up(numbers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct numbers, rising, and the place of each number among them."""
+    """The distinct numbers, ascending, and the index of each number among them."""
     if limit > _LARGEST_LOOKUP:
         found, places = np.unique(numbers, return_inverse=True)
         return found, places.reshape(-1)

@@ -5,7 +5,7 @@ from typing import no_type_check
 import numba
 import numpy as np
 
-_UNITS = 16  # rows of so many units stay in the second-level cache, as long runs to add
+_UNITS = 16  # the rows of this many units stay in the second-level cache, as long runs to add
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
@@ -31,16 +31,16 @@ def collect(  # noqa: ANN201, PLR0912
         table: int32 (set, code, unit, bin), as ``tally`` gives it: own masks, and in the
             evaluation fold those of other images.
         members: (code, plane): concept ids of a code, 0 for none.
-        per_image: int32 (image, unit, bin): the same pixels by image; not looked at on the
-            calibration fold.
+        per_image: int32 (image, unit, bin): the same pixels by image; unused on the calibration
+            fold.
         areas: int64 (image, concept): pixels of each concept.
-        histogram: int64 (set, row, unit, bin); raised.
+        histogram: int64 (set, row, unit, bin); modified in place (incremented).
         chosen: (threshold, unit, concept): edges at which pairs are scored; of length 0 on the
-            calibration fold, where nothing but the histogram is raised.
-        denominators: Of each concept, the row in which pixels above the threshold are counted.
-        inside, active, shuffled, products: int64 (threshold, unit, concept); raised.
-        squares: int64 (moment, threshold, unit, concept); raised.
-        first: The layer's unit that is the table's first.
+            calibration fold, where only the histogram is incremented.
+        denominators: For each concept, the row that counts the pixels above the threshold.
+        inside, active, shuffled, products: int64 (threshold, unit, concept); modified in place.
+        squares: int64 (moment, threshold, unit, concept); modified in place.
+        first: Index in the layer of the table's first unit.
     """
     n_sets, n_codes, n_all, n_bins = table.shape
     n_rows = histogram.shape[1]
@@ -51,7 +51,7 @@ def collect(  # noqa: ANN201, PLR0912
             occurs[members[code, plane]] = True
     counts = np.empty((n_sets, n_rows, _UNITS * n_bins), np.int32)
     n_images = len(areas)
-    # At n: pixels of bin n and those after it, of each image, and of each row that stands for all.
+    # Entry n: pixels of bin n and all later bins, for each image and each row that counts all.
     above = np.zeros((n_images, n_bins + 1), np.int64)
     behind = np.zeros((n_rows, n_bins + 1), np.int64)
     is_denominator = np.zeros(n_rows, np.bool_)
@@ -87,7 +87,7 @@ def collect(  # noqa: ANN201, PLR0912
                     # Bin n and above hold what is strictly above edge n - 1.
                     edge = chosen[kind, unit, concept] + 1
                     a = behind[denominators[concept], edge]
-                    if not occurs[concept + 1]:  # all else is 0: its union is what is above
+                    if not occurs[concept + 1]:  # no intersection: the union is the active pixels
                         active[kind, unit, concept] += a
                         squares[2, kind, unit, concept] += a * a
                         continue
@@ -124,7 +124,7 @@ def _sum(cells, begin, end):  # noqa: ANN001, ANN202
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
 def _add_codes(table, members, occurs, counts, start, n_units):  # noqa: ANN001, ANN202
-    """Rows of a few units from their codes: every code is one long run of cells."""
+    """Sum the rows of a few units from their codes: every code is one long run of cells."""
     n_sets, n_codes, _, n_bins = table.shape
     length = n_units * n_bins
     for s in range(n_sets):

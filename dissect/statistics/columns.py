@@ -1,8 +1,9 @@
-"""The columns of a run's table: each is declared once, and whatever shows units reads it here.
+"""The columns of a run's table. Each column is declared once, here.
 
-From a declaration come the table in ``units.parquet``, the rows of ``Run.units``, the terminal, the
-dashboard's table and orders, the report, and what an export says of the column. A statistic of
-units declares its own, see ``dissect.statistics.units``.
+Everything that shows units derives from a declaration: the table in ``units.parquet``, the rows of
+``Run.units``, the terminal, the dashboard's table and orders, the report, and the description of
+the column in an export. A unit statistic declares its own columns; see
+``dissect.statistics.units``.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class Of(Enum):
     UNIT = "unit"
     """The unit and its label; the same in every row of the unit."""
     ROW = "row"
-    """It names the row, or says which unit the row is of."""
+    """The column identifies the row or its unit."""
 
 
 class Place(Enum):
@@ -42,19 +43,19 @@ class Column:
     """A column of a run's table.
 
     Attributes:
-        name: In tables and files.
-        title: Where people read it, with a small letter unless the word has a capital one.
+        name: Name in tables and files.
+        title: Title shown to people, in lower case except for proper names.
         meaning: One phrase without a full stop.
         of: What a value belongs to.
-        digits: How a number is written, as in a format string; "" for truth values.
-        falling: Whether large values come first where units are sorted by it; None where that is no
-            order that says anything.
+        digits: Format of a number, as in a format string; "" for truth values.
+        falling: Whether sorting by it puts large values first; None where sorting by it has no
+            meaning.
         places: Where it is shown.
-        words: What its whole numbers are called, from 0; none are if empty.
-        since: Version of the schema of runs from which on every run has it.
-        until: The last version that has it; None where the present one does.
+        words: Names of its integer values, from 0; empty if they have none.
+        since: First schema version of runs in which every run has it.
+        until: Last schema version that has it; None if the current one does.
         sort: Name and title of the order by it; those of the column if empty.
-        full: Its title where there is room for more; the title if empty.
+        full: Longer title, used where there is room; the title if empty.
         key: Its name in the data of a report; the name if empty.
     """
 
@@ -89,7 +90,7 @@ class Column:
 
     @property
     def sort_name(self) -> str:
-        """Name of the order by it, as it stands in addresses."""
+        """Name of the order by it, as used in addresses."""
         return self.sort[0] or self.name.replace("_", "-")
 
     @property
@@ -124,7 +125,7 @@ ROW_COLUMNS = (
         meaning="object, part, material, colour or attribute",
     ),
 )  # fmt: skip
-"""Those that name a row of the table."""
+"""The columns that identify a row of the table."""
 
 NAMED = Column(
     name="named", title="named", of=Of.ROW, digits="",
@@ -253,7 +254,7 @@ CORE = (
         meaning="whether the unit matched its label beyond the masks of other images",
     ),
 )  # fmt: skip
-"""Those that ``dissect.runs.results`` works out from the joint counts."""
+"""Columns that ``dissect.runs.results`` computes from the joint counts."""
 
 
 def _capital(text: str) -> str:

@@ -1,11 +1,11 @@
-"""Counts of one layer: everything that scores are made of, all of it integers.
+"""Counts of one layer: the integers from which all scores are computed.
 
-Adding is all that happens to them, so parts of a pass may come in any order and in any number: the
-sum is the same bytes.
+Counts are only ever added, so parts of a pass may come in any order and in any number: the sum has
+the same bytes.
 
-``histogram`` holds units × concepts × threshold bins, from which every threshold can be read.
-``PairCounts`` holds more about one threshold of each pair, the one chosen on the calibration fold:
-both halves of the evaluation fold, and how clusters of images vary.
+``histogram`` counts units × concepts × threshold bins; scores at every threshold follow from it.
+``PairCounts`` adds detail at one threshold of each pair, the one chosen on the calibration fold:
+counts for both halves of the evaluation fold, and the variation between clusters of images.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,8 +35,8 @@ _Statistic = TypeVar("_Statistic", bound=UnitStatistic)
 MOMENTS = (
     "inside²", "inside·union", "union²", "(inside - shuffled)²", "(4·inside - 4·expected)²",
 )  # fmt: skip
-"""Sums over clusters; *expected* is what the areas of the cluster's images alone would give, in
-whole quarters of a pixel."""
+"""Sums over clusters; *expected* is the intersection that the areas of the cluster's images alone
+would give, in whole quarters of a pixel."""
 
 
 @dataclass
@@ -48,13 +48,13 @@ class PairCounts(State):
 
     Attributes:
         inside: int64 (half, threshold, unit, concept): above the threshold and of the concept.
-        active: Above the threshold, whatever the concept.
+        active: Above the threshold, for any concept.
         shuffled: Above the threshold and of the concept in another image of the cluster.
-        products: Σ over images of the pixels above the threshold times those of the concept: over
-            an image's pixels, what would be above and of the concept if areas were all that the
-            unit knew.
-        area: int64 (half, concept): of the concept.
-        pixels: int64 (half,): all.
+        products: Σ over images of the pixels above the threshold times those of the concept.
+            Divided by an image's pixels, it is the intersection expected of a unit that knows
+            only areas.
+        area: int64 (half, concept): pixels of the concept.
+        pixels: int64 (half,): all pixels.
         squares: int64 (moment, threshold, unit, concept): sums over clusters, see ``MOMENTS``.
     """
 
@@ -68,7 +68,7 @@ class PairCounts(State):
 
     @classmethod
     def empty(cls, *, n_concepts: int, n_units: int) -> "PairCounts":
-        """Nothing counted yet."""
+        """Counts of zero samples."""
         return cls.zeros(
             half=2, threshold=len(THRESHOLDS), unit=n_units, concept=n_concepts,
             moment=len(MOMENTS),
@@ -80,9 +80,9 @@ class Histogram(State):
     """Pixels by threshold bin.
 
     Attributes:
-        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c,
-            rows after the concepts (where a run counts them) those of all images that hold anything
-            of a plane; bin n the pixels whose value is strictly above exactly n edges. Set
+        histogram: int64 (set, row, unit, bin); row 0 counts all pixels, row c those of concept c.
+            Rows after the concepts, if the run counts them, count all images that hold anything
+            of a plane. Bin n counts the pixels whose value is strictly above exactly n edges. Set
             ``shuffled`` is the evaluation fold's maps against masks of other images.
     """
 
@@ -91,12 +91,12 @@ class Histogram(State):
 
 @dataclass
 class LayerCounts:
-    """What a pass has counted for one layer.
+    """All counts of a pass for one layer.
 
     Attributes:
         histogram: See ``Histogram``.
         pairs: The evaluation fold at the chosen thresholds.
-        statistics: Name → what else is counted of each unit; see ``dissect.statistics.units``.
+        statistics: Name → further statistic of each unit; see ``dissect.statistics.units``.
     """
 
     histogram: Int[np.ndarray, "set row unit bin"]
@@ -113,7 +113,7 @@ class LayerCounts:
         n_planes: int = 0,
         statistics: Iterable[UnitStatistic] = (),
     ) -> "LayerCounts":
-        """Nothing counted yet; with rows of planes if ``n_planes`` is not 0."""
+        """Counts of zero samples; with rows of planes if ``n_planes`` is not 0."""
         histogram = Histogram.zeros(
             set=len(SETS), row=1 + n_concepts + n_planes, unit=n_units, bin=n_edges + 1
         )
@@ -135,7 +135,7 @@ class LayerCounts:
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """All counts by name, not copied; those of a statistic begin with its name."""
+        """All counts by name, not copied; names of a statistic's arrays begin with its name."""
         arrays = {"histogram": self.histogram} | self.pairs.to_arrays()
         for statistic in self.statistics.values():
             arrays |= statistic.to_named_arrays()
@@ -152,7 +152,7 @@ class LayerCounts:
         )
 
     def statistic(self, kind: type[_Statistic]) -> _Statistic | None:
-        """What was counted of a kind; None where the run does not ask for it."""
+        """The statistic of a kind; None if the run does not count it."""
         found = self.statistics.get(kind.name)
         return found if isinstance(found, kind) else None
 
@@ -161,17 +161,17 @@ class Counter:
     """Counts blocks into the ``LayerCounts`` of one layer.
 
     Args:
-        counts: What it adds to.
-        edges: Each unit's thresholds, rising.
+        counts: Counts to add to.
+        edges: Each unit's thresholds, ascending.
         quantile_edge: Index of the edge that is the quantile threshold.
         native: Compare at the layer's own resolution, not resized to the mask grid.
-        plane_rows: Count and choose as ``dissect.statistics.gandissect`` does, whose ``plane_rows``
-            these are.
+        plane_rows: Result of ``gandissect.plane_rows``: count and choose as
+            ``dissect.statistics.gandissect`` does.
         chosen: Edges at which pairs are scored, where the calibration fold was counted elsewhere.
 
     Attributes:
-        chosen: int64 (threshold, unit, concept): edges at which pairs are scored; of a unit they
-            are -1 until its first evaluation sample comes, when the calibration fold is complete.
+        chosen: int64 (threshold, unit, concept): edges at which pairs are scored; -1 for a unit
+            until its first evaluation sample, when the calibration fold is complete.
     """
 
     def __init__(
@@ -193,10 +193,10 @@ class Counter:
         self.chosen = unknown if chosen is None else chosen
 
     def shares(self, device: torch.device | None = None) -> list[slice]:
-        """Units that can be counted apart from each other, at the same time or one by one.
+        """Groups of units that can be counted separately, at the same time or one by one.
 
         Args:
-            device: Of the maps: an accelerator takes all units at once. The processor if None.
+            device: Device of the maps; an accelerator takes all units at once. None: the processor.
         """
         n_units = len(self.edges)
         step = max(1, n_units) if device is not None and counts_there(device) else _SHARE
@@ -213,8 +213,8 @@ class Counter:
         Args:
             maps: The layer's output, all units of it.
             labels: Masks of the block.
-            units: One of ``shares``, to count only these; all of them, one by one, if None. A block
-                is added when each was.
+            units: One of ``shares``, to count only these; None: all shares, one by one. A block is
+                complete when every share was added.
         """
         block = LayerBlock(maps, labels, self.edges, self.chosen, native=self._native)
         for share in self.shares(maps.device) if units is None else [units]:
@@ -273,10 +273,10 @@ class Counter:
         return count(maps, cluster.grouped, edges, n_threads=1)
 
     def choose(self, share: slice) -> None:
-        """Choose the edges at which the pairs of some units are scored, where they are not yet.
+        """Choose the edges at which the pairs of some units are scored, where not yet chosen.
 
         Args:
-            share: One of ``shares``, of which the calibration fold is counted.
+            share: One of ``shares`` whose calibration fold is counted.
         """
         if self.chosen[0, share.start, 0] < 0:
             self.chosen[:, share] = self._choose(share)

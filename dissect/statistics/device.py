@@ -1,9 +1,10 @@
-"""Counting where the maps are: maps on an accelerator are resized, compared and counted there.
+"""Counting on an accelerator: maps are resized, compared and counted on their own device.
 
-What leaves the device are whole numbers, the same table as that of ``kernel.tally``. A kernel of
-Triton counts where there is one, else plain operations of torch do. Before a device's kernel is
-used, it counts a small case that plain operations count as well: one that cannot be compiled there,
-or that rounds otherwise, is left aside with a warning, so the counts never depend on it.
+Only integers leave the device, in the same table as that of ``kernel.tally``. A Triton kernel
+counts where Triton is available; otherwise plain torch operations do. Before a device's kernel is
+used for the first time, it counts a small case that plain operations count too. A kernel that does
+not compile, or that rounds differently, is not used and gives a warning, so the counts never depend
+on it.
 """
 
 import functools
@@ -23,7 +24,7 @@ _COMPILED_FOR = ("cuda", "xpu")
 
 
 def counts_there(device: torch.device) -> bool:
-    """Whether maps of this device are counted on it: all but the processor's."""
+    """Whether maps of this device are counted on it: true for every device but the processor."""
     return device.type != "cpu"
 
 
@@ -39,11 +40,11 @@ def tally_there(
     Args:
         maps: A layer's output.
         grouped: The codes of their mask-grid pixels.
-        edges: Each unit's thresholds, rising.
+        edges: Each unit's thresholds, ascending.
         nearest: Resize to the nearest cell, not bilinearly.
 
     Returns:
-        As ``kernel.tally``, or ``native.tally_native`` where ``nearest``.
+        The table of ``kernel.tally``, or of ``native.tally_native`` if ``nearest``.
     """
     if maps.device.type in _COMPILED_FOR and _kernel_agrees(maps.device):
         from dissect.statistics.triton_kernel import tally_triton  # noqa: PLC0415, needs Triton
@@ -55,9 +56,9 @@ def tally_there(
 
 @functools.cache
 def _kernel_agrees(device: torch.device) -> bool:
-    """Whether Triton is here and its kernel counts what plain operations count.
+    """Whether Triton is available and its kernel counts the same as plain operations.
 
-    Every fifth edge is a resized value itself, which a rounding of another kind would move across.
+    Every fifth edge equals a resized value, so any difference in rounding changes a count.
     """
     if importlib.util.find_spec("triton") is None:
         return False
@@ -74,8 +75,8 @@ def _kernel_agrees(device: torch.device) -> bool:
         found = tally_triton(there, GroupedCodes.of(codes, n_codes=4), edges)
         if np.array_equal(found, tally_torch(there, codes, edges, n_codes=4)):
             return True
-        reason = "it rounds otherwise than plain operations of torch"
-    # A compiler that is missing or fails says so in many ways; counts are had without it.
+        reason = "it rounds differently from plain operations of torch"
+    # A missing or failing compiler raises many kinds of errors; plain operations count without it.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
     warnings.warn(
@@ -104,7 +105,7 @@ def tally_torch(
     unit_cells = torch.arange(n_units, device=maps.device)[:, None] * n_bins
     for image in range(len(maps)):  # one at a time: a cell number takes eight bytes
         values = resize(maps[image : image + 1].float(), grid, nearest=nearest)[0].flatten(1)
-        # The place before equal edges: as many as are strictly below the value.
+        # Index before equal edges: the number of edges strictly below the value.
         bins = torch.searchsorted(edges, values.contiguous())
         bins.masked_fill_(values.isnan(), 0)
         bins += unit_cells

@@ -1,8 +1,8 @@
-"""The thresholds at which a unit is read: edges from the upper tail of its values.
+"""Candidate thresholds of a unit: edges from the upper tail of its values.
 
-A short pilot gives each unit's values; the edges are its quantiles at fixed tail fractions, dense
-in the upper tail, where units fire, and reaching far enough down for a concept that fills half of
-the image. One of them is always the quantile threshold.
+A short pilot gives each unit's values. The edges are its quantiles at fixed tail fractions: dense
+in the upper tail, where units fire, and down to a fraction large enough for a concept that fills
+half of the image. One edge is always the quantile threshold.
 """
 
 import numpy as np
@@ -16,18 +16,18 @@ N_EDGES = 48
 _SMALLEST_TAIL = 1e-4
 _LARGEST_TAIL = 0.9
 LOWEST, HIGHEST = -32768, 32767
-_N_LEVELS = 60_000  # between a unit's first and last edge, or half as many
-_LARGEST_EXPONENT = 126  # of a step
-_ZERO_EXPONENT = 1  # of the step of a unit whose edges are all 0
+_N_LEVELS = 60_000  # at least half of this, between first and last edge
+_LARGEST_EXPONENT = 126  # exponent of a step
+_ZERO_EXPONENT = 1  # step exponent of a unit whose edges are all 0
 VALUES_PER_UNIT = 65_536
-"""About how many pilot values stand behind a unit's edges, whatever the pilot's length."""
+"""Approximate number of pilot values per unit, for any length of the pilot."""
 
 
 def tail_fractions(tail: float) -> np.ndarray:
-    """The tail fractions of the edges, falling, so that the edges rise.
+    """Tail fractions of the edges, in descending order, so that the edges ascend.
 
     Args:
-        tail: Tail fraction of the quantile threshold, which takes the place of the nearest one.
+        tail: Tail fraction of the quantile threshold, which replaces the nearest one.
 
     Returns:
         float64, shape ``N_EDGES``, from 0.9 to 1e-4.
@@ -44,7 +44,7 @@ def quantile_edge(tail: float) -> int:
 
 
 def pilot_pixels(index: int, *, seed: int, n_pixels: int, per_image: int) -> np.ndarray:
-    """The mask-grid pixels of a sample that the pilot looks at: distinct, sorted."""
+    """The distinct, sorted mask-grid pixels of a sample that the pilot reads."""
     if per_image >= n_pixels:
         return np.arange(n_pixels)
     return np.sort(stream(seed, index).permutation(n_pixels)[:per_image])
@@ -60,7 +60,7 @@ def edges_from_values(
         fractions: Tail fractions f, falling.
 
     Returns:
-        float32, rising along the edges (equal neighbours where a unit has few distinct values).
+        float32, ascending along the edges (equal neighbours if a unit has few distinct values).
     """
     n_values = values.shape[1]
     # At most floor(f n) values lie above position n - 1 - floor(f n) of the sorted ones.
@@ -70,10 +70,10 @@ def edges_from_values(
 
 
 def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"]:
-    """Move edges up to whole numbers of a unit's step, so that values can be told by levels.
+    """Round edges up to multiples of a unit's step, so that integer levels can represent values.
 
-    A step is a power of two, at most 2⁻¹⁴ of what lies between a unit's first and last edge. Where
-    float32 itself is no finer there, the edges stay as they are.
+    A step is a power of two, at most 2⁻¹⁴ of the distance between a unit's first and last edge.
+    Where float32 itself is no finer, the edges stay as they are.
 
     Args:
         edges: float32, rising.
@@ -83,7 +83,7 @@ def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"
         return edges
     low, high = edges[:, :1].astype(np.float64), edges[:, -1:].astype(np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))
-    with np.errstate(divide="ignore"):  # log2(0) = -∞: nothing to tell apart
+    with np.errstate(divide="ignore"):  # log2(0) = -∞: no distance between edges
         by_range = np.ceil(np.log2((high - low) / _N_LEVELS))
         by_float = np.floor(np.log2(largest)) - 23
     exponent = np.clip(np.maximum(by_range, by_float), -126, _LARGEST_EXPONENT)
@@ -96,18 +96,18 @@ def levels_of(
 ) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"], Int[np.ndarray, "unit edge"]]:
     """Each unit's step and middle (in steps), float32, and the levels of its edges, int16.
 
-    value > edge means the same as ceil(value / step) - middle > level, for values that are kept
-    within ``LOWEST`` … ``HIGHEST``.
+    value > edge is equivalent to ceil(value / step) - middle > level, for values clamped to
+    ``LOWEST`` … ``HIGHEST``.
 
     Raises:
-        ValueError: edges that ``snap`` would change.
+        ValueError: ``snap`` would change the edges.
     """
     if edges.shape[1] == 0:
         ones = np.ones(len(edges), np.float32)
         return ones, ones, np.zeros(edges.shape, np.int16)
     mantissa, exponent = np.frexp(edges.astype(np.float64))
     whole = (mantissa * 2.0**24).astype(np.int64)  # 24 bits hold a float32
-    # The lowest bit that is set says which power of two an edge is a whole number of.
+    # The lowest set bit gives the largest power of two that divides an edge.
     exponent = np.where(
         whole == 0,  # a whole number of any step: the other edges say which
         _LARGEST_EXPONENT,

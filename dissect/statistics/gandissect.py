@@ -1,14 +1,14 @@
-"""Counting and naming as the original code of GAN Dissection does it (``compat="gandissect"``).
+"""Counting and naming like the original code of GAN Dissection (``compat="gandissect"``).
 
-What it does differently from a plain run:
+Differences from a plain run:
 
-- A (pixels above the threshold) is counted for each plane, over those images only that hold some
-  concept of the plane. So a plane gets a row of its own in the histogram: the pixels of all images
-  in which it marks anything. The row comes from a pseudo label that covers such an image whole.
+- A (pixels above the threshold) is counted for each plane, only over images that hold some concept
+  of the plane. So each plane gets its own row in the histogram: the pixels of all images in which
+  it marks anything. A pseudo label that covers such an image completely gives this row.
 - A unit has one threshold for all concepts: the best threshold of its best concept on the
   calibration fold. That concept is its label.
 
-``docs/method.md`` says difference by difference what is the same as there and what is not.
+``docs/method.md`` lists each remaining difference from the original.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.1; its code, netdissect/dissection.py:
@@ -26,17 +26,17 @@ from segmenters import Vocabulary
 
 MIN_INFORMATION = 0.01
 """What a unit's information quality ratio has to exceed, besides ``min_iou``: ``iqr_threshold``."""
-_MIN_SHARE = 1e-3  # of all pixels: of a concept that may choose a threshold, and above a threshold
+_MIN_SHARE = 1e-3  # least share of all pixels: of a candidate concept, and above a threshold
 _MIN_AGREEMENT = 0.8  # share of pixels on which unit and concept agree: both, or neither
 
 
 def add_plane_labels(
     planes: Integer[Tensor, "batch plane height width"], n_concepts: int
 ) -> Int[Tensor, "batch twice_plane height width"]:
-    """The planes, and for each one more that marks the images that hold something of it.
+    """The planes, plus one plane each that marks the images in which the plane marks anything.
 
-    An image of which plane p marks at least one pixel carries the id ``n_concepts + 1 + p`` at
-    every pixel.
+    If plane p marks at least one pixel of an image, every pixel of the image carries the id
+    ``n_concepts + 1 + p``.
     """
     holds = (planes > 0).flatten(2).any(dim=2)
     ids = torch.arange(n_concepts + 1, n_concepts + 1 + planes.shape[1]).to(planes.dtype)
@@ -45,7 +45,7 @@ def add_plane_labels(
 
 
 def plane_rows(vocabulary: Vocabulary) -> Int[np.ndarray, " concept"]:
-    """The histogram row in which the A of each concept is counted: that of its plane."""
+    """The histogram row that counts the A of each concept: the row of its plane."""
     first = len(vocabulary) + 1
     return np.array([first + vocabulary.planes.index(c.plane) for c in vocabulary], np.int64)
 
@@ -57,19 +57,19 @@ def choose_unit_edges(
     *,
     quantile_edge: int,
 ) -> tuple[Int[np.ndarray, "threshold unit concept"], Int[np.ndarray, " unit"]]:
-    """The one edge of each unit at which all its pairs are scored, and the concept it comes from.
+    """The edge of each unit at which all its pairs are scored, and the concept that chose it.
 
-    ``quantile``: the same edge for all. ``information``: of all concepts and edges those with the
-    highest information quality ratio; among equal ones the first concept and its highest edge.
-    The ratio is that of the original: I and C over all pixels, A over those of the plane's images.
-    It looks only at concepts of at least a thousandth of all pixels, at thresholds above 0 with at
-    least as much above them, and where unit and concept agree on more than 0.8 of all pixels. Where
-    nothing of this is found, it is the first concept at the highest of those thresholds.
+    ``quantile``: the same edge for all units. ``information``: the concept and edge with the
+    highest information quality ratio; on a tie the first concept, at its highest edge. The ratio is
+    the original's: I and C over all pixels, A over the images of the plane. Candidates are concepts
+    of at least a thousandth of all pixels, at thresholds above 0 with at least as many pixels above
+    them, where unit and concept agree on more than 0.8 of all pixels. Without any candidate, the
+    choice is the first concept at the highest of those thresholds.
 
     Args:
-        histogram: Of the calibration fold; with the rows of planes.
-        edges: Each unit's thresholds, rising.
-        rows: As ``plane_rows`` gives them.
+        histogram: Histogram of the calibration fold, with the rows of planes.
+        edges: Each unit's thresholds, ascending.
+        rows: Result of ``plane_rows``.
         quantile_edge: Index of the edge that is the quantile threshold.
     """
     inside, area = above(histogram), pixels(histogram)

@@ -1,8 +1,8 @@
-"""Puts pixels with the same codes side by side, so that a group is counted as a whole.
+"""Groups pixels with the same codes, so that a group is counted as a whole.
 
-A *tile* is some neighbouring pixels of one image's mask grid, a *group* the pixels of a tile whose
-codes agree in every set. A group's pixels get neighbouring *slots*; each group begins at a multiple
-of ``PIECE``.
+A *tile* is a set of neighbouring pixels of one image's mask grid. A *group* is the pixels of a tile
+whose codes agree in every set. A group's pixels get neighbouring *slots*; each group begins at a
+multiple of ``PIECE``.
 """
 
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class Groups(NamedTuple):
 
     Attributes:
         slots: The slot of every pixel within its tile.
-        members: For each group its first slot, the one behind its last, and its code in each set.
-        n_groups: How many groups of a tile there are; the rows of ``members`` behind hold nothing.
+        members: For each group its first slot, its last slot + 1, and its code in each set.
+        n_groups: Number of groups in each tile; later rows of ``members`` are unused.
     """
 
     slots: UInt[np.ndarray, "batch pixel"]
@@ -119,13 +119,13 @@ def _fill(codes, n_codes, tile, slots, groups, n_groups):  # noqa: ANN001, ANN20
 
 
 class Segments(NamedTuple):
-    """Pixels of a cluster in the order in which an accelerator counts them.
+    """Pixels of a cluster, sorted in the order in which an accelerator counts them.
 
     Attributes:
         pixels: int32: (image · height + y) · width + x of each pixel.
-        bounds: int32 (segment + 1,): where each segment begins; at the end, the number of pixels.
-        codes: int32 (segment, set): of its pixels.
-        areas: int32 (set, code): pixels.
+        bounds: int32 (segment + 1,): start of each segment; at the end, the number of pixels.
+        codes: int32 (segment, set): the code of its pixels.
+        areas: int32 (set, code): number of pixels.
     """
 
     pixels: Int[Tensor, " pixel"]
@@ -136,13 +136,13 @@ class Segments(NamedTuple):
 
 @dataclass(frozen=True)
 class GroupedCodes:
-    """Codes of some images, and what is derived from them once for all layers.
+    """Codes of some images, and values derived from them once for all layers.
 
     Attributes:
         codes: int32 (set, image, y, x).
         n_codes: Number of codes.
-        portions: Height and width of maps → what ``native.py`` makes of the codes for them.
-        segments: Device → what ``triton_kernel.py`` makes of the codes there.
+        portions: (height, width) of maps → portions of the codes, computed by ``native.py``.
+        segments: Device → segments on that device, computed by ``triton_kernel.py``.
     """
 
     codes: Int[np.ndarray, "set batch grid_height grid_width"]

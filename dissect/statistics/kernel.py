@@ -1,21 +1,21 @@
 """Counts one block of images: resize, bin and tally in one pass over the maps.
 
-For each pixel of the mask grid a unit's value is interpolated, its bin found, and one cell of the
-table (code, unit, bin) raised, where the code names the combination of concepts at that pixel.
-``dissect.statistics.reference`` says the same thing slowly; a test holds the two equal bit by bit.
+For each pixel of the mask grid it interpolates a unit's value, finds the bin and increments one
+cell of the table (code, unit, bin). The code names the combination of concepts at that pixel.
+``dissect.statistics.reference`` is the slow reference; a test holds the two equal bit by bit.
 
-The words used below:
+Terms:
 
 - A *chunk* of units is counted together; its values lie unit by unit, for vector instructions.
 - A *tile* is some rows of one image's grid, so that a chunk's values on it stay in the cache.
 - A *group* is the pixels of a tile whose codes agree in every set, in neighbouring *slots* (see
-  ``groups.py``). It is counted as a whole and then added to the rows of its codes: nothing is
-  looked up for a single pixel, and a second set of labels costs next to nothing.
-- A *piece* is eight slots of a group, compared with one edge after the other until no value of the
-  piece is above the edge. Edges rise, so the others would count nothing.
+  ``groups.py``). It is counted as a whole and then added to the rows of its codes. So no lookup is
+  needed per pixel, and a second set of labels costs almost nothing.
+- A *piece* is eight slots of a group. It is compared with one edge after the other until no value
+  of the piece is above the edge. Edges ascend, so further edges would count nothing.
 
-The loops are compiled by numba and leave the interpreter's lock alone. Each thread takes chunks of
-units (and parts of the block where chunks are few), and counts are integers: the result does not
+numba compiles the loops, which release the interpreter's lock (GIL). Each thread takes chunks of
+units (and parts of the block where chunks are few). Counts are integers, so the result does not
 depend on the number of threads.
 """
 
@@ -128,7 +128,7 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
     levels = np.empty(-(-n_slots // PIECE) * PIECE * LANES, np.int16)
     factors = np.zeros(LANES, np.float32)
     middles = np.zeros(LANES, np.float32)
-    # Nothing is above the highest level: lanes without a unit end the search for edges.
+    # No value is above the highest level, so lanes without a unit end the search for edges.
     thresholds = np.full(n_even * LANES, HIGHEST, np.int16)
     for u in range(n_units):
         factors[u] = np.float32(1) / steps[first_unit + u]
@@ -170,7 +170,7 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
 def _fill_table(above, area, first_unit, n_units, table):  # noqa: ANN001, ANN202
-    """Bins from how many pixels are above each edge: above[s,code,edge·LANES + unit]."""
+    """Fill the bins from the pixel counts above each edge: above[s,code,edge·LANES + unit]."""
     n_edges = table.shape[3] - 1
     for s in range(table.shape[0]):
         for code in range(table.shape[1]):
@@ -187,15 +187,15 @@ def _fill_table(above, area, first_unit, n_units, table):  # noqa: ANN001, ANN20
 
 @functools.cache
 def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads for all calls of this process; those of the parent are gone after a fork."""
+    """Thread pool of this process for all calls; after a fork a new pool replaces the parent's."""
     return ThreadPoolExecutor(n_threads, thread_name_prefix="dissect-tally")
 
 
 @functools.lru_cache(maxsize=256)
 def _places(size: int, target: int) -> tuple[np.ndarray | None, tuple[np.ndarray, ...]]:
-    """Source pixels along an axis that any target pixel looks at, and the taps among these.
+    """Source pixels along an axis that are read for any target pixel, and the taps among these.
 
-    The first is None where all are: a large layer is read at some of its pixels only.
+    The first is None if all are read; of a large layer only some pixels are.
     """
     low, high, weight = taps(size, target)
     used = np.unique(np.concatenate([low, high]))
@@ -214,11 +214,11 @@ def tally(
     """Count some images.
 
     Bin n of a unit holds the pixels whose value is strictly above exactly n of its edges. The pass
-    refuses maps that are not finite; here a resized value of NaN is above no edge, infinity above
-    every finite one.
+    rejects maps that are not finite. Here a resized NaN counts as above no edge, and infinity as
+    above every finite edge.
 
     Args:
-        maps: A layer's output, on the processor; ``device.tally_there`` counts on others.
+        maps: A layer's output, on the processor; ``device.tally_there`` counts on other devices.
         grouped: The codes of their mask-grid pixels.
         edges: Each unit's thresholds, float32, rising.
         n_threads: Threads to use; as many as torch does if None.

@@ -1,6 +1,6 @@
 """The masks of a block, ready to be counted against every layer.
 
-Pixels are grouped by *code*: which concepts of which planes lie on it. Codes are made once for each
+Pixels are grouped by *code*: the combination of concepts on them. Codes are computed once for each
 cluster of samples, and counted once for each layer.
 """
 
@@ -25,12 +25,12 @@ class ClusterLabels:
     """The masks of a cluster, ready to be counted against every layer.
 
     Attributes:
-        number: Of the cluster.
-        rows: Of the block.
-        codes: int32 (set, image, y, x): its own masks and, in the evaluation fold, the same ones
-            moved on by one image, and the number of the image within the cluster.
-        members: (code, plane): the concepts that a code stands for; none of them where a code
-            numbers nothing but an image.
+        number: Number of the cluster.
+        rows: Its rows in the block.
+        codes: int32 (set, image, y, x): its own masks and, in the evaluation fold, the same masks
+            shifted by one image, and the number of the image within the cluster.
+        members: (code, plane): the concepts of each code; none where a code only numbers an
+            image.
         areas: int64 (image, concept): pixels of each concept in each image.
     """
 
@@ -57,12 +57,12 @@ class ClusterLabels:
 
 
 class ConceptMasks(NamedTuple):
-    """The masks of single concepts in some images, those of an image one after the other.
+    """The masks of single concepts in some images, image after image.
 
     Attributes:
-        rows: Of the block: the images.
-        starts: int64 (image + 1,): where an image's masks begin.
-        concepts: int64: which concept a mask is of, counted from 0.
+        rows: Rows of the images in the block.
+        starts: int64 (image + 1,): index of the first mask of each image.
+        concepts: int64: concept of each mask, counted from 0.
         masks: bool (mask, y, x): on the mask grid.
     """
 
@@ -108,7 +108,7 @@ class BlockLabels:
         )
 
     def group(self) -> None:
-        """Group the codes now, before several threads ask for them."""
+        """Group the codes now, before several threads need them."""
         _ = [cluster.grouped.groups for cluster in self.clusters]
 
     @classmethod
@@ -123,14 +123,14 @@ class BlockLabels:
     ) -> "BlockLabels":
         """Encode the planes of a block.
 
-        A cluster of a single image, at the end of a run, is its own partner: it adds nothing to
-        what speaks against chance.
+        A cluster of a single image, at the end of a run, is paired with itself: it adds no
+        evidence against chance.
 
         Args:
             planes: Masks on the mask grid.
             indices: Consecutive sample indices from the start of a cluster.
             n_concepts: Length of the vocabulary.
-            n_samples: Of the whole run; says where the folds part.
+            n_samples: Samples of the whole run, which fix where the evaluation fold begins.
             count_planes: Fill the histogram's rows of planes too.
         """
         found: list[ClusterLabels] = []

@@ -1,9 +1,9 @@
-"""The ladder of what is said of a unit: matches, named, causal. Imports nothing heavy.
+"""The ladder of claims about a unit: matches, named, causal. Imports nothing heavy.
 
-*matches*: its IoU with its label lies beyond both kinds of chance, surely, and both halves of the
-evaluation fold give it this label. *named*: and its own pictures show it. *causal*: and the concept
-goes when the unit goes, which no pass can know; ``dissect.studies`` measures it. Only of causal
-units it is said that they draw something.
+*matches*: the lower bound of its IoU with its label is above both kinds of chance, and both halves
+of the evaluation fold give it this label. *named*: its own top images show the label too. *causal*:
+the concept disappears when the unit is ablated. No pass can know this; ``dissect.studies`` measures
+it. Only causal units are said to draw something.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Rung:
 
     Attributes:
         number: From 0.
-        name: One word, as it is said of a unit.
-        meaning: In one sentence.
+        name: One word for a unit on this step.
+        meaning: One sentence.
         colour: As #rrggbb, safe for colour-blind readers.
     """
 

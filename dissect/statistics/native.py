@@ -1,13 +1,13 @@
 """Counts a cluster at the layer's own resolution: each cell of a unit map against the masks in it.
 
-The same table as that of ``dissect.statistics.kernel.tally`` where unit maps are resized to the
-mask grid by taking the nearest cell, but made the other way round: the cell's value is binned once
-and added for every code that occurs in the cell, as often as it has pixels there. So the work falls
+The table equals that of ``dissect.statistics.kernel.tally`` where unit maps are resized to the mask
+grid by taking the nearest cell. It is computed in the other direction: a cell's value is binned
+once and added for every code in the cell, as often as the code has pixels there. So the work falls
 with the layer's resolution, and the counts are the same integers. A map that is finer than the mask
 grid has cells without a pixel; they are skipped.
 
-``dissect.statistics.reference.count_above`` with ``nearest=True`` says it slowly; a test holds the
-two equal bit by bit.
+``dissect.statistics.reference.count_above`` with ``nearest=True`` is the slow reference; a test
+holds the two equal bit by bit.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ _CHUNK = 64  # units of one task; their rows of the table stay in the cache
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
 def _portions(codes, rows, columns, n_codes):  # noqa: ANN001, ANN202
-    """Which codes each cell holds, and how many pixels of each.
+    """The codes in each cell, and the number of pixels of each.
 
     Args:
         codes: int32 (set, image, y, x).
@@ -36,8 +36,8 @@ def _portions(codes, rows, columns, n_codes):  # noqa: ANN001, ANN202
         n_codes: Number of codes.
 
     Returns:
-        starts (set, image, row, column), with ``code`` and ``count`` of each portion: those of a
-        cell are at starts … the start of the next cell, where the last has its end in ``n``.
+        starts (set, image, row, column), with ``code`` and ``count`` of each portion: the portions
+        of a cell are at starts … the start of the next cell; those of the last cell end at ``n``.
     """
     n_sets, n_images, _, _ = codes.shape
     n_rows, n_columns = len(rows) - 1, len(columns) - 1
@@ -77,7 +77,7 @@ def _tally(maps, starts, code, count, edges, table, first, last):  # noqa: ANN00
     thresholds = np.ascontiguousarray(edges[first:last].T)
     flat = maps.reshape(n_cells, maps.shape[3])
     for cell in range(n_cells):
-        if starts[cell] == starts[cell + 1]:  # no pixel here, in whatever set
+        if starts[cell] == starts[cell + 1]:  # no pixel here, in any set
             continue
         values = flat[cell, first:last]
         bins[:] = 0

@@ -1,6 +1,6 @@
-"""What units outline in single images, and how much of it is of which concept, compiled.
+"""What units outline in single images, and how much of it each concept fills; compiled.
 
-``reference.count_outline`` says the same of one unit, image and concept.
+``reference.count_outline`` is the slow reference for one unit, image and concept.
 """
 
 from typing import no_type_check
@@ -24,14 +24,14 @@ def count_outlines(
     *,
     native: bool,
 ) -> None:
-    """Fill in what some units outline in some images, and how much of it is each concept.
+    """Count what some units outline in some images, and how much of it each concept fills.
 
     Args:
-        maps: Of each pair of a unit and an image.
-        known: Their masks.
+        maps: Map of each pair of a unit and an image.
+        known: Masks of the images.
         limits: The threshold of each pair.
-        units, images: Which units are looked at in which images.
-        active, inside: Filled, as the fields of ``TopImages``.
+        units, images: Unit and image of each pair.
+        active, inside: Filled in place; see the fields of ``TopImages``.
         native: Compare at the layer's own resolution.
     """
     along = []

@@ -1,6 +1,6 @@
-"""The counts once more, slowly: one loop each over images, units and concepts.
+"""Slow reference of the counts: plain loops over images, units and concepts.
 
-Nothing here is used by the pass. Tests hold ``dissect.statistics.counts`` equal to it bit by bit.
+The pass uses nothing of it. Tests hold ``dissect.statistics.counts`` equal to it bit by bit.
 """
 
 from typing import Any

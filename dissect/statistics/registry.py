@@ -1,4 +1,4 @@
-"""Every column that a run's table may have, and which of them a place shows."""
+"""All columns that a run's table may have, and the selection that each place shows."""
 
 import functools
 from collections.abc import Container, Iterator
@@ -14,7 +14,7 @@ from dissect.statistics.units import unit_statistics
 def all_columns() -> tuple[Column, ...]:
     """Every column with values: those of the joint counts, then those of unit statistics.
 
-    Those that only runs of earlier versions have are among them.
+    Includes columns that only runs of earlier versions have.
     """
     return CORE + tuple(column for kind in unit_statistics() for column in kind.columns)
 
@@ -24,7 +24,7 @@ def columns_in(place: Place, names: Container[str]) -> list[Column]:
 
     Args:
         place: The place.
-        names: Columns that the table at hand has; a run of an earlier version may lack some.
+        names: Columns of the table at hand; a run of an earlier version may lack some.
     """
     return [one for one in all_columns() if place in one.places and one.name in names]
 
@@ -40,8 +40,7 @@ def rows_of(table: pd.DataFrame) -> Iterator[Any]:
 def required_columns(version: int) -> list[str]:
     """Names of the columns that the table of a run has.
 
-    Args:
-        version: Of its schema.
+    version: Version of its schema.
     """
     own = [
         one.name

@@ -1,10 +1,10 @@
-"""Resizing of unit maps to the mask grid, written out so that every path agrees.
+"""Resizing of unit maps to the mask grid, written out so that all implementations agree.
 
 Bilinear: half-pixel centres (``align_corners=False``), no antialiasing, edges repeated. Rows are
 blended first, then columns, each as ``a * (1 - t) + b * t`` in float32, so that the compiled kernel
 and the plain tensor code round alike and their counts can be compared bit for bit.
 
-Nearest: each pixel takes the value of the cell that its centre lies in.
+Nearest: each pixel takes the value of the cell that contains its centre.
 """
 
 from typing import no_type_check
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which two source pixels each target pixel blends, and how much of the second.
+    """The two source pixels that each target pixel blends, and the weight of the second.
 
     Args:
         size: Pixels of the source along one axis.
@@ -33,9 +33,9 @@ def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cells(size: int, target: int) -> Int[np.ndarray, " target"]:
-    """Which source pixel the centre of each target pixel lies in: floor((y + ½) · size / target).
+    """Source pixel that contains the centre of each target pixel: floor((y + ½) · size / target).
 
-    In whole numbers, so that no rounding moves a centre over a border.
+    Integer arithmetic, so that rounding never moves a centre over a border.
     """
     return (2 * np.arange(target) + 1) * size // (2 * target)
 
@@ -48,8 +48,8 @@ def resize(
 ) -> Float[Tensor, "batch unit grid_height grid_width"]:
     """Resize maps to ``grid`` (height, width) in plain tensor code.
 
-    Agrees with ``torch.nn.functional.interpolate``: ``mode="bilinear"`` up to rounding, where
-    ``nearest`` is asked for ``mode="nearest-exact"``.
+    Agrees with ``torch.nn.functional.interpolate``: up to rounding with ``mode="bilinear"``, and
+    for ``nearest`` with ``mode="nearest-exact"``.
     """
     if nearest:
         rows, columns = (
@@ -74,9 +74,9 @@ def sample(maps, pixels, width, rows, columns, values):  # noqa: ANN001, ANN201
     Args:
         maps: float32 (unit, height, width).
         pixels: int64, row-major numbers of pixels of the grid.
-        width: Of the grid.
+        width: Width of the grid.
         rows, columns: ``taps`` along both axes.
-        values: float32 (unit, pixel); filled.
+        values: float32 (unit, pixel); filled in place.
     """
     row_low, row_high, row_weight = rows
     column_low, column_high, column_weight = columns
@@ -106,7 +106,7 @@ def values_at(
     *,
     nearest: bool = False,
 ) -> Float[Tensor, "unit pixel"]:
-    """What ``resize`` would give at some pixels of the grid (row-major numbers), only there."""
+    """Values of ``resize`` at some pixels of the grid only (row-major numbers)."""
     y, x = pixels // grid[1], pixels % grid[1]
     if nearest:
         row, column = (

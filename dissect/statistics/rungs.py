@@ -1,4 +1,4 @@
-"""What decides how far up the ladder a unit is; see ``dissect.statistics.ladder``.
+"""The rules that place a unit on the ladder; see ``dissect.statistics.ladder``.
 
 References:
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22, 1927.
@@ -11,14 +11,14 @@ from scipy.special import ndtri
 from segmenters.vocabulary import Vocabulary
 
 HALF = 0.5
-"""A label fills an outline where at least this share of it is the concept; most of the top images
-are more than this share of them."""
+"""A label fills an outline if at least this share of the outline is the concept. "Most" of the top
+images means more than this share of them."""
 CLEARLY_BEHIND = 0.75
-"""What a runner-up may have of the label's excess information, unless both are one thing."""
+"""Largest share of the label's excess information for a runner-up, unless both are one thing."""
 ONE_THING = 0.75
-"""Two concepts are one thing where this share of the rarer one's pixels is of the other as well."""
+"""Two concepts are one thing if at least this share of the rarer one's pixels is also the other."""
 UPPER_TAIL = 0.95
-"""Quantile of a layer's mixtures that a unit has to exceed, where its axes stand out."""
+"""Quantile of a layer's mixtures that a unit has to exceed for its layer's axes to stand out."""
 CONFIDENCE = 0.95
 
 
@@ -31,8 +31,8 @@ def wilson(
 
     Args:
         successes: x, 0 to n; need not be whole.
-        trials: n; NaN is given where it is 0.
-        z: Quantile of the normal distribution, or another; that of 95 % if None.
+        trials: n; the result is NaN where it is 0.
+        z: Quantile of the normal or another distribution; None: the normal one at 95 %.
     """
     z = float(ndtri((1 + CONFIDENCE) / 2)) if z is None else z
     n = np.asarray(trials, float)
@@ -40,7 +40,7 @@ def wilson(
         share = np.asarray(successes, float) / n
         middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # At 0 and 1 the bound is the share itself; rounding must not move it.
+    # At 0 and 1 the bound is the share itself; rounding must not change it.
     low = np.where(share == 0, 0.0, np.maximum(middle - reach, 0))
     high = np.where(share == 1, 1.0, np.minimum(middle + reach, 1))
     unknown = ~(n > 0)
@@ -50,14 +50,14 @@ def wilson(
 def one_thing(
     vocabulary: Vocabulary, overlap: Int[np.ndarray, "concept concept"]
 ) -> Bool[np.ndarray, "concept concept"]:
-    """Which concepts are parts of one thing, so that a unit of both is no contradiction.
+    """Which concepts belong to one thing, so that a unit may match both without contradiction.
 
     Either the vocabulary says so (one is a part of the other, or both are parts of a third), or
-    three quarters of the rarer one's pixels are of the other as well, as with grass and ground.
+    three quarters of the rarer one's pixels are also the other, as with grass and ground.
 
     Args:
-        vocabulary: Of the run.
-        overlap: Pixels that both cover; on the diagonal those of the concept.
+        vocabulary: Vocabulary of the run.
+        overlap: Pixels that both cover; on the diagonal, pixels of the concept.
     """
     whole = {}
     for concept in vocabulary:
@@ -76,10 +76,10 @@ def runners_up(
     label: Int[np.ndarray, " unit"],
     allowed: Bool[np.ndarray, " concept"],
 ) -> tuple[Int[np.ndarray, " unit"], Float[np.ndarray, " unit"]]:
-    """The second best concept of each unit, and its excess information over that of the label.
+    """Each unit's second best concept, and its excess information divided by that of the label.
 
     Returns:
-        Concepts from 0, -1 where there is none with excess information; and shares, 0 there.
+        Concepts from 0, or -1 where no other has excess information; and shares, 0 there.
     """
     units = np.arange(len(label))
     others = np.where(allowed, excess, -np.inf)
@@ -97,12 +97,12 @@ def clearly_ahead(
     share: Float[np.ndarray, " unit"],
     related: Bool[np.ndarray, "concept concept"],
 ) -> Bool[np.ndarray, " unit"]:
-    """Whether the runner-up lies clearly behind, or is one thing with the label.
+    """Whether the runner-up is clearly behind the label, or is one thing with it.
 
     Args:
         label: Concept of each unit.
-        runner_up, share: As ``runners_up`` gives them.
-        related: As ``one_thing`` gives it.
+        runner_up, share: Results of ``runners_up``.
+        related: Result of ``one_thing``.
     """
     return (runner_up < 0) | (share <= CLEARLY_BEHIND) | related[label, runner_up]
 
@@ -110,5 +110,5 @@ def clearly_ahead(
 def filled(
     inside: Int[np.ndarray, "unit rank"], active: Int[np.ndarray, "unit rank"]
 ) -> Bool[np.ndarray, "unit rank"]:
-    """In which top images the label fills at least half of what the unit outlines."""
+    """Top images in which the label fills at least half of the unit's outline."""
     return (inside > 0) & (inside >= HALF * active)

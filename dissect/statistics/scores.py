@@ -7,7 +7,7 @@ References:
     Bau et al., Network Dissection, CVPR 2017, section 2.3 (IoU).
     Bau et al., GAN Dissection, ICLR 2019, section 3.1, equation 2 (IoU at the threshold that
     maximises the information quality ratio I/H; here with a preference for selective ones).
-    Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by what chance leaves).
+        Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by 1 - chance).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from dissect.statistics.rungs import HALF
 from dissect.statistics.shapes import Counts, Reals
 from dissect.statistics.thresholds import THRESHOLDS
 
-_LEAST_INFORMATION = 0.5  # that a selective threshold has to keep of the highest
+_LEAST_INFORMATION = 0.5  # share of the highest that a selective threshold keeps
 
 
 def above(histogram: Int[np.ndarray, "*rows bin"]) -> Int[np.ndarray, "*rows edge"]:
@@ -50,7 +50,7 @@ def information_quality_ratio(
     """I(A;C) / H(A,C) of the binary variables A = [value above] and C = [pixel of the concept].
 
     Returns:
-        In [0, 1]; 1 where each tells the other, 0 where they are independent or nothing varies.
+        In [0, 1]; 1 where each determines the other, 0 where they are independent or constant.
     """
     total = np.asarray(total, float)
     active, area = np.asarray(active, float), np.asarray(area, float)
@@ -76,7 +76,7 @@ def information_quality_ratio(
 def over_chance(
     iou: Float[np.ndarray, "..."], chance: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """(IoU - chance) / (1 - chance): 1 for a perfect match, 0 for what other images' masks give."""
+    """(IoU - chance) / (1 - chance): 1 for a perfect match, 0 for the level of chance."""
     room = 1 - chance
     return np.divide(iou - chance, room, out=np.zeros(np.shape(iou)), where=room > 0)
 
@@ -84,15 +84,15 @@ def over_chance(
 def choose_edges(
     histogram: Int[np.ndarray, "row unit bin"], *, quantile_edge: int
 ) -> Int[np.ndarray, "threshold unit concept"]:
-    """The edge at which each pair is to be scored, for both kinds of threshold.
+    """The edge at which each pair is scored, for both kinds of threshold.
 
     ``quantile``: the same edge for all. ``information``: t = argmax I(A;C) / H(A,C), the lowest
-    such edge, among those above which at least half of the pixels are of the concept, so that what
-    is outlined is mostly what the unit is called; among all edges where that would cost more than
-    half of the information.
+    such edge. Candidates are the edges above which at least half of the pixels are of the concept,
+    so that the outline is mostly the concept. If they keep less than half of the highest
+    information, all edges are candidates.
 
     Args:
-        histogram: Of the calibration fold; row 0 counts all pixels, row c those of concept c.
+        histogram: Calibration fold; row 0 counts all pixels, row c those of concept c.
         quantile_edge: Index of the edge that is the quantile threshold.
     """
     area = pixels(histogram)
@@ -122,10 +122,10 @@ class LayerScores:
     Attributes:
         iou: Intersection over union.
         chance_shuffled: The same unit against the masks of other images.
-        chance_areas: What it would score if it knew of each image only how much of the concept
-            there is, not where.
+        chance_areas: IoU of a map that knows only how much of the concept each image holds, not
+            where.
         information: Information quality ratio.
-        chance_information: The same ratio by chance, the higher of both.
+        chance_information: The same ratio by chance, the higher of both nulls.
         precision, recall: I/A and I/C; NaN where the denominator is 0.
     """
 
@@ -144,12 +144,12 @@ class LayerScores:
 
     @property
     def over_chance(self) -> Float[np.ndarray, "threshold unit concept"]:
-        """IoU over chance; where no chance level could be counted it is taken as 0."""
+        """IoU over chance; a chance level that could not be counted is taken as 0."""
         return over_chance(self.iou, np.nan_to_num(self.chance))
 
     @property
     def excess_information(self) -> Float[np.ndarray, "threshold unit concept"]:
-        """What a unit tells about a concept beyond where, and in which images, such things are.
+        """Information about a concept beyond its usual places and the images that hold it.
 
         The information quality ratio less its chance level; negative where the unit avoids the
         concept (its IoU lies below chance), since the ratio itself does not know the sign.
@@ -166,8 +166,8 @@ class LayerScores:
             threshold: Position in ``THRESHOLDS``.
             allowed: Concepts that may be chosen; all of them if None.
 
-        Plain IoU would name every unit after whatever fills the image, since at its best threshold
-        a concept of half the pixels overlaps anything that fires everywhere by a half.
+        Highest IoU would name every unit after the largest concept: at its best threshold, a unit
+        that fires everywhere has IoU 0.5 with a concept of half the pixels.
         """
         excess = self.excess_information[threshold]
         if allowed is not None:
@@ -181,11 +181,11 @@ class LayerScores:
         halved: Bool[np.ndarray, " concept"],
         folds: Sequence["LayerScores"],
     ) -> Int[np.ndarray, " unit"]:
-        """Each unit's best concept, where half a concept has to be surely better than a whole one.
+        """Each unit's best concept, where half a concept must be clearly better than a whole one.
 
-        Halves are many and each resembles its whole, so the best of them is often ahead by luck. A
-        half is chosen only where it has more excess information than the best of the other concepts
-        in every part of the evaluation fold as well.
+        There are many halves and each resembles its whole, so the best half is often ahead by luck.
+        A half is chosen only if it also has more excess information than the best other concept in
+        every part of the evaluation fold.
 
         Args:
             threshold: Position in ``THRESHOLDS``.
@@ -224,14 +224,14 @@ def score(
     """Score all pairs of a layer from pixel counts at their thresholds.
 
     Args:
-        inside: Above the threshold and of the concept.
-        active: Above the threshold.
-        shuffled: Above the threshold and of the concept in another image.
+        inside: Pixels above the threshold and of the concept.
+        active: Pixels above the threshold.
+        shuffled: Pixels above the threshold and of the concept in another image.
         products: Σ over images of the pixels above the threshold times those of the concept.
-        area: Of the concept.
+        area: Pixels of the concept.
         total: All pixels.
-        image_pixels: Of one image.
-        shuffled_active: Above the threshold where ``shuffled`` was counted; ``active`` if None.
+        image_pixels: Pixels of one image.
+        shuffled_active: Pixels above the threshold on the images of ``shuffled``; None: ``active``.
     """
     area = np.broadcast_to(area, inside.shape)
     if shuffled_active is None:

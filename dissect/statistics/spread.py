@@ -1,4 +1,4 @@
-"""How a unit's values are spread, and how well it matches at each threshold: from its histogram."""
+"""Distribution of a unit's values, and its IoU at each threshold, from its histogram."""
 
 import numpy as np
 import xarray as xr
@@ -16,11 +16,11 @@ def bin_shares(histogram: Int[np.ndarray, "*rows bin"]) -> Float[np.ndarray, "*r
 def iou_at_edges(
     concept: Int[np.ndarray, "*rows bin"], counted: Int[np.ndarray, "*#rows bin"]
 ) -> Float[np.ndarray, "*rows edge"]:
-    """IoU with a concept if the threshold were each of the unit's edges.
+    """IoU with a concept at each of the unit's edges as the threshold.
 
     Args:
         concept: The concept's pixels by bin.
-        counted: All pixels that count as active above an edge: those of all images or, by the
+        counted: All pixels that can be active above an edge: those of all images or, by the
             original's rules, of images that hold anything of the concept's plane. One row may
             serve all concepts.
 
@@ -34,12 +34,12 @@ def iou_at_edges(
 def value_spread(
     histogram: Int[np.ndarray, "row bin"], edges: Float[np.ndarray, " edge"], names: list[str]
 ) -> xr.Dataset:
-    """How a unit's values are spread over its bins, for each concept's pixels and for all.
+    """Distribution of a unit's values over its bins, for each concept's pixels and for all.
 
     Args:
-        histogram: Of one unit; row 0 counts all pixels, row c those of concept c.
-        edges: The unit's thresholds, rising.
-        names: Of the concepts.
+        histogram: Histogram of one unit; row 0 counts all pixels, row c those of concept c.
+        edges: The unit's thresholds, ascending.
+        names: Names of the concepts.
 
     Returns:
         ``share`` (concept, bin), NaN where a concept has no pixels, and ``all_pixels`` (bin); each

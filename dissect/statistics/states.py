@@ -1,4 +1,4 @@
-"""States: arrays that are counted into, and how two of them become one.
+"""States: dataclasses of count arrays that can be merged.
 
     @dataclass
     class Areas(State):
@@ -6,8 +6,8 @@
 
     Areas.zeros(concept=26).merge(other)
 
-A state of two disjoint sets of samples is that of each, merged. Every field says how it merges;
-whole numbers that are added come to the same bytes in any order and in any parts.
+Merging the states of two disjoint sets of samples gives the state of both sets together. Every
+field declares how it merges. Added integers give the same bytes in any order and any partition.
 """
 
 import dataclasses
@@ -21,17 +21,17 @@ _Value = TypeVar("_Value")
 
 
 def added() -> Any:
-    """A field of whole numbers: those of both states are added."""
+    """A field of integers; merging adds both states' values."""
     return dataclasses.field(metadata={_MERGE: _add})
 
 
 def shared() -> Any:
-    """A field that both states have in common; merging states that differ in it is refused."""
+    """A field that both states share; merging states with different values is an error."""
     return dataclasses.field(metadata={_MERGE: same})
 
 
 def ranked() -> Any:
-    """A field that its class merges together with others, in ``merge``."""
+    """A field that the class itself merges, together with others, in ``merge``."""
     return dataclasses.field(metadata={_MERGE: _refuse})
 
 
@@ -46,7 +46,7 @@ class State:
 
     @classmethod
     def zeros(cls, **sizes: int) -> Self:
-        """Nothing counted yet.
+        """State of zero samples.
 
         Args:
             **sizes: Dimension → its length.
@@ -59,7 +59,7 @@ class State:
         )
 
     def merge(self, other: Self) -> Self:
-        """The state of two disjoint sets of samples together; neither of the two changes."""
+        """The state of two disjoint sets of samples together; changes neither input."""
         return type(self)(
             **{
                 name: merge(getattr(self, name), getattr(other, name))
@@ -73,21 +73,21 @@ class State:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The inverse of ``to_arrays``; arrays of other names are not looked at."""
+        """The inverse of ``to_arrays``; ignores arrays of other names."""
         return cls(**{name: arrays[name] for name in cls._fields()})
 
     @classmethod
     def _fields(cls) -> dict[str, Callable[[Any, Any], Any]]:
-        """Field → how it merges."""
+        """Field → its merge function."""
         fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(cls)  # type: ignore[arg-type]
         return {field.name: field.metadata[_MERGE] for field in fields}
 
 
 def same(one: _Value, other: _Value) -> _Value:
-    """What two states have in common.
+    """The value that two states share.
 
     Raises:
-        ValueError: they differ in it.
+        ValueError: the values differ.
     """
     if not np.array_equal(np.asarray(one), np.asarray(other)):
         raise ValueError("states of different passes were merged; expected those of one")

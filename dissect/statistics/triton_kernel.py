@@ -1,9 +1,10 @@
 """The counts of ``dissect.statistics.kernel`` on an accelerator, as a kernel of Triton.
 
-Pixels whose codes agree in every set lie side by side, in *segments* of a few thousand. One program
-takes a segment and a unit: it interpolates the unit's value at each pixel and compares it with all
-edges at once, and adds up, in registers, how many are above each. Only these sums are added to the
-table, by atomic additions of whole numbers, so the result does not depend on their order.
+Pixels whose codes agree in every set are stored next to each other, in *segments* of a few
+thousand. One program takes a segment and a unit. It interpolates the unit's value at each pixel,
+compares it with all edges at once, and sums in registers how many are above each edge. Only these
+sums are added to the table, by atomic integer additions, so the result does not depend on their
+order.
 
 Values are rounded as ``dissect.statistics.resize`` rounds them: in single precision, products
 before sums, which is why the two must not be fused (``enable_fp_fusion=False``).
@@ -30,9 +31,9 @@ from dissect.statistics.groups import GroupedCodes, Segments
 from dissect.statistics.resize import cells, taps
 
 _PIXELS = 64
-"""Pixels that a program compares at a time."""
+"""Number of pixels that a program compares at a time."""
 _SEGMENT = 4096
-"""Pixels of a segment at most."""
+"""Largest number of pixels of a segment."""
 
 
 @triton.jit
@@ -45,7 +46,7 @@ def _count_segment(  # noqa: ANN202
     n_units, n_codes, n_edges, area, width,  # noqa: ANN001
     N_SETS: tl.constexpr, PIXELS: tl.constexpr, EDGES: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
-    """Add one segment of one unit: above[set, code, unit, edge] is raised."""
+    """Add one segment of one unit; increments above[set, code, unit, edge] in place."""
     program = tl.program_id(0)
     segment = program // n_units
     unit = program % n_units
@@ -53,7 +54,7 @@ def _count_segment(  # noqa: ANN202
     end = tl.load(bounds + segment + 1)
     lane = tl.arange(0, PIXELS)
     edge = tl.arange(0, EDGES)
-    # Nothing is above infinity: edges that only fill up the vector count nothing.
+    # Nothing is above infinity, so edges that only pad the vector count nothing.
     limits = tl.load(edges + unit * n_edges + edge, mask=edge < n_edges, other=float("inf"))
     counts = tl.zeros((PIXELS, EDGES), tl.int32)
     own = maps + unit.to(tl.int64) * strides_unit
@@ -166,7 +167,7 @@ def _along(
 
 
 def _current(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Make the device the one that this thread starts kernels on."""
+    """Make the device current for kernels that this thread starts."""
     if device.type == "cpu":  # in the interpreter
         return contextlib.nullcontext()
     return torch.get_device_module(device).device(device)

@@ -1,13 +1,13 @@
-"""Sixteen units at once: the two inner loops of the kernel, as vectors that the compiler is given.
+"""Two inner loops of the kernel on sixteen units at once, as explicit vector instructions.
 
-numba turns plain loops over a few units into vectors now and then; these are vectors always, of
-whatever width the processor has. An array's rows hold one number for each of ``LANES`` units, and a
-place is counted in rows.
+numba vectorises plain loops over a few units only sometimes; these are always vectors, of the
+processor's own width. An array's rows hold one number for each of ``LANES`` units, and positions
+are counted in rows.
 
-A *level* is an integer that stands for a value: ceil(value / step) less the unit's middle, kept
-within 16 bits. Edges are whole numbers of steps, so that value > edge and level > level of the edge
-are the same (see ``dissect.statistics.edges``); levels take half the room of values, and twice as
-many are compared by one instruction.
+A *level* is an integer that represents a value: ceil(value / step) minus the unit's middle, clamped
+to 16 bits. Edges are multiples of the step, so that value > edge is equivalent to level > level of
+the edge (see ``dissect.statistics.edges``). Levels take half the memory of values, and one
+instruction compares twice as many.
 """
 
 # llvmlite and numba have no types; parameters here are instructions, not values.
@@ -25,10 +25,10 @@ from dissect.statistics.edges import HIGHEST, LOWEST
 
 LANES = 16
 PIECE = 8
-"""Rows that are compared together."""
+"""Number of rows that are compared together."""
 
 TAME = 2.0**30
-"""Steps; with a middle of at most 2²⁵ they fit into 32 bits."""
+"""Limit in steps; with a middle of at most 2²⁵ these values fit into 32 bits."""
 
 # The typing context, the first parameter of an intrinsic, is passed by numba.
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = extending.intrinsic
@@ -61,7 +61,7 @@ def _everywhere(builder, scalar, vector):  # noqa: ANN001, ANN202
 
 
 def _generate_level(context, builder, signature, args, *, tame):  # noqa: ANN001, ANN202
-    """Instructions of ``write_level`` and, with fewer of them, of ``write_tame_level``."""
+    """Emit the instructions of ``write_level`` or the shorter ones of ``write_tame_level``."""
     levels, to, values, left, right, weight, middles = args
     levels_type, _, values_type, _, _, _, middles_type = signature.args
     zero = ir.Constant(_INDEX, 0)
@@ -126,19 +126,19 @@ def write_tame_level(typing, levels, to, values, left, right, weight, middles): 
 @intrinsic
 @no_type_check
 def count_piece(typing, levels, first, edges, n_edges, above):  # noqa: ANN001, ANN201
-    """Raise above[edge] by how many of ``PIECE`` rows of levels are above edges[edge].
+    """Increment above[edge] by the number of the ``PIECE`` rows of levels above edges[edge].
 
-    Goes two edges at a time and stops where nothing is above the second, since edges rise.
+    Takes two edges at a time and stops when nothing is above the second, since edges ascend.
 
     Args:
         levels: int16, flat.
         first: The first row of the piece.
         edges: int16, flat, a row for each edge.
-        n_edges: How many there are; even, at least 2.
+        n_edges: Number of edges; even, at least 2.
         above: int16, flat, a row for each edge.
 
     Returns:
-        How many rows of ``above`` were looked at.
+        Number of rows of ``above`` that were visited.
     """
     signature = types.intp(levels, types.intp, edges, types.intp, above)
 

@@ -1,8 +1,8 @@
-"""Statistics of single units, each a module of this folder that is found by itself.
+"""Statistics of single units. Every module of this folder is found by itself.
 
-A statistic is one class: ``empty`` counts nothing yet, ``add`` counts a block, ``merge`` joins what
-was counted of other samples, ``columns`` declares what it adds to a table and ``column_values``
-computes that. It is saved and resumed with the pass, and its arrays are stored in the run.
+A statistic is one class: ``empty`` counts nothing yet, ``add`` counts a block, ``merge`` joins the
+counts of other samples, ``columns`` declares its columns of the table and ``column_values``
+computes them. The pass saves and resumes it, and the run stores its arrays.
 
     @dataclass
     class Fired(UnitStatistic):
@@ -35,7 +35,7 @@ from jaxtyping import Int, Shaped
 from dissect.statistics.columns import Column
 from dissect.statistics.states import State
 
-if TYPE_CHECKING:  # what was counted is read without torch
+if TYPE_CHECKING:  # stored counts are read without torch
     from jaxtyping import Float
     from torch import Tensor
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:  # what was counted is read without torch
 
 @dataclass(frozen=True)
 class Setup:
-    """What the arrays of a statistic follow from.
+    """The sizes and settings that fix the arrays of a statistic.
 
     Attributes:
-        n_units: Of the layer.
-        n_concepts: Of the vocabulary.
+        n_units: Units of the layer.
+        n_concepts: Concepts of the vocabulary.
         top_images, coactivation: As in the settings of the run.
-        threshold: Place of the run's own threshold in ``THRESHOLDS``.
+        threshold: Index in ``THRESHOLDS`` of the run's own threshold.
     """
 
     n_units: int
@@ -62,15 +62,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class LayerBlock:
-    """A layer's maps of a block, and the masks.
+    """A layer's maps of a block, and the masks of its samples.
 
     Attributes:
         maps: The layer's output in its basis, all units.
         labels: The samples and their masks, by cluster; some clusters may belong to the calibration
             fold and some to the evaluation fold.
         edges: Each unit's thresholds, rising.
-        chosen: Index of the edge at which each pair is scored; -1 where the calibration fold is not
-            complete.
+        chosen: Index of the edge at which each pair is scored; -1 while the calibration fold is
+            incomplete.
         native: Whether maps are compared at the layer's own resolution.
     """
 
@@ -82,13 +82,13 @@ class LayerBlock:
 
 
 class UnitStatistic(State):
-    """Base of statistics: a dataclass of arrays whose first dimension is ``unit`` in most of them.
+    """Base of statistics: a dataclass of arrays, most of which have ``unit`` as first dimension.
 
     Attributes:
         name: Prefix of its arrays in files.
-        columns: What it adds to the table of a run.
-        couples_units: Whether units are counted against each other. Where they are not, threads
-            count shares of them at the same time.
+        columns: Its columns in the table of a run.
+        couples_units: Whether its arrays relate units to each other. If False, threads count
+            different units at the same time.
     """
 
     name: ClassVar[str]
@@ -97,20 +97,20 @@ class UnitStatistic(State):
 
     @classmethod
     def empty(cls, setup: Setup) -> Self | None:
-        """Nothing counted yet; None where the run does not ask for it."""
+        """Statistic of zero samples; None if the run's settings do not include it."""
         raise NotImplementedError
 
     def add(self, block: LayerBlock, units: slice) -> None:
-        """Count a block for some units, in place: the rows of other units stay as they are.
+        """Count a block for some units, in place; the rows of other units do not change.
 
         Args:
             block: Maps of all units.
-            units: Which are counted; all of them where ``couples_units``.
+            units: Units to count; all of them if ``couples_units``.
         """
         raise NotImplementedError
 
     def column_values(self) -> dict[str, Shaped[np.ndarray, "..."]]:
-        """Name of a column → its values: (unit,), or (unit, concept) where it is of pairs."""
+        """Column name → values: (unit,), or (unit, concept) for a column of pairs."""
         return {}
 
     @classmethod
@@ -124,7 +124,7 @@ class UnitStatistic(State):
 
     @classmethod
     def from_named_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Self | None:
-        """The inverse of ``to_named_arrays``; None where none of them is there."""
+        """The inverse of ``to_named_arrays``; None if none of its arrays is present."""
         names = {field: f"{cls.name}_{field}" for field in cls.dimensions()}
         if not any(name in arrays for name in names.values()):
             return None
@@ -144,6 +144,6 @@ def unit_statistics() -> tuple[type[UnitStatistic], ...]:
 
 
 def empty_statistics(setup: Setup) -> list[UnitStatistic]:
-    """Those that a run asks for, with nothing counted yet."""
+    """The statistics that a run's settings include, of zero samples."""
     found = (kind.empty(setup) for kind in unit_statistics())
     return [statistic for statistic in found if statistic is not None]

@@ -1,18 +1,17 @@
 """Which units of a layer are active in the same images: a covariance that merges exactly.
 
-Each image gives one number a unit, the mean of its map. Sums of floating-point numbers depend on
-their order, so the means are made whole numbers first, on a scale of the unit's own that the pilot
-fixes:
+Each image gives one number per unit, the mean of its map. Sums of floating-point numbers depend on
+their order, so the means are first rounded to integers, on a scale per unit that the pilot fixes:
 
     q = round((mean - first edge) / step),   step = (last edge - first edge) / 2¹⁸
 
-Their sums and products are integers, which add up in any order to the same bytes. Rounding adds a
-variance of 1/12 step², a millionth of that of a unit whose means vary by a thousandth of its range,
-as they do where it fires at one pixel in a thousand.
+Their sums and products are integers, so adding them in any order gives the same bytes. Rounding
+adds a variance of 1/12 step². This is a millionth of the variance of a unit whose means vary by a
+thousandth of its range, for example a unit that fires at one pixel in a thousand.
 
-A unit that hardly moved in the pilot takes a tenth of the layer's median range instead, so a step
-is never 0. Numbers beyond ± 2²⁰, four times the range, are held there, and the images in which that
-happened are counted (``saturated``): up to 2²³ samples no sum leaves 64 bits.
+A unit that hardly varied in the pilot takes a tenth of the layer's median range instead, so a step
+is never 0. Numbers beyond ± 2²⁰, four times the range, are clamped, and the images in which this
+happened are counted (``saturated``). Up to 2²³ samples, no sum exceeds 64 bits.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from jaxtyping import Float, Int
 from dissect.statistics.states import added
 from dissect.statistics.units import LayerBlock, Setup, UnitStatistic
 
-if TYPE_CHECKING:  # what was counted is read without torch
+if TYPE_CHECKING:  # stored counts are read without torch
     from torch import Tensor
 
 MOST_SAMPLES = 1 << 23
@@ -35,11 +34,11 @@ _NARROWEST = 0.1  # of the layer's median range
 
 @dataclass(frozen=True)
 class Scale:
-    """How the means of a layer become whole numbers.
+    """Scale that maps the means of a layer to integers.
 
     Attributes:
-        zero: float64 (unit,): the mean that is 0.
-        step: float64 (unit,): the mean's distance from one number to the next; above 0.
+        zero: float64 (unit,): the mean that becomes 0.
+        step: float64 (unit,): distance of means between adjacent integers; above 0.
     """
 
     zero: Float[np.ndarray, " unit"]
@@ -47,7 +46,7 @@ class Scale:
 
     @classmethod
     def from_edges(cls, edges: Float[np.ndarray, "unit edge"]) -> "Scale":
-        """The scale that a layer's edges fix."""
+        """The scale derived from a layer's edges."""
         edges = edges.astype(np.float64)
         reach = edges[:, -1] - edges[:, 0]
         moving = reach[reach > 0]
@@ -57,7 +56,7 @@ class Scale:
     def numbers(
         self, maps: 'Float[Tensor, "batch unit height width"]'
     ) -> tuple[Int[np.ndarray, "batch unit"], Int[np.ndarray, "batch unit"]]:
-        """The mean of each map as a whole number, and 1 where it had to be held at the limit."""
+        """The mean of each map as an integer, and 1 where it was clamped."""
         # numpy adds up each contiguous row by itself, so an image's mean does not depend on which
         # others are in the batch.
         values = np.ascontiguousarray(maps.cpu().double().numpy()).reshape(*maps.shape[:2], -1)
@@ -68,13 +67,13 @@ class Scale:
 
 @dataclass
 class Coactivation(UnitStatistic):
-    """Sums over images of the numbers that stand for units' means.
+    """Sums over images of the integers that represent units' means.
 
     Attributes:
-        images: int64 (): how many.
+        images: int64 (): number of images.
         sums: int64 (unit,): Σ q_u.
         products: int64 (unit, unit): Σ q_u q_v.
-        saturated: int64 (unit,): images in which the unit's number was held at the limit.
+        saturated: int64 (unit,): images in which the unit's number was clamped.
     """
 
     images: Int[np.ndarray, ""] = added()
@@ -87,7 +86,7 @@ class Coactivation(UnitStatistic):
 
     @classmethod
     def empty(cls, setup: Setup) -> "Coactivation | None":
-        """Nothing counted yet; None where the run does not ask for it."""
+        """Sums of zero images; None if the run's settings do not include it."""
         if not setup.coactivation:
             return None
         return cls.zeros(unit=setup.n_units, other=setup.n_units)
@@ -110,12 +109,12 @@ class Coactivation(UnitStatistic):
         self.saturated += held.sum(axis=0)
 
     def correlation(self) -> Float[np.ndarray, "unit unit"]:
-        """Pearson's correlation of units' means over images; NaN where one does not vary."""
+        """Pearson correlation of units' means over images; NaN for a unit that does not vary."""
         n = float(self.images)
         sums = self.sums.astype(np.float64)
         covariance = self.products / n - np.outer(sums, sums) / n**2
         variance = np.diagonal(covariance).copy()
-        # What is left of equal numbers after rounding in float64 is no variance.
+        # The rest that rounding leaves of equal numbers in float64 is not variance.
         variance[variance <= 1e-12 * np.diagonal(self.products) / n] = 0
         spread = np.sqrt(np.outer(variance, variance))
         ratio = np.divide(covariance, spread, out=np.full(spread.shape, np.nan), where=spread > 0)

@@ -1,9 +1,9 @@
-"""The images on which each unit fires most, exactly, in memory that does not grow.
+"""The images on which each unit fires most, exactly, in constant memory.
 
-Only images of the evaluation fold take part: thresholds were chosen on others, so what a unit's top
-images show is no consequence of the choice. Beside each image stands what the unit outlines there,
-at the threshold of each concept, and how much of that is the concept: so a label can be held
-against the very pictures, and the very outlines, that people are shown.
+Only images of the evaluation fold take part. Thresholds were chosen on other images, so a unit's
+top images do not depend on that choice. For each image the state also holds the size of the unit's
+outline at each concept's threshold, and how much of it the concept fills. So a label can be checked
+against the same images and outlines that people see.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from dissect.statistics.units import LayerBlock, Setup, UnitStatistic
 class TopImages(UnitStatistic):
     """For each unit the samples with the highest maximum over the map.
 
-    Ties go to the lower sample index, so the order in which samples come does not matter.
+    A tie goes to the lower sample index, so the order of samples does not matter.
 
     Attributes:
-        values: float32 (unit, rank), falling; -inf where fewer samples were seen.
+        values: float32 (unit, rank), descending; -inf where fewer samples were seen.
         indices: int64 (unit, rank); -1 where there is none.
         active: int64 (unit, rank, concept): mask-grid pixels above the pair's threshold; 0 where
             the image holds nothing of the concept.
-        inside: int64 (unit, rank, concept): those of them that are of the concept.
-        threshold: int64 (): place in ``THRESHOLDS`` of the kind of threshold.
+        inside: int64 (unit, rank, concept): the active pixels that are of the concept.
+        threshold: int64 (): index of the kind of threshold in ``THRESHOLDS``.
     """
 
     values: Float[np.ndarray, "unit rank"] = ranked()
@@ -41,7 +41,7 @@ class TopImages(UnitStatistic):
 
     @classmethod
     def empty(cls, setup: Setup) -> "TopImages":
-        """No sample seen yet."""
+        """Top images of zero samples."""
         return cls.none(
             n_units=setup.n_units, k=setup.top_images, n_concepts=setup.n_concepts,
             threshold=setup.threshold,
@@ -49,7 +49,7 @@ class TopImages(UnitStatistic):
 
     @classmethod
     def none(cls, *, n_units: int, k: int, n_concepts: int = 0, threshold: int = 1) -> "TopImages":
-        """No sample seen yet; ``k`` places for each unit."""
+        """Top images of zero samples, with ``k`` ranks for each unit."""
         return cls(
             np.full((n_units, k), -np.inf, np.float32),
             np.full((n_units, k), -1, np.int64),
@@ -58,9 +58,9 @@ class TopImages(UnitStatistic):
             np.array(threshold, np.int64),
         )
 
-    # Self is the class of both; the checker takes that of the base for the class State.
+    # Self is the class of both; the type checker uses the base's merge for the class State.
     def merge(self, other: Self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The top of two disjoint sets of samples together."""
+        """The top images of two disjoint sets of samples together."""
         order = _order(self, other)
         joined = {
             name: np.take_along_axis(
@@ -74,7 +74,7 @@ class TopImages(UnitStatistic):
 
     def add(self, block: LayerBlock, units: slice) -> None:
         """Count a block."""
-        import torch  # noqa: PLC0415, what was counted is read without it
+        import torch  # noqa: PLC0415, stored counts are read without it
 
         from dissect.statistics.outlines import count_outlines  # noqa: PLC0415, takes torch
 
@@ -109,7 +109,7 @@ class TopImages(UnitStatistic):
 
 
 def _order(one: TopImages, other: TopImages) -> Int[np.ndarray, "unit rank"]:
-    """The places of the top of both, those of ``other`` behind those of ``one``."""
+    """Order of the ranks of both by value; ranks of ``other`` come after those of ``one``."""
     values = np.concatenate([one.values, other.values], axis=1)
     indices = np.concatenate([one.indices, other.indices], axis=1)
     # lexsort: the last key counts most, so the highest value first, then the lower index.

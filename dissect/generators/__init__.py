@@ -1,7 +1,7 @@
-"""Generators: the protocol, the families, and how one is found by name, path or factory.
+"""Generators: the protocol, the families, and loading by name, path or factory.
 
-Names are imported when they are first used: a generator takes torch, and what is said of its layers
-does not.
+Names are imported when they are first used: a generator needs torch, but the description of its
+layers does not.
 """
 
 from typing import TYPE_CHECKING

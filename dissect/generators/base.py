@@ -1,8 +1,7 @@
-"""What a generator is to the rest of the toolkit.
+"""The ``Generator`` protocol, which the rest of the toolkit works through.
 
-A generator wraps an ``nn.Module`` in eval mode and names three things about it: the latent spaces
-it can be entered from, the layers whose units can be read, and how to get from a sample's index to
-its image. Everything else in the toolkit works through this protocol.
+A generator wraps an ``nn.Module`` in eval mode and gives three things: the latent spaces that it
+accepts, the layers whose units can be read, and the way from a sample's index to its image.
 """
 
 import contextlib
@@ -21,20 +20,20 @@ from dissect.latents import Latent, standard_normal, uniform_labels
 
 @runtime_checkable
 class Generator(Protocol):
-    """Latent → image network, opened.
+    """Protocol of a network that maps latents to images and whose layers can be read.
 
-    Attributes or properties will do; nothing here sets them. A generator of one's own may leave out
+    Attributes or properties both work; nothing here sets them. A custom generator may omit
     ``family`` and ``not_editable``: see ``complete``.
     """
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name shown to people."""
         ...
 
     @property
     def family(self) -> str:
-        """The architecture, one of ``families.FAMILIES`` for a file; else the class's name."""
+        """The architecture: one of ``families.FAMILIES`` for a file, otherwise the class's name."""
         ...
 
     @property
@@ -49,7 +48,7 @@ class Generator(Protocol):
 
     @property
     def n_classes(self) -> int:
-        """Number of classes it is conditioned on; 0 if none."""
+        """Number of classes that it is conditioned on; 0 if none."""
         ...
 
     @property
@@ -74,50 +73,50 @@ class Generator(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
+        """Device of its parameters."""
         ...
 
     @property
     def not_editable(self) -> str | None:
-        """Why its layers can only be read and it has no gradients; None where they can be edited.
+        """Why its layers can only be read and it has no gradients; None if they can be edited.
 
-        Hooks of such a generator are called with the outputs of layers, but change no image.
+        Hooks of such a generator receive the outputs of layers but cannot change the image.
         """
         ...
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
         """Latents of the samples ``indices`` of a seed, in the first space.
 
-        Sample i of seed s is the same bits in any batch. Where the generator has classes and no
-        label is given, each sample draws its own.
+        Sample i of seed s has the same bits in any batch. If the generator has classes and no
+        label is given, each sample draws its own class.
         """
         ...
 
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Bring a latent to a later space.
+        """Convert a latent to another space.
 
         Args:
-            latent: Where it is.
-            space: Where it should be: along the order of ``spaces``, or back where the way back is
-                unique, such as from a w+ whose layers are all the same to w.
+            latent: The latent to convert.
+            space: The target space: a later one in the order of ``spaces``, or an earlier one where
+                the inverse is unique, such as from a w+ with equal layers to w.
             truncation: ψ; 1 leaves latents as they are, 0 gives the mean.
             cutoff: Truncate only the first ``cutoff`` layers of w+; None means all.
 
         Raises:
-            GeneratorError: a space that it lacks, or a way back that does not exist.
+            GeneratorError: a space that it lacks, or a conversion that does not exist.
         """
         ...
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels height width"]:
-        """Images in RGB, [-1, 1] up to the network's own overshoot.
+        """Images in RGB, [-1, 1]; the network's output is not clamped.
 
         Args:
-            latent: In any of its spaces.
-            noise: ``const`` (as stored with the weights), ``none``, or ``random`` where it has any.
+            latent: A latent in any of its spaces.
+            noise: ``const`` (as stored with the weights), ``none``, or ``random`` if it has noise.
         """
         ...
 
@@ -128,9 +127,9 @@ def members() -> list[str]:
 
 
 def complete(generator: Any) -> None:
-    """Give an object the two members that a generator of one's own may leave out.
+    """Add the two members that a custom generator may omit.
 
-    ``family`` is the name of its class, ``not_editable`` is None.
+    ``family`` becomes the name of its class, ``not_editable`` becomes None.
     """
     for name, value in (("family", type(generator).__name__), ("not_editable", None)):
         if not hasattr(generator, name):
@@ -139,10 +138,10 @@ def complete(generator: Any) -> None:
 
 
 def check_editable(generator: Generator) -> None:
-    """Refuse what would change what a layer puts out, where that changes no image.
+    """Raise an error if edits of the generator's layers do not reach the image.
 
     Raises:
-        GeneratorError: a generator that says that it is ``not_editable``, and why.
+        GeneratorError: the generator is ``not_editable``; the message says why.
     """
     reason = getattr(generator, "not_editable", None)  # may be missing, see ``complete``
     if reason is not None:

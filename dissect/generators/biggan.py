@@ -1,8 +1,8 @@
-"""BigGAN and BigGAN-deep: residual blocks whose batch norms a class and z steer.
+"""BigGAN and BigGAN-deep: residual blocks whose batch norms are conditioned on a class and z.
 
-Which files are read, and how, is in ``biggan_files``.
+``biggan_files`` reads the files.
 
-A layer's output is that of a block or an attention: ``generator.layers.3``, ``blocks.0.0``.
+A layer's output is that of a block or an attention, such as ``generator.layers.3``, ``blocks.0.0``.
 
 References:
     Brock, Donahue, Simonyan, Large Scale GAN Training for High Fidelity Natural Image Synthesis,
@@ -32,7 +32,7 @@ from segmenters.base import hash_tensors
 
 @dataclass(frozen=True)
 class TruncatedLatent(Latent):
-    """A latent that names the truncation whose batch statistics the images are made with."""
+    """A latent with the truncation whose batch statistics its images are made with."""
 
     truncation: float = 1.0
 
@@ -40,9 +40,9 @@ class TruncatedLatent(Latent):
 class Norm(nn.Module):
     """Batch norm with stored statistics: (x - μ) / √(σ² + ε) · scale + offset.
 
-    ``means`` and ``variances`` have a row for each of a number of truncations from 0 to 1. With a
-    condition, 1 + scale and offset are linear in it; else they are parameters. With ``adds`` the
-    scale is added instead, as BigGAN-PyTorch's synchronised norms do in eval mode.
+    ``means`` and ``variances`` have one row for each stored truncation, from 0 to 1. With a
+    condition, 1 + scale and offset are linear in it; otherwise they are parameters. With ``adds``
+    the scale is added instead, as BigGAN-PyTorch's synchronised norms do in eval mode.
     """
 
     means: Tensor
@@ -86,7 +86,7 @@ def _coefficient(own: nn.Linear | nn.Parameter, condition: Tensor) -> Tensor:
 
 
 def _row(table: Float[Tensor, "stats unit"], truncation: float) -> Float[Tensor, " unit"]:
-    """The statistics of a truncation; between two rows with the weights swapped, see above."""
+    """The statistics of a truncation; between rows, with swapped weights (see ``biggan_files``)."""
     if len(table) == 1:
         return table[0]
     between, index = math.modf(truncation / (1.0 / (len(table) - 1)))
@@ -120,10 +120,10 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """The residual block: BigGAN's of two convolutions, BigGAN-deep's bottleneck of four.
+    """Residual block: BigGAN's with two convolutions, or BigGAN-deep's bottleneck with four.
 
-    BigGAN doubles before the first convolution and has one on the way around. BigGAN-deep doubles
-    before the second, and around it drops the units that are too many.
+    BigGAN doubles the size before the first convolution and has a convolution on the skip path.
+    BigGAN-deep doubles before the second, and its skip path drops the surplus units.
     """
 
     def __init__(
@@ -153,19 +153,19 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a file's tensors say of the network.
+    """The architecture that a file's tensors imply.
 
     Args:
         parts: Blocks and attentions in order: module path → block or attention.
         state: Tensors under the names of ``BigGANNetwork``, spectral norms divided out.
         first: Module path of the matrix from the latent to the first map.
         last: Module paths of the last norm and of the convolution to the image.
-        z_size, n_classes: Of the latent.
+        z_size, n_classes: Length of z and number of classes.
         chunk: Length of z's part for the matrix and each block; 0 if z is used whole.
-        deep: Whether z and class enter together everywhere.
+        deep: Whether every block reads z and class together.
         width: Height and width of the first map.
         units_last: Whether the first map is stored pixel by pixel.
-        eps, n_stats: Of the last norm, and how many truncations every norm has statistics of.
+        eps, n_stats: ε of the last norm, and the number of truncations with stored statistics.
         class_first: Whether a deep network joins (class, z) instead of (z, class).
         adds: Whether norms add their scale.
     """
@@ -187,12 +187,12 @@ class Plan:
 
     @property
     def differs(self) -> list[str]:
-        """What is not as it was when fingerprints were first taken."""
+        """Fields that differ from the defaults with which the first fingerprints were computed."""
         return [name for name in ("class_first", "adds") if getattr(self, name)]
 
 
 class BigGANNetwork(nn.Module):
-    """Latent and class to image; its modules are where the file has them."""
+    """Latent and class to image; its modules have the paths of the file."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -261,7 +261,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
     """A BigGAN behind the ``Generator`` protocol.
 
     Args:
-        module: The network, in eval mode and frozen.
+        name: Name shown to people.
         name: What people call it.
     """
 
@@ -291,10 +291,10 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Only z to z.
+        """Convert z to z; the only other effect is truncation.
 
-        Where the file has statistics of many truncations, ``truncation`` chooses among them and z
-        stays as it is; the result is a ``TruncatedLatent``. Else it scales z, whose mean is 0.
+        If the file has statistics for many truncations, ``truncation`` selects among them and z
+        does not change; the result is a ``TruncatedLatent``. Otherwise it scales z (mean 0).
 
         Raises:
             GeneratorError: another space, a cutoff, or a truncation without statistics.
@@ -319,7 +319,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
         """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing.
 
         Raises:
-            GeneratorError: a latent that is not of this generator, or without fitting labels.
+            GeneratorError: a latent of another generator, or one without valid labels.
         """
         check_conversion(self, latent, latent.space)
         latent = latent.to(self.device)
@@ -330,14 +330,14 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
     def latent_weight(self) -> Float[Tensor, "row z"]:
         """See ``HasLatentWeight``: the first matrix, and every norm's scale and offset.
 
-        Each row is 0 outside the part of z that it reads. The class's columns are left out, so the
+        Each row is 0 outside the part of z that it reads. The class's columns are omitted, so the
         directions are the same for every class.
         """
         plan, size = self.module.plan, self.spaces["z"].shape[0]
         rows = []
 
         def add(weight: Float[Tensor, "row condition"], first: int, length: int) -> None:
-            """Rows that read z from ``first`` on; z stands last in what they read, if not first."""
+            """Add rows that read z from ``first`` on; z is the last input, if not the first."""
             n_columns = weight.shape[1]
             start = n_columns - length if not (plan.deep and not plan.class_first) else 0
             row = weight.new_zeros(len(weight), size)
@@ -349,7 +349,7 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
         for number, path in enumerate(self.module.block_paths()):
             first = 0 if plan.deep else plan.chunk * (number + 1)
             length = size if plan.deep else min(plan.chunk, size - first)
-            if length <= 0:  # norms that the class alone steers
+            if length <= 0:  # norms that depend on the class only
                 break
             for norm in self.module.get_submodule(path).modules():
                 for part in (norm.scale, norm.offset) if isinstance(norm, Norm) else ():

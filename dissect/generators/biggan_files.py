@@ -1,25 +1,25 @@
-"""BigGAN in files: which programs' files are read, and what their tensors say of the network.
+"""Reader of BigGAN files: supported programs, and the architecture that their tensors imply.
 
-Two programs' files are read, each under its own module names:
+Files of two programs are supported, each under its own module names:
 
 - pytorch-pretrained-biggan (Hugging Face), a folder of ``config.json`` and weights: BigGAN-deep
   with the batch statistics of 51 truncations from 0 to 1. ``convert(latent, "z", truncation=t)``
-  chooses those of t, and leaves z as it is: whoever truncates draws z from ±2 t himself, as users
-  of that program do. Between two rows the program weighs the nearer one less (its weights are
-  swapped); so does this. Where ``config.json`` is missing, every second block doubles the size, as
-  in the published ones.
+  selects those of t and leaves z as it is. To truncate as users of that program do, draw z from
+  ±2 t. Between two rows the program gives the nearer one less weight (its weights are swapped);
+  this reader does the same. Without ``config.json``, every second block doubles the size, as in the
+  published networks.
 - BigGAN-PyTorch (ajbrock), ``G_ema.pth``: BigGAN (z whole or in a chunk for each block, classes
-  embedded or not) and BigGAN-deep. It has one set of statistics, and truncation scales z.
-  Every block of BigGAN doubles the size; of BigGAN-deep the last of each stage does, and how many
-  a stage has is told by how units change over the blocks (``_find_doubles``). BigGAN-deep joins
+  embedded or not) and BigGAN-deep. It has one set of statistics, and truncation scales z. In
+  BigGAN every block doubles the size. In BigGAN-deep the last block of each stage does; the length
+  of a stage follows from how units change over the blocks (``_find_doubles``). BigGAN-deep joins
   (class, z), where Hugging Face joins (z, class). Norms of networks trained with
   ``--cross_replica`` add the class's gain in eval mode instead of multiplying by it, and so does
-  this. Settings that leave no trace in the tensors are taken as that program sets them (ReLU, batch
+  this reader. Settings that leave no trace in the tensors have that program's defaults (ReLU, batch
   norm with ε = 1e-5).
 
-Weights are divided by their spectral norm once, when they are read: uᵀWv with the stored u and v,
-or, in ajbrock's files, after one step of power iteration from ``u0``, which is what these programs
-do in every forward pass.
+Weights are divided by their spectral norm once, when they are read. The norm is uᵀWv with the
+stored u and v, or, in ajbrock's files, after one step of power iteration from ``u0``. These
+programs do the same in every forward pass.
 
 References:
     Brock, Donahue, Simonyan, Large Scale GAN Training for High Fidelity Natural Image Synthesis,
@@ -48,7 +48,7 @@ _COUNTERS = (".accumulation_counter", ".num_batches_tracked")
 
 def _divided(state: Mapping[str, Tensor], path: str) -> Tensor:
     """The weight of a module, divided by its spectral norm if it was trained with one."""
-    # Norms are float64: sums of float32 round differently where memory lies differently.
+    # Norms are float64: sums of float32 round differently with the memory layout.
     if f"{path}.weight_orig" in state:  # Hugging Face: both singular vectors are stored
         weight = state[f"{path}.weight_orig"].float()
         u, v = state[f"{path}.weight_u"].double(), state[f"{path}.weight_v"].double()
@@ -64,7 +64,7 @@ def _divided(state: Mapping[str, Tensor], path: str) -> Tensor:
 
 
 class _Reader:
-    """Collects a network's tensors from those of a file, under new names."""
+    """Collects a network's tensors from a file's tensors, under new names."""
 
     def __init__(self, given: Mapping[str, Tensor]) -> None:
         self.given = given
@@ -85,7 +85,7 @@ class _Reader:
         return self.given[name]
 
     def check_all_used(self, prefix: str) -> None:
-        """Whether blocks hold nothing else; a block that lacks its first weight is told so too."""
+        """Raise an error if blocks hold unused tensors or lack their first weight."""
         odd = [n for n in self.given if n.startswith(prefix) and n not in self.used]
         odd = [name for name in odd if not name.endswith(_COUNTERS)]
         if odd:
@@ -185,7 +185,7 @@ def _plan_hugging_face(part: Part) -> Plan:
 
 
 def _listed_doubles(attributes: Mapping[str, Any]) -> list[bool]:
-    """Which blocks double, by config.json's ``layers``: [doubles, units in, units out] each."""
+    """Which blocks double, from config.json's ``layers``: [doubles, units in, units out] each."""
     layers = list(attributes.get("layers", ()))
     while (key := f"layers/{len(layers)}") in attributes:
         layers.append(attributes[key])
@@ -282,9 +282,9 @@ _STAGES = (
 def _find_doubles(given: Mapping[str, Tensor], paths: Sequence[str], part: Part) -> list[bool]:
     """Which blocks of BigGAN-deep double: the last of each stage.
 
-    The number of blocks of a stage is in no tensor. It is the one under which the units of stages
-    are those of one of the program's networks, whose units change inside a stage only, and whose
-    attention comes at the end of one; where there is none, two if that fits.
+    No tensor holds the number of blocks of a stage. It is the number for which the units of the
+    stages are those of one of the program's networks, units change only inside a stage, and an
+    attention comes at the end of a stage. Without a unique one, it is two if that fits.
     """
     shapes = [
         (given[f"{path}.0.conv1.weight"].shape[1], given[f"{path}.0.conv4.weight"].shape[0])
@@ -324,7 +324,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> BigGAN:
-    """The generator that a folder or a file holds.
+    """Load the generator from a folder or a file.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.

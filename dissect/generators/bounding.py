@@ -1,9 +1,9 @@
-"""What laying out a network and listing its layers may cost, when a file describes it.
+"""Limits on the cost of building a network that a file describes and of listing its layers.
 
 A small file can describe a network of a hundred thousand layers, or one whose maps fill the memory.
-So while a generator is made of a file, the modules and values that it registers are counted and
-compared with the tensors of the file, the memory of the process is limited, and so is the time of
-forward passes that only list layers.
+So while a generator is built from a file, the modules and values that it registers are counted and
+compared with the tensors of the file. The memory of the process is limited too, and so is the time
+of forward passes that only list layers.
 """
 
 import threading
@@ -19,11 +19,11 @@ from dissect.errors import CheckpointError
 from dissect.generators.base import Generator
 from dissect.memory import bounded_memory
 
-_MEMORY, _MEMORY_PER_BYTE = 320 << 20, 64  # bytes, and further ones for each byte of tensors
+_MEMORY, _MEMORY_PER_BYTE = 320 << 20, 64  # bytes, plus this many per byte of tensors
 _PARTS, _PARTS_PER_TENSOR = 2000, 4  # modules and tensors of a network
 _MOST_PARTS = 200_000
 _SECONDS, _BYTES_PER_SECOND = 15.0, 20 << 20
-_MAP, _MAP_PER_VALUE = 8 << 20, 100  # values of a map of one sample, and further ones
+_MAP, _MAP_PER_VALUE = 8 << 20, 100  # values of one sample's map, plus these per value
 _LARGEST_SIDE = 1 << 14  # pixels
 
 
@@ -33,7 +33,7 @@ class _TooMuchError(Exception):
 
 @contextmanager
 def bounded_by_file(tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Limit parts, memory and time inside by what a file holds.
+    """Limit the parts, memory and time of the ``with`` block by the size of a file's contents.
 
     Raises:
         ValueError: a limit was reached.
@@ -74,10 +74,10 @@ def bounded_by_file(tensors: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def check_sizes(generator: Generator, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a generator whose maps are out of all proportion to its weights.
+    """Raise an error if the generator's maps are far too large for its weights.
 
     Raises:
-        ValueError: such a generator.
+        ValueError: such a map.
     """
     most = _MAP + _MAP_PER_VALUE * sum(tensor.numel() for tensor in tensors.values())
     side = generator.image_size

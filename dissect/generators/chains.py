@@ -1,9 +1,9 @@
-"""Chains of torch's own modules: read off a pickled module, which says what its parts are.
+"""Chains of torch modules, read from a pickled module, which names its parts.
 
-A pickled module names the class of each part and its settings, but not the code of classes that
-people wrote. So a ``Sequential`` is known whole; of a class with one part, that part; of one with
-several, only their names and order. What is not known is refused, or ``Chain.assumed`` says what
-was taken.
+A pickled module names the class and settings of each part, but does not contain the code of custom
+classes. So a ``Sequential`` is known completely. A custom class with one part is taken to apply
+that part; one with several parts gives only their names and order. What remains unknown is an error
+or an assumption, listed in ``Chain.assumed``.
 """
 
 import re
@@ -70,7 +70,7 @@ def _upsample(get: Settings) -> nn.Module:
     return nn.Upsample(scale_factor=scale, mode=mode, align_corners=aligned)
 
 
-# Nothing is computed in place, so that what a layer put out can be read later.
+# Nothing is computed in place, so that layer outputs can be read later.
 _PARTS: dict[str, Callable[[Settings], nn.Module]] = {
     "ConvTranspose2d": _convolution(nn.ConvTranspose2d),
     "Conv2d": _convolution(nn.Conv2d),
@@ -123,7 +123,7 @@ _BOUNDED = (nn.Tanh, nn.Softsign, nn.Hardtanh, nn.Sigmoid, nn.Hardsigmoid)
 
 @dataclass(frozen=True)
 class Step:
-    """A module of a chain: its path in the file (None if the file names none), and itself."""
+    """One step of a chain: a module and its path in the file (None if the file names none)."""
 
     path: str | None
     module: nn.Module
@@ -138,7 +138,7 @@ class Step:
 
     @property
     def does_nothing(self) -> bool:
-        """Whether it changes no value."""
+        """Whether it is the identity."""
         return isinstance(self.module, _NOTHING)
 
     @property
@@ -149,12 +149,12 @@ class Step:
 
 @dataclass
 class Chain:
-    """What a pickled module computes.
+    """The computation of a pickled module.
 
     Attributes:
         steps: In the order of calls.
-        obeyed: Path → what the file says of it, where other networks of the kind differ.
-        assumed: What the file leaves open → what was taken.
+        obeyed: Path → setting from the file that differs from usual networks of this kind.
+        assumed: Property that the file leaves open → assumed value.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -163,7 +163,7 @@ class Chain:
 
 
 def is_module(part: Part) -> bool:
-    """Whether the part is a pickled module of torch, or of a class around such modules."""
+    """Whether the part is a pickled torch module, or a custom class around such modules."""
     return isinstance(part.attributes.get("__class__"), str) and any(
         str(value).startswith(_TORCH) and name.endswith("__class__")
         for name, value in part.attributes.items()
@@ -171,10 +171,10 @@ def is_module(part: Part) -> bool:
 
 
 def read_chain(part: Part) -> Chain:
-    """The chain that a pickled module is.
+    """Read the chain of a pickled module.
 
     Raises:
-        CheckpointError: a part whose code the file does not hold, or an order that it does not say.
+        CheckpointError: a part whose code is not in the file, or an unknown order of parts.
     """
     reader = _Reader(part)
     steps, known = reader.read("")
@@ -204,7 +204,7 @@ class _Reader:
                 self.children.setdefault(path.rpartition(".")[0], []).append(path)
 
     def read(self, path: str) -> tuple[list[Step], bool]:
-        """The steps of a module, and whether the file says all of what it does with them."""
+        """The steps of a module, and whether the file fully determines how it calls them."""
         title = str(self.part.attributes[f"{path}.__class__" if path else "__class__"])
         name = _class(title)
         children = self.children.get(path, [])
@@ -243,7 +243,7 @@ class _Reader:
             ) from error
 
     def _arrange(self, path: str, name: str, children: list[str]) -> list[Step]:
-        """The parts of a class of people's own: nothing says how its code calls them."""
+        """Steps of a custom class, whose code may call its parts in any way."""
         parts = [self.read(child) for child in children]
         if all(len(steps) > 1 and known for steps, known in parts):
             self.assumed["order"] = f"the parts of {name} follow each other as they were registered"
@@ -293,7 +293,7 @@ class _Reader:
 
 
 def _describe(steps: Sequence[Step]) -> dict[str, object]:
-    """What the parts say that a state dict would not."""
+    """Settings of the steps that a state dict would not contain."""
     kinds: dict[str, list[str]] = {}
     for step in steps:
         if step.path is not None and not step.does_nothing:
@@ -312,7 +312,7 @@ def _fill(steps: list[Step]) -> list[Step]:
 
 
 def channels_of(norm: nn.Module) -> int:
-    """Channels that a norm is of."""
+    """Number of channels of a norm."""
     if isinstance(norm, nn.GroupNorm):
         return norm.num_channels
     if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d):
@@ -330,26 +330,26 @@ def natural(name: str) -> list[object]:
 
 
 def by_number(names: Sequence[str]) -> list[str]:
-    """Names that differ in numbers alone, by number; others in the order of the file."""
+    """Sort names that differ only in numbers by number; others keep the order of the file."""
     return sorted(names, key=natural) if differ_in_numbers(names) else list(names)
 
 
 def differ_in_numbers(names: Sequence[str]) -> bool:
-    """Whether names differ in numbers alone."""
+    """Whether names differ only in numbers."""
     return len({re.sub(r"\d+", "#", name) for name in names}) == 1
 
 
 def pair(
     convolutions: Mapping[str, int], norms: Mapping[str, int], listed: Sequence[str]
 ) -> list[tuple[str, str | None]] | None:
-    """Each convolution with the norm behind it, if any; None where that is not clear.
+    """Match each convolution with its norm, if any; None if the match is ambiguous.
 
-    Norms are matched by the numbers in names (``conv2``, ``bn2``); else where each follows its
-    convolution in the file or by number (``main.3``, ``main.4``); else in their order, where there
-    is one for each convolution or each but the last. The number of channels has to fit always.
+    Norms are matched by the numbers in names (``conv2``, ``bn2``). Otherwise each one follows its
+    convolution in the file or by number (``main.3``, ``main.4``). Otherwise they match in order, if
+    there is one for each convolution or for each but the last. Channel numbers must always agree.
 
     Args:
-        convolutions: Name → channels that it puts out, in the order of calls.
+        convolutions: Name → output channels, in the order of calls.
         norms: Name → channels.
         listed: All names, in the order of the file.
     """
@@ -376,7 +376,7 @@ def pair(
 
 
 def divide_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that torch's ``spectral_norm`` or ``weight_norm`` computes, under their own names.
+    """Compute the weights that torch's ``spectral_norm`` or ``weight_norm`` derives.
 
     Spectral: W / (uᵀ W v), with the stored u and v. Weight: g · v / ‖v‖ for each input channel.
     """

@@ -1,13 +1,13 @@
-"""Reads a file of weights without running anything that is in it.
+"""Reads a file of weights without running any code from it.
 
-Five containers and folders of them are read: safetensors, which holds no code; what ``torch.save``
-writes; what it wrote before 2020; plain pickles, such as NVIDIA's; and ONNX. Pickles are programs,
-but nothing of them is called or imported here: see ``dissect.generators.reading``.
+Five containers, and folders of them, are supported: safetensors, which holds no code; files of
+``torch.save``; its format of before 2020; plain pickles, such as NVIDIA's; and ONNX. Pickles are
+programs, but nothing in them is called or imported here: see ``dissect.generators.reading``.
 
-What is found gets flat names. Nested dictionaries are joined with ``/``, so that
+Tensors get flat names. Names of nested dictionaries are joined with ``/``, so that
 ``{"netG_state_dict": {"main.0.weight": …}}`` gives ``netG_state_dict/main.0.weight``. A pickled
-torch module is a group like a dictionary, with the names its ``state_dict()`` would have:
-``G_ema/synthesis.b4.const``; a file that is a module has names without a group.
+torch module is a group like a dictionary, with the names of its ``state_dict()``:
+``G_ema/synthesis.b4.const``. If the file itself is a module, its names have no group.
 """
 
 import mmap
@@ -32,7 +32,7 @@ CONVERTED = "gan-dissection/checkpoint"
 """The format of safetensors files whose metadata hold the attributes of another file."""
 _HEAD = 512
 _OTHER_KINDS = (
-    # What a file begins with, and what is told of it
+    # First bytes of a file, and its description in the error
     (b"", b"ustar", 257, "is a tar archive, or torch's format of before 2017; unpack it, or save"
      " the weights again with a later torch"),
     (b"\x1f\x8b", b"", 0, "is compressed (gzip); unpack it first"),
@@ -52,7 +52,7 @@ _OTHER_SUFFIXES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a checkpoint file.
 
     Attributes:
         path: The file or folder.
@@ -60,10 +60,10 @@ class Checkpoint:
         tensors: On the CPU, under flat names.
         attributes: Plain values (numbers, text, None, lists of up to 64 of them) under the same
             names: ``G_ema/img_resolution``, ``G_ema/synthesis.b8.conv0.up``, ``args/latent``.
-            What class something is of is its ``__class__``: ``G_ema/synthesis.b4.__class__`` is
-            ``torch_utils.persistence:SynthesisBlock``. Of a safetensors file they are its
-            metadata, of a folder what its ``config.json`` says. Small tensors that a module has
-            beside its parameters and buffers are lists here. Nothing has checked them.
+            The class of an object is its ``__class__``: ``G_ema/synthesis.b4.__class__`` is
+            ``torch_utils.persistence:SynthesisBlock``. For a safetensors file they are its
+            metadata, for a folder the contents of its ``config.json``. Small tensors that a module
+            has besides its parameters and buffers are lists here. Nothing has checked them.
         globals: Every class and function that the file names, in order of first appearance.
     """
 
@@ -86,11 +86,11 @@ def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint. Memory and time are bounded by the size of the file.
 
     Args:
-        path: A file in one of the containers, whatever its suffix, or a folder that holds one.
+        path: A file in one of the containers, with any suffix, or a folder that holds one.
 
     Raises:
-        CheckpointError: no such file, a damaged one, one of a kind that is not read, or one that
-            asks for what weights have no need of.
+        CheckpointError: a missing or damaged file, one in an unsupported container, or one that
+            uses features that weights do not need.
     """
     path = Path(path)
     with reading(path, CheckpointError, "get it again"):

@@ -1,8 +1,8 @@
-"""Any file that is read here as one safetensors file, which holds no code.
+"""Converts any supported checkpoint to one safetensors file, which holds no code.
 
-The file keeps the tensors that the generator is made of, under their own names, and what the
-original said of itself as JSON in its metadata. Reading it back gives the same ``Checkpoint``, so
-every family converts alike and nothing about it is written twice.
+The file keeps the generator's tensors under their own names, and the attributes of the original
+as JSON in its metadata. Reading it back gives the same ``Checkpoint``, so this works for every
+family without code per family.
 """
 
 import json
@@ -21,15 +21,15 @@ from dissect.generators.weights import Source
 def convert_file(path: str | Path, out: str | Path, *, weights: str | None = None) -> Generator:
     """Write a generator's tensors and architecture as safetensors.
 
-    What is written is read back and compared before it takes its place.
+    The new file is read back and compared before it replaces ``out``.
 
     Args:
         path: A checkpoint of a known family, in any container.
         out: The file to write, ``.safetensors``.
-        weights: The group to take; None means the averaged one where there is one.
+        weights: The group to take; None means the averaged one, if there is one.
 
     Returns:
-        The generator, as the new file gives it.
+        The generator, loaded from the new file.
 
     Raises:
         CheckpointError: a file that cannot be read or is of no known family, or an ``out`` of
@@ -51,7 +51,7 @@ def convert_file(path: str | Path, out: str | Path, *, weights: str | None = Non
     part = _keep(checkpoint, generator.source)
     partial = out.with_name(out.name + ".partial")
     try:
-        # Copies, as tensors of a file may share memory.
+        # Copies, because tensors of a file may share memory.
         tensors = {name: value.contiguous().clone() for name, value in part.tensors.items()}
         about = {"format": CONVERTED, "attributes": json.dumps(dict(part.attributes))}
         save_file(tensors, partial, metadata=about)
@@ -68,7 +68,7 @@ def convert_file(path: str | Path, out: str | Path, *, weights: str | None = Non
 
 
 def _keep(checkpoint: Checkpoint, source: Source) -> Checkpoint:
-    """Only what a generator is made of, and what the file says but for its other groups."""
+    """Keep only the generator's tensors, and all attributes except those of other groups."""
     others = {other.name.split("/")[0] for other in source.others}
     others -= {name.split("/")[0] for name in source.used}
     attributes = {

@@ -1,12 +1,11 @@
 """DCGAN: a chain of transposed convolutions from a latent vector to an image.
 
-A state dict gives every size; what it does not say is taken as the paper has it: ReLU between
-blocks, tanh at the end, convolutions of 4 × 4 pixels with stride 2. A pickled module says what its
-parts are, and is obeyed: activations, norms, strides, upsampling (see ``chains``).
+A state dict gives every size. Properties that it does not contain follow the paper: ReLU between
+blocks, tanh at the end, convolutions of 4 × 4 pixels with stride 2. A pickled module also gives its
+parts, which are used as they are: activations, norms, strides, upsampling (see ``chains``).
 
-Modules keep the names that they have in the file, so that ``main.1`` here is ``main.1`` there. A
-layer is the output of a block before its activation: the norm where there is one, else the
-convolution.
+Modules keep the names of the file, so that ``main.1`` here is ``main.1`` there. A layer is the
+output of a block before its activation: the norm if there is one, otherwise the convolution.
 
 References:
     Radford, Metz, Chintala, Unsupervised Representation Learning with Deep Convolutional
@@ -41,8 +40,8 @@ from dissect.generators.z_only import ZOnlyGenerator
 from segmenters.base import hash_tensors
 
 _KERNEL = 4
-_LARGEST = 4096  # pixels of an image, before anything is allocated
-_MOST_TRIES = 1000  # of orders that fit by shape
+_LARGEST = 4096  # pixels of an image; checked before allocation
+_MOST_TRIES = 1000  # of finding an order that fits by shape
 _UNIT = (nn.Sigmoid, nn.Hardsigmoid)
 _FULL = (nn.Tanh, nn.Softsign, nn.Hardtanh)
 _WRAP = "wrap it as package.module:factory instead"
@@ -58,14 +57,14 @@ def matches(part: Part) -> bool:
 
 
 def explain(part: Part) -> str | None:
-    """What keeps a file from being read that looks like a DCGAN; None if it does not."""
+    """Why a file that resembles a DCGAN cannot be read; None if it does not resemble one."""
     order = None if is_module(part) else _find_order(part.tensors, kernel=None)
     if order is None:
         return None
     weights = divide_norms(part.tensors)
     shapes = [tuple(weights[f"{name}.weight"].shape) for name in order]
     if shapes[0][0] <= shapes[-1][1] or 1 in shapes[0][:2]:
-        return None  # as of a discriminator, or of nothing that grows images
+        return None  # a discriminator, or no image generator
     odd = next((s for s in shapes if s[2:] != (_KERNEL, _KERNEL)), None)
     found = f"ends in {shapes[-1][1]} channels, where 1 or 3 were expected"
     if odd is not None:
@@ -90,7 +89,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> "DC
 
 
 def _find_order(state: Mapping[str, Tensor], *, kernel: int | None) -> list[str] | None:
-    """Transposed convolutions in the order of calls: that of numbers or the file, or by shape."""
+    """Transposed convolutions in call order: by number or file order, otherwise by shape."""
     shapes = {
         name.removesuffix(".weight"): tuple(value.shape)
         for name, value in divide_norms(state).items()
@@ -108,7 +107,7 @@ def _find_order(state: Mapping[str, Tensor], *, kernel: int | None) -> list[str]
     for order in (by_number(list(shapes)), sorted(shapes, key=natural)):
         if fits(order):
             return order
-    if differ_in_numbers(list(shapes)):  # which say what the order is
+    if differ_in_numbers(list(shapes)):  # the numbers give the order
         return None
     found = [order for order in _orders(shapes) if fits(order)]
     # From one channel on it is a discriminator, read backwards.
@@ -116,7 +115,7 @@ def _find_order(state: Mapping[str, Tensor], *, kernel: int | None) -> list[str]
 
 
 def _orders(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
-    """Orders in which each takes what the one before puts out; at most two, which is too many."""
+    """Orders in which each input fits the output before it; stops at two, which is ambiguous."""
     found: list[list[str]] = []
     tries = 0
     open_orders = [[name] for name in shapes]
@@ -135,7 +134,7 @@ def _orders(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
 
 
 def _infer(state: Mapping[str, Tensor], part: Part) -> Chain:
-    """The chain of a state dict, as the paper has it where tensors are silent."""
+    """The chain of a state dict; follows the paper where the tensors do not decide."""
     order = _find_order(state, kernel=_KERNEL)
     if order is None:
         raise CheckpointError(
@@ -195,7 +194,7 @@ class _Network(nn.Module):
         owner.add_module(last, part)
 
     def first_part(self) -> nn.Module:  # no attribute: files have modules of any name
-        """What is called with z."""
+        """The module that is called with z."""
         call = self._calls[0]
         return self.get_submodule(call) if isinstance(call, str) else call
 
@@ -210,7 +209,7 @@ class _Network(nn.Module):
 
 
 def _describe(steps: Sequence[Step]) -> list[str]:
-    """What a chain computes, but for its tensors."""
+    """The computation of a chain without its tensors."""
     return [repr(step.module) for step in steps if not step.does_nothing]
 
 
@@ -220,13 +219,13 @@ class DCGAN(ZOnlyGenerator[_Network]):
     Args:
         chain: Its modules in order.
         state: Its tensors, under the names of the file.
-        name: What people call it.
-        device: Where it runs.
+        name: Name shown to people.
+        device: Device to run on.
         where: The file, for messages.
 
     Raises:
-        CheckpointError: tensors that do not fit the chain, named; images that are not square, of
-            other channels, or in another range.
+        CheckpointError: tensors that do not fit the chain; images that are not square, have
+            other channels, or another range.
     """
 
     def __init__(
@@ -273,7 +272,7 @@ class DCGAN(ZOnlyGenerator[_Network]):
             check_range(self, CheckpointError)
 
     def latent_weight(self) -> Float[Tensor, "row z"] | None:
-        """See ``HasLatentWeight``: the first convolution or matrix, if nothing stands before it."""
+        """See ``HasLatentWeight``: the first convolution or matrix, if no step comes before it."""
         first = self.module.first_part()
         if isinstance(first, nn.Linear):
             return first.weight
@@ -284,7 +283,7 @@ class DCGAN(ZOnlyGenerator[_Network]):
 
 
 def _latent_size(steps: Sequence[Step], where: str) -> int:
-    """Length of z, by what first takes it."""
+    """Length of z, from the first module that reads it."""
     for step in steps:
         module = step.module
         if isinstance(module, nn.Unflatten):
@@ -302,7 +301,7 @@ def _latent_size(steps: Sequence[Step], where: str) -> int:
 
 
 def _trace_shapes(steps: Sequence[Step], z_size: int, where: str) -> list[tuple[int, ...]]:
-    """Shape of what each step puts out for one sample, without computing it."""
+    """Shape of each step's output for one sample, without computing it."""
     x, shapes = torch.empty(1, z_size, device="meta"), []
     for step in steps:
         if x.ndim == 2 and step.is_convolution:
@@ -323,7 +322,7 @@ def _trace_shapes(steps: Sequence[Step], z_size: int, where: str) -> list[tuple[
 def _choose_layers(
     steps: Sequence[Step], shapes: Sequence[tuple[int, ...]]
 ) -> dict[str, LayerInfo]:
-    """The norm of every block, or its convolution, but for the last, which gives the image."""
+    """The norm of every block, or its convolution; not those of the last, which gives the image."""
     layers: dict[str, LayerInfo] = {}
     convolutions = [k for k, step in enumerate(steps) if step.is_convolution]
     for k, after in zip(convolutions, convolutions[1:], strict=False):
@@ -335,7 +334,7 @@ def _choose_layers(
 
 
 def _usual(steps: Sequence[Step]) -> list[Step]:
-    """What a state dict of the same layers would be taken for."""
+    """The steps that a state dict of the same layers would give."""
     found: list[Step] = []
     for step in steps:
         module = step.module

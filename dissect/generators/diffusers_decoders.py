@@ -1,10 +1,10 @@
-"""Decoders of the autoencoders that diffusers defines: latent map → image, by its own classes.
+"""Decoders of diffusers' autoencoders: latent map → image, through the library's own classes.
 
-The library is needed to load them (``pip install 'gan-dissection[diffusers]'``); weights and
-configuration are read by the reader of this package, so nothing in the folder is run.
-
-Latents are drawn from the standard normal distribution, over ``scaling_factor`` where the folder
-names one: latents of that spread are what a diffusion model over it works with. An image needs more
+Loading needs the library (``pip install 'gan-dissection[diffusers]'``). The reader of this package
+reads weights and configuration, so nothing in the folder is run.
+Latents are drawn from the standard normal distribution, divided by ``scaling_factor`` if the folder
+names one; a diffusion model works with latents of this spread. Such samples show textures only; to
+see more, encode images.
 than that, so what such samples show are textures; encode images to see more.
 """
 
@@ -26,13 +26,13 @@ _LAYERS = ("ResnetBlock2D", "Attention", "Upsample2D")
 
 
 class _Autoencoder(Protocol):
-    """What is used of an autoencoder of diffusers."""
+    """The members of a diffusers autoencoder that are used here."""
 
     def decode(self, z: Tensor) -> Any: ...
 
 
 class _Decoder(nn.Module):
-    """The half of an autoencoder that makes images."""
+    """The decoder half of an autoencoder."""
 
     autoencoder: _Autoencoder
 
@@ -52,7 +52,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> WrappedGenerator:
-    """The decoder that a folder holds; its layers are residual blocks, attentions and upsamplings.
+    """Load the decoder of a folder; its layers are residual blocks, attentions and upsamplings.
 
     Raises:
         CheckpointError: tensors that do not fit the configuration, or no diffusers installed.

@@ -1,4 +1,4 @@
-"""What every network of diffusers needs: the library, its configuration, names of today."""
+"""Shared parts of all diffusers networks: the library, its configuration, current tensor names."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_
 
 
 def open_library(part: Part, title: str) -> ModuleType:
-    """The library, which is an extra.
+    """Import the library, which is an optional extra.
 
     Args:
-        part, title: What is to be loaded, and of which class; for the message.
+        part, title: The part to load and its class, for the message.
 
     Raises:
         CheckpointError: it is not installed.
@@ -35,7 +35,7 @@ def open_library(part: Part, title: str) -> ModuleType:
 
 
 def own_config(part: Part) -> dict[str, Any]:
-    """The network's configuration, without what the folder says beside it."""
+    """The network's configuration, without the other entries of the folder."""
     return {key: value for key, value in part.attributes.items() if "/" not in key}
 
 

@@ -3,19 +3,19 @@
     generator = load_generator("ddpm-cat-256")           # 5 steps
     generator = load_unet("ddpm-cat-256", n_steps=20)
 
-Nothing is drawn at random on the way (η = 0), so a latent, the noise x_T, has one image:
+No step draws random numbers (η = 0), so a latent, the noise x_T, has one image:
 
     x_s = √ᾱ_s · x̂₀(x_t, t) + √(1 − ᾱ_s) · ε̂(x_t, t),   t → s → … → 0
 
-with x̂₀ and ε̂ from what the U-Net puts out at step t. The network and the rule are the library's own
-(``UNet2DModel``, ``DDIMScheduler``); weights and configuration are read by the reader of this
-package, so nothing in the folder is run (``pip install 'gan-dissection[diffusers]'``).
+with x̂₀ and ε̂ from the U-Net's output at step t. The network and the rule are the library's own
+(``UNet2DModel``, ``DDIMScheduler``). The reader of this package reads weights and configuration, so
+nothing in the folder is run (``pip install 'gan-dissection[diffusers]'``).
 
-**Layers belong to a step**: ``t800/mid_block`` is what the U-Net's ``mid_block`` puts out at
-t = 800. The same modules run at every step, so each hands its output through a module of that step
-alone, ``taps.t800.mid_block``, which passes it on; traces and edits hook there. An edit at one step
-changes that step and what comes after it, and reaches the skip connections as well. Listed are
-``conv_in``, the blocks, and the residual blocks inside (but one whose output is the block's own).
+**Layers belong to a step**: ``t800/mid_block`` is the output of the U-Net's ``mid_block`` at
+t = 800. The same modules run at every step, so each one passes its output through a module of that
+step alone, ``taps.t800.mid_block``; traces and edits hook there. An edit at one step changes that
+step and all later ones, and reaches the skip connections as well. The layers are ``conv_in``, the
+blocks, and the residual blocks inside them (except one whose output is also the block's).
 
 References:
     Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020, section 3.
@@ -48,17 +48,17 @@ from dissect.latents import Latent
 from segmenters.base import hash_tensors
 
 N_STEPS = 5
-"""Of the forward pass, unless something else is asked for."""
+"""Default number of steps of a forward pass."""
 _CLASS = "UNet2DModel"
 _BLOCK = re.compile(r"conv_in|mid_block|(down|up)_blocks\.\d+")
 _INSIDE = ("ResnetBlock2D", "ResnetBlockCondNorm2D")
-# What DDIMScheduler knows.
+# Values that DDIMScheduler supports.
 _CHOICES = {
     "prediction_type": ("epsilon", "sample", "v_prediction"),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
     "timestep_spacing": ("leading", "linspace", "trailing"),
 }
-# What DDIMScheduler makes of noise; the fingerprint holds these.
+# Images of DDIMScheduler for fixed noise; the fingerprint includes them.
 _SETTINGS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
     "clip_sample", "clip_sample_range", "set_alpha_to_one", "steps_offset", "prediction_type",
@@ -69,7 +69,7 @@ _MOST = {"sample_size": 4096, "layers_per_block": 64, "num_train_timesteps": 100
 
 
 class Scheduler(Protocol):
-    """What is used of ``diffusers.DDIMScheduler``."""
+    """The members of ``diffusers.DDIMScheduler`` that are used here."""
 
     config: Mapping[str, Any]
     timesteps: Tensor
@@ -88,27 +88,27 @@ class Scheduler(Protocol):
 
 
 def _config(unet: nn.Module) -> Mapping[str, Any]:
-    """The configuration of ``diffusers.UNet2DModel``, whose class an extra holds."""
+    """The configuration of a ``diffusers.UNet2DModel``; the class itself needs the extra."""
     config = unet.config
     assert isinstance(config, Mapping)
     return config
 
 
 class _Tap(nn.Module):
-    """A module of one step through which a layer's output goes; below it are those inside."""
+    """Module of one step that passes a layer's output on; contains the taps of inner modules."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps
 
 
 class _Route:
-    """Hook that hands what a module of the U-Net puts out through the tap of the current step."""
+    """Hook that passes a U-Net module's output through the tap of the current step."""
 
     def __init__(self, owner: "Diffusion", path: str) -> None:
         self.owner, self.path = owner, path
 
     def __call__(self, module: nn.Module, inputs: tuple, output: Any) -> object:
-        if self.owner.now is None:  # the U-Net was called by somebody else
+        if self.owner.now is None:  # the U-Net was called from elsewhere
             return output
         tap = self.owner.taps.get_submodule(f"{self.owner.now}.{self.path}")
         if isinstance(output, Tensor):
@@ -126,7 +126,7 @@ def _exchange(part: object, old: Tensor, new: Tensor) -> object:
 
 
 class _ClassVectors(nn.Module):
-    """An embedding of classes that takes weights of classes; one of them is 1 for an index."""
+    """Class embedding that takes weights of classes; a one-hot vector equals an index."""
 
     def __init__(self, weight: nn.Parameter) -> None:
         super().__init__()
@@ -137,17 +137,17 @@ class _ClassVectors(nn.Module):
 
 
 class Diffusion(nn.Module):
-    """A U-Net and the steps that it is called at.
+    """A U-Net and the steps at which it is called.
 
     Args:
         unet: ``diffusers.UNet2DModel``, with its weights.
-        scheduler: Its steps set.
-        paths: Of modules of the U-Net that get a tap at every step.
+        scheduler: Scheduler with its steps set.
+        paths: Modules of the U-Net that get a tap at every step.
 
     Attributes:
         timesteps: From noise to image.
         taps: ``taps.t800.mid_block`` and so on.
-        now: The name of the step that is being made, such as ``t800``; None outside a pass.
+        now: The name of the current step, such as ``t800``; None outside a pass.
     """
 
     def __init__(self, unet: nn.Module, scheduler: Scheduler, paths: Sequence[str]) -> None:
@@ -180,13 +180,13 @@ class Diffusion(nn.Module):
         sample: Float[Tensor, "batch channels size size"],
         classes: Float[Tensor, "batch n_classes"] | None,
     ) -> Float[Tensor, "batch channels size size"]:
-        """What the U-Net says of x_t; layers of step t put out on the way."""
+        """The U-Net's output for x_t; passes through the layers of step t."""
         self.now = f"t{t}"
         try:
             output = self.unet(sample, t, class_labels=classes, return_dict=False)[0]
         finally:
             self.now = None
-        # A network with twice the channels learned its variance too; η = 0 has none.
+        # A network with twice the channels also predicts its variance; with η = 0 it is unused.
         return output[:, : self.channels]
 
     def advance(
@@ -195,7 +195,7 @@ class Diffusion(nn.Module):
         sample: Float[Tensor, "batch channels size size"],
         output: Float[Tensor, "batch channels size size"],
     ) -> tuple[Float[Tensor, "batch channels size size"], Float[Tensor, "batch c h w"]]:
-        """The next sample x_s, and x̂₀, which is the image that the step predicts."""
+        """The next sample x_s, and x̂₀, the image that the step predicts."""
         ahead, image = self.scheduler.step(output, t, sample, eta=0.0, return_dict=False)[:2]
         return ahead, image
 
@@ -250,7 +250,7 @@ class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
     Args:
         unet: ``diffusers.UNet2DModel`` with its weights; gets hooks that stay.
         scheduler: ``diffusers.DDIMScheduler`` with its steps set.
-        n_classes: That the U-Net embeds; 0 if none.
+        n_classes: Number of classes that the U-Net embeds; 0 if none.
         fingerprint, name: See ``Generator``.
     """
 
@@ -277,14 +277,14 @@ class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels height width"]:
-        """The last step's images; ``noise`` changes nothing, as no step adds any."""
+        """Images of the last step; ``noise`` has no effect, since no step adds noise."""
         check_conversion(self, latent, latent.space)
         classes = class_vectors(latent, n_classes=self.n_classes, name=self.name)
         return self.module(self._z(latent), classes)
 
 
 def matches(part: Part) -> bool:
-    """Whether the folder is a U-Net of diffusers, also one that is refused."""
+    """Whether the folder is a U-Net of diffusers, including unsupported ones."""
     return str(part.attributes.get("_class_name")).startswith("UNet")
 
 
@@ -295,13 +295,13 @@ def load_unet(
     name: str | None = None,
     device: torch.device | str = "cpu",
 ) -> DiffusionGenerator:
-    """The diffusion model in a folder, with as many steps as wanted.
+    """Load the diffusion model of a folder, with a chosen number of steps.
 
     Args:
         path: Folder of a U-Net, or of the pipeline around it.
-        n_steps: Calls of the U-Net for an image. More give better images and more layers.
-        name: What to call it; the folder's name if None.
-        device: Where it should run.
+        n_steps: Calls of the U-Net per image. More give better images and more layers.
+        name: Name shown to people; the folder's name if None.
+        device: Device to run on.
 
     Raises:
         CheckpointError: see ``from_checkpoint``.
@@ -320,11 +320,11 @@ def load_unet(
 def from_checkpoint(
     part: Part, *, name: str, device: torch.device | str, n_steps: int = N_STEPS
 ) -> DiffusionGenerator:
-    """The generator that a folder holds, see the head of this module.
+    """Load the generator of a folder; see the module docstring.
 
     Raises:
-        CheckpointError: a network that needs more than noise, a scheduler whose steps DDIM cannot
-            take, tensors that do not fit the configuration, or no diffusers installed.
+        CheckpointError: a network that needs more than noise, a scheduler that DDIM does not
+            support, tensors that do not fit the configuration, or diffusers not installed.
         GeneratorError: a number of steps out of range.
     """
     _refuse_others(part)
@@ -362,7 +362,7 @@ def from_checkpoint(
 
 
 def _make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
-    """DDIM over the betas that the folder names, or those of DDPM where it names none."""
+    """DDIM over the betas that the folder names, otherwise over those of DDPM."""
     start = "scheduler/"
     given = {
         key.removeprefix(start): value
@@ -371,7 +371,7 @@ def _make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
     }
     title = str(given.get("_class_name", "DDIMScheduler"))
     known = diffusers.schedulers.KarrasDiffusionSchedulers.__members__
-    # This one is listed among them, but has no betas.
+    # This scheduler is listed as compatible, but has no betas.
     if title not in known or title == "EDMEulerScheduler":
         raise _odd(part, f"has the scheduler {title}, whose steps are not those of DDIM")
     for key, known in _CHOICES.items():
@@ -386,7 +386,7 @@ def _make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
 
 
 def _refuse_others(part: Part) -> None:
-    """Refuse what noise alone makes no image of."""
+    """Raise an error if the network needs more than noise to make an image."""
     given, path = part.attributes, part.path
     title, pipeline = given["_class_name"], given.get("pipeline/_class_name")
     if title != _CLASS:
@@ -426,7 +426,7 @@ def _refuse_others(part: Part) -> None:
 
 
 def _check_sizes(part: Part, given: Mapping[str, object]) -> None:
-    """Bounds on what laying out would loop over or allocate before tensors are compared."""
+    """Check sizes that are looped over or allocated before the tensors are compared."""
     for key, most in _MOST.items():
         value = given.get(key)
         numbers = value if isinstance(value, list | tuple) else [1 if value is None else value]

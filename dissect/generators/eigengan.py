@@ -1,10 +1,10 @@
-"""EigenGAN: each block adds a few directions of its own to the features that noise makes.
+"""EigenGAN: each block adds a few directions of its own subspace to the features of the noise.
 
-Files are those of eigengan-pytorch (``g_ema`` beside ``args``); modules keep its names, and every
-size comes from the tensors. z is what the program takes in two parts, one after the other: the
-noise ε that the first matrix reads, then the coordinates z_1 … z_n of each block's subspace. To
-move along what a block has found is to change one of the latter; ``EigenGAN.subspace_slices`` says
-where they are.
+Files are those of eigengan-pytorch (``g_ema`` beside ``args``). Modules keep its names, and every
+size comes from the tensors. z joins the two inputs of that program: the noise ε that the first
+matrix reads, then the coordinates z_1 … z_n of each block's subspace. Changing one of these
+coordinates moves along a direction that its block has learned; ``EigenGAN.subspace_slices`` gives
+their positions.
 
     φ_i = U_i diag(L_i) z_i + μ_i,   h ← conv2(act(conv1(act(h + a_i(φ_i))) + b_i(φ_i)))
 
@@ -31,7 +31,7 @@ _LEAK = 0.2
 
 
 class _Subspace(nn.Module):
-    """Coordinates to a point of an affine subspace: (L ⊙ z) U + μ."""
+    """Maps coordinates to a point of an affine subspace: (L ⊙ z) U + μ."""
 
     def __init__(self, n_basis: int, size: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class EigenGAN(ZOnlyGenerator[EigenGANNetwork]):
 
     Args:
         module: The network, frozen and in eval mode.
-        name: What people call it.
+        name: Name shown to people.
     """
 
     def __init__(self, module: EigenGANNetwork, *, name: str) -> None:
@@ -127,7 +127,7 @@ class EigenGAN(ZOnlyGenerator[EigenGANNetwork]):
 
     @property
     def subspace_slices(self) -> dict[str, slice]:
-        """Where in z each block's coordinates are."""
+        """Slice of z with each block's coordinates."""
         n, first = self.module.n_basis, self.module.noise_size
         return {
             f"blocks.{i}": slice(first + i * n, first + (i + 1) * n)
@@ -146,7 +146,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> EigenGAN:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.

@@ -1,4 +1,4 @@
-"""The families of generators, and which of them a file belongs to."""
+"""The families of generators, and the search for the family of a file."""
 
 import logging
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ FromFile = ZOnlyGenerator[Any] | StyledGenerator
 
 
 class Family(Protocol):
-    """A module that knows the files of one kind of generator."""
+    """A module that reads the files of one kind of generator."""
 
     def matches(self, part: Part) -> bool:
         """Whether the part's names are those of the family."""
         ...
 
     def from_checkpoint(self, part: Part, *, name: str, device: torch.device | str) -> FromFile:
-        """The generator that the part is.
+        """Load the generator from the part.
 
         Raises:
             CheckpointError: tensors that are missing or do not fit together.
@@ -73,18 +73,18 @@ _log = logging.getLogger("dissect")
 def load_file(
     path: Path, *, name: str, device: torch.device | str = "cpu", weights: str | None = None
 ) -> FromFile:
-    """Load the generator that a file holds, whichever family it is of.
+    """Load the generator in a file of any family.
 
     Args:
         path: A file or folder.
-        name: What to call the generator.
-        device: Where it should run.
-        weights: The group to take, as ``dissect inspect`` lists them; None means the averaged one
-            where there is one.
+        name: Name shown to people.
+        device: Device to run on.
+        weights: The group to take, as ``dissect inspect`` lists them; None means the averaged one,
+            if there is one.
 
     Raises:
-        CheckpointError: a file that cannot be read, of no family known here, or whose tensors do
-            not fit together.
+        CheckpointError: a file that cannot be read, that belongs to no known family, or whose
+            tensors do not fit together.
     """
     generator = build_generator(read(path), name=name, device=device, weights=weights)
     for line in generator.source.notices():
@@ -99,9 +99,9 @@ def build_generator(
     device: torch.device | str = "cpu",
     weights: str | None = None,
 ) -> FromFile:
-    """The generator of a file that was read.
+    """Build the generator of a file that was read.
 
-    Its ``family`` names one of ``FAMILIES``, its ``source`` says which weights were taken.
+    Its ``family`` is one of ``FAMILIES``; its ``source`` names the weights that were taken.
 
     Raises:
         CheckpointError: see ``load_file``.
@@ -134,8 +134,8 @@ def _find_family(part: Part) -> str | None:
         try:
             if family.matches(part):
                 return title
-        # Tensors of unexpected shapes raise anything: names are as the family has them, and
-        # reading it says what does not fit.
+        # Tensors of unexpected shapes may raise any error. The names match the family, so reading
+        # it will name the tensors that do not fit.
         except Exception:
             return title
     return None
@@ -162,7 +162,7 @@ def _build(title: str, part: Part, name: str, device: torch.device | str) -> Fro
 def _no_family(
     checkpoint: Checkpoint, parts: Sequence[Part], weights: str | None
 ) -> CheckpointError:
-    """What the file holds instead, and where it comes nearest to a family."""
+    """The error that describes the contents of the file and the nearest family."""
     near = [found for part in parts if (found := dcgan.explain(part)) is not None]
     where = f"the weights {weights!r} of " if weights is not None else ""
     n_tensors = sum(len(p.tensors) for p in parts) if where else len(checkpoint.tensors)

@@ -1,9 +1,9 @@
-"""A generator over latents of one's own: ``GENERATOR?latents=FILE``.
+"""A generator with the user's own latents as its samples: ``GENERATOR?latents=FILE``.
 
     scenes-stylegan2?latents=projected.npz
     scenes-stylegan2?latents=w:points.npy
 
-Sample i is row i of the file, whatever the seed. Nothing in the file is run:
+Sample i is row i of the file, for any seed. Nothing in the file is run:
 
 ==============  ===================================================================================
 ``.npy``        one array (sample, …)
@@ -12,9 +12,9 @@ other           safetensors, or what ``torch.save`` writes: one tensor, or one o
                 as in ``.npz``
 ==============  ===================================================================================
 
-The shape says which space it is, such as (sample, 10, 512) for w+; where it fits several, as z and
-w of one length, the space is written before the file. Spaces that lie before it are gone: a
-generator over w has no z.
+The shape decides the space, such as (sample, 10, 512) for w+. Where it fits several, such as z and
+w of equal length, write the space before the file. Earlier spaces are not available: a generator
+over w has no z.
 """
 
 import zipfile
@@ -37,15 +37,15 @@ OPTION = "?latents="
 _LARGEST = 4 << 30  # bytes of the arrays of an npz
 _ADVICE = "save it again with numpy.save, numpy.savez, safetensors or torch.save"
 _NAMES = {"z": "z", "p": "p", "w": "w", "ws": "w", "w_plus": "w", "s": "s", "latent": ""}
-"""Name of an array → its space, or the layered kind of that, as its shape says; "" is any."""
+"""Name of an array → its space or that space's layered kind, by shape; "" means any."""
 
 
 def add_latents(spec: str, latents: str | None) -> str:
-    """The spec of a generator over latents of a file.
+    """Spec of a generator with the latents of a file.
 
     Args:
-        spec: Of the generator.
-        latents: ``FILE`` or ``SPACE:FILE``; None leaves the spec as it is.
+        spec: Spec of the generator.
+        latents: ``FILE`` or ``SPACE:FILE``; None returns the spec unchanged.
 
     Example:
         >>> add_latents("scenes-stylegan2", "w:points.npy")
@@ -58,9 +58,9 @@ class GivenLatents(ShownGenerator):
     """A generator whose samples are given latents; follows the ``Generator`` protocol.
 
     Args:
-        generator: What turns them into images.
+        generator: Generator that turns them into images.
         latents: Sample i is row i.
-        source: Where they are from, for people.
+        source: Their origin, for messages.
 
     Raises:
         GeneratorError: latents that do not fit the generator.
@@ -78,7 +78,7 @@ class GivenLatents(ShownGenerator):
         )
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self._latents)
 
     @property
@@ -115,7 +115,7 @@ class GivenLatents(ShownGenerator):
         return self._generator.not_editable
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Rows of the file; the seed draws nothing but classes, where the generator has some.
+        """Rows of the file; the seed only draws classes, if the generator has any.
 
         Raises:
             GeneratorError: more samples than there are latents, or a label that does not fit.
@@ -152,15 +152,15 @@ class GivenLatents(ShownGenerator):
 
 
 def load_latents(generator: Generator, text: str) -> GivenLatents:
-    """A generator over the latents of a file.
+    """Generator whose samples are the latents of a file.
 
     Args:
-        generator: What turns them into images.
+        generator: Generator that turns them into images.
         text: ``FILE`` or ``SPACE:FILE``.
 
     Raises:
         GeneratorError: a file that cannot be read, that holds no latents of this generator, or
-            whose latents could be of several spaces.
+            whose latents fit several spaces.
     """
     space, colon, name = text.partition(":")
     if not (colon and space in generator.spaces):
@@ -207,7 +207,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _tensor(content: bytes) -> Tensor:
-    """The array of a ``.npy``, in this machine's order of bytes."""
+    """The array of a ``.npy`` file, in this machine's byte order."""
     from dissect.generators.reading.npy_files import read_numbers  # noqa: PLC0415
 
     values = read_numbers(content)
@@ -230,13 +230,13 @@ def _choose(arrays: Mapping[str, Tensor], space: str, path: Path) -> str:
 
 
 def _fitting(generator: Generator, data: Tensor, space: str, *, is_exact: bool) -> list[str]:
-    """Spaces that latents of this shape may be of.
+    """Spaces whose shape these latents have.
 
     Args:
-        generator: Whose spaces.
+        generator: Generator with the spaces.
         data: All latents.
-        space: What the person or the file calls it; "" takes any.
-        is_exact: Whether ``space`` is meant as it is, or may be its layered kind too.
+        space: Name given by the user or the file; "" means any.
+        is_exact: Whether ``space`` is exact, or may also mean its layered kind.
     """
     shape = tuple(data.shape[1:])
     allowed = (space,) if is_exact else (space, f"{space}+")
@@ -245,7 +245,7 @@ def _fitting(generator: Generator, data: Tensor, space: str, *, is_exact: bool) 
         trimmed = shape
         if len(one.shape) == 1:  # many programs write a vector as (size, 1, 1) or (1, size)
             trimmed = tuple(size for size in shape if size != 1) or (1,)
-        unnamed = not space and not one.name.startswith("p")  # p is only taken by its name
+        unnamed = not space and not one.name.startswith("p")  # p must be named explicitly
         if trimmed == one.shape and (unnamed or one.name in allowed):
             found.append(one.name)
     return found

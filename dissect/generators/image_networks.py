@@ -1,15 +1,15 @@
-"""A network that looks at images, dissected over photographs: ``NETWORK?images=FOLDER``.
+"""A network that reads images, dissected over photographs: ``NETWORK?images=FOLDER``.
 
-    torchvision:resnet18?images=photos                        its best weights, fetched once
-    torchvision:resnet18@runs/places.pth?images=photos        a state dict of one's own
-    nets:make_net?images=photos                               a factory of one's own
+    torchvision:resnet18?images=photos                        its best weights, downloaded once
+    torchvision:resnet18@runs/places.pth?images=photos        the user's own state dict
+    nets:make_net?images=photos                               the user's own factory
 
-This is Network Dissection: units of a classifier instead of a generator's. The network follows the
-``Generator`` protocol with one space, ``image``: sample i is the i-th photograph by file name,
-whatever the seed, and ``synthesize`` runs the network and gives the photograph back. Its layers can
-only be read, since no unit changes a photograph.
+This is Network Dissection: units of a classifier instead of a generator. The network follows the
+``Generator`` protocol with one space, ``image``. Sample i is the i-th photograph by file name, for
+any seed. ``synthesize`` runs the network and returns the photograph. Its layers can only be read,
+since no unit changes a photograph.
 
-Its layers are the modules that put out a map once in a forward pass. Of modules that put out the
+Its layers are the modules that output a map once in a forward pass. If several modules output the
 same map, the outermost counts; maps that a later operation overwrites are left out.
 
 References:
@@ -40,14 +40,14 @@ from segmenters.hub import load_state, read_weights
 
 OPTION = "?images="
 LIBRARY = "torchvision:"
-_SIZE = 224  # pixels, where a factory's network does not say
+_SIZE = 224  # pixels, if a factory's network gives no size
 _SPACE = "image"
 _WEIGHT_FILES = (".pth", ".pt", ".safetensors", ".bin")
 _NOT_EDITABLE = "the network looks at images, and what its units do changes none"
 
 
 def add_images(spec: str, folder: str | None) -> str:
-    """The spec of a network over the images of a folder; None leaves it as it is.
+    """Spec of a network over the images of a folder; None returns it unchanged.
 
     Example:
         >>> add_images("torchvision:resnet18", "photos")
@@ -61,8 +61,8 @@ class Photographs:
     """The images of a folder at one size.
 
     Args:
-        folder: Whose PNG, JPEG and WebP files, by name.
-        size: Height and width of the squares that they are cut to, in pixels.
+        folder: Folder with PNG, JPEG and WebP files, read in order of name.
+        size: Height and width in pixels of the squares that images are cropped to.
 
     Raises:
         ConfigError: no folder, or one without images.
@@ -99,17 +99,17 @@ class Photographs:
 
 
 class ImageNetwork(ShownGenerator):
-    """A network that looks at photographs; follows the ``Generator`` protocol.
+    """A network that reads photographs; follows the ``Generator`` protocol.
 
     Args:
         module: Takes images (batch, 3, size, size), normalised; put in eval mode and frozen. Its
-            activations no longer work in place, so that their inputs can be read.
+            in-place activations are switched to copies, so that their inputs can be read.
         photographs: Sample i is image i.
-        name: What people call it.
+        name: Name shown to people.
         mean, std: Images in [0, 1] are normalised to (x − mean) / std; None leaves them in [-1, 1].
 
     Raises:
-        GeneratorError: a network that fails on such images, or puts out no map.
+        GeneratorError: a network that fails on such images, or outputs no map.
     """
 
     not_editable: str | None = _NOT_EDITABLE
@@ -139,7 +139,7 @@ class ImageNetwork(ShownGenerator):
         )  # fmt: skip
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self._photographs.files)
 
     @property
@@ -148,7 +148,7 @@ class ImageNetwork(ShownGenerator):
         return next((one.device for one in self.module.parameters()), torch.device("cpu"))
 
     def sample(self, indices: Sequence[int], *, seed: int, label: int | None = None) -> Latent:
-        """Photographs, whatever the seed.
+        """Photographs, the same for any seed.
 
         Raises:
             GeneratorError: more samples than there are photographs, or a label.
@@ -169,11 +169,11 @@ class ImageNetwork(ShownGenerator):
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Only images to images.
+        """Convert images to images; the only space is ``image``.
 
         Raises:
-            GeneratorError: another space, another shape, or truncation, which images have no mean
-                for.
+            GeneratorError: another space, another shape, or truncation, since images have no
+                mean.
         """
         check_conversion(self, latent, space)
         if truncation != 1 or cutoff is not None:
@@ -184,7 +184,7 @@ class ImageNetwork(ShownGenerator):
         return latent
 
     def synthesize(self, latent: Latent, *, noise: str = "const") -> Float[Tensor, "batch 3 h w"]:
-        """Run the network on photographs, and give them back.
+        """Run the network on photographs and return them.
 
         Raises:
             GeneratorError: a latent of another shape, or a network that fails.
@@ -224,7 +224,7 @@ class ImageNetwork(ShownGenerator):
         for path, outputs in found.items():
             (output, version), *others = outputs
             if not others and output._version == version:
-                outermost[id(output)] = path  # a module ends after those inside it
+                outermost[id(output)] = path  # a module's hook runs after those of inner modules
         if not outermost:
             raise GeneratorError(
                 f"{self.name} has no module that puts out a map (batch, unit, height, width) once; "
@@ -241,17 +241,17 @@ class ImageNetwork(ShownGenerator):
 def load_image_network(
     spec: str, folder: str, *, device: torch.device | str = "cpu"
 ) -> ImageNetwork:
-    """A network over the images of a folder.
+    """Load a network over the images of a folder.
 
     Args:
         spec: ``torchvision:ARCHITECTURE``, with ``@WEIGHTS`` or ``@FILE``; or
-            ``package.module:factory``, where the factory gives an ``nn.Module`` that takes RGB
-            images in [-1, 1], of ``module.image_size`` pixels (224 where it has no such number).
-        folder: Of the images.
-        device: Where a network of torchvision is placed.
+            ``package.module:factory``, where the factory returns an ``nn.Module`` that takes RGB
+            images in [-1, 1], of ``module.image_size`` pixels (224 if it has no such attribute).
+        folder: Folder of the images.
+        device: Device of a torchvision network.
 
     Raises:
-        GeneratorError: an unknown network, weights that cannot be had, no map in it.
+        GeneratorError: an unknown network, weights that are not available, no map in it.
         ConfigError: no images.
     """
     name = f"{spec}{OPTION}{folder}"
@@ -312,6 +312,6 @@ def _of_library(target: str) -> tuple[nn.Module, int, Sequence[float], Sequence[
 
 
 def _count_classes(state: Mapping[str, Tensor]) -> int | None:
-    """Rows of the last bias, which is that of the classifier's head."""
+    """Number of rows of the last bias, which belongs to the classifier's head."""
     biases = [value for name, value in state.items() if name.endswith("bias") and value.ndim == 1]
     return biases[-1].shape[0] if biases else None

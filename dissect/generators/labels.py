@@ -1,4 +1,4 @@
-"""Classes of latents as vectors: from indices, or as they are given."""
+"""Class labels of latents as vectors, from indices or from given weights."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,12 +15,12 @@ def class_vectors(
 
     Args:
         latent: Its ``label`` is an index for each sample, or a vector of ``n_classes`` weights
-            (one-hot, or a mixture), which is taken as it is.
-        n_classes: Of the generator; 0 if none.
-        name: Of the generator, for messages.
+            (one-hot or a mixture), which is used as it is.
+        n_classes: Number of the generator's classes; 0 if none.
+        name: Name of the generator, for messages.
 
     Raises:
-        GeneratorError: no label where there are classes, or one of another shape or range.
+        GeneratorError: a missing label, or one of another shape or range.
 
     Example:
         >>> import torch

@@ -1,13 +1,13 @@
 """lightweight-gan (lucidrains): a small network that learns from few images, after FastGAN.
 
 It is read from the folder of a project (``.config.json`` and ``model_7.pt``), from such a file
-alone, or from a folder of Hugging Face. The averaged generator ``GE`` is taken where there is one,
-else ``G``. A block doubles the map, blurs and convolves it, adds noise and gates one half of the
-channels by the other (GLU); maps of 16 to 128 pixels give, through a bottleneck, one factor for
+alone, or from a Hugging Face folder. The averaged generator ``GE`` is used if there is one,
+otherwise ``G``. A block doubles the map, blurs and convolves it, adds noise and gates one half of
+the channels by the other (GLU). Maps of 16 to 128 pixels give, through a bottleneck, one factor for
 every channel of the map eight to sixteen times as large ("skip-layer excitation").
 
-Four generations of the program are told apart by their tensors, and where those are silent by the
-version that its files state:
+Four generations of the program are distinguished by their tensors, and where these do not decide,
+by the version that the files state:
 
 =============  ==============  ==========  =====================================================
 version        doubles by      noise       attention
@@ -19,12 +19,12 @@ from 0.21.2    the same; from 1.0 by pixel  linear beside that to 9 neighbours, 
                shuffle         yes         q, k, v
 =============  ==============  ==========  =====================================================
 
-- Noise is new for every image in the program. None is stored: ``const`` is fixed maps, the same for
-  all samples; ``none`` leaves it out.
-- Images are in [0, 1], and clamped by the program; here they are brought to [-1, 1], and not
-  clamped. Of images with transparency the colours are shown.
+- Noise is new for every image in the program, and no noise is stored. ``const`` means fixed maps,
+  the same for all samples; ``none`` omits it.
+- The program's images are in [0, 1], clamped; here they are scaled to [-1, 1] and not clamped. Of
+  images with transparency, the colours are shown.
 
-A layer is what a block puts out (``layers.3.0``), before another map's factors; the first is
+A layer is the output of a block (``layers.3.0``), before another map's factors; the first is
 ``initial_conv``.
 
 References:
@@ -53,14 +53,14 @@ from dissect.latents import Latent, stream
 from segmenters.base import hash_tensors
 
 _HEAD_SIZE = 64
-_WINDOW = 3  # pixels to each side of which attention also looks: 3 × 3
+_WINDOW = 3  # side of the neighbourhood of local attention: 3 × 3 pixels
 _LEAK = 0.1
 _MARKS = ("initial_conv.0.weight", "layers.0.0.1.f", "out_conv.weight")
 _SHARED_FROM, _OWN_FROM = (0, 21, 1), (0, 21, 2)
 
 
 class _PixelShuffle(nn.Module):
-    """A convolution to four times the channels, which become 2 × 2 pixels."""
+    """A convolution to four times the channels, which are rearranged to 2 × 2 pixels."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _PixelShuffle(nn.Module):
 
 
 class _Blur(nn.Module):
-    """The filter f ⊗ f, of sum 1, with reflected edges."""
+    """Blur with the filter f ⊗ f, of sum 1, and reflected edges."""
 
     f: Tensor
 
@@ -109,7 +109,7 @@ class _Noise(nn.Module):
 
 
 class _GlobalContext(nn.Module):
-    """One factor for each channel of another map: attention over pixels, then a bottleneck."""
+    """One factor for each channel of another map, by attention over pixels and a bottleneck."""
 
     dct_weights: Tensor
 
@@ -137,7 +137,7 @@ class _GlobalContext(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Attention to all pixels, linear in their number, and in later versions to neighbours."""
+    """Attention to all pixels, linear in their number; later versions add neighbours."""
 
     def __init__(self, state: Mapping[str, Tensor], name: str, version: tuple[int, ...]) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def _attend_far(query: Tensor, both: Tensor) -> Tensor:
 
 
 def _attend_near(query: Tensor, both: Tensor) -> Tensor:
-    """Attention of each pixel to the 3 × 3 around it, zeros beyond the edge among them."""
+    """Attention of each pixel to its 3 × 3 neighbourhood, with zeros beyond the edge."""
     size = query.shape[2:]
     key, value = (
         functional.unfold(part, _WINDOW, padding=_WINDOW // 2).unflatten(
@@ -195,7 +195,7 @@ def _attend_near(query: Tensor, both: Tensor) -> Tensor:
 
 
 class _ChannelNorm(nn.Module):
-    """Every pixel's vector to mean 0 and variance 1, then scaled and shifted."""
+    """Normalise every pixel's vector to mean 0 and variance 1, then scale and shift it."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class _NormedAttention(nn.Module):
 
 
 def _up(state: Mapping[str, Tensor], index: int) -> nn.Sequential:
-    """A block, with its parts at the places that they have in the file."""
+    """A block, with its parts at the paths of the file."""
     name = f"layers.{index}.0"
     noisy, shuffle = f"{name}.3.weight" in state, f"{name}.0.net.0.weight" in state
     noisy = noisy and state[f"{name}.3.weight"].numel() == 1
@@ -230,7 +230,7 @@ def _up(state: Mapping[str, Tensor], index: int) -> nn.Sequential:
         grow = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
     key = f"{name}.2.weight" if f"{name}.2.weight" in state else f"{name}.2.1.weight"
     n_out, n_in, taps = state[key].shape[:3]
-    # One pixel more before than behind where the kernel is even.
+    # An even kernel is padded with one more pixel before than after.
     pad = nn.ZeroPad2d((taps // 2, (taps - 1) // 2, taps // 2, (taps - 1) // 2))
     convolution: nn.Module = nn.Sequential(pad, nn.Conv2d(n_in, n_out, taps))
     if key == f"{name}.2.weight":
@@ -246,7 +246,7 @@ class LightweightNetwork(nn.Module):
 
     Args:
         state: Its tensors.
-        version: Of the program that wrote them; decides what tensors leave open.
+        version: Version of the program that wrote them; decides what tensors leave open.
     """
 
     def __init__(self, state: Mapping[str, Tensor], version: tuple[int, ...]) -> None:
@@ -283,8 +283,8 @@ class LightweightGAN(ZOnlyGenerator[LightweightNetwork]):
 
     Args:
         module: The network, frozen and in eval mode.
-        name: What people call it.
-        settings: What its tensors leave open.
+        name: Name shown to people.
+        settings: Properties that its tensors do not determine.
     """
 
     def __init__(self, module: LightweightNetwork, *, name: str, settings: object) -> None:
@@ -307,10 +307,10 @@ class LightweightGAN(ZOnlyGenerator[LightweightNetwork]):
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels size size"]:
-        """Images in [-1, 1]; see the module's head for ``noise``.
+        """Images in [-1, 1]; see the module docstring for ``noise``.
 
         Raises:
-            GeneratorError: an unknown kind of noise, or a latent that is not of this generator.
+            GeneratorError: an unknown kind of noise, or a latent of another generator.
         """
         if noise not in NOISES:
             raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")
@@ -334,7 +334,7 @@ def _find_state(part: Part) -> dict[str, Tensor] | None:
 
 
 def _find_version(part: Part, state: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The file's; else the last one that has such tensors."""
+    """The version that the file states, otherwise the last one that has such tensors."""
     stated = re.fullmatch(
         r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})", str(part.whole.attributes.get("version"))
     )
@@ -350,7 +350,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> LightweightGAN:
-    """The generator that a folder or a file holds.
+    """Load the generator from a folder or a file.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.
@@ -365,7 +365,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Lig
     about = part.ledger.obeyed if stated else part.ledger.assumed
     about["version"] = ".".join(map(str, version))
     for norm in [n.removesuffix("running_mean") for n in state if n.endswith("running_mean")]:
-        # Some files lack the number of batches seen, which nothing here looks at.
+        # Some files lack the number of batches seen, which nothing here uses.
         state.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))
     network = build(
         lambda: LightweightNetwork(state, version), state, path, family="lightweight-gan"

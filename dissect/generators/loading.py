@@ -20,7 +20,7 @@ _CHOOSES = "#"
 
 
 def choose_weights(spec: str, group: str | None) -> str:
-    """The spec of a file's generator with a group of weights of one's choice: ``g.pt#G``.
+    """Spec of a file's generator with a chosen group of weights: ``g.pt#G``.
 
     Raises:
         GeneratorError: a spec that is no file.
@@ -45,14 +45,14 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
     Args:
         spec: A zoo name (``faces-dcgan``), the path of a checkpoint, or ``package.module:factory``,
             where the factory takes no arguments and returns a ``Generator``. A path may name the
-            group of weights to take, ``g.pt#G``; without, the averaged ones are taken. Behind any
-            of these, ``?latents=FILE`` takes a file's latents as its samples (``given_latents``);
-            ``NETWORK?images=FOLDER`` is a network that looks at images (``image_networks``).
-        device: Where it should run, such as ``cuda:1``, or ``auto`` for the machine's accelerator,
-            if it has one. A factory places its generator itself.
+            group of weights to take, ``g.pt#G``; without it, the averaged ones are taken. After any
+            of these, ``?latents=FILE`` uses a file's latents as samples (``given_latents``);
+            ``NETWORK?images=FOLDER`` is a network that reads images (``image_networks``).
+        device: Device to run on, such as ``cuda:1``, or ``auto`` for the machine's accelerator, if
+            it has one. A factory places its generator itself.
 
     Raises:
-        GeneratorError: nothing of that name, or a factory that gives something else.
+        GeneratorError: no generator of that name, or a factory that returns something else.
         CheckpointError: a file that holds no known generator.
 
     Example:

@@ -1,24 +1,25 @@
-"""StyleGAN2 as stylegan2_pytorch (lucidrains) has it, a network of its own.
+"""StyleGAN2 of stylegan2_pytorch (lucidrains), which differs from the paper's network.
 
 It is read from the folder of a project (``.config.json`` and ``model_7.pt``) or from such a file
-alone; the averaged weights, ``SE`` and ``GE``, keep their names. Sizes, attention, transparency and
-whether there is a learned constant come from the tensors; the mapping's learning rate multiplier
-from the configuration (0.1 where there is none). Where it differs from the paper:
+alone. The averaged weights, ``SE`` and ``GE``, keep their names. Sizes, attention, transparency and
+the presence of a learned constant come from the tensors; the mapping's learning rate multiplier
+comes from the configuration (0.1 without one). Differences from the paper:
 
-- z is brought to length 1; leaky ReLUs have no gain; weights are not scaled by fan-in;
+- z is normalised to length 1; leaky ReLUs have no gain; weights are not scaled by fan-in;
 - every block has one w, for its two convolutions and its toRGB; a style multiplies by style + 1;
-- maps grow bilinearly before a block; the image after a toRGB, and is then blurred;
-- noise is one map of uniform numbers from 0 to 1 for all blocks, their upper left corner with
-  height and width exchanged. None is stored: ``const`` is a fixed one, the same for all samples;
-  ``none`` is 0 everywhere, which leaves the biases that belong to it; a tensor is taken as it is;
-- there is no stored mean of w: the program takes one of 2,000 new samples each time, this one that
-  of 10,000 fixed ones;
-- images are in [0, 1], and clamped by the program as it saves them; here they are brought to
-  [-1, 1], and not clamped. Of images with transparency the colours are shown.
+- maps are upsampled bilinearly before a block; the image after a toRGB, and then blurred;
+- noise is one map of uniform numbers from 0 to 1 for all blocks, which read its upper left corner
+  with height and width exchanged. None is stored: ``const`` is a fixed map, the same for all
+  samples; ``none`` is 0 everywhere, which leaves the noise layers' biases; a tensor is used as it
+  is;
+- there is no stored mean of w: the program averages 2,000 new samples each time, this module 10,000
+  fixed ones;
+- images are in [0, 1], and the program clamps them when it saves them; here they are scaled to
+  [-1, 1], and not clamped. Of images with transparency, the colours are shown.
 
-A layer's output is that of a convolution before noise and bend (``blocks.0.conv1``), or the image
-up to a toRGB, in the program's range (``blocks.0.to_rgb``). Without a learned constant, the mean of
-w over the layers makes the first map; it then stands in s before the styles.
+A layer's output is that of a convolution before noise and activation (``blocks.0.conv1``), or the
+image up to a toRGB, in the program's range (``blocks.0.to_rgb``). Without a learned constant, the
+mean of w over the layers gives the first map; in s it then comes before the styles.
 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
@@ -72,7 +73,7 @@ class _Vectorizer(nn.Module):
 
 
 class _Modulated(nn.Module):
-    """A convolution whose input channels a style scales; with ``demodulate`` its output is too.
+    """A convolution whose input channels are scaled by a style; ``demodulate`` scales its output.
 
     y = d ⊙ (W ∗ ((s + 1) ⊙ x)), d_o = 1/√(Σ_{i,k} ((s_i + 1) W_{oik})² + 1e-8)
     """
@@ -93,7 +94,7 @@ class _Modulated(nn.Module):
 
 
 class _Blur(nn.Module):
-    """The filter f ⊗ f, of sum 1, with reflected edges."""
+    """Blur with the filter f ⊗ f, of sum 1, and reflected edges."""
 
     f: Tensor
 
@@ -113,7 +114,7 @@ def _grow() -> nn.Module:
 
 
 class _ToRGB(nn.Module):
-    """Adds to the image, and grows it unless it is the last."""
+    """Adds to the image, and upsamples it unless it is the last."""
 
     def __init__(self, w_size: int, n_in: int, channels: int, *, grow: bool) -> None:
         super().__init__()
@@ -165,7 +166,7 @@ class _Block(nn.Module):
 
 
 class _Norm(nn.Module):
-    """Every pixel's vector to mean 0 and variance 1, then scaled and shifted."""
+    """Normalise every pixel's vector to mean 0 and variance 1, then scale and shift it."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -178,7 +179,7 @@ class _Norm(nn.Module):
 
 
 class _Residual(nn.Module):
-    """x + f(norm(x)), under the names that the program's wrappers give them."""
+    """x + f(norm(x)), under the names of the program's wrappers."""
 
     def __init__(self, units: int, function: nn.Module) -> None:
         super().__init__()
@@ -292,7 +293,7 @@ class LucidrainsNetwork(StyledNetwork):
         return self.SE(z)
 
     def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
-        """w+ to the styles of every block; where there is no constant, the mean w before them."""
+        """w+ to the styles of every block; without a constant, the mean w comes before them."""
         styles = {} if self.GE.initial_block is not None else {_START: ws.mean(dim=1)}
         for i in range(self.n_ws):
             of_block = self.GE.block(i).styles(ws[:, i].contiguous())
@@ -302,10 +303,10 @@ class LucidrainsNetwork(StyledNetwork):
     def draw(
         self, styles: Mapping[str, Tensor], *, noise: str | Tensor = "const"
     ) -> Float[Tensor, "batch rgb size size"]:
-        """Images in [-1, 1]; see the module's head for ``noise``.
+        """Images in [-1, 1]; see the module docstring for ``noise``.
 
         Raises:
-            GeneratorError: a tensor of noise that has another shape than batch × size × size.
+            GeneratorError: a noise tensor whose shape is not batch × size × size.
         """
         values, batch = self.GE.noise, len(next(iter(styles.values())))
         size = values.shape[1]
@@ -336,7 +337,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyledGenerator:
-    """The generator that a folder or a file holds.
+    """Load the generator from a folder or a file.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.

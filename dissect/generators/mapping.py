@@ -1,4 +1,4 @@
-"""The mapping from z, and a class, to w that StyleGAN2 and StyleGAN3 share.
+"""The mapping network of StyleGAN2 and StyleGAN3, from z and a class to w.
 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
@@ -23,8 +23,8 @@ from segmenters.base import hash_tensors
 
 LEAK = 0.2
 
-# Weights are stored at unit variance; the gain that makes them Xavier's is applied at run time, so
-# that Adam's steps are equally large everywhere (Karras et al. 2018, section 4.1).
+# Weights are stored at unit variance. The gain that gives Xavier initialisation is applied at run
+# time, so that Adam's steps have equal relative size (Karras et al. 2018, section 4.1).
 
 
 @runtime_checkable
@@ -54,12 +54,12 @@ Config = TypeVar("Config", bound=MappingConfig)
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes that the program allows and hardly anybody changes.
+    """Sizes that the program allows but that rarely differ from the default.
 
     Args:
-        widths: Of the mapping's layers, the last of which is w; None means that of w.
+        widths: Widths of the mapping's layers, the last of which is w; None means that of w.
         embed_size: Length of an embedded class; None means that of w.
-        filter_shape: Of the filters that smooth when sizes change.
+        filter_shape: Shape of the filters that smooth when sizes change.
     """
 
     widths: tuple[int, ...] | None = None
@@ -89,7 +89,7 @@ class FullyConnected(nn.Module):
 
 
 def normalize(x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
-    """x / √(mean x² + 1e-8): to length √size."""
+    """Normalise to length √size: x / √(mean x² + 1e-8)."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -168,7 +168,7 @@ class MappedGenerator(StyledGenerator):
 
 
 def find_layout(state: Mapping[str, Tensor], w_size: int) -> Layout:
-    """The layout that tensors speak of."""
+    """The layout that the tensors imply."""
     depth = mapping_sizes(state)["mapping_depth"]
     widths = tuple(state[f"mapping.fc{k}.weight"].shape[0] for k in range(depth))
     embed = state.get("mapping.embed.weight")

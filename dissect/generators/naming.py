@@ -1,4 +1,4 @@
-"""What names of groups, prefixes and files say of the weights in them."""
+"""Names of groups, prefixes and files: whether they denote averaged weights or a generator."""
 
 import re
 
@@ -28,7 +28,7 @@ def is_averaged(name: str) -> bool:
     words = words_of(name)
     if words & AVERAGED:
         return True
-    # Written together with what is averaged: gema, netgema, emag.
+    # Written together with the averaged network: gema, netgema, emag.
     rests = {
         rest
         for word in words
@@ -41,7 +41,7 @@ def is_averaged(name: str) -> bool:
 
 
 def names_network(component: str) -> bool:
-    """Whether a name only says that a network follows."""
+    """Whether a name only denotes a network."""
     words = words_of(component)
     compound = len(words) == 1 and is_averaged(component)
     return bool(words) and (words <= _NETWORK | AVERAGED or compound)

@@ -1,6 +1,6 @@
-"""The project's own files: safetensors that name their format and configuration.
+"""The project's own file format: safetensors files that name their format and configuration.
 
-Nothing has to be guessed when such a file is read, and nothing in it can run.
+Reading such a file needs no guess, and it cannot contain code.
 """
 
 import json
@@ -21,11 +21,11 @@ from dissect.generators.weights import Part
 def save_native(
     path: Path, *, format: str, config: Any, state: Mapping[str, Tensor], half: bool
 ) -> None:
-    """Write tensors with the configuration of their network, through a file beside it.
+    """Write tensors and the configuration of their network; atomic.
 
     Args:
-        path: Where; replaced at once when all is written.
-        format: What reads it.
+        path: File to write; replaced when everything is written.
+        format: Name of the format, which selects the reader.
         config: A dataclass of plain values.
         state: Tensors by name.
         half: Store float16, half the size; reading gives float32 again.

@@ -1,4 +1,4 @@
-"""How generators show themselves: one line in a terminal, a table of layers in a notebook."""
+"""Display of generators: one line in a terminal, a table of layers in a notebook."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ShownGenerator:
-    """A generator that shows its layers; the class beside it has the protocol's members."""
+    """Mixin that displays a generator's layers; the class must have the protocol's members."""
 
     def __repr__(self: "Generator") -> str:
         size, n_layers = self.image_size, len(self.layers)

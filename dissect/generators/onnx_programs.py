@@ -1,21 +1,22 @@
-"""ONNX: a generator that is a program, run by onnxruntime and looked at, but not edited.
+"""ONNX generators: programs run by onnxruntime, whose layers can be read but not edited.
 
 The runtime is an extra (``pip install 'gan-dissection[onnx]'``). It runs operations of the ONNX
-standard, none of the user's, on the CPU. What a program does not say is found out by running it:
+standard, no custom ones, on the CPU. Properties that a program does not state are found by running
+it:
 
 - **image**: the output that is 1, 3 or 4 square maps, channels first or last;
 - **z**: the one input of floats; standard normal, of the shape that the file declares;
-- **label**: an input of integers, whose classes are the rows that it chooses from; or of one
+- **label**: an input of integers, whose classes are the rows that it selects; or an input of one
   weight for each class, called ``label``, ``class``, ``c`` or ``y``. An input without any values
-  (classes of an unconditional generator) is left empty, ``truncation`` or ``psi`` is 1;
-- **layers**: what convolutions put out, or the norm that alone follows one, and further maps among
-  the outputs, under the file's names. They are added to the outputs of the program;
-- **range**: the file's metadata ``image_range`` (``-1,1``, ``0,1`` or ``0,255``); else, by four
-  samples, [0, 1] where nothing leaves it, [0, 255] where nothing leaves that and something goes
-  beyond 2, else [-1, 1].
+  (classes of an unconditional generator) stays empty, ``truncation`` or ``psi`` is 1;
+- **layers**: outputs of convolutions, or of a norm that directly follows one, and further maps
+  among the outputs, under the file's names. They are added to the outputs of the program;
+- **range**: the file's metadata ``image_range`` (``-1,1``, ``0,1`` or ``0,255``). Without it, four
+  samples decide: [0, 1] if all values are in it, [0, 255] if all values are in that and some exceed
+  2, otherwise [-1, 1].
 
-Samples are run one by one, each by one thread, several at a time: so their bits depend neither on
-the batch nor on the number of threads, and programs that were exported for a fixed batch work.
+Samples are run one by one, each in one thread, several at a time. So their bits depend neither on
+the batch nor on the number of threads, and programs exported for a fixed batch work.
 
 References:
     ONNX, onnx.proto3: messages of one field that follow each other are merged, so outputs can be
@@ -68,14 +69,14 @@ NOT_EDITABLE = "an ONNX program is run as a whole; give the weights that it was 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a program is given.
+    """The inputs of a program.
 
     Args:
         z: The latent's input.
         label: The classes' input, if there is one.
-        n_classes: How many; 0 without a label.
+        n_classes: Number of classes; 0 without a label.
         ones, empty: Further inputs, which are all 1 or have no values.
-        batch: Samples that it takes at once.
+        batch: Number of samples per call.
     """
 
     z: Value
@@ -86,10 +87,10 @@ class _Entry:
     batch: int
 
     def feed(self, z: np.ndarray, classes: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Inputs of one sample, repeated where the program takes more.
+        """Inputs of one sample, repeated if the program takes a larger batch.
 
         Args:
-            z: Of one sample, without the batch.
+            z: Latent of one sample, without the batch dimension.
             classes: Its weight of each class.
         """
         given = {self.z.name: self._repeat(self.z, z)}
@@ -111,12 +112,12 @@ class _Entry:
 
 
 def _sizes(value: Value) -> tuple[int, ...]:
-    """Sizes of a value behind the batch; ``_find_entry`` refuses inputs that leave them open."""
+    """Sizes of a value without the batch; ``_find_entry`` rejects inputs with unknown sizes."""
     return tuple(n for n in (value.shape or ())[1:] if n is not None)
 
 
 def _run(session: Any, names: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Some values of a program, for its inputs."""
+    """Compute some values of a program from its inputs."""
     return session.run(names, feed)
 
 
@@ -125,7 +126,7 @@ def _numpy(value: Value) -> np.dtype:
 
 
 class _Runner(nn.Module):
-    """Runs a program; ``outputs`` are handed what its layers put out, for whoever listens."""
+    """Runs a program; ``outputs`` receives the outputs of its layers, where hooks can read them."""
 
     def __init__(self, session: Any, entry: _Entry, image: str, layers: Sequence[str]) -> None:
         super().__init__()
@@ -182,11 +183,11 @@ class OnnxGenerator(ZOnlyGenerator[_Runner]):
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels height width"]:
-        """Images in [-1, 1]; ``noise`` changes nothing.
+        """Images in [-1, 1]; ``noise`` has no effect.
 
         Raises:
             GeneratorError: a latent that requires gradients, which a program does not have, or one
-                that the program fails on.
+                for which the program fails.
         """
         check_conversion(self, latent, latent.space)
         if torch.is_grad_enabled() and latent.data.requires_grad:
@@ -198,7 +199,7 @@ class OnnxGenerator(ZOnlyGenerator[_Runner]):
         z = self._z(latent).detach().cpu()
         try:
             image = self.module(z, None if classes is None else classes.detach().cpu())
-        except Exception as error:  # what onnxruntime raises has no class in common
+        except Exception as error:  # onnxruntime's errors have no common class
             raise GeneratorError(
                 f"{self.name} cannot be run ({_first_line(error)}); export it again"
             ) from error
@@ -213,11 +214,11 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> OnnxGenerator:
-    """The generator that a program is.
+    """Load the generator of a program.
 
     Raises:
-        CheckpointError: one that is no generator, that draws random numbers or holds loops, that
-            onnxruntime cannot run; or no onnxruntime installed.
+        CheckpointError: a program that is no generator, draws random numbers, holds loops, or
+            fails in onnxruntime; or onnxruntime is not installed.
         GeneratorError: another device than the CPU.
     """
     path = part.path
@@ -261,7 +262,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
             images = [first[image], *(_run(session, [image], feed)[0] for feed in feeds[1:])]
         except Refusal:
             raise
-        except Exception as error:  # what onnxruntime raises has no class in common
+        except Exception as error:  # onnxruntime's errors have no common class
             raise Refusal(
                 f"is an ONNX program that onnxruntime {onnxruntime.__version__} cannot run "
                 f"({_first_line(error)}); export it again"
@@ -306,7 +307,7 @@ def _check_operations(program: Program) -> None:
 
 
 def _find_entry(program: Program) -> _Entry:
-    """Which input is what."""
+    """Assign a role to each input."""
     latents, labels, ones, empty, odd = [], [], [], [], []
     for value in program.inputs:
         kind, shape = TYPES.get(value.kind), value.shape
@@ -341,7 +342,7 @@ def _find_entry(program: Program) -> _Entry:
 
 
 def _count_rows(program: Program, label: Value) -> int:
-    """Of the table that a label of integers chooses from."""
+    """Number of rows of the table that a label of integers selects from."""
     same = {label.name}  # the label in other shapes and types
     for node in program.nodes:
         if node.kind in ("Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity"):
@@ -357,7 +358,7 @@ def _count_rows(program: Program, label: Value) -> int:
 
 
 def _candidates(program: Program) -> list[str]:
-    """Values that may be layers, in the order in which they are made."""
+    """Values that may be layers, in the order in which they are computed."""
     users: dict[str, list[Node]] = {}
     for node in program.nodes:
         for name in node.inputs:
@@ -369,7 +370,7 @@ def _candidates(program: Program) -> list[str]:
         return following[0] if len(following) == 1 and name not in declared else None
 
     def ends(name: str) -> bool:
-        """Whether all that is done with it is to bend it to an output."""
+        """Whether only activations lie between it and an output."""
         for _ in program.nodes:
             follower = alone(name)
             if follower is None or len(follower.inputs) != 1:
@@ -398,7 +399,7 @@ def _candidates(program: Program) -> list[str]:
 
 
 def _graph_of_outputs(names: Sequence[str]) -> bytes:
-    """A model of one graph that has these outputs and nothing else (fields 7, 12, 1)."""
+    """A model whose graph has only these outputs (fields 7, 12, 1)."""
 
     def field(number: int, content: bytes) -> bytes:
         return bytes([number << 3 | 2]) + _encode_varint(len(content)) + content
@@ -426,7 +427,7 @@ def _is_map(found: object, batch: int) -> bool:
 
 
 def _find_image(program: Program, found: Mapping[str, np.ndarray], batch: int) -> tuple[str, bool]:
-    """Name of the output that is the image, and whether its channels come last."""
+    """Name of the image output, and whether its channels come last."""
     images = {}
     for value in program.outputs:
         image = found[value.name]
@@ -451,7 +452,7 @@ def _find_image(program: Program, found: Mapping[str, np.ndarray], batch: int) -
 
 
 def _find_range(program: Program, images: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Factor and summand that bring images to [-1, 1]."""
+    """Factor and offset that scale images to [-1, 1]."""
     declared = str(program.about.get("metadata/image_range", "")).replace(" ", "").strip("[]()")
     if declared in _RANGES:
         return _RANGES[declared]
@@ -463,7 +464,7 @@ def _find_range(program: Program, images: Sequence[np.ndarray]) -> tuple[float, 
 
 
 def _layer_name(value: str, index: int) -> str:
-    """The file's name, unless it could not be typed."""
+    """The file's name, or a generated one if it cannot be typed."""
     good = value.isprintable() and "," not in value and value.strip() == value != "all"
     return value if good and len(value) <= _LONGEST_NAME else f"output{index}"
 

@@ -3,10 +3,10 @@
 Modules carry the names of the published dissection checkpoints (``layer4.conv.weight``,
 ``layer4.wscale.b``, ``output_64x64.conv.weight``). Each layer normalises every pixel's feature
 vector, doubles the size if it is odd and at least the third, convolves, scales, adds a bias and
-bends. A layer's output is that of the bend.
+applies the activation. A layer's output is that of the activation.
 
-Files of four other programs hold the same function in other words and are rewritten into it, while
-``PGGAN.layers`` keeps the names that the file has:
+Files of four other programs hold the same function under other names. They are converted, while
+``PGGAN.layers`` keeps the names of the file:
 
 - gandissect, ``layer1.conv.weight``, its older ``features.0.conv.weight``, and plain sequences;
 - genforce, ``layer0.weight`` (its count starts at 0), under ``generator_smooth``;
@@ -16,10 +16,10 @@ Files of four other programs hold the same function in other words and are rewri
 - the TensorFlow variables of the paper, ``8x8/Conv0_up/weight``, with kernels of transposed
   convolutions turned around, and the matrix of the first layer too.
 
-Sizes come from the tensors. What they do not tell: labels, which genforce and pytorch_GAN_zoo put
-behind z (z here is all of what enters), and whether weights are scaled at run time (taken so).
-Files of the first two programs were compared with their programs; the other two follow from the
-programs' text and have only been compared with a plain rewriting of it.
+Sizes come from the tensors. Two properties do not: labels, which genforce and pytorch_GAN_zoo
+append to z (z here is the whole input), and whether weights are scaled at run time (assumed).
+Files of the first two programs were compared with the original programs. The other two follow the
+programs' source and were only compared with an independent plain implementation of it.
 
 References:
     Karras et al., Progressive Growing of GANs for Improved Quality, Stability, and Variation,
@@ -54,14 +54,14 @@ _LEAK = 0.2
 
 @dataclass(frozen=True)
 class PGGANConfig:
-    """What a progressive GAN is built from.
+    """Configuration of a progressive GAN.
 
     Args:
         image_size: Height and width of the image, a power of two from 8.
         channels: Units at 4, 8, 16, … ``image_size`` pixels; two layers each.
         z_size: Length of z.
         heads: Sizes that have an output layer; the last is ``image_size``. More than one only
-            while it is trained.
+            during training.
         rgb_channels: 3, or 1 for grey.
         scaling: What is scaled at run time: a convolution's ``output``, its ``weight``, or its
             ``sum`` with the bias; in float32 the first two differ in their last digits. With
@@ -95,7 +95,7 @@ class PGGANConfig:
 
 
 class _Scale(nn.Module):
-    """The factor that brings weights of unit variance to He's, and the bias."""
+    """The factor that scales weights of unit variance to He's initialisation, and the bias."""
 
     def __init__(self, scale: float, bias: tuple[int, ...]) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class _Scale(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Normalise, perhaps double, convolve, scale, perhaps bend.
+    """Normalise, optionally double, convolve, scale, optionally activate.
 
     y = act(W ∗ x̂ · gain / √fan-in + b), x̂ = x / √(mean over units of x² + 1e-8)
     """
@@ -176,13 +176,13 @@ class PGGANNetwork(nn.Module):
         resolution: int | None = None,
         fade: float | None = None,
     ) -> Float[Tensor, "batch rgb size size"]:
-        """The image, or in training one of a smaller size.
+        """The image, or in training an image of a smaller size.
 
         Args:
             z: Latents.
             resolution: One of ``config.heads``; None means the image's size.
-            fade: From 0, the next smaller head's image doubled, to 1, the head's own; None means
-                that of the network, which is 1 unless its file is from a transition.
+            fade: 0 gives the doubled image of the next smaller head, 1 the head's own. None means
+                the network's value, which is 1 unless its file is from a transition.
         """
         fade = self.fade if fade is None else fade
         resolution = resolution or self.config.image_size
@@ -208,12 +208,12 @@ class PGGANNetwork(nn.Module):
 class PGGAN(ZOnlyGenerator[PGGANNetwork]):
     """A progressive GAN behind the ``Generator`` protocol.
 
-    Its layers are ``layer1`` … ``layerN`` and the output, or what the file calls them.
+    Its layers are ``layer1`` … ``layerN`` and the output, or the names of the file.
 
     Args:
         module: The network; put in eval mode.
-        name: What people call it.
-        names: Other names of its layers, if the file it is from has others.
+        name: Name shown to people.
+        names: Names of its layers in its file, if they differ.
 
     Example:
         >>> config = PGGANConfig(image_size=8, channels=(6, 4), z_size=8)
@@ -246,7 +246,7 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Only z to z, where ψ other than 0 changes nothing: the first layer normalises z.
+        """Convert z to z. ψ other than 0 would have no effect: the first layer normalises z.
 
         Raises:
             GeneratorError: another space, truncation, or a cutoff.
@@ -262,7 +262,7 @@ class PGGAN(ZOnlyGenerator[PGGANNetwork]):
     def latent_weight(self) -> Float[Tensor, "row z"]:
         """See ``HasLatentWeight``: the first convolution, a row for each unit and pixel.
 
-        It reads z normalised, which leaves its direction as it is.
+        It reads the normalised z, which has the same direction.
         """
         first = submodule(self.module, "layer1", _Layer)
         return first.conv.weight.permute(0, 2, 3, 1).flatten(0, 2)
@@ -276,7 +276,7 @@ def save_pggan(network: PGGANNetwork, path: Path, *, half: bool = False) -> None
     save_native(path, format=FORMAT, config=config, state=state, half=half)
 
 
-# Files of other programs. Each reader takes tensors by name and gives the chain, or None.
+# Files of other programs. Each reader takes tensors by name and returns the chain, or None.
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,7 @@ def _read_gandissect(state: Mapping[str, Tensor]) -> _Chain | None:
 
 
 def _read_genforce(state: Mapping[str, Tensor]) -> _Chain | None:
-    """``layer0.weight``, ``output0.weight``; the last output is that of the image."""
+    """``layer0.weight``, ``output0.weight``; the last output gives the image."""
     layers = _numbered(state, "layer{}")
     heads = _numbered(state, "output{}")
     known = {f"{part.name}.{kind}" for part in layers + heads for kind in ("weight", "bias")}
@@ -351,7 +351,7 @@ def _read_zoo(state: Mapping[str, Tensor]) -> _Chain | None:
     scale = 0
     while found := _numbered(state, f"scaleLayers.{scale}." + "{}"):
         middle, scale = middle + found, scale + 1
-    # A matrix to units × 4 × 4; from one pixel, a padded convolution reads its kernel backwards.
+    # A matrix to units × 4 × 4; from one pixel, a padded convolution reads its kernel reversed.
     weight, bias = state["formatLayer.weight"], state["formatLayer.bias"]
     matrix = weight.reshape(-1, 4, 4, weight.shape[1]).permute(0, 3, 1, 2).flip(2, 3)
     first = _Part("formatLayer", matrix, bias.reshape(-1, 4, 4))
@@ -398,11 +398,11 @@ def _find_chain(part: Part) -> _Chain | None:
         chain = read(part.tensors)
         if chain is not None and chain.layers[0].weight.shape[2:] == (4, 4):
             return chain
-    return _read_tensorflow(part.nested)  # names of TensorFlow's variables hold slashes
+    return _read_tensorflow(part.nested)  # names of TensorFlow's variables contain slashes
 
 
 def _find_fade(part: Part, chain: _Chain) -> float:
-    """How far a file of pytorch_GAN_zoo is in the transition to its last size; 1 is through.
+    """Progress of a pytorch_GAN_zoo file in the transition to its last size; 1 means complete.
 
     Its configuration holds α, the share of the image of half the size.
     """
@@ -414,7 +414,7 @@ def _find_fade(part: Part, chain: _Chain) -> float:
 
 
 def _build(chain: _Chain, path: Path, fade: float) -> tuple[PGGANNetwork, dict[str, str]]:
-    """The network of a chain, and what the file calls its layers."""
+    """The network of a chain, and the file's names of its layers."""
     if chain.lod:
         raise CheckpointError(
             f"{path} is from the middle of progressive training (level of detail {chain.lod:g}); "
@@ -454,11 +454,11 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> PGGAN:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
-        CheckpointError: tensors that do not fit together or the file's own configuration, or a
-            file from the middle of progressive training.
+        CheckpointError: tensors that do not fit together or that contradict the file's own
+            configuration, or a file from the middle of progressive training.
     """
     if part.attributes.get("format") == FORMAT:
         network = build_native(part, lambda config: PGGANNetwork(PGGANConfig(**config)))

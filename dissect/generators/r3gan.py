@@ -2,14 +2,14 @@
 
 Files are its training pickles, whose modules hold no source text; parts keep their names. Every
 size comes from the tensors: channels, groups, blocks of a stage, classes. Stages that the program
-ran in bfloat16 are computed in float32, as on its CPU.
+runs in bfloat16 are computed in float32, as the program does on the CPU.
 
     stage 0:  basis [C, 4, 4] · (W z) for each unit
     stage k:  1 × 1 where widths differ, then twice the size by zeros and a filter with gain 4
     block:    x + W₃ act(W₂ ∗ act(W₁ x + b₁) + b₂),  act = leaky ReLU of slope 0.2
 
-A layer is the output of a part of a stage, ``Model.MainLayers.1.Layers.2``: the first is where the
-stage begins, the others are its blocks.
+A layer is the output of a part of a stage, ``Model.MainLayers.1.Layers.2``: the first one starts
+the stage, the others are its blocks.
 
 References:
     Huang, Gokaslan, Kuleshov, Tompkin, The GAN is dead; long live the GAN! A Modern Baseline GAN,
@@ -41,7 +41,7 @@ _MARKS = (f"{_STAGES}.0.Layers.0.Basis", f"{_IMAGE}.Layer.weight")
 
 
 class _Convolution(nn.Module):
-    """A convolution without bias, in groups as its weight says, under the program's name."""
+    """A convolution without bias, in the groups of its weight, under the program's name."""
 
     def __init__(self, weight: Tensor, n_in: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class _Block(nn.Module):
 
 
 class _Basis(nn.Module):
-    """z, and a class, to the first map: a picture of each unit times its weight."""
+    """z, and a class, to the first map: each unit has one picture, times its weight."""
 
     def __init__(self, state: Mapping[str, Tensor], path: str) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Resampler(nn.Module):
 
 
 class _Transition(nn.Module):
-    """Other units where they change, then twice the size."""
+    """Change the number of units if needed, then double the size."""
 
     def __init__(self, state: Mapping[str, Tensor], path: str, n_in: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _Transition(nn.Module):
 
 
 class _Stage(nn.Module):
-    """All layers of one size, the first of which gives it its units."""
+    """All layers of one size; the first one sets the number of units."""
 
     def __init__(self, state: Mapping[str, Tensor], path: str, n_in: int | None) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Stage(nn.Module):
 
 
 class _Model(nn.Module):
-    """What the program's network holds, under its name there."""
+    """The program's network, under its name there."""
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class R3GAN(ZOnlyGenerator[R3GANNetwork]):
 
     Args:
         module: The network, frozen and in eval mode.
-        name: What people call it.
+        name: Name shown to people.
     """
 
     def __init__(self, module: R3GANNetwork, *, name: str) -> None:
@@ -218,7 +218,7 @@ class R3GAN(ZOnlyGenerator[R3GANNetwork]):
         """Images in [-1, 1]; the family has no noise inputs, so ``noise`` changes nothing.
 
         Raises:
-            GeneratorError: a latent that is not of this generator, or without fitting labels.
+            GeneratorError: a latent of another generator, or one without valid labels.
         """
         check_conversion(self, latent, latent.space)
         latent = latent.to(self.device)
@@ -232,7 +232,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> R3GAN:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
         CheckpointError: tensors that are missing or do not fit together.

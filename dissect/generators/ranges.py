@@ -1,4 +1,4 @@
-"""The range of images: found from four samples, and refused where it is not [-1, 1]."""
+"""The value range of images: found from four samples; an error if it is not [-1, 1]."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ _MOVES = (
     "Permute", "Transpose", "Slice", "Select", "View", "Reshape", "Unsqueeze", "Squeeze", "Clone",
     "Alias", "Index", "Expand", "Contiguous",
 )  # fmt: skip
-_MOST = 4.0  # far beyond [-1, 1]: overshoot of published generators stays below
+_MOST = 4.0  # far beyond [-1, 1]; published generators overshoot by less
 _SLACK = 1e-3
 _RANGES = {
     (-1.0, 1.0): "[-1, 1]",
@@ -24,10 +24,10 @@ _RANGES = {
 
 
 def find_range(images: Tensor) -> tuple[float, float] | None:
-    """Which of the usual ranges images are in; None if they are in none.
+    """Find which of the usual ranges the images are in; None if in none.
 
-    [0, 1] where no value is negative and none above 1; [0, 255] where none is negative and one is
-    above 2; [-1, 1] where none is far beyond (overshoot up to ±4 is usual).
+    [0, 1] if no value is negative and none above 1; [0, 255] if none is negative and one is
+    above 2; [-1, 1] if no value is beyond ±4 (an overshoot is usual).
     """
     low, high = float(images.min()), float(images.max())
     if low >= -_SLACK and high <= 1 + _SLACK:
@@ -40,7 +40,7 @@ def find_range(images: Tensor) -> tuple[float, float] | None:
 
 
 def scale_images(images: Tensor, image_range: tuple[float, float]) -> Tensor:
-    """Images of a range brought to [-1, 1]."""
+    """Scale images of a range to [-1, 1]."""
     low, high = image_range
     return (images - low) * (2 / (high - low)) - 1
 
@@ -48,7 +48,7 @@ def scale_images(images: Tensor, image_range: tuple[float, float]) -> Tensor:
 def _range_of_end(generator: Generator) -> tuple[float, float] | None:
     """The range that the last operation on an image gives: tanh or sigmoid; None for others.
 
-    It is read off the graph that a gradient would follow; what only moves values is skipped.
+    It is read from the autograd graph; operations that only move values are skipped.
     """
     latent = generator.sample([0], seed=0)
     if not latent.data.is_floating_point():
@@ -62,9 +62,9 @@ def _range_of_end(generator: Generator) -> tuple[float, float] | None:
 
 
 def check_range(generator: Generator, error: type[DissectError]) -> None:
-    """Refuse a generator whose images are in another range than [-1, 1].
+    """Raise an error if the generator's images are not in [-1, 1].
 
-    The last operation tells it where it is a tanh or a sigmoid, else four samples do.
+    A final tanh or sigmoid decides; otherwise four samples do.
 
     Raises:
         DissectError: of the class ``error``, with the range that was found.

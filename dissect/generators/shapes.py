@@ -1,11 +1,11 @@
-"""What is said of a generator's spaces and layers: names and shapes, plain values without torch."""
+"""Names and shapes of a generator's spaces and layers, as plain values without torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Space:
-    """A named latent space; ``shape`` is that of one sample, without the batch."""
+    """A named latent space; ``shape`` is the shape of one sample, without the batch dimension."""
 
     name: str
     shape: tuple[int, ...]
@@ -17,10 +17,10 @@ class LayerInfo:
 
     Args:
         units: Number of channels.
-        height, width: Size of the map in pixels, the part that covers the image.
+        height, width: Size in pixels of the part of the map that covers the image.
         module: Dotted path below ``Generator.module``.
-        margin: Pixels on each side that the module puts out beyond that. They are cut off before
-            the map is read; an edit without a region reaches them.
+        margin: Extra pixels on each side of the module's output. They are cropped before the map is
+            read; an edit without a region reaches them.
     """
 
     units: int

@@ -1,7 +1,7 @@
-"""A file's tensors into the network that they belong to.
+"""Loading of a file's tensors into the network that they belong to.
 
-A network is laid out without memory first (``torch.device("meta")``), so that a file's tensors are
-compared with what would be needed before anything is allocated.
+A network is first built without memory (``torch.device("meta")``), so that a file's tensors are
+compared with the needed ones before anything is allocated.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
-    """What ``make`` gives where tensors take no memory.
+    """Result of ``make``, with tensors that take no memory.
 
     Raises:
-        CheckpointError: a tensor that ``make`` looks for (KeyError) and the file lacks.
+        CheckpointError: the file lacks a tensor that ``make`` reads (KeyError).
     """
     try:
         with torch.device("meta"):
@@ -35,10 +35,10 @@ def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
 
 
 def submodule(root: nn.Module, path: str, *kinds: type[Part]) -> Part:
-    """The module at a dotted path, which is of one of these classes.
+    """The module at a dotted path, which must be of one of these classes.
 
     Raises:
-        TypeError: another one.
+        TypeError: a module of another class.
     """
     found = root.get_submodule(path)
     if not isinstance(found, kinds):
@@ -53,8 +53,8 @@ def build(
     """A network with a file's tensors as float32, frozen and in eval mode.
 
     Args:
-        make: Lays the network out; called where tensors take no memory.
-        state: Copied, so that nothing of the file has to stay open.
+        make: Builds the network; called where tensors take no memory.
+        state: Tensors of the file; copied, so that the file can be closed.
         path, family: For messages.
 
     Raises:

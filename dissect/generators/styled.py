@@ -1,14 +1,14 @@
-"""Generators with a mapping: the way z → w → w+ → s → image, whatever the layers do with a style.
+"""Generators with a mapping: z → w → w+ → s → image, for any use of a style in the layers.
 
-A family gives a network that can take each step; this gives it the ``Generator`` protocol. The
-synthesis knows only s, so an edit in any space takes the same way.
+A family gives a network with these steps; this module gives it the ``Generator`` protocol. The
+synthesis reads only s, so an edit in any space follows the same path.
 
 Where the mapping ends in a leaky ReLU, p and p+ are w and w+ before it, up to the gain behind it:
-with slope a, p = w where w > 0 and w / a elsewhere, one to one. Samples are nearer to normal there.
+with slope a, p = w where w > 0 and w / a elsewhere, one to one. Samples are closer to normal there.
 
-Back from w+ to w, and from p+ to p, there is a way where all layers are the same, and from s to
-w+ where the styles determine w+: s is an affine function of w+, so it is solved for w+ and held
-against s. Back to z there is none; that is inversion.
+A conversion back exists from w+ to w, and from p+ to p, if all layers are equal, and from s to w+
+if the styles determine w+: s is an affine function of w+, so w+ is the solution of a linear system,
+checked against s. There is no conversion back to z; that is inversion.
 
 References:
     Zhu et al., Improved StyleGAN Embedding: Where are the Good Latents?, 2020, section 3.2 (P).
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 NOISES = ("const", "none", "random")
 _BEFORE_SLOPE = {"p": "w", "p+": "w+"}
-_SAME = 1e-3  # share of the largest value by which float32 styles may differ and be the same
+_SAME = 1e-3  # relative tolerance, by the largest value, for equal float32 styles
 _MEAN_SAMPLES, _MEAN_SEED, _MEAN_BLOCK = 10_000, 0, 1000
 
 
 class StyledNetwork(nn.Module, ABC):
-    """A network of such a family: the steps between the spaces.
+    """A network with a mapping: the steps between the spaces.
 
     Args:
-        n_ws: Layers of w+.
+        n_ws: Number of layers of w+.
     """
 
     def __init__(self, n_ws: int) -> None:
@@ -62,7 +62,7 @@ class StyledNetwork(nn.Module, ABC):
 
     @property
     def mapping_slope(self) -> float | None:
-        """Slope of the leaky ReLU that the mapping ends in; None where it has none."""
+        """Slope of the leaky ReLU at the end of the mapping; None if it has none."""
         return None
 
     @abstractmethod
@@ -83,23 +83,23 @@ class StyledNetwork(nn.Module, ABC):
 
         Args:
             styles: See ``styles``.
-            noise: One of ``NOISES``, or maps where the family takes them.
+            noise: One of ``NOISES``, or maps if the family accepts them.
         """
 
 
 @runtime_checkable
 class HasStyles(Protocol):
-    """A generator whose layers are steered by styles, each an affine function of w.
+    """A generator whose layers are controlled by styles, each an affine function of w.
 
     Attributes:
-        style_slices: Style layer → its part of s.
+        style_slices: Style layer → its slice of s.
     """
 
     @property
     def style_slices(self) -> Mapping[str, slice]: ...
 
     def style_weight(self, layer: str) -> Float[Tensor, "style w"]:
-        """A with style(w) = A w + b, if every layer of w+ is w.
+        """Matrix A with style(w) = A w + b, if every layer of w+ is w.
 
         SeFa takes its directions from A (Shen and Zhou, CVPR 2021, equation 5).
         """
@@ -115,7 +115,7 @@ class StyledGenerator(ShownGenerator):
 
     Args:
         module: The network, in eval mode and frozen.
-        name: What people call it.
+        name: Name shown to people.
         layers: Its layers.
         image_size, channels, n_classes: As in the protocol.
         z_size, w_size: Lengths of z and w.
@@ -124,7 +124,7 @@ class StyledGenerator(ShownGenerator):
     """
 
     not_editable: str | None = None
-    source: "Source"  # where the weights of a file are from; set by ``families``
+    source: "Source"  # origin of a file's weights; set by ``families``
 
     def __init__(
         self,
@@ -174,9 +174,9 @@ class StyledGenerator(ShownGenerator):
         return next(self.module.parameters()).device
 
     def mean_w(self) -> Float[Tensor, " w"]:
-        """The mean of w: the file's, or that of 10,000 samples of seed 0, estimated once.
+        """The mean of w: the file's, or that of 10,000 samples of seed 0, computed once.
 
-        Samples of a generator with classes draw their own.
+        For a generator with classes, each of these samples draws its own class.
         """
         if self._mean is None:
             total = torch.zeros(self.spaces["w"].shape, dtype=torch.float64)
@@ -203,15 +203,15 @@ class StyledGenerator(ShownGenerator):
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Bring a latent to a later space; truncation happens in w or w+.
+        """Convert a latent to another space; truncation happens in w or w+.
 
-        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``. Also on the way to p
-        and p+.
+        w' = w̄ + ψ (w - w̄), on the first ``cutoff`` layers; w̄ is ``mean_w()``. Conversions to p
+        and p+ truncate too.
 
         Raises:
-            GeneratorError: a space that it lacks, a way back that does not exist (see the head of
-                this module), labels that do not fit, truncation where there is no w on the way, or
-                a cutoff on the way to w, which has no layers.
+            GeneratorError: a space that it lacks, a conversion that does not exist (see the module
+                docstring), invalid labels, truncation where the conversion does not pass through w,
+                or a cutoff in a conversion to w, which has no layers.
         """
         check_conversion(self, latent, space, first=list(self.spaces)[1])
         truncate = truncation != 1.0
@@ -261,7 +261,7 @@ class StyledGenerator(ShownGenerator):
         """See ``HasStyles.style_weight``.
 
         Raises:
-            LayerError: a layer that has no style.
+            LayerError: a layer without style.
         """
         if layer not in self.style_slices:
             raise LayerError(
@@ -270,7 +270,7 @@ class StyledGenerator(ShownGenerator):
         return self._style_derivative(layer).sum(dim=1)
 
     def _style_derivative(self, layer: str) -> Float[Tensor, "style layer w"]:
-        """Of a layer's style with respect to w+, the same everywhere, as styles are affine."""
+        """Derivative of a layer's style with respect to w+; constant, since styles are affine."""
         zero = torch.zeros(self.spaces["w+"].shape, device=self.device)
         derivative = torch.func.jacrev(lambda ws: self.module.styles(ws[None])[layer][0])(zero)
         return derivative.detach()
@@ -285,7 +285,7 @@ class StyledGenerator(ShownGenerator):
         for layer, part in self.style_slices.items():
             derivative = self._style_derivative(layer).double()
             rows = derivative.abs().sum(dim=(0, 2)).nonzero().flatten().tolist()
-            if len(rows) == 1:  # one of several layers of w+ only checks what these give
+            if len(rows) == 1:  # with several layers of w+, the rest only checks the solution
                 weights[rows[0]].append(derivative[:, rows[0]])
                 values[rows[0]].append((styles[:, part] - offsets[layer]).double())
         solved = []
@@ -311,7 +311,7 @@ class StyledGenerator(ShownGenerator):
     def _one_layer(
         self, ws: Float[Tensor, "batch layer w"], *, exact: bool
     ) -> Float[Tensor, "batch w"]:
-        """The w that all layers of w+ share; exactly, or up to the rounding of the way from s."""
+        """The w that all layers of w+ share; exact, or up to rounding if it came from s."""
         near = 0.0 if exact else _SAME * float(ws.abs().max())
         if ((ws - ws[:, :1]).abs() > near).any():
             raise GeneratorError(
@@ -327,10 +327,10 @@ class StyledGenerator(ShownGenerator):
     def synthesize(
         self, latent: Latent, *, noise: str | Tensor = "const"
     ) -> Float[Tensor, "batch rgb size size"]:
-        """Images in RGB, [-1, 1] up to the network's own overshoot.
+        """Images in RGB, [-1, 1]; the network's output is not clamped.
 
         Raises:
-            GeneratorError: an unknown kind of noise, or a latent that is not of this generator.
+            GeneratorError: an unknown kind of noise, or a latent of another generator.
         """
         if not (noise in NOISES if isinstance(noise, str) else self.takes_noise_maps):
             raise GeneratorError(f"noise is {noise!r}; expected {', '.join(NOISES)}")

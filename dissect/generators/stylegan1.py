@@ -1,17 +1,17 @@
-"""StyleGAN: mapping, and a synthesis whose maps are normalised and take a style's mean and size.
+"""StyleGAN: a mapping, and a synthesis whose normalised maps get mean and scale from styles.
 
 Files are those of genforce (``mapping.dense0.weight``, ``synthesis.layer0.const``,
-``truncation.w_avg``), as its converter also writes the paper's networks, or the paper's own
-(``stylegan1_files``); modules keep genforce's names.
-Every size comes from the tensors. What they do not tell is taken as genforce sets it: the mapping's
-learning rate multiplier, 0.01, and from 128 pixels on a doubling by transposed convolution, which
-is the same as doubling and convolving with the kernel turned around.
+``truncation.w_avg``), whose converter also writes the paper's networks, or the paper's own
+(``stylegan1_files``). Modules keep genforce's names. Every size comes from the tensors. Two
+properties follow genforce's defaults: the mapping's learning rate multiplier, 0.01, and, from 128
+pixels on, doubling by transposed convolution. The latter equals doubling and convolving with the
+reversed kernel.
 
     z ──mapping──► w ──repeat──► w+ ──affines──► s ──synthesis──► image
 
-A layer's output is what its style has been applied to. Its part of s is 2 numbers per unit: the
-scales (less 1) of all units, then the shifts. Without a learned constant the first layer starts
-from its w; that w then stands in s too, before the styles, as ``layer0.input``.
+A layer's output is its map after the style was applied. Its part of s has 2 numbers per unit: the
+scales (minus 1) of all units, then the shifts. Without a learned constant, the first layer starts
+from its w; then s contains that w too, before the styles, as ``layer0.input``.
 
 References:
     Karras, Laine, Aila, A Style-Based Generator Architecture for Generative Adversarial Networks,
@@ -117,7 +117,7 @@ class _Affine(nn.Module):
 
 
 class _Blur(nn.Module):
-    """Every unit with the same small filter."""
+    """Filters every unit with the same small kernel."""
 
     kernel: Tensor
 
@@ -132,7 +132,7 @@ class _Blur(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Constant or (doubled) convolution; noise, bias, bend, normalise, style.
+    """Constant or (doubled) convolution; noise, bias, activation, normalisation, style.
 
     AdaIN(x, y) = (y_s + 1) · (x - μ(x)) / σ(x) + y_b, the paper's eq. 1; μ, σ over one map.
     """
@@ -190,7 +190,7 @@ class _Output(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    """Styles to image, growing from 4 pixels."""
+    """Styles to image, from 4 pixels up."""
 
     def __init__(self, state: Mapping[str, Tensor], n_layers: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class _Synthesis(nn.Module):
 
 
 class _Truncation(nn.Module):
-    """Holds the mean of w, under the name that it has in files."""
+    """Holds the mean of w, under its name in files."""
 
     w_avg: Tensor
 
@@ -252,7 +252,7 @@ class StyleGAN1Network(StyledNetwork):
         return self.mapping(z, classes)
 
     def styles(self, ws: Float[Tensor, "batch layer w"]) -> dict[str, Tensor]:
-        """w+ to the style of every layer; where there is no constant, its first w before them."""
+        """w+ to the style of every layer; without a constant, its first w comes before them."""
         start = {} if self.synthesis.layer(0).const is not None else {_START: ws[:, 0]}
         return start | {
             f"layer{i}": self.synthesis.layer(i).style(ws[:, i].contiguous())
@@ -287,7 +287,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyledGenerator:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
         CheckpointError: tensors that do not fit together, or a file from the middle of progressive

@@ -1,10 +1,10 @@
-"""StyleGAN of TensorFlow, as the paper's authors published it, brought to genforce's names.
+"""Converts the TensorFlow StyleGAN files of the paper's authors to genforce's names.
 
-Their pickles hold three networks, (G, D, Gs), the last of which is averaged; each has parts for
-mapping and synthesis, and variables as pairs of a name and values. Names tell it from StyleGAN2 by
-``StyleMod``, from PGGAN by ``4x4/Const``. Axes of weights lie the other way around; sizes doubled
-by transposed convolution keep their kernel as it is, since genforce's files have it so too. Blurs
-are no variables; they are the filter (1, 2, 1) ⊗ (1, 2, 1) / 16 of the paper's code.
+Their pickles hold three networks, (G, D, Gs), the last of which is averaged. Each has parts for
+mapping and synthesis, and variables as pairs of a name and values. ``StyleMod`` in names
+distinguishes it from StyleGAN2, ``4x4/Const`` from PGGAN. Axes of weights are in reverse order.
+Transposed convolutions keep their kernel as it is, as in genforce's files. Blurs are not variables;
+they are the filter (1, 2, 1) ⊗ (1, 2, 1) / 16 of the paper's code.
 
 References:
     Karras, Laine, Aila, A Style-Based Generator Architecture for Generative Adversarial Networks,
@@ -37,7 +37,7 @@ def is_tensorflow(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """The generator of one network of such a pickle under genforce's names; None if it is none.
+    """The generator of one network of such a pickle under genforce's names; None if there is none.
 
     Raises:
         KeyError: an image layer or constant noise is missing.

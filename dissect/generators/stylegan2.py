@@ -1,17 +1,17 @@
 """StyleGAN2: mapping, modulated synthesis, and the spaces z, w, w+ and s.
 
-One class for the networks this project trains and for those that people have. Parameters carry the
-names, layout and gains of the published checkpoints (``mapping.fc0.weight``,
-``synthesis.b8.conv0.affine.bias``, …), so reading one is renaming at most.
+One class serves the networks that this project trains and published checkpoints. Parameters have
+the names, layout and gains of the published checkpoints (``mapping.fc0.weight``,
+``synthesis.b8.conv0.affine.bias``, …), so reading one needs at most renaming.
 
     z ──mapping──► w ──repeat──► w+ ──affines──► s ──synthesis──► image
 
-The synthesis knows only s: each layer's style, one number per input channel. Everything that enters
-earlier is brought there, so an edit in any space takes the same way.
+The synthesis reads only s: each layer's style, one number per input channel. Latents of earlier
+spaces are converted to s, so an edit in any space follows the same path.
 
-Modulation is done on activations, not on weights: scaling input channels, convolving with the
-shared weight and scaling output channels is the same sum (Karras et al. 2020, eq. 1 and 3), and
-needs no weight per sample.
+Modulation is applied to activations, not to weights. Scaling input channels, convolving with the
+shared weight and scaling output channels gives the same sum (Karras et al. 2020, eq. 1 and 3),
+without a weight per sample.
 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
@@ -48,17 +48,17 @@ _GAIN = math.sqrt(2)
 
 @dataclass(frozen=True)
 class StyleGAN2Config:
-    """What a StyleGAN2 is built from.
+    """Configuration of a StyleGAN2.
 
     Args:
         image_size: Height and width of the image, a power of two from 8.
         channels: Units at 4, 8, 16, … ``image_size`` pixels.
         z_size, w_size: Length of z and w.
-        n_classes: Classes it is conditioned on; 0 if none.
+        n_classes: Number of classes that it is conditioned on; 0 if none.
         mapping_depth: Layers of the mapping.
         mapping_rate: Learning rate multiplier of the mapping, part of its weights' scale.
         rgb_channels: 3, or 1 for grey.
-        architecture: How blocks meet the image: ``skip``, ``resnet`` or ``orig``.
+        architecture: How blocks contribute to the image: ``skip``, ``resnet`` or ``orig``.
         conv_clamp: Bound on every layer's output, or None.
         use_noise: Whether layers add noise.
 
@@ -101,7 +101,7 @@ class StyleGAN2Config:
 
     @property
     def n_ws(self) -> int:
-        """Layers that take a w of their own: b4 has one and the last toRGB, others two."""
+        """Number of layers with a w of their own: b4 has one and the last toRGB, others two."""
         return 2 * len(self.channels)
 
 
@@ -113,23 +113,23 @@ def default_filter() -> Float[Tensor, "4 4"]:
 
 
 def blank_filter(layout: Layout) -> Tensor:
-    """The binomial filter, or the place of another one, which a file fills."""
+    """The binomial filter, or a buffer for another one, which is loaded from a file."""
     usual = layout.filter_shape == (4, 4)
     return default_filter() if usual else torch.zeros(layout.filter_shape)
 
 
 def _plane(kernel: Float[Tensor, "tap tap"] | Float[Tensor, " tap"]) -> Float[Tensor, "tap tap"]:
-    """A filter in two dimensions; long ones are stored as one line, for rows and columns alike."""
+    """A filter in two dimensions; a long one is stored as one axis, used for rows and columns."""
     return kernel if kernel.ndim == 2 else kernel[:, None] * kernel
 
 
 def upsample(
     x: Float[Tensor, "batch channel height width"], kernel: Float[Tensor, "..."]
 ) -> Float[Tensor, "batch channel height*2 width*2"]:
-    """Twice the size: zeros between pixels, then the filter of n taps with gain 4.
+    """Double the size: zeros between pixels, then the filter of n taps with gain 4.
 
-    A transposed convolution per channel does both at once; a padding of n // 2 - 1 puts the filter
-    where (n + 1) // 2 zeros before and (n - 2) // 2 behind would, if n is even.
+    A transposed convolution per channel does both at once. If n is even, a padding of n // 2 - 1
+    places the filter as (n + 1) // 2 zeros before and (n - 2) // 2 after would.
     """
     kernel, n = _plane(kernel), x.shape[1]
     taps = (4 * kernel).expand(n, 1, *kernel.shape)
@@ -137,7 +137,7 @@ def upsample(
     if kernel.shape[0] % 2 == 0:
         return functional.conv_transpose2d(x, taps, stride=2, padding=half - 1, groups=n)
     y = functional.conv_transpose2d(x, taps, stride=2, groups=n)
-    start = half - 1  # of the first pixel that is kept
+    start = half - 1  # index of the first pixel that is kept
     behind = 2 * x.shape[-1] + start - y.shape[-1]
     return functional.pad(y, (-start, behind, -start, behind))
 
@@ -161,7 +161,7 @@ def _activate(x: Tensor, gain: float, clamp: float | None) -> Tensor:
 
 
 class StyledConvolution(nn.Module):
-    """A 3 × 3 convolution whose input channels a style scales, and whose output is normalised.
+    """A 3 × 3 convolution whose input channels are scaled by a style; its output is normalised.
 
     y = act( d ⊙ (W ∗ (s ⊙ x)) + noise·strength + b ),  d_o = 1/√(Σ_{i,k} (s_i W_{oik})² + 1e-8)
     """
@@ -235,7 +235,7 @@ class ToRGB(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """The 1 × 1 way around a block of the ``resnet`` architecture."""
+    """The 1 × 1 skip path of a block of the ``resnet`` architecture."""
 
     resample_filter: Tensor
 
@@ -273,7 +273,7 @@ class Block(nn.Module):
 
     @property
     def styled(self) -> list[str]:
-        """Names of its layers that take a style, from input to output."""
+        """Names of its layers that read a style, from input to output."""
         return [name for name in ("conv0", "conv1", "torgb") if hasattr(self, name)]
 
     def layer(self, name: str) -> StyledConvolution | ToRGB:
@@ -305,7 +305,7 @@ class Block(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """Styles to image, growing from 4 pixels."""
+    """Styles to image, from 4 pixels up."""
 
     def __init__(self, config: StyleGAN2Config, layout: Layout = USUAL) -> None:
         super().__init__()
@@ -338,7 +338,7 @@ class SynthesisNetwork(nn.Module):
         noise: str = "const",
         resolution: int | None = None,
     ) -> Float[Tensor, "batch rgb size size"]:
-        """The image, or with ``resolution`` what the toRGB layers up to there add to."""
+        """The image; with ``resolution``, the sum of the toRGB layers up to that size."""
         x: Tensor | None = None
         image: Tensor | None = None
         for size in self.resolutions:
@@ -370,7 +370,7 @@ class StyleGAN2Network(MappedNetwork[StyleGAN2Config]):
         for name, (w_index, _) in self.synthesis.style_layers().items():
             if resolution is None or _size_of(name) <= resolution:
                 styles[name] = self.synthesis.get_submodule(f"{name}.affine")(
-                    ws[:, w_index].contiguous()  # so that bits do not depend on how ws lies
+                    ws[:, w_index].contiguous()  # so that bits do not depend on the layout of ws
                 )
         return styles
 
@@ -397,7 +397,7 @@ class StyleGAN2(MappedGenerator):
 
     Args:
         module: The network; put in eval mode.
-        name: What people call it.
+        name: Name shown to people.
 
     Example:
         >>> config = StyleGAN2Config(image_size=8, channels=(4, 4), z_size=8, w_size=8)

@@ -1,4 +1,4 @@
-"""StyleGAN2 as people's files hold it, brought to this project's names and layout.
+"""StyleGAN2 files of several programs, converted to this project's names and layout.
 
 ===================================  ==============================================================
 written by                           differs in
@@ -12,10 +12,10 @@ stylegan2, stylegan2-ada (TF)        names; axes of weights; ``mod_bias`` lacks 
                                      ``Conv0_up`` and ``Skip`` are turned around
 ===================================  ==============================================================
 
-What a file is built like is read off its tensors: sizes, channels, depth, classes, and which of the
-three architectures (``torgb`` everywhere, ``skip`` weights, or neither). Only the clamp and the
-mapping's learning rate multiplier leave no trace in tensors; they are attributes in NVIDIA's files,
-and elsewhere none and 0.01, as the programs have them.
+The tensors determine the architecture: sizes, channels, depth, classes, and which of the three
+architectures (``torgb`` everywhere, ``skip`` weights, or neither). Only the clamp and the mapping's
+learning rate multiplier leave no trace in tensors. They are attributes in NVIDIA's files; other
+files get the programs' defaults, no clamp and 0.01.
 """
 
 import math
@@ -63,7 +63,7 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyleGAN2:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
         CheckpointError: tensors that do not fit together, or another activation.
@@ -82,19 +82,19 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Sty
 
 
 def _configured(*, channels: Sequence[int], **settings: Any) -> StyleGAN2Config:
-    """The configuration that ``save_stylegan2`` wrote."""
+    """Rebuild the configuration written by ``save_stylegan2``."""
     return StyleGAN2Config(channels=tuple(channels), **settings)
 
 
 def _lay_out(config: StyleGAN2Config, layout: Layout, *, mean: bool) -> StyleGAN2Network:
     network = StyleGAN2Network(config, layout)
-    if not mean:  # the generator estimates it when it is asked for
+    if not mean:  # the generator estimates it on first use
         network.mapping.w_avg = None
     return network
 
 
 class Found(NamedTuple):
-    """A generator in a file: what it is built from, and its tensors."""
+    """A generator in a file: its configuration and its tensors."""
 
     config: StyleGAN2Config
     state: dict[str, Tensor]
@@ -102,11 +102,11 @@ class Found(NamedTuple):
 
 
 def _find(part: Part) -> Found:
-    """The StyleGAN2 of a part.
+    """Find the StyleGAN2 of a part.
 
     Raises:
-        CheckpointError: one with an activation that is not leaky ReLU.
-        KeyError: one with tensors missing.
+        CheckpointError: an activation that is not leaky ReLU.
+        KeyError: missing tensors.
     """
     if all(name in part.tensors for name in _NVIDIA):
         return _from_nvidia(part)
@@ -224,10 +224,10 @@ def _from_genforce(part: Part) -> dict[str, Tensor]:
 def _convert_genforce(
     name: str, value: Tensor, *, doubles: bool, output: bool
 ) -> tuple[str, Tensor] | None:
-    """What a tensor of a layer is called here, and how it lies; None if it is not known."""
+    """The name here of a layer's tensor, and the converted tensor; None if it is unknown."""
     if name == "weight":
         taps = 1 if output else 3
-        if value.shape[:2] == (taps, taps):  # later versions have them last
+        if value.shape[:2] == (taps, taps):  # later versions store these axes last
             value = value.permute(3, 2, 0, 1)
         if not output:  # whose 1/√fan-in is in the style
             value = value / math.sqrt(value[0].numel())
@@ -264,7 +264,7 @@ def _from_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found[f"synthesis.b{layer[1]}.{target}"] = converted
         noise = re.fullmatch(r"noise(\d+)", name.removeprefix(synthesis))
         if name.startswith(synthesis) and noise:
-            # noise0 is that of 4 pixels; then two for each size.
+            # noise0 belongs to 4 pixels; then two per size.
             number = int(noise[1])
             size, part = 4 << ((number + 1) // 2), 1 if number % 2 == 0 else 0
             found[f"synthesis.b{size}.conv{part}.noise_const"] = tensors[name][0, 0]
@@ -291,7 +291,7 @@ def _convert_variable(size: int, layer: str, part: str, value: Tensor) -> tuple[
 
 
 def _complete(state: dict[str, Tensor], rate: float, clamp: float | None) -> Found:
-    """The configuration that tensors speak of, and filters where a file leaves them out."""
+    """The configuration that the tensors imply, with default filters where the file has none."""
     sizes = sorted(
         int(found[1])
         for name in state

@@ -2,10 +2,10 @@
 
     w₀ ──► Fourier features ──► L0 ──► L1 … ──► image · 0.25
 
-Every layer is a modulated convolution without padding for which it leaves a margin around the
-image; its nonlinearity acts at a higher sampling rate, between two low-pass filters, so that no
-layer can tell where the pixels are. A layer's map therefore covers more than the image: ``margin``
-of its ``LayerInfo`` is cut off before it is compared with masks.
+Every layer is a modulated convolution without padding, so it adds a margin around the image. Its
+nonlinearity acts at a higher sampling rate, between two low-pass filters, so that no layer can
+detect the position of pixels. A layer's map therefore covers more than the image: the ``margin`` of
+its ``LayerInfo`` is cropped before it is compared with masks.
 
 Modules and parameters carry the names of the published checkpoints, such as
 ``synthesis.L3_52_512.weight``.
@@ -43,19 +43,19 @@ FORMAT = "gan-dissection/stylegan3"
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer.
+    """Configuration of one layer.
 
     Args:
-        name: Such as ``L3_52_512``.
+        name: A name such as ``L3_52_512``.
         n_in, n_out: Channels.
         size: Height and width of its output, with margins.
-        rate: Sampling rate of its output: pixels that the image's side takes there.
-        kernel: Of the convolution.
+        rate: Sampling rate of its output: pixels per side of the image.
+        kernel: Size of the convolution.
         up, down: Factors around the nonlinearity.
-        up_taps, down_taps: Shape of the filters; empty where there is none.
+        up_taps, down_taps: Shape of the filters; empty if there is none.
         padding: left, right, top, bottom of the upsampled map.
         clamp: Bound on the nonlinearity's output, or None.
-        to_rgb: The last layer: neither demodulated nor bent.
+        to_rgb: Whether it is the last layer, without demodulation and activation.
     """
 
     name: str
@@ -73,28 +73,28 @@ class LayerConfig:
     to_rgb: bool
 
     def __post_init__(self) -> None:
-        # A file has lists; the same layer must give the same fingerprint.
+        # A file holds lists; the same layer must give the same fingerprint.
         for name in ("up_taps", "down_taps", "padding"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 @dataclass(frozen=True)
 class StyleGAN3Config:
-    """What a StyleGAN3 is built from.
+    """Configuration of a StyleGAN3.
 
     Args:
         image_size: Height and width of the image.
-        layers: From the input to the image; dictionaries are turned into ``LayerConfig``.
+        layers: From the input to the image; dictionaries are converted to ``LayerConfig``.
         input_size: Height and width of the Fourier features, with margins.
         input_rate, input_bandwidth: Their sampling rate and bandwidth.
         z_size, w_size: Length of z and w.
-        n_classes: Classes it is conditioned on; 0 if none.
+        n_classes: Number of classes that it is conditioned on; 0 if none.
         mapping_depth: Layers of the mapping.
         mapping_rate: Learning rate multiplier of the mapping, part of its weights' scale.
         output_scale: Factor on the last layer.
 
     Raises:
-        ConfigError: layers that do not follow each other.
+        ConfigError: adjacent layers whose channels differ, or a wrong image size.
     """
 
     image_size: int
@@ -129,7 +129,7 @@ class StyleGAN3Config:
 
     @property
     def n_ws(self) -> int:
-        """The input and every layer take a w of their own."""
+        """Length of w+: the input and every layer have a w of their own."""
         return len(self.layers) + 1
 
     @property
@@ -138,11 +138,11 @@ class StyleGAN3Config:
 
 
 class FourierInput(nn.Module):
-    """Sines over the image's plane, turned and moved by w, mixed to channels.
+    """Sines over the image plane, rotated and shifted by w, mixed to channels.
 
-    With t = affine(w) / ‖its first two‖ and (x, y) in units of the image's side, the plane is moved
-    by −(t₂, t₃), turned by (t₀, t₁), and taken through ``transform``; feature k is then
-    sin 2π(f_k · (x, y) + φ_k), fading out where ‖f_k‖ exceeds the bandwidth.
+    With t = affine(w) / ‖its first two‖ and (x, y) in units of the image's side, the plane is
+    shifted by −(t₂, t₃), rotated by (t₀, t₁), and mapped by ``transform``. Feature k is then
+    sin 2π(f_k · (x, y) + φ_k), attenuated where ‖f_k‖ exceeds the bandwidth.
     """
 
     transform: Tensor
@@ -196,13 +196,13 @@ def upsample(
     factor: int,
     padding: Sequence[int],
 ) -> Float[Tensor, "batch channel _ _"]:
-    """Zeros between pixels, padding (or cropping, if negative), then the filter with gain factor².
+    """Insert zeros between pixels, pad (or crop, if negative), then filter with gain factor².
 
     Args:
         x: The map.
-        taps: Of one axis, or of the plane; None filters nothing and only pads.
-        factor: Pixels for one.
-        padding: left, right, top, bottom, around the map with its zeros.
+        taps: Filter of one axis or of the plane; None only pads.
+        factor: Output pixels per input pixel.
+        padding: left, right, top, bottom, around the map with its inserted zeros.
     """
     if taps is None:
         return functional.pad(x, tuple(padding))
@@ -217,7 +217,7 @@ def upsample(
     else:
         kernel = (taps * factor**2).expand(n, 1, *taps.shape)
         x = functional.conv_transpose2d(x, kernel, stride=factor, groups=n)
-    # That is the filter over the map with all zeros around it; what padding leaves is a part.
+    # This filters the map with all zeros around it; padding selects a part of the result.
     left, right, top, bottom = padding
     reach = taps.shape[-1] - 1
     width, height = sizes[1] + left + right - reach, sizes[0] + top + bottom - reach
@@ -235,7 +235,7 @@ def upsample(
 def downsample(
     x: Float[Tensor, "batch channel height width"], taps: Tensor | None, factor: int
 ) -> Float[Tensor, "batch channel _ _"]:
-    """The filter where it lies wholly inside the map, at every ``factor``-th place."""
+    """Filter without padding, evaluated at every ``factor``-th position."""
     if taps is None:
         return x[:, :, ::factor, ::factor]
     n = x.shape[1]
@@ -281,8 +281,8 @@ class StyledLayer(nn.Module):
             scale = gain.expand(len(style), layer.n_out)
         else:
             weight = weight * weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
-            # Demodulation takes the style's size away again, up to its 1e-8, so each sample's own
-            # mean may stand for that of the batch, on which images would depend.
+            # Demodulation cancels the scale of the style, up to its 1e-8. So each sample uses its
+            # own mean; with the batch mean, images would depend on their batch.
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
             power = weight.square().sum(dim=(2, 3))
             scale = (style.square() @ power.T + 1e-8).rsqrt() * gain
@@ -347,11 +347,11 @@ class StyleGAN3Network(MappedNetwork[StyleGAN3Config]):
 
 
 class StyleGAN3(MappedGenerator):
-    """A StyleGAN3 behind the ``Generator`` protocol. It has no noise, so ``noise`` changes nothing.
+    """A StyleGAN3 behind the ``Generator`` protocol. It has no noise, so ``noise`` has no effect.
 
     Args:
         module: The network; put in eval mode.
-        name: What people call it.
+        name: Name shown to people.
     """
 
     def __init__(self, module: StyleGAN3Network, *, name: str) -> None:
@@ -379,11 +379,11 @@ def matches(part: Part) -> bool:
 
 
 def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> StyleGAN3:
-    """The generator that a file holds.
+    """Load the generator from a file.
 
     Raises:
         CheckpointError: tensors that do not fit together, or a file without the attributes that
-            say how layers are sampled.
+            define the sampling of layers.
     """
     if part.attributes.get("format") == FORMAT:
         network = build_native(part, lambda config: StyleGAN3Network(StyleGAN3Config(**config)))

@@ -1,7 +1,7 @@
-"""Generators that are known but not read: named, so that nobody looks for a damaged file.
+"""Known but unsupported generators: an error names them, so that nobody suspects a damaged file.
 
-They look like families that are read, as they grew out of them, but compute something else. What
-distinguishes them are names of tensors, of which these are the few that matter.
+They resemble supported families, from which they were developed, but compute something else. A few
+names of tensors distinguish them, listed here.
 
 References:
     Sauer et al., StyleGAN-XL, SIGGRAPH 2022. Chan et al., EG3D, CVPR 2022.
@@ -17,7 +17,7 @@ from dissect.generators.checkpoint import Checkpoint
 
 
 def refuse_unread(checkpoint: Checkpoint) -> None:
-    """Refuse a file of a program whose generators are not read.
+    """Raise an error for a file of an unsupported generator.
 
     Raises:
         CheckpointError: StyleGAN-XL, EG3D, StyleGAN-T or GigaGAN.

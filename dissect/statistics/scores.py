@@ -7,7 +7,7 @@ References:
     Bau et al., Network Dissection, CVPR 2017, section 2.3 (IoU).
     Bau et al., GAN Dissection, ICLR 2019, section 3.1, equation 2 (IoU at the threshold that
     maximises the information quality ratio I/H; here with a preference for selective ones).
-        Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by 1 - chance).
+    Cohen, A Coefficient of Agreement for Nominal Scales, 1960 (scaling by 1 - chance).
 """
 
 from collections.abc import Sequence

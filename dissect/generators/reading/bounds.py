@@ -1,25 +1,25 @@
-"""Limits of what reading a file may cost, and the error raised when one is exceeded."""
+"""Limits on the cost of reading a file, and the error raised when one is exceeded."""
 
-_BASE = 200 << 20  # bytes that values may take besides twice the size of their file
+_BASE = 200 << 20  # bytes of values allowed on top of twice the file's size
 
 MOST_TENSORS = 50_000
-"""Of one file; the largest generators have some thousands."""
+"""Limit per file; the largest generators have some thousands."""
 
 SAVE_WEIGHTS = "save model.state_dict() with safetensors instead"
-"""What to do about most files that are refused."""
+"""Advice for most files that are rejected."""
 
 
 class Refusal(Exception):  # noqa: N818
-    """Why a file is not read and what to do: the rest of a line that begins with its name."""
+    """Why a file is rejected and what to do: the rest of a line that begins with its name."""
 
 
 def damaged(reason: str) -> Refusal:
-    """A file whose bytes contradict each other."""
+    """The error for a file whose contents are inconsistent."""
     return Refusal(f"is damaged or no checkpoint ({reason}); get it again")
 
 
 def check_count(n_tensors: int) -> None:
-    """Before so many tensors of a file are looked at.
+    """Check the number of tensors in a file before they are read.
 
     Raises:
         Refusal: more than ``MOST_TENSORS``.
@@ -31,10 +31,10 @@ def check_count(n_tensors: int) -> None:
 
 
 class Allowance:
-    """Memory that what a file describes may take: as much as its size lets one expect.
+    """Memory budget for the contents of a file, in proportion to its size.
 
     Args:
-        size: Of the file in bytes.
+        size: Size of the file in bytes.
     """
 
     def __init__(self, size: int) -> None:
@@ -42,10 +42,10 @@ class Allowance:
         self.tensors = size
 
     def charge(self, n_bytes: int) -> None:
-        """Before values of about that size are made.
+        """Take about this number of bytes from the budget before values are created.
 
         Raises:
-            Refusal: more than all values of such a file may take.
+            Refusal: the budget is exceeded.
         """
         self.values -= n_bytes
         if self.values < 0:
@@ -55,10 +55,10 @@ class Allowance:
             )
 
     def claim(self, n_bytes: int) -> None:
-        """Before memory for a tensor's values is taken.
+        """Take this number of bytes from the budget before a tensor's values are allocated.
 
         Raises:
-            Refusal: tensors that are larger together than the file.
+            Refusal: all tensors together are larger than the file.
         """
         self.tensors -= n_bytes
         if self.tensors < 0:

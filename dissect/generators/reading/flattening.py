@@ -1,7 +1,8 @@
-"""Flat names for what a file holds.
+"""Flat names for the contents of a file.
 
-Dictionaries, lists and records are joined with ``/``. A pickled torch module is a group: below it
-names are those of its ``state_dict()``. A list of pairs (name, tensor) is like a dictionary.
+Names in dictionaries, lists and records are joined with ``/``. A pickled torch module is a group:
+the names in it are those of its ``state_dict()``. A list of pairs (name, tensor) is treated as a
+dictionary.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,11 @@ from dissect.generators.reading.names import Global, Record
 from dissect.generators.reading.tensors import Array
 
 _DEEPEST = 100
-_MOST_ELEMENTS = 64  # of a list that is kept as a plain value
+_MOST_ELEMENTS = 64  # longest list that is kept as a plain value
 _LONGEST_TEXT = 10_000
-_VISIT = 512  # bytes that a visit may take
+_VISIT = 512  # bytes charged for a visit
 _TENSORS = ("_parameters", "_buffers")
-# What torch.nn.Module keeps for itself.
+# Attributes that torch.nn.Module keeps for itself.
 _PRIVATE = (
     "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_backward_", "_forward_",
     "_state_dict_", "_load_state_dict_", "_is_full_backward_hook", "_backend",
@@ -30,9 +31,9 @@ def flatten(content: object, allowance: Allowance) -> tuple[dict[str, Tensor], d
     """Tensors and plain values by their flat names, in the order of the file.
 
     Args:
-        content: What was read.
-        allowance: Memory that is left; each visit is charged, so that lists which hold each other
-            over and over end.
+        content: The value that was read.
+        allowance: Remaining memory budget; each visit is charged, so that lists that contain each
+            other end.
 
     Raises:
         Refusal: content that is too deep, too large, or gives two tensors one name.
@@ -47,7 +48,7 @@ class _Walk:
         self.allowance = allowance
         self.tensors: dict[str, Tensor] = {}
         self.attributes: dict[str, object] = {}
-        self.path: list[int] = []  # identities of what is being visited, to end where it is cyclic
+        self.path: list[int] = []  # ids of the values being visited, to detect cycles
 
     def visit(self, value: object, name: str, *, in_module: bool) -> None:
         self.allowance.charge(_VISIT + len(name))

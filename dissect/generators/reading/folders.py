@@ -1,15 +1,15 @@
-"""Folders in which programs leave a model: which file holds what.
+"""Model folders of common programs: which file holds the weights and which the configuration.
 
 - Hugging Face: ``config.json`` beside ``model.safetensors`` (or ``diffusion_pytorch_model``, or
-  ``pytorch_model.bin``), perhaps in several files with an index of them;
+  ``pytorch_model.bin``), possibly in several files with an index of them;
 - a pipeline of diffusers: ``model_index.json`` names its parts, ``unet/`` is such a folder, and
-  ``scheduler/`` says how it is used; in old ones all files lie side by side. A variant
-  (``diffusion_pytorch_model.fp16.safetensors``) is taken where the plain file is missing;
-- a training of diffusers: ``checkpoint-N/``, of which the last counts, with ``unet_ema/`` and
+  ``scheduler/`` holds the sampling rule; in old ones all files are in one folder. A variant
+  (``diffusion_pytorch_model.fp16.safetensors``) is used if the plain file is missing;
+- a training of diffusers: ``checkpoint-N/``, of which the last is used, with ``unet_ema/`` and
   ``unet/``;
-- lucidrains' stylegan2_pytorch: ``.config.json`` beside ``model_N.pt``, of which the last counts;
-- any training: ``G_ema.pth`` beside ``G.pth`` and others, or files that differ in a number alone,
-  of which the last counts.
+- lucidrains' stylegan2_pytorch: ``.config.json`` beside ``model_N.pt``, of which the last is used;
+- any training: ``G_ema.pth`` beside ``G.pth`` and others, or files that differ only in a number, of
+  which the last is used.
 """
 
 import json
@@ -29,18 +29,18 @@ _WEIGHTS = (
 _CONFIGS = ("config.json", ".config.json")
 _PIPELINE = "model_index.json"
 _SCHEDULER = "scheduler_config.json"
-_LONGEST_LIST = 64  # what flattening keeps of a configuration
+_LONGEST_LIST = 64  # longest list of a configuration that flattening keeps
 _LARGEST_JSON = 16 << 20
 _NUMBERED = re.compile(r"model_(\d{1,18})\.pt")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder holds.
+    """The weights and configuration of a folder.
 
     Args:
         weights: Files to read, each with the names to take from it; None means all.
-        config: What it says of itself.
+        config: The folder's own description of the model.
     """
 
     weights: dict[Path, frozenset[str] | None]
@@ -57,7 +57,7 @@ def open_folder(path: Path) -> Folder:
     """Find weights and configuration in a folder.
 
     Raises:
-        Refusal: none there, or a description that cannot be read.
+        Refusal: no weights, or a description that cannot be read.
     """
     place = path
     if not any((path / name).is_file() for name in _CONFIGS):
@@ -70,7 +70,7 @@ def open_folder(path: Path) -> Folder:
 
 
 def _find_network(path: Path) -> Path:
-    """The folder of the network in a pipeline or a training of diffusers; else the path itself."""
+    """The folder of the network in a diffusers pipeline or training; otherwise the path itself."""
     for name in _NETWORKS:
         if (path / name / _CONFIGS[0]).is_file():
             return path / name
@@ -88,10 +88,10 @@ def _find_network(path: Path) -> Path:
 
 
 def _read_surroundings(place: Path) -> dict[str, object]:
-    """What the pipeline around a U-Net says: its class, its other networks, its scheduler.
+    """Describe the pipeline around a U-Net: its class, its other networks, its scheduler.
 
-    The folder of the U-Net alone is looked at from outside too, up to two levels up as trainings
-    have it, since without the scheduler nothing says what its output means.
+    For the folder of a U-Net alone, up to two parent folders are searched, as trainings store
+    it there. Without the scheduler, the meaning of the output is unknown.
     """
     found: dict[str, object] = {}
     place = place.resolve()
@@ -174,7 +174,7 @@ def _find_generator(files: list[Path]) -> Path:
     averaged = [file for file in named if is_averaged(file.stem)]
     for some in (averaged, named, files):
         alike = {re.sub(r"\d+", "#", file.name) for file in some}
-        if len(alike) == 1:  # of one name, or of one but for the number of steps
+        if len(alike) == 1:  # the same name, or one that differs only in the number of steps
             return max(some, key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)])
     if files:
         shown = ", ".join(file.name for file in files[:6])
@@ -186,7 +186,7 @@ def _find_generator(files: list[Path]) -> Path:
 
 
 def _read_index(path: Path) -> dict[Path, frozenset[str] | None]:
-    """Which names lie in which of several files."""
+    """Which file of several holds which names."""
     index = _read_json(path)
     places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict) or not places:

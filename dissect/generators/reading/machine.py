@@ -1,14 +1,14 @@
-"""Carries out the instructions of a pickle, with inert values only.
+"""Executes the instructions of a pickle, with inert values only.
 
-A pickle is a program for a machine with a stack and numbered notes (the memo). This one knows the
-instructions of protocols 0 to 5 that files have. It looks nothing up and calls nothing but what it
-is given: ``call`` for a name and its arguments, ``build`` for an object and its state,
-``persistent`` for things that lie outside of the pickle. Every instruction is charged with the
-memory that its result can take before it is carried out, which bounds time and memory by the size
-of the file; declared lengths are compared with the bytes at hand.
+A pickle is a program for a machine with a stack and a numbered memo. This machine knows the
+instructions of protocols 0 to 5 that files use. It looks up nothing and calls only the functions
+that it is given: ``call`` for a name and its arguments, ``build`` for an object and its state,
+``persistent`` for values stored outside of the pickle. Before an instruction runs, the machine
+charges the memory that its result can take, which bounds time and memory by the size of the file.
+Declared lengths are compared with the available bytes.
 
 References:
-    CPython, Lib/pickletools.py: what each instruction does to the stack.
+    CPython, Lib/pickletools.py: the effect of each instruction on the stack.
 """
 
 import struct
@@ -26,19 +26,19 @@ def unpickle(
     meaning: Meaning,
     persistent: Callable[[object], object] | None = None,
 ) -> tuple[object, int]:
-    """Carry out one pickle.
+    """Execute one pickle.
 
     Args:
-        data: Bytes that hold it.
-        start: Where it begins.
-        meaning: What names in it mean.
-        persistent: Gives what lies outside of the pickle, by its id; None if nothing does.
+        data: Bytes that contain it.
+        start: Index of its first byte.
+        meaning: Gives the values of names in it.
+        persistent: Gives the value of a persistent id; None if the file has none.
 
     Returns:
-        The value, and where the pickle ends. Bytes longer than 256 are memoryviews of ``data``.
+        The value, and the end of the pickle. Bytes longer than 256 are memoryviews of ``data``.
 
     Raises:
-        Refusal: a pickle that is damaged, or that asks for more than inert values.
+        Refusal: a pickle that is damaged, or that needs more than inert values.
     """
     machine = Machine(data, start, meaning, persistent)
     try:
@@ -46,8 +46,8 @@ def unpickle(
     except (
         LookupError, TypeError, ValueError, ArithmeticError, RecursionError, struct.error,
     ) as error:  # fmt: skip
-        # Whatever is left to Python's own checks: nothing to pop, no such note, no such digits,
-        # calls within the arguments of calls without end.
+        # Errors that Python's own checks raise: nothing to pop, an unknown memo, invalid digits,
+        # endlessly nested calls.
         raise damaged(f"byte {machine.position}: {type(error).__name__}") from error
 
 
@@ -72,7 +72,7 @@ def _run(machine: Machine) -> object:
 
 _Operation = Callable[[Machine], object]
 _OPERATIONS: dict[int, tuple[_Operation, int]] = {
-    # Instruction: what it does, and bytes that its result takes at most (text and calls add theirs)
+    # Instruction: effect, and largest size of the result in bytes (text and calls add theirs)
     ord("("): (Machine.mark, 128),
     ord("0"): (Machine.pop, 64),
     ord("1"): (Machine.marked, 64),

@@ -1,6 +1,6 @@
-"""What the few names mean that files of weights are made of, in our own words.
+"""Own implementations of the few names that weight files use.
 
-Each is a function from arguments to an inert value. A name that is not here becomes a ``Record``.
+Each is a function from arguments to an inert value. Any other name becomes a ``Record``.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from dissect.generators.reading.tensors import (
     view,
 )
 
-_TENSOR_BYTES = 1024  # what a tensor takes besides its values
+_TENSOR_BYTES = 1024  # size of a tensor without its values
 
 
 class Reader:
-    """What names mean while one file is read, and what it may still cost.
+    """The values of names while one file is read, and the remaining budget.
 
     Args:
-        size: Of the file in bytes.
-        load_storage: Reads a storage from bytes that hold a file of their own.
+        size: Size of the file in bytes.
+        load_storage: Reads a storage from bytes that contain a nested file.
 
     Attributes:
-        allowance: Memory that is left.
+        allowance: Remaining memory budget.
         globals: Every name in order of its first appearance.
     """
 
@@ -48,10 +48,10 @@ class Reader:
         return found
 
     def call(self, function: object, arguments: object, keywords: object) -> object:
-        """The value of a call: a known meaning, or a record of it.
+        """The value of a call: that of a known function, or a record of the call.
 
         Raises:
-            Refusal: not a name, arguments that do not fit, or tensors of a kind that is not read.
+            Refusal: not a name, invalid arguments, or an unsupported kind of tensor.
         """
         if not isinstance(function, Global):
             raise Refusal(f"calls something that is no name; {SAVE_WEIGHTS}")
@@ -78,10 +78,10 @@ class Reader:
         return Record(name, arguments + extra)
 
     def build(self, target: object, state: object) -> None:
-        """Give a stand-in its state. Attributes of a dictionary, such as ``_metadata``, are left.
+        """Set the state of a placeholder. Drops attributes of a dictionary, such as ``_metadata``.
 
         Raises:
-            Refusal: a state for something else, or one that only the class's own code could use.
+            Refusal: an object without state, or a state that only the class's own code can use.
         """
         if isinstance(target, Array):
             target.set_state(state, self.allowance)
@@ -104,7 +104,7 @@ class Reader:
             )
 
     def _plain(self, kind: type, values: object = (), *rest: object) -> object:
-        """A list, set, dictionary, … of values; what follows them says nothing of the content."""
+        """A list, set, dictionary, … of values; further arguments do not affect the contents."""
         if not isinstance(values, list | tuple | set | frozenset | dict):
             raise damaged(f"a {kind.__name__} of a {type(values).__name__}")
         self.allowance.charge(256 * len(values))
@@ -117,14 +117,14 @@ class Reader:
 
 
 def _dictionary(reader: Reader, *arguments: object) -> object:
-    # A defaultdict is given its factory first; nothing ever asks for a missing key.
+    # A defaultdict gets its factory first; nothing here reads a missing key.
     if arguments and isinstance(arguments[0], Global | None):
         arguments = arguments[1:]
     return reader._plain(dict, *arguments)
 
 
 def _bytes(reader: Reader, value: object = b"", encoding: str = "latin1") -> bytes:
-    """``bytes`` and ``bytearray``, and ``_codecs.encode``: text as protocol 2 writes bytes."""
+    """``bytes`` and ``bytearray``, and ``_codecs.encode``: bytes stored as text by protocol 2."""
     if isinstance(value, str) and encoding in ("latin1", "latin-1"):
         reader.allowance.charge(len(value))
         return value.encode("latin-1")
@@ -147,7 +147,7 @@ def _reconstruct(reader: Reader, kind: object, base: object, state: object) -> o
 
 
 def _persistent(reader: Reader, meta: dict[str, object]) -> Record:
-    """A class whose source text lies in the file. The text is not kept."""
+    """A class whose source text is in the file. The text is dropped."""
     name = meta.get("class_name") if isinstance(meta, dict) else None
     if not isinstance(name, str):
         raise damaged("a persistent object without a class")

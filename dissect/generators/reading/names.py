@@ -1,16 +1,16 @@
-"""Names in a pickle: kept as inert values, or refused.
+"""Names in a pickle: kept as inert values, or an error.
 
-A pickle names classes and functions of the program that wrote it, to be looked up and called. Here
-nothing is looked up. A name that is known has a small meaning of our own (``meanings``), one that
-is not becomes a ``Record`` of what it was called with, and a few are refused, since no file of
-weights has a reason to name them:
+A pickle names classes and functions of the program that wrote it, to be imported and called. Here
+nothing is imported. A known name has a small implementation of our own (``meanings``), an unknown
+one becomes a ``Record`` of its arguments. A few names are an error, since no weight file has a
+reason to use them:
 
-- names with a dot, which reach into what a module has imported;
-- anything of the modules in ``REFUSED_MODULES``: they start programs, import, or call;
-- of ``builtins`` everything but plain types.
+- names with a dot, which reach into the imports of a module;
+- all names of the modules in ``REFUSED_MODULES``: they start programs, import, or call;
+- all names of ``builtins`` except plain types.
 
-A list of names protects nobody by itself, and nothing here depends on it: it tells apart a file
-that holds a foreign class from one that was made to attack.
+Safety does not depend on this list. It distinguishes a file with a foreign class from one made for
+an attack.
 """
 
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ REFUSED_MODULES = frozenset(
     zipfile zipimport
     """.split()  # noqa: SIM905
 )
-"""With the modules in them. ``builtins`` has its own rule."""
+"""Includes their submodules. ``builtins`` has its own rule."""
 _REFUSED_ALONE = frozenset({"code", "platform", "profile", "site", "trace"})
-# Their names are also those of people's own folders.
+# Users' own folders may have these names too.
 
 _REFUSED_NAMES = frozenset(
     {
@@ -60,13 +60,13 @@ class Global:
 
 @dataclass(eq=False, slots=True)
 class Record:
-    """What a pickle says of an object of a class that is not run.
+    """An object in a pickle whose class is not run.
 
     Attributes:
         name: ``module.Class``.
-        arguments: What the class was called with.
-        state: Attributes of the object, or items if it is a dictionary of some kind.
-        elements: What it holds if it is a list of some kind.
+        arguments: Arguments of the class.
+        state: Attributes of the object, or items of a dictionary subclass.
+        elements: Elements of a list subclass.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Record:
 
     @property
     def class_name(self) -> str:
-        """``module:Class``, as attributes give it."""
+        """``module:Class``, as used in attributes."""
         module, _, name = self.name.rpartition(".")
         return f"{module}:{name}"
 
@@ -85,7 +85,7 @@ def make_global(module: object, name: object) -> Global:
     """The inert value of a name.
 
     Raises:
-        Refusal: a name that is refused, or none at all.
+        Refusal: a forbidden name, or an invalid one.
     """
     if not (isinstance(module, str) and isinstance(name, str)):
         raise damaged("a name that is no text")

@@ -1,8 +1,8 @@
-"""numpy's ``.npy`` files: arrays of numbers, and the one object that ``numpy.save`` can write.
+"""numpy's ``.npy`` files: arrays of numbers, or the single object that ``numpy.save`` can write.
 
-A dictionary is written as a header like any other and, behind it, a pickle of an array of objects.
-numpy reads that with its own unpickler only if it is told that pickles may be run; here the machine
-of this package carries it out, with inert values. Declared sizes are held against the bytes first.
+A dictionary is stored as a normal header followed by a pickle of an array of objects. numpy reads
+that with its own unpickler, only if the user allows pickles. Here the machine of this package
+executes it, with inert values. Declared sizes are first compared with the available bytes.
 
 References:
     NumPy, numpy/lib/format.py (the header); numpy/_core/src/multiarray/methods.c,
@@ -29,13 +29,13 @@ class _ObjectType:
 
 
 class _ObjectArray(Array):
-    """An array of numbers or, once its state said so, of objects."""
+    """An array of numbers or, after its state was set, of objects."""
 
     objects: list[object] | None = None
 
 
 class _ObjectReader(Reader):
-    """Gives arrays of objects a meaning too."""
+    """A reader that also supports arrays of objects."""
 
     def call(self, function: object, arguments: object, keywords: object) -> object:
         if isinstance(function, Global) and isinstance(arguments, tuple):
@@ -48,7 +48,7 @@ class _ObjectReader(Reader):
 
     def build(self, target: object, state: object) -> None:
         if isinstance(target, _ObjectType):
-            return  # its order of bytes, which objects have none of
+            return  # its byte order, which objects do not have
         if (
             isinstance(target, _ObjectArray)
             and isinstance(state, tuple)
@@ -63,10 +63,10 @@ class _ObjectReader(Reader):
 
 
 def read_numbers(content: bytes) -> np.ndarray:
-    """The array that a ``.npy`` holds; a view of its bytes.
+    """The array of a ``.npy`` file; a view of its bytes.
 
     Raises:
-        ValueError: a damaged file, or one of no numbers.
+        ValueError: a damaged file, or an array that is not numeric.
     """
     dtype, shape, fortran, start = _read_header(content)
     size = math.prod(shape)
@@ -79,7 +79,7 @@ def read_numbers(content: bytes) -> np.ndarray:
 
 
 def _read_header(content: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
-    """Type, shape, whether columns come first, and where the values begin."""
+    """Type, shape, whether columns come first, and the offset of the values."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -91,10 +91,10 @@ def _read_header(content: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
 
 
 def read_object(content: bytes) -> object:
-    """The one object that a ``.npy`` holds: dictionaries, lists, text, numbers, arrays (``Array``).
+    """The single object of a ``.npy``: dictionaries, lists, text, numbers, arrays (``Array``).
 
     Raises:
-        Refusal: a damaged file, several objects, or a pickle that asks for more than inert values.
+        Refusal: a damaged file, several objects, or a pickle that needs more than inert values.
         ValueError: a header that numpy does not know.
     """
     dtype, _, _, start = _read_header(content)

@@ -1,4 +1,4 @@
-"""Plain values of a pickle: keys that may be hashed, text that was written with escapes."""
+"""Plain values of a pickle: hashable keys, and text with escape sequences."""
 
 import re
 
@@ -13,13 +13,13 @@ _NAMED_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\
 
 
 def as_key(value: object, allowance: Allowance, depth: int = 0) -> object:
-    """A value as the key of a dictionary or a member of a set.
+    """Convert a value to a key of a dictionary or a member of a set.
 
-    Hashing visits all of a tuple, which a pickle can nest until the stack overflows, or make of
-    ever the same parts; so each part is charged.
+    Hashing visits every part of a tuple. A pickle can nest tuples until the stack overflows, or
+    share one part many times, so each part is charged.
 
     Raises:
-        Refusal: no value to be hashed.
+        Refusal: a value that cannot be hashed.
     """
     if isinstance(value, str) and depth == 0:
         return value
@@ -37,12 +37,12 @@ def as_key(value: object, allowance: Allowance, depth: int = 0) -> object:
 
 
 def unescape(text: str) -> str:
-    """Text between the quotes of a string literal of bytes."""
+    """Unescape the text between the quotes of a bytes literal."""
     return _ESCAPE.sub(_unescape_one, text)
 
 
 def unescape_unicode(text: str) -> str:
-    r"""Text in which only ``\uXXXX`` and ``\UXXXXXXXX`` have a meaning."""
+    r"""Unescape text in which only ``\uXXXX`` and ``\UXXXXXXXX`` are escape sequences."""
     return _UNICODE_ESCAPE.sub(
         lambda match: chr(int(match[1][1:], 16)) if len(match[1]) > 1 else match[0], text
     )

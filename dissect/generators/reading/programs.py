@@ -1,8 +1,8 @@
-"""ONNX programs: what a file says of itself, read without running any of it.
+"""ONNX programs: the description in a file, read without running any of it.
 
-A file is one message in the encoding of protocol buffers. Only what is asked for is looked at, by
-field number; values of tensors stay where they lie. Data beside the file is accepted under plain
-names in its folder only.
+A file is one message in the encoding of protocol buffers. Only the needed fields are read, by
+field number; values of tensors are not copied. External data is accepted only from files in the
+same folder, under plain names.
 
 References:
     Protocol Buffers, Encoding (wire types, varints, packed fields).
@@ -21,7 +21,7 @@ from torch import Tensor
 from dissect.generators.reading.bounds import Allowance, Refusal, damaged
 
 _DEEPEST = 16  # graphs within graphs
-_VISIT = 256  # bytes that a field may take
+_VISIT = 256  # bytes charged for a field
 _MOST_DIMENSIONS = 32
 TYPES = {
     1: torch.float32, 2: torch.uint8, 3: torch.int8, 4: torch.uint16, 5: torch.int16,
@@ -34,7 +34,7 @@ _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output: its type (a key of ``TYPES``), and its shape, None where it is free."""
+    """An input or output: its type (a key of ``TYPES``) and shape, with None for a free size."""
 
     name: str
     kind: int
@@ -43,7 +43,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation, by the names of what it takes and gives."""
+    """One operation, with the names of its inputs and outputs."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -52,7 +52,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor of the file: its type, shape and bytes (of the file, or of one beside it)."""
+    """A tensor of the file: its type, shape and bytes (in the file or in one beside it)."""
 
     kind: int
     shape: tuple[int, ...]
@@ -62,15 +62,15 @@ class Stored:
 
 @dataclass
 class Program:
-    """What a file says.
+    """The description of a program.
 
     Attributes:
-        inputs, outputs: In the file's order; inputs that have a value in the file left out.
-        nodes: Of the main graph, in the order of execution.
-        kinds: Names of all operations, also of those inside of others.
-        tensors: Those with a name in the main graph.
+        inputs, outputs: In the file's order; without inputs that have a value in the file.
+        nodes: Nodes of the main graph, in the order of execution.
+        kinds: Names of all operations, including those of inner graphs.
+        tensors: Named tensors of the main graph.
         about: Version, producer and metadata.
-        files: Files beside it that it takes values from.
+        files: External files with values.
     """
 
     inputs: list[Value] = field(default_factory=list)
@@ -83,11 +83,11 @@ class Program:
 
 
 def read_program(data: memoryview, folder: Path) -> Program:
-    """What an ONNX file says.
+    """Read the description of an ONNX file.
 
     Args:
         data: Its bytes.
-        folder: Where it lies.
+        folder: Its folder.
 
     Raises:
         Refusal: bytes that are no such file, or values in files elsewhere.
@@ -103,7 +103,7 @@ def read_program(data: memoryview, folder: Path) -> Program:
         elif number == 14:
             key, text = reader.pair(value)
             reader.program.about[f"metadata/{key}"] = text
-        elif number == 25:  # functions, whose nodes run like others
+        elif number == 25:  # functions, whose nodes run like all others
             for part, inner in reader.fields(value):
                 if part == 7:
                     reader.node(inner, depth=1)
@@ -115,10 +115,10 @@ def read_program(data: memoryview, folder: Path) -> Program:
 
 
 def load_tensor(stored: Stored, allowance: Allowance) -> Tensor | None:
-    """A tensor's values as memory of their own; None for text and types that torch lacks.
+    """A tensor's values in newly allocated memory; None for text and types that torch lacks.
 
     Raises:
-        Refusal: another number of values than its shape has.
+        Refusal: the number of values does not fit the shape.
     """
     dtype = TYPES.get(stored.kind)
     if dtype is None:
@@ -171,7 +171,7 @@ class _Reader:
             at += length
 
     def graph(self, data: memoryview | int, *, depth: int) -> None:
-        """The main graph, or one inside of a node, of which only operations and files count."""
+        """Read the main graph, or a graph inside a node (only its operations and files)."""
         if depth > _DEEPEST:
             raise Refusal(f"has graphs nested deeper than {_DEEPEST} levels; export it again")
         for number, value in self.fields(data):
@@ -237,7 +237,7 @@ class _Reader:
         return name, Stored(kind, tuple(shape), raw, numbers)
 
     def elsewhere(self, places: list[tuple[str, str]]) -> memoryview:
-        """Bytes in a file beside this one."""
+        """Bytes in an external file."""
         where = dict(places)
         name = where.get("location", "")
         path = self.folder / name

@@ -1,4 +1,4 @@
-"""The stack, the memo and the bytes of the machine that carries out pickles; see ``machine``."""
+"""The stack, the memo and the input bytes of the machine that executes pickles; see ``machine``."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,11 +10,11 @@ from dissect.generators.reading.plain import as_key, unescape, unescape_unicode
 _HIGHEST_PROTOCOL = 5
 _LONGEST_LINE = 1 << 20
 _LONGEST_INTEGER = 1024  # bytes; Python prints at most 4300 digits
-_VIEW_FROM = 256  # longer bytes are not copied but seen where they lie
+_VIEW_FROM = 256  # longer bytes are views, not copies
 
 
 class Meaning(Protocol):
-    """What the machine asks when names are called."""
+    """Gives the values of names and calls to the machine."""
 
     allowance: Allowance
 
@@ -32,7 +32,7 @@ class Meaning(Protocol):
 
 
 class Machine:
-    """A pickle being carried out; its methods are what instructions are made of."""
+    """State of a pickle in execution; its methods implement the instructions."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Machine:
         self.data, self.position, self.end = data, start, len(data)
         self.meaning, self.persistent = meaning, persistent
         self.stack: list[object] = []
-        self.below: list[list[object]] = []  # stacks under each mark
+        self.below: list[list[object]] = []  # stacks below each mark
         self.memo: dict[int, object] = {}
 
     # Bytes
@@ -99,7 +99,7 @@ class Machine:
         self.stack = []
 
     def marked(self) -> list[object]:
-        """What was pushed since the last mark."""
+        """The values pushed since the last mark."""
         values, self.stack = self.stack, self.below.pop()
         return values
 

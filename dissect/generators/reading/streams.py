@@ -1,8 +1,8 @@
-"""Files that are pickles one after the other: plain ones, and what torch wrote before its zips.
+"""Files of consecutive pickles: plain ones, and torch's format before zip files.
 
-A legacy file of torch is five pickles (a magic number, a version, facts on the machine, the
+A legacy torch file has five pickles (a magic number, a version, facts about the machine, the
 content, the keys of its storages), then for each storage the number of its values as eight bytes
-and the values. Files of NVIDIA's programs are one pickle that carries such a file, as bytes, for
+and the values. Files of NVIDIA's programs are one pickle that contains such a file, as bytes, for
 each storage.
 
 References:
@@ -29,10 +29,10 @@ def read_stream(data: memoryview) -> tuple[object, str, Reader]:
     """Read a plain pickle or a legacy file of torch.
 
     Returns:
-        The value, ``pickle`` or ``torch legacy``, and the reader, which knows every name.
+        The value, ``pickle`` or ``torch legacy``, and the reader, which holds every name.
 
     Raises:
-        Refusal: neither, or one that is damaged or refused.
+        Refusal: a file of another kind, or one that is damaged or rejected.
     """
     reader = Reader(len(data), load_storage)
     first, end = unpickle(data, 0, reader)
@@ -44,10 +44,10 @@ def read_stream(data: memoryview) -> tuple[object, str, Reader]:
 
 
 def load_storage(reader: Reader, data: object) -> Storage:
-    """Read bytes as one storage in a legacy file of its own.
+    """Read bytes that contain one storage as a nested legacy file.
 
     Raises:
-        Refusal: bytes that hold something else, or files in files in files.
+        Refusal: bytes with other contents, or files nested too deeply.
     """
     if isinstance(data, str):
         data = data.encode("latin-1")
@@ -69,14 +69,14 @@ def load_storage(reader: Reader, data: object) -> Storage:
 
 @dataclass
 class _Storages:
-    """What persistent ids of a legacy file refer to; the bytes come after the pickle."""
+    """The storages of a legacy file by persistent id; their bytes come after the pickle."""
 
     reader: Reader
     found: dict[str, Storage] = field(default_factory=dict)
 
     def __call__(self, identity: object) -> object:
         if isinstance(identity, tuple) and len(identity) == 4 and identity[0] == "module":
-            return identity[1]  # a class, with its source text, which nobody needs
+            return identity[1]  # a class with its source text, which is not needed
         kind, key, n_values, part = check_identity(identity)
         dtype = storage_dtype(kind)
         if key not in self.found:
@@ -98,7 +98,7 @@ class _Storages:
 
 
 def check_identity(identity: object) -> tuple[object, str, int, object]:
-    """The parts of a persistent id: type, key, number of values, and which part of them."""
+    """The parts of a persistent id: type, key, number of values, and the view, if any."""
     if (
         not isinstance(identity, tuple)
         or len(identity) not in (5, 6)
@@ -117,10 +117,10 @@ def check_identity(identity: object) -> tuple[object, str, int, object]:
 
 
 def storage_dtype(kind: object) -> torch.dtype:
-    """What a storage of a named class holds.
+    """Type of the values of a storage class.
 
     Raises:
-        Refusal: no class of a storage of plain numbers.
+        Refusal: not a storage class of plain numbers.
     """
     if not isinstance(kind, Global) or kind.name not in STORAGES:
         found = str(kind) if isinstance(kind, Global) else type(kind).__name__

@@ -1,4 +1,4 @@
-"""Tensors from the bytes of a file: every size is compared with the bytes at hand first."""
+"""Tensors from the bytes of a file. Every size is first compared with the available bytes."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ DTYPES: dict[str, torch.dtype] = {
         torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
     )
 }  # fmt: skip
-"""By the name that follows ``torch.``."""
+"""By the name after ``torch.``."""
 
 STORAGES: dict[str, torch.dtype] = {
     "HalfStorage": torch.float16,
@@ -36,7 +36,7 @@ STORAGES: dict[str, torch.dtype] = {
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
 }
-"""What the classes of torch's storages hold."""
+"""Type of the values in torch's storage classes."""
 
 _ARRAYS = frozenset("f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 c8 c16".split())  # noqa: SIM905
 _MOST_DIMENSIONS = 32
@@ -49,7 +49,7 @@ class Storage:
 
     Args:
         memory: Bytes.
-        dtype: What they are read as.
+        dtype: Type of the values.
     """
 
     memory: Tensor
@@ -60,25 +60,25 @@ class Storage:
 
 
 def reserve(n_bytes: int, allowance: Allowance) -> Tensor:
-    """Memory of its own for a storage, aligned, not yet filled.
+    """Newly allocated, aligned memory for a storage, not yet filled.
 
     Raises:
-        Refusal: more than the file holds.
+        Refusal: more bytes than the file holds.
     """
     allowance.claim(n_bytes)
     return torch.empty(n_bytes, dtype=torch.uint8)
 
 
 def fill(memory: Tensor, data: memoryview | bytes) -> None:
-    """Copy a storage's bytes, once."""
+    """Copy a storage's bytes once."""
     memory.numpy()[:] = np.frombuffer(data, np.uint8) if len(data) else 0
 
 
 def view(storage: object, offset: object, size: object, stride: object) -> Tensor:
-    """A tensor on a storage.
+    """A tensor that views a storage.
 
     Raises:
-        Refusal: one that reaches outside of its storage, or repeats it.
+        Refusal: a view that exceeds its storage, or repeats its values.
     """
     if not isinstance(storage, Storage):
         raise damaged("a tensor without a storage")
@@ -112,10 +112,10 @@ def _lengths(values: object) -> tuple[int, ...]:
 
 
 class ArrayType:
-    """A numpy dtype: one of plain numbers.
+    """A numpy dtype of plain numbers.
 
     Args:
-        code: Such as ``f4``.
+        code: A code such as ``f4``.
     """
 
     def __init__(self, code: object) -> None:
@@ -135,14 +135,14 @@ class ArrayType:
         return int(self.code[1:])
 
     def set_state(self, state: object) -> None:
-        """The state that numpy pickles: version, order of bytes, then what only records have."""
+        """Set the state that numpy pickles: version, byte order, then fields of records only."""
         if not isinstance(state, tuple) or len(state) < 5 or state[2:5] != (None, None, None):
             raise Refusal(f"holds a numpy array of records; {SAVE_WEIGHTS}")
         self.order = ">" if state[1] == ">" else "<"
 
     def values(self, data: object, n_values: int) -> np.ndarray:
-        """Values that lie in bytes; still there, not copied."""
-        if isinstance(data, str):  # as Python 2 wrote them
+        """Values from bytes; a view, not a copy."""
+        if isinstance(data, str):  # written by Python 2
             data = data.encode("latin-1")
         if not isinstance(data, bytes | memoryview) or len(data) != n_values * self.itemsize:
             raise damaged(f"an array of {n_values:,} values with other bytes than these")
@@ -153,12 +153,12 @@ class ArrayType:
 
 @dataclass(eq=False)
 class Array:
-    """A numpy array, as a tensor once its state is known."""
+    """A numpy array; becomes a tensor once its state is known."""
 
     tensor: Tensor | None = None
 
     def set_state(self, state: object, allowance: Allowance) -> None:
-        """The state that numpy pickles: perhaps a version, then shape, type, order, bytes."""
+        """Set the state that numpy pickles: an optional version, then shape, type, order, bytes."""
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise damaged("an array without shape, type and bytes")
         shape, dtype, fortran, data = state[-4:]
@@ -171,7 +171,7 @@ def as_tensor(
     """A tensor with a copy of an array's values.
 
     Raises:
-        Refusal: no array of numbers, or one that does not fit its bytes.
+        Refusal: not an array of numbers, or one that does not fit its bytes.
     """
     if not isinstance(dtype, ArrayType) or dtype.code not in _ARRAYS:
         raise Refusal(f"holds a numpy array that is not of plain numbers; {SAVE_WEIGHTS}")
@@ -185,10 +185,10 @@ def as_tensor(
 
 
 def as_number(dtype: object, data: object) -> object:
-    """A numpy scalar as a plain value.
+    """Convert a numpy scalar to a plain value.
 
     Raises:
-        Refusal: no number or text.
+        Refusal: neither a number nor text.
     """
     if not isinstance(dtype, ArrayType):
         raise damaged("a scalar without a type")

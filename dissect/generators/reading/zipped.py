@@ -1,9 +1,9 @@
-"""What ``torch.save`` writes: a zip file that holds a pickle and, beside it, each storage.
+"""Files of ``torch.save``: a zip file that holds a pickle and each storage as a member.
 
-Members must lie there as they are, not compressed, each with a name of its own, and together no
-larger than the file; a storage must be as large as its values, and have the checksum that the list
-of members states (0 where the program was told to state none). The list of members is read here,
-since Python's own zip reader keeps ten times the memory of that list, whatever it says.
+Members must be stored uncompressed, with unique names, and together be no larger than the file. A
+storage must be as large as its values, and have the checksum in the list of members (0 if the
+writer was set to store none). This module reads the list of members itself, because Python's own
+zip reader uses ten times the memory of that list, for any contents.
 
 References:
     PKWARE, .ZIP File Format Specification, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16.
@@ -22,7 +22,7 @@ from dissect.generators.reading.meanings import Reader
 from dissect.generators.reading.streams import check_identity, load_storage, storage_dtype
 from dissect.generators.reading.tensors import Storage, fill, reserve
 
-_PIECE = 1 << 20  # bytes that are copied, and then checked while they are near
+_PIECE = 1 << 20  # bytes copied at a time, then checked while still in the cache
 _MOST_MEMBERS = 200_000
 _END = b"PK\x05\x06"
 _NOT_TORCH = {
@@ -34,20 +34,20 @@ _NOT_TORCH = {
 
 
 class _Member(NamedTuple):
-    """A member's bytes where they lie, and their CRC-32."""
+    """The bytes of a member, not copied, and their CRC-32."""
 
     data: memoryview
     checksum: int
 
 
 def read_zip(data: memoryview) -> tuple[object, Reader]:
-    """Read what ``torch.save`` wrote.
+    """Read a file written by ``torch.save``.
 
     Returns:
-        The value, and the reader, which knows every name.
+        The value, and the reader, which holds every name.
 
     Raises:
-        Refusal: another kind of zip file, a damaged one, or one that is refused.
+        Refusal: another kind of zip file, or one that is damaged or rejected.
     """
     reader = Reader(len(data), load_storage)
     members = _members(data, reader)
@@ -79,7 +79,7 @@ def read_zip(data: memoryview) -> tuple[object, Reader]:
 
 
 def _fill(memory: Tensor, stored: _Member, name: str) -> None:
-    """Copy a storage's bytes, and check them on the way."""
+    """Copy a storage's bytes and verify their checksum."""
     checksum = 0
     for start in range(0, len(memory), _PIECE):
         piece = memory[start : start + _PIECE]
@@ -119,7 +119,7 @@ def _find_content(members: dict[str, _Member]) -> str:
 
 
 def _members(data: memoryview, reader: Reader) -> dict[str, _Member]:
-    """Every member by name."""
+    """All members by name."""
     try:
         count, position = _find_directory(data)
         members: dict[str, _Member] = {}
@@ -139,7 +139,7 @@ def _members(data: memoryview, reader: Reader) -> dict[str, _Member]:
 
 
 def _find_directory(data: memoryview) -> tuple[int, int]:
-    """Number of members and where their list begins."""
+    """Number of members and offset of their list."""
     tail = bytes(data[max(0, len(data) - 65_557) :])
     at = tail.rfind(_END)
     if at < 0:
@@ -158,7 +158,7 @@ def _find_directory(data: memoryview) -> tuple[int, int]:
 
 
 def _read_entry(data: memoryview, position: int) -> tuple[str, _Member, int]:
-    """One line of the list: a member and its name, and where the next line begins."""
+    """One entry of the list: the member's name, the member, and the offset of the next entry."""
     (
         signature, flags, method, checksum, packed, size, n_name, n_extra, n_comment, local,
     ) = struct.unpack_from("<4s4xHH4xIIIHHH8xI", data, position)  # fmt: skip
@@ -184,7 +184,7 @@ def _read_entry(data: memoryview, position: int) -> tuple[str, _Member, int]:
 
 
 def _widen(extra: memoryview, *values: int) -> list[int]:
-    """Sizes and places beyond 32 bits, which lie in an extra field in this order."""
+    """Sizes and offsets beyond 32 bits, stored in an extra field in this order."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)

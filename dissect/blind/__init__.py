@@ -1,6 +1,6 @@
 """A blind test of labels: a person sees a unit's top images and chooses among four concepts.
 
-``questions`` chooses units and concepts, ``answers`` keeps what people chose, ``score`` says how
-often they chose the label, by rung. The pages that ask are ``reports.blind``, one HTML file, and
-the dashboard's. Nothing in here imports torch.
+``questions`` selects units and concepts, ``answers`` stores the answers, ``score`` computes how
+often people chose the label, by rung. The test itself is shown by ``reports.blind``, one HTML file,
+and by the dashboard. Nothing in here imports torch.
 """

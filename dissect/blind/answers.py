@@ -1,11 +1,11 @@
-"""What people answered, in ``RUN/blind/answers.jsonl``: one line for each answer, only appended.
+"""The answers of people, in ``RUN/blind/answers.jsonl``: one line per answer, only appended.
 
-This module is the one owner of the file. The last answer of a person to a unit counts. A line holds
-the concepts that stood to choose and the label of that time, so answers stay true when a later
-version of this package, or another seed, asks otherwise. ``run.json`` does not list the file: a run
-stays whole whatever people answer.
+Only this module writes the file. The last answer of a person for a unit counts. A line holds the
+choices offered and the label at that time. So answers stay valid when a later version of this
+package, or another seed, offers other choices. ``run.json`` does not list the file, so answers
+never change whether a run is intact.
 
-An answer file that the HTML page gives out holds only what was chosen:
+An answer file downloaded from the HTML page holds only the chosen concepts:
 
     {"kind": "gan-dissection blind answers", "version": 1, "run": FINGERPRINT, "seed": 0,
      "n_units": 60, "by": "", "answers": {"b16.conv1/3": "tree", …}}
@@ -27,21 +27,21 @@ from segmenters.received import inside, read_bytes, reading
 FOLDER, FILE = "blind", "answers.jsonl"
 KIND, VERSION = "gan-dissection blind answers", 1
 LARGEST_BYTES = 1 << 20
-"""Of an answer file."""
+"""Version of the format of answer files."""
 _LARGEST_KEPT = 64 << 20
 _ADVICE = "delete blind/answers.jsonl and answer again"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person chose.
+    """One answer of a person.
 
     Attributes:
-        by: Who; "" where nobody said.
-        layer, unit: Of what.
-        label: What the run called the unit when it was asked.
-        choices: What stood to choose.
-        chosen: One of them.
+        by: The person's name; "" if not given.
+        layer, unit: The unit.
+        label: The unit's label in the run when the question was shown.
+        choices: The concepts offered.
+        chosen: The chosen concept.
     """
 
     by: str
@@ -58,10 +58,10 @@ class Answer:
 
 
 def keep_answers(run: Run, answers: Iterable[Answer]) -> None:
-    """Append answers to the run's.
+    """Append answers to the run's file.
 
     Raises:
-        RunError: a folder that cannot be written, or a link that leads elsewhere.
+        RunError: a folder that cannot be written, or a link to another place.
     """
     lines = [json.dumps(asdict(answer), ensure_ascii=True) + "\n" for answer in answers]
     with reading(run.path, RunError, "put a folder in its place"):
@@ -77,7 +77,7 @@ def keep_answers(run: Run, answers: Iterable[Answer]) -> None:
 
 
 def answers_of(run: Run) -> list[Answer]:
-    """The answers that count: of each person and unit the last one, in the order of the first.
+    """The answers that count: the last one of each person and unit, in the order of the first.
 
     Raises:
         RunError: a damaged file.
@@ -106,7 +106,7 @@ def answer(question: BlindQuestion, chosen: str, *, by: str = "") -> Answer:
     """An answer to a question.
 
     Raises:
-        ConfigError: a concept that did not stand to choose, or an improper name.
+        ConfigError: a concept that was not offered, or an invalid name.
     """
     if chosen not in question.choices:
         raise ConfigError(
@@ -124,7 +124,7 @@ def answer(question: BlindQuestion, chosen: str, *, by: str = "") -> Answer:
 
 
 def answer_file(run: Run, options: BlindOptions) -> dict[str, object]:
-    """An answer file of a run without answers, as the HTML page fills it."""
+    """An answer file of a run without answers; the HTML page fills it."""
     return {
         "kind": KIND,
         "version": VERSION,
@@ -137,10 +137,10 @@ def answer_file(run: Run, options: BlindOptions) -> dict[str, object]:
 
 
 def read_answer_file(run: Run, path: str | Path) -> list[Answer]:
-    """Answers from a file that the HTML page gave out; they are not kept yet.
+    """Answers from a file downloaded from the HTML page; they are not stored yet.
 
     Raises:
-        ConfigError: no such file, one of another run or version, an answer to what was not asked.
+        ConfigError: a missing file, one of another run or version, an answer to another question.
     """
     try:
         with Path(path).open("rb") as file:

@@ -1,10 +1,10 @@
-"""The options of a blind test, without what tests take to run."""
+"""The options of a blind test; imports none of the modules that run the test."""
 
 from dissect.settings import Settings, setting
 
 
 class BlindOptions(Settings):
-    """Which test is asked.
+    """Options of a blind test.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range.

@@ -1,9 +1,9 @@
-"""Which units are asked about, and the four concepts that stand to choose.
+"""Questions of a blind test: the units, and four concepts to choose from for each.
 
-Units are drawn by seed, as many of each rung as of the others where there are so many, and asked in
-an order that tells nothing of the rung. The choices are the unit's label and three others of the
-eight that match the unit best after it, in an order by seed; nothing of what a person sees says
-which is the label.
+Units are drawn by seed, the same number from each rung if there are enough. The order reveals
+nothing about the rung. The choices are the unit's label and three others of the eight concepts that
+match the unit best after it, in an order by seed. Nothing that a person sees shows which one is the
+label.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from dissect.runs import Run
 from dissect.statistics.registry import rows_of
 
 N_CHOICES = 4
-_PLAUSIBLE = 8  # concepts of which the other choices are drawn
-_BLIND = 0xB11D  # beside the seed, so that no other draw of it is the same
+_PLAUSIBLE = 8  # concepts from which the other choices are drawn
+_BLIND = 0xB11D  # joined with the seed, to give a separate random stream
 
 
 @dataclass(frozen=True)
 class BlindQuestion:
-    """One unit and what may be chosen for it.
+    """One unit and its choices.
 
     Attributes:
-        layer, unit: Of the run.
-        choices: Four concepts, or fewer where the segmenter has fewer.
-        label: The one that the run calls the unit after. Not for the eyes of who answers.
-        rung: How much the run says of the unit.
+        layer, unit: The unit in the run.
+        choices: Four concepts, or fewer if the segmenter has fewer.
+        label: The unit's label in the run. Do not show it to the person.
+        rung: The unit's rung in the run.
     """
 
     layer: str
@@ -47,11 +47,11 @@ class BlindQuestion:
 
 
 def blind_questions(run: Run, options: BlindOptions) -> list[BlindQuestion]:
-    """The test of a run: the same for the same run and options.
+    """The questions for a run: the same for the same run and options.
 
     Args:
         run: A finished run with top images.
-        options: How many units, and the seed.
+        options: Number of units, and the seed.
 
     Raises:
         ConfigError: a run whose layers have no pictures, or with fewer than two concepts to choose.
@@ -89,7 +89,7 @@ def blind_questions(run: Run, options: BlindOptions) -> list[BlindQuestion]:
 def _spread_over_rungs(
     labels: pd.DataFrame, n_units: int, random: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows in a random order, the rungs as even as they allow."""
+    """Rows in a random order, with the rungs as evenly represented as possible."""
     mixed = labels.iloc[random.permutation(len(labels))]
     turn = mixed.groupby("rung", sort=False).cumcount()
     first = mixed.iloc[np.argsort(turn.to_numpy(), kind="stable")[:n_units]]
@@ -107,10 +107,10 @@ def _choices(pairs: pd.DataFrame, label: str, random: np.random.Generator) -> tu
 
 
 def find_question(questions: Sequence[BlindQuestion], key: str) -> BlindQuestion:
-    """The question of a key.
+    """The question with a key.
 
     Raises:
-        ConfigError: one that was not asked.
+        ConfigError: the test has no such question.
     """
     for question in questions:
         if question.key == key:

@@ -1,4 +1,4 @@
-"""How much a run says of each unit: the groups that a blind test is scored by."""
+"""The rung of each unit in a run: the groups by which a blind test is scored."""
 
 import pandas as pd
 
@@ -9,11 +9,11 @@ from dissect.studies.causes import unit_causes
 
 
 def rungs_of(run: Run, labels: pd.DataFrame) -> list[str]:
-    """The rung of each unit, the highest that it reaches.
+    """The highest rung that each unit reaches.
 
     Args:
         run: A finished run.
-        labels: Rows of its table that are labels.
+        labels: The rows of its table that are labels.
     """
     causes = unit_causes(run, labels[["layer", "unit", "concept"]])
     causal = {(str(row.layer), int(row.unit)) for row in rows_of(causes) if bool(row.causal)}

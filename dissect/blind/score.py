@@ -1,4 +1,4 @@
-"""How often people chose the label, by rung, with a score interval.
+"""How often people chose the label, by rung, with a Wilson interval.
 
 References:
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
@@ -17,13 +17,14 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Score:
-    """The answers to the units of one rung.
+    """The score of the answers for the units of one rung.
 
     Attributes:
         rung: Its name, or ``all``.
-        asked, right: Answers, and those that are the label.
-        share, low, high: Of right ones, with the Wilson interval of 95 %; None without answers.
-        chance: Share that guessing would get right, from the numbers of choices.
+        asked, right: Number of answers, and of those that are the label.
+        share, low, high: Share of right answers, with the 95 % Wilson interval; None without
+            answers.
+        chance: Expected share of right answers when guessing, from the numbers of choices.
     """
 
     rung: str
@@ -40,7 +41,7 @@ class Score:
 
     @property
     def words(self) -> str:
-        """Such as ``named: 51 of 60 right, 0.85 [0.74, 0.92], by guessing 0.25``."""
+        """Text such as ``named: 51 of 60 right, 0.85 [0.74, 0.92], by guessing 0.25``."""
         if self.share is None:
             return f"{self.rung}: nothing was answered yet"
         return (
@@ -60,7 +61,7 @@ def score_of(rung: str, answers: Sequence[Answer]) -> Score:
 
 
 def scores(run: Run) -> list[Score]:
-    """The score of each rung that was answered about, then of all.
+    """The score of each rung with answers, then of all answers.
 
     Raises:
         RunError: a damaged file of answers.

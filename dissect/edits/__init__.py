@@ -1,9 +1,9 @@
-"""Edits: changes made while an image is generated, as values, and how they are applied.
+"""Edits: values that describe changes during the generation of an image, and their application.
 
     with intervene(generator, [Ablate("b16.conv1", [3, 7])]):
         images = generator.synthesize(latent)
 
-Names are imported when they are first used: applying edits takes torch, and reading them does not.
+Names are imported when they are first used: applying edits needs torch, reading them does not.
 """
 
 from typing import TYPE_CHECKING

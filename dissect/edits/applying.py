@@ -3,18 +3,18 @@
     with intervene(generator, [Move("w", direction, 2.0), Ablate("b16.conv1", [3, 7])]):
         images = generator.synthesize(latent)
 
-Moves act on the latent that ``synthesize`` is given, when it passes their space on its way z → w →
-w+ → s; those of one space in the order given. ``synthesize`` of this one generator is replaced for
-that time; ``sample`` and ``convert`` stay as they are.
+Moves change the latent that ``synthesize`` receives, when its conversion z → w → w+ → s reaches
+their space; moves in one space act in the given order. During the ``with``, ``synthesize`` of this
+one generator is replaced; ``sample`` and ``convert`` do not change.
 
-Edits of units, and moves in a layer, act where the layer's output leaves it, in the order given, so
-whatever follows (modulation by styles, noise, the next layers) sees the edited output. A ``trace``
-that is entered inside sees edited outputs, one around it sees what the network put out.
+Edits of units, and moves in a layer, change the layer's output, in the given order. So all later
+operations (modulation by styles, noise, the next layers) read the edited output. A ``trace``
+entered inside records edited outputs, one around it records the network's own.
 
-Both end with the ``with``, after an exception too; an empty list changes nothing.
+Both end with the ``with``, also after an exception; an empty list changes nothing.
 
-In another basis, with u = encode(x) and u' the edited u, the layer puts out decode(u') plus the
-remainder x − decode(u) that the basis cannot hold, where the region is, and x elsewhere.
+In another basis, with u = encode(x) and u' the edited u, the layer outputs decode(u') plus the
+remainder x − decode(u) that the basis cannot represent inside the region, and x elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,20 +49,20 @@ Hook = Callable[[nn.Module, tuple[object, ...], object], Tensor]
 def intervene(
     generator: Generator, edits: Sequence[Edit], *, bases: Mapping[str, Basis] = NO_BASES
 ) -> Iterator[None]:
-    """Apply edits, see the head of this module.
+    """Apply edits; see the module docstring.
 
     Args:
         generator: Any generator that lists layers.
-        edits: Of units of any layers, and moves of the latent.
-        bases: ``layer@basis`` → its basis, as ``Run.basis`` gives it. Rotations and autoencoders
-            need none; principal components were fitted to a run and do.
+        edits: Edits of units of any layers, and moves of the latent.
+        bases: ``layer@basis`` → its basis, from ``Run.basis``. Rotations and autoencoders need
+            none; principal components were fitted to a run and do.
 
     Raises:
         GeneratorError: edits of units of a generator whose layers can only be read, a move in a
-            space or layer that the generator lacks; inside the ``with``, a latent that has left
-            that space.
+            space or layer that the generator lacks; inside the ``with``, a latent in a later
+            space.
         LayerError: a layer or unit that the generator does not have.
-        ConfigError: edits that contradict each other, a basis without a way back, or a vector that
+        ConfigError: edits that contradict each other, a basis without ``decode``, or a vector that
             does not fit its space.
 
     Example:
@@ -97,7 +97,7 @@ def intervene(
 def check_edits(
     generator: Generator, edits: Sequence[Edit], *, bases: Mapping[str, Basis] = NO_BASES
 ) -> dict[str, Basis]:
-    """Refuse edits that cannot be applied; returns the bases they need.
+    """Raise an error for edits that cannot be applied; return the bases that they need.
 
     Raises:
         GeneratorError, LayerError, ConfigError: see ``intervene``.
@@ -128,17 +128,17 @@ def check_edits(
 
 
 def move_latent(generator: Generator, latent: Latent, moves: Sequence[Move]) -> Latent:
-    """The latent after moves, in the last space that one of them is in.
+    """The latent after moves, in the last space of the moves.
 
-    Moves act in the order of the generator's spaces, those of one space in the order given.
+    Moves act in the order of the generator's spaces; moves in one space act in the given order.
 
     Args:
-        generator: Brings the latent from space to space.
-        latent: In any of its spaces.
-        moves: In spaces that the latent has not left for good.
+        generator: Generator that converts the latent between spaces.
+        latent: A latent in any of its spaces.
+        moves: Moves in spaces to which the latent can be converted.
 
     Raises:
-        GeneratorError: a space that the generator lacks, or one to which there is no way back.
+        GeneratorError: a space that the generator lacks, or that the latent cannot reach.
         ConfigError: a vector or layers that do not fit the space.
     """
     for move in moves:
@@ -157,12 +157,12 @@ def move_latent(generator: Generator, latent: Latent, moves: Sequence[Move]) -> 
 
 @contextmanager
 def _moving(generator: Generator, moves: Sequence[Move]) -> Iterator[None]:
-    """``synthesize`` of this one object moves its latent first."""
+    """Within the ``with``, ``synthesize`` of this one object first moves its latent."""
     if not moves:
         yield
         return
     plain = generator.synthesize
-    # Whatever stood on the object itself, such as the moves of a ``with`` around this one.
+    # An attribute of the object itself, such as the moves of an outer ``with``.
     before = vars(generator).get("synthesize")
 
     @wraps(plain)
@@ -180,7 +180,7 @@ def _moving(generator: Generator, moves: Sequence[Move]) -> Iterator[None]:
 
 
 def check_move(generator: Generator, move: Move) -> None:
-    """Refuse a move that does not fit a generator.
+    """Raise an error if a move does not fit a generator.
 
     Raises:
         GeneratorError: a space or layer that it lacks, or a layer that can only be read.
@@ -219,7 +219,7 @@ def _open_basis(
 
 
 def _check_pair(first: UnitEdit, second: UnitEdit) -> None:
-    """Two edits conflict where both fix the same unit, to different values, at the same place."""
+    """Raise an error if two edits set the same unit to different values at the same place."""
     if first.layer != second.layer or not overlaps(first.region, second.region):
         return
     fixed = []
@@ -255,7 +255,7 @@ class _Step:
             torch.ones(grid) if edit.region is None else torch.from_numpy(pool(edit.region, grid))
             for edit in edits
         )
-        if info.margin:  # a region that touches the image's border goes on beyond it
+        if info.margin:  # a region at the image's border extends into the margin
             masks = tuple(
                 nn.functional.pad(mask[None, None], [info.margin] * 4, mode="replicate")[0, 0]
                 for mask in masks
@@ -265,14 +265,14 @@ class _Step:
     def __call__(
         self, maps: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """A new tensor: other hooks may hold what the layer put out."""
+        """Return a new tensor, because other hooks may hold the layer's output."""
         masks = [mask.to(maps.device, maps.dtype) for mask in self.masks]
         if self.basis is None:
             return self._edit(maps, masks)
         units = self.basis.encode(maps)
         remainder = maps - self.basis.decode(units)
         edited = self.basis.decode(self._edit(units, masks)) + remainder
-        # Rounding on the way through the basis stays inside the region.
+        # Rounding errors of the basis stay inside the region.
         return torch.where(torch.stack(masks).amax(dim=0) > 0, edited.to(maps.dtype), maps)
 
     def _edit(
@@ -287,7 +287,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class _MoveStep:
-    """A move of what a layer puts out."""
+    """A move of a layer's output."""
 
     move: Move
     info: LayerInfo
@@ -301,7 +301,7 @@ class _MoveStep:
 def _steps(
     edits: Sequence[UnitEdit | Move], opened: Mapping[str, Basis], info: LayerInfo
 ) -> list[_Step | _MoveStep]:
-    """What is done to one layer, in the order given; neighbours in one basis are done together."""
+    """Steps for one layer, in the given order; neighbours in one basis are joined."""
     steps: list[_Step | _MoveStep] = []
     for is_move, same in groupby(edits, key=lambda edit: isinstance(edit, Move)):
         if is_move:
@@ -325,18 +325,18 @@ def _rewrite(layer: str, info: LayerInfo, steps: Sequence[_Step | _MoveStep]) ->
 
 @torch.no_grad()
 def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> None:
-    """Refuse layers whose output never gets to the image.
+    """Raise an error for layers whose output does not affect the image.
 
-    Two samples are made with and without strong noise on all of a layer's units.
+    Generates two samples with and without strong noise on all units of a layer.
 
     Args:
         generator: Any generator.
         layers: ``layer`` or ``layer@basis``.
-        seed: Of the samples and the noise.
+        seed: Seed of the samples and the noise.
 
     Raises:
         GeneratorError: a generator whose layers can only be read.
-        LayerError: noise in a layer leaves the image the same bits.
+        LayerError: noise in a layer does not change any bit of the image.
     """
     check_editable(generator)
     latent = generator.sample([0, 1], seed=seed)

@@ -1,4 +1,4 @@
-"""What every edit has: a kind, plain values for a file, and equality by them."""
+"""Base of all edits: a kind, plain values for a file, and equality by value."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Edit:
     """Its name in a recipe."""
 
     def to_plain(self) -> dict[str, object]:
-        """Its fields as plain values, in their order; ``from_plain`` reads them."""
+        """Its fields as plain values, in order; the inverse of ``from_plain``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -30,7 +30,7 @@ class Edit:
         """The inverse of ``to_plain``.
 
         Raises:
-            ConfigError: a value that the edit refuses.
+            ConfigError: an invalid value.
         """
         return cls(**values)
 
@@ -44,7 +44,7 @@ class Edit:
 
 
 def check_number(name: str, value: Any) -> float:
-    """A finite number.
+    """Check that a value is a finite number.
 
     Raises:
         ConfigError: anything else.

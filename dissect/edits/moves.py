@@ -1,18 +1,18 @@
-"""Moves: a latent, or what a layer puts out, taken along a vector of its space, as a value.
+"""Moves: steps of a latent, or of a layer's output, along a vector of its space, as values.
 
 With x the latent, v the vector and s the strength:
 
 ==============  ===================================  ==============================================
 mode            x becomes                            meaning
 ==============  ===================================  ==============================================
-``add``         x + s · v                            a step; moves commute, −s takes s back
-``set``         x + (s − ⟨x, v⟩ / ⟨v, v⟩) · v        its part along v becomes s · v; twice is once
+``add``         x + s · v                            a step; moves commute, −s undoes s
+``set``         x + (s − ⟨x, v⟩ / ⟨v, v⟩) · v        its part along v becomes s · v; idempotent
 ==============  ===================================  ==============================================
 
-In a space of layers (w+) a vector of one layer stands for the same vector in every layer, and
-``layers`` leaves only some of them: in all others v is 0. A layer of the generator is a space too:
-that of its outputs, in which a vector of its units stands for the same vector at every pixel. What
-remains is one vector of the whole space, and ⟨·, ·⟩ sums over all of it.
+In a space of layers (w+), a vector of one layer means the same vector in every layer, and
+``layers`` selects some of them: in all others v is 0. A layer of the generator is a space too, the
+space of its outputs: a vector with one number per unit means the same vector at every pixel. The
+result is one vector of the whole space, and ⟨·, ·⟩ sums over all of it.
 
 References:
     Shen et al., Interpreting the Latent Space of GANs for Semantic Face Editing, CVPR 2020,
@@ -45,14 +45,14 @@ _LARGEST_VECTOR = 2**22  # numbers
 
 @dataclass(frozen=True, eq=False)
 class Move(Edit):
-    """Take a latent along a vector of a space.
+    """Move a latent along a vector of a space.
 
     Args:
-        space: ``z``, ``w``, ``w+`` or ``s``, or the name of a layer, whose outputs are moved then.
-        vector: Of the space's shape, or in w+ of one layer's; of a layer, one number for each unit,
-            or a map for each. Kept as float32.
+        space: ``z``, ``w``, ``w+`` or ``s``, or the name of a layer, whose outputs then move.
+        vector: A vector of the space, or in w+ of one layer; for a layer, one number per unit or
+            one map per unit. Stored as float32.
         strength: Any finite number, in lengths of the vector.
-        layers: Of w+, from 0; None means all.
+        layers: Layers of w+, from 0; None means all.
         mode: ``add`` or ``set``.
 
     Raises:
@@ -81,14 +81,14 @@ class Move(Edit):
             object.__setattr__(self, "layers", check_layers(self.layers))
 
     def to_plain(self) -> dict[str, object]:
-        """See ``Edit.to_plain``; a vector of several layers as a list of lists."""
+        """See ``Edit.to_plain``; a vector of several layers becomes a list of lists."""
         return super().to_plain() | {"vector": np.asarray(self.vector).tolist()}
 
     def apply(self, latent: "Latent") -> "Latent":
-        """The latent after the move; the one given stays as it is.
+        """The latent after the move; does not change the input.
 
         Args:
-            latent: In the space of the move.
+            latent: A latent in the space of the move.
 
         Raises:
             ConfigError: a latent of another space, a vector or layers that do not fit it.
@@ -106,16 +106,16 @@ class Move(Edit):
     def apply_to_maps(
         self, maps: "Float[Tensor, 'batch unit rows columns']", info: "LayerInfo"
     ) -> "Float[Tensor, 'batch unit rows columns']":
-        """What the layer puts out after the move; the maps given stay as they are.
+        """The layer's output after the move; does not change the input.
 
         Args:
-            maps: Of the layer that the move is in, with its margin.
-            info: That layer. Its margin moves along, and has no part in ⟨·, ·⟩.
+            maps: Output of the layer of the move, with its margin.
+            info: That layer. Its margin moves too, but does not count in ⟨·, ·⟩.
 
         Raises:
             ConfigError: a vector that does not fit the layer.
         """
-        import torch  # noqa: PLC0415 - a recipe is read without it
+        import torch  # noqa: PLC0415 - reading a recipe does not need it
 
         self.check_layer(info)
         step = torch.from_numpy(np.array(self.vector)).to(maps.device, maps.dtype)
@@ -129,7 +129,7 @@ class Move(Edit):
         return maps + self._rest(inner, step) * wide
 
     def check_layer(self, info: "LayerInfo") -> None:
-        """Refuse a vector that does not fit a layer's output.
+        """Raise an error if the vector does not fit a layer's output.
 
         Raises:
             ConfigError: another shape, or layers of w+.
@@ -148,19 +148,19 @@ class Move(Edit):
             )
 
     def _rest(self, data: "Tensor", step: "Tensor") -> "Tensor":
-        """How far each sample has to go for its part along ``step`` to become the strength."""
+        """Step of each sample after which its part along ``step`` equals the strength."""
         along = (data * step).flatten(1).sum(dim=1) / step.square().sum()
         return (self.strength - along).reshape(-1, *[1] * step.ndim)
 
 
 def check_vector(values: Any) -> Float[np.ndarray, "*space"]:
-    """A direction's numbers as float32, which nobody can write to; not all of them are zero.
+    """Convert a direction to read-only float32 numbers, not all zero.
 
     Raises:
         ConfigError: anything else.
     """
     try:
-        # A tensor's own conversion gives its numbers, wherever it lies.
+        # A tensor's own conversion gives its numbers, on any device.
         given = values.detach().cpu() if hasattr(values, "detach") else values
         vector = np.array(given, dtype=np.float32)
     except (TypeError, ValueError):
@@ -182,7 +182,7 @@ def check_vector(values: Any) -> Float[np.ndarray, "*space"]:
 
 
 def check_layers(layers: Any) -> tuple[int, ...]:
-    """Numbers of layers of w+, from 0, at least one and none twice; one alone may be given.
+    """Check layers of w+: numbers from 0, at least one, no duplicates; a scalar is one layer.
 
     Raises:
         ConfigError: anything else.

@@ -1,10 +1,10 @@
-"""Recipes: lists of edits as JSON, the one format that effects, paintings and scripts share.
+"""Recipes: lists of edits as JSON, the one format for effects, paintings and scripts.
 
     [{"edit": "ablate", "layer": "b16.conv1", "units": [3, 7], "strength": 1.0},
      {"edit": "move", "space": "w", "vector": [0.5, …], "strength": 2.0, "layers": null,
       "mode": "add"}]
 
-Reading one takes no torch.
+Reading a recipe does not need torch.
 """
 
 import json
@@ -22,7 +22,7 @@ _KINDS: dict[str, type[Edit]] = {kind.kind: kind for kind in (Ablate, Insert, Sc
 
 
 def to_json(edits: Sequence[Edit]) -> list[dict[str, object]]:
-    """A recipe as plain values; regions as runs of equal numbers, row by row."""
+    """A recipe as plain values; a region becomes runs of equal numbers, row by row."""
     return [{"edit": edit.kind, **edit.to_plain()} for edit in edits]
 
 
@@ -30,7 +30,7 @@ def from_json(recipe: Any) -> list[Edit]:
     """The inverse of ``to_json``.
 
     Raises:
-        ConfigError: no list of edits, an unknown edit, a field that is missing, unknown or wrong.
+        ConfigError: no list of edits, an unknown edit, a missing, unknown or invalid field.
 
     Example:
         >>> from_json([{"edit": "ablate", "layer": "b16.conv1", "units": [3]}])[0].strength
@@ -45,7 +45,7 @@ def read_recipe(data: bytes) -> list[Edit]:
     """A recipe from a file's bytes: a list of edits, or the recipe.json of a measured effect.
 
     Raises:
-        ConfigError: too many bytes, no JSON, or see ``from_json``.
+        ConfigError: too many bytes, invalid JSON, or the errors of ``from_json``.
     """
     if len(data) > LARGEST_BYTES:
         raise ConfigError(f"the recipe has {len(data):,} bytes; expected at most {LARGEST_BYTES:,}")

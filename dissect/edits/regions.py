@@ -1,8 +1,8 @@
-"""Regions: where in the image an edit acts, as a mask of any size that is pooled to a layer.
+"""Regions: the part of the image in which an edit acts, as a mask that is resized to a layer.
 
-A region is a map of numbers in [0, 1] over the whole image, whatever its own height and width: 1
-where the edit acts fully, 0 where it does not. A layer of another size takes the mean over the area
-of each of its cells.
+A region is a map of numbers in [0, 1] over the whole image, of any height and width: 1 where the
+edit acts fully, 0 where it does not act. For a layer of another size, each of its cells takes the
+mean over its area.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def check_region(values: object) -> Region:
         raise ConfigError(
             f"region has the shape {region.shape}; expected (height, width), a mask of the image"
         )
-    # NaN fails every comparison, so the comparisons are those that should hold.
+    # NaN fails every comparison, so the comparisons state the valid range.
     if not ((region >= 0) & (region <= 1)).all():
         raise ConfigError(
             f"region holds {region.min():g} … {region.max():g}; expected numbers from 0 to 1"
@@ -53,10 +53,10 @@ def box(image_size: int, corners: Sequence[int]) -> Region:
 
     Args:
         image_size: Height and width of the image.
-        corners: top, left, bottom, right; the last two are not part of the box.
+        corners: top, left, bottom, right; bottom and right are exclusive.
 
     Raises:
-        ConfigError: a box that leaves the image or holds no pixel.
+        ConfigError: a box that exceeds the image or holds no pixel.
 
     Example:
         >>> box(4, (0, 0, 2, 4)).sum()
@@ -78,14 +78,14 @@ def box(image_size: int, corners: Sequence[int]) -> Region:
 
 
 def pool(region: Region, grid: tuple[int, int]) -> Region:
-    """The region on another grid: the mean over the area of each cell.
+    """Resize the region to another grid: the mean over the area of each cell.
 
-    With o(i, j) the overlap of target cell i and source pixel j along an axis, m = O R Oᵀ. Smaller
-    and larger grids go the same way, and a region that is 1 everywhere stays exactly 1.
+    With o(i, j) the overlap of target cell i and source pixel j along an axis, m = O R Oᵀ. This
+    holds for smaller and larger grids, and a region that is 1 everywhere stays exactly 1.
 
     Args:
         region: In [0, 1].
-        grid: Height and width to bring it to.
+        grid: Height and width of the result.
 
     Returns:
         float32 in [0, 1], (height, width) of the grid.
@@ -99,9 +99,9 @@ def pool(region: Region, grid: tuple[int, int]) -> Region:
 
 
 def overlaps(first: Region | None, second: Region | None) -> bool:
-    """Whether two regions (None: everywhere) claim a place together.
+    """Whether two regions (None: everywhere) overlap so that their edits conflict.
 
-    Soft borders that share a pixel, a + b ≤ 1, leave each other room.
+    Soft borders that share a pixel do not conflict if a + b ≤ 1.
     """
     if first is None or second is None:
         return True
@@ -110,9 +110,9 @@ def overlaps(first: Region | None, second: Region | None) -> bool:
 
 
 def _overlap(size: int, target: int) -> Float[np.ndarray, "target size"]:
-    """Lengths shared by cells and pixels, in units of 1 / target of a source pixel.
+    """Overlap of cells and pixels, in units of 1 / target of a source pixel.
 
-    In whole numbers, so that each row adds up to exactly ``size``.
+    Integer arithmetic, so that each row adds up to exactly ``size``.
     """
     cells, pixels = np.arange(target)[:, None], np.arange(size)[None, :]
     end = np.minimum((cells + 1) * size, (pixels + 1) * target)

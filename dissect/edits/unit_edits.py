@@ -1,16 +1,16 @@
-"""Edits of units: what is done to which units of a layer, and where.
+"""Edits of units: the change, the units of a layer, and the region.
 
 With m the region on the layer's grid (1 everywhere if there is none) and x a unit's map:
 
 ==================================  =========================  ====================================
 edit                                x becomes                  meaning
 ==================================  =========================  ====================================
-``Ablate(layer, units)``            x · (1 − strength · m)     the unit is taken away
+``Ablate(layer, units)``            x · (1 − strength · m)     the unit is removed
 ``Insert(layer, units, values)``    x · (1 − m) + value · m    the unit is held at a value
-``Scale(layer, units, factor)``     x · (1 + (factor − 1) m)   the unit is turned up or down
+``Scale(layer, units, factor)``     x · (1 + (factor − 1) m)   the unit is amplified or weakened
 ==================================  =========================  ====================================
 
-``layer`` may be ``layer@basis``; units are coordinates of that basis then.
+``layer`` may be ``layer@basis``; units are then coordinates of that basis.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (ablation and insertion at pixels P).
@@ -29,14 +29,14 @@ from dissect.edits.edit import Edit, check_number
 from dissect.edits.regions import Region, check_region
 from dissect.errors import ConfigError
 
-if TYPE_CHECKING:  # a stored recipe is read without torch
+if TYPE_CHECKING:  # reading a stored recipe does not need torch
     from torch import Tensor
 
-_LARGEST_REGION = 8192  # pixels along an axis, of a region that is read from a file
+_LARGEST_REGION = 8192  # pixels along an axis of a region from a file
 
 
 class UnitEdit(Edit):
-    """What every edit of units has: a layer, units of it, and a region or None for everywhere."""
+    """Base of edits of units: a layer, its units, and a region or None for everywhere."""
 
     layer: str
     units: Sequence[int]
@@ -50,7 +50,7 @@ class UnitEdit(Edit):
             object.__setattr__(self, "region", check_region(self.region))
 
     def to_plain(self) -> dict[str, object]:
-        """See ``Edit.to_plain``; a region as runs of equal numbers, row by row."""
+        """See ``Edit.to_plain``; a region becomes runs of equal numbers, row by row."""
         plain = super().to_plain()
         del plain["region"]
         return plain if self.region is None else plain | {"region": _region_to_json(self.region)}
@@ -68,24 +68,24 @@ class UnitEdit(Edit):
         maps: 'Float[Tensor, "batch edited height width"]',
         mask: 'Float[Tensor, "height width"]',
     ) -> 'Float[Tensor, "batch edited height width"]':
-        """The maps of ``units`` after the edit; the maps given stay as they are.
+        """The maps of ``units`` after the edit; does not change the input.
 
         Args:
-            maps: Of the edited units, in the order of ``units``.
+            maps: Maps of the edited units, in the order of ``units``.
             mask: The region on the layer's grid, in [0, 1].
         """
-        raise NotImplementedError  # each kind of edit below says how
+        raise NotImplementedError  # implemented by each kind of edit below
 
 
 @dataclass(frozen=True, eq=False)
 class Ablate(UnitEdit):
-    """Take units away: x · (1 − strength · m).
+    """Remove units: x · (1 − strength · m).
 
     Args:
         layer: ``layer`` or ``layer@basis``.
-        units: Which, from 0.
+        units: Unit numbers, from 0.
         region: Mask of the image of any size, numbers in [0, 1]; None means everywhere.
-        strength: In [0, 1]; 1 sets units to zero, 0 leaves them.
+        strength: In [0, 1]; 1 sets units to zero, 0 leaves them unchanged.
 
     Raises:
         ConfigError: units given twice or below 0, an empty region, a strength out of range.
@@ -123,12 +123,12 @@ class Insert(UnitEdit):
 
     Args:
         layer: ``layer`` or ``layer@basis``.
-        units: Which, from 0.
+        units: Unit numbers, from 0.
         values: One finite number for each unit, in the unit's own scale.
         region: Mask of the image of any size, numbers in [0, 1]; None means everywhere.
 
     Raises:
-        ConfigError: another number of values than of units, units given twice, an empty region.
+        ConfigError: a different number of values and units, duplicate units, an empty region.
 
     Example:
         >>> Insert("b16.conv1", [3, 7], [2.5, 4]).values
@@ -167,12 +167,12 @@ class Insert(UnitEdit):
 
 @dataclass(frozen=True, eq=False)
 class Scale(UnitEdit):
-    """Turn units up or down: x · (1 + (factor − 1) m).
+    """Amplify or weaken units: x · (1 + (factor − 1) m).
 
     Args:
         layer: ``layer`` or ``layer@basis``.
-        units: Which, from 0.
-        factor: Any finite number; 1 leaves units, 0 ablates them, −1 turns their sign.
+        units: Unit numbers, from 0.
+        factor: Any finite number; 1 leaves units unchanged, 0 ablates them, −1 inverts them.
         region: Mask of the image of any size, numbers in [0, 1]; None means everywhere.
 
     Raises:
@@ -211,7 +211,7 @@ def _region_from_json(content: Any) -> np.ndarray:
     try:
         shape = int(content["height"]), int(content["width"])
         lengths = [int(length) for _, length in content["runs"]]
-        # Counted before it is spread out: a recipe is a file that may hold anything.
+        # The size is checked before expansion: a recipe file may hold anything.
         if min(*shape, *lengths) < 1 or sum(lengths) != shape[0] * shape[1]:
             raise ValueError
         if max(shape) > _LARGEST_REGION:

@@ -1,5 +1,5 @@
-"""Painted images: a sample, strokes over it, and the recipe from which its bytes follow.
+"""Painted images: a sample, strokes over it, and a recipe that reproduces the same bytes.
 
-``recipe`` and ``masks`` know nothing of torch, so that a web process can read what a browser sends;
-``canvas`` makes the image, ``brushes`` finds the units that draw a concept.
+``recipe`` and ``masks`` do not import torch, so that a web process can read a browser's data.
+``canvas`` generates the image, ``brushes`` finds the units that draw a concept.
 """

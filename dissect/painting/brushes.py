@@ -1,17 +1,18 @@
-"""Brushes: which units, in which layer and how strongly, draw a concept or take it away.
+"""Brushes: the units, layer and strength that draw a concept or remove it.
 
 Candidates are the layers whose units match the concept best, and the units of a measured effect of
-the concept if they were searched for. A unit that matches a concept best in a late layer often
-paints its texture only, and insertion at the mean is often too weak, so none is taken on trust: in
-a few seconds each is tried, **with the shape that is to be painted**, on a few samples that neither
-the run nor its measurements saw, with several numbers of units and several strengths.
+the concept if they were found by a search. A unit that matches a concept best in a late layer often
+paints only its texture, and insertion at the mean is often too weak, so every candidate is tested.
+The test takes a few seconds. It uses **the shape to be painted**, on a few samples that neither the
+run nor its measurements used, with several numbers of units and several strengths.
 
-- To draw, units are held there in images that have least of the concept in the shape.
-- To remove, units are ablated there in images that have most of it in the shape.
+- To draw, units are inserted in the shape in images that have least of the concept there.
+- To remove, units are ablated in the shape in images that have most of it there.
 
-A trial's gain is the mean of ``Verdict.gain`` (net, inside the shape), less the share of pixels
-outside of the shape whose concepts change. Of what reaches 90 % of the best gain, the smallest
-strength wins, then the largest gain. What the winner did is told in the words of a verdict; how it
+A trial's gain is the mean of ``Verdict.gain`` (net, inside the shape), minus the share of pixels
+outside of the shape whose concepts change. Among the trials with at least 90 % of the best gain,
+the smallest strength wins, then the largest gain. The result of the winner is described like a
+verdict; for the painted image itself, see the verdict of the stroke.
 does on the image that is painted says the verdict of the stroke.
 """
 
@@ -44,8 +45,8 @@ _FINALISTS = 2
 _SIZES = (8, 16, 32, 64)
 _STRENGTHS = (1.0, 2.0, 3.0)
 _NEAR_BEST = 0.9
-_LEAST_UNITS = 8  # a layer with less (one of colours, say) has nothing to choose from
-_RARE = 0.995  # quantile at which units are held if no image shows the concept
+_LEAST_UNITS = 8  # a layer with fewer (such as colours) has no units to choose from
+_RARE = 0.995  # quantile used as the value if no image shows the concept
 
 Box = tuple[int, int, int, int]
 """top, left, bottom, right in pixels of the image."""
@@ -53,7 +54,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Shape:
-    """Where somebody paints: a box, a mask, or neither for everywhere; see ``Stroke``."""
+    """The painted area: a box, a mask, or neither for everywhere; see ``Stroke``."""
 
     box: Box | None = None
     mask: bytes | None = None
@@ -62,7 +63,7 @@ class Shape:
         self, mode: str, layer: str, units: Sequence[int], values: Sequence[float], *,
         strength: float, concept: str,
     ) -> Stroke:  # fmt: skip
-        """A stroke of this shape; for no concept if that is empty."""
+        """A stroke of this shape; for no concept if ``concept`` is empty."""
         return Stroke(
             mode, layer, tuple(units), tuple(values), strength,
             box=self.box, mask=self.mask, concept=concept or None,
@@ -71,17 +72,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Brush:
-    """Units that draw a concept or take it away.
+    """Units that draw a concept or remove it.
 
     Attributes:
-        concept, mode: What it is for; no concept if somebody chose the units.
-        layer: Whose units.
-        units: All that can be taken, best first.
-        values: At which each is held if the strength is 1; none to remove.
-        n_units, strength: What is advised.
-        gain: What the trial reached, in [-1, 1]; None if nothing was tried.
-        how: Where it comes from, in one sentence.
-        tried: What it did in the trial, in one sentence; "" if nothing was tried.
+        concept, mode: Its purpose; no concept if a person chose the units.
+        layer: Layer of the units.
+        units: All usable units, best first.
+        values: Value of each unit at strength 1; none to remove.
+        n_units, strength: Recommended values.
+        gain: Gain of the trial, in [-1, 1]; None without a trial.
+        how: Its origin, in one sentence.
+        tried: Result of the trial, in one sentence; "" without a trial.
     """
 
     concept: str
@@ -101,11 +102,11 @@ class Candidate:
     """Units of one layer, best first.
 
     Attributes:
-        layer: Whose.
-        units: Numbers.
-        values: At which each is held to draw; none to remove.
-        sizes: How many of the first ones are tried.
-        source: Where they come from, such as ``units that match best``.
+        layer: Layer of the units.
+        units: Unit numbers.
+        values: Value of each unit to draw; none to remove.
+        sizes: Numbers of first units to try.
+        source: Their origin, such as ``units that match best``.
     """
 
     layer: str
@@ -125,20 +126,19 @@ class Candidate:
 def find_brush(
     canvas: Canvas, concept: str, mode: str, *, layer: str | None = None, shape: Shape | None = None
 ) -> Brush:
-    """The brush for a concept.
+    """Find the brush for a concept.
 
     Args:
         canvas: Models of the run.
-        concept: Of the vocabulary.
+        concept: A concept of the vocabulary.
         mode: ``draw`` or ``remove``.
-        layer: Only in this layer of the run; None chooses.
-        shape: What is to be painted; None takes a box of the concept's usual size, where it is seen
-            most.
+        layer: Use only this layer of the run; None chooses one.
+        shape: The shape to be painted; None takes a box of the concept's usual size and place.
 
     Raises:
         SegmenterError: an unknown concept.
         LayerError: a layer that the run did not read.
-        ConfigError: another mode, or a shape that leaves the image.
+        ConfigError: an unknown mode, or a shape that exceeds the image.
     """
     _check_mode(mode)
     if layer is not None and layer not in canvas.run.layers:
@@ -188,11 +188,11 @@ def find_brush(
 
 
 def pick_brush(canvas: Canvas, units: Sequence[int], mode: str, *, layer: str) -> Brush:
-    """A brush of units that somebody chose.
+    """A brush of units that a person chose.
 
     Raises:
         LayerError: a layer or unit that the run does not have.
-        ConfigError: another mode, or no units.
+        ConfigError: an unknown mode, or no units.
     """
     _check_mode(mode)
     edit = Ablate(layer, units)
@@ -219,14 +219,14 @@ def _check_mode(mode: str) -> None:
 def candidates(
     canvas: Canvas, concept: str, mode: str, *, layer: str | None = None, n_layers: int = _LAYERS
 ) -> list[Candidate]:
-    """Units that may do it: those of a measured effect, and of each layer those that match best.
+    """Candidate units: those of a measured effect, and of each layer those that match best.
 
     Args:
         canvas: Models of the run.
-        concept: Of the vocabulary.
+        concept: A concept of the vocabulary.
         mode: ``draw`` or ``remove``.
-        layer: Only this one; None takes those whose units match best.
-        n_layers: How many of these at most.
+        layer: Only this layer; None takes the layers whose units match best.
+        n_layers: Largest number of such layers.
     """
     run = canvas.run
     measured = _measured(run, concept, mode, layer)
@@ -244,7 +244,7 @@ def candidates(
 
 
 def _values(canvas: Canvas, layer: str, concept: str) -> Float[np.ndarray, " unit"]:
-    """At which each unit of a layer is held: its mean where the concept is, or a high quantile."""
+    """Insertion value of each unit of a layer: its mean on the concept, or a high quantile."""
     entry = canvas.vocabulary[concept]
     if canvas.search.pixels()[:, entry.id - 1].any():
         return canvas.present_means(layer, concept)
@@ -260,7 +260,7 @@ def _matching_layers(run: Run, concept: str) -> list[str]:
 
 
 def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Candidate | None:
-    """From an effect that was measured with a search, the last by name."""
+    """Candidate from an effect that was measured with a search, the last by name."""
     for name in reversed(effect_names(run)):
         try:
             effect = open_effect(run, name)
@@ -285,9 +285,7 @@ def _measured(run: Run, concept: str, mode: str, layer: str | None) -> Candidate
 
 
 def usual_shape(canvas: Canvas, concept: str) -> Shape:
-    """A box as large as the concept usually is, from an eighth of the image to three, at the place
-    where it is seen most.
-    """
+    """A box of the concept's usual size, one to three eighths of the image, at its usual place."""
     entry = canvas.vocabulary[concept]
     plane, search = canvas.vocabulary.planes.index(entry.plane), canvas.search
     present = torch.cat([search.planes(n)[:, plane] == entry.id for n in search.numbers])
@@ -303,8 +301,8 @@ def usual_shape(canvas: Canvas, concept: str) -> Shape:
 
 
 def trial_rows(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[int]:
-    """Rows of ``canvas.search`` that a shape is tried on: least of the concept in it to draw, most
-    of it to remove. Images in which there is nothing to do are left out.
+    """Rows of ``canvas.search`` on which a shape is tried: least of the concept in it to draw, most
+    of it to remove. Leaves out images in which nothing can change.
     """
     entry = canvas.vocabulary[concept]
     plane, search = canvas.vocabulary.planes.index(entry.plane), canvas.search
@@ -320,12 +318,12 @@ def trial_rows(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[in
 
 @torch.no_grad()
 def try_stroke(canvas: Canvas, stroke: Stroke, rows: Sequence[int]) -> list[Verdict]:
-    """A stroke painted on unseen samples, each judged.
+    """Paint a stroke on unseen samples and judge each result.
 
     Args:
         canvas: Models of the run.
-        stroke: For a concept.
-        rows: Of ``canvas.search``.
+        stroke: A stroke for a concept.
+        rows: Rows of ``canvas.search``.
 
     Raises:
         DissectError: see ``Canvas.paint``.

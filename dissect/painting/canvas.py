@@ -1,12 +1,12 @@
-"""Makes painted images: same recipe, same bytes, from the dashboard or from a script.
+"""Generates painted images: the same recipe gives the same bytes, in the dashboard and in scripts.
 
     canvas = Canvas(open_run("runs/scenes"))
     Path("tree.png").write_bytes(to_png(canvas.paint(read_recipe(data)).image))
 
-A painted image is made **alone**, with as many threads as its recipe says: convolutions round the
-last bit differently for other batch sizes and other numbers of threads. So it may differ from the
-same sample in its run, which was made in a block, by one step of 255 in a few pixels; it does not
-differ from itself.
+A painted image is generated **alone**, with the number of threads in its recipe, because
+convolutions round the last bit differently for other batch sizes and numbers of threads. So it may
+differ by one step of 255 in a few pixels from the same sample in its run, which was generated in a
+block. It never differs from itself.
 """
 
 import io
@@ -35,14 +35,14 @@ from dissect.studies.originals import Originals, count_pixels, open_models
 from segmenters import Vocabulary
 
 N_SEARCH = 64
-"""Samples that brushes are tried on are chosen from so many."""
-_KEPT = 8  # unedited images at hand, so that a stroke costs one forward pass
-_MOST_THREADS = 4  # more don't make one image of a few hundred pixels faster
+"""Number of samples from which the trial samples of brushes are selected."""
+_KEPT = 8  # unedited images in memory, so that a stroke costs one forward pass
+_MOST_THREADS = 4  # more do not speed up one image of a few hundred pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """An image and what is seen in it.
+    """An image and its segmentation.
 
     Attributes:
         image: In [-1, 1].
@@ -63,14 +63,14 @@ class Change:
 
 
 class Canvas:
-    """The generator and the segmenter of a run, to paint with.
+    """The generator and the segmenter of a run, for painting.
 
     Args:
         run: A finished run whose models can be loaded.
-        device: Where; bytes are the same from one machine to the next on the CPU only.
+        device: Device; only on the CPU are the bytes equal on all machines.
 
     Raises:
-        RunError: models that are not the run's any more.
+        RunError: models that differ from the run's.
         DissectError: models that cannot be loaded.
     """
 
@@ -90,14 +90,14 @@ class Canvas:
 
     @cached_property
     def search(self) -> Originals:
-        """Samples behind those of the run, unedited, to try brushes on."""
+        """Unedited samples after those of the run, on which brushes are tried."""
         config = self.run.config
         behind = -(-config.n_samples // config.block) * config.block
         models = (self.generator, self.segmenter, config)
         return Originals(*models, n_samples=N_SEARCH, first=behind, bases=self.bases)
 
     def present_means(self, layer: str, concept: str) -> Float[np.ndarray, " unit"]:
-        """Mean of each unit where a concept is, over ``search``; taken once.
+        """Mean of each unit where a concept is, over ``search``; computed once.
 
         Raises:
             ConfigError: a concept that appears in none of these samples.
@@ -113,7 +113,7 @@ class Canvas:
             ConfigError: see ``Painting``.
         """
         size = self.generator.image_size
-        # A small image is made fastest by one thread, and a machine with less cores makes the same.
+        # One thread is fastest for a small image, and gives the same on a machine with fewer cores.
         threads = 1 if size <= 128 else min(_MOST_THREADS, torch.get_num_threads())
         return Painting(
             self.generator.fingerprint,
@@ -146,15 +146,15 @@ class Canvas:
         Raises:
             RunError: the recipe of another generator.
             LayerError: a layer or unit that this one does not have.
-            ConfigError: a region that leaves the image, a class that does not exist, edits that
+            ConfigError: a region that exceeds the image, a class that does not exist, edits that
                 contradict a stroke, a move that does not fit its space.
-            GeneratorError: strokes that drive it to numbers that are not finite.
+            GeneratorError: strokes that make the output infinite or NaN.
         """
         self.check(painting)
         return self.original(painting) if painting.is_plain else self._make(painting)
 
     def check(self, painting: Painting) -> None:
-        """Refuse a painting of another generator.
+        """Raise an error for a painting of another generator.
 
         Raises:
             RunError: another fingerprint or another size of images.
@@ -194,7 +194,7 @@ class Canvas:
 
 
 def changes(before: Painted, after: Painted, vocabulary: Vocabulary) -> list[Change]:
-    """Pixels of every concept that is there before or after, in the vocabulary's order."""
+    """Pixels of every concept that is present before or after, in the vocabulary's order."""
     both = torch.stack([before.planes, after.planes])
     counts: np.ndarray = count_pixels(both, len(vocabulary))
     return [
@@ -214,11 +214,11 @@ def to_png(image: Float[Tensor, "channels height width"]) -> bytes:
 def labels_to_png(
     planes: Int[Tensor, "plane height width"], vocabulary: Vocabulary, plane: str
 ) -> bytes:
-    """One plane as a PNG in the concepts' colours; what has no concept is transparent."""
+    """One plane as a PNG in the concepts' colours; pixels without a concept are transparent."""
     ids = planes[vocabulary.planes.index(plane)].numpy()
     buffer = io.BytesIO()
     colours = {concept.id: concept.colour for concept in vocabulary.in_plane(plane)}
-    # A palette holds 256 colours; the ids of one plane may be beyond that.
+    # A palette holds 256 colours; the ids of one plane may exceed that.
     order = sorted(colours)
     position = np.zeros(max(order) + 1, np.int64)
     position[order] = np.arange(1, len(order) + 1)

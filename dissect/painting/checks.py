@@ -1,4 +1,4 @@
-"""Checks of plain values that anyone may have written: one line says what is wrong with them."""
+"""Checks of untrusted plain values; an error is one line."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from dissect.errors import ConfigError
 from dissect.settings.kinds import short
 
 LONGEST_NAME = 300
-"""Most letters of the name of a layer or concept."""
+"""Longest name of a layer or concept, in characters."""
 
 
 def check_fields(what: str, content: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
-    """A mapping with exactly these fields, or a ``ConfigError``."""
+    """Check for a mapping with exactly these fields; otherwise a ``ConfigError``."""
     if not isinstance(content, Mapping):
         raise ConfigError(f"{what} is {short(content)}; expected the fields {', '.join(names)}")
     odd = sorted(str(name)[:40] for name in set(content) ^ set(names))
@@ -24,14 +24,14 @@ def check_fields(what: str, content: Any, names: tuple[str, ...]) -> Mapping[str
 
 
 def check_list(name: str, content: object, most: int) -> list:
-    """A list of at most so many entries, or a ``ConfigError``."""
+    """Check for a list of at most ``most`` entries; otherwise a ``ConfigError``."""
     if not isinstance(content, (list, tuple)) or len(content) > most:
         raise ConfigError(f"{name} is {short(content)}; expected a list of at most {most}")
     return list(content)
 
 
 def check_text(name: str, content: object) -> str:
-    """A text of a moderate length, or a ``ConfigError``."""
+    """Check for a text of 1 to ``LONGEST_NAME`` characters; otherwise a ``ConfigError``."""
     if not isinstance(content, str) or not 0 < len(content) <= LONGEST_NAME:
         raise ConfigError(
             f"{name} is {short(content)}; expected a text of 1 to {LONGEST_NAME} letters"
@@ -40,12 +40,12 @@ def check_text(name: str, content: object) -> str:
 
 
 def is_whole(content: object, least: int, most: int) -> TypeGuard[int]:
-    """Whether it is a whole number of a range; true and false are none."""
+    """Whether it is an integer in a range; booleans are not."""
     return type(content) is int and least <= content <= most
 
 
 def as_number(name: str, content: object) -> float:
-    """A finite number, or a ``ConfigError``."""
+    """Convert to a finite number; otherwise a ``ConfigError``."""
     if isinstance(content, bool) or not isinstance(content, (int, float)):
         raise ConfigError(f"{name} is {short(content)}; expected a number")
     try:

@@ -1,8 +1,7 @@
-"""Strokes as edits: where two want the same unit at the same place, the later one has it.
+"""Converts strokes to edits: where two set the same unit at the same place, the later one wins.
 
-Edits that contradict each other are refused by ``intervene``, and rightly so in a measurement.
-Paint covers paint, though: a stroke gives up, unit by unit, the part of its region that later
-strokes claim.
+``intervene`` rejects edits that contradict each other, which is right for a measurement. But paint
+covers paint: a stroke loses, unit by unit, the part of its region that later strokes cover.
 """
 
 from collections.abc import Sequence
@@ -20,17 +19,17 @@ _Mask = Bool[np.ndarray, "side side"]
 
 
 def to_edits(strokes: Sequence[Stroke], image_size: int) -> list[Edit]:
-    """The edits that strokes stand for, in their order.
+    """The edits of strokes, in order.
 
     Args:
         strokes: From the first to the last.
-        image_size: Of the image that they lie over.
+        image_size: Height and width of the image.
 
     Returns:
-        None of them contradicts another; a stroke that is wholly covered has none.
+        Edits without contradictions; a completely covered stroke gives none.
 
     Raises:
-        ConfigError: a region that leaves the image.
+        ConfigError: a region that exceeds the image.
 
     Example:
         >>> [edit.units for edit in to_edits([Stroke("remove", "b16.conv1", (3, 7))], 64)]
@@ -45,7 +44,7 @@ def to_edits(strokes: Sequence[Stroke], image_size: int) -> list[Edit]:
             for number in range(place + 1, len(strokes))
             if strokes[number].layer == stroke.layer
         ]
-        # Units that give up the same part go together: mostly all of them, or all but a few.
+        # Units that lose the same part form one edit: usually all of them, or all but a few.
         parts: dict[tuple[int, ...], list[int]] = {}
         for position, unit in enumerate(stroke.units):
             claimed = tuple(number for number in later if unit in strokes[number].units)
@@ -60,7 +59,7 @@ def to_edits(strokes: Sequence[Stroke], image_size: int) -> list[Edit]:
 
 
 def _on_grid(stroke: Stroke, image_size: int, side: int) -> _Mask:
-    """A stroke's region as pixels of one grid; what is touched belongs to it."""
+    """A stroke's region as pixels of one grid; every touched pixel belongs to it."""
     region = stroke.region(image_size)
     if region is None:
         return np.ones((side, side), bool)

@@ -1,7 +1,7 @@
-"""Masks as PNG files, as a browser's canvas sends them.
+"""Masks as PNG files, as sent by a browser's canvas.
 
-A PNG of a kilobyte can claim a billion pixels, so bytes are counted first, then the size is read
-from the header, and only a picture of a moderate size is decoded.
+A PNG of a kilobyte can claim a billion pixels. So the number of bytes is checked first, then the
+size in the header, and only a picture of a moderate size is decoded.
 
 References:
     W3C, Portable Network Graphics Specification (third edition), sections 5.3 and 11.2.2 (IHDR).
@@ -19,20 +19,20 @@ from dissect.errors import ConfigError
 
 LARGEST_BYTES = 512 * 1024
 LARGEST_SIDE = 1024
-"""Pixels along an axis of a mask; larger images are painted with a mask of this size."""
+"""Largest side of a mask in pixels; larger images are painted with a mask of this size."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGBA = 0, 6  # colour types of the header
-_MARKED = 128  # from this value on, of 255, a pixel is marked
+_MARKED = 128  # smallest value out of 255 of a marked pixel
 
 
 def read_mask(data: bytes) -> Bool[np.ndarray, "height width"]:
-    """Pixels that a PNG marks: opaque ones of a canvas, light ones of a grey picture.
+    """Pixels marked by a PNG: opaque ones of a canvas, light ones of a grey picture.
 
     Args:
         data: The whole file.
 
     Raises:
-        ConfigError: too many bytes, no PNG, another kind of PNG, too many pixels, damaged.
+        ConfigError: too many bytes or pixels, no PNG, another kind of PNG, a damaged one.
 
     Example:
         >>> read_mask(write_mask(np.eye(2, dtype=bool))).tolist()
@@ -52,14 +52,14 @@ def read_mask(data: bytes) -> Bool[np.ndarray, "height width"]:
 
 
 def write_mask(mask: Bool[np.ndarray, "height width"]) -> bytes:
-    """A mask as a PNG of one bit for each pixel; ``read_mask`` reads it."""
+    """A mask as a 1-bit PNG; ``read_mask`` reads it."""
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(mask, bool)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _check_header(data: bytes) -> tuple[int, int, int]:
-    """Width, height and colour type, from the first 33 bytes alone."""
+    """Width, height and colour type, read from the first 33 bytes only."""
     if len(data) > LARGEST_BYTES:
         raise ConfigError(
             f"the mask has {len(data):,} bytes; expected at most {LARGEST_BYTES:,}; paint with a "

@@ -6,16 +6,16 @@
      "strokes": [{"mode": "draw", "concept": "tree", "layer": "b16.conv1", "units": [3, 7],
                   "values": [2.5, 4.0], "strength": 1.0, "region": {"box": [40, 4, 60, 24]}}]}
 
-``strokes`` says what a stroke is; in JSON, its region is a box (top, left, bottom, right), a mask
-(a PNG in base64) or null for everywhere. Strokes lie over each other in their order: where two want
-the same unit at the same place, the later one has it.
+``strokes`` describes a stroke. In JSON, its region is a box (top, left, bottom, right), a mask (a
+PNG in base64) or null for everywhere. Strokes cover each other in order: where two set the same
+unit at the same place, the later one wins.
 
 ``edits`` is a list of edits in the format of ``dissect.edits.recipes``: moves of the latent, or
-edits of units such as those of a measured effect. They act together with the strokes. A recipe that
-has some is of version 2 and has the list behind the strokes; one that has none is of version 1.
+edits of units such as those of a measured effect. They act together with the strokes. A recipe with
+edits has version 2 and lists them after the strokes; a recipe without edits has version 1.
 
-A recipe names neither a file nor a module: the generator is that of the run it is opened with, and
-has to have the fingerprint that the recipe names. Nothing in here imports torch.
+A recipe names neither a file nor a module. The generator is that of the run with which it is
+opened; its fingerprint must equal the one in the recipe. Nothing in here imports torch.
 """
 
 import json
@@ -39,10 +39,10 @@ _MOST_THREADS = 64
 
 
 class Painting(Settings):
-    """A sample, edits of it and the strokes over it.
+    """A sample, its edits and the strokes over it.
 
     Raises:
-        ConfigError: something of a wrong type or out of its range.
+        ConfigError: a value of a wrong type or out of its range.
     """
 
     generator: str = setting("fingerprint of the generator", longest=LONGEST_NAME)
@@ -51,7 +51,7 @@ class Painting(Settings):
     )
     image_size: int = setting("height and width of its images", at_least=1, at_most=2**14)
     seed: int = setting("seed of the sample", at_least=0, at_most=2**64 - 1)
-    # Streams from there on belong to no sample.
+    # Larger numbers are not streams of samples.
     index: int = setting("index of the sample", at_least=0, at_most=2**63 - 1)
     truncation: float = setting("ψ of its latent", default=1.0, at_least=-5, at_most=5)
     label: int | None = setting(
@@ -86,7 +86,7 @@ class Painting(Settings):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the sample as it is."""
+        """Whether it is the unchanged sample."""
         return not self.strokes and not self.edits
 
     def to_json(self) -> dict[str, object]:
@@ -95,7 +95,7 @@ class Painting(Settings):
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in parts}
         strokes = [stroke.to_json() for stroke in self.strokes]
         plain = {"kind": KIND, "version": 1, **own, "strokes": strokes}
-        if not self.edits:  # any version reads it, and it keeps its bytes
+        if not self.edits:  # every version can read it, and its bytes do not change
             return plain
         return {**plain, "version": VERSION, "edits": to_json(self.edits)}
 
@@ -104,7 +104,7 @@ class Painting(Settings):
         """The inverse of ``to_json``.
 
         Raises:
-            ConfigError: no recipe, one of a newer version, a field missing, unknown or wrong.
+            ConfigError: no recipe, a newer version, a missing, unknown or invalid field.
         """
         if not isinstance(content, Mapping) or content.get("kind") != KIND:
             raise ConfigError(f"this is no recipe of a painted image; expected kind {KIND!r}")
@@ -125,10 +125,10 @@ class Painting(Settings):
 
 
 def read_recipe(data: bytes) -> Painting:
-    """A recipe from a file's bytes.
+    """A recipe from the bytes of a file.
 
     Raises:
-        ConfigError: too many bytes, no JSON, or see ``Painting.from_json``.
+        ConfigError: too many bytes, invalid JSON, or the errors of ``Painting.from_json``.
     """
     if len(data) > LARGEST_BYTES:
         raise ConfigError(f"the recipe has {len(data):,} bytes; expected at most {LARGEST_BYTES:,}")
@@ -142,6 +142,6 @@ def read_recipe(data: bytes) -> Painting:
 
 
 def write_recipe(painting: Painting) -> bytes:
-    """A recipe as a file's bytes; ``read_recipe`` reads them."""
+    """A recipe as the bytes of a file; ``read_recipe`` reads them."""
     text = json.dumps(painting.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()

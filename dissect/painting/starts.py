@@ -1,4 +1,4 @@
-"""Samples to start from: those in which a stroke works best, found by painting it on them."""
+"""Start samples: the samples on which a stroke works best, found by painting it on several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from dissect.painting.strokes import Stroke
 from dissect.painting.verdict import Verdict
 
 N_TRIED = 24
-"""Samples that a stroke is tried on."""
+"""Number of samples on which a stroke is tried."""
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Start:
-    """A sample and what a stroke did in it.
+    """A sample and the result of a stroke on it.
 
     Attributes:
-        index: Of the sample, of the run's seed.
-        verdict: What the stroke did.
+        index: Index of the sample, with the run's seed.
+        verdict: Result of the stroke.
     """
 
     index: int
@@ -27,12 +27,12 @@ class Start:
 
 
 def best_starts(canvas: Canvas, stroke: Stroke, *, most: int = 6) -> list[Start]:
-    """Samples that the run has not seen in which a stroke gains most, the best first.
+    """Samples not in the run on which a stroke gains most, best first.
 
     Args:
         canvas: Models of the run.
-        stroke: For a concept; it is painted on ``N_TRIED`` samples.
-        most: At most so many, of those in which it worked.
+        stroke: A stroke for a concept; it is painted on ``N_TRIED`` samples.
+        most: Largest number of results; only samples on which it worked.
 
     Raises:
         DissectError: see ``try_stroke``.

@@ -1,7 +1,8 @@
-"""Strokes: what is done to some units at one place of a painting.
+"""Strokes: changes of some units at one place of a painting.
 
-A stroke that draws holds units at ``strength`` times their values where its region is; one that
-removes takes ``strength`` of them away there. A region is a box in pixels of the image, a mask (a
+A stroke that draws sets units to ``strength`` times their values in its region; one that removes
+ablates them there with ``strength``. A region is a box in pixels of the image, a mask (a PNG) over
+the whole image, or neither for everywhere. Nothing in here imports torch.
 PNG) over the whole image, or neither for everywhere. Nothing in here imports torch.
 """
 
@@ -25,10 +26,10 @@ STRONGEST = 10.0
 
 
 class Stroke(Settings):
-    """What is done to some units at one place.
+    """A change of some units at one place.
 
     Raises:
-        ConfigError: something of a wrong type or out of its range.
+        ConfigError: a value of a wrong type or out of its range.
 
     Example:
         >>> Stroke("remove", "b16.conv1", (3, 7), box=(0, 0, 32, 64)).strength
@@ -84,10 +85,10 @@ class Stroke(Settings):
             raise ConfigError("a stroke's mask marks no pixel; expected at least one; paint there")
 
     def region(self, image_size: int) -> Bool[np.ndarray, "height width"] | None:
-        """Where it acts: marked pixels of the image, or of a mask of another size over it.
+        """Its region: marked pixels of the image, or of a mask of another size over it.
 
         Raises:
-            ConfigError: a box that leaves the image or holds no pixel.
+            ConfigError: a box that exceeds the image or holds no pixel.
         """
         if self.mask is not None:
             return read_mask(self.mask)
@@ -125,7 +126,7 @@ class Stroke(Settings):
         """The inverse of ``to_json``.
 
         Raises:
-            ConfigError: a field that is missing, unknown or wrong.
+            ConfigError: a missing, unknown or invalid field.
         """
         names = ("mode", "concept", "layer", "units", "values", "strength", "region")
         found = dict(check_fields("a stroke", content, names))
@@ -140,10 +141,10 @@ class Stroke(Settings):
 
 
 def decode_mask(text: object) -> bytes:
-    """Bytes of a mask from base64, counted before they are decoded.
+    """Bytes of a mask from base64; the length is checked before decoding.
 
     Raises:
-        ConfigError: no text, too long, or no base64.
+        ConfigError: no text, too long, or invalid base64.
     """
     if not isinstance(text, str) or len(text) > 2 * LARGEST_MASK:
         raise ConfigError(f"a mask is {short(text)}; expected a PNG of moderate size in base64")

@@ -1,7 +1,7 @@
-"""Where a stroke works that did not work: other units, another image, another concept.
+"""Alternatives for a stroke that did not work: other units, another image, another concept.
 
-Everything that is suggested was tried with the shape that was painted, and judged as the stroke
-itself is (``dissect.painting.verdict``).
+Every suggestion was tried with the painted shape and judged like the stroke itself
+(``dissect.painting.verdict``).
 """
 
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from dissect.painting.strokes import DRAW, Stroke
 from dissect.painting.verdict import Verdict, compare, judge, summarise
 
 _STRENGTHS = (1.0, 3.0)
-_IMAGES = 16  # of the canvas' search
-_CONCEPTS = 4  # of the same plane
+_IMAGES = 16  # images of the canvas' search to try
+_CONCEPTS = 4  # concepts of the same plane to try
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What is known of a stroke besides its verdict.
+    """Further results for a stroke besides its verdict.
 
     Attributes:
-        verdict: Of the stroke.
-        elsewhere: What the same stroke does in other images, in one sentence; "" if that could not
+        verdict: Verdict of the stroke.
+        elsewhere: Result of the same stroke in other images, in one sentence; "" if it could not
             be tried.
-        suggestions: What works with this shape, in a few words each; empty if the stroke worked, or
-            if nothing that was tried does.
-        n_tried: Settings, images and concepts that were tried for suggestions.
+        suggestions: Alternatives that work with this shape, a few words each; empty if the stroke
+            worked, or if no alternative works.
+        n_tried: Number of settings, images and concepts that were tried.
     """
 
     verdict: Verdict
@@ -54,11 +54,11 @@ class Advice:
 
 
 def advise(canvas: Canvas, painting: Painting) -> Advice:
-    """Judge the last stroke; where it did not work, look for what does.
+    """Judge the last stroke; if it did not work, search for alternatives.
 
     Args:
         canvas: Models of the run.
-        painting: With at least one stroke.
+        painting: A painting with at least one stroke.
 
     Raises:
         DissectError: see ``judge``.
@@ -86,7 +86,7 @@ def advise(canvas: Canvas, painting: Painting) -> Advice:
 
 
 def _other_units(canvas: Canvas, bare: Painting, stroke: Stroke) -> Iterator[tuple[str, Verdict]]:
-    """The same concept by units of other layers, few and many, weakly and strongly."""
+    """The same concept with units of other layers, few and many, weak and strong."""
     concept, mode = str(stroke.concept), stroke.mode
     shape = Shape(stroke.box, stroke.mask)
     strengths = _STRENGTHS if mode == DRAW else (1.0,)
@@ -113,7 +113,7 @@ def _other_images(canvas: Canvas, bare: Painting, stroke: Stroke) -> Iterator[tu
 def _other_concepts(
     canvas: Canvas, bare: Painting, stroke: Stroke
 ) -> Iterator[tuple[str, Verdict]]:
-    """Other concepts of the same plane, each by the units that match it best."""
+    """Other concepts of the same plane, each with the units that match it best."""
     shape, vocabulary = Shape(stroke.box, stroke.mask), canvas.vocabulary
     plane = vocabulary[str(stroke.concept)].plane
     names = [one.name for one in vocabulary.in_plane(plane) if one.name != stroke.concept]
@@ -130,7 +130,7 @@ def _other_concepts(
 
 
 def _judge(canvas: Canvas, bare: Painting, stroke: Stroke) -> Verdict | None:
-    """A verdict on the image that is painted; None where it would not be finite."""
+    """Verdict on the painted image; None if it would contain NaN or infinity."""
     try:
         after = canvas.paint(replace(bare, strokes=(*bare.strokes, stroke)))
     except DissectError:

@@ -1,11 +1,11 @@
-"""What a stroke did, in words and pixels: measured on the image it was painted on.
+"""Result of a stroke in pixels and words, measured on the image on which it was painted.
 
     verdict = judge(canvas, painting)
     verdict.words     # "tree +215 px of 672 painted, mostly became grass +538"
 
-A stroke **worked** if, where it was painted, the concept gained at least a tenth of the pixels that
-could become it (to draw), or lost at least a quarter of its own (to remove), net. Where it did not,
-``dissect.painting.suggestions`` looks for a layer, an image or a concept where such a stroke works.
+A stroke **worked** if, in its region, the concept had a net gain of at least a tenth of the pixels
+that could become it (to draw), or lost at least a quarter of its own (to remove). If it did not,
+``dissect.painting.suggestions`` searches for a layer, an image or a concept with which it works.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,21 +24,21 @@ from dissect.studies.originals import count_pixels
 from segmenters import Vocabulary
 
 LEAST_DRAWN, LEAST_REMOVED = 0.1, 0.25
-"""Shares from which a stroke is said to work, see the head of this module."""
-_MOST_NAMED = 2  # other concepts that a verdict names
-_LEAST_NAMED = 0.02  # of the painted pixels; smaller changes are not named
+"""Smallest shares for which a stroke counts as working; see the module docstring."""
+_MOST_NAMED = 2  # largest number of other concepts that a verdict names
+_LEAST_NAMED = 0.02  # smallest share of the painted pixels that is named
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one stroke did where it was painted.
+    """Result of one stroke in its region.
 
     Attributes:
         mode: ``draw`` or ``remove``.
-        concept: What it was meant for; "" for units by hand.
+        concept: Concept of the stroke; "" for units chosen by hand.
         painted: Pixels of the stroke's region.
         before, after: Pixels of the concept in it.
-        became: Other concepts with how many pixels of the region they gained, most first.
+        became: Other concepts with the pixels of the region that they gained, most first.
         elsewhere: Pixels outside of the region whose concept changed.
     """
 
@@ -52,19 +52,19 @@ class Verdict:
 
     @property
     def change(self) -> int:
-        """Pixels that the concept gained, net."""
+        """Net pixels that the concept gained."""
         return self.after - self.before
 
     @property
     def gain(self) -> float:
-        """Share of what could become the concept, or of what there was of it, that did as meant."""
+        """Share of the pixels that could change, and changed as intended."""
         if self.mode == DRAW:
             return self.change / max(1, self.painted - self.before)
         return -self.change / max(1, self.before)
 
     @property
     def worked(self) -> bool | None:
-        """Whether it did what it was meant to; None where nothing was to be done, or by hand."""
+        """Whether it worked; None if nothing could change, or for units chosen by hand."""
         least, room = LEAST_REMOVED, self.before
         if self.mode == DRAW:
             least, room = LEAST_DRAWN, self.painted - self.before
@@ -74,7 +74,7 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """In one sentence without its full stop."""
+        """The result in one sentence without its full stop."""
         named = [(name, pixels) for name, pixels in self.became if self._matters(pixels)]
         others = " and ".join(f"{name} {pixels:+,}" for name, pixels in named[:_MOST_NAMED])
         where = f"of {self.painted:,} painted" if self.painted else "painted"
@@ -105,12 +105,12 @@ class Verdict:
 
 
 def judge(canvas: Canvas, painting: Painting, number: int = -1) -> Verdict:
-    """What a stroke did: the image with the strokes up to it, beside that without it.
+    """Judge a stroke: compare the image with the strokes up to it and the image without it.
 
     Args:
         canvas: Models of the run.
         painting: A painting.
-        number: Of the stroke, from 0; −1 for the last one.
+        number: Number of the stroke, from 0; −1 for the last one.
 
     Raises:
         ConfigError: a painting without such a stroke.
@@ -130,7 +130,7 @@ def judge(canvas: Canvas, painting: Painting, number: int = -1) -> Verdict:
 
 
 def judge_all(canvas: Canvas, painting: Painting) -> list[Verdict]:
-    """The verdict of each stroke, in their order."""
+    """The verdict of each stroke, in order."""
     return [judge(canvas, painting, number) for number in range(len(painting.strokes))]
 
 
@@ -144,8 +144,8 @@ def compare(
 
     Args:
         before, after: Concepts of each pixel without the stroke, and with it.
-        stroke: What was painted.
-        vocabulary: Of the segmenter.
+        stroke: The painted stroke.
+        vocabulary: Vocabulary of the segmenter.
 
     Raises:
         SegmenterError: a stroke for a concept that is not in the vocabulary.
@@ -179,7 +179,7 @@ def compare(
 
 
 def painted_pixels(stroke: Stroke, image_size: int) -> Bool[np.ndarray, "height width"]:
-    """Pixels of the image that a stroke marks; a mask of another size is taken to the nearest."""
+    """Pixels of the image that a stroke marks; a mask of another size is resized to the nearest."""
     region = stroke.region(image_size)
     if region is None:
         return np.ones((image_size, image_size), bool)
@@ -188,7 +188,7 @@ def painted_pixels(stroke: Stroke, image_size: int) -> Bool[np.ndarray, "height 
 
 
 def summarise(verdicts: Sequence[Verdict]) -> str:
-    """What a stroke did in several images, in one sentence without its full stop."""
+    """The results of a stroke in several images, in one sentence without its full stop."""
     changes = [verdict.change for verdict in verdicts]
     (first, *_) = verdicts
     worked = sum(verdict.worked is True for verdict in verdicts)

@@ -1,7 +1,7 @@
-"""The run folder: schema, the unfinished side, writing and reading.
+"""The run folder: its schema, the unfinished pass beside it, writing and reading.
 
-Names are imported when they are first used: looking for runs takes less than reading one. Neither
-takes torch, but for the basis of a layer; making a run does.
+Names are imported when they are first used: finding runs needs less than reading one. Neither needs
+torch, except to read a layer's basis; making a run does.
 """
 
 from typing import TYPE_CHECKING

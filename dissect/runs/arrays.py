@@ -1,7 +1,7 @@
-"""Writes ``arrays.zarr``: one group for each layer, few files, compressed.
+"""Writes ``arrays.zarr``: one group per layer, few files, compressed.
 
-Every array is one file: a chunk, or for the histogram a shard of chunks of about a megabyte, so
-that a reader may take a few units without reading all of them.
+Every array is one file: one chunk, or for the histogram a shard of chunks of about a megabyte. So a
+reader can read a few units without reading all of them.
 """
 
 from collections.abc import Mapping
@@ -35,11 +35,10 @@ def write_arrays(
     """Write the arrays of all layers.
 
     Args:
-        path: The store, new.
-        state: Of the finished passes; counts are read one layer at a time.
+        state: State of the finished passes; counts are read one layer at a time.
         results: Layer → scores.
         vocabulary: Concepts.
-        mixtures: Layer → what its mixtures are called in the state.
+        mixtures: Layer → name of its mixtures in the state.
     """
     root = zarr.create_group(path)
     concepts = list(vocabulary.names)
@@ -103,7 +102,7 @@ def write_arrays(
 def _write_concepts(
     root: zarr.Group, concepts: list[str], pairs: PairCounts, state: PassState
 ) -> None:
-    """What is known about concepts alone."""
+    """Write the data on concepts alone."""
     attributes = {"concept": concepts, "other": concepts, "pixels": int(pairs.pixels.sum())}
     group = root.create_group(schema.CONCEPTS, attributes=attributes)
     for name, array in {
@@ -115,7 +114,7 @@ def _write_concepts(
 
 
 def _write_basis(group: zarr.Group, basis: Basis) -> None:
-    """What a basis holds; ``Run.basis`` reads it."""
+    """Write the arrays of a basis; ``Run.basis`` reads them."""
     group.attrs["basis"] = basis.name
     for name, tensor in basis.to_tensors().items():
         group.create_array(schema.BASIS_PREFIX + name, data=tensor.contiguous().numpy())
@@ -128,7 +127,7 @@ def _write(group: zarr.Group, name: str, array: np.ndarray, dimensions: tuple[st
         per_unit = array[0, :, 0].nbytes
         chunk = min(n_units, max(1, _CHUNK_BYTES // per_unit))
         chunks = (1, array.shape[1], chunk, array.shape[3])
-        # A shard is a whole number of chunks; what lies beyond the array is not stored.
+        # A shard is a whole number of chunks; chunks beyond the array are not stored.
         shards = (array.shape[0], array.shape[1], -(-n_units // chunk) * chunk, array.shape[3])
     stored = group.create_array(
         name,

@@ -1,10 +1,10 @@
-"""Compares finished runs: their layers side by side, their concepts, and what came and went.
+"""Compares finished runs: their layers side by side, their concepts, gained and lost concepts.
 
-Only what the runs hold is read, no generator. Runs are told apart by letters, A first; what is
-gained or lost is so against A.
+Only the run folders are read, no generator. Runs are identified by letters, A first; *gained* and
+*lost* are relative to A.
 
 Units are counted once: a layer that was read in its channels is counted in them, and its other
-bases (``layer@basis``) are left out; a layer that was read only in other bases is counted in the
+bases (``layer@basis``) are left out. A layer that was read only in other bases is counted in the
 first of these.
 """
 
@@ -23,12 +23,12 @@ from dissect.runs.read import Run
 
 @dataclass(frozen=True)
 class Caution:
-    """A difference to be read with care.
+    """A difference between runs that limits the comparison.
 
     Attributes:
         what: Name of the setting.
         values: Its value in each run, as text.
-        consequence: What it does to the comparison.
+        consequence: Its effect on the comparison.
     """
 
     what: str
@@ -70,12 +70,12 @@ _SETTINGS: tuple[tuple[str, Callable[[Run], object], str], ...] = (
 def find_cautions(
     runs: Sequence[Run], letters: Sequence[str], layers: Sequence["LayerRow"]
 ) -> tuple[Caution, ...]:
-    """Every difference in how the runs were made.
+    """Every difference in the settings and models of the runs.
 
     Args:
-        runs: That are compared.
-        letters: What they are called.
-        layers: Side by side; a row without a layer of some run is a difference too.
+        runs: The runs to compare.
+        letters: Their letters.
+        layers: Aligned layers; a row without a layer of some run is a difference too.
     """
     cautions = []
     for what, read, consequence in _SETTINGS:
@@ -105,7 +105,7 @@ def find_cautions(
 
 
 def _same_names(runs: Sequence[Run]) -> list[Caution]:
-    """Segmenters of one name that hold other weights or another vocabulary."""
+    """Segmenters with the same name but other weights or another vocabulary."""
     names = {run.record["segmenter"]["name"] for run in runs}
     prints = tuple(run.record["segmenter"]["fingerprint"][:12] for run in runs)
     if len(names) > 1 or len(set(prints)) == 1:
@@ -119,14 +119,14 @@ BY_NAME, BY_SIZE = "name", "size"
 
 @dataclass(frozen=True)
 class LayerFinding:
-    """What a run found in a layer.
+    """The results of a run for a layer.
 
     Attributes:
         layer: Its name.
         units, height, width: Shape of its maps.
-        depth: Where it stands among the run's counted layers, from 0 (first) to 1 (last).
+        depth: Position among the run's counted layers, from 0 (first) to 1 (last).
         named: Units that are named after a concept.
-        concepts: Concept → how many of them it labels, most first.
+        concepts: Concept → number of units that it labels, in descending order.
         rotated: Named units in random rotations of the layer, None without any.
     """
 
@@ -142,7 +142,7 @@ class LayerFinding:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """Layers that stand side by side: for each run those of one name or size, in their order."""
+    """One row of aligned layers: for each run those of one name or size, in their order."""
 
     title: str
     cells: tuple[tuple[LayerFinding, ...], ...]
@@ -150,7 +150,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class BestUnit:
-    """The unit that tells most about a concept; ``named`` if it is one that the concept labels."""
+    """The unit with the most information about a concept; ``named`` if the concept labels it."""
 
     layer: str
     unit: int
@@ -169,7 +169,7 @@ class ConceptInRun:
         n_units: Units that it labels.
         share: The same as a fraction of all counted units.
         area: Fraction of the pixels that it covers.
-        best: Of the units that it labels the one that tells most; the nearest one if none.
+        best: The labelled unit with the most information; without one, the best unit overall.
     """
 
     n_units: int
@@ -180,7 +180,7 @@ class ConceptInRun:
 
 @dataclass(frozen=True)
 class ConceptRow:
-    """A concept in every run, None where the run's segmenter does not know it."""
+    """A concept in every run, None where the run's segmenter does not have it."""
 
     name: str
     category: str
@@ -189,17 +189,17 @@ class ConceptRow:
 
     @property
     def shared(self) -> bool:
-        """Whether every run could mark it."""
+        """Whether every run's segmenter has it."""
         return len(self.known) == len(self.cells)
 
     @property
     def known(self) -> tuple[ConceptInRun, ...]:
-        """The concept in those runs that could mark it."""
+        """The concept in those runs whose segmenter has it."""
         return tuple(cell for cell in self.cells if cell is not None)
 
     @property
     def most_units(self) -> int:
-        """Units that it labels in the run where it labels most."""
+        """Largest number of units that it labels in a run."""
         return max(cell.n_units for cell in self.known)
 
     def change(self, run: int) -> str:
@@ -207,13 +207,13 @@ class ConceptRow:
         first, other = self.cells[0], self.cells[run]
         if first is None or other is None:
             return ""
-        told = {(0, 1): "gained", (1, 0): "lost", (1, 1): "both", (0, 0): "neither"}
-        return told[int(first.n_units > 0), int(other.n_units > 0)]
+        changes = {(0, 1): "gained", (1, 0): "lost", (1, 1): "both", (0, 0): "neither"}
+        return changes[int(first.n_units > 0), int(other.n_units > 0)]
 
     def clear(self, run: int) -> bool:
-        """Whether the 95 % intervals of the best units of the first run and another lie apart.
+        """Whether the 95 % intervals of the best units of the first run and another do not overlap.
 
-        The best of many units was picked, so this is a guide, not a test.
+        The best of many units was selected, so this is a guide, not a test.
         """
         first, other = self.cells[0], self.cells[run]
         if first is None or other is None:
@@ -228,12 +228,12 @@ class Comparison:
 
     Attributes:
         runs: In the order given.
-        letters: A, B, … for them.
-        names: What they are called: the generator, with the folder where that is not enough.
-        aligned_by: ``name`` where all runs read layers of the same names and sizes, else ``size``.
-        layers: Layers side by side, from the coarsest on, or in the generator's order.
-        concepts: Every concept that some run could mark, in the order of the vocabularies.
-        cautions: Where the runs differ in something that is no finding.
+        letters: Their letters, A, B, …
+        names: Their names: the generator, with the folder if that is not unique.
+        aligned_by: ``name`` if all runs have layers of the same names and sizes, else ``size``.
+        layers: Aligned layers, from the coarsest on, or in the generator's order.
+        concepts: Every concept of some segmenter, in the order of the vocabularies.
+        cautions: Differences of the runs that are not results.
         left_out: For each run the layers in other bases, which are not counted.
     """
 
@@ -252,20 +252,20 @@ class Comparison:
 
     @cached_property
     def shared(self) -> tuple[ConceptRow, ...]:
-        """Concepts that every run could mark."""
+        """Concepts that every segmenter has."""
         return tuple(row for row in self.concepts if row.shared)
 
     def changed(self, run: int, change: str) -> list[ConceptRow]:
-        """Shared concepts that came or went, those of most units first; see ``change``."""
+        """Shared concepts with this change, in descending order of units; see ``change``."""
         found = [row for row in self.shared if row.change(run) == change]
         return sorted(found, key=lambda row: -row.most_units)
 
 
 def compare_runs(runs: Sequence[Run]) -> Comparison:
-    """Put runs side by side.
+    """Compare runs.
 
     Args:
-        runs: At least two; the first is what the others are compared with.
+        runs: At least two; the first one is the reference.
 
     Raises:
         ConfigError: fewer than two, or more than ``MOST_RUNS``.
@@ -289,7 +289,7 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
 
 
 def counted_layers(run: Run) -> dict[str, LayerInfo]:
-    """One reading of each layer: its channels where the run has them, else its first basis."""
+    """One reading of each layer: its channels if the run has them, otherwise its first basis."""
     first: dict[str, str] = {}
     for text in run.layers:
         plain = run.specs[text].layer
@@ -320,10 +320,10 @@ def _findings(run: Run) -> list[LayerFinding]:
     found, summary = [], run.summary()["layers"]
     counted = counted_layers(run)
     for position, (layer, info) in enumerate(counted.items()):
-        told = summary[layer]
+        values = summary[layer]
         depth = position / (len(counted) - 1) if len(counted) > 1 else 0.0
         shape = info.units, info.height, info.width
-        counts = told["named"], told["concepts"], told["rotated"]
+        counts = values["named"], values["concepts"], values["rotated"]
         found.append(LayerFinding(layer, *shape, depth, *counts))
     return found
 
@@ -331,10 +331,10 @@ def _findings(run: Run) -> list[LayerFinding]:
 def _align(
     runs: Sequence[Run], findings: Sequence[list[LayerFinding]]
 ) -> tuple[str, tuple[LayerRow, ...]]:
-    """Layers of one name side by side where the names agree, else those of one relative size.
+    """Align layers by name if the names agree, otherwise by relative size.
 
-    Sizes are shares of the image's side, to the nearest power of two; where all images are of one
-    size, rows are titled in cells of the map.
+    Sizes are shares of the image's side, to the nearest power of two. If all images have the same
+    size, row titles give the size of the map in cells.
     """
     shapes = [[(f.layer, f.height, f.width) for f in of_run] for of_run in findings]
     if all(shape == shapes[0] for shape in shapes):
@@ -387,7 +387,7 @@ def _concepts(run: Run) -> dict[str, ConceptInRun]:
     table = run.table[run.table.layer.isin(counted)]
     table = table.assign(labels=table.is_label & table.is_named)
     found = table[table.is_label & table.is_named].concept.value_counts()
-    # Units that the concept labels first, then whatever tells most about it.
+    # Units that the concept labels first, then the units with the most information about it.
     ranked = table.sort_values(["labels", "excess_information"], ascending=False, kind="stable")
     areas = run.areas()
     numbers = ["iou", "iou_low", "iou_high", "chance"]

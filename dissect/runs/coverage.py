@@ -1,4 +1,4 @@
-"""Which blocks of samples were counted: any set of numbers, kept as ranges."""
+"""The set of counted blocks of samples, stored as ranges."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from jaxtyping import Int
 
 @dataclass(frozen=True)
 class Coverage:
-    """A set of whole numbers.
+    """A set of integers.
 
     Attributes:
-        ranges: First and one behind the last number of each stretch; rising, none empty, none
-            touching the next.
+        ranges: First number and last number + 1 of each range; ascending, non-empty, never
+            adjacent.
 
     Example:
         >>> Coverage.of([0, 1, 5]).ranges
@@ -37,7 +37,7 @@ class Coverage:
         """The numbers of both.
 
         Raises:
-            ValueError: a number is in both, so that something was counted twice.
+            ValueError: a number is in both, so something was counted twice.
         """
         ranges: list[tuple[int, int]] = []
         for first, last in sorted(self.ranges + other.ranges):
@@ -50,7 +50,7 @@ class Coverage:
         return Coverage(tuple(ranges))
 
     def meets(self, other: "Coverage") -> bool:
-        """Whether a number is in both."""
+        """Whether the sets intersect."""
         try:
             self.merge(other)
         except ValueError:
@@ -58,7 +58,7 @@ class Coverage:
         return False
 
     def missing(self, total: int) -> Iterator[int]:
-        """The numbers from 0 to below ``total`` that are not in it, rising."""
+        """The numbers from 0 to ``total`` - 1 that are not in it, ascending."""
         place = 0
         for first, last in self.ranges:
             yield from range(place, min(first, total))
@@ -66,7 +66,7 @@ class Coverage:
         yield from range(place, total)
 
     def holds(self, total: int) -> bool:
-        """Whether every number from 0 to below ``total`` is in it."""
+        """Whether every number from 0 to ``total`` - 1 is in it."""
         return next(self.missing(total), None) is None
 
     def __contains__(self, number: int) -> bool:

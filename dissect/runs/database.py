@@ -1,4 +1,4 @@
-"""An sqlite file for one short use; what goes wrong with it is told in one line."""
+"""Opens an sqlite file for one short use; reports errors in one line."""
 
 import os
 import sqlite3
@@ -11,22 +11,22 @@ from dissect.errors import RunError
 
 _WAIT = 10.0  # seconds for another writer to finish
 _LONGEST = 10.0  # seconds that one operation may take
-_STEPS = 10_000  # of sqlite's machine between two looks at the clock
-_LARGEST_VALUE = 1 << 20  # bytes of a text that is read
+_STEPS = 10_000  # instructions of sqlite's machine between two checks of the time
+_LARGEST_VALUE = 1 << 20  # bytes; limit of a text that is read
 _BESIDE = ("", "-journal", "-wal", "-shm")
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
-"""How a journal ends that names a further file, which sqlite would look into and delete. Notes have
-no such journals (sqlite.org/fileformat.html, section 3; they come of several files in one
-transaction)."""
+"""Ending of a journal that names a further file, which sqlite would open and delete. Notes have
+no such journals (sqlite.org/fileformat.html, section 3; only transactions over several files create
+them)."""
 
 
 @contextmanager
 def open_database(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """Open a file, and close it after use. Transactions are begun by whoever uses it.
+    """Open a file, and close it after use. The caller begins transactions.
 
     Args:
-        file: Which.
-        mode: ``rw``, which reads where it may not write; ``rwc`` also makes a new one.
+        file: The file.
+        mode: ``rw``, which also works for a read-only file; ``rwc`` creates a missing file.
 
     Raises:
         RunError: a file that is damaged, in use for too long, or cannot be written; a full disk.
@@ -36,24 +36,24 @@ def open_database(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
         _check_place(file)
         address = f"{file.resolve().as_uri()}?mode={mode}"
         database = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
-        # A stranger's file may hold views that never end, or values without end.
+        # A foreign file may hold views that never end, or endless values.
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         end = time.monotonic() + _WAIT + _LONGEST
         database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-        database.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
+        database.execute("PRAGMA trusted_schema = OFF")  # the file may come from somebody else
         yield database
     except (
         sqlite3.Error, OverflowError, ValueError, TypeError, MemoryError, OSError,
     ) as error:  # fmt: skip
-        raise RunError(_told(file, error)) from error
+        raise RunError(_message(file, error)) from error
     finally:
         if database is not None:
             database.close()
 
 
 def _check_place(file: Path) -> None:
-    """Refuse what would make sqlite read or write elsewhere."""
+    """Raise an error if sqlite would read or write another file."""
     for ending in _BESIDE:
         path = file.with_name(file.name + ending)
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -73,7 +73,7 @@ def _check_place(file: Path) -> None:
         )
 
 
-def _told(file: Path, error: Exception) -> str:
+def _message(file: Path, error: Exception) -> str:
     words = " ".join(str(error).split())
     code = getattr(error, "sqlite_errorcode", None)
     low = None if code is None else code & 0xFF

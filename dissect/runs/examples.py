@@ -1,6 +1,6 @@
-"""Example masks: for each concept a few samples with the segmenter's own mask of it.
+"""Example masks: for each concept a few samples with the segmenter's mask of it.
 
-``dissect.counting.examples`` takes them; here they are written and read, without torch.
+``dissect.counting.examples`` selects them; this module writes and reads them, without torch.
 """
 
 import json
@@ -23,9 +23,9 @@ class ConceptStrip:
 
     Attributes:
         concept: Its name.
-        strip: The images side by side, and where the segmenter marks the concept.
-        samples: Which they are, the largest mask first.
-        shares: Part of each image that the mask covers, 0 … 1.
+        strip: The images side by side, and the mask of the concept on them.
+        samples: Their sample indices, the largest mask first.
+        shares: Fraction of each image that the mask covers, 0 … 1.
     """
 
     concept: str
@@ -35,8 +35,8 @@ class ConceptStrip:
 
 
 def write_examples(path: Path, vocabulary: Vocabulary, strips: Iterable[ConceptStrip]) -> None:
-    """Write the zip of a run's example masks: a strip a concept, and which samples they are."""
-    told = {}
+    """Write the zip of a run's example masks: one strip per concept, and the sample indices."""
+    info = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
 
         def add(name: str, content: str | bytes) -> None:
@@ -46,23 +46,23 @@ def write_examples(path: Path, vocabulary: Vocabulary, strips: Iterable[ConceptS
             number = vocabulary[one.concept].id - 1
             add(schema.concept_strip_name(number), one.strip.picture)
             add(schema.concept_mask_name(number), one.strip.mask or b"")
-            told[one.concept] = {"samples": one.samples, "shares": one.shares}
-        add(schema.EXAMPLES_TOLD, json.dumps(told, ensure_ascii=False))
+            info[one.concept] = {"samples": one.samples, "shares": one.shares}
+        add(schema.EXAMPLES_INFO, json.dumps(info, ensure_ascii=False))
 
 
 def read_examples(
     archive: Path, vocabulary: Vocabulary, concepts: Iterable[str]
 ) -> Iterator[ConceptStrip | None]:
-    """The example masks of concepts, in the order asked for; None for one without any.
+    """The example masks of concepts, in the given order; None for one without any.
 
     Raises:
         RunError: images that cannot be read.
     """
     most = 2 * len(vocabulary) + 1
     with reading(archive, RunError, ADVICE), open_stored_zip(archive, most_members=most) as file:
-        told = parse_json(read_member(file, schema.EXAMPLES_TOLD))
+        info = parse_json(read_member(file, schema.EXAMPLES_INFO))
         for name in concepts:
-            if name not in told:
+            if name not in info:
                 yield None
                 continue
             number = vocabulary[name].id - 1
@@ -71,7 +71,7 @@ def read_examples(
                 read_member(file, schema.concept_mask_name(number)),
                 f"{archive}, concept {number},",
             ).check()
-            samples, shares = (tuple(told[name][key]) for key in ("samples", "shares"))
+            samples, shares = (tuple(info[name][key]) for key in ("samples", "shares"))
             if len(samples) != len(shares) or not all(
                 type(n) is int and isinstance(share, int | float)
                 for n, share in zip(samples, shares, strict=True)

@@ -1,4 +1,4 @@
-"""Whether a run folder still holds what was written into it, and nothing from elsewhere."""
+"""Checks that a run folder still holds exactly the files that were written."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,19 +8,19 @@ from dissect.errors import RunError
 from dissect.runs import schema
 from segmenters.received import inside
 
-_SPARSE = 200  # times its bytes on disk that a large file may claim to have
+_SPARSE = 200  # limit of a large file's size over its bytes on disk
 _LARGE = 1 << 30
 
 
 def check_files(run: Path, files: Mapping[str, Mapping[str, object]]) -> None:
-    """Compare every file with the size written down for it and, but for images, with the digest.
+    """Compare every file with its recorded size and, except for images, with its digest.
 
     Args:
         run: The folder.
         files: Name → ``bytes`` and ``sha256``, as in run.json.
 
     Raises:
-        RunError: the first file that is missing or differs, that lies outside of the folder, or
+        RunError: the first file that is missing or differs, that is outside of the folder, or
             that holds counts or scores and is not listed.
     """
     listed = {}
@@ -60,7 +60,7 @@ def check_files(run: Path, files: Mapping[str, Mapping[str, object]]) -> None:
 
 
 def _stored(run: Path) -> Iterator[str]:
-    """The files of the arrays that are there. Links to folders are not followed."""
+    """The existing files of the arrays. Links to folders are not followed."""
     for folder, folders, names in os.walk(run / schema.ARRAYS):
         place = Path(folder).relative_to(run).as_posix()
         links = [name for name in folders if (Path(folder) / name).is_symlink()]

@@ -1,10 +1,10 @@
-"""One owner for one run: the lock of a run that is being made.
+"""The lock of a run in progress: only one process may make a run.
 
-The lock is the file ``OUT.partial/owner.json``. Its owner holds it locked (flock), which the system
-lets go of when the process ends, however it ends; its content says who that is: the machine, the
-number of the process, and when the process began, since numbers are given again. A file that nobody
-holds is of an owner that died and is taken over, unless its owner is on another machine, of which
-nothing can be known here.
+The lock is the file ``OUT.partial/owner.json``. Its owner keeps it locked (flock); the system
+releases the lock when the process ends for any reason. Its content identifies the owner: the
+machine, the process number, and the start time of the process, because numbers are reused. A file
+that is not locked belongs to a dead owner and is taken over, unless its owner is on another
+machine, whose processes cannot be checked from here.
 """
 
 import fcntl
@@ -30,13 +30,13 @@ _LARGEST = 4096  # bytes
 
 
 class RunLock:
-    """The right to make a run; a context, which refuses a second owner at once.
+    """The right to make a run, as a context manager; a second owner gets an error at once.
 
     Args:
-        out: The run folder to be.
+        out: The future run folder.
 
     Raises:
-        RunError: on entering, where another process makes the run.
+        RunError: on entering, if another process makes the run.
         OSError: the folder beside ``out`` cannot be written.
     """
 
@@ -48,7 +48,7 @@ class RunLock:
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
-        # What is there already is not made, and so needs no owner.
+        # A run that exists already needs no owner.
         if not self._out.exists() or (self._out.is_dir() and not any(self._out.iterdir())):
             self.acquire()
         return self
@@ -63,11 +63,11 @@ class RunLock:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The lock file."""
         return self._path
 
     def acquire(self) -> None:
-        """Become the owner, unless this is already."""
+        """Become the owner; does nothing for the current owner."""
         if self._file is not None:
             return
         made = _missing(self._folder)
@@ -91,19 +91,19 @@ class RunLock:
         return self._file is not None and _is_at(self._file, self._path)
 
     def release(self) -> None:
-        """Give the right up; folders in which nothing is left are removed."""
+        """Release the lock; removes folders that are empty then."""
         if self._file is None:
             return
         if self.holds():
             self._path.unlink(missing_ok=True)
         os.close(self._file)
         self._file = None
-        with suppress(OSError):  # something is kept there
+        with suppress(OSError):  # the folder is not empty
             for folder in dict.fromkeys([self._folder, *self._made]):
                 folder.rmdir()
 
     def _open(self) -> int:
-        """The file, locked."""
+        """Open and lock the file."""
         for _ in range(_TRIES):
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -113,7 +113,7 @@ class RunLock:
             if not _lock(file):
                 owner = _read(file)
                 os.close(file)
-                if owner is None:  # which has not yet said who it is
+                if owner is None:  # it has not written its identity yet
                     time.sleep(_PAUSE)
                     continue
                 raise self._refusal(owner)
@@ -132,7 +132,7 @@ class RunLock:
 
 
 def _missing(folder: Path) -> list[Path]:
-    """The folder and those above it that are not there yet, the innermost first."""
+    """The folder and its parents that do not exist yet, the innermost first."""
     found = []
     for one in (folder, *folder.parents):
         if one.exists():
@@ -146,7 +146,7 @@ def _lock(file: int) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: what stands in the file decides
+    except OSError:  # a file system without locks: the content of the file decides
         return True
     return True
 
@@ -160,7 +160,7 @@ def _is_at(file: int, path: Path) -> bool:
 
 
 def _read(file: int) -> dict[str, object] | None:
-    """Who stands in the file; None where nobody does, or what stands there says nothing."""
+    """The owner in the file; None if the file is empty or invalid."""
     try:
         found = parse_json(os.pread(file, _LARGEST, 0))
     except (ValueError, RecursionError):
@@ -169,7 +169,7 @@ def _read(file: int) -> dict[str, object] | None:
 
 
 def _may_live(owner: dict[str, object]) -> bool:
-    """Whether an owner that does not hold the file may still be at work."""
+    """Whether an owner that does not hold the lock may still be running."""
     if owner.get("host") != socket.gethostname():
         return True
     pid = owner.get("pid")

@@ -1,11 +1,11 @@
-"""How runs show themselves: one line in a terminal, a table of layers in a notebook."""
+"""Display of runs: one line in a terminal, a table of layers in a notebook."""
 
 from dissect.runs.summary import Run, summarise
 from segmenters.notebook import describe_object, html_table
 
 
 class ShownRun:
-    """What ``Run`` shows of itself."""
+    """Mixin that displays a ``Run``."""
 
     def __repr__(self: Run) -> str:
         config, n_layers = self.config, len(self.layers)

@@ -1,14 +1,14 @@
-"""People's notes on the units of a run: labels, comments, lists. They lie in ``notes.sqlite``.
+"""People's notes on the units of a run: labels, comments, lists; stored in ``notes.sqlite``.
 
     notes = notes_of(open_run("runs/faces"))
     notes.label("main.7", 12, "left ear", author="Ada")
     notes.labels()  # {("main.7", 12): "left ear"}
 
-The file stands beside what the run measured and is not among the files whose digests run.json
-holds, so notes never make a run count as damaged. Every operation opens the file, works in one
-transaction and closes it, so that processes may write at the same time: one waits for the other.
-The rollback journal is used, not write-ahead logging, which needs memory shared between processes
-and so does not work on network folders.
+The file is separate from the measured data and is not among the files whose digests run.json holds,
+so notes never make a run count as damaged. Every operation opens the file, works in one transaction
+and closes it. So several processes may write at the same time; one waits for the other. It uses the
+rollback journal. Write-ahead logging needs memory shared between processes and so does not work on
+network folders.
 """
 
 import csv
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
 
 LABEL, COMMENT, LIST = KINDS = ("label", "comment", "list")
 LONGEST = {LABEL: 80, COMMENT: 4000, LIST: 60}
-"""Characters of a text by kind; that of a ``list`` is the list's name."""
+"""Longest text by kind, in characters; for a ``list``, of the list's name."""
 LONGEST_AUTHOR = 60
 
 
 @dataclass(frozen=True)
 class Note:
-    """What somebody said of a unit.
+    """A note of a person on a unit.
 
     Attributes:
         id: Number in this run's notes.
         kind: One of ``KINDS``.
-        layer, unit: Of what.
-        text: The label, the comment, or the name of the list that the unit is in.
-        author: Who; "" where nobody said.
-        made: When it was written or last changed, in seconds since 1970 UTC.
+        layer, unit: The unit.
+        text: The label, the comment, or the name of the list that contains the unit.
+        author: The author's name; "" if not given.
+        made: Time when it was written or last changed, in seconds since 1970 UTC.
     """
 
     id: int
@@ -66,7 +66,7 @@ class Note:
 
 
 def checked(text: str, kind: str) -> str:
-    """A text as it is kept: without space around it, a label or name of a list on one line."""
+    """The text as it is stored: without outer white space; labels and list names in one line."""
     text = text.replace("\r\n", "\n").strip() if kind == COMMENT else " ".join(text.split())
     _check_text(text, "the name of the list" if kind == LIST else f"the {kind}", LONGEST[kind])
     if not text:
@@ -75,7 +75,7 @@ def checked(text: str, kind: str) -> str:
 
 
 def checked_author(author: str) -> str:
-    """A person's name as it is kept; "" for none."""
+    """A person's name as it is stored; "" for none."""
     author = " ".join(author.split())
     _check_text(author, "the name", LONGEST_AUTHOR)
     return author
@@ -86,18 +86,18 @@ def _check_text(text: str, name: str, longest: int) -> None:
         raise ConfigError(
             f"{name} has {len(text):,} characters; expected at most {longest:,}; shorten it"
         )
-    # Cs: halves of characters, which a browser can send and no file can hold.
+    # Cs: single surrogates, which a browser can send and no file can store.
     bad = {c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
     if bad:
-        told = ", ".join(f"U+{ord(c):04X}" for c in sorted(bad)[:3])
-        raise ConfigError(f"{name} holds {told}; expected text without control characters")
+        codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(bad)[:3])
+        raise ConfigError(f"{name} holds {codes}; expected text without control characters")
 
 
 def to_json(notes: Iterable[Note], *, run: str) -> str:
-    """Notes for programs: every field, times in ISO 8601, UTC.
+    """Notes as JSON: every field, times in ISO 8601, UTC.
 
     Args:
-        notes: Which.
+        notes: The notes.
         run: Name of their run.
     """
     rows = [asdict(note) | {"made": iso_time(note.made)} for note in notes]
@@ -105,10 +105,10 @@ def to_json(notes: Iterable[Note], *, run: str) -> str:
 
 
 def to_csv(notes: Iterable[Note]) -> str:
-    """Notes for spreadsheets.
+    """Notes as CSV for spreadsheets.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front, since notes are
-    written by whoever could reach the dashboard; ``to_json`` keeps texts as they are.
+    A text that a spreadsheet would read as a formula gets a leading apostrophe, because anybody
+    with access to the dashboard can write notes; ``to_json`` does not change texts.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -120,18 +120,18 @@ def to_csv(notes: Iterable[Note]) -> str:
 
 
 def iso_time(made: float) -> str:
-    """Seconds since 1970 as a time."""
+    """Time in ISO 8601 from seconds since 1970."""
     return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 FILE = "notes.sqlite"
 SCHEMA_VERSION = 1
 MOST = 100_000
-"""So many notes a run may have, so that reading all of them stays a matter of a moment."""
+"""Largest number of notes of a run, so that reading all of them takes only a moment."""
 _OF_KIND = "SELECT * FROM notes WHERE kind = ? ORDER BY made, id LIMIT ?"
 _SCHEMA = (
-    # AUTOINCREMENT: a number is never given again, so that whoever deletes what another has just
-    # deleted does not meet a newer note.
+    # AUTOINCREMENT: a number is never reused, so that deleting a note that somebody else has
+    # just deleted never deletes a newer note.
     """CREATE TABLE notes (
         id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, layer TEXT NOT NULL,
         unit INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL, made REAL NOT NULL)""",
@@ -145,8 +145,8 @@ class Notes:
     """The notes of one run. Threads and processes may share them.
 
     Args:
-        folder: That of the run.
-        units: Layer → how many units it has.
+        folder: Folder of the run.
+        units: Layer → number of its units.
     """
 
     def __init__(self, folder: str | Path, units: Mapping[str, int]) -> None:
@@ -156,14 +156,14 @@ class Notes:
     def label(
         self, layer: str, unit: int, text: str, *, author: str = "", was: str | None = None
     ) -> Note:
-        """Call a unit something. An author's new label takes the place of their old one.
+        """Label a unit. An author's new label replaces their old one.
 
         Args:
-            layer, unit: Which.
+            layer, unit: The unit.
             text: The label.
-            author: Who calls it so.
-            was: The author's label that whoever writes has seen, "" for none; None to replace it
-                whatever it is.
+            author: The author's name.
+            was: The author's label that the writer has seen, "" for none; None replaces any
+                label.
 
         Raises:
             LayerError: a layer or unit that the run does not have.
@@ -174,13 +174,13 @@ class Notes:
         return self._add(LABEL, layer, unit, text, author, was=was)
 
     def comment(self, layer: str, unit: int, text: str, *, author: str = "") -> Note:
-        """Say something about a unit; raises what ``label`` raises."""
+        """Add a comment on a unit; raises the errors of ``label``."""
         return self._add(COMMENT, layer, unit, text, author)
 
     def add_to_list(self, layer: str, unit: int, name: str, *, author: str = "") -> Note:
-        """Put a unit into the list of a name, which begins with its first unit.
+        """Add a unit to the list of a name, which is created if needed.
 
-        Raises what ``label`` raises, and ConfigError where the unit is in it already.
+        Raises the errors of ``label``, and ConfigError if the list contains the unit already.
         """
         return self._add(LIST, layer, unit, name, author)
 
@@ -190,10 +190,10 @@ class Notes:
         Args:
             number: Its id.
             text: The new text.
-            was: The text that whoever changes it has seen; None to change it whatever it is.
+            was: The text that the writer has seen; None replaces any text.
 
         Raises:
-            ConfigError: no such note, another text than ``was``, or a text that cannot be.
+            ConfigError: no such note, another text than ``was``, or an invalid text.
             RunError: notes that cannot be read or written.
         """
         with self._writing() as database:
@@ -209,7 +209,7 @@ class Notes:
             return _one(database, number)
 
     def delete(self, number: int) -> Note:
-        """Take a note away; gives what ``restore`` brings back.
+        """Delete a note and return it, so that ``restore`` can bring it back.
 
         Raises:
             ConfigError: no such note.
@@ -221,16 +221,16 @@ class Notes:
             return old
 
     def restore(self, note: Note) -> Note:
-        """Bring a deleted note back, with its time, under a new number; raises as ``label``.
+        """Restore a deleted note, with its time, under a new number; raises as ``label``.
 
-        A label that the same author has given since then stays, and this one is refused.
+        If the same author has given a newer label since, it stays, and this is an error.
         """
         if note.kind not in KINDS:
             raise ConfigError(f"a note is a {note.kind!r}; expected one of {', '.join(KINDS)}")
         return self._add(note.kind, note.layer, note.unit, note.text, note.author, made=note.made)
 
     def all(self) -> list[Note]:
-        """Every note, those written first first.
+        """Every note, oldest first.
 
         Raises:
             RunError: notes that are damaged or of a newer version.
@@ -238,33 +238,33 @@ class Notes:
         return self._read("SELECT * FROM notes ORDER BY made, id LIMIT ?", (MOST,))
 
     def of(self, layer: str, unit: int) -> list[Note]:
-        """Those of one unit; raises as ``all``."""
+        """The notes of one unit; raises as ``all``."""
         question = "SELECT * FROM notes WHERE layer = ? AND unit = ? ORDER BY made, id"
         return self._read(question, (layer, unit))
 
     def get(self, number: int) -> Note:
-        """The note of an id; raises as ``all``, and ConfigError where there is none."""
+        """The note with an id; raises as ``all``, and ConfigError if there is none."""
         with open_database(self.file, "rw") as database:
             return _one(database, number)
 
     def labels(self) -> dict[tuple[str, int], str]:
-        """What people call each unit that they named: the latest label; raises as ``all``."""
+        """The latest label of each unit that has one; raises as ``all``."""
         return {(n.layer, n.unit): n.text for n in self._read(_OF_KIND, (LABEL, MOST))}
 
     def lists(self) -> dict[str, list[tuple[str, int]]]:
-        """Name of a list → its units, in the order in which they came; raises as ``all``."""
+        """Name of a list → its units, in the order of adding; raises as ``all``."""
         found: dict[str, list[tuple[str, int]]] = {}
         for note in self._read(_OF_KIND, (LIST, MOST)):
             found.setdefault(note.text, []).append((note.layer, note.unit))
         return found
 
     def stamp(self) -> bytes:
-        """Differs after every change; b"" where there are no notes.
+        """A value that changes with every change of the notes; b"" if there are none.
 
         It is the change counter of the file (bytes 24 to 27, sqlite.org/fileformat.html section
-        1.3.8) with the file's identity; times of files are too coarse.
+        1.3.8) with the file's identity; modification times are too coarse.
         """
-        if self.file.is_symlink():  # which reading the notes refuses
+        if self.file.is_symlink():  # reading the notes is an error then
             return b""
         try:
             with self.file.open("rb") as file:
@@ -311,8 +311,8 @@ class Notes:
     def _read(self, question: str, values: tuple[object, ...]) -> list[Note]:
         if not self.file.is_file():
             return []
-        # rw, since what a killed writer left has to be rolled back first; where the file may only
-        # be read, sqlite reads.
+        # rw, since the remains of a killed writer must be rolled back first; sqlite only reads
+        # if the file is read-only.
         with open_database(self.file, "rw") as database:
             if _version(database, self.file) == 0:
                 return []  # another process is about to write the first note
@@ -320,7 +320,7 @@ class Notes:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """The file, made if there is none, for one transaction that no other writer is in."""
+        """Open the file, created if missing, for one transaction without other writers."""
         with open_database(self.file, "rwc") as database:
             database.execute("BEGIN IMMEDIATE")
             try:
@@ -370,7 +370,7 @@ def _one(database: sqlite3.Connection, number: int) -> Note:
 
 
 def _note(row: tuple[Any, ...]) -> Note:
-    """A row as a note; what a stranger's file may hold else is cut or refused."""
+    """A row as a note; invalid content of a foreign file is cut or is an error."""
     number, kind, layer, unit, text, author, made = row
     if kind not in KINDS or type(unit) is not int:
         raise ValueError(f"note {number} is a {str(kind)[:20]!r} on unit {str(unit)[:20]!r}")
@@ -397,17 +397,17 @@ def _once(
 
 
 SECOND = "second"
-"""Name of a column with what people call units."""
+"""Name of the column with people's labels of units."""
 _Unit = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Noted:
-    """What people said of units, in the order of the run's layers and of their units.
+    """People's notes on units, in the order of the run's layers and of their units.
 
     Attributes:
-        labels: What they call each unit that they named: the latest label.
-        notes: Everything that was said of each unit, the earliest first.
+        labels: The latest label of each unit that has one.
+        notes: All notes on each unit, oldest first.
     """
 
     labels: Mapping[_Unit, str] = field(default_factory=dict)
@@ -415,10 +415,10 @@ class Noted:
 
 
 def read_noted(run: "Run") -> Noted:
-    """The notes of a run; none, and a line on stderr, where they cannot be read.
+    """The notes of a run; if they cannot be read, none, and a line on stderr.
 
-    The file may be a stranger's: notes on units that the run does not have are left out, and
-    labels and names of lists are made fit for a line of a terminal.
+    The file may come from somebody else. So notes on units that the run does not have are left out,
+    and labels and list names are made safe for a terminal.
     """
     try:
         every = notes_of(run).all()
@@ -441,11 +441,11 @@ def read_noted(run: "Run") -> Noted:
 
 
 def with_second(run: "Run", table: "pd.DataFrame") -> "pd.DataFrame":
-    """A table of units with a column ``second``, what people call each; as it is if none is named.
+    """The table with a column ``second``, people's labels; unchanged if there are none.
 
     Args:
-        run: Whose units.
-        table: Columns ``layer`` and ``unit``.
+        run: Run of the units.
+        table: Table with the columns ``layer`` and ``unit``.
     """
     labels = read_noted(run).labels
     if not labels:

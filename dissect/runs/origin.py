@@ -1,13 +1,13 @@
-"""Which of the models that a run names may be loaded: a run folder may be a stranger's.
+"""Which of the models that a run names may be loaded: a run folder may come from somebody else.
 
-``run.json`` names its generator and segmenter. A factory is code, a path may lead
-anywhere, an id of a hub is fetched. So they are loaded only where
+``run.json`` names its generator and segmenter. A factory is code, a path may lead anywhere, the id
+of a hub means a download. So a model is loaded only if one of these holds:
 
-- the name is one of this package, in which nothing is chosen by the run: a generator of the zoo,
-  a segmenter at hand;
-- the run was made here by this user and still lies where it was made, as a signed record in the
-  user's own state folder says (``dissect.signing``);
-- the person names it again: ``--generator``, ``--segmenter``, ``open_run(…, generator=…)``;
+- the name belongs to this package, and the run chooses nothing inside it: a generator of the zoo, a
+  segmenter that is available locally;
+- this user made the run here and it is still in the same place, according to a signed record in the
+  user's own state folder (``dissect.signing``);
+- the user names it again: ``--generator``, ``--segmenter``, ``open_run(…, generator=…)``;
 - it is a path inside the run's own folder.
 """
 
@@ -37,7 +37,7 @@ _LARGEST = 10_000  # bytes of a record
 
 
 def note_made_here(run: Path) -> None:
-    """Write down that this user has made a run, where the user's state can be written."""
+    """Record that this user has made a run, if the user's state folder can be written."""
     with suppress(OSError, DissectError):
         place = _place(run)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,7 +45,7 @@ def note_made_here(run: Path) -> None:
 
 
 def was_made_here(run: Path) -> bool:
-    """Whether this user has made a run, which lies where it was made and was not changed."""
+    """Whether this user has made the run, in this place, and it has not changed."""
     try:
         record = unseal(read_bytes(_place(run), _LARGEST), purpose=_PURPOSE)
         return record == _about(run)
@@ -54,15 +54,15 @@ def was_made_here(run: Path) -> bool:
 
 
 def model_spec(run: "Run", kind: str) -> str:
-    """How a run's generator or segmenter is loaded.
+    """Spec to load a run's generator or segmenter.
 
     Args:
         run: A finished run.
         kind: ``generator`` or ``segmenter``.
 
     Raises:
-        RunError: a name that the run alone gives, and that could run code, read a file elsewhere
-            or fetch one; says how to name it again.
+        RunError: a name that only the run gives, and that could run code, read a file elsewhere
+            or download one; the message says how to name it again.
     """
     if kind in run.named:
         return run.named[kind]

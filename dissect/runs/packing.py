@@ -1,7 +1,7 @@
-"""Counts as they lie on disk: in the smallest type that holds them, without rows of nothing.
+"""Counts on disk: in the smallest type that holds them, without empty rows.
 
-Most of a histogram is rows of concepts that never occur. They are dropped when it is written, with
-a note of which rows stayed, and come back as zeros when it is read.
+Most rows of a histogram belong to concepts that never occur. They are dropped when it is written,
+with a list of the remaining rows, and restored as zeros when it is read.
 """
 
 import zipfile
@@ -18,7 +18,7 @@ _HISTOGRAM = "histogram"
 
 
 def narrow(counts: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """The same whole numbers as int32, or as they are where one of them does not fit."""
+    """The same integers as int32, or unchanged if one of them does not fit."""
     limits = np.iinfo(np.int32)
     if counts.size and (counts.min() < limits.min or counts.max() > limits.max):
         return counts
@@ -26,8 +26,8 @@ def narrow(counts: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
 
 
 def kept_rows(histogram: Int[np.ndarray, "set row unit bin"]) -> Int[np.ndarray, " kept"]:
-    """Rows that hold anything, and row 0, which counts all pixels."""
-    # Every pixel of a row falls into some bin of every unit, so one unit tells.
+    """Rows that are not empty, and row 0, which counts all pixels."""
+    # Every pixel of a row falls into some bin of every unit, so one unit is enough.
     occurs = np.asarray(histogram[:, :, :1].any(axis=(0, 2, 3)))
     occurs[0] = True
     return np.flatnonzero(occurs)
@@ -51,14 +51,14 @@ def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 
 def load_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
-    """Read what ``save_arrays`` wrote, counts as int64 again.
+    """Read a file of ``save_arrays``, with counts as int64 again.
 
     Args:
         path: The file.
         prefix: Read only arrays whose name starts with it.
 
     Raises:
-        Exception: of a damaged file, what numpy and zipfile raise of it.
+        Exception: for a damaged file, the errors of numpy and zipfile.
     """
     found = {}
     with np.load(path, allow_pickle=False) as file:

@@ -1,8 +1,8 @@
-"""The place beside a run-to-be where an unfinished pass lives: ``OUT.partial``.
+"""The folder of an unfinished pass, beside the future run: ``OUT.partial``.
 
-It holds the state of each pass over the samples, replaced as a whole each time it is saved, and
-later the finished files until one rename makes them the run. What ``OUT`` held before is never
-touched.
+It holds the state of each pass over the samples, which is replaced as a whole each time it is
+saved. Later it holds the finished files, until one rename makes them the run. Existing files of
+``OUT`` are never changed.
 """
 
 import json
@@ -32,16 +32,16 @@ from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_
 
 _STATE, _KEY = "state.npz", "key.json"
 _PART, _BEGINNING = "part", "beginning.npz"
-_MOST_ARRAYS = 1_000_000  # of a state
+_MOST_ARRAYS = 1_000_000  # limit for one state
 
 
 class Workspace:
     """The unfinished side of a run folder.
 
     Args:
-        out: The run folder to be.
+        out: The future run folder.
         key: Fingerprint of the run.
-        lock: Of its owner; one of its own if None.
+        lock: Lock of the run's owner; a new one if None.
     """
 
     def __init__(self, out: Path, key: str, lock: RunLock | None = None) -> None:
@@ -52,7 +52,7 @@ class Workspace:
         self.ready = self.folder / "run"
 
     def finished(self) -> bool:
-        """Whether ``out`` already holds this very run.
+        """Whether ``out`` already holds this run.
 
         Raises:
             RunError: it holds another run, or something that is no run.
@@ -74,9 +74,9 @@ class Workspace:
         )
 
     def _tidy(self) -> None:
-        """Remove what is left of this run where it was killed after its last rename."""
+        """Remove the remains of this run if it was killed after its last rename."""
         left = _read_json(self.folder / _KEY)
-        if self.lock.holds():  # whoever makes the run clears up behind itself
+        if self.lock.holds():  # only the process that makes the run cleans up
             return
         if left is not None and left.get("fingerprint") == self.key and not self.ready.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -85,11 +85,11 @@ class Workspace:
     def claim(self, *, resume: bool) -> Iterator[None]:
         """Take the workspace for this run.
 
-        An error that leaves nothing to go on with removes it again; an interrupted pass stays.
+        An error before anything was saved removes it again; an interrupted pass stays.
 
         Raises:
-            RunError: an unfinished pass that nobody asked to resume, or one of other settings;
-                another process that makes the run.
+            RunError: an unfinished pass without ``resume``, or one with other settings; another
+                process that makes the run.
         """
         self.lock.acquire()
         left = _read_json(self.folder / _KEY)
@@ -113,7 +113,7 @@ class Workspace:
             self.lock.release()
 
     def _clear(self) -> None:
-        """Remove all but the lock, which goes last."""
+        """Remove everything except the lock, which is removed last."""
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
@@ -133,13 +133,13 @@ class Workspace:
             yield
 
     def _check_key(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Refuse a state of another run; those of earlier versions do not say of which they are."""
+        """Raise an error for the state of another run; earlier versions do not name the run."""
         if "fingerprint" in arrays and str(arrays["fingerprint"]) != self.key:
             raise ValueError("it was counted with other settings or models")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Tell a full disk, or another that cannot be written, in one line.
+        """Report a full disk, or one that cannot be written, in one line.
 
         Raises:
             RunError: instead of an OSError.
@@ -158,7 +158,7 @@ class Workspace:
             ) from error
 
     def saved_passes(self) -> list[SavedPass]:
-        """What is saved, in the order of the passes.
+        """The saved passes, in order.
 
         Raises:
             RunError: a state that cannot be read.
@@ -171,7 +171,7 @@ class Workspace:
         return found
 
     def load(self, number: int = 0) -> PassState | None:
-        """The saved state of a pass, or None where nothing was saved.
+        """The saved state of a pass, or None if nothing was saved.
 
         Raises:
             RunError: a state that cannot be read.
@@ -185,10 +185,10 @@ class Workspace:
             return PassState.from_arrays(arrays)
 
     def save(self, state: PassState, number: int = 0) -> None:
-        """Replace the saved state of a pass by this one.
+        """Replace the saved state of a pass.
 
         Raises:
-            RunError: it cannot be written; the one before is still there.
+            RunError: it cannot be written; the previous one is kept.
         """
         self._save(self._path(number), state)
 
@@ -197,7 +197,7 @@ class Workspace:
         try:
             with self.writing():
                 save_arrays(temporary, {**state.to_arrays(), "fingerprint": np.array(self.key)})
-                # Where the power fails, a rename may reach the disk before what it names.
+                # After a power failure, a rename may be on disk although its file is not.
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
                 os.replace(temporary, path)
@@ -206,7 +206,7 @@ class Workspace:
             raise
 
     def save_beginning(self, state: PassState) -> Path:
-        """Write what all parts of a pass have in common, for the processes that count them.
+        """Write the common data of all parts of a pass, for the processes that count them.
 
         Raises:
             RunError: it cannot be written.
@@ -215,7 +215,7 @@ class Workspace:
         return self.folder / _BEGINNING
 
     def load_beginning(self) -> PassState:
-        """What ``save_beginning`` wrote.
+        """Read the file of ``save_beginning``.
 
         Raises:
             RunError: it cannot be read.
@@ -226,20 +226,20 @@ class Workspace:
             return PassState.beginning(file)
 
     def save_part(self, state: PassState, number: int, name: str) -> None:
-        """Replace a saved part of a pass by this one.
+        """Replace a saved part of a pass.
 
         Args:
-            state: What one process has counted.
-            number: Of the pass.
-            name: Of the part.
+            state: Counts of one process.
+            number: Number of the pass.
+            name: Name of the part.
 
         Raises:
-            RunError: it cannot be written; the one before is still there.
+            RunError: it cannot be written; the previous one is kept.
         """
         self._save(self.folder / f"{_PART}-{number}-{name}.npz", state)
 
     def part_coverage(self, number: int, name: str) -> Coverage:
-        """The blocks of a part that is saved; none where it is not.
+        """The blocks of a saved part; none if it is not saved.
 
         Raises:
             RunError: a part that cannot be read.
@@ -251,14 +251,14 @@ class Workspace:
             return saved_coverage(file)
 
     def merge_parts(self, state: PassState, number: int = 0) -> PassState:
-        """Take the parts of a pass that are saved into its state, which is saved; they are gone.
+        """Merge the saved parts of a pass into its state, save that, and remove the parts.
 
-        A part that holds a block which is counted already adds nothing: it is left of a process
-        that was killed between saving the whole and removing its parts.
+        A part with a block that is counted already is ignored: a process was killed after it saved
+        the whole and before it removed the parts.
 
         Args:
-            state: Of the pass.
-            number: Of the pass.
+            state: State of the pass.
+            number: Number of the pass.
 
         Raises:
             RunError: a part that cannot be read, or a state that cannot be written.
@@ -279,20 +279,20 @@ class Workspace:
         return state
 
     def write_status(self, status: Mapping[str, object]) -> None:
-        """Write how far the passes are, for whoever follows from outside.
+        """Write the progress of the passes, for readers outside of the process.
 
         Args:
-            status: ``done``, the samples counted in all passes, ``total``, and what else there is
-                to know; see ``dissect.counting.status``.
+            status: ``done``, the samples counted in all passes, ``total``, and further values;
+                see ``dissect.counting.status``.
         """
-        with suppress(OSError):  # it must not cost the pass
+        with suppress(OSError):  # a failure here must not stop the pass
             _replace_text(self.folder / STATUS, json.dumps(status))
 
     def finished_state(self, layers: tuple[str, ...]) -> PassState:
         """All finished passes as one state, with its counts left on disk.
 
         Args:
-            layers: Of the run, in their order.
+            layers: Layers of the run, in their order.
 
         Raises:
             RunError: a state that cannot be read.
@@ -328,8 +328,8 @@ class Workspace:
         """Turn the finished files into the run, in one rename.
 
         Raises:
-            RunError: the run is not this process's any more, one of its files is of another run or
-                not as it was written, or ``out`` appeared meanwhile.
+            RunError: this process does not own the run any more, one of its files belongs to
+                another run or was changed, or ``out`` appeared meanwhile.
         """
         record = read_record(self.ready)
         if not self.lock.holds() or record["fingerprint"] != self.key:
@@ -337,7 +337,7 @@ class Workspace:
                 f"{self.folder} was taken by another process while the run was made; expected one "
                 "process for one run; nothing was published; make it again in another --out"
             )
-        self.saved_passes()  # each of which says of which run it is
+        self.saved_passes()  # checks that each belongs to this run
         check_files(self.ready, record["files"])
         try:
             os.rename(self.ready, self.out)

@@ -1,4 +1,4 @@
-"""Opens a run folder, whole or not at all."""
+"""Opens a run folder, after a check of all its files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -45,16 +45,16 @@ def open_run(
 ) -> "Run":
     """Open a finished run.
 
-    Every file is checked against the size and, but for the images, the digest written with it.
+    Every file is checked against its recorded size and, except for images, its digest.
 
     Args:
         path: Its folder.
-        generator, segmenter: How its models are loaded where that is needed, as ``load_generator``
-            and ``load_segmenter`` find them. A run that was made elsewhere loads nothing that it
-            alone names but models of this package (``dissect.runs.origin``).
+        generator, segmenter: Specs to load its models, for ``load_generator`` and
+            ``load_segmenter``. From a run that was made elsewhere, only models of this package
+            are loaded without these (``dissect.runs.origin``).
 
     Raises:
-        RunError: no run there, a damaged one (says which file), or one of a newer version.
+        RunError: no run in the folder, a damaged one (names the file), or one of a newer version.
     """
     path = Path(path)
     file = path / schema.RUN_FILE
@@ -79,10 +79,10 @@ class Run(ShownRun):
     Attributes:
         path: Its folder.
         record: Content of run.json.
-        config: Settings it was made with.
+        config: Settings of the run.
         vocabulary: Concepts of its segmenter.
         layers: Layer → shape of its maps.
-        named: ``generator``, ``segmenter`` → how they are loaded, where the person said it.
+        named: ``generator``, ``segmenter`` → specs to load them, if the user gave them.
 
     Example:
         >>> run = open_run("runs/demo")
@@ -102,7 +102,7 @@ class Run(ShownRun):
             try:
                 self.config = RunConfig.from_json(record["config"])
                 rows = [tuple(row) for row in record["segmenter"]["vocabulary"]]
-                # Runs of the first versions say nothing of parts.
+                # Runs of the first versions do not name parts of concepts.
                 part_of = record["segmenter"].get("part_of")
                 self.vocabulary = Vocabulary.build(rows, part_of=part_of)
             except DissectError as error:
@@ -121,7 +121,7 @@ class Run(ShownRun):
         return self._read(self.group(layer), name)
 
     def group(self, layer: str) -> zarr.Group:
-        """The stored arrays of a layer, checked against what run.json says of it.
+        """The stored arrays of a layer, checked against run.json.
 
         Raises:
             LayerError: a layer that the run did not read.
@@ -150,7 +150,7 @@ class Run(ShownRun):
             return read_array(group, name)
 
     def basis(self, layer: str) -> "Basis":
-        """The coordinates in which a layer's units were read, as the pass had them.
+        """The coordinates in which a layer's units were read.
 
         Raises:
             LayerError: a layer that the run did not read.
@@ -187,19 +187,19 @@ class Run(ShownRun):
 
     @property
     def label_rung(self) -> int:
-        """The rung from which on units are called after their label.
+        """The rung from which on units are named after their label.
 
-        ``NAMED``, or ``MATCHES`` in a run that knows no more: one of the first version of the
-        schema, or one that counts as the original code.
+        ``NAMED``, or ``MATCHES`` in a run without higher rungs: one of the first version of the
+        schema, or one that counts like the original code.
         """
         known = self.record["schema_version"] > 1 and self.config.compat is None
         return NAMED_RUNG if known else MATCHES
 
     def mixtures(self, layer: str) -> pd.DataFrame | None:
-        """The random mixtures that a layer's units were held against; None where there are none.
+        """The random mixtures with which a layer's units were compared; None if there are none.
 
-        One row for each: ``concept`` (the label it would have), ``selective`` and
-        ``excess_information``, as the columns of ``units``.
+        One row per mixture: ``concept`` (its label), ``selective`` and ``excess_information``, like
+        the columns of ``units``.
         """
         group = self.group(layer)
         if "mixture_label" not in group:
@@ -218,7 +218,7 @@ class Run(ShownRun):
         )
 
     def overlap(self) -> xr.DataArray | None:
-        """Pixels of the evaluation fold that two concepts both cover; on the diagonal its own.
+        """Pixels of the evaluation fold that two concepts both cover; on the diagonal, of one.
 
         None in a run of the first version.
         """
@@ -227,10 +227,10 @@ class Run(ShownRun):
 
     @cached_property
     def specs(self) -> dict[str, LayerSpec]:
-        """Layer as it is called in the run → the generator's layer, and the basis it was read in.
+        """Name of a layer in the run → the generator's layer, and the basis it was read in.
 
         Raises:
-            RunError: a run.json that names a basis of no known kind.
+            RunError: a run.json with an unknown kind of basis.
         """
         with reading(self.path / schema.RUN_FILE, RunError, ADVICE):
             of_basis = self.record.get("bases") or {}  # runs of the first versions have none
@@ -240,7 +240,7 @@ class Run(ShownRun):
             }
 
     def rotations(self, layer: str) -> list[str]:
-        """The random rotations in which a layer was read beside its channels; [] of a rotation."""
+        """The random rotations in which a layer was read beside its channels; [] for a rotation."""
         plain = LayerSpec(layer)
         return [
             text
@@ -252,7 +252,7 @@ class Run(ShownRun):
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of the table that have values, as they are declared."""
+        """The declared columns of the table that have values."""
         return tuple(one for one in all_columns() if one.name in self.table)
 
     def _label_columns(self) -> list[str]:
@@ -260,7 +260,7 @@ class Run(ShownRun):
         return ["unit", "concept", "category", *shown]
 
     def pairs(self, concept: str) -> pd.DataFrame:
-        """Every unit of every layer against one concept, those that tell most about it first.
+        """Every unit of every layer against one concept, in descending order of excess information.
 
         The column ``named`` holds the concept that the unit is named after, "" for none.
 
@@ -275,21 +275,21 @@ class Run(ShownRun):
         return pairs.join(named, on=["layer", "unit"])[columns].reset_index(drop=True)
 
     def units(self, layer: str) -> pd.DataFrame:
-        """One row for each unit with the concept it matches best, in the order of units."""
+        """One row per unit with the concept that it matches best, in the order of units."""
         self._check_layer(layer)
         chosen = self.table[(self.table.layer == layer) & self.table.is_label]
         return chosen[[*self._label_columns(), IS_NAMED.name]].reset_index(drop=True)
 
     def summary(self) -> dict[str, Any]:
-        """What was dissected and what was found, as plain values; see ``summarise``."""
+        """The run's models and results, as plain values; see ``summarise``."""
         return summarise(self)
 
     @cached_property
     def trust(self) -> pd.DataFrame | None:
-        """How well masks of a few samples agree with those of the same images changed a little.
+        """How well masks of a few samples agree with those of the same images, slightly changed.
 
-        One row for each concept, as ``dissect.counting.trust.Trust.table`` has them; None in a
-        run of a version that did not measure it. ``attrs["images"]`` says how many samples.
+        One row per concept, as in ``dissect.counting.trust.Trust.table``; None in a run of a
+        version that did not measure it. ``attrs["images"]`` is the number of samples.
         """
         return read_trust(self)
 
@@ -303,7 +303,7 @@ class Run(ShownRun):
         return pd.Series(area / pixels, list(self.vocabulary.names))
 
     def _concepts(self) -> zarr.Group:
-        """What is stored of concepts alone."""
+        """The stored arrays of concepts."""
         return self._group(schema.CONCEPTS, {"other": self.vocabulary.names})
 
     def co_occurrence(self) -> xr.DataArray:
@@ -318,13 +318,13 @@ class Run(ShownRun):
         )
 
     def activations(self, layer: str, unit: int) -> xr.Dataset:
-        """How a unit's values are spread over its bins; see ``value_spread``."""
+        """Distribution of a unit's values over its bins; see ``value_spread``."""
         self._check_unit(layer, unit)
         names = list(self.vocabulary.names)
         histogram = self.array(layer, "histogram").sel(set="evaluation")[:, unit]
         # Rows of concepts that never occur are not stored.
         rows = {"row": [schema.ALL_PIXELS, *names]}
-        # xarray takes the type of this parameter from its default, a mark for NaN.
+        # xarray infers the type of this parameter from its default, a marker for NaN.
         whole = histogram.reindex(rows, fill_value=0)  # pyright: ignore[reportArgumentType]
         return value_spread(whole.values, self.array(layer, "edges").values[unit], names)
 
@@ -342,7 +342,7 @@ class Run(ShownRun):
         return unit_correlation(read_coactivation(self, layer))
 
     def strips(self, layer: str, units: Iterable[int] | None = None) -> Iterator[Strip]:
-        """Top images of units (all if None), pictures and masks apart, in the order asked for.
+        """Top images of units (all if None), pictures and masks separately, in the given order.
 
         Raises:
             LayerError: a layer or unit that the run does not have.
@@ -368,12 +368,12 @@ class Run(ShownRun):
         return schema.EXAMPLES in self.record["files"]
 
     def concept_strips(self, *concepts: str) -> Iterator[ConceptStrip | None]:
-        """Samples with the segmenter's mask of each concept (all if none is named), in the order
-        asked for; None for a concept without a mask in the samples that ``trust`` looked at.
+        """Samples with the segmenter's mask of each concept (all if none is named), in the given
+        order; None for a concept without a mask in the samples of ``trust``.
 
         Raises:
             SegmenterError: a concept that is not in the vocabulary.
-            RunError: a run of a version that kept none, or images that cannot be read.
+            RunError: a run of a version without them, or images that cannot be read.
         """
         return read_concept_strips(self, concepts)
 
@@ -408,8 +408,8 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
     """The correlation matrix of units' means over images.
 
     Returns:
-        Dimensions unit and other; the coordinate ``saturated`` holds the images in which a unit's
-        mean was held at the limit of its scale.
+        Dimensions unit and other; the coordinate ``saturated`` counts the images in which a unit's
+        mean was clamped at the limit of its scale.
     """
     return xr.DataArray(
         sums.correlation(),
@@ -421,7 +421,7 @@ def unit_correlation(sums: Coactivation) -> xr.DataArray:
 
 
 def read_trust(run: "Run") -> pd.DataFrame | None:
-    """The table of ``Run.trust``, None where the run has none."""
+    """The table of ``Run.trust``; None if the run has none."""
     if schema.TRUST not in run.record["files"]:
         return None
     file = run.path / schema.TRUST
@@ -440,7 +440,7 @@ def read_trust(run: "Run") -> pd.DataFrame | None:
 
 
 def read_coactivation(run: "Run", layer: str) -> Coactivation:
-    """What was counted for ``Run.coactivation``.
+    """The counts for ``Run.coactivation``.
 
     Raises:
         RunError: a run that did not count it.
@@ -466,7 +466,7 @@ def read_coactivation(run: "Run", layer: str) -> Coactivation:
 
 
 def read_basis(run: "Run", layer: str) -> "Basis":
-    """What ``Run.basis`` gives: of a finished run, this alone takes torch."""
+    """Basis of ``Run.basis``; the only value of a finished run that needs torch."""
     import torch  # noqa: PLC0415
 
     from dissect.bases import Channels, rebuild_basis  # noqa: PLC0415
@@ -487,7 +487,7 @@ def read_basis(run: "Run", layer: str) -> "Basis":
 
 
 def read_concept_strips(run: "Run", concepts: Sequence[str]) -> Iterator[ConceptStrip | None]:
-    """What ``Run.concept_strips`` gives; mistakes are told at once, not when it is read."""
+    """Strips of ``Run.concept_strips``; errors are raised at once, not during iteration."""
     names = [run.vocabulary[name].name for name in concepts or run.vocabulary.names]
     if not run.has_concept_strips:
         raise RunError(

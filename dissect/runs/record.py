@@ -1,7 +1,7 @@
-"""Reads ``run.json`` and checks that everything in it has the type and range that readers expect.
+"""Reads ``run.json`` and checks that every value has the expected type and range.
 
-A run may be a stranger's, so nothing is taken from it before this was done: a value of another
-type would be told somewhere else, as a fault of the program.
+A run may come from somebody else, so nothing in it is used before this check. Otherwise a value of
+a wrong type would cause a misleading error later.
 """
 
 from pathlib import Path
@@ -18,13 +18,13 @@ if TYPE_CHECKING:  # they need torch
     from segmenters import Segmenter
 
 ADVICE = "make the run again"
-"""What to do about a damaged run."""
+"""Advice for a damaged run."""
 MOST_UNITS = 1_000_000
-"""Of one layer; also pixels of a side."""
+"""Limit for one layer; also in pixels of a side."""
 MOST_CONCEPTS = 20_000
 MOST_LAYERS = 10_000
 _MOST = {"n_samples": 10**9, "block": 1 << 16, "pilot": 10**6, "top_images": 10**3, "grid": 1 << 16}
-"""Setting → the most that is read; whoever goes on from a run makes blocks of that many images."""
+"""Setting → largest accepted value; a resumed run makes blocks of that many images."""
 
 _WHOLE = (int, 0, MOST_UNITS)
 _SHAPE: dict[str, Any] = {
@@ -45,9 +45,9 @@ _SHAPE: dict[str, Any] = {
     "versions": {str: str},
     "files": {str: {"bytes": int, "sha256": str}},
 }
-"""What run.json holds: a type, a type with its range, an object by its keys, an object of any keys
-(``{str: …}``), a list of one kind, or a list of as many values as are named. More keys may stand in
-an object of known ones."""
+"""Schema of run.json: a type, a type with its range, an object by its keys, an object of any keys
+(``{str: …}``), a list of one kind, or a list with one entry per value. Objects may have further
+keys."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises:
         RunError: a file that cannot be read, that describes something else, is of a newer version,
-            or lacks something or has a value of another type.
+            or has a missing value or one of another type.
     """
     file = path / schema.RUN_FILE
     record = read_json(file, RunError, ADVICE)
@@ -81,7 +81,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def check_text(config: "RunConfig", generator: "Generator", segmenter: "Segmenter") -> None:
-    """Refuse names with control characters before a run is made, which could not be opened again.
+    """Raise an error for names with control characters, with which a run could not be opened again.
 
     Raises:
         ConfigError: such a name.
@@ -141,14 +141,14 @@ def _check_list(value: object, shape: list[Any], where: str) -> None:
 
 
 def _is_a(value: object, kind: type) -> bool:
-    """Whether a value is of a type; a truth value is no number, a whole number is a float too."""
+    """Whether a value has a type; a boolean is not a number, an integer is also a float."""
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    """Limits beyond those of ``RunConfig``, which checks the rest where it is made."""
+    """Check limits beyond those of ``RunConfig``, which checks the others itself."""
     for name, most in _MOST.items():
         value = config.get(name)
         if isinstance(value, int) and value > most:
@@ -168,7 +168,7 @@ def _check_names(record: dict[str, Any]) -> None:
     if not 0 < len(vocabulary) <= MOST_CONCEPTS:
         raise ValueError(f"the vocabulary has {len(vocabulary):,} concepts")
     part_of = record["segmenter"].get("part_of")
-    if part_of is not None:  # runs of the first versions say nothing of parts
+    if part_of is not None:  # runs of the first versions do not name parts
         _check(part_of, {str: str}, "part_of")
 
 

@@ -1,4 +1,4 @@
-"""Puts a finished folder or file in the place of another."""
+"""Atomic replacement of a folder or file."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from dissect.errors import ConfigError
 
 
 def replace_folder(fresh: Path, target: Path) -> None:
-    """Put ``fresh`` where ``target`` is or shall be; both lie in the same folder.
+    """Put ``fresh`` in the place of ``target``; both are in the same folder.
 
-    A folder that is not empty cannot be replaced in one step: the old one steps aside, and comes
+    A non-empty folder cannot be replaced in one step: the old one is renamed first, and renamed
     back if the new one cannot take its place.
     """
     old = fresh.with_name(fresh.name + ".old")
@@ -29,11 +29,11 @@ def replace_folder(fresh: Path, target: Path) -> None:
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Write a file beside ``target`` and rename it there, so that none is ever half written."""
+    """Write a file beside ``target`` and rename it, so that it is never half written."""
     fresh = target.with_name(f".{target.name[:100]}.{os.getpid()}.new")  # file systems stop at 255
     try:
         fresh.unlink(missing_ok=True)
-        with fresh.open("xb") as file:  # "x": never through a link that waits there
+        with fresh.open("xb") as file:  # "x": never through an existing link
             file.write(content)
         os.replace(fresh, target)
     finally:
@@ -41,10 +41,10 @@ def replace_file(target: Path, content: bytes) -> None:
 
 
 def write_named_file(path: Path, content: bytes) -> Path:
-    """Write a file where a person wants it, whole or not at all, and the folders that it needs.
+    """Write a file at the user's path, atomically; creates the folders that it needs.
 
     Raises:
-        ConfigError: a place that cannot be written.
+        ConfigError: a path that cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A layer's finished numbers: scores, each unit's label, and the table of all pairs."""
+"""Final results of a layer: scores, each unit's label, and the table of all pairs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,31 +40,31 @@ from segmenters import Vocabulary
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What the counts of a layer say.
+    """Results computed from the counts of a layer.
 
     Attributes:
         edges: float32 (unit, edge).
         edge: Index of the edge at which each pair was scored.
         top: Top images of each unit.
-        scores: Of all pairs, for both thresholds.
+        scores: Scores of all pairs, for both thresholds.
         iou_low, iou_high: 95 % interval of IoU.
-        p_value: Of each pair against both nulls.
+        p_value: p-value of each pair against both nulls.
         chosen: Position of the run's own threshold in ``THRESHOLDS``.
         best: Column of each unit's label at that threshold.
-        q_value: False discovery rate at which the label still is a find, over the whole run.
+        q_value: False discovery rate at which the label is still a discovery, over the whole run.
         same_in_halves: Whether both halves of the evaluation fold give the unit this label; with
             ``compat``, whether it has the highest IoU in both.
         matches: Whether the IoU with it exceeds ``min_iou``, and ``min_over_chance`` over chance,
             at a q-value of at most ``fdr``, and both halves agree. With ``compat``, whether the IoU
             exceeds ``min_iou`` and the information quality ratio 0.01.
         top_share, top_low, top_high: Share of the top images in which the label fills at least
-            half of what the unit outlines, and its interval.
+            half of the unit's outline, and its interval.
         runner_up: The second best concept, -1 for none.
-        runner_up_share: Its excess information over that of the label.
+        runner_up_share: Its excess information divided by that of the label.
         selective: Whether the unit matches its label, the lower bound of ``top_share`` is above a
             half, and the runner-up is clearly behind or one thing with the label.
-        mixtures: What was found of the layer's mixtures; None where there are none.
-        of_statistics: Column → its values, of the unit statistics that were counted.
+        mixtures: Results of the layer's mixtures; None if there are none.
+        of_statistics: Column → its values, for the unit statistics that were counted.
     """
 
     edges: Float[np.ndarray, "unit edge"]
@@ -90,14 +90,14 @@ class LayerResult:
 
     @property
     def directions(self) -> Directions:
-        """Labels and evidence, to be compared with those of mixtures."""
+        """Labels and scores of the units, to be compared with those of mixtures."""
         units = np.arange(len(self.best))
         excess = self.scores.excess_information[self.chosen, units, self.best]
         return Directions(self.best, self.selective, excess)
 
     @property
     def mixtures_below(self) -> Float[np.ndarray, " unit"]:
-        """Share of the layer's mixtures that tell less about the unit's label; NaN without any."""
+        """Share of the layer's mixtures with less information on the unit's label, or NaN."""
         theirs = self._mixtures_excess
         if theirs is None:
             return np.full(len(self.best), np.nan)
@@ -105,17 +105,17 @@ class LayerResult:
 
     @property
     def _mixtures_excess(self) -> Float[np.ndarray, "mixture unit"] | None:
-        """What each mixture tells about each unit's label."""
+        """Excess information of each mixture about each unit's label."""
         if self.mixtures is None:
             return None
         return self.mixtures.scores.excess_information[self.chosen][:, self.best]
 
     @property
     def rung(self) -> Int[np.ndarray, " unit"]:
-        """How far up the ladder each unit is known to be; ``CAUSAL`` is not known to a pass.
+        """Highest rung that each unit reaches in the pass; a pass cannot find ``CAUSAL``.
 
-        A selective unit is named, unless the layer's axes stand out and the unit itself tells no
-        more about its label than the upper tail of the mixtures, their 95 % quantile.
+        A selective unit is named, except where the layer's axes stand out and the unit's
+        information about its label does not exceed the 95 % quantile of the mixtures.
         """
         named, theirs = self.selective, self._mixtures_excess
         if (
@@ -128,14 +128,14 @@ class LayerResult:
 
     @property
     def thresholds(self) -> Float[np.ndarray, "threshold unit concept"]:
-        """The activation above which each pair was compared."""
+        """The activation threshold of each pair."""
         n_units = len(self.edges)
         return self.edges[np.arange(n_units)[None, :, None], self.edge]
 
     def table(self, layer: str, vocabulary: Vocabulary) -> pd.DataFrame:
-        """One row for each pair of unit and concept, at the run's threshold.
+        """One row per pair of unit and concept, at the run's threshold.
 
-        ``q_value`` and ``same_in_halves`` belong to the unit's label, whatever the row's concept.
+        ``q_value`` and ``same_in_halves`` belong to the unit's label, for any concept of the row.
         """
         n_units, n_concepts = self.scores.iou.shape[1:]
         units = np.repeat(np.arange(n_units), n_concepts)
@@ -157,9 +157,9 @@ class LayerResult:
         )
 
     def values(self) -> dict[str, Shaped[np.ndarray, "..."]]:
-        """Name of each column of the table → its values: (unit, concept), or (unit,).
+        """Column of the table → its values: (unit, concept), or (unit,).
 
-        Truth values are bool, all others float64.
+        Flags are bool, all others float64.
         """
         scores, chosen = self.scores, self.chosen
         found = {
@@ -202,10 +202,10 @@ def layer_results(
     """Score every layer of a finished pass.
 
     Args:
-        state: Of the pass.
+        state: State of the pass.
         config: Settings.
         vocabulary: Concepts.
-        mixtures: Layer → what its mixtures are called in the state.
+        mixtures: Layer → name of its mixtures in the state.
     """
     mixtures = mixtures or {}
     related = one_thing(vocabulary, state.overlap)
@@ -214,7 +214,7 @@ def layer_results(
     for layer, counts in state.counts.items():
         edges = state.edges[layer].numpy()
         scored[layer], label_p[layer] = _score_layer(counts, edges, config, vocabulary, related)
-    # The false discovery rate is that of all units of the run together, and of all mixtures.
+    # The false discovery rate covers all units of the run together, and all mixtures.
     apart = set(mixtures.values())
     for group in ([one for one in scored if one not in apart], list(mixtures.values())):
         q = q_values(np.concatenate([np.zeros(0), *(label_p[layer] for layer in group)]))
@@ -243,7 +243,7 @@ def _score_layer(
     vocabulary: Vocabulary,
     related: Bool[np.ndarray, "concept concept"],
 ) -> tuple[LayerResult, Float[np.ndarray, " unit"]]:
-    """The scores of a layer as if it had no other units beside it, and p-values of its labels."""
+    """The scores of a layer, without regard to other layers, and p-values of its labels."""
     chosen = THRESHOLDS.index(config.threshold)
     rows = plane_rows(vocabulary) if config.compat else None
     at_quantile = quantile_edge(config.tail)
@@ -328,7 +328,7 @@ def _score_layer(
         top_high=top_high,
         runner_up=second_best,
         runner_up_share=second_share,
-        # The original names a unit by what makes it match.
+        # The original uses the concept that makes the unit match.
         selective=matches & (top_low > HALF) & ahead & (config.compat is None),
         of_statistics={
             name: values
@@ -342,7 +342,7 @@ def _score_layer(
 def _beyond_floors(
     scores: LayerScores, chosen: int, best: Int[np.ndarray, " unit"], config: RunConfig
 ) -> Bool[np.ndarray, " unit"]:
-    """Whether the scores of each unit's label exceed what the settings ask for."""
+    """Whether the scores of each unit's label exceed the minima of the settings."""
     pair = (chosen, np.arange(len(best)), best)
     # NaN compares false: a unit without a union anywhere matches nothing.
     enough = scores.iou[pair] > config.min_iou

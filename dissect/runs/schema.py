@@ -1,11 +1,11 @@
-"""What a run folder holds, under which names, and what makes two runs the same.
+"""Contents and names of a run folder, and the fingerprint that identifies a run.
 
 run.json            settings, hashes, versions, coverage, and every other file with its digest
-arrays.zarr/        one group per layer: histogram, edges, scores, top images, what its basis holds;
-                    and one of concepts
+arrays.zarr/        one group per layer: histogram, edges, scores, top images, arrays of its
+                    basis; and one group of concepts
 units.parquet       long table: layer, unit, concept and their scores
-trust.json          how well the masks of a few samples agree with those of the images changed
-images/LAYER.zip    a strip per unit, stored: its images as WebP, its masks as a PNG of one bit
+trust.json          how well the masks of a few samples agree with those of changed images
+images/LAYER.zip    a strip per unit, stored: its images as WebP, its masks as a 1-bit PNG
 images/+concepts.zip  the same for each concept that the segmenter marks, and samples.json
 """
 
@@ -18,31 +18,31 @@ from urllib.parse import quote
 
 from dissect.statistics.units import unit_statistics
 
-if TYPE_CHECKING:  # they need torch, which those who only look for runs do without
+if TYPE_CHECKING:  # they need torch, which finding runs does not
     from dissect.config import RunConfig
     from dissect.generators.base import Generator
     from segmenters import Segmenter
 
 SCHEMA_VERSION = 2
-"""1: units were held against the masks of other images alone. 2: the rungs of ``runs.rungs``."""
+"""1: units were compared only with the masks of other images. 2: the rungs of ``runs.rungs``."""
 KIND = "gan-dissection run"
 
 RUN_FILE = "run.json"
 ARRAYS = "arrays.zarr"
 CONCEPTS = "+concepts"
-"""Group of what is known about concepts alone; the sign keeps it apart from every layer's key."""
+"""Group of data on concepts alone; the sign distinguishes it from every layer's key."""
 TABLE = "units.parquet"
 IMAGES = "images"
 TRUST = "trust.json"
 STATUS = "status.json"
-"""Beside a run that is being made: how far it is; see ``dissect.counting.status``."""
+"""Progress of a run in progress, beside its folder; see ``dissect.counting.status``."""
 CHANGES = ("flip", "shift", "rescale")
-"""What ``dissect.counting.trust`` does to images; each is a column of trust.json."""
+"""Image changes of ``dissect.counting.trust``; each is a column of trust.json."""
 EXAMPLES = f"{IMAGES}/{CONCEPTS}.zip"
 """Example masks of concepts; see ``dissect.runs.examples``."""
-EXAMPLES_TOLD = "samples.json"
+EXAMPLES_INFO = "samples.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Time of everything in a zip, so that equal strips make equal zips."""
+"""Time stamp of every member of a zip, so that equal strips give equal zips."""
 _PAIR = ("threshold", "unit", "concept")
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "histogram": ("set", "row", "unit", "bin"),
@@ -70,15 +70,15 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "together": ("concept", "other"),
     "overlap": ("concept", "other"),
 }
-"""Name of an array → its dimensions; those of unit statistics and bases are not among them."""
+"""Name of an array → its dimensions; without those of unit statistics and bases."""
 BASIS_PREFIX = "basis_"
 _LONGEST_KEY = 200
 ALL_PIXELS = "(all pixels)"
-"""Name of the histogram's first row; the others are named after their concept."""
+"""Name of the histogram's first row; the others have the names of their concepts."""
 
 
 def array_dimensions() -> dict[str, tuple[str, ...]]:
-    """Name of an array → its dimensions, those of unit statistics among them."""
+    """Name of an array → its dimensions, including those of unit statistics."""
     found = dict(DIMENSIONS)
     for statistic in unit_statistics():
         found |= statistic.named_dimensions()
@@ -86,7 +86,7 @@ def array_dimensions() -> dict[str, tuple[str, ...]]:
 
 
 def plane_row(plane: str) -> str:
-    """Name of the histogram's row of images that hold something of a plane (``compat``)."""
+    """Name of the histogram's row of images in which a plane marks anything (``compat``)."""
     return f"(images with {plane})"
 
 
@@ -96,15 +96,15 @@ def fingerprint(
     segmenter: "Segmenter",
     basis_contents: Mapping[str, str] | None = None,
 ) -> str:
-    """SHA-256 of everything that a run's arrays follow from: settings, weights, vocabulary.
+    """SHA-256 of everything that determines a run's arrays: settings, weights, vocabulary.
 
     Args:
         config: Settings.
         generator, segmenter: Models.
-        basis_contents: Layer → fingerprint of its basis, where that came from a file.
+        basis_contents: Layer → fingerprint of its basis, if that was read from a file.
     """
     settings = config.to_json()
-    # What a model was called does not matter, what it holds does.
+    # The name of a model does not matter, its contents do.
     for name in ("generator", "segmenter"):
         del settings[name]
     content = [SCHEMA_VERSION, settings, generator.fingerprint, segmenter.fingerprint]
@@ -114,10 +114,10 @@ def fingerprint(
 
 
 def layer_key(layer: str) -> str:
-    """A layer's name as one part of a path, whatever characters it holds.
+    """A layer's name as one component of a path, for any characters.
 
-    A long one, as with the path of a basis in it, is cut and told apart by its digest: file systems
-    stop at 255 bytes.
+    A long one, for example with the path of a basis, is cut and made unique by its digest: file
+    systems allow 255 bytes.
     """
     key = quote(layer, safe="@")
     if len(key) <= _LONGEST_KEY:

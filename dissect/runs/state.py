@@ -1,4 +1,4 @@
-"""What a pass has counted so far, how two parts of it merge, and how it lies in a file."""
+"""The counts of a pass, the merging of two parts of it, and their arrays in a file."""
 
 import copy
 from collections.abc import Mapping
@@ -19,21 +19,20 @@ _Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 @dataclass(frozen=True)
 class PassState:
-    """Everything that a pass has counted; its arrays are counted into, nothing else changes.
+    """All counts of a pass. Counting modifies its arrays in place; nothing else changes.
 
-    Edges, bases and chosen thresholds are what the parts of a pass have in common; all else of two
-    parts is added up.
+    The parts of a pass share edges, bases and chosen thresholds; all other values are added up.
 
     Attributes:
-        edges: Layer → each unit's thresholds, rising.
-        counts: Layer → its counts; of finished passes, read from disk each time one is looked at.
+        edges: Layer → each unit's thresholds, ascending.
+        counts: Layer → its counts; for finished passes, read from disk on each access.
         together: int64: evaluation images in which both concepts occur.
         overlap: int64: evaluation pixels that both concepts cover.
-        bases: For each layer that is not read in its channels, its basis.
+        bases: Basis of each layer that is not read in its channels.
         chosen: Layer → index of the edge at which each pair is scored; empty until the calibration
             fold is counted.
-        covered: Blocks of samples that are counted.
-        seconds: Time that counting them took.
+        covered: Counted blocks of samples.
+        seconds: Time that counting took.
     """
 
     edges: Mapping[str, Float[Tensor, "unit edge"]]
@@ -46,7 +45,7 @@ class PassState:
     seconds: float = 0.0
 
     def copy(self) -> "PassState":
-        """The same with arrays of its own."""
+        """A copy with its own arrays."""
         return replace(
             self,
             counts=copy.deepcopy(dict(self.counts)),
@@ -55,7 +54,7 @@ class PassState:
         )
 
     def merge(self, other: "PassState") -> "PassState":
-        """The state of two parts of a pass together; neither of the two changes.
+        """The state of two parts of a pass together; changes neither input.
 
         Raises:
             ValueError: parts of different passes, or a block that is in both.
@@ -89,7 +88,7 @@ class PassState:
             arrays[f"{number}.edges"] = self.edges[layer].numpy()
             if layer in self.chosen:
                 arrays[f"{number}.chosen"] = self.chosen[layer]
-            if layer in self.counts:  # a beginning has none
+            if layer in self.counts:  # a state from ``beginning`` has none
                 for name, array in self.counts[layer].to_arrays().items():
                     arrays[f"{number}.{name}"] = array
             if layer in self.bases:
@@ -100,10 +99,10 @@ class PassState:
 
     @classmethod
     def beginning(cls, arrays: _Arrays) -> "PassState":
-        """What all parts of the pass have in common, with nothing counted; little is read.
+        """The common data of all parts of the pass, with zero counts; reads little.
 
         Args:
-            arrays: As ``to_arrays`` gives them, or a file of them.
+            arrays: Result of ``to_arrays``, or a file of it.
         """
         layers = {str(layer): f"{n}." for n, layer in enumerate(arrays["layers"].tolist())}
         nothing = np.zeros((0, 0), np.int64)
@@ -151,15 +150,15 @@ class PassState:
 
 
 def saved_coverage(arrays: _Arrays) -> Coverage:
-    """The blocks that a saved state has counted."""
+    """The counted blocks of a saved state."""
     if "covered" in arrays:
         return Coverage.from_array(arrays["covered"])
-    # Earlier versions counted from the first block on, and name the next one.
+    # Earlier versions counted from the first block on, and stored the next one.
     return Coverage.of(range(int(arrays["next_block"])))
 
 
 def saved_basis(arrays: _Arrays, number: int) -> Basis:
-    """The basis of the layer of that number in a saved state."""
+    """The basis of a layer, by number, in a saved state."""
     prefix = f"{number}.basis."
     tensors = {
         name.removeprefix(prefix): torch.from_numpy(arrays[name])
@@ -171,7 +170,7 @@ def saved_basis(arrays: _Arrays, number: int) -> Basis:
 
 @dataclass(frozen=True)
 class SavedPass:
-    """What a saved state is about: its layers, and the blocks that it has counted."""
+    """The layers of a saved state, and its counted blocks."""
 
     layers: tuple[str, ...]
     covered: Coverage

@@ -1,17 +1,17 @@
-"""Reads a run's arrays and its table, after a look at whether they are what run.json implies.
+"""Reads a run's arrays and table, after a check that run.json implies their shapes and types.
 
-A chunk of some bytes can unpack to gigabytes, and metadata can name types and codecs that run code
-(zarr's second format unpickles objects). So before zarr opens a group, its metadata are read here:
-format 3, plain numbers, the codecs that this program writes, shapes that follow from the run's
-layers and concepts, and chunks that unpack to no more than their shape takes. A table has a row for
-each unit and concept, in that order.
+A small chunk can unpack to gigabytes, and metadata can name types and codecs that run code (zarr's
+second format unpickles objects). So before zarr opens a group, its metadata are read here. They
+must have format 3, plain numbers, the codecs that this program writes, shapes that follow from the
+run's layers and concepts, and chunks that unpack to no more than their shape needs. A table must
+have a row for each unit and concept, in that order.
 
 References:
     Zarr core specification, version 3.1: array metadata; sharding_indexed (ZEP 2).
     Collet and Kucherawy, RFC 8878, section 3.1.1 (the header of a zstd frame).
 """
 
-# pyarrow has no stubs: its classes are unknown, and pyarrow.compute makes functions at import.
+# pyarrow has no stubs: its classes are unknown, and pyarrow.compute creates functions at import.
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 
 import math
@@ -37,9 +37,9 @@ from dissect.statistics.registry import all_columns
 from segmenters.received import read_json, reading
 from segmenters.vocabulary import Vocabulary
 
-_FLOOR = 128 << 20  # bytes that an array may take in memory whatever it takes on disk
-_PACKED = 200  # times its bytes on disk that a larger one may take
-_LEAST_ROWS = 1_000_000  # of a table, whatever it takes on disk
+_FLOOR = 128 << 20  # bytes in memory that any array may take
+_PACKED = 200  # limit for a larger one, as a multiple of its bytes on disk
+_LEAST_ROWS = 1_000_000  # rows that any table may have
 _ROWS_PER_BYTE = 64
 _TYPES = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()  # noqa: SIM905
@@ -51,16 +51,16 @@ _NO_CHUNK = (1 << 64) - 1
 
 
 def open_group(run: Path, key: str, expected: Mapping[str, int | Sequence[str]]) -> zarr.Group:
-    """A group of a run's arrays, to be read.
+    """Open a group of a run's arrays for reading.
 
     Args:
         run: The folder.
-        key: Of the group: ``schema.layer_key`` of a layer, or ``schema.CONCEPTS``.
-        expected: Dimension → its length or the names of its places, as run.json implies them. Of
-            ``row`` some places may be missing, but the first.
+        key: Key of the group: ``schema.layer_key`` of a layer, or ``schema.CONCEPTS``.
+        expected: Dimension → its length or its labels, as run.json implies them. Labels of
+            ``row`` may be missing, except the first.
 
     Raises:
-        RunError: metadata or chunks that are no such arrays; names the folder.
+        RunError: metadata or chunks of other arrays; the message names the folder.
     """
     store = run / schema.ARRAYS
     folder = store / key
@@ -88,7 +88,7 @@ def open_group(run: Path, key: str, expected: Mapping[str, int | Sequence[str]])
 
 
 def read_array(group: zarr.Group, name: str) -> xr.DataArray:
-    """An array of a group, with the names of its dimensions and of their places.
+    """An array of a group, with the names and labels of its dimensions.
 
     Raises:
         ValueError: no array of that name.
@@ -96,14 +96,14 @@ def read_array(group: zarr.Group, name: str) -> xr.DataArray:
     stored, labels = group[name], group.attrs.asdict()
     if not isinstance(stored, zarr.Array):
         raise ValueError(f"{name} is no array")
-    # None for a single number
+    # None for a scalar
     dimensions: Any = getattr(stored.metadata, "dimension_names", None) or ()
     places: dict[str, Any] = {key: labels[key] for key in dimensions if key in labels}
     return xr.DataArray(stored[...], dims=dimensions, coords=places, name=name)
 
 
 def _check_labels(name: str, given: Any, wanted: Sequence[str]) -> int:
-    """Compare the names of a dimension's places with those that are known; gives their number."""
+    """Compare the labels of a dimension with the known ones; returns their number."""
     if name == "row":
         kept = set(given) if isinstance(given, list) else set()
         wanted = [one for one in wanted if one in kept or one == wanted[0]]
@@ -122,7 +122,7 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def _check_array(folder: Path, lengths: dict[str, int]) -> None:
-    """Look at an array's metadata and chunks; ``lengths`` learns those of its dimensions."""
+    """Check an array's metadata and chunks; adds its dimensions to ``lengths``, in place."""
     about = _read_metadata(folder)
     shape, kind, grid = about["shape"], about["data_type"], about["chunk_grid"]
     chunk = grid["configuration"]["chunk_shape"]
@@ -166,10 +166,10 @@ def _check_array(folder: Path, lengths: dict[str, int]) -> None:
 def _packing(
     array: str, codecs: list[dict[str, Any]], chunk: list[int]
 ) -> tuple[list[int], int, bool]:
-    """The shape of what is packed at once, how many of it a file holds (0: it alone), and whether.
+    """Shape packed at once, number of these per file (0: only one), and whether it is compressed.
 
     Raises:
-        ValueError: other codecs than this program writes.
+        ValueError: codecs that this program does not write.
     """
     names, inner, count = [codec["name"] for codec in codecs], chunk, 0
     if names == ["sharding_indexed"]:
@@ -189,7 +189,7 @@ def _packing(
 
 
 def _inner_chunks(file: BinaryIO, count: int) -> Iterator[int]:
-    """Where chunks begin: at 0, or those of a shard by the index at its end."""
+    """Offsets of chunks: 0, or those in the index at the end of a shard."""
     if not count:
         yield 0
         return
@@ -203,7 +203,7 @@ def _inner_chunks(file: BinaryIO, count: int) -> Iterator[int]:
 
 
 def _frame_size(head: bytes) -> int:
-    """The size that a zstd frame states for what is in it."""
+    """The uncompressed size that a zstd frame declares."""
     if not head.startswith(_ZSTD) or len(head) < 6:
         raise ValueError("a chunk is no zstd frame")
     descriptor = head[4]
@@ -222,13 +222,13 @@ def read_table(
 
     Args:
         run: The folder.
-        layers: Of the run, in its order.
+        layers: Layers of the run, in order.
         vocabulary: Its concepts.
-        columns: That the table must have.
+        columns: Columns that the table must have.
 
     Raises:
-        RunError: a table that is damaged, lacks columns, or has other rows than one for each unit
-            and concept in their order, or another number of labels than one for each unit.
+        RunError: a table that is damaged, lacks columns, does not have exactly one row per unit
+            and concept in order, or does not have exactly one label per unit.
     """
     file = run / schema.TABLE
     check_table(run, layers, vocabulary)
@@ -249,14 +249,14 @@ def read_table(
 
 
 def read_any_table(file: Path, advice: str) -> pd.DataFrame:
-    """A table of measurements, whatever its columns.
+    """A table of measurements, with any columns.
 
     Args:
-        file: Parquet.
-        advice: What to do about a damaged one.
+        file: Parquet file.
+        advice: Advice for a damaged one.
 
     Raises:
-        RunError: a table that is damaged, or unpacks to far more than its size lets one expect.
+        RunError: a table that is damaged, or unpacks to far more than its size justifies.
     """
     with reading(file, RunError, advice):
         stored = pq.ParquetFile(file)
@@ -281,14 +281,14 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _longest(chunk: pa.Array) -> int:
-    """Bytes of the longest value of a column of text that was read as a dictionary."""
+    """Length in bytes of the longest value of a dictionary-encoded text column."""
     if not isinstance(chunk, pa.DictionaryArray):
         raise ValueError("a column of names holds something else")
     return pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0
 
 
 def _check_packing(file: Path, about: pq.FileMetaData) -> None:
-    """Refuse a table of more rows, or packed more tightly, than this program writes."""
+    """Raise an error for a table with more rows or tighter compression than this program writes."""
     size = file.stat().st_size
     if about.num_rows > max(_LEAST_ROWS, _ROWS_PER_BYTE * size):
         raise ValueError(f"it claims {about.num_rows:,} rows in {size:,} bytes")
@@ -299,7 +299,7 @@ def _check_packing(file: Path, about: pq.FileMetaData) -> None:
 
 
 def check_table(run: Path, layers: Mapping[str, LayerInfo], vocabulary: Vocabulary) -> None:
-    """Compare the rows of the table of all pairs with the layers, units and concepts there are.
+    """Compare the rows of the table of all pairs with the run's layers, units and concepts.
 
     Raises:
         RunError: a table that is damaged, or has other rows; see ``read_table``.
@@ -337,7 +337,7 @@ def _check_rows(file: Path, layers: Mapping[str, LayerInfo], vocabulary: Vocabul
 
 
 def _codes(column: pa.ChunkedArray, names: list[str]) -> np.ndarray:
-    """The place of each value in ``names``; -1 for one that is not there."""
+    """The index of each value in ``names``; -1 for an unknown value."""
     place = {name: number for number, name in enumerate(names)}
     found = []
     for chunk in column.chunks:

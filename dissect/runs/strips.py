@@ -1,9 +1,9 @@
 """Strips: a unit's top images side by side, and its mask on them.
 
-Pictures and masks are kept apart: whoever shows them outlines the mask in its concept's colour, or
-leaves it away. They have the size of the generator's images, at most ``TILE``; small ones are shown
-enlarged. In runs of earlier versions every tile has ``TILE`` pixels, and in those of the first ones
-the outline is part of the picture.
+Pictures and masks are stored separately, so that a viewer can outline the mask in its concept's
+colour or omit it. They have the size of the generator's images, at most ``TILE``; small ones are
+shown enlarged. In runs of earlier versions every tile has ``TILE`` pixels, and in those of the
+first ones the outline is part of the picture.
 """
 
 import io
@@ -21,13 +21,13 @@ from dissect.runs.record import ADVICE
 from segmenters.received import open_image, open_stored_zip, read_member, reading
 
 TILE = 128
-"""Height and width in pixels at which one image of a strip is shown, and the most that it has."""
+"""Height and width in pixels at which one image of a strip is shown; also its largest size."""
 UNLABELLED = "#ffffff"
-"""Colour of the outline of a unit that is named after no concept."""
+"""Outline colour of a unit without a name."""
 _QUALITY = 82
-_EFFORT = 2  # of WebP: 3 takes twice as long for 3 % fewer bytes
+_EFFORT = 2  # WebP effort: 3 takes twice as long for 3 % fewer bytes
 _MOST_TILES = 1000
-_DARK = 170  # opacity of the dark pixel around an outline, of 255: two thirds
+_DARK = 170  # opacity out of 255 of the dark pixel around an outline
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Strip:
     """A unit's top images, side by side.
 
     Attributes:
-        picture: They, as WebP.
-        mask: Where the unit is above its label's threshold, as a PNG of one bit of the same size;
+        picture: The images, as WebP.
+        mask: Where the unit is above its label's threshold, as a 1-bit PNG of the same size;
             None in runs that have it drawn into the picture.
-        source: Where they were read, for messages.
+        source: Its place, for messages.
     """
 
     picture: bytes
@@ -48,16 +48,16 @@ class Strip:
     def outlined(self, colour: str) -> bytes:
         """The picture with the mask's outline drawn into it, as WebP.
 
-        Small tiles are enlarged to ``TILE`` before, so that the outline is as thin on them.
+        Small tiles are first enlarged to ``TILE``, so that the outline is equally thin.
         """
         if self.mask is None:
             return self.picture
         return draw_strip(_enlarge(self.tiles()), _repeat(self.masks()), colour)
 
     def overlay(self, colour: str) -> bytes | None:
-        """The outline alone, all else transparent, as WebP; None where it is in the picture.
+        """The outline alone, otherwise transparent, as WebP; None if it is drawn in the picture.
 
-        It is ``TILE`` pixels high where the picture is smaller.
+        It is ``TILE`` pixels high if the picture is smaller.
         """
         if self.mask is None:
             return None
@@ -75,11 +75,11 @@ class Strip:
         return _split(self._decode(self.mask, "PNG", "1"))
 
     def tiles(self) -> UInt8[np.ndarray, "n tile tile 3"]:
-        """The images, as they are."""
+        """The images, unchanged."""
         return _split(self._decode(self.picture, "WEBP", "RGB"))
 
     def check(self) -> "Strip":
-        """The strip itself, whose files say that they are as large as strips are.
+        """Return the strip after a check of its files' declared sizes.
 
         Raises:
             RunError: files of another kind or size.
@@ -104,12 +104,12 @@ def _open(content: bytes, kind: str) -> Image.Image:
 
 
 def tile_size(image_size: int) -> int:
-    """Height and width of one image of a strip, from that of the generator's images."""
+    """Height and width of one image of a strip, for a size of the generator's images."""
     return min(image_size, TILE)
 
 
 def _enlarge(tiles: UInt8[np.ndarray, "n tile tile 3"]) -> UInt8[np.ndarray, "n shown shown 3"]:
-    """Tiles at the size at which they are shown."""
+    """Tiles at their display size."""
     if tiles.shape[1] == TILE:
         return tiles
     size = (TILE, TILE)
@@ -119,18 +119,18 @@ def _enlarge(tiles: UInt8[np.ndarray, "n tile tile 3"]) -> UInt8[np.ndarray, "n 
 
 
 def _repeat(masks: Bool[np.ndarray, "n tile tile"]) -> Bool[np.ndarray, "n shown shown"]:
-    """Masks at the size at which they are shown: every place has the pixel that it lies in."""
+    """Masks at their display size, by nearest neighbour."""
     nearest = np.arange(TILE) * masks.shape[1] // TILE
     return masks[:, nearest[:, None], nearest]
 
 
 def read_strips(archive: Path, units: Iterable[int], *, n_units: int) -> Iterator[Strip]:
-    """The strips of units, in the order asked for, from their layer's zip.
+    """The strips of units, in the given order, from their layer's zip.
 
     Args:
         archive: The zip.
-        units: Which.
-        n_units: Of the layer.
+        units: The units.
+        n_units: Number of the layer's units.
 
     Raises:
         RunError: images that cannot be read.
@@ -163,9 +163,9 @@ def outline(
 def draw_strip(
     tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"], colour: str
 ) -> bytes:
-    """Tiles side by side with their masks outlined, as WebP, made for one look.
+    """Tiles side by side with their masks outlined, as WebP, for one-time display.
 
-    Encoded in less time than what is kept, in a fifth more bytes.
+    Encodes faster than a stored strip, with a fifth more bytes.
     """
     return _webp(outline(tiles, masks, colour), quality=_QUALITY, method=1)
 
@@ -173,7 +173,7 @@ def draw_strip(
 def make_strip(
     tiles: UInt8[np.ndarray, "n tile tile 3"], masks: Bool[np.ndarray, "n tile tile"]
 ) -> Strip:
-    """Tiles side by side, and their masks apart."""
+    """Tiles side by side, and their masks separately."""
     buffer = io.BytesIO()
     Image.fromarray(_row(masks)).save(buffer, "PNG")
     return Strip(_webp(tiles, quality=_QUALITY, method=_EFFORT), buffer.getvalue())
@@ -198,12 +198,12 @@ def _rgb(colour: str) -> tuple[int, ...]:
 
 
 def _border(masks: Bool[np.ndarray, "n tile tile"]) -> tuple[np.ndarray, np.ndarray]:
-    """The two outermost pixels of masks, and the one around them."""
+    """The two outermost pixels of masks, and the one pixel around them."""
     return masks & ~_erode(_erode(masks)), ~_erode(~masks) & ~masks
 
 
 def _erode(masks: Bool[np.ndarray, "n tile tile"]) -> Bool[np.ndarray, "n tile tile"]:
-    """Keep pixels whose four neighbours belong too; the edge of the image takes nothing away."""
+    """Keep pixels whose four neighbours are set too; neighbours outside the image count as set."""
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     return (
         masks

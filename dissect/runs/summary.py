@@ -1,4 +1,4 @@
-"""What a run found, as plain values and in words: its ladder, its axes beside mixtures."""
+"""Results of a run, as plain values and in words: its ladder, its axes beside mixtures."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from segmenters.vocabulary import Vocabulary
 
 
 class Run(Protocol):
-    """What is asked of a run here; ``dissect.runs.Run`` is one."""
+    """The members of a run that are used here; ``dissect.runs.Run`` has them."""
 
     path: Path
     record: dict[str, Any]
@@ -45,18 +45,23 @@ class Run(Protocol):
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """What was dissected and what was found, as plain values for JSON.
+    """The models and results of a run, as plain values for JSON.
 
-    ``layers.<name>`` holds ``units``, ``matches`` and ``named`` (how many stand at least on that
-    rung; ``named`` those that match where the run knows no more), ``same_in_halves`` (how many of
-    the named ones both halves of the evaluation fold label alike), ``rotated`` (how many are named
-    in random rotations of the layer, on average over those of the run; None without any),
-    ``concepts``: for each the number of named units that it labels, most first, ``output``, whether
-    it puts out the colours of an image, and ``axes``, how its units compare with random mixtures of
-    them (``plain_axes``). ``axes`` compares all layers but outputs. ``rungs`` holds the rungs that
-    the run knows. ``trust`` holds ``images`` and, for each concept that labels a unit,
-    ``agreement``: the lowest IoU of its masks with those of the same images changed a little; None
-    in a run that did not measure it.
+    ``layers.<name>`` holds:
+
+    - ``units``, ``matches`` and ``named``: the number of units on at least that rung (``named``
+      counts matching ones in a run without higher rungs);
+    - ``same_in_halves``: the number of named ones with the same label in both halves of the
+      evaluation fold;
+    - ``rotated``: the mean number of named units in the run's random rotations of the layer; None
+      without any;
+    - ``concepts``: for each one the number of named units that it labels, most first;
+    - ``output``: whether the layer outputs the colours of an image;
+    - ``axes``: the comparison of its units with random mixtures of them (``plain_axes``).
+
+    ``axes`` compares all layers except outputs. ``rungs`` holds the rungs that the run has.
+    ``trust`` holds ``images`` and, for each concept that labels a unit, ``agreement``: the lowest
+    IoU of its masks with those of the same images, slightly changed; None in a run without it.
     """
     layers: dict[str, dict[str, Any]] = {}
     outputs = set(output_layers(run))
@@ -108,7 +113,7 @@ def _trust_of_labels(run: Run, layers: dict[str, dict[str, Any]]) -> dict[str, o
 
 
 def output_layers(run: Run) -> list[str]:
-    """Layers that put out no more maps than an image has colours; they are counted apart."""
+    """Layers that output no more maps than an image has colours; they are counted separately."""
     channels = run.record["generator"]["channels"]
     return [layer for layer, info in run.layers.items() if info.units <= channels]
 
@@ -118,12 +123,12 @@ Units = Callable[[str], pd.DataFrame]
 
 
 def compare_axes(run: Run, layers: Iterable[str], units: Units | None = None) -> Comparison | None:
-    """How the units of some layers compare with random mixtures; None without any mixtures.
+    """The comparison of some layers' units with random mixtures; None without any mixtures.
 
     Args:
         run: A run.
-        layers: Which of its layers.
-        units: Where the units are at hand already.
+        layers: Some of its layers.
+        units: Tables of units, if already loaded.
     """
     found, units = [], units or run.units
     for layer in layers:
@@ -167,7 +172,7 @@ def plain_axes(found: Comparison | None) -> dict[str, Any] | None:
 
 
 def describe_axes(found: Comparison | None) -> str:
-    """How units compare with random mixtures, in a sentence or two."""
+    """The comparison of units with random mixtures in one or two sentences."""
     if found is None:
         return "Nothing says whether the axes stand out: no random mixtures were read beside them."
     mixed, median = found.by_mixture, found.mixture_excess
@@ -201,9 +206,9 @@ COMPAT_RUN = (
 
 
 def describe_ladder(run: Run, layers: Iterable[str], units: Units | None = None) -> str:
-    """What is known of the units of some layers, in a few sentences: axes, then rungs.
+    """The state of knowledge on the units of some layers, in a few sentences: axes, then rungs.
 
-    Arguments are those of ``compare_axes``.
+    The arguments are those of ``compare_axes``.
     """
     units = units or run.units
     chosen, outputs = list(layers), set(output_layers(run))
@@ -232,12 +237,12 @@ def _count_rungs(run: Run, layers: Iterable[str], units: Units) -> str:
 
 
 def describe_unit(run: Run, layer: str, unit: int, row: Any) -> str:
-    """What speaks for and against a unit's label, beside its scores; "" in an older run.
+    """The evidence for and against a unit's label, besides its scores; "" in an older run.
 
     Args:
         run: A run.
         layer, unit: The unit.
-        row: Of ``Run.units``, as a named tuple.
+        row: Row of ``Run.units``, as a named tuple.
     """
     if run.label_rung < NAMED:
         return ""
@@ -261,7 +266,7 @@ def describe_unit(run: Run, layer: str, unit: int, row: Any) -> str:
 
 
 def runner_up(run: Run, layer: str, unit: int, label: str) -> tuple[str, bool] | None:
-    """The second best concept of a unit; None where there is none, or in a run of version 1.
+    """The second best concept of a unit; None if there is none, or in a run of version 1.
 
     Returns:
         Its name, and whether it is one thing with the label, as house and roof.

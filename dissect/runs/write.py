@@ -43,20 +43,20 @@ def write_run(
     mixtures: Mapping[str, str],
     stages: Callable[[], dict[str, dict[str, float]]] = dict,
 ) -> None:
-    """Write all files beside the run-to-be and rename them into place.
+    """Write all files beside the future run and rename them into place.
 
     Args:
-        workspace: Where.
+        workspace: Workspace of the run.
         config: Settings.
         generator, segmenter: Models.
-        state: Of the finished passes; its counts are read one layer at a time.
+        state: State of the finished passes; its counts are read one layer at a time.
         results: Layer → scores.
-        strips: Each layer with the strips of its units, made when asked for.
-        trust: Plain values that say how well masks agree; see ``dissect.counting.trust``.
+        strips: Each layer with the strips of its units, made on demand.
+        trust: Plain values on the agreement of masks; see ``dissect.counting.trust``.
         examples: Example masks of concepts.
         grid: Height and width of the mask grid.
-        mixtures: Layer → what its mixtures are called in the state.
-        stages: Says, at the end, how long each stage took.
+        mixtures: Layer → name of its mixtures in the state.
+        stages: Returns, at the end, the duration of each stage.
 
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.

@@ -1,6 +1,17 @@
-"""Worlds with known truth: images made with their exact masks and attributes."""
+"""Worlds with known truth: images made with their exact masks, attributes and captions."""
 
+from dissect.worlds.captions import Caption, caption_scenes, describe_scenes, scene_facts
 from dissect.worlds.distribution import SceneParameters, draw_scenes
 from dissect.worlds.scenes import Scenes, render, render_scenes
 
-__all__ = ["SceneParameters", "Scenes", "draw_scenes", "render", "render_scenes"]
+__all__ = [
+    "Caption",
+    "SceneParameters",
+    "Scenes",
+    "caption_scenes",
+    "describe_scenes",
+    "draw_scenes",
+    "render",
+    "render_scenes",
+    "scene_facts",
+]

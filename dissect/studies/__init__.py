@@ -1,10 +1,10 @@
-"""Studies: what edits do to the images, measured and kept with the run.
+"""Studies: measurements of the effect of edits on the images, stored with the run.
 
     result = measure(open_run("runs/a"), "ablate", concept="window", n_units=20)
     result.summary["target"]["removed_share"], result.effect.edits
 
-What a unit matches is a hint; what happens without it is evidence. ``study`` says what a kind of
-study is, ``registry`` which there are.
+A match of a unit is a hint; the change of the images without the unit is evidence. ``study``
+defines a kind of study, ``registry`` lists the kinds.
 
 Names are imported when they are first used.
 """

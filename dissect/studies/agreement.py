@@ -1,16 +1,16 @@
-"""Does the segmenter read edited images as surely as unedited ones?
+"""Whether the segmenter reads edited images as reliably as unedited ones.
 
-No one knows the true labels of a generated image, but the same picture seen another way should get
-the same labels. Each image is mirrored and moved by a few pixels, segmented again, and its labels
-are brought back; a second segmenter that knows the concept reads it too (of an edit that aims at no
-concept, the one that changes most). Where edited images agree
-less than unedited ones, an effect may be a mistake of the segmenter's.
+The true labels of a generated image are unknown, but different views of the same picture should get
+the same labels. Each image is mirrored and shifted by a few pixels, segmented again, and its labels
+are mapped back. A second segmenter that knows the concept reads it too (for an edit without a
+target concept, the concept that changes most). If edited images agree less than unedited ones, an
+effect may be an error of the segmenter.
 
 For each view, over images:
 
 - same pixels: the share of pixels with the same concept, over all planes;
 - IoU: of the concept's pixels in the plain reading and in the view;
-- net: the net removed share of the concept, 1 − after / before, as the view reads it.
+- net: the net removed share of the concept in the view, 1 − after / before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,8 @@ from dissect.studies.originals import Originals
 from segmenters import Segmenter, load_segmenter
 
 N_IMAGES = 64
-"""Images that are read again, unless there are fewer."""
-_SHIFT_FRACTION = 32  # images are moved by their size over this, at least one pixel
+"""Number of images that are read again, unless there are fewer."""
+_SHIFT_FRACTION = 32  # images are shifted by their size over this, at least one pixel
 
 _Images = Float[Tensor, "batch channels height width"]
 _Planes = Int[Tensor, "batch plane height width"]
@@ -38,13 +38,13 @@ _Planes = Int[Tensor, "batch plane height width"]
 
 @dataclass(frozen=True)
 class View:
-    """Another way of seeing an image, and the way back.
+    """A transformation of an image, and its inverse for labels.
 
     Attributes:
-        name: For people.
-        see: Image → the image seen so.
-        back: Labels of what is seen → labels of the image.
-        margin: Pixels at each border that say nothing, since what is seen there was not in it.
+        name: Name shown to people.
+        see: Image → the transformed image.
+        back: Labels of the transformed image → labels of the image.
+        margin: Pixels at each border to ignore, since they come from outside of the image.
     """
 
     name: str
@@ -54,7 +54,7 @@ class View:
 
 
 def views(image_size: int) -> tuple[View, ...]:
-    """The views of an image of this size: mirrored, and moved to two sides."""
+    """The views of an image of this size: mirrored, and shifted in two directions."""
     step = max(1, image_size // _SHIFT_FRACTION)
     mirrored = View("mirrored", lambda images: images.flip(-1), lambda planes: planes.flip(-1))
     pixels = "1 pixel" if step == 1 else f"{step} pixels"
@@ -80,16 +80,16 @@ def _moved(name: str, step: int) -> View:
 def open_second(
     spec: str | None, first: Segmenter, *, device: str, concept: str | None = None
 ) -> Segmenter | None:
-    """The second segmenter of a question; None where none was given.
+    """The second segmenter of a question; None if none was given.
 
     Args:
-        spec: How ``load_segmenter`` finds it.
-        first: The run's.
-        device: Where it is loaded.
-        concept: The one that it has to know; None takes any that the first one knows.
+        spec: Spec for ``load_segmenter``.
+        first: The run's segmenter.
+        device: Device to load it on.
+        concept: The concept that it must have; None accepts any shared concept.
 
     Raises:
-        ConfigError: one that does not know the concept, or shares none with the first.
+        ConfigError: a segmenter without the concept, or without any shared concept.
     """
     if spec is None:
         return None
@@ -104,10 +104,11 @@ def open_second(
 
 
 def most_changed(rows: Sequence[Mapping[str, Any]], second: Segmenter | None) -> str | None:
-    """The concept whose area changes most among those that the second segmenter knows.
+    """The concept of the second segmenter whose area changes most.
 
     Args:
         rows: ``concept``, ``before`` and ``change`` of each, in pixels per image.
+        second: Without one there is nothing to compare, and the result is None.
         second: Without one there is nothing to compare, and no concept.
     """
     if second is None:
@@ -124,18 +125,18 @@ def measure_agreement(
     concept: str | None = None,
     second: Segmenter | None = None,
 ) -> dict[str, object]:
-    """Read the first images again in every view, unedited and edited.
+    """Segment the first images again in every view, unedited and edited.
 
     Args:
-        originals: Samples; the first ``N_IMAGES`` are read.
+        originals: Samples; the first ``N_IMAGES`` are used.
         edits: See ``intervene``.
-        concept: Whose IoU and net share are taken; None takes neither.
-        second: Another segmenter; it is held against the first one where it knows the concept.
+        concept: Concept for IoU and net share; None computes neither.
+        second: Another segmenter, compared with the first one if it has the concept.
 
     Returns:
-        ``images``; ``concept``; ``net``, as the plain reading has it; and ``views``, each with
-        ``view``, ``same_before``, ``same_after``, ``iou_before``, ``iou_after`` and ``net``. None
-        where a value is undefined, or there is no concept.
+        ``images``; ``concept``; ``net`` of the plain reading; and ``views``, each with ``view``,
+        ``same_before``, ``same_after``, ``iou_before``, ``iou_after`` and ``net``. None where a
+        value is undefined, or without a concept.
 
     Raises:
         LayerError, ConfigError: see ``intervene``.
@@ -209,7 +210,7 @@ class _Reading:
         self._sums[when, name] = self._sums.get((when, name), 0) + int(marked.sum())
 
     def net(self, name: str) -> float | None:
-        """The net removed share as ``plain`` or ``view`` has it."""
+        """The net removed share in the reading ``plain`` or ``view``."""
         before = self._sums.get(("before", name), 0)
         return 1 - self._sums["after", name] / before if before else None
 

@@ -1,4 +1,4 @@
-"""How surely the segmenter reads edited images, for people. Nothing in here imports torch."""
+"""Text on how reliably the segmenter reads edited images. Nothing in here imports torch."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,16 +1,15 @@
-"""What is known of single units and of sets as causes, read from the effects of a run.
+"""Causal evidence on single units and sets, read from the effects of a run.
 
     causes = unit_causes(open_run("runs/a"), labels, fdr=0.05)
 
-This is the one place that says whether a unit is *causal*, for whoever shows it. Two studies store
-it:
+This is the only module that decides whether a unit is *causal*. Two studies store the evidence:
 
 - ``causal`` ablates every unit alone. Its ``effect.parquet`` has a row for each unit and concept:
   ``layer``, ``unit``, ``concept``, ``before`` and ``after`` (pixels per image),
   ``net_removed_share`` (1 − after / before) with ``_low`` and ``_high``, ``random`` (the mean of
   other units that change images as strongly), ``lead`` over them with ``lead_low`` and
   ``lead_high``, ``p_random`` and ``beyond_random``, and ``image_change``.
-- ``ablate`` measures a stated set. ``summary.target`` in its ``recipe.json`` has the same columns
+- ``ablate`` measures a given set. ``summary.target`` in its ``recipe.json`` has the same columns
   for the set's concept, and ``summary.matched`` those of the matched random sets.
 
 Nothing in here imports torch.
@@ -34,12 +33,12 @@ def unit_causes(run: Run, labels: pd.DataFrame | None = None, *, fdr: float = 0.
     Args:
         run: A finished run.
         labels: ``layer``, ``unit`` and ``concept``; None takes the run's labels.
-        fdr: False discovery rate over all units that are judged.
+        fdr: False discovery rate over all judged units.
 
     Returns:
         A row for each unit with the columns of the study ``causal``, ``q``, ``causal`` and
-        ``effect``, the name of the one that it was measured in: of several that with most samples,
-        of these the last by name. Empty where nothing was measured.
+        ``effect``, the name of its effect: of several, the one with most samples, then the last by
+        name. Empty if nothing was measured.
 
     Raises:
         RunError: a damaged effect.
@@ -61,7 +60,7 @@ def unit_causes(run: Run, labels: pd.DataFrame | None = None, *, fdr: float = 0.
 
 
 def describe_causes(run: Run) -> str:
-    """How many of the run's named units are causal, in a sentence."""
+    """The number of the run's named units that are causal, in a sentence."""
     causes = unit_causes(run)
     if not len(causes):
         return "Which units are causal was not measured yet."
@@ -78,9 +77,9 @@ def set_causes(run: Run) -> pd.DataFrame:
     Returns:
         ``effect``, ``layer``, ``units`` (a tuple), ``concept``, ``net_removed_share`` with ``_low``
         and ``_high``, ``random`` (the mean of matched sets) with ``_low`` and ``_high``, ``lead``
-        with ``_low`` and ``_high``, and ``causal``: the set's interval lies above 0 and its lead
-        over matched random sets is larger than that of another such set. Effects of earlier
-        versions, and those without random sets, are left out.
+        with ``_low`` and ``_high``, and ``causal``: the set's interval is above 0 and its lead
+        over matched random sets is larger than that of another such set. Omits effects of earlier
+        versions and effects without random sets.
 
     Raises:
         RunError: a damaged effect.

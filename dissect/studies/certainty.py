@@ -1,13 +1,14 @@
-"""How certain an effect is: over images for one set, over draws and images for random sets.
+"""Uncertainty of an effect: over images for one set, over draws and images for random sets.
 
-A random set differs from the next one, and images differ too, so the mean of several random sets
-has two sources of error. With y_di the residual of draw d in image i (linearised, see
-``draws_interval``), the variance of the mean is
+Random sets differ from each other and images differ too, so the mean of several random sets has two
+sources of error. With y_di the residual of draw d in image i (linearised, see ``draws_interval``),
+the variance of the mean is
 
     V = V_draws + V_images − V_both,
 
-where V_draws and V_images come from the means of draws and of images, and V_both, from what neither
-explains, would be counted twice. Where V_both is the largest, V is the larger of the other two.
+where V_draws and V_images come from the means of draws and of images. V_both comes from the
+remainder that neither explains, and would otherwise be counted twice. If V_both is the largest, V
+is the larger of the other two.
 
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentiles).
@@ -27,11 +28,11 @@ from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 
 _RESAMPLES = 1000
 LEVELS = (2.5, 97.5)
-"""Percentiles at the ends of an interval of 95 %."""
+"""Percentiles of the 95 % interval."""
 
 
 def bootstrap_weights(n_images: int, *, seed: int) -> Float[np.ndarray, "resample image"]:
-    """How often each image is drawn in each resample."""
+    """Number of times that each image is drawn in each resample."""
     random = stream(seed, RESAMPLING_STREAMS - 1)
     return random.multinomial(n_images, np.full(n_images, 1 / n_images), _RESAMPLES).astype(float)
 
@@ -43,7 +44,7 @@ def ratio_interval(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Σ part / Σ whole over images for each concept, with the percentile interval.
 
-    Resamples without the concept say nothing and are left out.
+    Resamples without the concept are omitted.
 
     Returns:
         value, low, high; NaN where the concept never appears.
@@ -66,8 +67,8 @@ class DrawsInterval:
     Attributes:
         each: The ratio of each draw.
         value: Their mean.
-        error_draws, error_images: Standard errors of the mean from either source.
-        error: From both.
+        error_draws, error_images: Standard errors of the mean due to draws and to images.
+        error: Standard error from both.
         freedom: Degrees of freedom of ``error``.
     """
 
@@ -80,12 +81,12 @@ class DrawsInterval:
 
     @cached_property
     def low(self) -> Float[np.ndarray, " concept"]:
-        """Lower end of the interval of 95 %; NaN for a single draw."""
+        """Lower end of the 95 % interval; NaN for a single draw."""
         return self.value - self._reach
 
     @cached_property
     def high(self) -> Float[np.ndarray, " concept"]:
-        """Upper end of the interval of 95 %; NaN for a single draw."""
+        """Upper end of the 95 % interval; NaN for a single draw."""
         return self.value + self._reach
 
     @property
@@ -102,12 +103,12 @@ class DrawsInterval:
 
     @cached_property
     def next_draw(self) -> Float[np.ndarray, " concept"]:
-        """How far one more draw lies from the mean in 95 % of cases; t of D − 1 degrees."""
+        """Distance of one more draw from the mean in 95 % of cases; t with D − 1 degrees."""
         return stats.t.ppf(0.975, max(1, len(self.each) - 1)) * self.next_error
 
     @cached_property
     def p_next(self) -> Float[np.ndarray, " concept"]:
-        """Probability that one more draw lies as far above 0 as ``value``; NaN for a single draw.
+        """Probability that one more draw is as far above 0 as ``value``; NaN for a single draw.
 
         The one-sided t-test for one further draw, D − 1 degrees of freedom.
         """
@@ -124,12 +125,12 @@ def draws_interval(
     """The mean over draws of Σ part / Σ whole, with an interval over draws and images.
 
     The residual of draw d in image i is y_di = (part_di − r whole_i) / mean whole, with r the mean
-    ratio. The interval is r ± t · √V, see the head of this module; t has the degrees of freedom of
-    Satterthwaite for V_draws + V_images.
+    ratio. The interval is r ± t · √V, see the module docstring; t has Satterthwaite's degrees of
+    freedom for V_draws + V_images.
 
     Args:
-        parts: Of each random set, the same images in the same order.
-        whole: What each of them is a part of.
+        parts: Parts of each random set, for the same images in the same order.
+        whole: The whole of each image.
 
     Returns:
         NaN where the concept never appears; errors are NaN for a single draw.
@@ -170,14 +171,14 @@ def two_way_error(
     n_draws: int,
     n_images: int,
 ) -> tuple[Float[np.ndarray, " value"], Float[np.ndarray, " value"]]:
-    """The standard error of a mean over draws and images, see the head of this module.
+    """The standard error of a mean over draws and images, see the module docstring.
 
     Args:
         draws, images, both: V_draws, V_images and V_both, variances of the mean.
-        n_draws, n_images: How many there are, at least 2.
+        n_draws, n_images: Their numbers, at least 2.
 
     Returns:
-        √V, and the degrees of freedom of Satterthwaite for V_draws + V_images.
+        √V, and Satterthwaite's degrees of freedom for V_draws + V_images.
     """
     variance = np.maximum(draws + images - both, np.maximum(draws, images))
     with np.errstate(invalid="ignore", divide="ignore"):

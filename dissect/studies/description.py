@@ -1,7 +1,7 @@
-"""A measured effect described once: for the terminal, for reports and for the dashboard.
+"""Description of a measured effect, for the terminal, reports and the dashboard.
 
-A study says what was found in sentences, bars and tables; whoever shows it knows only these.
-Nothing in here imports torch or pandas.
+A study describes its result as sentences, bars and tables; every display uses only these. Nothing
+in here imports torch or pandas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-_FIRST_UNITS = 20  # that a terminal shows
-_FIRST_ROWS = 8  # of side effects
+_FIRST_UNITS = 20  # units shown in a terminal
+_FIRST_ROWS = 8  # side effects shown first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +19,14 @@ class Column:
     """A column of a table.
 
     Args:
-        name: Of the value in a row.
-        title: Over the column.
-        digits: Behind the decimal point.
+        name: Key of the value in a row.
+        title: Heading of the column.
+        digits: Number of decimals.
         signed: Show a plus sign.
         interval: Show the 95 % interval, ``name_low`` and ``name_high``, instead of the value.
-        random: The value of the random units, from the row's ``random``.
+        random: Show the value of the random units, from the row's ``random``.
         bar: A page draws it as a bar, with the random units' value as a tick.
-        is_concept: The name of a concept, which has a colour.
+        is_concept: The value is the name of a concept, which has a colour.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Column:
     is_concept: bool = False
 
     def text(self, row: Row) -> str:
-        """The cell of a row; – where a number is undefined, a text as it is."""
+        """The cell of a row; – for an undefined number, a text unchanged."""
         if self.is_concept:
             return str(row[self.name])
         if self.interval:
@@ -49,14 +49,14 @@ class Column:
         return self._number(self.value(row))
 
     def value(self, row: Row) -> object:
-        """The number of a row, None where it is undefined."""
+        """The number of a row, None if it is undefined."""
         if not self.random:
             return row.get(self.name)
         random = row.get("random")
         return random.get(self.name) if isinstance(random, Mapping) else None
 
     def random_value(self, row: Row) -> object:
-        """The number of the random units of a row, None where there are none."""
+        """The number of the random units of a row, None if there are none."""
         random = row.get("random")
         return random.get(self.name) if isinstance(random, Mapping) else None
 
@@ -73,11 +73,11 @@ class Table:
     """Rows of plain values under declared columns.
 
     Args:
-        title: Over the table, a question or what the rows are.
-        columns: The first one heads the rows.
-        rows: As the summary holds them.
-        note: Under the table.
-        faint: Rows in which this value is true say little; they are marked so.
+        title: Title of the table: a question or a name of the rows.
+        columns: The first one labels the rows.
+        rows: Rows of the summary.
+        note: Text under the table.
+        faint: Column; rows in which it is true are marked as unreliable.
         n_first: Rows that are shown first; None shows all.
     """
 
@@ -89,18 +89,18 @@ class Table:
     n_first: int | None = None
 
     def is_faint(self, row: Row) -> bool:
-        """Whether a row says little."""
+        """Whether a row is unreliable."""
         return bool(self.faint and row.get(self.faint))
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A share with its 95 % interval; None where it is undefined.
+    """A share with its 95 % interval; None if it is undefined.
 
     Args:
-        name: What it belongs to.
-        value, low, high: In [0, 1], mostly.
-        random: What random units do, a tick on the bar.
+        name: Label of the bar.
+        value, low, high: Usually in [0, 1].
+        random: The value of random units, a tick on the bar.
     """
 
     name: str
@@ -118,18 +118,18 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What was done and found.
+    """The edits and results of a study.
 
     Args:
         question: The question that the study answers, in one line.
-        edits: What was done, such as ``ablate 20 units of layer4, order iou``.
-        measured: On what, such as ``500 samples``.
+        edits: The edits, such as ``ablate 20 units of layer4, order iou``.
+        measured: The basis of the measurement, such as ``500 samples``.
         findings: Sentences, the most important one first.
-        layers: Layer → the units that were edited; none where the latent was moved.
-        concept: What it aimed at; "" for none.
-        bars: The finding beside what random edits do.
+        layers: Layer → the units that were edited; empty if the latent was moved.
+        concept: The target concept; "" for none.
+        bars: The result beside that of random edits.
         facts: Name → value.
-        tables: The rest.
+        tables: Further results.
     """
 
     question: str
@@ -174,7 +174,7 @@ def _table_lines(table: Table) -> list[str]:
 
 
 def count_units(layers: Mapping[str, Sequence[int]]) -> str:
-    """Such as ``7 units of 2 layers``."""
+    """Text such as ``7 units of 2 layers``."""
     n_units = sum(map(len, layers.values()))
     (layer, *others) = layers
     where = f"{len(layers)} layers" if others else layer
@@ -182,7 +182,7 @@ def count_units(layers: Mapping[str, Sequence[int]]) -> str:
 
 
 def measured(summary: Mapping[str, Any]) -> str:
-    """On how many samples a summary rests, and how fast they were made."""
+    """Number of samples of a summary, and the speed of their generation."""
     speed = f"{summary['images_per_second']:,.0f} edited images per second"
     return f"{summary['samples']:,} samples, {speed}"
 
@@ -192,8 +192,8 @@ def number_with_interval(
 ) -> str:
     """A value of a row with its interval, such as ``0.55 [0.52, 0.58]``.
 
-    The interval is left out where the row has none, as a single random set and earlier versions
-    do; a value that is undefined is an en dash.
+    The interval is omitted if the row has none, as for a single random set and in earlier versions;
+    an undefined value is an en dash.
     """
     column = Column(name=name, title="", digits=digits, signed=signed)
     interval = Column(name=name, title="", digits=digits, signed=signed, interval=True)
@@ -208,7 +208,7 @@ EFFECT_COLUMNS = (
     Column(name="change", title="change", digits=1, signed=True),
     Column(name="change", title="95 % interval", digits=1, signed=True, interval=True),
 )
-"""Columns of the pixels of every concept, per image, before and after."""
+"""Columns with the pixels of every concept, per image, before and after."""
 
 
 def side_effects(summary: Mapping[str, Any], title: str) -> Table:

@@ -1,4 +1,4 @@
-"""Stored effects, opened: read, and held against what their study expects."""
+"""Opens stored effects and checks that their study can describe them."""
 
 from dissect.errors import RunError
 from dissect.runs import Run
@@ -12,7 +12,7 @@ def open_effect(run: Run, name: str) -> StoredEffect:
 
     Raises:
         ConfigError: no effect of that name.
-        RunError: a damaged one, one of a newer version or of an unknown kind.
+        RunError: a damaged effect, one of a newer version or of an unknown kind.
     """
     effect = read_effect(run, name)
     study, summary = study_of(effect), effect.record["summary"]

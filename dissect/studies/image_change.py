@@ -1,4 +1,4 @@
-"""How strongly edits change images, whatever is in them: mean |after − before| / 2, in [0, 1]."""
+"""How strongly edits change images, for any content: mean |after − before| / 2, in [0, 1]."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from dissect.studies.originals import Originals
 class ImageChange:
     """Measures how strongly edits change the images of the first block of some samples.
 
-    No segmenter is asked, so many sets of units are tried in little time. The unedited images are
-    kept.
+    No segmenter runs, so many sets of units can be tried in little time. The unedited images are
+    kept in memory.
 
     Args:
         originals: Samples; one block of them is used.
@@ -34,5 +34,5 @@ class ImageChange:
             return self.against(self._originals.images(self._number))
 
     def against(self, images: Float[Tensor, "batch channels height width"]) -> float:
-        """The same for edited images of the block that are there already."""
+        """The same for given edited images of the block."""
         return float((images.clamp(-1, 1) - self._before).abs().double().mean()) / 2

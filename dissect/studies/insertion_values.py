@@ -1,4 +1,4 @@
-"""At which values units are inserted: what they are where the concept is, or a high quantile.
+"""Insertion values of units: their mean where the concept is, or a high quantile.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (k is the mean activation conditioned on the
@@ -29,14 +29,14 @@ def insertion_values(
     """A value for each unit of a layer.
 
     Args:
-        run: Holds the quantiles.
-        originals: Samples over which ``mean`` is taken.
+        run: Run with the quantiles.
+        originals: Samples for ``mean``.
         layer: A layer of the run.
-        concept: What is to be drawn.
+        concept: The concept to draw.
         how: ``mean`` or a quantile such as ``q0.99``.
 
     Raises:
-        ConfigError: something else, or ``mean`` of a concept that never appears.
+        ConfigError: another value, or ``mean`` of a concept that never appears.
     """
     if how == MEAN:
         return present_means(originals, layer, concept)
@@ -51,9 +51,9 @@ def present_means(originals: Originals, layer: str, concept: str) -> Float[np.nd
     """Mean activation where a concept is: Σ m x / Σ m, with m the concept's share of each cell.
 
     Args:
-        originals: Samples to take it over; they are made once more.
+        originals: Samples for the mean; they are generated once more.
         layer: ``layer`` or ``layer@basis`` with its basis among the originals' own.
-        concept: Of the vocabulary.
+        concept: A concept of the vocabulary.
 
     Raises:
         ConfigError: a concept that appears in none of them.
@@ -68,7 +68,7 @@ def present_means(originals: Originals, layer: str, concept: str) -> Float[np.nd
             originals.images(number)
         maps = recorded[layer][: len(originals.indices(number))].cpu().double()
         present = (originals.planes(number)[:, plane] == entry.id).double()
-        # The mean over each cell's area, as regions are pooled.
+        # Mean over each cell's area, like the resizing of regions.
         shares = torch.nn.functional.adaptive_avg_pool2d(present, (info.height, info.width))
         total += torch.einsum("buhw,bhw->u", maps, shares)
         area += shares.sum().item()
@@ -83,7 +83,7 @@ def present_means(originals: Originals, layer: str, concept: str) -> Float[np.nd
 def stored_quantiles(run: Run, layer: str, fraction: float) -> Float[np.ndarray, " unit"]:
     """Quantiles of each unit over the evaluation fold's pixels, from the run's histogram.
 
-    Between two edges the share of pixels is taken to fall evenly; a quantile beyond the outer edges
+    Between two edges the values are assumed to be uniform; a quantile beyond the outer edges
     (tail fractions 0.9 and 10⁻⁴) is that edge.
 
     Args:

@@ -1,4 +1,4 @@
-"""Names of effects, which are names of folders."""
+"""Names of effects, which are also the names of their folders."""
 
 import re
 
@@ -19,10 +19,10 @@ def is_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Refuse a name that is no plain folder name.
+    """Check that a name is a plain folder name.
 
     Raises:
-        ConfigError: such a name.
+        ConfigError: another name.
     """
     if not is_name(name):
         raise SettingError(

@@ -1,7 +1,7 @@
-"""Which units draw a concept, all at once: how far each is edited is learned by gradient descent.
+"""Finds the units that draw a concept jointly: gradient descent learns how far to edit each unit.
 
-Every unit u of a layer has a weight α_u in [0, 1] and is edited that far, at the places P that the
-treatment edits (its region, or everywhere):
+Every unit u of a layer has a weight α_u in [0, 1] and is edited by that weight, at the places P of
+the treatment (its region, or everywhere):
 
     ablated:   x_u becomes (1 − α_u) x_u
     inserted:  x_u becomes (1 − α_u) x_u + α_u k_u
@@ -11,9 +11,9 @@ With s_c the segmenter's score of concept c, averaged over P and over samples, t
     ablation:   E[s_c(ablated)] / E[s_c]  +  λ ‖α‖₂
     insertion:  (E[s_c(ablated)] − E[s_c(inserted)]) / E[s_c]  +  λ ‖α‖₂
 
-where E[s_c], the share of pixels that usually show c, lets λ mean the same for rare and for common
-concepts. α begins at each unit's IoU with the concept, takes steps of Adam, and is cut to [0, 1].
-The second loss is the paper's; an ablation leaves out the term of the inserted units.
+where E[s_c], the usual share of pixels with c, makes λ comparable between rare and common concepts.
+α starts at each unit's IoU with the concept, takes steps of Adam, and is clamped to [0, 1]. The
+second loss is the paper's; an ablation omits the term of the inserted units.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (δ_α and its objective).
@@ -39,14 +39,14 @@ from dissect.studies.originals import Originals
 from dissect.studies.pixels import Treatment, check_present
 
 N_STEPS = 100
-PENALTY = 0.02  # λ: a unit has to remove about λ / √k of the concept to be among k full weights
+PENALTY = 0.02  # λ: to be one of k full weights, a unit must remove about λ / √k of the concept
 _RATE = 0.05
 _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class _Partly(UnitEdit):
-    """Every unit edited as far as its weight says; gradients flow to the weights."""
+    """Edits every unit in proportion to its weight; differentiable in the weights."""
 
     layer: str
     units: Sequence[int]
@@ -75,15 +75,15 @@ def optimise(
     penalty: float = PENALTY,
     progress: bool = False,
 ) -> Float[np.ndarray, " unit"]:
-    """Learn how far each unit of a layer should be edited, see the head of this module.
+    """Learn how far to edit each unit of a layer; see the module docstring.
 
     Args:
-        originals: Samples to learn on; batches of 16 take turns.
-        treatment: What is done to the units.
-        concept: Whose pixels should go, or come.
-        start: Weights to begin with, such as IoU; NaN counts as 0.
+        originals: Samples for learning, in batches of 16.
+        treatment: The edit of the units.
+        concept: Concept whose pixels should disappear, or appear.
+        start: Initial weights, such as IoU; NaN counts as 0.
         n_steps: Steps of Adam.
-        penalty: λ, at least 0; larger ones leave fewer units.
+        penalty: λ, at least 0; a larger one selects fewer units.
         progress: Show a progress bar.
 
     Returns:
@@ -139,7 +139,7 @@ def optimise(
 def rank_by_weight(
     weights: Float[np.ndarray, " unit"], start: Float[np.ndarray, " unit"]
 ) -> list[int]:
-    """Units of largest weight first; of equal weights, those with the larger start."""
+    """Units in descending order of weight; equal weights by the larger start."""
     return np.lexsort((-np.nan_to_num(start), -weights)).tolist()
 
 

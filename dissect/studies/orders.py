@@ -1,15 +1,15 @@
-"""Orders of units: by which rule a set is taken. Declared once, for searches, options and forms."""
+"""Orders of units: the rules that rank units for a set, for searches, options and forms."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Order:
-    """A rule by which units are taken.
+    """A rule that ranks units.
 
     Attributes:
-        label: For people.
-        column: Of the run's table that ranks the units; None where they are searched for.
+        label: Label shown to people.
+        column: Column of the run's table that ranks the units; None if a search does.
     """
 
     label: str
@@ -25,18 +25,18 @@ ORDERS = {
 }
 """The orders that can be chosen, by name."""
 MATCHES = {name: order.column for name, order in ORDERS.items() if order.column is not None}
-"""Those that the run itself holds → the column of its table."""
+"""Orders that the run itself contains → the column of its table."""
 SEARCHES = tuple(name for name in ORDERS if name not in MATCHES)
 PICKED = "picked"
-"""The order of units that somebody chose by hand."""
+"""The order of units that a person chose."""
 RANDOM = "random"
-"""The order, and the set, of units drawn at random; single draws are called ``random 1``, …"""
+"""Name of the order, and the set, of random units; single draws are ``random 1``, …"""
 MATCHED = "matched"
-"""The set of random units that change images as strongly as the chosen ones do."""
+"""The set of random units that change images as strongly as the chosen ones."""
 
 
 def order_label(name: str) -> str:
-    """An order for people; an unknown name as it is."""
+    """The label of an order; an unknown name is returned unchanged."""
     if name == PICKED:
         return "chosen by hand"
     return ORDERS[name].label if name in ORDERS else name

@@ -1,4 +1,4 @@
-"""The unedited images that edits are compared with: made in the run's blocks, segmented once."""
+"""The unedited images for comparisons: generated in the run's blocks, segmented once."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,12 +20,12 @@ from segmenters import Segmenter, load_segmenter
 
 
 def open_models(run: Run, *, device: str = "cpu") -> tuple[Generator, Segmenter]:
-    """The generator and the segmenter of a run, as its settings or the person name them.
+    """Load the generator and the segmenter of a run, from its settings or the user's specs.
 
     Raises:
-        RunError: one that is not the same any more, or that a run of others names and that could
-            run code (``dissect.runs.origin``).
-        DissectError: one that cannot be loaded.
+        RunError: a model that has changed, or one that only somebody else's run names and that
+            could run code (``dissect.runs.origin``).
+        DissectError: a model that cannot be loaded.
     """
     segmenter_spec = model_spec(run, SEGMENTER)
     generator = open_generator(run, device=device)
@@ -55,13 +55,13 @@ class Originals:
     """Consecutive samples of a run's seed without any edit.
 
     Labels are kept, a byte for each pixel and plane, so that any number of edits is compared with
-    images that are made and segmented once. Images are not kept.
+    images that are generated and segmented once. Images are not kept.
 
     Args:
         generator, segmenter: Models of the run.
-        config: Settings of the run; its blocks are made whole, so images are the same bits.
-        n_samples: How many, at least 1.
-        first: Of them; a multiple of the block. Samples behind the run's own are unseen ones.
+        config: Settings of the run; its blocks are generated whole, for the same bits.
+        n_samples: Number of samples, at least 1.
+        first: First sample; a multiple of the block. Samples after the run's own are unseen.
         bases: ``layer@basis`` → its basis, for edits.
 
     Raises:
@@ -83,7 +83,7 @@ class Originals:
         self.generator, self.segmenter, self.bases = generator, segmenter, bases
         self.n_samples, self.first = n_samples, first
         last = first + n_samples
-        # The last block of the run is cut where the run ends; behind it, blocks are whole.
+        # The run's last block ends with the run; later blocks are whole.
         self.config = replace(config, n_samples=max(config.n_samples, last))
         self.numbers = range(first // config.block, -(-last // config.block))
         self._planes: dict[int, Tensor] = {}
@@ -93,11 +93,11 @@ class Originals:
         return self.segmenter.vocabulary
 
     def indices(self, number: int) -> list[int]:
-        """Samples of a block that are measured."""
+        """Measured samples of a block."""
         return block_indices(number, self.config, self.first + self.n_samples)
 
     def images(self, number: int) -> Float[Tensor, "batch channels height width"]:
-        """Images of a block, edited by whatever ``intervene`` surrounds the call."""
+        """Images of a block, with the edits of an enclosing ``intervene``."""
         images = make_images(self.generator, self.config, block_indices(number, self.config))
         return images[: len(self.indices(number))]
 
@@ -109,7 +109,7 @@ class Originals:
         return planes.to(torch.uint8 if len(self.vocabulary) < 256 else torch.int16)
 
     def planes(self, number: int) -> Int[Tensor, "batch plane height width"]:
-        """Concepts of each pixel of a block's unedited images, made at first use."""
+        """Concepts of each pixel of a block's unedited images, computed on first use."""
         if number not in self._planes:
             self._planes[number] = self.label(self.images(number))
         return self._planes[number]
@@ -132,14 +132,14 @@ class Originals:
         )
 
     def sample_of_row(self, row: int) -> int:
-        """Index of the sample whose counts stand in a row."""
+        """Index of the sample that a row of counts belongs to."""
         return self.first + row
 
 
 def count_pixels(
     planes: Int[Tensor, "batch plane height width"], n_concepts: int
 ) -> Int[np.ndarray, "batch concept"]:
-    """How many pixels of each image each concept has; column c belongs to id c + 1."""
+    """Number of pixels of each concept in each image; column c belongs to id c + 1."""
     n_codes = n_concepts + 1
     codes = planes.flatten(1).long() + n_codes * torch.arange(len(planes))[:, None]
     counts = torch.bincount(codes.flatten(), minlength=n_codes * len(planes))

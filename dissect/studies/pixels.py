@@ -1,12 +1,12 @@
-"""What a set of edited units changes: every concept at once, in pixels and in shares.
+"""Effect of a set of edited units on every concept at once, in pixels and in shares.
 
 Each edited image is segmented once. With B and A the pixels of a concept before and after, summed
-over images, and K those that have it both times:
+over images, and K the pixels that have it both times:
 
-- net removed share = 1 − A / B, net added share = A / B − 1: what an edit does to the concept in
-  all. It is 0 where the concept is only moved;
-- removed share = (B − K) / B, what was there and is no more, even where it comes back beside it;
-- added share = (A − K) / B, what is there now and was not, against what there was;
+- net removed share = 1 − A / B, net added share = A / B − 1: the total effect of an edit on the
+  concept. It is 0 if the concept is only moved;
+- removed share = (B − K) / B: pixels that lost the concept, even if it appears elsewhere;
+- added share = (A − K) / B: pixels that gained the concept, relative to its pixels before;
 - change = A − B, in pixels per image.
 
 The average causal effect of units U on concept c at pixels P (everywhere, or the region) is
@@ -46,17 +46,17 @@ from dissect.studies.certainty import (
 from dissect.studies.originals import Originals, count_pixels
 from segmenters import Vocabulary
 
-_COMMON = 10  # unedited images with a concept, for its net share to say something of specificity
+_COMMON = 10  # least unedited images with a concept for its net share to count
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """What is done to units of a layer, whichever they are.
+    """An edit of a layer that can be applied to any of its units.
 
     Args:
         layer: ``layer`` or ``layer@basis``.
         values: A value to insert for every unit of the layer; None ablates.
-        region: Where; None means everywhere.
+        region: Region of the edit; None means everywhere.
     """
 
     layer: str
@@ -65,7 +65,7 @@ class Treatment:
 
     @property
     def sign(self) -> int:
-        """−1 if the concept is meant to go, 1 if it is meant to come."""
+        """−1 if the concept should disappear, 1 if it should appear."""
         return -1 if self.values is None else 1
 
     def of(self, units: Sequence[int]) -> list[Edit]:
@@ -83,9 +83,9 @@ class PixelCounts:
     """Pixels of each concept in each image, before and after an edit.
 
     Attributes:
-        before, after: All of them.
-        kept: Those that have the concept both times.
-        inside_before, inside_after: Those inside the region.
+        before, after: All pixels of the concept.
+        kept: Pixels that have the concept both times.
+        inside_before, inside_after: Pixels inside the region.
         area: Pixels of the region.
     """
 
@@ -98,7 +98,7 @@ class PixelCounts:
 
     @cached_property
     def change(self) -> Int[np.ndarray, "image concept"]:
-        """Pixels gained, less pixels lost."""
+        """Pixels gained minus pixels lost."""
         return self.after - self.before
 
     @property
@@ -113,7 +113,7 @@ class PixelCounts:
 
     @property
     def shares(self) -> dict[str, Int[np.ndarray, "image concept"]]:
-        """Column → pixels whose share of ``before`` it is, see the head of this module."""
+        """Column → the pixels whose share of ``before`` it is; see the module docstring."""
         return {
             "net_removed_share": -self.change,
             "net_added_share": self.change,
@@ -130,13 +130,13 @@ def measure(
     *,
     look: Callable[[torch.Tensor], object] | None = None,
 ) -> PixelCounts:
-    """Make every sample with the edits, segment it once and count.
+    """Generate every sample with the edits, segment it once and count.
 
     Args:
-        originals: What it is compared with.
+        originals: Unedited samples for the comparison.
         edits: See ``intervene``.
-        region: Where the share of pixels for δ is taken; None means everywhere.
-        look: Called with the edited images of each block, for whoever wants more of them.
+        region: Region for the share of pixels in δ; None means everywhere.
+        look: Callback that receives the edited images of each block.
 
     Raises:
         LayerError, ConfigError: see ``intervene``.
@@ -166,9 +166,9 @@ def effect_table(counts: PixelCounts, vocabulary: Vocabulary, *, seed: int) -> p
     """One row for each concept with the effect on it.
 
     Args:
-        counts: Of one set.
-        vocabulary: Of the segmenter.
-        seed: Of the bootstrap.
+        counts: Counts of one set.
+        vocabulary: Vocabulary of the segmenter.
+        seed: Seed of the bootstrap.
 
     Returns:
         ``concept``, ``category``, ``images`` (unedited ones that hold it), ``before``, ``after``,
@@ -199,12 +199,12 @@ def effect_table(counts: PixelCounts, vocabulary: Vocabulary, *, seed: int) -> p
 def causal_effect(
     inserted: PixelCounts, ablated: PixelCounts, vocabulary: Vocabulary, *, seed: int
 ) -> pd.DataFrame:
-    """The average causal effect δ on each concept, see the head of this module.
+    """The average causal effect δ on each concept, see the module docstring.
 
     Args:
-        inserted, ablated: The same units and region, the same images.
-        vocabulary: Of the segmenter.
-        seed: Of the bootstrap.
+        inserted, ablated: Counts of the same units, region and images.
+        vocabulary: Vocabulary of the segmenter.
+        seed: Seed of the bootstrap.
 
     Returns:
         ``concept``, ``ace`` in shares of the region's pixels with the bounds of its 95 % interval,
@@ -232,21 +232,21 @@ def specificity(
 ) -> dict[str, object] | None:
     """How much more a concept changes than the others do.
 
-    specificity = net share of the concept − mean of |net share| over the other concepts, of which
-    only those count that are in at least ten unedited images, or a quarter of fewer than forty.
+    specificity = net share of the concept − mean of |net share| over the other concepts. Only
+    concepts in at least ten unedited images count, or a quarter if there are fewer than forty.
 
     Args:
         chosen: Counts of one set.
-        vocabulary: Of the segmenter.
-        concept: That the set is aimed at.
+        vocabulary: Vocabulary of the segmenter.
+        concept: Target concept of the set.
         share: A net share of ``PixelCounts.shares``.
-        seed: Of the bootstrap over images.
+        seed: Seed of the bootstrap over images.
 
     Returns:
         ``value`` with the bounds of its 95 % interval, ``value_low`` and ``value_high``;
-        ``others``, the mean of the others; ``n_others``; and ``as_much``, those whose net share is
-        at least as large, name → share, largest first. None where the concept or all others never
-        appear.
+        ``others``, the mean of the others; ``n_others``; and ``as_much``, the others whose net
+        share is at least as large, name → share, largest first. None if the concept or all others
+        never appear.
     """
     own = vocabulary[concept].id - 1
     n_images = len(chosen.before)
@@ -277,11 +277,11 @@ def specificity(
 
 
 def check_present(originals: Originals, concept: str) -> None:
-    """Refuse a concept of which there is nothing to remove.
+    """Raise an error for a concept without any pixel to remove.
 
     Raises:
         SegmenterError: a concept that is not in the vocabulary.
-        ConfigError: one that appears in none of the unedited images.
+        ConfigError: a concept that appears in none of the unedited images.
     """
     column = originals.vocabulary[concept].id - 1
     if not originals.pixels()[:, column].any():
@@ -295,8 +295,8 @@ def draws_table(draws: Sequence[PixelCounts], vocabulary: Vocabulary) -> pd.Data
     """One row for each concept with the mean effect of several random sets on it.
 
     Args:
-        draws: Counts of each set, of the same images.
-        vocabulary: Of the segmenter.
+        draws: Counts of each set, for the same images.
+        vocabulary: Vocabulary of the segmenter.
 
     Returns:
         The columns of ``effect_table``; intervals are over draws and images (``draws_interval``),
@@ -330,16 +330,17 @@ def compare_with_draws(
     """How far the net effect of a set exceeds that of random ones, for each concept.
 
     Args:
-        chosen, draws: Counts of the same images.
-        vocabulary: Of the segmenter.
-        share: A net share of ``PixelCounts.shares``; its sign says what counts as more.
+        chosen, draws: Counts for the same images.
+        vocabulary: Vocabulary of the segmenter.
+        share: A net share of ``PixelCounts.shares``; its sign decides what counts as more.
 
     Returns:
-        ``concept``; ``lead``, the chosen set's share less the mean of the draws, with the bounds of
-        its interval over draws and images, ``lead_low`` and ``lead_high``; ``next_draw``, how far
-        above that mean one more random set lies in at most 2.5 % of cases; ``p_random``, the
-        probability that one more random set has such a lead; and ``beyond_random``, whether the
-        lead is larger than ``next_draw``. NaN and False for a single draw.
+        ``concept``; ``lead``, the chosen set's share minus the mean of the draws, with the bounds
+        of its interval over draws and images, ``lead_low`` and ``lead_high``; ``next_draw``, the
+        distance above that mean that one more random set exceeds in at most 2.5 % of cases;
+        ``p_random``, the probability that one more random set has such a lead; and
+        ``beyond_random``, whether the lead is larger than ``next_draw``. NaN and False for a
+        single draw.
     """
     parts = np.stack([chosen.shares[share] - one.shares[share] for one in draws])
     lead = draws_interval(parts, chosen.before)
@@ -363,14 +364,14 @@ def table_of_sets(
     seed: int,
     draws: Mapping[str, Sequence[PixelCounts]] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """``effect_table`` of several sets, one below the other, named in the column ``set``.
+    """``effect_table`` of several sets, stacked, with the column ``set`` for their names.
 
     Args:
         counts: Name → counts of one set.
-        vocabulary: Of the segmenter.
-        seed: Of the bootstrap.
-        draws: Name → counts of several random sets. Their mean (``draws_table``) has that name, and
-            single ones are called ``NAME 1``, …
+        vocabulary: Vocabulary of the segmenter.
+        seed: Seed of the bootstrap.
+        draws: Name → counts of several random sets. Their mean (``draws_table``) has that name,
+            and single ones are called ``NAME 1``, …
     """
     tables = [
         effect_table(one, vocabulary, seed=seed).assign(set=name) for name, one in counts.items()

@@ -1,8 +1,8 @@
-"""Random sets of units that a chosen one is compared with: of its layer, disjoint from it.
+"""Random sets of units for comparison with a chosen set: of the same layer, disjoint from it.
 
 A **plain** set has as many units as the chosen one. Units that match a concept often change images
-more than others do, so **matched** sets hold as many random units as it takes to change the images
-as strongly as the chosen set does.
+more than others do. So a **matched** set has as many random units as it needs to change the images
+as strongly as the chosen set.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,8 +12,8 @@ from dissect.errors import SettingError
 from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 
 MATCHED_DRAWS = 1 << 20
-"""Draws from there on are those of matched sets, so that they are not the plain ones again."""
-_ALONE = 8  # units that are tried alone where the first one is stronger than the chosen set
+"""First draw number of matched sets, so that they do not repeat the plain ones."""
+_ALONE = 8  # units tried alone if the first one is stronger than the chosen set
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class RandomSet:
     """A set of random units.
 
     Attributes:
-        units: Which, rising.
-        image_change: How strongly it changes images, see ``ImageChange``.
+        units: Unit numbers, ascending.
+        image_change: How strongly it changes images; see ``ImageChange``.
     """
 
     units: list[int]
@@ -34,15 +34,15 @@ class RandomSet:
 
 
 def random_order(n_units: int, draw: int, *, seed: int) -> list[int]:
-    """All units of a layer in the order of a draw."""
+    """All units of a layer in the random order of a draw."""
     return stream(seed, RESAMPLING_STREAMS + draw).permutation(n_units).tolist()
 
 
 def check_size(n_units: int, size: int) -> None:
-    """Refuse more units than a layer has.
+    """Check that a layer has enough units.
 
     Raises:
-        ConfigError: such a size.
+        ConfigError: more units than the layer has.
     """
     if not 1 <= size <= n_units:
         raise SettingError("n_units", f"is {size}; expected from 1 to {n_units}, as the layer has")
@@ -54,14 +54,14 @@ def plain_sets(
     """Sets of random units that share none with a chosen one.
 
     Args:
-        n_units: Of the layer.
-        chosen: Units that are left out.
-        draws: Numbers of the draws, each of which is one set.
-        seed: Of the draws.
+        n_units: Units of the layer.
+        chosen: Units to exclude.
+        draws: Numbers of the draws, one set each.
+        seed: Seed of the draws.
 
     Returns:
-        Sets of as many units as the chosen one, or of all others where these are fewer; none where
-        the chosen set is the layer.
+        Sets as large as the chosen one, or of all other units if these are fewer; none if the
+        chosen set is the whole layer.
     """
     size = min(len(chosen), n_units - len(chosen))
     if size == 0:
@@ -79,20 +79,20 @@ def matched_sets(
 ) -> tuple[float, list[RandomSet]]:
     """Sets of random other units that change images as strongly as a chosen set does.
 
-    A draw orders the other units at random and takes the first k of them, k such that the images
-    change most nearly as the chosen set changes them. It is found by halving, as more units mostly
-    change more. Where already the first unit changes more, the one of the first eight that comes
-    nearest is taken alone.
+    A draw orders the other units at random and takes the first k of them, with k such that the
+    image change is closest to that of the chosen set. Bisection finds k, since more units usually
+    change more. If the first unit alone changes more, the closest of the first eight units is taken
+    alone.
 
     Args:
-        change: How strongly a set of units changes images.
-        n_units: Of the layer.
-        chosen: Units that are left out.
-        draws: How many sets.
-        seed: Of the draws.
+        change: Measures how strongly a set of units changes images.
+        n_units: Units of the layer.
+        chosen: Units to exclude.
+        draws: Number of sets.
+        seed: Seed of the draws.
 
     Returns:
-        How strongly the chosen set changes images, and the sets; none where it is the layer.
+        The image change of the chosen set, and the sets; none if it is the whole layer.
     """
     wanted = change(chosen)
     found = []

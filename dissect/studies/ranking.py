@@ -1,9 +1,9 @@
-"""Which units draw a concept: by how they match it, by what happens without each, and greedily.
+"""Ranks the units that draw a concept: by match, by single ablation, and by greedy search.
 
-Matching needs no further pass and knows no cause. A sweep edits each unit alone, so it misses units
-that stand in for each other. The greedy search adds the unit that changes most together with those
-already taken; it measures again only units whose last known gain could still win, as gains rarely
-grow while the set does.
+Matching needs no further pass but is not causal. A sweep edits each unit alone, so it misses units
+that can replace each other. The greedy search adds the unit that changes most together with those
+already chosen. It measures again only units whose last known gain could still win, since gains
+rarely grow with the set.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.2 (ranking by IoU, and why it is not enough).
@@ -28,12 +28,12 @@ T = TypeVar("T", bound=Hashable)
 
 
 def best_layer(run: Run, concept: str, *, least_units: int = 1) -> str:
-    """The layer with the unit whose maps hold most information about a concept.
+    """The layer of the unit with the most information about a concept.
 
     Args:
         run: A finished run.
-        concept: Of its vocabulary.
-        least_units: Layers with fewer are taken only where no layer has as many.
+        concept: A concept of its vocabulary.
+        least_units: Layers with fewer units are used only if no layer has as many.
 
     Raises:
         SegmenterError: a concept that is not in the vocabulary.
@@ -44,12 +44,12 @@ def best_layer(run: Run, concept: str, *, least_units: int = 1) -> str:
 
 
 def rank_by_match(run: Run, layer: str, concept: str, *, by: str = "iou") -> list[int]:
-    """All units of a layer, those that match a concept best first.
+    """All units of a layer, in descending order of their match with a concept.
 
     Args:
         run: A finished run.
         layer: One of its layers.
-        concept: Of its vocabulary.
+        concept: A concept of its vocabulary.
         by: ``iou`` or ``excess`` (excess information), at the run's own threshold.
 
     Raises:
@@ -66,12 +66,12 @@ def rank_by_match(run: Run, layer: str, concept: str, *, by: str = "iou") -> lis
 def sweep(
     originals: Originals, treatment: Treatment, units: Sequence[int], *, progress: bool = False
 ) -> pd.DataFrame:
-    """Edit each unit alone and see what it does to every concept.
+    """Edit each unit alone and measure its effect on every concept.
 
     Args:
-        originals: Samples to try it on.
-        treatment: What is done to a unit.
-        units: Which are tried.
+        originals: Samples for the trials.
+        treatment: The edit of a unit.
+        units: The units.
         progress: Show a progress bar.
 
     Returns:
@@ -101,7 +101,7 @@ def sweep(
 
 
 def gains_of_sweep(table: pd.DataFrame, treatment: Treatment, concept: str) -> dict[int, float]:
-    """Unit → pixels per image that the concept moves as it is meant to, largest first."""
+    """Unit → pixels per image that change as intended, largest first."""
     own = table[table.concept == concept]
     gains = (treatment.sign * own.set_index("unit").change).sort_values(
         ascending=False, kind="stable"
@@ -118,18 +118,18 @@ def greedy(
     *,
     progress: bool = False,
 ) -> list[int]:
-    """Take units one by one, each the one that adds most to those already taken.
+    """Choose units one by one, each time the one that adds most to those already chosen.
 
     Args:
-        originals: Samples to try it on.
-        treatment: What is done to the set.
-        concept: Whose pixels should go, or come.
-        gains: Of each unit alone, as ``gains_of_sweep`` gives them; only these are candidates.
-        size: How many to take, at most the number of candidates.
+        originals: Samples for the trials.
+        treatment: The edit of the set.
+        concept: Concept whose pixels should disappear, or appear.
+        gains: Gain of each unit alone, from ``gains_of_sweep``; only these are candidates.
+        size: Number of units, at most the number of candidates.
         progress: Show a progress bar.
 
     Returns:
-        Units in the order in which they were taken.
+        Units in the order in which they were chosen.
     """
     column = originals.vocabulary[concept].id - 1
 
@@ -148,19 +148,19 @@ def take_greedily(
     least: float = -math.inf,
     progress: bool = False,
 ) -> list[T]:
-    """The greedy search itself, whatever is taken and whatever it is to reach.
+    """The greedy search itself, for any items and any objective.
 
     Args:
-        gains: What each of them reaches alone.
-        reach: What a set reaches; measured again only where the last known gain could still win.
-        size: How many to take at most.
-        least: Gain that has to be exceeded; without one that does, the search ends.
+        gains: Gain of each item alone.
+        reach: Value of a set; computed again only where the last known gain could still win.
+        size: Largest number of items.
+        least: Smallest gain; the search ends when no item exceeds it.
         progress: Show a progress bar.
 
     Returns:
-        What was taken, in that order.
+        The chosen items, in order.
     """
-    # What is known of a gain, and with how many taken it was measured.
+    # Last known gain of an item, and the size of the set for which it was measured.
     known = {one: (gain, 0) for one, gain in gains.items()}
     taken: list[T] = []
     reached = 0.0

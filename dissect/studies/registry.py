@@ -1,4 +1,4 @@
-"""The kinds of study there are. A new one is named here, and nowhere else.
+"""The registry of study kinds. A new kind is listed here, and nowhere else.
 
 result = measure(open_run("runs/a"), "ablate", concept="window", n_units=20)
 result.summary["target"]["removed_share"]
@@ -51,7 +51,7 @@ def study_of(effect: "StoredEffect") -> Study[Any]:
     """The study that measured an effect.
 
     Raises:
-        RunError: a kind that this version does not know.
+        RunError: an unknown kind.
     """
     kind = effect.record["summary"].get("kind")
     if kind not in STUDIES:
@@ -71,18 +71,18 @@ def measure(
     progress: bool = True,
     **settings: Any,
 ) -> Result:
-    """Ask one question about a run: choose edits, measure what they do, store it with the run.
+    """Run one study: choose edits, measure their effect, store it with the run.
 
     Args:
         run: A finished run whose generator and segmenter can be loaded.
         kind: One of ``STUDIES``.
-        name: Of the folder under ``effects/``; None makes one from the question.
-        device: Where the models are loaded.
+        name: Name of the folder under ``effects/``; None derives one from the settings.
+        device: Device to load the models on.
         progress: Show progress bars on stderr.
-        **settings: Those of the study's question.
+        **settings: Settings of the study's question.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     StudyOptions(name=name, device=device, progress=progress)
     study = find_study(kind)

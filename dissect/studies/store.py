@@ -5,9 +5,9 @@ effects/NAME/effect.parquet  set of units × concept, or context or unit: pixels
 effects/NAME/sheet.png       before, after, difference
 effects/NAME/curve.parquet, curve.svg   if a curve was measured
 effects/NAME/places.parquet, contexts.svg   where units were inserted at many places
-effects/NAME/suspects.parquet           where a repair searched for units: which were tried
+effects/NAME/suspects.parquet           the tried units, if a repair searched for units
 
-They are additions: ``run.json`` lists the run's own files, and a run is whole without effects.
+They are additions: ``run.json`` lists only the run's own files, and a run is complete without them.
 """
 
 import io
@@ -37,7 +37,7 @@ EFFECTS = "effects"
 RECIPE, TABLE, SHEET, CURVE = "recipe.json", "effect.parquet", "sheet.png", "curve.parquet"
 KIND = "gan-dissection effect"
 VERSION = 2
-"""Version 1 had no net shares, no matched sets, and random sets that might share units."""
+"""Version 1 had no net shares, no matched sets, and random sets that could share units."""
 ADVICE = "delete that folder and measure again"
 _LARGEST_SHEET = 256 << 20  # bytes
 
@@ -64,10 +64,10 @@ class StoredEffect:
         return self.read_table(TABLE)
 
     def file(self, name: str) -> Path | None:
-        """The path of a file of the effect; None where there is none.
+        """The path of a file of the effect; None if it does not exist.
 
         Raises:
-            RunError: a link that leads elsewhere.
+            RunError: a link to another place.
         """
         with reading(self.path, RunError, ADVICE):
             path = inside(self.path, name)
@@ -77,15 +77,15 @@ class StoredEffect:
         """A table of the effect.
 
         Raises:
-            RunError: one that is missing or damaged.
+            RunError: a missing or damaged table.
         """
         return read_any_table(self.file(name) or self.path / name, ADVICE)
 
     def sheet(self) -> bytes | None:
-        """The picture of before and after, as PNG; None where there is none.
+        """The picture of before and after, as PNG; None if there is none.
 
         Raises:
-            RunError: a file that is no such picture.
+            RunError: a file of another kind.
         """
         file = self.file(SHEET)
         if file is None:
@@ -97,15 +97,15 @@ class StoredEffect:
 
     @property
     def edits(self) -> list[Edit]:
-        """The recipe, to be handed to ``intervene``."""
+        """The recipe, for ``intervene``."""
         return from_json(self.record["edits"])
 
 
 def check_free(run: Run, name: str, question: Mapping[str, object]) -> Path:
-    """The folder that an effect would be put into.
+    """The folder of a future effect.
 
     Raises:
-        ConfigError: an improper name, or one that holds the answer to another question.
+        ConfigError: an invalid name, or one that holds the answer to another question.
     """
     target = _place(run, check_name(name))
     if target.exists() and _read(target)["question"] != question:
@@ -123,17 +123,17 @@ def write_effect(
     table: pd.DataFrame,
     files: Mapping[str, bytes],
 ) -> StoredEffect:
-    """Put an effect into the run's folder; one of the same name and question is replaced.
+    """Write an effect into the run's folder; replaces one of the same name and question.
 
     Args:
-        run: Whose.
-        name: Of the folder.
-        record: Everything for recipe.json but its kind and version, with the ``question``.
+        run: The run.
+        name: Name of the folder.
+        record: Contents of recipe.json without its kind and version, with the ``question``.
         table: Every set and concept.
         files: Further files by name.
 
     Raises:
-        ConfigError: an improper name, or one that holds the answer to another question.
+        ConfigError: an invalid name, or one that holds the answer to another question.
     """
     target = check_free(run, name, record["question"])
     folder = target.parent
@@ -154,7 +154,7 @@ def write_effect(
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON takes them; None where a number is not finite."""
+    """The rows of a table for JSON; None for a number that is not finite."""
     return [
         {str(name): _plain(value) for name, value in row.items()}
         for row in table.to_dict(orient="records")
@@ -162,7 +162,7 @@ def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain_number(value: float) -> float | None:
-    """A number as JSON takes it; None where it is not finite."""
+    """A number for JSON; None if it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -182,7 +182,7 @@ def read_effect(run: Run, name: str) -> StoredEffect:
 
     Raises:
         ConfigError: no effect of that name.
-        RunError: a damaged one, or one of a newer version.
+        RunError: a damaged effect, or one of a newer version.
     """
     path = _place(run, check_name(name))
     if not path.is_dir():
@@ -195,7 +195,7 @@ def read_effect(run: Run, name: str) -> StoredEffect:
 
 
 def effect_names(run: Run) -> list[str]:
-    """Names of all stored effects, sorted. Folders of other names hold none."""
+    """Names of all stored effects, sorted. Ignores folders with invalid names."""
     folder = _place(run)
     if not folder.is_dir():
         return []
@@ -206,7 +206,7 @@ def _place(run: Run, *parts: str) -> Path:
     """The folder of an effect, or of all of them, within the run's own.
 
     Raises:
-        RunError: a link that leads out of it.
+        RunError: a link to a place outside of it.
     """
     with reading(run.path, RunError, "put a folder in its place"):
         return inside(run.path, "/".join([EFFECTS, *parts]))

@@ -1,10 +1,11 @@
-"""What a study is: one kind of measurement of what edits do to the images.
+"""The base class of studies: one kind of measurement of the effect of edits on the images.
 
-A kind of study is one class: its question (a class of settings), how it is measured, how its result
-is described, the columns of its tables, and its pictures. The command line, reports and the
-dashboard ask the class and know no kind. To add one, write the class and name it in ``registry``.
+A kind of study is one class: its question (a class of settings), its measurement, the description
+of its result, the columns of its tables, and its pictures. The command line, reports and the
+dashboard use only the class and do not depend on the kind. To add one, write the class and list it
+in ``registry``.
 
-Nothing in here imports torch; a class imports what its measurement needs when it measures.
+Nothing in here imports torch; a class imports what it needs when it measures.
 """
 
 import argparse
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dissect.studies.store import StoredEffect
 
 Summary = Mapping[str, Any]
-"""What was found, plain values, as recipe.json has it."""
+"""The result as plain values, as stored in recipe.json."""
 Question = TypeVar("Question", bound=Settings)
 
 
@@ -33,9 +34,9 @@ class Picture:
 
     Args:
         file: Its name in the effect's folder.
-        title: What it shows.
+        title: Description of the picture.
         media: Its media type.
-        is_wide: It takes the width of a page.
+        is_wide: Whether it takes the full width of a page.
     """
 
     file: str
@@ -49,11 +50,11 @@ SHEET = Picture("sheet.png", "Before, after, difference")
 
 @dataclass(frozen=True)
 class Result:
-    """What a measurement gives.
+    """The result of a measurement.
 
     Attributes:
-        summary: What was found.
-        effect: What was stored with the run; None where nothing was worth it.
+        summary: The result as plain values.
+        effect: The effect stored with the run; None if nothing was worth storing.
     """
 
     summary: dict[str, Any]
@@ -62,12 +63,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Target:
-    """What became of the concept that a set of units was aimed at.
+    """The change of the target concept of a set of units.
 
     Attributes:
         concept: Its name.
         verb: ``net removed`` or ``net added``.
-        share: Of its pixels; None where that is undefined.
+        share: Share of its pixels; None if undefined.
     """
 
     concept: str
@@ -81,7 +82,7 @@ def verb_of(share: str) -> str:
 
 
 class StudyOptions(Settings, kw_only=True):
-    """How a study is measured and where it is stored.
+    """Options for measuring and storing a study.
 
     Raises:
         ConfigError: an option of a wrong type, an unknown name.
@@ -95,29 +96,29 @@ class StudyOptions(Settings, kw_only=True):
 
 
 class Study(ABC, Generic[Question]):
-    """One kind of study, see the head of this module."""
+    """One kind of study; see the module docstring."""
 
     kind: ClassVar[str]
-    """Its name: in recipe.json, and of the command."""
+    """Its name in recipe.json, and of the command."""
     help: ClassVar[str]
-    """What the command does, in a few words."""
+    """Description of the command, in a few words."""
     question: type[Question]
-    """The settings of its question."""
+    """The class of its settings."""
     fixed: ClassVar[Mapping[str, object]] = {}
-    """Settings of the question that the kind decides."""
+    """Settings with a value fixed by the kind."""
     without: ClassVar[frozenset[str]] = frozenset()
-    """Settings that mean nothing to this kind, so that they are no options."""
+    """Settings without a meaning for this kind, which are therefore not options."""
     examples: ClassVar[tuple[str, ...]] = ()
-    """Command lines for the help."""
+    """Examples of command lines for the help."""
     label: ClassVar[str] = ""
-    """In the dashboard's form; "" where the form does not offer it."""
+    """Title in the dashboard's form; "" if the form does not offer it."""
     hint: ClassVar[str] = ""
-    """What it does to the units, for the form."""
+    """Its effect on the units, for the form."""
     pictures: ClassVar[tuple[Picture, ...]] = (SHEET,)
     share: ClassVar[str] = ""
-    """The column of a set's table that says how far it did what it was meant to do: a net share."""
+    """The column of a set's table with the intended change: a net share."""
     gross_share: ClassVar[str] = ""
-    """The same without what changed the other way, which is all that effects of version 1 have."""
+    """The same without the opposite change; effects of version 1 have only this."""
 
     @abstractmethod
     def measure(
@@ -128,12 +129,12 @@ class Study(ABC, Generic[Question]):
         Args:
             run: A finished run whose generator and segmenter can be loaded.
             question: The settings.
-            name: Of the folder under ``effects/``; None makes one from the question.
-            device: Where the models are loaded.
+            name: Name of the folder under ``effects/``; None derives one from the settings.
+            device: Device to load the models on.
             progress: Show progress bars on stderr.
 
         Raises:
-            DissectError: a mistake in what was given, in one line.
+            DissectError: an invalid argument; the message is one line.
         """
 
     @abstractmethod
@@ -146,19 +147,19 @@ class Study(ABC, Generic[Question]):
 
     @property
     def verb(self) -> str:
-        """What ``share`` is a share of, such as ``net removed``; "" without one."""
+        """The meaning of ``share``, such as ``net removed``; "" without one."""
         return verb_of(self.share)
 
     def target(self, summary: Summary) -> Target | None:
-        """What became of the concept; None for a study that aims at none."""
+        """The change of the target concept; None for a study without a target."""
         if not self.share:
             return None
         return Target(summary["concept"], self.verb, self.net(summary["target"]))
 
     def alone(self, effect: "StoredEffect") -> dict[tuple[str, int], Target]:
-        """What became of a concept without one unit alone, by layer and unit.
+        """The change of a concept without one unit alone, by layer and unit.
 
-        A set's effect is that of the set, so a unit has one only if nothing else was edited.
+        The effect of a set belongs to the set, so a unit has one only if nothing else was edited.
         """
         target = self.target(effect.record["summary"])
         layers = self.layers(effect.record["summary"])
@@ -166,17 +167,17 @@ class Study(ABC, Generic[Question]):
         return {} if target is None or len(units) != 1 else {units[0]: target}
 
     def layers(self, summary: Summary) -> dict[str, list[int]]:
-        """Layer → the units that were edited together; none where the latent was moved."""
+        """Layer → the units that were edited together; empty if the latent was moved."""
         return {}
 
     def share_in(self, table: Container[str]) -> str:
-        """``share``, or ``gross_share`` where a table of an earlier version has no other column."""
+        """``share``, or ``gross_share`` for a table of an earlier version without ``share``."""
         return self.share if self.share in table else self.gross_share
 
     def net(self, row: Mapping[str, Any]) -> float | None:
-        """The net share of a concept's row; None where it is undefined.
+        """The net share of a concept's row; None if undefined.
 
-        Effects of version 1 have none; it follows from the pixels before and after.
+        Effects of version 1 do not store it; it is computed from the pixels before and after.
         """
         if self.share in row or not row["before"]:
             return row.get(self.share)
@@ -185,7 +186,7 @@ class Study(ABC, Generic[Question]):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the settings that can be chosen, which are options of the command."""
+        """Names of the settings that are options of the command."""
         return tuple(
             name
             for name in self.question.declared
@@ -206,7 +207,7 @@ class Study(ABC, Generic[Question]):
         return shlex.join(words)
 
     def words(self, name: str, question: Mapping[str, Any]) -> list[str]:
-        """The words of a command line that set one setting; none where it has no value."""
+        """The words of a command line that set one setting; empty if it has no value."""
         value = question[name]
         if value is None or value in ([], (), False):
             return []

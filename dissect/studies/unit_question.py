@@ -1,4 +1,4 @@
-"""The settings that every question about a set of units has. Nothing in here imports torch."""
+"""The settings shared by all questions about a set of units. Nothing in here imports torch."""
 
 from dataclasses import asdict
 
@@ -9,25 +9,25 @@ from dissect.studies.names import default_name
 from dissect.studies.orders import ORDERS, PICKED
 
 MEAN = "mean"
-"""The value of a unit where the concept is, as units are inserted by default."""
+"""The default insertion value: the mean of a unit where the concept is."""
 LARGEST_SHARE = 0.25
-"""Of a layer's units. A larger set changes the layer as a whole, whichever units it holds."""
-_USUAL = 20  # units of a set
-_LEAST = 4  # units that a set has at least, where the layer is chosen for it
+"""Share of a layer's units. A larger set changes the layer as a whole, for any choice of units."""
+_USUAL = 20  # default number of units of a set
+_LEAST = 4  # least units of a set when its layer is chosen automatically
 
 
 def usual_size(n_layer: int) -> int:
-    """How many units are taken of a layer by default: 20, at most a quarter of it, at least 1."""
+    """Default number of units for a layer: 20, at most a quarter of it, at least 1."""
     return max(1, min(_USUAL, int(LARGEST_SHARE * n_layer)))
 
 
 def wide_enough(n_units: int | None) -> int:
-    """How many units a layer has to have for a set not to be more than a quarter of it."""
+    """Least units of a layer for which a set of ``n_units`` is at most a quarter of it."""
     return int((n_units or _LEAST) / LARGEST_SHARE)
 
 
 class UnitQuestion(Settings, kw_only=True):
-    """Which units of a layer, for which concept, and over how many samples.
+    """The units of a layer, the concept, and the number of samples.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range, units picked without a layer.
@@ -96,10 +96,10 @@ class UnitQuestion(Settings, kw_only=True):
         object.__setattr__(self, "order", PICKED)
 
     def to_json(self, layer: str) -> dict[str, object]:
-        """The question as recipe.json has it.
+        """The settings as stored in recipe.json.
 
         Args:
-            layer: The one that was given or found.
+            layer: The layer that was given or found.
         """
         question = asdict(self) | {"layer": layer}
         for name in ("picked", "second"):  # earlier versions had none

@@ -1,10 +1,10 @@
-"""What every measurement of a set of units begins with: samples, values, and which units.
+"""The preparation of every measurement of a set of units: samples, values, and the units.
 
     prepared = prepare(open_run("runs/a"), UnitQuestion(concept="window"), inserted=True)
     prepared.units, prepared.random_sets
 
-The samples that are measured are the first ones of the run. Searches look at samples behind them,
-which neither the run nor the measurement does.
+The measured samples are the first ones of the run. Searches use later samples, which neither the
+run nor the measurement uses.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,22 +38,22 @@ from dissect.studies.unit_question import UnitQuestion, usual_size, wide_enough
 from segmenters import Segmenter
 
 _Question = TypeVar("_Question", bound=UnitQuestion)
-_CANDIDATES = 64  # at least so many units are searched, if the layer has them
+_CANDIDATES = 64  # least units to search, if the layer has as many
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a measurement needs.
+    """The data of a measurement.
 
     Attributes:
-        run: Whose.
-        layer: The one that was given, or found.
-        originals: Samples that are measured.
-        treatment: What is done to units of the layer.
-        orders: Of all its units.
+        run: The run.
+        layer: The layer that was given or found.
+        originals: The measured samples.
+        treatment: The edit of the layer's units.
+        orders: Orders of all its units.
         units: The chosen set.
-        random_sets: As many random units, none of them chosen, for each draw.
-        matched_sets: Random units, none of them chosen, that change images as strongly.
+        random_sets: For each draw as many random units, without any chosen one.
+        matched_sets: Random units, without any chosen one, that change images as strongly.
         image_change: How strongly the chosen units change images, in [0, 1].
         second: Another segmenter that reads the images too; None for none.
     """
@@ -72,7 +72,7 @@ class Prepared:
     def heading(
         self, kind: str, question: UnitQuestion, images_per_second: float
     ) -> dict[str, object]:
-        """The values that a summary begins with."""
+        """The first values of a summary."""
         return {
             "kind": kind,
             "concept": question.concept,
@@ -88,7 +88,7 @@ class Prepared:
     def record(
         self, question: UnitQuestion, edits: Sequence[Edit], summary: Mapping[str, object]
     ) -> dict[str, object]:
-        """Content of recipe.json."""
+        """Contents of recipe.json."""
         return {
             "question": question.to_json(self.layer),
             "run": self.run.record["fingerprint"],
@@ -103,7 +103,7 @@ class Prepared:
 
 
 def settle(run: Run, question: _Question) -> _Question:
-    """The question with the layer and the number of units that it left open.
+    """Fill in the layer and the number of units that the question left open.
 
     Raises:
         SegmenterError: a concept that is not in the vocabulary.
@@ -113,7 +113,7 @@ def settle(run: Run, question: _Question) -> _Question:
         run, question.concept, least_units=wide_enough(question.n_units)
     )
     if layer not in run.layers:
-        run.basis(layer)  # which refuses it
+        run.basis(layer)  # which raises the error
     n_units = question.n_units or usual_size(run.layers[layer].units)
     return replace(question, layer=layer, n_units=n_units)
 
@@ -128,19 +128,19 @@ def prepare(
     device: str = "cpu",
     progress: bool = False,
 ) -> Prepared:
-    """Load the models, make the unedited samples' place, find the values and choose the units.
+    """Load the models, create the samples, find the values and choose the units.
 
     Args:
         run: A finished run whose generator and segmenter can be loaded.
-        question: Which units.
-        inserted: Whether units are held at a value; else they are ablated.
+        question: Settings that choose the units.
+        inserted: Whether units are held at a value; otherwise they are ablated.
         matched: Also find random sets that change images as strongly.
         region: top, left, bottom, right in pixels of the image; None edits everywhere.
-        device: Where the models are loaded.
+        device: Device to load the models on.
         progress: Show progress bars of searches on stderr.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     run.vocabulary[question.concept]
     question = settle(run, question)
@@ -188,7 +188,7 @@ def prepare(
 
 
 class Orders:
-    """Orders of units, each searched for once."""
+    """Orders of units; each is computed once."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class Orders:
 
     @property
     def _others(self) -> dict[str, Callable[[int], list[int]]]:
-        """Orders that the run does not hold → a function that gives at least so many units."""
+        """Orders that the run does not contain → a function of the least number of units."""
         return {
             PICKED: lambda size: list(self._question.picked),
             RANDOM: lambda size: self._at_random(),

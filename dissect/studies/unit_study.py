@@ -1,4 +1,4 @@
-"""What studies of a set of units of one layer have in common."""
+"""Base class of studies of a set of units of one layer."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ class UnitStudy(Study[_Question]):
         return {summary["layer"]: summary["units"]}
 
     def words(self, name: str, question: Mapping[str, Any]) -> list[str]:
-        """See ``Study.words``; units that were picked replace how many and which."""
+        """See ``Study.words``; chosen unit numbers replace the number and the order."""
         if question.get("picked") and name in ("n_units", "order"):
             return []
         return super().words(name, question)

@@ -1,1 +1,1 @@
-"""Local processes that work for one: they take orders as lines of JSON and answer in lines."""
+"""Local worker processes: they read orders as lines of JSON and answer in lines."""

@@ -1,7 +1,7 @@
-"""The worker's end: orders come by stdin, answers go by what stdout was.
+"""The worker's side: orders come from stdin, answers go to the original stdout.
 
-A worker ends at once, whatever it is doing, when nobody holds the other end of its stdin any more:
-the system lets go of it even where the process that gave the orders was killed.
+A worker ends at once, during any task, when the other end of its stdin is closed. The system closes
+it even if the controlling process was killed.
 """
 
 import json
@@ -15,17 +15,17 @@ from typing import Any
 
 
 class Channel:
-    """Orders and answers of this process. What else is printed to stdout goes to stderr."""
+    """Orders and answers of this process. Other output to stdout goes to stderr."""
 
     def __init__(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is told by who gives the orders
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the controlling process handles Ctrl-C
         self._answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
         self._orders = os.fdopen(os.dup(0), "r")
         threading.Thread(target=_end_with, args=(self._orders.fileno(),), daemon=True).start()
 
     def orders(self) -> Iterator[dict[str, Any]]:
-        """One after the other, until there are no more."""
+        """Iterate over the orders until there are no more."""
         for line in self._orders:
             yield json.loads(line)
 
@@ -37,7 +37,7 @@ class Channel:
 
 def _end_with(orders: int) -> None:
     poll = select.poll()
-    poll.register(orders, 0)  # nothing but the hang-up, which cannot be left out
+    poll.register(orders, 0)  # only the hang-up, which poll always reports
     poll.poll()
     sys.stderr.flush()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The other end: a crew of local processes, each of which may die and be replaced.
+"""The controlling side: a crew of local processes, each of which may die and be replaced.
 
 with Crew("dissect.counting.worker", {"threads": 1}, n_workers=2) as crew:
     crew.send(0, do="count", block=7)
@@ -18,7 +18,7 @@ from typing import IO, Any, Self, cast
 
 _ROOT = Path(__file__).resolve().parents[2]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_PATIENCE = 10.0  # seconds that a process gets to end by itself
+_PATIENCE = 10.0  # seconds that a process has to end by itself
 
 
 def usable_cores() -> int:
@@ -32,10 +32,10 @@ class Crew:
     """Some processes that run the same module.
 
     Args:
-        module: Is run by ``python -m`` and talks as ``dissect.workers.channel`` does.
+        module: Module to run with ``python -m``; it uses ``dissect.workers.channel``.
         greeting: The first order of each process.
-        n_workers: How many.
-        n_threads: That each of them may use.
+        n_workers: Number of processes.
+        n_threads: Number of threads of each.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Crew:
 
     @property
     def n_wanted(self) -> int:
-        """How many there should be."""
+        """Intended number of processes."""
         return self._wanted
 
     @property
     def workers(self) -> list[int]:
-        """The numbers of those that are alive; a process never has the number of another."""
+        """The numbers of the live processes; numbers are never reused."""
         return list(self._processes)
 
     def hire(self) -> int:
-        """Start one more; returns its number."""
+        """Start one more process; returns its number."""
         number, self._n_started = self._n_started, self._n_started + 1
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
@@ -78,13 +78,13 @@ class Crew:
         return number
 
     def tell_all(self, **order: object) -> None:
-        """Give an order to everyone, and to everyone who is hired later."""
+        """Send an order to all processes, and to those started later."""
         self._greetings.append(order)
         for worker in self.workers:
             self.send(worker, **order)
 
     def send(self, worker: int, **order: object) -> None:
-        """Give an order; one to a process that died is lost, as ``answers`` tells of it."""
+        """Send an order; for a dead process it is lost, and ``answers`` reports the end."""
         stdin = self._processes[worker].stdin
         assert stdin is not None
         try:
@@ -94,13 +94,13 @@ class Crew:
             pass
 
     def answers(self, seconds: float) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """What came until some time has passed or something came.
+        """Answers that arrive until the time has passed or something arrived.
 
         Args:
-            seconds: To wait for the first answer.
+            seconds: Time to wait for the first answer.
 
         Yields:
-            A worker and its answer; None where it ended. It is dismissed then.
+            A worker and its answer; None if it ended, after which it is dismissed.
         """
         for key, _ in self._selector.select(seconds):
             worker = int(key.data)
@@ -115,7 +115,7 @@ class Crew:
                 yield worker, None
 
     def dismiss(self, worker: int) -> None:
-        """End a process, by force where it does not end by itself."""
+        """End a process, by force if it does not end by itself."""
         process = self._processes.pop(worker, None)
         if process is None:
             return

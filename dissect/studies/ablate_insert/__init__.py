@@ -1,1 +1,1 @@
-"""Ablate and insert: one set of units taken away, or held at a value, and what changes."""
+"""Ablate and insert: one set of units is ablated or held at a value; all changes are measured."""

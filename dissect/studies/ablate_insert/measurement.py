@@ -1,4 +1,4 @@
-"""Measures what a set of units does to every concept, and stores it with the run."""
+"""Measures the effect of a set of units on every concept, and stores it with the run."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -39,15 +39,15 @@ _OF_CHOSEN = (
 def measure_set(
     run: Run, question: SetQuestion, *, name: str | None, device: str, progress: bool
 ) -> Result:
-    """Choose units, measure what editing them does to every concept, and store it with the run.
+    """Choose units, measure the effect of editing them on every concept, store it with the run.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     question = settle(run, question)
     layer = str(question.layer)
     target = name or question.folder_name(question.kind, layer)
-    # Before anything is measured.
+    # Checks come before the measurement.
     store.check_free(run, target, question.to_json(layer))
     inserted = question.kind == INSERT
     prepared = prepare(
@@ -119,18 +119,18 @@ def measure_set(
 
 
 def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, Any]:
-    """The outcome in plain values; None where a share is undefined.
+    """The result as plain values; None where a share is undefined.
 
     Args:
-        table: ``table_of_sets`` with the set ``chosen`` and, where there were any, random and
-            matched ones.
-        heading: ``kind``, ``concept`` and whatever else is to stand in front.
+        table: ``table_of_sets`` with the set ``chosen`` and, if there are any, random and matched
+            ones.
+        heading: ``kind``, ``concept`` and further values, which come first.
 
     Returns:
         ``heading``, then ``target`` (the concept's row), ``random`` and ``matched`` (the same for
-        the mean of the random sets of its size, and of its strength, with the net share of each in
-        ``draws``; None without draws) and ``side_effects`` (the rows of all other concepts, largest
-        change first, with the row of the matched sets, or of the others, in ``random``).
+        the mean of the random sets of equal size and of equal strength, with the net share of each
+        in ``draws``; None without draws) and ``side_effects`` (the rows of all other concepts,
+        largest change first, with the row of the matched, else the random sets in ``random``).
     """
     concept, share = heading["concept"], share_of(str(heading["kind"]))
     rows = {

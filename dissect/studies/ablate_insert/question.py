@@ -1,4 +1,4 @@
-"""The question of a set of units at one place."""
+"""The settings of a study of one set of units at one place."""
 
 from dissect.errors import SettingError
 from dissect.settings import setting
@@ -10,7 +10,7 @@ ABLATE, INSERT = KINDS = ("ablate", "insert")
 
 
 class SetQuestion(UnitQuestion, kw_only=True):
-    """What a set of units does to a concept where it is ablated or inserted.
+    """The effect on a concept of ablating or inserting a set of units.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range.
@@ -35,10 +35,10 @@ class SetQuestion(UnitQuestion, kw_only=True):
 
 
 def share_of(kind: str) -> str:
-    """The column of the net change that a set is meant to make."""
+    """The column of the net share that shows the intended change."""
     return f"net_{gross_share_of(kind)}"
 
 
 def gross_share_of(kind: str) -> str:
-    """The column of pixels that change as they are meant to, whatever others do."""
+    """The column of pixels with the intended change, without regard to the opposite change."""
     return "removed_share" if kind == ABLATE else "added_share"

@@ -1,4 +1,4 @@
-"""The studies ``ablate`` and ``insert``: what does a set of units do to a concept?"""
+"""The studies ``ablate`` and ``insert``: the effect of a set of units on a concept."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,9 +39,9 @@ class _SetStudy(UnitStudy[SetQuestion]):
     question = SetQuestion
     pictures = (SHEET, CURVE)
     movement: ClassVar[str]
-    """What happens to the concept, before the units are named."""
+    """Verb for the concept's change, used before the units are named."""
     other_share: ClassVar[str]
-    """The column of pixels that change the other way."""
+    """The column of pixels with the opposite change."""
 
     def measure(
         self, run: "Run", question: SetQuestion, *, name: str | None, device: str, progress: bool
@@ -214,7 +214,7 @@ def _too_large(summary: Mapping[str, Any]) -> list[str]:
 
 
 class AblateStudy(_SetStudy):
-    """Units are taken away: what goes?"""
+    """Units are ablated: what disappears?"""
 
     kind = ABLATE
     help = "set units to zero and measure what disappears from the images"
@@ -230,7 +230,7 @@ class AblateStudy(_SetStudy):
 
 
 class InsertStudy(_SetStudy):
-    """Units are held at a value: what comes?"""
+    """Units are held at a value: what appears?"""
 
     kind = INSERT
     help = "hold units at a value and measure what appears in the images"

@@ -1,1 +1,1 @@
-"""Causal: every unit of a layer ablated alone, beside the units that change images as strongly."""
+"""Causal: every unit of a layer ablated alone, beside units that change images as strongly."""

@@ -1,4 +1,4 @@
-"""Ablates every unit of some layers alone and compares each with others of its strength."""
+"""Ablates every unit of some layers alone and compares each with units of similar strength."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ from dissect.studies.study import Result
 from segmenters import Vocabulary
 
 _SHARE = "net_removed_share"
-_ROWS = 6  # of a sheet
-_LEAST_OTHERS = 2  # units of a layer, for a comparison
+_ROWS = 6  # rows of a sheet
+_LEAST_OTHERS = 2  # least number of other units of a layer for a comparison
 
 
 @dataclass(frozen=True)
 class Alone:
-    """What ablating one unit does.
+    """The effect of ablating one unit.
 
     Attributes:
-        counts: Of all images.
+        counts: Pixel counts of all images.
         image_change: How strongly images of the first block change.
     """
 
@@ -47,10 +47,10 @@ class Alone:
 def measure_causal(
     run: Run, question: CausalQuestion, *, name: str | None, device: str, progress: bool
 ) -> Result:
-    """Ablate units one at a time, say which of them are causal, and store it with the run.
+    """Ablate units one at a time, find the causal ones, and store the result with the run.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     target = name or question.folder_name()
     store.check_free(run, target, question.to_json())  # before anything is measured
@@ -155,13 +155,13 @@ def ablate_alone(originals: Originals, change: ImageChange, layer: str, unit: in
 def compare_units(
     units: Sequence[Alone], vocabulary: Vocabulary, *, n_alike: int, seed: int
 ) -> pd.DataFrame:
-    """Every unit of a layer beside the other units that change images most nearly as strongly.
+    """Compare every unit of a layer with the other units of the most similar image change.
 
     Args:
         units: All units of the layer in their order, at least three.
-        vocabulary: Of the segmenter.
-        n_alike: How many others each is compared with, if there are so many.
-        seed: Of the bootstrap.
+        vocabulary: Vocabulary of the segmenter.
+        n_alike: Number of other units for each comparison, if there are as many.
+        seed: Seed of the bootstrap.
 
     Returns:
         A row for each unit and concept: ``unit``, ``image_change``, the columns of
@@ -184,14 +184,14 @@ def compare_units(
 
 
 def summarise(units: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, Any]:
-    """The outcome in plain values.
+    """The result as plain values.
 
     Args:
         units: See ``judge_units``.
-        heading: What is to stand in front.
+        heading: Values that come first.
 
     Returns:
-        ``heading``; ``layers``, each with ``layer``, ``units`` and how many are ``causal``; and
+        ``heading``; ``layers``, each with ``layer``, ``units`` and the number ``causal``; and
         ``causal``, the rows of the causal units, largest net share first.
     """
     shown = [

@@ -1,4 +1,4 @@
-"""The question of every unit of some layers, one at a time."""
+"""The settings of a study of every unit of some layers, one at a time."""
 
 from dataclasses import asdict
 
@@ -11,7 +11,7 @@ CAUSAL = "causal"
 
 
 class CausalQuestion(Settings, kw_only=True):
-    """Which concepts go when a unit goes.
+    """Which concepts disappear when a unit is ablated.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range.

@@ -1,4 +1,4 @@
-"""The study ``causal``: which concepts go when a unit goes, for every unit of a layer?"""
+"""The study ``causal``: for every unit of a layer, the concepts that disappear without it."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -94,7 +94,7 @@ class CausalStudy(Study[CausalQuestion]):
     def alone(self, effect: "StoredEffect") -> dict[tuple[str, int], Target]:
         """See ``Study.alone``: for each unit the concept that loses most, beyond other units.
 
-        p-values are multiplied by the number of concepts, as the concept is the best of all.
+        p-values are multiplied by the number of concepts, since the concept is the best of all.
         """
         table = effect.table
         surely = table.p_random * table.concept.nunique() <= effect.record["summary"]["fdr"]

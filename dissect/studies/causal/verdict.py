@@ -1,30 +1,30 @@
 """Which units are causal. Nothing in here imports torch.
 
-A unit is **causal** for a concept if its ablation alone lowers the concept's pixels net, more than
-ablating other units that change images as strongly: the interval of the net removed share lies
-above 0, and the q-value of its lead over those units is at most the false discovery rate. q is
-taken over the units that are judged, each for one concept (Benjamini and Hochberg, Controlling the
-False Discovery Rate, 1995).
+A unit is **causal** for a concept if its ablation alone reduces the concept's pixels net, by more
+than the ablation of other units that change images as strongly. That is: the interval of the net
+removed share is above 0, and the q-value of its lead over those units is at most the false
+discovery rate. q is computed over the judged units, each for one concept (Benjamini and Hochberg,
+Controlling the False Discovery Rate, 1995).
 """
 
 import numpy as np
 import pandas as pd
 
 _SHUFFLES = 20
-_SHUFFLING = 0x5AFF1E  # beside the run's seed, so that no other draw of it is the same
+_SHUFFLING = 0x5AFF1E  # joined with the run's seed, for a separate random stream
 
 
 def judge_units(table: pd.DataFrame, labels: pd.DataFrame, *, fdr: float) -> pd.DataFrame:
-    """Say of each unit whether it is causal for its concept.
+    """Judge for each unit whether it is causal for its concept.
 
     Args:
         table: Rows of unit and concept, see ``compare_units``.
-        labels: ``layer``, ``unit`` and the ``concept`` that each is judged for.
+        labels: ``layer``, ``unit`` and the ``concept`` to judge each unit for.
         fdr: False discovery rate.
 
     Returns:
-        The rows of ``labels`` that were measured, in their order, with the columns of ``table``,
-        ``q`` and ``causal``.
+        The measured rows of ``labels``, in order, with the columns of ``table``, ``q`` and
+        ``causal``.
     """
     from dissect.statistics.certainty import q_values  # noqa: PLC0415, takes scipy.stats
 
@@ -38,11 +38,11 @@ def judge_units(table: pd.DataFrame, labels: pd.DataFrame, *, fdr: float) -> pd.
 def count_with_other_labels(
     table: pd.DataFrame, labels: pd.DataFrame, *, fdr: float, seed: int
 ) -> float:
-    """How many units are causal for the labels of other units of their layer, on average.
+    """Mean number of units that are causal for labels of other units of their layer.
 
-    Labels are shuffled among the units of each layer, 20 times. What is found then is found without
-    knowing which unit matches what; units that share a label keep it, so it is more than the false
-    finds alone.
+    Labels are shuffled among the units of each layer, 20 times, so these results do not depend on
+    which unit matches which concept. Units that share a label keep it, so the number is larger than
+    the number of false discoveries.
     """
     found = []
     for shuffle in range(_SHUFFLES):

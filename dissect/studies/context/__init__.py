@@ -1,1 +1,1 @@
-"""Context: the same units inserted at many places, and what comes where."""
+"""Context: the same units inserted at many places, and the concepts that appear at each."""

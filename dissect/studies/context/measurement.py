@@ -1,4 +1,4 @@
-"""Measures the same units at many places, and what comes of them where."""
+"""Measures the effect of inserting the same units at many places."""
 
 import time
 from collections.abc import Mapping
@@ -42,12 +42,12 @@ _PLACES, _BARS = "places.parquet", "contexts.svg"
 def measure_contexts(
     run: Run, question: ContextQuestion, *, name: str | None, device: str, progress: bool
 ) -> Result:
-    """Insert units at every place of a grid, group what comes by what was there, and store it.
+    """Insert units at every place of a grid, group the results by context, and store them.
 
-    The stored edits name no region: whoever applies them says where.
+    The stored edits have no region; to apply them, choose one.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     question = settle(run, question)
     prepared = prepare(
@@ -59,7 +59,7 @@ def measure_contexts(
     places = choose_places(size, info, question.side, question.stride)
     target = name or question.folder_name(CONTEXT, prepared.layer)
     boxes = {"side": places.side, "stride": places.stride}
-    # Before the long part.
+    # Checks come before the long part.
     store.check_free(run, target, question.to_json(prepared.layer) | boxes)
     contexts = find_contexts(originals, places, question.concept)
     steps = len(places.corners) * len(originals.numbers)
@@ -108,14 +108,14 @@ def measure_contexts(
 
 
 def summarise(table: pd.DataFrame, heading: Mapping[str, object]) -> dict[str, object]:
-    """The outcome in plain values; None where a share is undefined.
+    """The result as plain values; None where a share is undefined.
 
     Args:
-        table: With the sets ``chosen`` and, where drawn, ``random``.
-        heading: What is to stand in front.
+        table: Table with the sets ``chosen`` and, if drawn, ``random``.
+        heading: Values that come first.
 
     Returns:
-        ``heading``, then ``contexts``: the chosen set's rows, each with those of the mean random
+        ``heading``, then ``contexts``: the chosen set's rows, each with the row of the mean random
         draw in ``random`` (None without draws).
     """
     by_set = {
@@ -189,9 +189,9 @@ def choose_examples(
     """Images and places, evenly spread from most pixels added to fewest, then by change.
 
     Args:
-        counts: What was measured.
+        counts: Measured counts.
         among: The boxes to choose from.
-        n_examples: How many at most.
+        n_examples: Largest number of examples.
     """
     images, places = np.nonzero(among)
     ranked = np.lexsort((-counts.change[images, places], -counts.added[images, places]))

@@ -1,10 +1,10 @@
-"""Places over an image at which the same units are inserted, and what comes there.
+"""Places in an image at which the same units are inserted, and the pixels that change there.
 
-The image is covered by square boxes, in rows and columns a stride apart. At each of them units are
-inserted alone, the edited image is segmented once, and pixels of the concept are counted inside the
-box. Boxes are grouped by **context**: the concepts that cover at least half of the unedited box.
-Planes may give several; a box that nothing covers so far is ``mixed``. Where the concept itself
-covers half, that is the box's only context.
+Square boxes cover the image, in rows and columns one stride apart. For each box, units are inserted
+in it alone, the edited image is segmented once, and pixels of the concept are counted in the box.
+Boxes are grouped by **context**: the concepts that cover at least half of the unedited box. Planes
+may give several; a box without any such concept is ``mixed``. If the concept itself covers half,
+it is the box's only context.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 4.4 (doors inserted into wall, sky and tree).
@@ -27,9 +27,9 @@ from dissect.studies.originals import Originals, count_pixels
 from dissect.studies.pixels import Treatment
 
 MIXED = "mixed"
-"""The context of a box that no concept covers by half."""
+"""The context of a box of which no concept covers half."""
 COVERED = 0.5
-"""Share of a box from which a concept is its context."""
+"""Smallest share of a box that makes a concept its context."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Places:
 
     Args:
         image_size: Height and width of the image.
-        side: Of a box, in pixels.
-        stride: From one box to the next, in pixels; below ``side`` they overlap.
+        side: Side of a box, in pixels.
+        stride: Distance between boxes, in pixels; below ``side`` they overlap.
 
     Raises:
         ConfigError: a side or stride out of range.
@@ -64,7 +64,7 @@ class Places:
 
     @property
     def corners(self) -> list[tuple[int, int, int, int]]:
-        """top, left, bottom, right of each box; a margin that no box fits into is left out."""
+        """top, left, bottom, right of each box; omits a margin that is smaller than a box."""
         starts = range(0, self.image_size - self.side + 1, self.stride)
         return [(top, left, top + self.side, left + self.side) for top in starts for left in starts]
 
@@ -82,11 +82,11 @@ class Places:
 
 
 def choose_places(image_size: int, info: LayerInfo, side: int | None, stride: int | None) -> Places:
-    """Places for a layer: side and stride as given, or from the image's size.
+    """Places for a layer: given side and stride, or defaults for the image's size.
 
     Args:
         image_size: Height and width of the image.
-        info: Of the layer in which units are inserted.
+        info: Layer in which units are inserted.
         side: None takes an eighth of the image, in whole cells of the layer, at least one.
         stride: None takes the side.
 
@@ -108,11 +108,11 @@ def choose_places(image_size: int, info: LayerInfo, side: int | None, stride: in
 
 @dataclass(frozen=True, eq=False)
 class PlaceCounts:
-    """What happened in each box of each image.
+    """Measured changes in each box of each image.
 
     Attributes:
         before, after: Pixels of the concept.
-        added: Those that it has after and had not before.
+        added: Pixels that have the concept only after.
         change: Mean of |after − before| / 2 over pixels and channels, in [0, 1].
         area: Pixels of a box.
     """
@@ -127,12 +127,12 @@ class PlaceCounts:
 def find_contexts(
     originals: Originals, places: Places, concept: str
 ) -> Bool[np.ndarray, "image place context"]:
-    """Which contexts each unedited box has: the vocabulary's concepts in order, then ``mixed``.
+    """The contexts of each unedited box: the vocabulary's concepts in order, then ``mixed``.
 
     Args:
         originals: The samples.
         places: The boxes.
-        concept: That is inserted; where it covers half of a box, it is the only context.
+        concept: The inserted concept; if it covers half of a box, it is the only context.
 
     Raises:
         SegmenterError: a concept that is not in the vocabulary.
@@ -171,12 +171,12 @@ def measure_places(
     """Insert units at every place of every sample, one place at a time.
 
     Args:
-        originals: What edited images are compared with.
-        treatment: What is done to the units; its region is taken from each place.
-        units: Which.
-        places: Where.
-        concept: Whose pixels are counted.
-        bar: Moves on by one for each block and place.
+        originals: Unedited samples for the comparison.
+        treatment: The edit of the units; its region is set to each place.
+        units: The units.
+        places: The boxes.
+        concept: Concept whose pixels are counted.
+        bar: Progress bar; advances by one for each block and place.
 
     Raises:
         LayerError, ConfigError: see ``intervene``.

@@ -1,4 +1,4 @@
-"""The question of units that are inserted at many places."""
+"""The settings of a study of units that are inserted at many places."""
 
 from dissect.settings import like, setting
 from dissect.studies.unit_question import UnitQuestion
@@ -7,7 +7,7 @@ CONTEXT = "context"
 
 
 class ContextQuestion(UnitQuestion, kw_only=True):
-    """Where a set of units makes a concept.
+    """At which places a set of units makes a concept appear.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range.

@@ -1,4 +1,4 @@
-"""The study ``context``: the same units inserted at many places; where does the concept come?
+"""The study ``context``: the same units inserted at many places; where does the concept appear?
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 4.4 (characterizing contextual relationships).

@@ -1,9 +1,10 @@
-"""What came at many places, grouped by what was there.
+"""Results at many places, grouped by context.
 
-With B and A the concept's pixels of a box of n before and after, and K those that have it both
-times, each context has
+With B and A the concept's pixels of a box of n pixels before and after, and K the pixels that have
+it both times, each context has
 
-- added share = Σ(A − K) / Σ(n − B), of the pixels that could become the concept those that did;
+- added share = Σ(A − K) / Σ(n − B): of the pixels that could become the concept, the share that
+  did;
 - success = the share of boxes in which at least a quarter of those pixels did;
 - change = the mean of |after − before| / 2 over the box's pixels and channels, images in [-1, 1].
 """
@@ -19,9 +20,9 @@ from dissect.studies.context.places import MIXED, PlaceCounts, Places
 from segmenters import Vocabulary
 
 SUCCESS = 0.25
-"""Share of a box's other pixels that have to become the concept."""
+"""Smallest share of a box's other pixels that have to become the concept."""
 FEW_PLACES, FEW_IMAGES = 30, 10
-"""Contexts with fewer of either are marked: they say little, and their intervals less."""
+"""Contexts with fewer of either are marked, since their values and intervals are unreliable."""
 
 
 def context_table(
@@ -31,18 +32,18 @@ def context_table(
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """One row for each context that occurs, those where most was added first.
+    """One row for each context that occurs, in descending order of added share.
 
     Args:
-        counts: Of one set of units.
+        counts: Counts of one set of units.
         contexts: See ``find_contexts``.
-        vocabulary: Of the segmenter.
-        seed: Of the bootstrap.
+        vocabulary: Vocabulary of the segmenter.
+        seed: Seed of the bootstrap.
 
     Returns:
-        ``context``, ``places`` (boxes of any image), ``images`` (that have one), ``few`` (too few
+        ``context``, ``places`` (boxes of any image), ``images`` (with such a box), ``few`` (too few
         of either), ``before_share`` and ``after_share`` (of the boxes' pixels), ``added_share``,
-        ``success``, ``change`` (see the head of this module), each with the bounds of its 95 %
+        ``success``, ``change`` (see the module docstring), each with the bounds of its 95 %
         interval over images, ``_low`` and ``_high``. NaN where no pixel could be added.
     """
     weights = bootstrap_weights(len(counts.before), seed=seed)
@@ -62,9 +63,9 @@ def draws_table(
     """``context_table`` of the mean of several random sets, intervals over draws and images.
 
     Args:
-        draws: Counts of each set, of the same images.
+        draws: Counts of each set, for the same images.
         contexts: See ``find_contexts``.
-        vocabulary: Of the segmenter.
+        vocabulary: Vocabulary of the segmenter.
     """
     ratios = [_ratios(one) for one in draws]
     columns = _heading(contexts, vocabulary)

@@ -1,7 +1,7 @@
 """Horizontal bars with intervals, one line for each context, as SVG.
 
-A bar has its concept's colour and a thin outline, so that pale ones are seen too; a whisker is the
-95 % interval, an upright tick what random units do.
+A bar has its concept's colour and a thin outline, so that pale bars are visible too. A whisker is
+the 95 % interval, a vertical tick the value of random units.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 _WIDTH, _LEFT, _TOP, _LINE, _BAR = 760, 176, 96, 28, 16
-_PANEL, _NUMBER, _GAP = 204, 48, 32  # widths: of bars, of the numbers behind them, between panels
+_PANEL, _NUMBER, _GAP = 204, 48, 32  # widths: bars, the numbers after them, gap between panels
 _INK, _QUIET, _GREY = "#1a1a1a", "#555", "#bbb"
 
 
@@ -21,8 +21,8 @@ class Panel:
     """A column of bars.
 
     Args:
-        column: Of the table, with its ``_low`` and ``_high``; not below 0.
-        title: Over the bars.
+        column: Column of the table, with its ``_low`` and ``_high``; not below 0.
+        title: Title over the bars.
     """
 
     column: str
@@ -38,7 +38,7 @@ def draw_bars(
     title: str,
     label: str,
 ) -> str:
-    """Contexts in the table's order, a panel beside the other.
+    """Draw contexts in the table's order, with the panels side by side.
 
     Args:
         table: ``context``, ``places``, ``few`` and the panels' columns.
@@ -46,7 +46,7 @@ def draw_bars(
         panels: One or two.
         colours: Context → ``#rrggbb``; others are grey.
         title: The question that the plot answers.
-        label: What was done.
+        label: Description of the edits.
     """
     height = _TOP + len(table) * _LINE + 40
     parts = [
@@ -94,7 +94,7 @@ def _draw_panel(
 ) -> list[str]:
     column = panel.column
     chance: dict[str, float] = dict(random[column]) if column in random else {}
-    # A few boxes may have an interval that would leave no room for all others.
+    # A box with few images may have an interval that would compress all other bars.
     sure = table[~table.few] if not table.few.all() else table
     ends = [*table[column], *sure[f"{column}_high"], *random.get(column, [])]
     most = float(np.nanmax([0.01, *ends]))
@@ -137,7 +137,7 @@ def _draw_panel(
 
 
 def _stroke(path: str) -> list[str]:
-    """A dark line with a pale border, seen on bars of any colour."""
+    """A dark line with a pale border, visible on bars of any colour."""
     return [
         f'<path d="{path}" stroke="{colour}" stroke-width="{width}"/>'
         for colour, width in (("#fff", 4), (_INK, 2))

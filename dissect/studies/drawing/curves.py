@@ -1,6 +1,6 @@
-"""Effect against the number of units: how many it takes to draw a concept, as a table and a plot.
+"""Effect against the number of units: the number needed to draw a concept, as a table and a plot.
 
-One plot compares whatever has a name: orders of units, concepts of one generator, or one concept in
+One plot compares any named lines: orders of units, concepts of one generator, or one concept in
 several generators.
 """
 
@@ -18,7 +18,7 @@ from dissect.studies.pixels import PixelCounts, Treatment, effect_table, measure
 SIZES = (0, 1, 2, 5, 10, 20, 30, 40)
 _WIDTH, _HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 144, 56, 48
-# Okabe and Ito's colours, for colour-blind readers; the names at the lines' ends say the same.
+# Okabe and Ito's colours, for colour-blind readers; names at the ends of lines identify them too.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _NAME_STEP = 16  # pixels between the names of two lines that end close to each other
 
@@ -31,13 +31,13 @@ def effect_curve(
     *,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Measure the first units of an order, more and more of them.
+    """Measure the first units of an order, with increasing numbers of units.
 
     Args:
-        originals: What edited images are compared with.
-        treatment: What is done to the units.
-        order: Units, first ones first.
-        sizes: How many of them; those beyond the order's end are left out.
+        originals: Unedited samples for the comparison.
+        treatment: The edit of the units.
+        order: Units in order.
+        sizes: Numbers of units; omits those beyond the order's end.
         progress: Show a progress bar.
 
     Returns:
@@ -46,7 +46,7 @@ def effect_curve(
     tables = []
     chosen = [size for size in sorted(set(sizes)) if size <= len(order)]
     for size in ProgressBar(chosen, desc="curve", unit="point", disable=None if progress else True):
-        if size == 0:  # no edit changes no bit
+        if size == 0:  # without an edit, no bit changes
             before = originals.pixels()
             counts = PixelCounts(*[before] * 5, area=originals.generator.image_size**2)
         else:
@@ -61,10 +61,10 @@ def draw_curves(lines: Mapping[str, pd.DataFrame], *, value: str, title: str, la
     """Lines with their 95 % bands as SVG.
 
     Args:
-        lines: Name → rows of one concept, rising in ``n_units``; at most six.
-        value: Column that is drawn, with its ``_low`` and ``_high``: a share.
+        lines: Name → rows of one concept, ascending in ``n_units``; at most six.
+        value: Column to draw, a share, with its ``_low`` and ``_high``.
         title: The question that the plot answers.
-        label: Of the vertical axis.
+        label: Label of the vertical axis.
 
     Raises:
         ConfigError: no line, or more than six.

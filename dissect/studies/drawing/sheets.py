@@ -1,7 +1,7 @@
-"""Sheets of pictures: some samples before an edit, after it, and what changed.
+"""Sheets of pictures: some samples before an edit, after it, and the difference.
 
-The samples shown are spread evenly over all that hold the concept before or after, from the largest
-effect to the smallest, so that a sheet does not show the best ones only.
+The samples are spread evenly over all that hold the concept before or after, from the largest
+effect to the smallest, so that a sheet does not show only the best ones.
 """
 
 import io
@@ -41,9 +41,9 @@ class Row:
     Attributes:
         sample: Its index.
         before, after: Its image, [-1, 1].
-        pixels_before, pixels_after: Of the concept.
-        where: Text behind the sample's index.
-        corners: top, left, bottom, right of a box that is outlined, in pixels; None for none.
+        pixels_before, pixels_after: Pixels of the concept.
+        where: Text after the sample's index.
+        corners: top, left, bottom, right of an outlined box, in pixels; None for none.
     """
 
     sample: int
@@ -62,7 +62,7 @@ def choose_rows(
 
     Args:
         before, after: Its pixels in each image.
-        n_rows: How many to show at most; other images fill in where too few hold the concept.
+        n_rows: Largest number of rows; other images are used if too few hold the concept.
     """
     present = (before > 0) | (after > 0)
     change = np.where(present, np.abs(after - before), -1)
@@ -79,10 +79,10 @@ def make_rows(
 
     Args:
         originals: The samples.
-        edits: That were measured.
-        counts: What was measured.
-        concept: Whose pixels the captions count.
-        n_rows: How many samples at most.
+        edits: The measured edits.
+        counts: The measured counts.
+        concept: Concept whose pixels the captions give.
+        n_rows: Largest number of samples.
     """
     column = originals.vocabulary[concept].id - 1
     before, after = counts.before[:, column], counts.after[:, column]
@@ -96,12 +96,12 @@ def make_rows(
 
 @torch.no_grad()
 def remake(originals: Originals, edits: Sequence[Edit], chosen: Sequence[int]) -> list[Pair]:
-    """Images of some rows of the samples, before and after edits, made again in their own blocks.
+    """Generate some rows of the samples again in their own blocks, before and after edits.
 
     Args:
         originals: The samples.
         edits: See ``intervene``.
-        chosen: Rows, in any order; the pairs come in it.
+        chosen: Rows, in any order; the pairs have the same order.
     """
     pairs: dict[int, Pair] = {}
     for number in originals.numbers:
@@ -114,7 +114,7 @@ def remake(originals: Originals, edits: Sequence[Edit], chosen: Sequence[int]) -
             edited = originals.images(number).cpu()
         for row in wanted:
             place = originals.sample_of_row(row) - indices[0]
-            # Copies, so that a block is not kept for the sake of one image.
+            # Copies, so that one image does not keep a whole block in memory.
             pairs[row] = plain[place].clone(), edited[place].clone()
     return [pairs[row] for row in chosen]
 
@@ -155,17 +155,17 @@ def draw_pairs(
     across: int = 1,
     tile: int = _TILE,
 ) -> bytes:
-    """Lay pairs out as a PNG: before, after, and where and how much they differ.
+    """Arrange pairs on a PNG: before, after, and their difference.
 
     The difference is the mean over channels of |after − before| / 2, white where nothing changed
-    and black where a pixel went from one end of the range to the other.
+    and black where a pixel changed by the full range.
 
     Args:
         pairs: Images in [-1, 1].
-        captions: One for each.
-        title, subtitle: Above them.
-        outlines: A box for each that is outlined, in pixels of the image; None for none.
-        across: Pairs on a line.
+        captions: One caption per pair.
+        title, subtitle: Texts above them.
+        outlines: An outlined box per pair, in pixels of the image; None for none.
+        across: Pairs in a row.
         tile: Height and width of a picture on the sheet.
     """
     one = 3 * (tile + _GAP)  # the width of a pair
@@ -198,7 +198,7 @@ def draw_pairs(
 
 
 def _outline(picture: Image.Image, corners: Sequence[float]) -> None:
-    """A white line around a box and a dark one around that, seen on any ground."""
+    """A white line around a box and a dark one around that, visible on any background."""
     top, left, bottom, right = (round(at) for at in corners)
     draw = ImageDraw.Draw(picture)
     for out, colour in ((1, _PAPER), (2, _INK)):
@@ -210,7 +210,7 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """Text cut to the sheet's width; Pillow's own font has neither arrows nor an ellipsis."""
+    """Cut the text to the sheet's width; Pillow's own font has neither arrows nor an ellipsis."""
     shown = text
     while len(shown) > 3 and draw.textlength(shown, font=_font(size)) > width - 2 * _GAP:
         shown = shown.removesuffix("...")[:-1].rstrip() + "..."

@@ -1,1 +1,1 @@
-"""Move: a latent is taken along a direction, and what changes."""
+"""Move: a latent is moved along a direction, and all changes are measured."""

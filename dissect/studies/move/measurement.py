@@ -1,4 +1,4 @@
-"""Measures what moves of the latent change, beside random directions of the same length."""
+"""Measures the changes due to moves of the latent, beside random directions of the same length."""
 
 import time
 from collections.abc import Sequence
@@ -27,17 +27,17 @@ from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import PixelCounts, measure, table_of_sets
 from dissect.studies.study import Result
 
-_ROWS = 6  # of a sheet
-_MOST_MOVES = 1000  # of one recipe; draws of several moves take other streams
+_ROWS = 6  # rows of a sheet
+_MOST_MOVES = 1000  # limit of one recipe; draws of several moves use other streams
 
 
 def measure_moves(
     run: Run, question: MoveQuestion, *, name: str | None, device: str, progress: bool
 ) -> Result:
-    """Move the latent of every sample, measure what changes, and store it with the run.
+    """Move the latent of every sample, measure the changes, and store them with the run.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     target = name or question.folder_name()
     store.check_free(run, target, question.to_json())  # before anything is measured
@@ -105,7 +105,7 @@ def random_moves(
     """The same moves along random directions of the same length, in the same layers."""
     drawn = []
     for place, move in enumerate(moves):
-        # One number for each unit of a layer holds at every pixel; so does its control.
+        # One number per unit of a layer applies at every pixel; so does its control.
         in_space = move.space in generator.spaces
         shape = generator.spaces[move.space].shape if in_space else np.shape(move.vector)
         random = stream(seed, DIRECTION_STREAMS + _MOST_MOVES * draw + place)
@@ -152,7 +152,7 @@ def _random_change(changes: Sequence[Float[np.ndarray, " image"]]) -> dict[str, 
 
 
 def _about(move: Move) -> dict[str, object]:
-    """A move without its vector, which stands among the edits."""
+    """A move without its vector, which is stored among the edits."""
     layers = None if move.layers is None else list(move.layers)
     return {
         "space": move.space,

@@ -1,4 +1,4 @@
-"""The question of a move of the latent."""
+"""The settings of a study of moves of the latent."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ MOVE = "move"
 
 
 class MoveQuestion(Settings):
-    """What changes when latents are moved.
+    """The changes when latents are moved.
 
     Raises:
         ConfigError: no moves, other edits, an unreadable recipe, a setting out of its range.
@@ -69,7 +69,7 @@ class MoveQuestion(Settings):
         return read_recipe(data)
 
     def to_json(self) -> dict[str, object]:
-        """The question as recipe.json has it; the moves stand among its edits."""
+        """The settings as stored in recipe.json; the moves are among its edits."""
         question: dict[str, object] = {
             "moves": self.digest, "n_samples": self.n_samples, "draws": self.draws,
         }  # fmt: skip

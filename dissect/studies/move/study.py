@@ -1,4 +1,4 @@
-"""The study ``move``: latents are moved along directions; what changes in the images?"""
+"""The study ``move``: moves latents along directions and measures what changes in the images."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,7 +83,7 @@ class MoveStudy(Study[MoveQuestion]):
         )
 
     def command(self, question: Mapping[str, Any]) -> str:
-        """See ``Study.command``; the moves are those of the effect's own recipe.json."""
+        """See ``Study.command``; the moves are read from the effect's own recipe.json."""
         return super().command({"recipe": "RECIPE.json", **question})
 
 

@@ -1,1 +1,1 @@
-"""Repair: units that draw what is not in real images, and what changes without them."""
+"""Repair: finds units that draw what real images do not contain, and measures their removal."""

@@ -1,16 +1,16 @@
-"""How an edit moves the Fréchet distance to the data, with an interval over images.
+"""Change of the Fréchet distance to the data by an edit, with an interval over images.
 
-Each resample takes the same images before and after, so what all of them share falls out. The data
-are taken as they are.
+Each resample takes the same images before and after, so their common variation cancels. The data
+are not resampled.
 
-Few images make a distance too large, and more so where images vary more, so an edit that only makes
-images alike would seem to bring them nearer. Resamples show that bias once more: with c the change
-measured and r̄ the mean of the resamples, it is about r̄ − c, and the change is reported as
-2 c − r̄, with the percentiles of the resamples moved to be around it.
+With few images a distance is biased upwards, more so where images vary more. So an edit that only
+makes images more alike would seem to reduce the distance. Resampling repeats that bias: with c the
+measured change and r̄ the mean of the resamples, it is about r̄ − c. The reported change is
+2 c − r̄, with the percentiles of the resamples shifted accordingly.
 
-The mean of several random sets also depends on which sets were drawn. Its interval is that of
+The mean of several random sets also depends on the sets drawn. Its interval is that of
 ``certainty.two_way_error``: V_draws from the sets' own changes, V_images from the resamples of the
-mean, and V_both from what is left of a set's resamples when the mean's are taken off.
+mean, and V_both from the difference between a set's resamples and the mean's.
 
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10 (bias) and 13.
@@ -39,15 +39,15 @@ def distance_change(
     """The Fréchet distance before and after, its change and that of random sets, with intervals.
 
     Args:
-        features: Of the same images: unedited ones first, then those of the set in question, then
-            those of random sets.
-        data: What the distances are to.
+        features: Features of the same images: unedited ones first, then those of the given set,
+            then those of random sets.
+        data: Moments of the real images.
         seed: Of the bootstrap.
         progress: Show a progress bar.
 
     Returns:
-        ``before`` and ``after`` as measured; ``change`` with its bias taken off, ``change_low``,
-        ``change_high``; and ``random`` with the same of the mean draw, without ``before``, and the
+        ``before`` and ``after`` as measured; ``change`` after bias correction, ``change_low``,
+        ``change_high``; and ``random`` with the same for the mean draw, without ``before``, and the
         change of each in ``draws``; None without draws. A single draw has no interval: None.
     """
     before, chosen, *drawn = (
@@ -79,7 +79,7 @@ def distance_change(
 
 
 def _correct(change: float, resampled: Float[np.ndarray, " resample"]) -> float:
-    """A change without its bootstrap bias, see the head of this module."""
+    """A change after correction of its bootstrap bias; see the module docstring."""
     return float(2 * change - resampled.mean())
 
 
@@ -115,12 +115,12 @@ def _resampled_changes(
     seed: int,
     progress: bool = False,
 ) -> Float[np.ndarray, "set resample"]:
-    """How the distance to the data changes in resamples of the images, the same for all sets.
+    """Change of the distance to the data in resamples of the images, the same for all sets.
 
     Args:
         before: Features of unedited images.
-        sets: Of the same images with edits, for each set.
-        data: What the distances are to; it is not resampled.
+        sets: Features of the same images with edits, for each set.
+        data: Moments of the real images; they are not resampled.
         seed: Of the bootstrap.
         progress: Show a progress bar.
     """

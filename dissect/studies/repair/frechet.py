@@ -1,4 +1,4 @@
-"""The Fréchet distance: how far the normal distributions of two sets of vectors are apart.
+"""The Fréchet distance between the normal distributions of two sets of vectors.
 
     d² = ‖μ₁ − μ₂‖² + Tr Σ₁ + Tr Σ₂ − 2 Tr (Σ₁ Σ₂)^½
 
@@ -6,8 +6,8 @@ Tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of R Σ₁ R with
 matrix, so nothing becomes complex and covariances may be singular, as they are for fewer images
 than features.
 
-With few images the distance comes out too large, more so the fewer there are: only compare sets of
-the same size with each other.
+With few images the distance is biased upwards, more so the fewer there are: compare only sets of
+the same size.
 
 References:
     Dowson and Landau, The Fréchet Distance between Multivariate Normal Distributions, 1982.
@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 SHRINKAGE = 0.1
-"""Share of a multiple of the unit matrix in the covariance behind ``Moments.distances``."""
+"""Shrinkage: share of a multiple of the unit matrix in the covariance of ``Moments.distances``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Moments:
     """Mean and scatter of vectors, in float64; those of two sets merge into those of both.
 
     Attributes:
-        n: How many vectors.
+        n: Number of vectors.
         mean: Their mean.
         scatter: Σ (x − mean)(x − mean)ᵀ.
     """
@@ -48,7 +48,7 @@ class Moments:
 
         Args:
             features: One row for each image, at least one.
-            weights: How often each row counts; None once.
+            weights: Number of times that each row counts; None: once.
         """
         rows = np.asarray(features, np.float64)
         weights = np.ones(len(rows)) if weights is None else weights
@@ -65,7 +65,7 @@ class Moments:
 
     @cached_property
     def covariance(self) -> Float[np.ndarray, "feature feature"]:
-        """With n − 1 below; zero for a single vector."""
+        """Covariance with the divisor n − 1; zero for a single vector."""
         return self.scatter / max(self.n - 1, 1)
 
     @cached_property
@@ -80,21 +80,22 @@ class Moments:
         """Squared Mahalanobis distance of each vector, divided by the number of features.
 
         (x − μ)ᵀ S⁻¹ (x − μ) / d with S = (1 − λ) Σ + λ (Tr Σ / d) I and λ = ``SHRINKAGE``, so that
-        directions in which few images vary by chance do not count for much. Over the set itself
-        their mean is 1 / (1 − λ) at most, less where few directions hold the variance.
+        (x − μ)ᵀ S⁻¹ (x − μ) / d with S = (1 − λ) Σ + λ (Tr Σ / d) I and λ = ``SHRINKAGE``, which
+        limits the weight of directions with little variance by chance. Over the set itself the
+        mean is 1 / (1 − λ) at most, less if few directions hold the variance.
         """
         size = len(self.mean)
         mixed = (1 - SHRINKAGE) * self.covariance
-        # Where nothing varies at all, plain distances are left.
+        # Without any variance, plain distances remain.
         mixed += np.eye(size) * (SHRINKAGE * np.trace(self.covariance) / size or 1)
         centred = np.asarray(features, np.float64) - self.mean
         return (centred * np.linalg.solve(mixed, centred.T).T).sum(axis=1) / size
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """d² of two sets, see the head of this module; never below 0.
+    """d² of two sets, see the module docstring; never below 0.
 
-    ``second.root`` is kept, so many sets are compared fastest with the same second one.
+    ``second.root`` is cached, so comparing many sets with the same second one is fastest.
 
     Example:
         >>> a, b = Moments.of(np.zeros((2, 3))), Moments.of(np.full((2, 3), 2.0))

@@ -1,7 +1,7 @@
 """Measures a repair: proposes units far from real images, removes them, and stores the recipe.
 
-Three sets of samples are kept apart. On the run's own, units are suspected; on unseen ones behind
-them, suspects are tried and taken; on ones behind these, what is reported is measured.
+Three sets of samples are kept separate. The run's own samples give the suspected units; the next,
+unseen ones select among them; the ones after these give the reported results.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from dissect.studies.repair.real_images import read_data
 from dissect.studies.repair.suspects import ablations, features_of, search, see, suspects
 from dissect.studies.study import Result
 
-_ROWS = 6  # of a sheet
+_ROWS = 6  # rows of a sheet
 _MOST_DRAWS = 10_000
 _SUSPECTS = "suspects.parquet"
 
@@ -43,13 +43,13 @@ _SUSPECTS = "suspects.parquet"
 def measure_repair(
     run: Run, question: RepairQuestion, *, name: str | None, device: str, progress: bool
 ) -> Result:
-    """Propose units whose removal brings images nearer to the data, measure it, store the recipe.
+    """Propose units whose removal brings images closer to the data, measure it, store the recipe.
 
     Returns:
-        A summary whose ``units`` are empty, and no effect, where nothing is proposed.
+        A summary with empty ``units``, and no effect, if nothing is proposed.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     source = question.data or _own_data(run)
     if source is None and not question.bad:
@@ -141,12 +141,12 @@ def measure_repair(
 def summarise(
     table: pd.DataFrame, distance: Mapping[str, object] | None, heading: Mapping[str, object]
 ) -> dict[str, object]:
-    """The outcome in plain values.
+    """The result as plain values.
 
     Args:
         table: ``table_of_sets`` with the set ``chosen``.
-        distance: ``distance_change``; None where there were no data.
-        heading: ``units`` (layer → units) and whatever else is to stand in front.
+        distance: ``distance_change``; None without data.
+        heading: ``units`` (layer → units) and further values, which come first.
 
     Returns:
         ``heading``, then ``distance`` and ``side_effects`` (every concept, largest change first).
@@ -160,7 +160,7 @@ def summarise(
 
 
 def _own_data(run: Run) -> str | None:
-    """What the generator was trained on, if this package can make more of it."""
+    """The generator's training data, if this package can generate more of it."""
     entry = ENTRIES.get(run.config.generator)
     return None if entry is None else entry.data
 
@@ -176,10 +176,10 @@ def _next_block(run: Run, sample: int) -> int:
 
 
 def _draw(run: Run, units: Sequence[Unit], draw: int) -> list[Unit]:
-    """Other random units of the same layers, as many of each, or all there are."""
+    """Other random units of the same layers, as many from each, or all that exist."""
     drawn = []
     for place, edit in enumerate(ablations(units)):
-        # Other numbers for each layer, so that a draw is not the same units of all.
+        # A separate stream for each layer, so that a draw differs between layers.
         number = draw + _MOST_DRAWS * place
         (own,) = plain_sets(
             run.layers[edit.layer].units, edit.units, [number], seed=run.config.seed
@@ -195,7 +195,7 @@ def _measure(
     *,
     progress: bool,
 ) -> tuple[dict[str, PixelCounts], dict[str, Float[np.ndarray, "image feature"]]]:
-    """Counts of each set, and features of each and of the unedited images where there are data."""
+    """Counts of each set, and with data the features of each and of the unedited images."""
     counts, features = {}, {}
     if data is not None:
         features["before"] = features_of(originals, progress=progress)

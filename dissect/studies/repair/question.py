@@ -1,4 +1,4 @@
-"""The question of a repair, and how its result is named."""
+"""The settings of a repair, and the words for its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ Unit = tuple[str, int]
 
 
 def read_marked_units(text: str) -> tuple[Unit, ...]:
-    """(layer, unit) pairs of ``LAYER:UNIT,…``.
+    """Parse ``LAYER:UNIT,…`` to (layer, unit) pairs.
 
     Raises:
         ValueError: another text.
@@ -33,7 +33,7 @@ def read_marked_units(text: str) -> tuple[Unit, ...]:
 
 
 class RepairQuestion(Settings):
-    """Which units draw what real images do not have.
+    """Which units draw what real images do not contain.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range, an unknown name, or both ``bad``
@@ -73,10 +73,10 @@ class RepairQuestion(Settings):
             )
 
     def to_json(self, source: str | None) -> dict[str, object]:
-        """The question as recipe.json has it.
+        """The settings as stored in recipe.json.
 
         Args:
-            source: The data that are compared with, given or found.
+            source: The data for the comparison, given or found.
         """
         question = asdict(self) | {"data": source, "bad": [list(unit) for unit in self.bad]}
         if self.second is None:  # earlier versions had none
@@ -95,7 +95,7 @@ class RepairQuestion(Settings):
 
 
 def by_layer(units: Sequence[Unit]) -> dict[str, list[int]]:
-    """Layer → its units, layers in the order in which they first come."""
+    """Layer → its units, with layers in order of first appearance."""
     layers: dict[str, list[int]] = {}
     for layer, unit in units:
         layers.setdefault(layer, []).append(unit)
@@ -103,7 +103,7 @@ def by_layer(units: Sequence[Unit]) -> dict[str, list[int]]:
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
-    """What became of the distance to the data, in a few words."""
+    """The change of the distance to the data, in a few words."""
     distance = summary["distance"]
     if distance is None:
         return "distance to data not measured"

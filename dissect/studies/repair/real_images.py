@@ -1,6 +1,6 @@
-"""Real images, brought to a generator's size: what its own images are compared with.
+"""Real images at a generator's size, with which its own images are compared.
 
-Those of a folder are read by ``dissect.photographs``.
+``dissect.photographs`` reads the images of a folder.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from dissect.studies.repair.frechet import Moments
 from dissect.worlds import render_scenes
 
 SCENES = "scenes"
-"""The name under which the drawn scenes of this package are data."""
+"""Name of this package's drawn scenes as a data source."""
 FEWEST = 32
-"""Images that a folder has to hold."""
+"""Least number of images in a folder."""
 _N_SCENES = 2000
-_SCENES_SEED = 50_000  # of no training set and no card
+_SCENES_SEED = 50_000  # used for no training set and no card
 _BATCH = 32
 
 
@@ -37,14 +37,14 @@ def read_data(
     """Mean and covariance of the features of real images.
 
     Args:
-        source: A folder of PNG, JPEG or WebP images, taken by name, or ``scenes`` for 2,000 drawn
+        source: A folder of PNG, JPEG or WebP images, read by name, or ``scenes`` for 2,000 drawn
             scenes of a seed that no generator was trained on.
-        generator: Gives size and channels.
-        features: Images of [-1, 1] (batch, channels, height, width) → a row for each.
+        generator: Generator with the size and channels.
+        features: Images in [-1, 1] (batch, channels, height, width) → a row for each.
         progress: Show a progress bar.
 
     Returns:
-        The moments, and where the images came from: ``source``, ``images`` (how many) and the
+        The moments, and the origin of the images: ``source``, ``images`` (their number) and the
         ``sha256`` of their bytes at the generator's size.
 
     Raises:

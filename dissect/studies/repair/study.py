@@ -1,4 +1,4 @@
-"""The study ``repair``: which units draw what no real image has, and what changes without them?"""
+"""The study ``repair``: units that draw what no real image has, and the images without them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RepairStudy(Study[RepairQuestion]):
-    """Units whose top images lie far from real images are proposed, removed and measured."""
+    """Proposes units whose top images are far from real ones, removes them, measures the result."""
 
     kind = REPAIR
     help = "propose units whose removal brings images nearer to real ones"
@@ -29,7 +29,7 @@ class RepairStudy(Study[RepairQuestion]):
         return measure_repair(run, question, name=name, device=device, progress=progress)
 
     def layers(self, summary: Summary) -> dict[str, list[int]]:
-        """Layer → the units that are removed."""
+        """Layer → the removed units."""
         return dict(summary["units"])
 
     def headline(self, summary: Summary) -> str:

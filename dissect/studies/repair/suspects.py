@@ -1,9 +1,9 @@
-"""Which units draw what is not in the data: suspected by their top images, then tried.
+"""Finds units that draw what is not in the data: suspects by their top images, then trials.
 
 A sample's distance is that of its features to the normal distribution of the data's. A unit is
-suspect if its top images lie farther away than all images do, which takes one pass over the run's
-samples and no edit. Only suspects are tried: each is ablated alone, then they are taken one by one
-while the Fréchet distance of unseen samples to the data goes on falling.
+suspect if its top images are farther away than the average image; this takes one pass over the
+run's samples and no edit. Only suspects are tried. Each is ablated alone, then they are chosen one
+by one as long as the Fréchet distance of unseen samples to the data falls.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 4.2 (units of artifacts, ranked by the distance
@@ -32,13 +32,13 @@ from dissect.studies.repair.question import Unit, by_layer
 from segmenters import Segmenter
 from segmenters.features import image_features
 
-_LEAST_GAIN = 1e-3  # of the distance; what a unit takes off it has to be more to be taken
+_LEAST_GAIN = 1e-3  # share of the distance by which a chosen unit must reduce it
 
 
 def see(
     segmenter: Segmenter, images: Float[Tensor, "batch channels height width"]
 ) -> Float[np.ndarray, "batch feature"]:
-    """Features of images as they are shown, cut off at [-1, 1]."""
+    """Features of images as displayed, clamped to [-1, 1]."""
     shown = as_rgb(images).clamp(-1, 1).to(segmenter.device)
     return image_features(segmenter, shown).double().cpu().numpy()
 
@@ -47,7 +47,7 @@ def see(
 def features_of(
     originals: Originals, edits: Sequence[Edit] = (), *, progress: bool = False
 ) -> Float[np.ndarray, "image feature"]:
-    """Features of every sample, made with the edits."""
+    """Features of every sample, generated with the edits."""
     rows = []
     numbers = ProgressBar(
         originals.numbers, desc="features", unit="block", disable=None if progress else True
@@ -59,22 +59,22 @@ def features_of(
 
 
 def ablations(units: Sequence[Unit]) -> list[Ablate]:
-    """One edit for each layer, layers in the order in which they first come."""
+    """One edit per layer, with layers in order of first appearance."""
     return [Ablate(layer, own) for layer, own in by_layer(units).items()]
 
 
 def suspects(
     run: Run, layers: Sequence[str], distances: Float[np.ndarray, " image"]
 ) -> pd.DataFrame:
-    """Units by how far their top images lie from the data.
+    """Units by the distance of their top images from the data.
 
     Args:
-        run: Holds the top images of each unit.
-        layers: Of the run.
-        distances: Of each sample of the run.
+        run: Run with the top images of each unit.
+        layers: Layers of the run.
+        distances: Distance of each sample of the run.
 
     Returns:
-        ``layer``, ``unit`` and ``score``: the mean distance of its top images less that of all
+        ``layer``, ``unit`` and ``score``: the mean distance of its top images minus that of all
         images; highest first.
     """
     tables = []
@@ -89,13 +89,13 @@ def suspects(
 
 @dataclass(frozen=True)
 class Found:
-    """What the search came to.
+    """Result of the search.
 
     Attributes:
-        units: Those that are proposed, in the order in which they were taken; maybe none.
+        units: The proposed units, in the order of choice; may be empty.
         before: Fréchet distance of the unedited search samples to the data.
         after: The same without these units.
-        tried: ``layer``, ``unit``, ``score`` and ``drop``, by which it falls without that unit.
+        tried: ``layer``, ``unit``, ``score`` and ``drop``, the reduction without that unit.
     """
 
     units: list[Unit]
@@ -112,13 +112,13 @@ def search(
     *,
     progress: bool = False,
 ) -> Found:
-    """Ablate candidates alone, then take them one by one while the distance falls.
+    """Ablate candidates alone, then choose them one by one as long as the distance falls.
 
     Args:
-        originals: Samples that are searched on.
-        data: Of the real images' features.
+        originals: Samples for the search.
+        data: Moments of the real images' features.
         candidates: Rows of ``suspects``.
-        size: Units to propose at most.
+        size: Largest number of proposed units.
         progress: Show progress bars.
     """
     before = frechet_distance(Moments.of(features_of(originals)), data)

@@ -1,7 +1,7 @@
-"""The command line: reads the arguments, runs a subcommand, reports a mistake in one line.
+"""The command line: parses the arguments, runs a subcommand, reports an error in one line.
 
-``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for a
-mistake in what was given (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program.
+``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for
+invalid arguments (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program.
 """
 
 import argparse
@@ -24,14 +24,14 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, with the nearest name; adds its options when it is used."""
+    """Reports an error in one line, with the nearest name; adds its options when it is used."""
 
     def __init__(self, *given: Any, command: Command | None = None, **options: Any) -> None:
         super().__init__(*given, **options)
         self._command = command
 
     def complete(self) -> "_Parser":
-        """Add the options of its command, if that did not happen before."""
+        """Add the options of its command, unless they were added already."""
         command, self._command = self._command, None
         if command is not None:
             command.check_packages()
@@ -50,10 +50,10 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; {self.prog} --help lists what it takes")
 
     def _check_flags(self, arguments: Sequence[str]) -> None:
-        """Refuse an unknown flag, which argparse does only behind missing ones."""
+        """Reject an unknown flag early; argparse would first report missing ones."""
         known = [flag for flag in self._option_string_actions if flag.startswith("--")]
         for argument in arguments:
-            # Those behind a subcommand are its own.
+            # Flags after a subcommand belong to it.
             if argument == "--" or (self._subparsers and not argument.startswith("-")):
                 break
             flag = argument.partition("=")[0]
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
-    # Threads that spin while they wait for each other take many times as long where other programs
-    # want the cores too. It has to be set before torch is imported.
+    # Threads that spin while they wait for each other slow down a lot when other programs use the
+    # cores too. This has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = argparse.Namespace()
     try:
@@ -92,7 +92,7 @@ def _main(arguments: Sequence[str]) -> int:
     except DissectError as error:
         return _report(_line(error, options), debug=debug)
     except BrokenPipeError:
-        # The reader has seen enough (`dissect show R | head`); nothing may be flushed any more.
+        # The reader has closed the pipe (`dissect show R | head`); nothing more may be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -105,7 +105,7 @@ def _main(arguments: Sequence[str]) -> int:
         kept = "; what was counted is kept, the same command with --resume continues"
         print(f"dissect: stopped{kept if hasattr(options, 'resume') else ''}", file=sys.stderr)
         return 130
-    except Exception as error:  # a fault of the program, or of somebody's generator
+    except Exception as error:  # a fault of the program, or of a custom generator
         what = " ".join(str(error).split())[:300]
         hint = "" if debug else "; run it again with --debug for the traceback"
         return _report(f"fault: {type(error).__name__}: {what}{hint}", status=1, debug=debug)
@@ -143,7 +143,7 @@ def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, *, default: Any) -> None:
-    """Options that stand before or behind the name of a command."""
+    """Options that are allowed before or after the name of a command."""
     for flags, meaning in (
         (("-v", "--verbose"), "log what is loaded and how long it takes, on stderr"),
         (("-q", "--quiet"), "no progress bars, no log lines but warnings"),
@@ -175,7 +175,7 @@ def _log_lines(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _line(error: DissectError, options: argparse.Namespace) -> str:
-    """The message of an error, with a setting named by its flag."""
+    """The message of an error, in which a setting has the name of its flag."""
     flags = getattr(options, "flags", {})
     if isinstance(error, SettingError) and error.name in flags:
         return f"{flags[error.name]} {error.problem}"

@@ -1,4 +1,4 @@
-"""Settings of a run: what is counted, and how. One frozen value, checked when it is made."""
+"""Settings of a run: what it counts and how. One immutable value, checked on creation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from dissect.statistics.folds import CLUSTER
 from dissect.statistics.thresholds import THRESHOLDS
 
 NATIVE = "native"
-"""The ``grid`` of a run that compares every layer at its own resolution."""
+"""Value of ``grid`` that compares every layer at its own resolution."""
 COMPAT = "gandissect"
-"""The ``compat`` of a run that counts as the original code of GAN Dissection."""
+"""Value of ``compat`` that counts like the original code of GAN Dissection."""
 
 _LATER = frozenset({"min_share", "mixtures"})
-"""Settings that came after the first runs were written; these do not name them."""
+"""Settings added after the first runs were written, which do not contain them."""
 
 
 class RunConfig(Settings):
@@ -137,8 +137,8 @@ class RunConfig(Settings):
     def to_json(self) -> dict[str, object]:
         """Plain values, in the order of the fields.
 
-        Those that came later are left out where they have their default, so that the settings of a
-        run that does not use them, and its fingerprint, stay what they were.
+        Later settings are omitted if they have their default, so that the settings of a run that
+        does not use them, and its fingerprint, do not change.
         """
         values = dataclasses.asdict(self) | {"layers": list(self.layers)}
         return {
@@ -152,7 +152,7 @@ class RunConfig(Settings):
         """The inverse of ``to_json``.
 
         Raises:
-            ConfigError: a field that is missing, unknown or wrong.
+            ConfigError: a missing, unknown or invalid field.
         """
         odd = (set(values) ^ set(cls.declared)) - (_LATER - set(values))
         if odd:
@@ -165,7 +165,7 @@ class RunConfig(Settings):
 
 
 class AnyTruncationConfig(RunConfig):
-    """Settings of samples with any finite ψ, as older runs and paintings may have it."""
+    """Settings of samples with any finite ψ, as in older runs and paintings."""
 
     truncation: float = like(RunConfig, "truncation", default=1.0, at_least=None, at_most=None)
 

@@ -1,6 +1,6 @@
-"""Every error a user can cause: one root, one child per kind.
+"""All errors that a user can cause: one base class, one subclass per kind.
 
-``except DissectError`` catches them all. Faults of the program itself are not among them.
+``except DissectError`` catches all of them, but not faults of the program itself.
 """
 
 from segmenters.errors import DissectError, SegmenterError
@@ -17,14 +17,14 @@ __all__ = [
 
 
 class ConfigError(DissectError):
-    """A setting of a wrong type, unknown or out of its range, or settings that contradict."""
+    """A setting of a wrong type, unknown or out of its range, or contradictory settings."""
 
 
 class SettingError(ConfigError):
     """A ConfigError about one setting, which the command line names by its flag.
 
     Args:
-        name: Of the setting, as a parameter.
+        name: Name of the setting as a parameter.
         problem: The rest of the line: "is 0; expected a whole number of at least 1".
     """
 
@@ -37,11 +37,11 @@ class SettingError(ConfigError):
 
 
 class CheckpointError(DissectError):
-    """A file of weights that is missing, damaged, or of no known format."""
+    """A file of weights that is missing, damaged, or of an unknown format."""
 
 
 class GeneratorError(DissectError):
-    """A generator that is unknown, or whose images break the Generator protocol."""
+    """An unknown generator, or one that violates the Generator protocol."""
 
 
 class LayerError(DissectError):

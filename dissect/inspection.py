@@ -1,4 +1,4 @@
-"""What a generator is made of, or what a file holds, as plain values and as text."""
+"""Describes a generator, or the contents of a weight file, as plain values and as text."""
 
 import json
 import math
@@ -16,18 +16,18 @@ from dissect.generators.weights import Source
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
 
-_SHOWN = 40  # tensors and attributes that are listed in text
+_SHOWN = 40  # tensors and attributes listed in text
 
 
 def inspect_generator(generator: Generator | str) -> dict[str, object]:
     """Describe a generator.
 
     Returns:
-        name, family (of a file; else the class), image_size, channels, n_classes, parameters
-        (how many), spaces (name → shape), layers
+        name, family (of a file; otherwise the class), image_size, channels, n_classes, parameters
+        (their number), spaces (name → shape), layers
         (name → units, height, width), range (lowest and highest value of one image), seconds (of
-        that forward pass), fingerprint and, of a file, weights: group (taken), averaged, others
-        (name, averaged, family, tensors), unused (names), missing (name → what stands in),
+        that forward pass), fingerprint and, for a file, weights: group (taken), averaged, others
+        (name, averaged, family, tensors), unused (names), missing (name → replacement),
         borrowed (name → group), settings (obeyed), assumed.
     """
     if isinstance(generator, str):
@@ -45,7 +45,7 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         "image_size": generator.image_size,
         "channels": generator.channels,
         "n_classes": generator.n_classes,
-        # A program's are not those of a torch module.
+        # The parameters of a program are not those of a torch module.
         "parameters": getattr(generator, "n_parameters", None)
         or sum(p.numel() for p in generator.module.parameters()),
         "spaces": {name: list(space.shape) for name, space in generator.spaces.items()},
@@ -85,10 +85,10 @@ def _describe_source(source: Source | None) -> dict[str, object]:
 
 
 def inspect_file(path: str | Path) -> dict[str, object]:
-    """Describe what a file or folder of weights holds, of whatever family it is.
+    """Describe the contents of a file or folder of weights, of any family.
 
     Args:
-        path: Where it lies, or the name of a zoo generator.
+        path: Its path, or the name of a zoo generator.
 
     Returns:
         path, container, groups (name → tensors, bytes), tensors (name → shape, dtype), attributes
@@ -96,7 +96,7 @@ def inspect_file(path: str | Path) -> dict[str, object]:
 
     Raises:
         CheckpointError: a file that cannot be read.
-        GeneratorError: a zoo generator that is not at hand.
+        GeneratorError: a zoo generator that is not available locally.
     """
     if str(path) in zoo.ENTRIES:
         path = zoo.find_weights(str(path))
@@ -118,7 +118,7 @@ def inspect_file(path: str | Path) -> dict[str, object]:
 
 
 def describe(found: dict) -> str:
-    """What ``inspect_generator`` or ``inspect_file`` found, as text."""
+    """The result of ``inspect_generator`` or ``inspect_file`` as text."""
     if "container" not in found:
         lines = [describe_generator(found)]
         if "weights" in found:
@@ -144,7 +144,7 @@ def describe(found: dict) -> str:
 
 
 def _describe_weights(weights: dict) -> list[str]:
-    """Which weights were taken, and what became of the rest, a line each."""
+    """The chosen weights, and the state of the other ones, one line each."""
 
     def called(group: str, averaged: bool) -> str:
         return (_name(group) or "(top)") + (" (averaged)" if averaged else "")
@@ -182,17 +182,17 @@ def _shorten(lines: list[str], kind: str) -> list[str]:
 
 
 def _name(name: str) -> str:
-    """A name that was found in a file, safe for a terminal."""
+    """A name from a file, made safe for a terminal."""
     return name if name.isprintable() else json.dumps(name)
 
 
 def _text(text: str) -> str:
-    """Text of a file, without halves of characters, which cannot be printed."""
+    """Text from a file, without single surrogates, which cannot be printed."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: object) -> object:
-    """A value of a file as JSON can have it: there is no infinity and no NaN."""
+    """A value from a file for JSON, which has no infinity and no NaN."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, str):

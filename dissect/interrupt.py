@@ -1,4 +1,4 @@
-"""Ctrl-C at a safe point: a block is counted whole or not at all."""
+"""Handles Ctrl-C at a safe point: a block is counted completely or not at all."""
 
 import signal
 import threading
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back; the value yielded says whether it came.
+    """Defer the first Ctrl-C; the yielded function returns whether it came.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals are left alone.
+    A second Ctrl-C interrupts at once. Outside the main thread, signals are not changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

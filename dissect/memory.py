@@ -1,4 +1,4 @@
-"""How much memory this process takes while something is done, and a limit to it."""
+"""Measures the memory of this process, and limits it."""
 
 import os
 import resource
@@ -11,14 +11,14 @@ from typing import TypeVar
 
 _STATM = Path("/proc/self/statm")
 _STATUS = Path("/proc/self/status")
-_ROOM_PER_THREAD = 16 << 20  # bytes that a thread may take for itself
-_ONE_AT_A_TIME = threading.RLock()  # a limit is that of the whole process
+_ROOM_PER_THREAD = 16 << 20  # bytes that a thread may use for itself
+_ONE_AT_A_TIME = threading.RLock()  # a limit applies to the whole process
 _EVERY = 0.005  # seconds
 _T = TypeVar("_T")
 
 
 def resident_memory() -> int:
-    """Bytes of this process that are in memory now; the most there were, where no one can tell."""
+    """Bytes of this process in memory now; the peak, where the system does not report it."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -26,13 +26,13 @@ def resident_memory() -> int:
 
 
 def highest_memory() -> int:
-    """The most bytes of this process that were in memory since it began."""
+    """Peak memory of this process in bytes since it started."""
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return found if sys.platform == "darwin" else found * 1024
 
 
 def peak_memory(work: Callable[[], _T]) -> tuple[_T, int]:
-    """Do some work; returns what it returns and the most bytes in memory meanwhile."""
+    """Call a function; returns its result and the peak memory in bytes during the call."""
     peak, done = resident_memory(), threading.Event()
 
     def watch() -> None:
@@ -53,10 +53,10 @@ def peak_memory(work: Callable[[], _T]) -> tuple[_T, int]:
 
 @contextmanager
 def bounded_memory(n_bytes: int) -> Iterator[None]:
-    """Let this process take so many further bytes inside, on Linux; elsewhere nothing is limited.
+    """Limit the further memory of this process inside the ``with``, on Linux only.
 
-    Whoever asks for more gets a MemoryError, or of torch a RuntimeError. Meanwhile other threads
-    are limited too.
+    Beyond the limit Python raises a MemoryError, torch a RuntimeError. Other threads are limited
+    too.
     """
     try:
         fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())

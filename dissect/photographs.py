@@ -1,7 +1,7 @@
-"""Images that people have: the files of a folder, each turned, scaled and cut to a square.
+"""Reads the user's own images: the files of a folder, each rotated, scaled and cropped to a square.
 
-An image is turned as its camera says, made RGB (or grey), scaled until its shorter side fits
-(Lanczos), and cut to a square around its centre.
+An image is rotated by its camera's tag, converted to RGB (or grey), scaled so that its shorter side
+fits (Lanczos), and cropped to a square around its centre.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files right in a folder, by name."""
+    """The image files directly in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def read_image(
     path: Path, size: int, *, grey: bool = False
 ) -> UInt8[np.ndarray, "size size channels"]:
-    """An image file, turned, scaled and cut as the head of this module says.
+    """Read an image file; rotates, scales and crops it as in the module docstring.
 
     Args:
         path: The file.
@@ -32,12 +32,12 @@ def read_image(
         grey: One channel instead of three.
 
     Raises:
-        ConfigError: a file that is no image, or a damaged one.
+        ConfigError: a damaged file, or one that is no image.
     """
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
-    # Pillow raises several errors for damaged files, and refuses images that would fill the memory.
+    # Pillow raises several errors for damaged files, and for images that would fill the memory.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""From images as tensors to pictures: RGB, bytes, and the tiles of a strip."""
+"""Converts images from tensors to pictures: RGB, bytes, and the tiles of a strip."""
 
 import io
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from dissect.runs.strips import TILE
 
 
 def as_rgb(images: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 h w"]:
-    """Grey images repeated to three channels; RGB as it is."""
+    """Repeat grey images to three channels; RGB is returned unchanged."""
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
 def to_tile(image: Tensor, size: int = TILE) -> UInt8[np.ndarray, "tile tile 3"]:
-    """One image of [-1, 1] as bytes, ``size`` pixels high and wide."""
+    """Convert one image in [-1, 1] to bytes, ``size`` pixels high and wide."""
     picture = to_picture(image)
     if picture.size == (size, size):
         return np.asarray(picture)
@@ -26,14 +26,14 @@ def to_tile(image: Tensor, size: int = TILE) -> UInt8[np.ndarray, "tile tile 3"]
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """One image (channels, height, width) of [-1, 1] as a picture; overshoot is cut off."""
+    """Convert one image (channels, height, width) in [-1, 1] to a picture; clamps it."""
     rgb = as_rgb(image[None].detach().cpu())[0]
     scaled = ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return Image.fromarray(scaled.permute(1, 2, 0).contiguous().numpy())
 
 
 def side_by_side(images: Sequence[Float[Tensor, "1 channels h w"]], *, least: int = 256) -> bytes:
-    """Images of one size in a row, enlarged by a whole number to ``least`` pixels, as PNG."""
+    """Images of one size in a row, enlarged by an integer to at least ``least`` pixels, as PNG."""
     pictures = [to_picture(one[0]) for one in images]
     width, height = pictures[0].size
     zoom, gap = max(1, least // width), 4

@@ -1,18 +1,18 @@
-"""How a process is recognised, also after it ended.
+"""Identity of a process, which stays unique after the process ends.
 
-A number of a process is given again after it ended. With the time at which the process began, and
-the start of the machine from which that is counted, it names one process only.
+The system reuses process numbers. The number, the start time of the process, and the boot of the
+machine that this time refers to identify one process.
 """
 
 import subprocess
 from pathlib import Path
 
 _PROC = Path("/proc")
-_START_FIELD = 19  # of /proc/PID/stat behind the name in parentheses: field 22, proc(5)
+_START_FIELD = 19  # index in /proc/PID/stat after the name in parentheses: field 22, proc(5)
 
 
 def identity(pid: int) -> str | None:
-    """What tells a living process from others of its number; None where it ended."""
+    """Identity of a living process, beyond its number; None if it has ended."""
     if not (_PROC / "self" / "stat").exists():
         return _identity_by_ps(pid)
     try:

@@ -1,7 +1,7 @@
-"""Progress on stderr: a bar for people at a terminal, or lines for a program that follows.
+"""Progress on stderr: a bar for people at a terminal, or lines for another program.
 
-A bar is drawn only where stderr is a terminal. Whoever starts ``dissect`` and shows its progress
-elsewhere sets ``DISSECT_PROGRESS=lines`` and finds on stderr, among whatever else is told there:
+A bar is drawn only if stderr is a terminal. A program that shows the progress of ``dissect`` itself
+sets ``DISSECT_PROGRESS=lines`` and reads lines on stderr, mixed with other messages:
 
     dissect-progress {"stage": "measure", "done": 40, "total": 200, "unit": "image"}
 """
@@ -22,12 +22,12 @@ _PAUSE = 0.5  # seconds between two lines
 
 
 class ProgressBar(tqdm):
-    """A bar as tqdm draws it, or lines where the environment asks for them.
+    """A tqdm bar, or lines if the environment variable is set.
 
     Args:
-        *given: As tqdm takes them.
-        disable: None draws a bar on terminals only; lines are written wherever stderr goes.
-        **options: As tqdm takes them.
+        *given: Arguments of tqdm.
+        disable: None draws a bar on terminals only; lines are always written.
+        **options: Arguments of tqdm.
     """
 
     def __init__(self, *given: Any, disable: bool | None = False, **options: Any) -> None:
@@ -38,14 +38,14 @@ class ProgressBar(tqdm):
         super().__init__(*given, disable=disable, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
-        """Called by tqdm for each change that is shown.
+        """Called by tqdm for each displayed change.
 
         Returns:
-            Whether a bar was drawn; tqdm uses it, though its hints say None.
+            Whether a bar was drawn; tqdm uses it, although its type hints say None.
         """
         if not self._lines:
             return super().display(msg, pos)
-        if msg is None:  # else an old bar is wiped away
+        if msg is None:  # a message clears an old bar
             stage = {"stage": self.desc.removesuffix(": "), "done": self.n, "total": self.total}
             self.fp.write(f"{_WORD} {json.dumps(stage | {'unit': self.unit})}\n")
             self.fp.flush()
@@ -54,12 +54,12 @@ class ProgressBar(tqdm):
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a stage is.
+    """Progress of a stage.
 
     Attributes:
-        name: Of the stage.
-        done, total: Steps, of how many.
-        unit: What a step is, such as ``image``.
+        name: Name of the stage.
+        done, total: Completed steps, and all steps.
+        unit: Name of a step, such as ``image``.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Stage:
 
 
 def read_stage(line: str) -> Stage | None:
-    """The progress in a line; None for any other line."""
+    """Parse the progress from a line; None for any other line."""
     found = _LINE.fullmatch(line.strip())
     if found is None:
         return None

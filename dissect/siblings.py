@@ -1,7 +1,7 @@
 """Checks that ``segmenters``, ``reports`` and ``dashboard`` are this project's own packages.
 
-``python -m dissect`` searches the working folder first, so a folder there with one of these names
-hides the package beside this one. Imports nothing of the project.
+``python -m dissect`` searches the working folder first. A folder there with one of these names
+hides this project's package. Imports nothing of the project.
 """
 
 import importlib.util
@@ -12,14 +12,14 @@ _HOME = Path(__file__).resolve().parents[1]
 
 
 def shadowing_path(name: str) -> Path | None:
-    """Where a top-level name would be imported from instead of this project's package.
+    """Path from which a top-level name would be imported instead of this project's package.
 
     Returns:
-        None where the name is this project's own, or is not to be found at all.
+        None if the name is this project's own, or does not exist.
     """
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # somebody put a module without a spec there
+    except ValueError:  # a module without a spec was put there
         return Path(name)
     if spec is None or spec.origin is None:  # none, or a folder without __init__.py
         return None
@@ -30,7 +30,7 @@ def shadowing_path(name: str) -> Path | None:
 
 
 def shadowing_message(name: str, path: Path) -> str:
-    """One line about it."""
+    """The error message, one line."""
     return (
         f"{path} hides the package {name!r} of gan-dissection; expected {_HOME / name}; rename it, "
         "or run dissect from another folder"
@@ -38,11 +38,11 @@ def shadowing_message(name: str, path: Path) -> str:
 
 
 def check_segmenters() -> None:
-    """Refuse a foreign ``segmenters``, without which nothing of this package can be imported.
+    """Raise an error for a foreign ``segmenters``, without which this package cannot be imported.
 
     Raises:
-        ImportError: it is another one.
-        SystemExit: the same as one line, where this process is the command line.
+        ImportError: it is another package.
+        SystemExit: the same as one line, if this process is the command line.
     """
     path = shadowing_path("segmenters")
     if path is None:

@@ -1,8 +1,8 @@
-"""Records that only this user can have written: they lie in the user's state folder, signed.
+"""Signed records in the user's state folder, which only this user can have written.
 
-A record may be acted on (a process is started, a module is imported), so it is read from the
-user's own state folder and nowhere else, and it carries an HMAC-SHA256 over its purpose and its
-content. The key is 32 random bytes in a file that only the user can read (mode 0600).
+A record can start a process or import a module. So it is read only from the user's own state
+folder, and carries an HMAC-SHA256 over its purpose and its content. The key is 32 random bytes in a
+file that only the user can read (mode 0600).
 
 The folder is the one of platformdirs; the environment variable ``DISSECT_STATE`` moves it.
 """
@@ -33,7 +33,7 @@ class SignatureError(DissectError):
 
 
 def state_folder() -> Path:
-    """Where the records of this user lie."""
+    """Folder of this user's records."""
     moved = os.environ.get(STATE_VARIABLE)
     return Path(moved) if moved else user_state_path("gan-dissection", appauthor=False)
 
@@ -43,10 +43,10 @@ def seal(record: Mapping[str, object], *, purpose: str) -> bytes:
 
     Args:
         record: Plain values.
-        purpose: What the record is for and whose it is; one of another purpose is not accepted.
+        purpose: Purpose and owner of the record; a record with another purpose is invalid.
 
     Raises:
-        SignatureError: the key is not this user's alone.
+        SignatureError: other users can access the key.
         OSError: the key cannot be written.
     """
     text = json.dumps(record, sort_keys=True)
@@ -58,7 +58,7 @@ def unseal(content: bytes, *, purpose: str) -> dict[str, Any]:
     """The record in a signed file.
 
     Raises:
-        SignatureError: anything that this user did not write for this purpose.
+        SignatureError: content that this user did not write for this purpose.
         OSError: the key cannot be read.
     """
     try:
@@ -80,7 +80,7 @@ def signature(text: str, *, purpose: str) -> str:
     """HMAC-SHA256 of a purpose and a text, in hexadecimal.
 
     Raises:
-        SignatureError: the key is not this user's alone.
+        SignatureError: other users can access the key.
         OSError: the key cannot be read or written.
     """
     message = f"{len(purpose)}:{purpose}{text}".encode("utf-8", "surrogatepass")
@@ -88,7 +88,7 @@ def signature(text: str, *, purpose: str) -> str:
 
 
 def _key() -> bytes:
-    """The user's key, made when it is first needed."""
+    """The user's key, created on first use."""
     path = state_folder() / _KEY
     try:
         return _read_key(path)

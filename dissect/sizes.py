@@ -1,4 +1,4 @@
-"""Amounts of memory and disk as people write them: 4GB, 500 MB, 1.5GiB."""
+"""Parses and formats amounts of memory and disk: 4GB, 500 MB, 1.5GiB."""
 
 import re
 
@@ -13,7 +13,7 @@ def parse_size(text: str | int) -> int:
     """Bytes of a size; a number without a unit is bytes.
 
     Raises:
-        ConfigError: what is no size, or none above 0.
+        ConfigError: not a size, or not above 0.
 
     Example:
         >>> parse_size("1.5GiB")
@@ -29,7 +29,7 @@ def parse_size(text: str | int) -> int:
 
 
 def format_size(n_bytes: float) -> str:
-    """Bytes in the decimal unit that leaves one to three digits before the point."""
+    """Format bytes in the decimal unit that leaves one to three digits before the point."""
     units = ["bytes", "kB", "MB", "GB", "TB"]
     while n_bytes >= 999.5 and len(units) > 1:
         n_bytes /= 1000

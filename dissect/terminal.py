@@ -15,15 +15,15 @@ from dissect.statistics.ladder import NAMED
 from dissect.statistics.registry import columns_in, rows_of
 from dissect.studies.causes import describe_causes
 
-if TYPE_CHECKING:  # planning takes torch
+if TYPE_CHECKING:  # planning needs torch
     from dissect.counting.planning import Plan
 
-_WEAKEST = 5  # concepts listed whose masks are least consistent
+_WEAKEST = 5  # number of listed concepts with the least consistent masks
 _TRUST_COLUMNS = ("flip", "shift", "rescale", "lowest", "entropy", "same_name")
 
 
 def describe_run(run: Run) -> str:
-    """What was found in a few sentences, what was dissected, then a line for each layer."""
+    """The results in a few sentences, the models, then a line for each layer."""
     summary = run.summary()
     lines = [
         f"{describe_ladder(run, run.layers)} {describe_causes(run)}",
@@ -43,7 +43,7 @@ def describe_run(run: Run) -> str:
 
 
 def _describe_trust(trust: dict | None) -> list[str]:
-    """One line about the concepts whose masks are least consistent; none for an older run."""
+    """One line on the concepts with the least consistent masks; empty for an older run."""
     if trust is None:
         return []
     known = {name: value for name, value in trust["agreement"].items() if value is not None}
@@ -62,8 +62,8 @@ def describe_trust(table: pd.DataFrame, most: int | None = None) -> str:
     """The table of ``dissect trust``: a line for each concept that occurs.
 
     Args:
-        table: As ``Trust.table`` gives it, with the columns of a comparison if there was one.
-        most: Most lines to print; None prints all.
+        table: Table of ``Trust.table``, with the columns of a comparison if there was one.
+        most: Largest number of lines; None prints all.
     """
     shown = table[table.images > 0]
     names = [name for name in _TRUST_COLUMNS if name in table]
@@ -120,7 +120,7 @@ def describe_plan(plan: "Plan") -> str:
 def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFrame:
     """Rows of the table: every unit with its label, or every unit against one concept.
 
-    Sorted by information beyond chance; ``named`` is the label of a named unit, else "".
+    Sorted by information beyond chance; ``named`` is the label of a named unit, otherwise "".
 
     Raises:
         LayerError: a layer that the run did not read.
@@ -170,7 +170,7 @@ def format_value(column: Column, value: float) -> str:
 
 
 def describe_generator(found: dict) -> str:
-    """What ``inspect_generator`` found, a line for each space and layer."""
+    """The result of ``inspect_generator``: a line for each space and layer."""
     lines = [
         f"{found['name']}: {found['family']}, {found['image_size']} × {found['image_size']} px, "
         f"{found['channels']} channels, {found['parameters']:,} parameters"

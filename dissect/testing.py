@@ -1,13 +1,13 @@
-"""The laws that every generator keeps, as one call for whoever writes one.
+"""The laws that every generator must keep, as one call for the tests of a custom generator.
 
     from dissect.testing import check_generator
 
     def test_my_generator_keeps_the_laws():
         check_generator(my_generator())
 
-What is checked is what the rest of the toolkit relies on: a run that breaks one of these laws is
-wrong without a word. A generator that says that it is ``not_editable`` has to refuse edits and
-gradients instead of obeying them; all else holds for it too.
+The rest of the toolkit relies on these laws: a generator that breaks one gives wrong runs without
+an error. A generator that is ``not_editable`` has to reject edits and gradients; all other laws
+hold for it too.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,23 +24,23 @@ from dissect.latents import Latent
 from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.tracing import trace
 
-_LARGEST = 100.0  # images in [0, 255] are told from those in [-1, 1]
+_LARGEST = 100.0  # distinguishes images in [0, 255] from those in [-1, 1]
 
 
 def check_generator(generator: Generator, *, seed: int = 0, tolerance: float = 1e-4) -> list[str]:
-    """Hold a generator against all laws.
+    """Check a generator against all laws.
 
     Args:
-        generator: Any that follows the protocol.
-        seed: Of the samples, three of which are made again and again.
-        tolerance: By how much images may differ that are the same but for the order of sums, as a
+        generator: Any generator that follows the protocol.
+        seed: Seed of the samples; three of them are generated repeatedly.
+        tolerance: Largest difference of images that differ only in the order of sums, as a
             share of their range.
 
     Returns:
-        What was checked, a few words each.
+        The checks, a few words each.
 
     Raises:
-        GeneratorError: the first law that does not hold, with what was found and expected.
+        GeneratorError: the first broken law, with the found and the expected value.
 
     Example:
         >>> from dissect.worlds.planted import generator
@@ -195,7 +195,7 @@ class _Laws:
         return sum(len(module._forward_hooks) for module in modules)
 
     def refusals(self) -> None:
-        """Of a generator whose layers can only be read."""
+        """Check a generator whose layers can only be read."""
         latent, (layer, *_) = self._sample(), self.generator.layers
         live = Latent(latent.space, latent.data.clone().requires_grad_(True), latent.label)
 

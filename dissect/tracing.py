@@ -1,11 +1,11 @@
-"""Keeps what layers put out while a generator runs.
+"""Records the outputs of layers while a generator runs.
 
     with trace(generator, ["main.1", "main.4"]) as maps:
         images = generator.synthesize(latent)
     maps["main.1"]                       # Float[batch unit height width]
 
-The hooks live as long as the ``with`` and are gone after an exception too. A second forward pass
-inside it replaces what the first one left. Layers may be read in other bases, given with ``bases``.
+The hooks are removed at the end of the ``with``, also after an exception. A second forward pass
+inside it replaces the recorded outputs. ``bases`` gives other coordinates for layers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ _ALL = "all"
 def resolve_layers(
     generator: Generator, layers: Sequence[str | LayerSpec] | str
 ) -> tuple[LayerSpec, ...]:
-    """The named layers in the generator's own order, in each the bases in the order given.
+    """The named layers in the generator's own order; for each one, its bases in the given order.
 
     Args:
         generator: Any generator.
-        layers: Names, ``layer`` or ``layer@basis``; ``all`` stands for every layer, also in
+        layers: Names, ``layer`` or ``layer@basis``; ``all`` means every layer, also in
             ``all@basis``.
 
     Raises:
-        LayerError: a layer that the generator does not have, or none at all.
-        ConfigError: an unknown basis, or one without a proper argument.
+        LayerError: a layer that the generator does not have, or no layer.
+        ConfigError: an unknown basis, or one with an invalid argument.
 
     Example:
         >>> [str(spec) for spec in resolve_layers(generator, ["all", "units@rotation:0"])]
@@ -67,20 +67,20 @@ def trace(
     *,
     bases: Mapping[str, Basis] = NO_BASES,
 ) -> Iterator[Mapping[str, Tensor]]:
-    """Record the outputs of layers, see the head of this module.
+    """Record the outputs of layers; see the module docstring.
 
     Args:
         generator: Any generator.
         layers: Names, ``layer`` or ``layer@basis``, or ``"all"``. A layer that is read in several
             bases is recorded once.
-        bases: For each ``layer@basis`` its basis.
+        bases: Basis of each ``layer@basis``.
 
     Yields:
         name → Float[batch unit height width], filled by each forward pass.
 
     Raises:
-        LayerError: an unknown layer, one whose output is not the map it was listed as, or one in a
-            basis that is not at hand.
+        LayerError: an unknown layer, one whose output differs from its listed shape, or a missing
+            basis.
     """
     recorded: dict[str, tuple[Tensor, int]] = {}
     specs = resolve_layers(generator, layers)
@@ -103,7 +103,7 @@ def trace(
 
 
 class _Recorded(Mapping[str, Tensor]):
-    """What was recorded, refusing maps that a later operation overwrote in place."""
+    """The recorded outputs; raises an error for maps that a later operation overwrote in place."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class _Recorded(Mapping[str, Tensor]):
 
 
 def check_map(name: str, info: LayerInfo, output: object) -> Tensor:
-    """What a layer put out, with its margin, if it is the map that it was listed as.
+    """A layer's output, with its margin, after a check of its shape.
 
     Raises:
         LayerError: no tensor, or one of another shape.

@@ -1,4 +1,4 @@
-"""Latent spaces: the value that names its space, and sampling by (seed, index)."""
+"""Latent spaces: latents with the name of their space, and sampling by (seed, index)."""
 
 from dissect.latents.latent import Latent
 from dissect.latents.sampling import standard_normal, stream, uniform_labels

@@ -1,4 +1,4 @@
-"""A latent: a point, or a batch of them, in a named space."""
+"""A latent: a batch of points in a named space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,12 +53,12 @@ class Latent:
         """A vector in the shape of one sample, on the latent's device.
 
         Args:
-            vector: Of that shape; in w+ also of one layer's, which is repeated over the layers.
-            layers: Of w+, from 0; in all others the step is 0. None means all.
+            vector: In that shape; in w+ also in one layer's shape, repeated over the layers.
+            layers: Layers of w+, from 0; the step is 0 in all others. None means all.
 
         Raises:
-            ConfigError: a vector of another shape, layers in a space that has none, or a layer that
-                it does not have.
+            ConfigError: a vector of another shape, layers in a space without layers, or a layer
+                out of range.
         """
         shape = tuple(self.data.shape[1:])
         values = torch.as_tensor(np.array(vector) if not isinstance(vector, Tensor) else vector)
@@ -87,7 +87,7 @@ class Latent:
         """The latent with a vector added to every sample.
 
         Args:
-            vector: See ``step``; or a whole batch of them, in the shape of ``data``.
+            vector: See ``step``; or a batch of vectors, in the shape of ``data``.
             layers: See ``step``.
 
         Raises:
@@ -105,8 +105,8 @@ class Latent:
         """The point on the straight line to another latent: (1 − t) x + t y.
 
         Args:
-            other: Of the same space and shape.
-            fraction: t; 0 gives this latent, 1 the other, and numbers beyond go on along the line.
+            other: A latent of the same space and shape.
+            fraction: t; 0 gives this latent, 1 the other; values outside [0, 1] extrapolate.
 
         Raises:
             ConfigError: another space or shape, or labels that differ.
@@ -125,12 +125,12 @@ class Latent:
         """The latent with some layers of w+ taken from another one (style mixing).
 
         Args:
-            other: Of the same space and shape.
-            layers: Of w+, from 0.
+            other: A latent of the same space and shape.
+            layers: Layers of w+, from 0.
 
         Raises:
-            ConfigError: another space or shape, a space without layers, or a layer that it does
-                not have.
+            ConfigError: another space or shape, a space without layers, or a layer out of
+                range.
         """
         self._check_alike(other)
         self._check_layers(layers)

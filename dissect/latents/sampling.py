@@ -1,7 +1,7 @@
-"""Latents from counters: sample i of seed s is a pure function of (s, i).
+"""Sampling of latents by counter: sample i of seed s is a pure function of (s, i).
 
-Each sample owns a Philox counter stream keyed by the pair, so its values do not depend on the batch
-it is drawn in, on the samples before it, or on the number of workers.
+Each sample has its own Philox counter stream with the pair as key. So its values do not depend on
+its batch, on earlier samples, or on the number of workers.
 
 References:
     Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011 (Philox).
@@ -17,8 +17,8 @@ from torch import Tensor
 from dissect.errors import ConfigError
 
 _LIMIT = 2**64
-# Streams that belong to no sample start here; no run has samples this far up. Those of one kind
-# count up from their first; the one before the resampling ones is the bootstrap's.
+# Streams for other purposes than samples start here; no run has samples with such numbers. Streams
+# of one kind count up from their first; the bootstrap's is the one before the resampling ones.
 ROTATION_STREAMS = 2**63
 DIRECTION_STREAMS = ROTATION_STREAMS + 2**60
 MIXTURE_STREAMS = ROTATION_STREAMS + 2**59
@@ -28,7 +28,7 @@ CAPTION_STREAMS = RESAMPLING_STREAMS + 2**61
 
 
 def stream(seed: int, index: int) -> np.random.Generator:
-    """The random stream that belongs to one sample.
+    """The random stream of one sample.
 
     Args:
         seed: 0 ≤ seed < 2⁶⁴.
@@ -59,7 +59,7 @@ def standard_normal(indices: Sequence[int], *, seed: int, size: int) -> Float[Te
 def uniform_labels(indices: Sequence[int], *, seed: int, n_classes: int) -> Int[Tensor, " batch"]:
     """A class for each sample, uniform over ``0 … n_classes - 1``.
 
-    Drawn from a stream of its own (the counter jumped once), so that it does not move the latents.
+    Uses a separate stream (the counter jumped once), so that the latents do not change.
     """
     labels = []
     for index in indices:

@@ -9,7 +9,7 @@
     BlurSettings(raduis=1)  # raduis is not a setting of BlurSettings; did you mean 'radius'? …
     add_settings(parser, BlurSettings)  # --radius, with its help, default and check
 
-A class of settings is a frozen dataclass. From its declarations come the check, the message, the
+A class of settings is a frozen dataclass. Its declarations give the check, the message, the
 ``Args`` of its docstring, the options of the command line and the fields of the dashboard's form.
 Nothing in here imports torch or numpy, so that ``dissect --help`` answers at once.
 """

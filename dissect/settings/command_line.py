@@ -1,4 +1,4 @@
-"""Options of the command line, made from declarations of settings."""
+"""Command-line options, derived from declarations of settings."""
 
 import argparse
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from dissect.settings.declaration import Setting, Settings
 
 
 class _Take(argparse.Action):
-    """Reads and checks a setting as soon as its option is met."""
+    """Parses and checks a setting as soon as its option is read."""
 
     def __init__(self, *, setting: Setting, **options: Any) -> None:
         super().__init__(**options)
@@ -39,11 +39,11 @@ def add_settings(
     """Add an option for each setting of a class.
 
     Args:
-        parser: Of the command.
+        parser: Parser of the command.
         declared: The class.
-        *names: Of the settings, in the order of the help; all of them if none is given.
-        without: Names that get no option.
-        positional: Names of settings that are given by their position.
+        *names: Names of the settings, in the order of the help; all of them if none is given.
+        without: Names without an option.
+        positional: Names of positional settings.
     """
     for name in names or declared.declared:
         if name not in without:
@@ -51,7 +51,7 @@ def add_settings(
 
 
 def given_settings(options: argparse.Namespace, declared: type[Settings]) -> dict[str, Any]:
-    """The values of those settings of a class that the command has options for."""
+    """The given values of a class's settings that have options in the command."""
     return {name: getattr(options, name) for name in declared.declared if hasattr(options, name)}
 
 

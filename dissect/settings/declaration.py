@@ -1,4 +1,4 @@
-"""One declaration of a setting, and classes that are made of them."""
+"""Declarations of settings, and the base class of dataclasses made of them."""
 
 import dataclasses
 import inspect
@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class _Declared:
-    """What ``setting`` was given, until the annotation adds the type and the class the name."""
+    """Arguments of ``setting``, before the annotation adds the type and the class the name."""
 
     meaning: str
     default: object
@@ -38,20 +38,20 @@ class Setting:
     """One setting.
 
     Attributes:
-        name: Of the parameter.
-        meaning: In one phrase, for help texts and forms.
-        details: Further sentences, for the docstring.
-        default: Its value where none is given; ``dataclasses.MISSING`` where one has to be.
-        kind: What it accepts; None where its class checks it.
+        name: Name of the parameter.
+        meaning: One phrase for help texts and forms.
+        details: Further sentences for the docstring.
+        default: Default value; ``dataclasses.MISSING`` if the setting is required.
+        kind: Accepted values; None if its class checks it.
         optional: Whether None is accepted.
-        expected: How a message names what is accepted.
-        flag: Of the command line.
-        metavar: The placeholder behind the flag.
-        label: In a form.
-        reader: Reads the text of the command line, where the kind's own way does not do.
-        repeated: Whether the flag may come again, and its values add up.
-        secret: Whether no message shows its value.
-        limits: The range of its numbers.
+        expected: Description of the accepted values in a message.
+        flag: Flag of the command line.
+        metavar: Placeholder after the flag.
+        label: Label in a form.
+        reader: Parses the text of the command line; None uses the kind's own parser.
+        repeated: Whether the flag may be repeated; its values are joined.
+        secret: Whether its value is hidden in messages.
+        limits: Range of its numbers.
     """
 
     name: str
@@ -71,20 +71,20 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        """Whether a value has to be given."""
+        """Whether it has no default."""
         return self.default is dataclasses.MISSING
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The texts that it accepts, if only some are accepted."""
+        """The accepted texts, if there is a fixed list."""
         return () if self.kind is None else self.kind.choices
 
     def check(self, value: object, *, name: str | None = None) -> object:
-        """A value in its plain form.
+        """Check a value and return it in its plain form.
 
         Args:
-            value: Of any type.
-            name: How the reader of a message knows the setting; its own name if None.
+            value: A value of any type.
+            name: Name of the setting in a message; its own name if None.
 
         Raises:
             ConfigError: another type, or out of range.
@@ -97,10 +97,10 @@ class Setting:
             raise self._error(value, short(value), name) from None
 
     def read(self, text: str, *, name: str | None = None) -> object:
-        """The value that a text of the command line stands for.
+        """Parse a text of the command line.
 
         Raises:
-            ConfigError: a text that stands for none.
+            ConfigError: an invalid text.
         """
         try:
             return self._read(text)
@@ -116,7 +116,7 @@ class Setting:
     def _error(self, value: object, shown: str, name: str | None) -> SettingError:
         if self.secret:
             return SettingError(name or self.name, f"is wrong; expected {self.expected}")
-        # A list names no single choice; what is near to a whole list says nothing.
+        # Suggestions are for single choices only, not for whole lists.
         hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
         return SettingError(name or self.name, f"is {shown}; {hint}expected {self.expected}")
 
@@ -148,21 +148,21 @@ def setting(
 
     Args:
         meaning: One phrase without a capital or a full stop: "of the blur, in pixels".
-        default: Where none is given; a field without one is required.
+        default: Default value; a field without one is required.
         at_least, at_most, above, below, multiple_of: Range of a number.
         count_at_least, count_at_most: Range of a tuple's length.
-        choices: The only texts that are accepted.
-        pattern: Regular expression that a text matches as a whole.
-        longest: Most letters of a text.
-        expected: Replaces the sentence that is made from type and range.
-        details: Sentences that only the docstring has.
-        flag: Of the command line; the name with hyphens if None.
-        metavar: The placeholder behind the flag.
-        label: In a form; the flag's words if None.
-        reader: Reads the text of the command line where commas between values do not do; raises
+        choices: The only accepted texts.
+        pattern: Regular expression that must match the whole text.
+        longest: Largest number of characters of a text.
+        expected: Replaces the phrase derived from type and range.
+        details: Sentences for the docstring only.
+        flag: Flag of the command line; the name with hyphens if None.
+        metavar: Placeholder after the flag.
+        label: Label in a form; the flag's words if None.
+        reader: Parses the text of the command line, if values are not separated by commas; raises
             ValueError.
-        repeated: Whether the flag may come again; the values of a tuple add up then.
-        secret: Whether no message and no repr shows its value.
+        repeated: Whether the flag may be repeated; the values of a tuple are then joined.
+        secret: Whether its value is hidden in messages and in the repr.
     """
     limits = Limits(at_least, at_most, above, below, multiple_of)
     options: dict[str, Any] = {
@@ -182,13 +182,13 @@ def setting(
 
 
 def like(other: "type[Settings]", name: str, *, default: Any, **changes: Any) -> Any:
-    """Declare a field as another class declares it, with changes.
+    """Declare a field like one of another class, with changes.
 
     Args:
         other: The class that declares it.
-        name: Of its setting.
-        default: A value has to be given where it is ``dataclasses.MISSING``.
-        **changes: As ``setting`` takes them; ``at_least`` and so on replace one side of the range.
+        name: Name of its setting.
+        default: Default value; ``dataclasses.MISSING`` makes it required.
+        **changes: Arguments of ``setting``; ``at_least`` and so on replace one side of the range.
     """
     declared: _Declared = _fields(other)[name].metadata[_KEY]
     options = dict(declared.options)
@@ -207,17 +207,17 @@ def like(other: "type[Settings]", name: str, *, default: Any, **changes: Any) ->
 
 @dataclass_transform(frozen_default=True, field_specifiers=(setting, like))
 class Settings:
-    """Base of classes of settings: frozen dataclasses whose fields are checked when one is made.
+    """Base of classes of settings: frozen dataclasses whose fields are checked on creation.
 
-    A subclass names its fields with ``setting``; ``check`` is for what several fields have to have
-    in common. Keywords of the class statement go to ``dataclasses.dataclass``.
+    A subclass declares its fields with ``setting`` and overrides ``check`` for conditions on
+    several fields. Keywords of the class statement go to ``dataclasses.dataclass``.
 
     Raises:
-        ConfigError: a value of another type or out of its range, an unknown or a missing name.
+        ConfigError: a value of a wrong type or out of its range, an unknown or a missing name.
     """
 
     declared: ClassVar[Mapping[str, Setting]] = {}
-    """The settings of the class, in order. A field that is no setting is not among them."""
+    """The settings of the class, in order. Other fields are not included."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
@@ -238,10 +238,10 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Refuse settings that contradict each other; a class that has some overrides it.
+        """Check conditions on several settings; to be overridden.
 
         Raises:
-            ConfigError: such settings.
+            ConfigError: contradictory settings.
         """
 
 
@@ -250,7 +250,7 @@ def shows_settings(
 ) -> Callable[[_Function], _Function]:
     """Replace ``**settings`` in the signature of a function by the settings of a class.
 
-    ``help`` and notebooks show and complete them then; nothing else changes.
+    ``help`` and notebooks then show and complete them; nothing else changes.
     """
     shown = [
         inspect.Parameter(
@@ -279,16 +279,16 @@ def shows_settings(
 def check_names(
     given: Collection[str], known: Collection[str], *, of: str, required: Collection[str] = ()
 ) -> None:
-    """Refuse names that are unknown, and name the nearest; refuse that some are missing.
+    """Raise an error for unknown names, with the nearest known one, or for missing names.
 
     Args:
-        given: Names of the settings that were given.
+        given: Names of the given settings.
         known: Names that exist.
-        of: What has the settings: ``RunConfig``, ``dissect()``.
-        required: Those of ``known`` that have to be given.
+        of: Name of their owner: ``RunConfig``, ``dissect()``.
+        required: The required ones of ``known``.
 
     Raises:
-        ConfigError: such a name.
+        ConfigError: an unknown or missing name.
     """
     for name in given:
         if name not in known:

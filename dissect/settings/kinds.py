@@ -1,8 +1,8 @@
-"""Kinds of values that a setting takes: what each accepts, and how a message names it.
+"""Kinds of values of settings: the values that each accepts, and its description in a message.
 
-``accept`` takes a value from Python and gives it back in its plain form, ``read`` takes a text from
-the command line; both raise ValueError for everything else. ``expected`` names the kind in an error
-message: "expected a whole number from 0 to 9".
+``accept`` checks a value from Python and returns its plain form, ``read`` parses a text from the
+command line. Both raise ValueError for an invalid value. ``expected`` describes the kind in an
+error message: "expected a whole number from 0 to 9".
 """
 
 import math
@@ -24,12 +24,12 @@ class Kind(Protocol):
 
     @property
     def expected(self) -> str:
-        """What a message says that was expected."""
+        """Description of the accepted values in a message."""
         ...
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The texts that are accepted, if only some are."""
+        """The accepted texts, if there is a fixed list."""
         ...
 
     def accept(self, value: object) -> object:
@@ -37,7 +37,7 @@ class Kind(Protocol):
         ...
 
     def read(self, text: str) -> object:
-        """The value that a text stands for. Raises ValueError."""
+        """Parse a text. Raises ValueError."""
         ...
 
 
@@ -52,7 +52,7 @@ class Limits:
     multiple_of: int | None = None
 
     def hold(self, value: float) -> bool:
-        """Whether a number is inside."""
+        """Whether a number is inside the range."""
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.at_most is None or value <= self.at_most)
@@ -82,7 +82,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number. True and False are none."""
+    """An integer. True and False are not accepted."""
 
     limits: Limits = Limits()
     choices: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class Whole:
         return f"a whole number{self.limits}"
 
     def accept(self, value: object) -> int:
-        # Integral: numpy's whole numbers are some too, but no JSON can hold them.
+        # Integral: numpy's integers are included, but JSON cannot store them.
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise ValueError(value)
         if not self.limits.hold(int(value)):
@@ -107,7 +107,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number. A whole number is one, and stays whole."""
+    """A finite number. An integer is accepted and stays an integer."""
 
     limits: Limits = Limits()
     choices: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class Switch:
     expected: str = "True or False"
 
     def accept(self, value: object) -> bool:
-        # A comparison of numpy's gives a bool of numpy's.
+        # A comparison in numpy gives a numpy bool.
         if not isinstance(value, bool) and type(value).__name__ != "bool":
             raise ValueError(value)
         return bool(value)
@@ -151,7 +151,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class Text:
-    """A text: any of moderate length, one of some, or one that matches a pattern as a whole."""
+    """A text: of moderate length, from a fixed list, or matching a pattern as a whole."""
 
     choices: tuple[str, ...] = ()
     pattern: str | None = None
@@ -196,7 +196,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Several:
-    """A tuple or list of values of one kind, with commas between them as a text."""
+    """A tuple or list of values of one kind; as a text, separated by commas."""
 
     kind: Kind
     counts: Limits = Limits()
@@ -224,7 +224,7 @@ class Several:
 
 @dataclass(frozen=True)
 class Each:
-    """A tuple or list with one value of each kind, with commas between them as a text."""
+    """A tuple or list with one value of each kind; as a text, separated by commas."""
 
     kinds: tuple[Kind, ...]
     choices: tuple[str, ...] = ()
@@ -283,16 +283,16 @@ def kind_of(
     pattern: str | None = None,
     longest: int = _LONGEST_TEXT,
 ) -> tuple[Kind | None, bool]:
-    """The kind of value that an annotation stands for, and whether None is accepted as well.
+    """The kind of value for an annotation, and whether None is accepted as well.
 
     Args:
         annotation: A plain type, a tuple of one, or a union of these: ``int | str | None``.
-        limits: Of its numbers.
-        counts: Of a tuple's length.
-        choices, pattern, longest: Of its texts.
+        limits: Range of its numbers.
+        counts: Range of a tuple's length.
+        choices, pattern, longest: Limits of its texts.
 
     Returns:
-        No kind for a type that has none here; its class checks such a field itself.
+        None instead of a kind for an unsupported type; its class checks such a field itself.
     """
     members = get_args(annotation) if _is_union(annotation) else (annotation,)
     plain = [one for one in members if one is not type(None)]
@@ -333,7 +333,7 @@ def short(value: object) -> str:
     """A value as one line of moderate length, for a message."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # anybody's class, in the middle of another message
+    except Exception:  # a custom class, within another message
         text = f"a {type(value).__name__}"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 

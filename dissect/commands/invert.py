@@ -177,13 +177,13 @@ def _finished(
     return one if one.generator == generator.fingerprint and one.settings == told else None
 
 
-def _encoder(options: argparse.Namespace, generator: "Generator") -> "Encoder | None":
+def _encoder(options: argparse.Namespace, generator: "Generator", space: str) -> "Encoder | None":
     from dissect.inversion.encoder import find_encoder, read_encoder
 
     if options.encoder is None:
         return None
     if options.encoder == "own":
-        return find_encoder(generator)
+        return find_encoder(generator, space)
     found = read_encoder(options.encoder, device=generator.device)
     found.check(generator)
     return found
@@ -204,7 +204,7 @@ def _invert(options: argparse.Namespace) -> None:
     with nothing_kept("images whose latent is written stay; --resume goes on with the others"):
         generator, features, settings, paths = _load(options)
         tuning = TuningSettings(**given_settings(options, TuningSettings))
-        encoder = _encoder(options, generator)
+        encoder = _encoder(options, generator, settings.space)
         within = coordinates(generator, settings.space, label=options.label)
         out, rows = Path(options.out), []
         for path in paths:

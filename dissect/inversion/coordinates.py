@@ -43,7 +43,7 @@ class Coordinates:
         starts: (number, seed) → values to begin from.
         decode: Values → latent, differentiable.
         prior: Values → how far they are from what the generator was trained on, per sample.
-        encode: Points of w+ → their values; None in other spaces.
+        encode: Points of the space → their values, in w, w+ and s; None in other spaces.
     """
 
     space: str
@@ -51,7 +51,7 @@ class Coordinates:
     starts: Callable[[int, int], Float[Tensor, "start *shape"]]
     decode: Callable[[Float[Tensor, "batch *shape"]], Latent]
     prior: Callable[[Float[Tensor, "batch *shape"]], Float[Tensor, " batch"]]
-    encode: Callable[[Float[Tensor, "batch layer w"]], Float[Tensor, "batch *shape"]] | None = None
+    encode: Callable[[Float[Tensor, "batch *shape"]], Float[Tensor, "batch *shape"]] | None = None
 
 
 def _mean_square(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, " batch"]:
@@ -151,7 +151,7 @@ def _of_w(generator: Generator, space: str, mean: Tensor, spread: Tensor) -> Coo
         starts,
         lambda values: Latent(space, mean + spread * values),
         _mean_square,
-        (lambda w: (w - mean) / spread) if layers else None,
+        lambda w: (w - mean) / spread,
     )
 
 
@@ -187,13 +187,17 @@ def _of_s(generator: Generator, w: Float[Tensor, "sample w"]) -> Coordinates:
         mean = generator.convert(Latent("w", w.mean(dim=0)[None]), "s").data[0]
     spread = s.std(dim=0).clamp(min=_FEWEST_SPREAD)
 
-    def encode(w: Tensor) -> Tensor:
-        return (generator.convert(Latent("w", w), "s").data - mean) / spread
+    def encode(s: Tensor) -> Tensor:
+        return (s - mean) / spread
+
+    def of_w(w: Tensor) -> Tensor:
+        return encode(generator.convert(Latent("w", w), "s").data)
 
     return Coordinates(
         "s",
         tuple(mean.shape),
-        lambda n, seed: _sampled_starts(generator, n, seed, encode),
+        lambda n, seed: _sampled_starts(generator, n, seed, of_w),
         lambda values: Latent("s", mean + spread * values),
         _mean_square,
+        encode,
     )

@@ -1,14 +1,26 @@
-"""An encoder: a network that tells an image's latent in w+ at once, where a search takes minutes.
+"""An encoder: a network that tells an image's latent at once, where a search takes minutes.
 
     encoder = find_encoder(generator)
-    latent = encoder.encode(images)                                    # w+
+    latent = encoder.encode(images)                                    # in encoder.space
     one = invert(generator, images, settings, encoder=encoder)[0]      # hybrid: go on from there
 
-A small residual network halves the image down to 4 × 4 pixels; the deepest map, and the means of
-all maps over space, give for each layer of w+ the offset from w̄ in spreads of w (the σ_w of
-``coordinates``). It is trained by ``recipes/scenes_encoder`` on images of the generator with their
-latents, and on images of its domain through the generator: in-domain, so that what it answers can
-be edited like a sample.
+| space | what it tells | whose idea |
+|---|---|---|
+| w | one vector for all layers | ALAE's encoder |
+| w+ | a vector for each layer | IDinvert |
+| s | every style value | GH-Feat (there γ and β of StyleGAN1) |
+
+A small residual network halves the image down to 4 × 4 pixels. The deepest map, and the means of
+maps over space, give the offset of each number from its mean, in its spreads (those of
+``coordinates``). Numbers are told in levels, coarse layers first: the first level reads the deepest
+map alone, each further one also the map before, and the last one all of them. For w and w+ there is
+one level; for s three, of 4, 4 and 6 in 14 of the layers, as published. (A pyramid whose laterals
+are linear, and whose maps are averaged, is linear in the means of these maps.)
+
+It is trained by ``recipes/scenes_encoder`` on images of the generator with their latents, and on
+images of its domain through the generator: in-domain, so that what it answers can be edited like a
+sample. ALAE itself trains its generator together with the encoder; here the generator is given, and
+what is left of it is its reciprocity, mean (E(G(w)) − w)².
 
 An encoder is of one generator: its file carries the fingerprint, and it is refused with others. The
 one that comes with a generator of the zoo lies beside its weights, as ``NAME-encoder.safetensors``.
@@ -16,10 +28,13 @@ one that comes with a generator of the zoo lies beside its weights, as ``NAME-en
 References:
     Zhu et al., In-Domain GAN Inversion for Real Image Editing, ECCV 2020, section 3.1.
     Richardson et al., Encoding in Style, CVPR 2021 (a vector for each layer, from several depths).
+    Xu et al., Generative Hierarchical Features from Synthesizing Images, CVPR 2021, section 3.1.
+    Pidhorskyi et al., Adversarial Latent Autoencoders, CVPR 2020, section 4 (reciprocity in w).
 """
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,6 +46,7 @@ from torch.nn import functional
 
 from dissect.errors import ConfigError, GeneratorError
 from dissect.generators.base import Generator, check_belongs
+from dissect.generators.styled import HasStyles
 from dissect.generators.zoo import SHIPPED
 from dissect.latents import Latent
 from dissect.runs.replacing import write_named_file
@@ -38,11 +54,15 @@ from segmenters.base import hash_tensors
 from segmenters.received import parse_json, reading
 
 FORMAT, SUFFIX = "gan-dissection/encoder", ".safetensors"
-_VERSION = 1
+SPACES = ("w", "w+", "s")
+"""Spaces that encoders tell."""
+_VERSION = 2
 _LARGEST_FILE = 64 << 20
-_FIRST, _MOST, _SMALLEST = 32, 256, 4  # channels of the first and of the deepest maps; pixels
+_FIRST, _MOST, _SMALLEST = 64, 192, 4  # channels of the first and of the deepest maps; pixels
 _HIDDEN = 256
-_LARGEST_SIZE, _MOST_NUMBERS = 1024, 1 << 16  # of an image, of w+: limits on a file's own claims
+_LARGEST_SIZE, _MOST_NUMBERS = 1024, 1 << 16  # of an image, of a latent: limits on a file's claims
+_MOST_LEVELS = 8
+_STYLE_LEVELS = (4 / 14, 8 / 14)  # parts of the style layers at which a new level begins
 _LEAK = 0.2
 _ADVICE = "get or train the encoder again"
 
@@ -63,50 +83,85 @@ class _Down(nn.Module):
 
 
 class EncoderNetwork(nn.Module):
-    """Images to offsets from w̄, in spreads of w.
+    """Images to offsets from a latent's mean, in its spreads.
 
     Args:
         size: Of the images, a power of two from 8.
         channels: Of the images.
-        n_layers: Of w+.
-        w_size: Of w.
+        shape: Of a latent in its space.
+        levels: How many of its numbers, in order, each level tells; None: all are of one.
+
+    Raises:
+        GeneratorError: sizes that no such network has.
     """
 
-    def __init__(self, *, size: int, channels: int, n_layers: int, w_size: int) -> None:
+    def __init__(
+        self, *, size: int, channels: int, shape: Sequence[int], levels: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
-        n_stages = int(math.log2(size / _SMALLEST)) if size > _SMALLEST else 0
-        whole = 2**n_stages * _SMALLEST == size and size <= _LARGEST_SIZE
-        numbers = 0 < n_layers * w_size <= _MOST_NUMBERS
-        if not whole or not n_stages or not numbers or channels not in (1, 3):
+        n_stages = int(math.log2(size / _SMALLEST)) - 1 if size > _SMALLEST else -1
+        n_numbers = math.prod(shape)
+        levels = [n_numbers] if levels is None else list(levels)
+        if (
+            n_stages < 0
+            or 2 ** (n_stages + 1) * _SMALLEST != size
+            or size > _LARGEST_SIZE
+            or channels not in (1, 3)
+            or not 0 < n_numbers <= _MOST_NUMBERS
+            or not 1 <= len(levels) <= _MOST_LEVELS
+            or min(levels) < 1
+            or sum(levels) != n_numbers
+        ):
             raise GeneratorError(
-                f"an encoder was to read images of {size} pixels and {channels} channels for w+ of "
-                f"{n_layers} × {w_size}; expected a power of two from 8 to {_LARGEST_SIZE}, 1 or 3 "
-                f"channels, and {_MOST_NUMBERS:,} numbers at most"
+                f"an encoder was to read images of {size} pixels and {channels} channels for a "
+                f"latent of {' × '.join(map(str, shape))}; expected a power of two from 8 to "
+                f"{_LARGEST_SIZE}, 1 or 3 channels, and {_MOST_NUMBERS:,} numbers at most"
             )
         self.config = {
-            "size": size, "channels": channels, "n_layers": n_layers, "w_size": w_size,
+            "size": size, "channels": channels, "shape": list(shape), "levels": levels,
         }  # fmt: skip
+        self.shape = tuple(shape)
         widths = [min(_MOST, _FIRST * 2**k) for k in range(n_stages + 1)]
-        self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.first = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(
             _Down(before, after) for before, after in zip(widths, widths[1:], strict=False)
         )
         self.deep = nn.Linear(widths[-1] * _SMALLEST**2, _HIDDEN)
-        self.head = nn.Linear(_HIDDEN + sum(widths[1:]), n_layers * w_size)
-        nn.init.zeros_(self.head.weight)  # training begins at w̄
-        nn.init.zeros_(self.head.bias)
+        self._read = [len(widths) if k == len(levels) - 1 else k + 1 for k in range(len(levels))]
+        self.heads = nn.ModuleList(
+            nn.Linear(_HIDDEN + sum(widths[-n:]), length)
+            for n, length in zip(self._read, levels, strict=True)
+        )
+        for head in self.heads:  # training begins at the mean
+            for one in head.parameters():
+                nn.init.zeros_(one)
 
     def forward(
         self, images: Float[Tensor, "batch channels size size"]
-    ) -> Float[Tensor, "batch layer w"]:
-        x = functional.leaky_relu(self.first(images), _LEAK)
-        means = []
+    ) -> Float[Tensor, "batch *shape"]:
+        x = functional.leaky_relu(self.first(functional.pixel_unshuffle(images, 2)), _LEAK)
+        means = [x.mean(dim=(2, 3))]
         for stage in self.stages:
             x = stage(x)
             means.append(x.mean(dim=(2, 3)))
         deep = functional.leaky_relu(self.deep(x.flatten(1)), _LEAK)
-        offsets: Tensor = self.head(torch.cat([deep, *means], dim=1))
-        return offsets.unflatten(1, (self.config["n_layers"], self.config["w_size"]))
+        found = [
+            head(torch.cat([deep, *means[-n:]], dim=1))
+            for n, head in zip(self._read, self.heads, strict=True)
+        ]
+        return torch.cat(found, dim=1).unflatten(1, self.shape)
+
+
+def style_levels(generator: Generator) -> list[int] | None:
+    """How many style values each level of an encoder to s tells; None for a generator without."""
+    if not isinstance(generator, HasStyles):
+        return None
+    parts = list(generator.style_slices.values())
+    if len(parts) <= len(_STYLE_LEVELS):
+        return None
+    ends = [parts[round(part * len(parts)) - 1].stop for part in _STYLE_LEVELS]
+    ends.append(parts[-1].stop)
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
 class Encoder:
@@ -114,8 +169,9 @@ class Encoder:
 
     Args:
         network: Its network.
-        mean: w̄.
-        spread: σ_w, one number for all coordinates.
+        space: What it tells, one of ``SPACES``.
+        mean: Where an answer of zeros lies.
+        spread: Of each number.
         generator: Fingerprint of the generator whose latents it tells.
     """
 
@@ -123,18 +179,19 @@ class Encoder:
         self,
         network: EncoderNetwork,
         *,
-        mean: Float[Tensor, " w"],
-        spread: float,
+        space: str,
+        mean: Float[Tensor, "*shape"],
+        spread: Float[Tensor, "*shape"],
         generator: str,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.mean, self.spread, self.generator = mean, spread, generator
-        state = network.state_dict() | {"mean": mean}
-        self.fingerprint = hash_tensors(state, (str(spread), generator))
+        self.space, self.mean, self.spread, self.generator = space, mean, spread, generator
+        state = network.state_dict() | {"mean": mean, "spread": spread}
+        self.fingerprint = hash_tensors(state, (space, generator))
 
     def encode(self, images: Float[Tensor, "batch channels size size"]) -> Latent:
-        """The latents of images in [-1, 1], in w+; differentiable in the images."""
-        return Latent("w+", self.mean + self.spread * self.network(images))
+        """The latents of images in [-1, 1], in its space; differentiable in the images."""
+        return Latent(self.space, self.mean + self.spread * self.network(images))
 
     def check(self, generator: Generator) -> None:
         """Refuse another generator than the encoder's.
@@ -155,9 +212,10 @@ class Encoder:
         if path.suffix != SUFFIX:
             raise ConfigError(f"{path} was to hold an encoder; expected a file NAME{SUFFIX}")
         tensors = {name: one.half().contiguous() for name, one in self.network.state_dict().items()}
-        tensors["mean"] = self.mean.float().contiguous()
+        for name, one in (("mean", self.mean), ("spread", self.spread)):
+            tensors[name] = one.float().contiguous()
         record = {
-            "version": _VERSION, "config": self.network.config, "spread": self.spread,
+            "version": _VERSION, "config": self.network.config, "space": self.space,
             "generator": self.generator,
         }  # fmt: skip
         return write_named_file(path, save(tensors, metadata={FORMAT: json.dumps(record)}))
@@ -183,39 +241,44 @@ def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Enc
         record = parse_json(about[FORMAT])
         if record["version"] != _VERSION:
             raise ConfigError(
-                f"{path} has the version {record['version']!r}; expected {_VERSION}; a newer "
-                "version of this program may read it"
+                f"{path} has the version {record['version']!r}; expected {_VERSION}, which this "
+                f"program reads; {_ADVICE}"
             )
-        names = ("size", "channels", "n_layers", "w_size")
-        network = EncoderNetwork(**{name: int(record["config"][name]) for name in names})
-        mean = tensors.pop("mean")
+        config, space = record["config"], record["space"]
+        network = EncoderNetwork(
+            size=int(config["size"]), channels=int(config["channels"]),
+            shape=[int(n) for n in config["shape"]], levels=[int(n) for n in config["levels"]],
+        )  # fmt: skip
+        mean, spread = tensors.pop("mean"), tensors.pop("spread")
         network.load_state_dict(tensors)
-        spread = float(record["spread"])
-        odd = mean.shape != (network.config["w_size"],) or not spread > 0
-        if odd or not all(torch.isfinite(one).all() for one in [mean, *tensors.values()]):
+        whole = mean.shape == spread.shape == network.shape and bool((spread > 0).all())
+        finite = all(torch.isfinite(one).all() for one in [mean, spread, *tensors.values()])
+        if not whole or not finite or space not in SPACES:
             raise ValueError("its numbers are not those of an encoder")
         return Encoder(
-            network.to(device), mean=mean.to(device), spread=spread,
+            network.to(device), space=space, mean=mean.to(device), spread=spread.to(device),
             generator=str(record["generator"]),
         )  # fmt: skip
 
 
-def encoder_file(generator: Generator) -> Path:
-    """Where the encoder of a generator of the zoo lies, if there is one."""
-    return SHIPPED / f"{generator.name}-encoder{SUFFIX}"
+def encoder_name(generator: Generator, space: str = "w+") -> str:
+    """The file name of a generator's encoder."""
+    kind = "" if space == "w+" else f"-{space}"
+    return f"{generator.name}-encoder{kind}{SUFFIX}"
 
 
-def find_encoder(generator: Generator) -> Encoder:
+def find_encoder(generator: Generator, space: str = "w+") -> Encoder:
     """The encoder that comes with a generator.
 
     Raises:
         GeneratorError: a generator without one, or other weights than it was trained for.
     """
-    path = encoder_file(generator)
+    path = SHIPPED / encoder_name(generator, space)
     if not path.is_file():
         raise GeneratorError(
-            f"{generator.name} has no encoder; expected a generator that comes with one, or the "
-            "file of one; recipes.scenes_encoder trains it; leave the encoder out to search"
+            f"{generator.name} has no encoder to {space}; expected a generator that comes with "
+            "one, or the file of one; recipes.scenes_encoder trains it; leave the encoder out to "
+            "search"
         )
     found = read_encoder(path, device=generator.device)
     found.check(generator)

@@ -83,7 +83,7 @@ class Inverter:
 
     Raises:
         ConfigError: images of another size than the generator's, a perceptual weight without
-            features, or an encoder in another space than w+ or for what is no whole image.
+            features, or an encoder of another space or for what is no whole image.
         GeneratorError: a space that it lacks, a generator without gradients, or without noise maps
             where they were to be searched.
 
@@ -259,10 +259,11 @@ def _check_encoder(
             )
         return
     encoder.check(generator)
-    if settings.space != "w+" or degradation.spec != "none":
+    if settings.space != encoder.space or degradation.spec != "none":
         raise ConfigError(
             f"an encoder was given for the space {settings.space} and images seen through "
-            f"{degradation.spec}; expected w+ and whole images; leave the encoder out"
+            f"{degradation.spec}; expected {encoder.space}, which it tells, and whole images; "
+            "leave the encoder out"
         )
 
 

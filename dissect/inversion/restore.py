@@ -14,11 +14,13 @@ same made consistent, where a degradation can: what was seen is in it exactly.
 ``baseline`` is what has no prior at all: the plain answer that a restoration should beat.
 
     colorize   grey; upscale: bicubic; inpaint: harmonic, Σ over neighbours equal (Laplace's
-    equation in the hole); denoise, deblur: total variation, argmin ½‖x − y‖² + λ TV(x)
+    equation in the hole); denoise, deblur: total variation, argmin ½‖x − y‖² + λ TV(x) with
+    λ = σ, the image's own noise as its finest wavelet tells it, median |d| / .6745
 
 References:
     Pan et al., Exploiting Deep Generative Prior …, ECCV 2020 (tasks).
     Chambolle, An Algorithm for Total Variation Minimization and Applications, 2004.
+    Donoho and Johnstone, Ideal Spatial Adaptation by Wavelet Shrinkage, 1994 (σ).
 """
 
 from dataclasses import dataclass
@@ -46,7 +48,8 @@ TASKS = {
     "denoise": "none",
     "deblur": "blur",
 }
-_TV_WEIGHT, _TV_STEPS = 0.08, 100  # λ for images in [-1, 1]
+_TV_STEPS, _LEAST_NOISE = 200, 1e-3  # σ of images in [-1, 1]
+_MEDIAN_OF_NORMAL = 0.6745  # of |x|, for σ 1
 _LAPLACE_STEPS = 2000
 
 
@@ -134,7 +137,7 @@ def baseline(
         return functional.interpolate(observed, size=size, mode="bicubic", align_corners=False)
     if isinstance(degradation, Hole):
         return _harmonic(observed, degradation.weight(size).to(observed.device))
-    return _total_variation(observed)
+    return total_variation(observed, noise_of(observed).clamp(min=_LEAST_NOISE))
 
 
 def _harmonic(
@@ -163,10 +166,26 @@ def _divergence(p: Tensor) -> Tensor:
     return first + right - functional.pad(right[..., :, :-1], (1, 0))
 
 
-def _total_variation(y: Float[Tensor, "image c h w"]) -> Float[Tensor, "image c h w"]:
-    """Chambolle's dual ascent, step ¼."""
+def noise_of(images: Float[Tensor, "image c h w"]) -> Float[Tensor, " image"]:
+    """σ of each image's noise: the median size of its finest diagonal Haar details over .6745."""
+    even = images[..., : images.shape[-2] // 2 * 2, : images.shape[-1] // 2 * 2]
+    rows = even[..., ::2, :] - even[..., 1::2, :]
+    details = (rows[..., ::2] - rows[..., 1::2]) / 2
+    return details.abs().flatten(1).median(dim=1).values / _MEDIAN_OF_NORMAL
+
+
+def total_variation(
+    y: Float[Tensor, "image c h w"], weight: Float[Tensor, " image"]
+) -> Float[Tensor, "image c h w"]:
+    """argmin ½‖x − y‖² + λ TV(x) of each channel, by Chambolle's dual ascent, step ¼.
+
+    Args:
+        y: Noisy images.
+        weight: λ of each.
+    """
+    scale = weight[:, None, None, None]
     p = torch.zeros(2, *y.shape, device=y.device)
     for _ in range(_TV_STEPS):
-        ascent = _gradient(_divergence(p) - y / _TV_WEIGHT)
+        ascent = _gradient(_divergence(p) - y / scale)
         p = (p + ascent / 4) / (1 + ascent.square().sum(dim=0).sqrt() / 4)
-    return y - _TV_WEIGHT * _divergence(p)
+    return y - scale * _divergence(p)

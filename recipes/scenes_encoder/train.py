@@ -1,33 +1,39 @@
-"""Training of an encoder to w+: images of the generator with their latents, and drawn scenes.
+"""Training of an encoder: images of the generator with their latents, and drawn scenes.
 
-Half of each batch are images G(w) of known latents, styles mixed at a random layer; the other half
-are renders of the drawn world, which the generator was trained on. With E the encoder,
+Two stages. In the first, images G(x) of known latents, styles mixed at a random layer (but for w),
+teach the encoder E what latent an image has; nothing goes back through the generator, so it is
+fast. In the second, half of each batch are such images and half renders of the drawn world, which
+the generator was trained on:
 
-    L = mean (G(E(x)) − x)²  +  λ_f d_f(G(E(x)), x)          of all images
-      + λ_w mean (E(G(w)) − w)² / σ_w²                       of the generator's own
+    first       mean (E(G(x)) − x)² / σ²
+    second      mean (G(E(y)) − y)²  +  λ_f d_f(G(E(y)), y)       of all images y
+                + λ_x mean (E(G(x)) − x)² / σ²                    of the generator's own
 
-d_f is the distance of unit features of the segmenter of scenes. The generator stays as it is. The
-paper's adversarial term is left out: the term of known latents keeps answers in its domain here.
-Each step's random numbers are keyed by the images seen, so a training that is stopped and taken up
-sees the same images.
+d_f is the distance of unit features of the segmenter of scenes, σ the spread of each number of the
+space. The generator stays as it is. The paper's adversarial term is left out: the term of known
+latents keeps answers in its domain here. Each step's random numbers are keyed by the images seen,
+so a training that is stopped and taken up sees the same images.
 
 References:
     Zhu et al., In-Domain GAN Inversion for Real Image Editing, ECCV 2020, equations 3 and 4.
+    Pidhorskyi et al., Adversarial Latent Autoencoders, CVPR 2020 (the first stage, in w).
+    Xu et al., Generative Hierarchical Features from Synthesizing Images, CVPR 2021 (s).
 """
 
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from dissect.generators.base import Generator
 from dissect.inversion.coordinates import Coordinates, coordinates
-from dissect.inversion.encoder import Encoder, EncoderNetwork
+from dissect.inversion.encoder import Encoder, EncoderNetwork, style_levels
 from dissect.inversion.objective import Features, feature_distance, unit_features
 from dissect.inversion.quality import mean_squared_error, psnr, ssim
 from dissect.latents import Latent, stream
@@ -37,31 +43,67 @@ from recipes.scenes_gan.state import load_state, save_state
 RENDER_SEED, SAMPLE_SEED, TEST_SEED = 70_000, 70_001, 70_002
 _BATCH, _PEAK_RATE = 16, 1e-3  # of each kind of images
 _RISE = 0.05  # of the training, until the peak
-_FEATURES, _LATENT = 0.1, 0.1  # λ_f, λ_w
+_FEATURES, _LATENT = 0.1, 0.1  # λ_f, λ_x
 Draw = Callable[[range, int], Float[Tensor, "batch c h w"]]
 """Indices and a seed → images of the domain."""
 
 
-def mixed_latents(
-    generator: Generator, indices: range, *, seed: int
-) -> Float[Tensor, "batch layer w"]:
-    """w+ whose first layers are of one sample and whose others, half of the time, of another."""
+@dataclass(frozen=True)
+class Length:
+    """How long a training is.
+
+    Args:
+        first, second: Images seen in each stage, of the second half are the generator's own.
+        every: Images between two saves.
+        half: Compute in bfloat16.
+    """
+
+    first: int
+    second: int
+    every: int = 2048
+    half: bool = False
+
+    @property
+    def n_images(self) -> int:
+        return self.first + self.second
+
+
+def known_latents(
+    generator: Generator, indices: range, *, space: str, seed: int
+) -> Float[Tensor, "batch *shape"]:
+    """Points of w, or of w+ and s whose first layers are of one sample and whose others, half of
+    the time, of another.
+    """
+    if space == "w":
+        return generator.convert(generator.sample(indices, seed=seed), "w").data
     n_layers = generator.spaces["w+"].shape[0]
     one = generator.convert(generator.sample(indices, seed=seed), "w+").data
     two = generator.convert(generator.sample(indices, seed=seed + 1_000_000), "w+").data
     cuts = [int(stream(seed, index).integers(1, 2 * n_layers)) for index in indices]
     first = torch.arange(n_layers)[None] < torch.tensor(cuts)[:, None]
-    return torch.where(first[:, :, None].to(one.device), one, two)
+    mixed = torch.where(first[:, :, None].to(one.device), one, two)
+    return generator.convert(Latent("w+", mixed), space).data
+
+
+def new_network(generator: Generator, space: str) -> EncoderNetwork:
+    """An untrained network for a generator's images and a space."""
+    return EncoderNetwork(
+        size=generator.image_size,
+        channels=generator.channels,
+        shape=generator.spaces[space].shape,
+        levels=style_levels(generator) if space == "s" else None,
+    ).to(generator.device, memory_format=torch.channels_last)
 
 
 def train(
     folder: Path,
     generator: Generator,
     draw: Draw,
+    length: Length,
     *,
-    n_images: int,
+    space: str = "w+",
     features: Features | None = None,
-    every: int = 2048,
+    start: nn.Module | None = None,
 ) -> Encoder:
     """Train to the end, or take up where it stopped.
 
@@ -69,77 +111,96 @@ def train(
         folder: Where the state is kept.
         generator: Whose latents are told.
         draw: Images of its domain.
-        n_images: Images seen in all, half of them the generator's; the rate is one cycle over them.
+        length: Of both stages; the rate is one cycle over them.
+        space: That is told: w, w+ or s.
         features: For d_f; None leaves it out.
-        every: Images between two saves.
+        start: A network to begin from, such as that of an encoder of earlier weights.
     """
     torch.manual_seed(0)
-    space = coordinates(generator, "w+")
-    n_layers, w_size = generator.spaces["w+"].shape
-    network = EncoderNetwork(
-        size=generator.image_size, channels=generator.channels, n_layers=n_layers, w_size=w_size
-    ).to(generator.device)
+    coords = coordinates(generator, space)
+    network = new_network(generator, space)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     adam = torch.optim.Adam(network.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.99))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "state.safetensors"
+    path = folder / f"state-{space}.safetensors"
     modules, optimizers, seen = {"network": network}, {"adam": ("network", adam)}, 0
     if path.exists():
         seen = int(load_state(path, modules, optimizers)["seen"])
-    network.train()
-    since, losses = time.monotonic(), []
-    while seen < n_images:
+    network.train().requires_grad_(True)
+    since, losses, before = time.monotonic(), [], seen
+    saved = seen // length.every
+    while seen < length.n_images:
         for group in adam.param_groups:
-            group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
-        indices = range(seen // 2, seen // 2 + _BATCH)
+            group["lr"] = _PEAK_RATE * one_cycle(seen / length.n_images, rise=_RISE)
+        own = range(seen, seen + _BATCH)
         with torch.no_grad():
-            known = mixed_latents(generator, indices, seed=SAMPLE_SEED)
-            own = generator.synthesize(Latent("w+", known)).clamp(-1, 1)
-            images = torch.cat([own, draw(indices, RENDER_SEED).to(own.device)])
-        terms = _terms(generator, space, network, images, known, features)
+            known = known_latents(generator, own, space=space, seed=SAMPLE_SEED)
+            with _half(length, generator.device):
+                images = generator.synthesize(Latent(space, known))
+            images = images.float().clamp(-1, 1)
+            through = seen >= length.first
+            if through:
+                images = torch.cat([images, draw(own, RENDER_SEED).to(images.device)])
+        with _half(length, generator.device):
+            terms = _terms(generator, coords, network, images, known, features, through=through)
         adam.zero_grad(set_to_none=True)
-        sum(terms.values(), torch.zeros(())).backward()
+        sum(terms.values(), torch.zeros((), device=images.device)).backward()
         adam.step()
         losses.append([one.item() for one in terms.values()])
-        seen += 2 * _BATCH
-        if seen % every == 0 or seen >= n_images:
+        seen += len(images)
+        turned = through != (seen >= length.first)
+        if seen // length.every > saved or turned or seen >= length.n_images:
             means = [sum(one) / len(one) for one in zip(*losses, strict=True)]
-            rate = 2 * _BATCH * len(losses) / (time.monotonic() - since)
+            rate = (seen - before) / (time.monotonic() - since)
             line = {"images": seen} | dict(zip(terms, means, strict=True))
             print(json.dumps(line | {"images_per_s": round(rate, 1)}), flush=True)
             save_state(path, modules, optimizers, {"seen": seen})
-            since, losses = time.monotonic(), []
-    return as_encoder(network, generator, space)
+            since, losses, before, saved = time.monotonic(), [], seen, seen // length.every
+    return as_encoder(network, generator, coords)
 
 
-def as_encoder(network: EncoderNetwork, generator: Generator, space: Coordinates) -> Encoder:
-    """The network with w̄ and σ_w, taken from the way values of the space become latents."""
-    shape = (1, *space.shape)
-    mean = space.decode(torch.zeros(shape, device=generator.device)).data[0, 0]
-    one = space.decode(torch.ones(shape, device=generator.device)).data[0, 0]
-    spread = float((one - mean).mean())
-    return Encoder(network, mean=mean, spread=spread, generator=generator.fingerprint)
+def _half(length: Length, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=length.half)
+
+
+def as_encoder(network: EncoderNetwork, generator: Generator, coords: Coordinates) -> Encoder:
+    """The network with mean and spread, taken from the way values of the space become latents."""
+    shape = (1, *coords.shape)
+    mean = coords.decode(torch.zeros(shape, device=generator.device)).data[0]
+    one = coords.decode(torch.ones(shape, device=generator.device)).data[0]
+    return Encoder(
+        network.to(memory_format=torch.contiguous_format),
+        space=coords.space,
+        mean=mean,
+        spread=one - mean,
+        generator=generator.fingerprint,
+    )
 
 
 def _terms(
     generator: Generator,
-    space: Coordinates,
+    coords: Coordinates,
     network: EncoderNetwork,
     images: Float[Tensor, "batch c h w"],
-    known: Float[Tensor, "half layer w"],
+    known: Float[Tensor, "own *shape"],
     features: Features | None,
+    *,
+    through: bool,
 ) -> dict[str, Float[Tensor, ""]]:
-    assert space.encode is not None  # w+ has it
-    values = network(images)
-    drawn = generator.synthesize(space.decode(values))
-    terms = {
-        "pixel": (drawn - images).square().mean(),
-        "latent": _LATENT * (values[: len(known)] - space.encode(known)).square().mean(),
-    }
+    """The terms of a stage; ``through``: the second one, through the generator."""
+    assert coords.encode is not None  # the spaces that are told have it
+    values = network(images.contiguous(memory_format=torch.channels_last)).float()
+    latent = (values[: len(known)] - coords.encode(known)).square().mean()
+    if not through:
+        return {"latent": latent}
+    drawn = generator.synthesize(coords.decode(values)).float()
+    terms = {"pixel": (drawn - images).square().mean(), "latent": _LATENT * latent}
     if features is not None:
         with torch.no_grad():
             wanted = unit_features(features, images)
         found = unit_features(features, drawn)
-        terms["features"] = _FEATURES * feature_distance(found, wanted).mean()
+        terms["features"] = _FEATURES * feature_distance(found, wanted).float().mean()
     return terms
 
 
@@ -147,7 +208,7 @@ def _terms(
 def evaluate(
     encoder: Encoder, generator: Generator, draw: Draw, *, n_images: int
 ) -> dict[str, dict[str, Any]]:
-    """MSE in units of range², PSNR and SSIM of G(E(x)), beside those of the mean image G(w̄)."""
+    """MSE in units of range², PSNR and SSIM of G(E(x)), beside those of the image G(w̄)."""
     found: dict[str, dict[str, Any]] = {}
     for kind in ("samples", "renders"):
         rows = []
@@ -159,7 +220,8 @@ def evaluate(
             else:
                 images = draw(indices, TEST_SEED).to(generator.device)
             answer = generator.synthesize(encoder.encode(images))
-            mean = generator.synthesize(Latent("w", encoder.mean[None])).expand_as(images)
+            mean = generator.synthesize(Latent(encoder.space, encoder.mean[None]))
+            mean = mean.expand_as(images)
             rows.append(
                 [
                     mean_squared_error(answer, images), psnr(answer, images), ssim(answer, images),

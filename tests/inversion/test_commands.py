@@ -87,10 +87,11 @@ def test_a_search_begins_at_an_encoder_and_takes_noise_along(
     from dissect.inversion.encoder import Encoder, EncoderNetwork, read_encoder
 
     generator = load_file(network_file, name="tiny")
-    n_layers, w_size = generator.spaces["w+"].shape
-    network = EncoderNetwork(size=16, channels=3, n_layers=n_layers, w_size=w_size)
+    shape = generator.spaces["w+"].shape
+    mean = generator.mean_w().expand(shape).clone()
     encoder = Encoder(
-        network, mean=generator.mean_w(), spread=1.0, generator=generator.fingerprint
+        EncoderNetwork(size=16, channels=3, shape=shape), space="w+", mean=mean,
+        spread=torch.ones(shape), generator=generator.fingerprint,
     )  # fmt: skip
     file = encoder.save(tmp_path / "encoder.safetensors")
     words = ("invert", network_file, pictures / "0.png", "--out", tmp_path / "out")
@@ -103,7 +104,7 @@ def test_a_search_begins_at_an_encoder_and_takes_noise_along(
     assert row["mse"] < 0.05
     assert run(*words, "--encoder", "own", "--quiet") == 2
     error = capsys.readouterr().err
-    assert "has no encoder; expected" in error
+    assert "has no encoder to w+; expected" in error
     assert error.count("\n") == 1
 
 

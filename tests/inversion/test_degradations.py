@@ -9,7 +9,7 @@ from dissect.errors import ConfigError
 from dissect.inversion.degradations import parse_degradation
 from dissect.inversion.images import find_images, read_square
 from dissect.inversion.quality import mean_squared_error, psnr, ssim
-from dissect.inversion.restore import baseline, parse_task
+from dissect.inversion.restore import baseline, noise_of, parse_task, total_variation
 
 SPECS = ("none", "grey", "down:4", "hole:2,3,10,12", "noise:20", "blur:1.5", "jpeg:40")
 
@@ -214,3 +214,22 @@ def test_images_of_a_folder(tmp_path):
         (tmp_path / name).touch()
     assert [p.name for p in find_images(tmp_path)] == ["a.JPG", "b.png"]
     assert find_images(tmp_path / "one.png") == [tmp_path / "one.png"]
+
+
+def test_total_variation_is_scikit_images_and_noise_is_what_was_added():
+    """The same minimum as an independent program's, at the σ that the noise has."""
+    restoration = pytest.importorskip("skimage.restoration")
+    line = torch.linspace(-1, 1, 48)
+    clean = torch.sign(line[:, None] * line[None] - 0.1).expand(2, 3, -1, -1) * 0.5
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy = clean + torch.tensor([0.1, 0.3])[:, None, None, None] * noise
+    assert noise_of(noisy).tolist() == pytest.approx([0.1, 0.3], rel=0.1)
+    found = total_variation(noisy, torch.tensor([0.1, 0.3]))
+    for one, seen, truth, weight in zip(found, noisy, clean, (0.1, 0.3), strict=True):
+        theirs = torch.from_numpy(
+            restoration.denoise_tv_chambolle(
+                seen.numpy(), weight=weight, eps=1e-7, max_num_iter=2000, channel_axis=0
+            )
+        )
+        assert (one - theirs).abs().mean() < 0.004
+        assert (one - truth).square().mean() < 0.25 * (seen - truth).square().mean()

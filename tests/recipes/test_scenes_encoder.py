@@ -9,7 +9,8 @@ import torch
 
 from dissect.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Network
 from dissect.inversion.encoder import read_encoder
-from recipes.scenes_encoder.train import evaluate, mixed_latents, train
+from dissect.latents import Latent
+from recipes.scenes_encoder.train import Length, evaluate, known_latents, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,18 +38,22 @@ def draw(generator):
     return drawn
 
 
-def test_mixed_latents_are_of_two_samples_and_the_same_in_any_batch(generator):
-    whole = mixed_latents(generator, range(40), seed=3)
-    assert torch.allclose(mixed_latents(generator, range(20, 40), seed=3), whole[20:], atol=1e-6)
+def test_known_latents_are_of_two_samples_and_the_same_in_any_batch(generator):
+    whole = known_latents(generator, range(40), space="w+", seed=3)
+    part = known_latents(generator, range(20, 40), space="w+", seed=3)
+    assert torch.allclose(part, whole[20:], atol=1e-6)
     same = (whole == whole[:, :1]).all(dim=2).all(dim=1)
     assert 8 <= int((~same).sum()) <= 32
-    assert torch.equal(
-        whole[:, 0], generator.convert(generator.sample(range(40), seed=3), "w").data
-    )
+    alone = known_latents(generator, range(40), space="w", seed=3)
+    assert torch.equal(whole[:, 0], alone)
+    styles = known_latents(generator, range(40), space="s", seed=3)
+    assert torch.equal(styles, generator.convert(Latent("w+", whole), "s").data)
 
 
-def test_a_short_training_beats_the_mean_image(generator, draw, tmp_path, capsys):
-    encoder = train(tmp_path, generator, draw, n_images=3200, every=1600)
+@pytest.mark.parametrize("space", ["w", "w+", "s"])
+def test_a_short_training_beats_the_mean_image(generator, draw, tmp_path, capsys, space):
+    length = Length(1600, 1600, every=1600)
+    encoder = train(tmp_path, generator, draw, length, space=space)
     assert capsys.readouterr().out.count("images_per_s") == 2
     found = evaluate(encoder, generator, draw, n_images=64)
     for kind in ("samples", "renders"):
@@ -56,20 +61,27 @@ def test_a_short_training_beats_the_mean_image(generator, draw, tmp_path, capsys
 
 
 def test_a_training_that_was_stopped_ends_in_the_same_bits(generator, draw, tmp_path):
-    given = {"n_images": 128, "every": 64}
-    whole = train(tmp_path / "whole", generator, draw, **given)
+    length = Length(64, 96, every=32, half=True)
+    whole = train(tmp_path / "whole", generator, draw, length)
     calls = []
 
     def stop(indices, seed):
         calls.append(indices)
-        if len(calls) == 4:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return draw(indices, seed)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", generator, stop, **given)
-    again = train(tmp_path / "cut", generator, draw, **given)
+        train(tmp_path / "cut", generator, stop, length)
+    again = train(tmp_path / "cut", generator, draw, length)
     assert again.fingerprint == whole.fingerprint
+
+
+def test_a_training_may_begin_from_another_encoder(generator, draw, tmp_path):
+    first = train(tmp_path / "a", generator, draw, Length(320, 0))
+    none = Length(0, 0)
+    again = train(tmp_path / "b", generator, draw, none, start=first.network)
+    assert again.fingerprint == first.fingerprint
 
 
 def test_the_command_trains_writes_weights_and_a_card(tmp_path):
@@ -79,6 +91,6 @@ def test_the_command_trains_writes_weights_and_a_card(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     weights = tmp_path / "scenes-stylegan2-encoder.safetensors"
-    assert weights.stat().st_size < 8 << 20
+    assert weights.stat().st_size < 8_000_000
     assert read_encoder(weights).generator
     assert "MSE of the mean image" in weights.with_suffix(".md").read_text()

@@ -1,4 +1,4 @@
-"""Segmenters mark concepts in images; here they are found by name.
+"""Segmenters, which mark concepts in images, and their lookup by name.
 
 ``load_segmenter("faces+colour")`` joins two of them into one vocabulary.
 """

@@ -1,9 +1,9 @@
 """Masks in half precision on an accelerator: ``scenes+autocast``.
 
-About half of the memory for a forward pass, so larger blocks fit, and less time where an
-accelerator computes half precision faster. Masks differ a little from those in single precision, so
-it has a fingerprint of its own. On a processor it would be slower and is refused. Scores keep their
-precision, since gradients are taken of them.
+Half precision needs about half of the memory for a forward pass, so larger blocks fit, and less
+time on accelerators that compute it faster. Masks differ a little from those in single precision,
+so it has a separate fingerprint. On a processor it would be slower, so it is an error there. Scores
+keep their precision, because gradients are computed from them.
 """
 
 import hashlib
@@ -58,5 +58,5 @@ class Autocast(ShownSegmenter):
 
 
 def modify(segmenter: Segmenter) -> Autocast:
-    """What ``+autocast`` adds to the segmenters before it."""
+    """Apply ``+autocast`` to the segmenters before it."""
     return Autocast(segmenter)

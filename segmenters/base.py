@@ -1,8 +1,8 @@
 """The protocols of segmenters and of attribute predictors.
 
 A segmenter labels every pixel of an image, in each plane, with a concept. The dissection pass uses
-these labels only; the search for causal units also uses the differentiable scores. A segmenter may
-have ``features`` of whole images too (``segmenters.features``).
+only these labels; the search for causal units also uses the differentiable scores. A segmenter may
+also have ``features`` of whole images (``segmenters.features``).
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from segmenters.vocabulary import Vocabulary
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Marks concepts in images. Attributes or properties will do; nothing here sets them."""
+    """Marks concepts in images. Attributes or properties both work; nothing here sets them."""
 
     @property
     def name(self) -> str:
-        """The name that ``load_segmenter`` finds it by."""
+        """The name for ``load_segmenter``."""
         ...
 
     @property
@@ -46,20 +46,20 @@ class Segmenter(Protocol):
         """Label every pixel.
 
         Args:
-            images: RGB in [-1, 1]; any values, they are not clipped by the caller.
+            images: RGB in [-1, 1]; may exceed the range, since callers do not clamp them.
 
         Returns:
-            Concept ids, 0 where a plane holds none; planes in the order of ``vocabulary.planes``,
-            at the height and width of the images. Sample k depends on image k alone.
+            Concept ids, 0 where a plane has none; planes in the order of ``vocabulary.planes``,
+            at the height and width of the images. Sample k depends on image k only.
         """
         ...
 
     def score(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch concept height width"]:
-        """How strongly each pixel shows each concept, in [0, 1], differentiable in the images.
+        """Score of each concept at each pixel, in [0, 1], differentiable in the images.
 
-        Row c belongs to the concept of id c + 1.
+        Row c belongs to the concept with id c + 1.
         """
         ...
 
@@ -70,7 +70,7 @@ class Predictor(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that ``load_predictor`` finds it by."""
+        """The name for ``load_predictor``."""
         ...
 
     @property

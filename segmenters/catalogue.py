@@ -1,17 +1,18 @@
-"""Segmenters and attribute predictors at hand, by name: what there is, without torch."""
+"""Names of the available segmenters and attribute predictors; does not import torch."""
 
 SEGMENTERS = {
     "colour": "the eleven basic colour terms, exact, no weights",
     "faces": "person and background, and nine parts of a face, at 64 px",
     "scenes": "twelve objects, eight parts and six materials of the drawn scenes, at 64 px",
 }
-"""Names at hand → what they mark. Each is a module here with ``load(device) -> Segmenter``."""
+"""Available names → the concepts that they mark. Each is a module here with
+``load(device) -> Segmenter``."""
 
 MODIFIERS = {
     "quadrants": "adds the halves of every object before it: tree-top, tree-left",
     "autocast": "everything before it in half precision, on an accelerator only",
 }
-"""Names after a ``+`` that change all segmenters before it → what they do.
+"""Names after a ``+`` that modify all segmenters before it → their effect.
 
 Each is a module here with ``modify(segmenter) -> Segmenter``."""
 
@@ -20,7 +21,7 @@ PREFIXES = {
     "torchvision": ("torchvision_models", "a network of torchvision, @WEIGHTS or @FILE"),
     "hf": ("transformers_models", "a folder or hub id of transformers"),
 }
-"""``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and what TARGET is."""
+"""``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and the meaning of TARGET."""
 
 PREDICTORS = {
     "scenes": ("scenes", "seven attributes of the drawn scenes, at 64 px"),
@@ -33,10 +34,11 @@ PREDICTORS = {
         "128 numbers of a face, near each other for images of one person",
     ),
 }
-"""Names at hand, or fetched → the module here with ``load_predictor(device)``, and its title."""
+"""Available names, local or downloaded → the module here with ``load_predictor(device)``, and its
+title."""
 
 FEATURES = {"vgg16": "VGG16, tuned on edges: maps for perceptual and Fréchet distances"}
-"""Networks of features that are fetched → what they are."""
+"""Downloadable networks of features → their description."""
 
 OWN_PREDICTORS = {
     "areas:SEGMENTER": "share of the image that each concept of a segmenter has",
@@ -44,4 +46,4 @@ OWN_PREDICTORS = {
     "package.module:predict": "a function of images, or a factory of a predictor",
     "FILE.csv": "scores by sample, for fitting alone",
 }
-"""Forms of predictors of one's own → what they are."""
+"""Forms of custom predictors → their description."""

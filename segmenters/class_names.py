@@ -1,4 +1,4 @@
-"""Names of the classes of a network: sets that come with the package, and files.
+"""Class names of a network: sets that come with the package, and files.
 
 A file of names is JSON, a list with one entry for each class in the network's order, or a text file
 with a line for each:
@@ -9,8 +9,8 @@ with a line for each:
     sand<TAB>material<TAB>#e69f00
     -
 
-``null``, ``-`` and the names of ``NOTHING`` are classes that mark nothing: they become 0 in the
-plane. A JSON object ``{"plane": ..., "classes": [...]}`` names the plane as well.
+``null``, ``-`` and the names of ``NOTHING`` are classes without a concept: they become 0 in the
+plane. A JSON object ``{"plane": ..., "classes": [...]}`` also names the plane.
 """
 
 import re
@@ -29,14 +29,14 @@ from segmenters.hub import read_json
 from segmenters.vocabulary import Vocabulary
 
 SETS = {"ade20k": "ADE20K's 150", "cityscapes": "Cityscapes' 19", "voc": "Pascal VOC's 21"}
-"""Names of sets that come with the package → what they are."""
+"""Names of sets that come with the package → their description."""
 
 NOTHING = (
     "background", "bg", "unlabelled", "unlabeled", "unlabelled area", "unlabeled area", "void",
     "none", "null", "ignore", "ignored", "ignore region", "ignore label", "don't care", "dont care",
     "-",
 )  # fmt: skip
-"""Names of classes that mark nothing; underscores, hyphens and capitals make no difference."""
+"""Names of classes without a concept; underscores, hyphens and capitals are ignored."""
 
 _HINTS = {
     "ade20k": re.compile(r"ade[-_ ]?20k|\bade\b|ade[-_ ]?160k|sceneparse", re.I),
@@ -53,8 +53,8 @@ class Classes:
 
     Args:
         plane: Name of the plane that carries them.
-        rows: For each class its name, category and colour, or None where it marks nothing.
-        source: Where they are from, for messages.
+        rows: For each class its name, category and colour, or None for a class without a concept.
+        source: Their origin, for messages.
     """
 
     plane: str
@@ -62,10 +62,11 @@ class Classes:
     source: str
 
     def check(self, n_classes: int) -> "Classes":
-        """The same, where there are as many as the network has.
+        """Return self after a check of the number of classes.
 
         Raises:
-            SegmenterError: another number, nothing to mark, or one class and nothing besides it.
+            SegmenterError: another number than the network has, no concept, or one class without
+                background.
         """
         given = len(self.rows)
         if given != n_classes:
@@ -82,20 +83,20 @@ class Classes:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The concepts: classes that mark something, in their order."""
+        """The concepts: classes with a concept, in order."""
         return Vocabulary.build(
             [(row[0], row[1], self.plane, row[2]) for row in self.rows if row is not None]
         )
 
     @property
     def ids(self) -> Int[Tensor, " class"]:
-        """The concept's id of each class, 0 for those that mark nothing."""
+        """The concept's id of each class, 0 for classes without a concept."""
         marks = torch.tensor([row is not None for row in self.rows])
         return torch.where(marks, marks.cumsum(0), 0)
 
 
 def colours(n: int) -> list[str]:
-    """``n`` colours, as distinct as possible; from the 257th on they repeat."""
+    """``n`` colours, as distinct as possible; they repeat from the 257th on."""
     table = (_FOLDER / "colours.txt").read_text(encoding="utf-8").split()
     return [table[i % len(table)] for i in range(n)]
 
@@ -106,16 +107,16 @@ def shipped(name: str) -> Classes:
 
 
 def from_file(path: Path) -> Classes:
-    """Names from a JSON or text file; the plane is called like the file.
+    """Names from a JSON or text file; the plane gets the name of the file.
 
     Raises:
-        SegmenterError: a file that can't be read or is not of this form.
+        SegmenterError: a file that cannot be read or has another format.
     """
     plane = path.stem or "classes"
     if path.suffix == ".json":
         return _from_json(read_json(path), plane=plane, source=str(path))
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows marks UTF-8
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows adds a mark to UTF-8
     except (OSError, UnicodeDecodeError) as error:
         raise SegmenterError(
             f"cannot read the names {path}: {error}; expected a JSON or text file, or one of the "
@@ -127,7 +128,7 @@ def from_file(path: Path) -> Classes:
 
 
 def from_labels(labels: Sequence[str], *, plane: str, source: str) -> Classes:
-    """Names from a network's configuration; one that comes twice gets a number."""
+    """Names from a network's configuration; a duplicate gets a number."""
     seen: dict[str, int] = {}
     entries = []
     for label in (str(label).strip() for label in labels):
@@ -139,9 +140,9 @@ def from_labels(labels: Sequence[str], *, plane: str, source: str) -> Classes:
 
 
 def recognise(n_classes: int, text: str) -> Classes | None:
-    """A set of the package, if the number of classes fits and the text speaks of it.
+    """A set of the package, if the number of classes fits and the text mentions it.
 
-    150 classes are ADE20K's whatever the text says; 19 and 21 are those of other data too.
+    150 classes always mean ADE20K; 19 and 21 classes occur in other data too.
     """
     for name, count in _COUNTS.items():
         if count == n_classes and (name == "ade20k" or _HINTS[name].search(text)):
@@ -152,16 +153,16 @@ def recognise(n_classes: int, text: str) -> Classes | None:
 def choose(
     options: Mapping[str, str], n_classes: int, *, own: Classes | None, text: str
 ) -> Classes:
-    """The names given as an option, else those of the model, else a set that fits.
+    """The names given as an option, otherwise those of the model, otherwise a matching set.
 
     Args:
         options: ``names`` is a set or a file, ``plane`` the plane's name.
-        n_classes: Of the network.
+        n_classes: Number of the network's classes.
         own: Names from the model's folder.
-        text: What is known of the model: its id, its card.
+        text: Text about the model: its id, its card.
 
     Raises:
-        SegmenterError: none are known, or another number than the network has.
+        SegmenterError: no names are known, or their number differs from the network's.
     """
     given = options.get("names")
     if given is not None:
@@ -211,7 +212,7 @@ def _classes(entries: Sequence[Any], *, plane: str, source: str) -> Classes:
         rows.append((row["name"].strip(), str(category).strip(), str(colour).strip()))
     found = Classes(plane, tuple(rows), source)
     try:
-        found.vocabulary  # noqa: B018, refuses categories, colours and names that come twice
+        found.vocabulary  # noqa: B018, raises an error for duplicate names, categories and colours
     except SegmenterError as error:
         raise SegmenterError(f"{source}: {error}") from None
     return found

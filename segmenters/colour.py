@@ -1,8 +1,8 @@
-"""The eleven basic colour terms, computed from pixel values alone: exact, no weights.
+"""The eleven basic colour terms, computed only from pixel values: exact, no weights.
 
-A pixel is named after the nearest of eleven typical colours in OKLab, a space in which distances
-follow what people see. The typical colours are those that people gave these names most often in the
-xkcd survey.
+A pixel gets the name of the nearest of eleven typical colours in OKLab, a space whose distances
+follow human perception. The typical colours are those for which people used these names most often
+in the xkcd survey.
 
 References:
     Berlin and Kay, Basic Color Terms, 1969 (the eleven terms).
@@ -48,13 +48,13 @@ _TO_LAB = (
 
 
 def oklab(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch height width 3"]:
-    """OKLab coordinates of sRGB images in [-1, 1]; values outside are taken at the border."""
+    """OKLab coordinates of sRGB images in [-1, 1]; values outside are clamped."""
     srgb = ((images + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)
     linear = torch.where(
         srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
     )
     cones = linear @ srgb.new_tensor(_TO_CONES).t()
-    # The floor keeps the gradient finite at black; it moves no colour by more than 1e-3.
+    # The floor keeps the gradient finite at black; it changes no colour by more than 1e-3.
     return cones.clamp(min=1e-9) ** (1 / 3) @ srgb.new_tensor(_TO_LAB).t()
 
 
@@ -95,5 +95,5 @@ class ColourSegmenter(ShownSegmenter):
 
 
 def load(device: torch.device | str = "cpu") -> ColourSegmenter:
-    """The segmenter on a device."""
+    """Load the segmenter on a device."""
     return ColourSegmenter(device)

@@ -1,26 +1,26 @@
-"""Finds the device that models run on by what people call it."""
+"""Finds the device for models by its usual name."""
 
 import torch
 
 from segmenters.errors import DissectError
 
 AUTO = "auto"
-"""The machine's accelerator, or the processor where there is none."""
+"""The machine's accelerator, or the processor if there is none."""
 CPU = "cpu"
-_ACCELERATORS = ("cuda", "xpu", "mps")  # in the order in which ``auto`` takes them
+_ACCELERATORS = ("cuda", "xpu", "mps")  # in the order of preference of ``auto``
 
 
 def devices_here() -> list[str]:
-    """Kinds of devices that torch has here, accelerators first."""
+    """Kinds of devices that torch can use on this machine, accelerators first."""
     modules = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}
     return [*(name for name in _ACCELERATORS if modules[name].is_available()), CPU]
 
 
 def find_device(device: torch.device | str) -> torch.device:
-    """The device of a name, such as ``cuda:1``, ``mps``, ``cpu`` or ``auto``.
+    """The device with a name such as ``cuda:1``, ``mps``, ``cpu`` or ``auto``.
 
     Raises:
-        DissectError: torch does not have it here.
+        DissectError: torch does not have it on this machine.
     """
     if device == AUTO:
         return torch.device(devices_here()[0])

@@ -5,14 +5,14 @@ A small U-Net takes an image at 64 × 64 pixels and gives two planes of labels.
 - *object*: person (with hair, hat, glasses and clothes) or background; each pixel is one of them.
 - *part*: skin, brows, eyes, nose, lips and the inside of the mouth, or none of them.
 
-Left and right are the person's own: the *left eye* of someone who faces the camera is on the
-viewer's right. *Skin* is the oval of the face, from the chin to the upper forehead, less the other
-parts; neck, ears and hair are no part of it. *Mouth inside* is the opening between the lips, with
-the teeth and the tongue.
+Left and right are from the person's view: the *left eye* of a person who faces the camera is on the
+viewer's right. *Skin* is the oval of the face, from the chin to the upper forehead, without the
+other parts; neck, ears and hair do not belong to it. *Mouth inside* is the opening between the
+lips, with the teeth and the tongue.
 
-The network learned from another model, on images of one generator (``recipes/face_parts``); how
-well it agrees with its teacher stands in ``segmenters/weights/faces.md``. It works for faces framed
-like those: one face that fills most of the image.
+The network was trained on the output of another model, on images of one generator
+(``recipes/face_parts``). ``segmenters/weights/faces.md`` gives its agreement with that teacher. It
+works for faces framed like those: one face that fills most of the image.
 """
 
 import json
@@ -36,7 +36,7 @@ INPUT_SIZE = 64
 
 WEIGHTS = Path(__file__).parent / "weights" / "faces.safetensors"
 
-# Tol's muted palette for the parts, Okabe and Ito's blue for the person, grey for what is left.
+# Tol's muted palette for the parts, Okabe and Ito's blue for the person, grey for the rest.
 VOCABULARY = Vocabulary.build(
     [
         ("person", "object", "object", "#0072b2"),
@@ -67,7 +67,7 @@ VOCABULARY = Vocabulary.build(
     ),
 )
 
-# The network's output channels: the object plane has no "none", the part plane has one, first.
+# Output channels of the network: the object plane has no "none"; the part plane has one, first.
 N_OBJECTS = len(VOCABULARY.in_plane("object"))
 N_PARTS = len(VOCABULARY.in_plane("part"))
 
@@ -84,7 +84,7 @@ _METADATA = "faces"
 
 
 def mirror_name(name: str) -> str:
-    """What a concept is called in the mirror: left and right change places."""
+    """Name of a concept in the mirror image: left and right are swapped."""
     other = {"left": "right", "right": "left"}
     side, _, part = name.partition(" ")
     return f"{other[side]} {part}" if side in other else name
@@ -109,12 +109,12 @@ def build_network() -> smp.Unet:
 
 
 def describe() -> dict[str, object]:
-    """The metadata that a weights file must have to fit this code."""
+    """The metadata that a weights file must have to match this code."""
     return {"architecture": dict(ARCHITECTURE), "concepts": list(VOCABULARY.names)}
 
 
 def write_metadata(description: Mapping[str, object]) -> dict[str, str]:
-    """A description as the file carries it: one entry, for safetensors orders entries by chance."""
+    """The description for the file: one entry, since safetensors does not keep their order."""
     return {_METADATA: json.dumps(description, sort_keys=True)}
 
 
@@ -130,12 +130,12 @@ def label_planes(
 class FacesSegmenter(ShownSegmenter):
     """Marks the person and the parts of the face; follows ``segmenters.Segmenter``.
 
-    Images of any size are resized to 64 × 64 (a portrait that is not square is squeezed), and the
+    Images of any size are resized to 64 × 64 (a portrait that is not square is distorted), and the
     results are interpolated back to the size of the images.
 
     Args:
-        network: As built by ``build_network``; it is put into eval mode and frozen.
-        device: Where to run it.
+        network: Network from ``build_network``; put into eval mode and frozen.
+        device: Device to run on.
     """
 
     name = "faces"
@@ -166,7 +166,7 @@ class FacesSegmenter(ShownSegmenter):
     ) -> Float[Tensor, "batch 11 height width"]:
         """Probability of each concept at each pixel, a softmax in each plane.
 
-        Person and background add up to 1; the parts to 1 less the probability of none.
+        Person and background add up to 1; the parts add up to 1 minus the probability of none.
 
         Raises:
             SegmenterError: images of a wrong shape, type or device.
@@ -180,7 +180,7 @@ class FacesSegmenter(ShownSegmenter):
     def features(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
-        """Means over space of the encoder's deepest stage, 152; see ``segmenters.features``.
+        """Spatial means of the encoder's deepest stage, 152 values; see ``segmenters.features``.
 
         Raises:
             SegmenterError: images of a wrong shape, type or device.
@@ -196,7 +196,7 @@ class FacesSegmenter(ShownSegmenter):
         check_images(images, self.device)
         size = (images.shape[-2], images.shape[-1])
         images = resize(images, (INPUT_SIZE, INPUT_SIZE), antialias=True)
-        # Of the image and of its mirror image, turned back: about one point of IoU, and a face and
+        # The mean over the image and its mirror image: gains about one point of IoU, and a face and
         # its mirror image get the same labels.
         both = torch.cat([images, images.flip(-1)]).contiguous(memory_format=torch.channels_last)
         straight, mirrored = self.network(both).chunk(2)
@@ -205,14 +205,14 @@ class FacesSegmenter(ShownSegmenter):
 
 
 def load(device: torch.device | str = "cpu", *, weights: Path = WEIGHTS) -> FacesSegmenter:
-    """The segmenter with the weights of the package.
+    """Load the segmenter with the weights of the package.
 
     Args:
-        device: Where images will be.
-        weights: A file that ``recipes.face_parts`` wrote.
+        device: Device of the images.
+        weights: A file written by ``recipes.face_parts``.
 
     Raises:
-        SegmenterError: weights that are missing, unreadable, or were trained for other concepts or
+        SegmenterError: weights that are missing, unreadable, or belong to other concepts or
             another network.
 
     Example:
@@ -237,7 +237,7 @@ def load(device: torch.device | str = "cpu", *, weights: Path = WEIGHTS) -> Face
                 "train again with python -m recipes.face_parts"
             )
     network = build_network()
-    # Kernels are stored in half precision to keep the package small; computed in single.
+    # Kernels are stored in half precision to keep the package small; computation is in single.
     single = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
     try:
         network.load_state_dict(single)

@@ -1,4 +1,4 @@
-"""User-defined objects: ``package.module:factory`` → the object that the factory returns."""
+"""Loads custom objects: ``package.module:factory`` → the object that the factory returns."""
 
 import importlib
 import sys
@@ -19,10 +19,10 @@ def call_factory(
     """Import and call a factory that takes no arguments.
 
     Args:
-        spec: ``package.module:factory``; the working folder is searched first, as by ``python -m``.
-        protocol: What the factory has to return.
-        error: Raised, in one line, where it cannot be imported or returns something else.
-        complete: Called with the object before its check; adds optional members that it lacks.
+        spec: ``package.module:factory``; the working folder is searched first, like ``python -m``.
+        protocol: Protocol of the returned object.
+        error: Class of the error, one line, if the import fails or the object is another one.
+        complete: Called with the object before its check; adds missing optional members.
     """
     factory_name = spec.partition(":")[2]
     factory = import_target(spec, error=error)
@@ -46,11 +46,11 @@ def call_factory(
 
 
 def import_target(spec: str, *, error: type[DissectError]) -> Any:
-    """What ``package.module:NAME`` is; the working folder is searched first, as by ``python -m``.
+    """Import ``package.module:NAME``; the working folder is searched first, like ``python -m``.
 
     Args:
         spec: The module and a name in it.
-        error: Raised, in one line, where it cannot be imported.
+        error: Class of the error, one line, if the import fails.
     """
     module_name, _, name = spec.partition(":")
     folder = str(Path.cwd())

@@ -1,7 +1,7 @@
 """Features of whole images, one vector each, for distances between sets of images.
 
-A segmenter may have ``features``; for one that has none they are computed from its scores. The
-values have no unit and are comparable only with those of the same segmenter.
+A segmenter may have ``features``; otherwise they are computed from its scores. The values have no
+unit and are comparable only with those of the same segmenter.
 """
 
 from typing import Protocol, runtime_checkable
@@ -15,10 +15,10 @@ from segmenters.base import Segmenter
 
 @runtime_checkable
 class HasFeatures(Protocol):
-    """An optional part of a ``Segmenter``: a vector for each image."""
+    """An optional method of a ``Segmenter``: one vector per image."""
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch n"]:
-        """Features of whole images; row k depends on image k alone.
+        """Features of whole images; row k depends on image k only.
 
         Args:
             images: RGB in [-1, 1].
@@ -30,15 +30,15 @@ class HasFeatures(Protocol):
 def image_features(
     segmenter: Segmenter, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch n"]:
-    """A segmenter's own features or, where it has none, mean and deviation of its scores.
+    """A segmenter's own features, or otherwise mean and deviation of its scores.
 
     Args:
-        segmenter: Any.
+        segmenter: Any segmenter.
         images: RGB in [-1, 1], on its device.
 
     Returns:
-        ``segmenter.features(images)``, or for each concept the mean of its score over all pixels,
-        then for each the standard deviation over them (population), 2 · concepts in all.
+        ``segmenter.features(images)``, or the mean of each concept's score over all pixels,
+        followed by its (population) standard deviation, 2 · concepts in all.
 
     Example:
         >>> image_features(load_segmenter("colour"), torch.zeros(1, 3, 8, 8)).shape

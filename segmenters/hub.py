@@ -1,8 +1,8 @@
-"""A folder of a model: on this machine, or from the Hugging Face hub.
+"""The folder of a model: a local one, or from the Hugging Face hub.
 
-Files are fetched once into the hub's own cache (``HF_HOME``) and read from there without a network.
-Nothing that is fetched is run: only files of the given names are fetched, and weights are read by
-``safetensors`` or by ``torch.load(weights_only=True)``.
+Files are downloaded once to the hub's own cache (``HF_HOME``) and then read from there without a
+network. No downloaded code is run: only files with the given names are downloaded, and weights are
+read by ``safetensors`` or by ``torch.load(weights_only=True)``.
 """
 
 import re
@@ -22,15 +22,15 @@ _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def find_folder(target: str, *, patterns: Sequence[str]) -> Path:
-    """The folder that a target names.
+    """The folder of a target.
 
     Args:
-        target: A folder, or ``OWNER/NAME`` of the hub, with ``@REVISION`` (a branch, a tag or a
-            commit) where it should not be the newest.
-        patterns: Names of the files to fetch, with ``*``.
+        target: A folder, or ``OWNER/NAME`` of the hub, optionally with ``@REVISION`` (a branch, a
+            tag or a commit); the newest one otherwise.
+        patterns: Names of the files to download, with ``*``.
 
     Raises:
-        SegmenterError: no such folder; on the hub no such id or revision, or no way to the hub.
+        SegmenterError: no such folder; no such id or revision on the hub; no connection to it.
     """
     folder = Path(target).expanduser()
     if folder.is_dir():
@@ -46,7 +46,7 @@ def find_folder(target: str, *, patterns: Sequence[str]) -> Path:
 
 
 def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    # Imported here, since it takes a second and local folders don't need it.
+    # Imported here, since it takes a second and local folders do not need it.
     import huggingface_hub as hub  # noqa: PLC0415
     from huggingface_hub import errors  # noqa: PLC0415
 
@@ -66,7 +66,7 @@ def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Pa
     except (OSError, errors.OfflineModeIsEnabled, hub.utils.HfHubHTTPError) as error:
         fault = f"can't be fetched ({_first_words(error)}); fetch it where there is a network with "
         fault += f"hf download {repository}, or give the folder it lies in"
-    except Exception as error:  # the hub's client lets the errors of its http library through
+    except Exception as error:  # the hub's client passes on errors of its http library
         if not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
             raise
         fault = f"can't be fetched ({_first_words(error)}); the hub does not answer; give a folder"
@@ -78,7 +78,7 @@ def _first_words(error: Exception) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Read the content of a JSON file.
 
     Raises:
         SegmenterError: no such file, or no JSON; see ``segmenters.received``.
@@ -87,10 +87,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file; no code in it is run.
+    """Read the tensors of a file; runs no code in it.
 
     Raises:
-        SegmenterError: a file that can't be read, or holds more than tensors.
+        SegmenterError: a file that cannot be read, or contains more than tensors.
     """
     try:
         if path.suffix == ".safetensors":
@@ -110,10 +110,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def as_state(found: object, path: Path) -> dict[str, Tensor]:
-    """A state dict, or that which lies under ``state_dict`` or ``model``, as training code saves.
+    """The state dict in a file, directly or under ``state_dict`` or ``model``.
 
     Raises:
-        SegmenterError: neither.
+        SegmenterError: no state dict.
     """
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -128,10 +128,10 @@ def as_state(found: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_state(network: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Put tensors into a network, all of them and nothing else.
+    """Load tensors into a network; all of them must match.
 
     Raises:
-        SegmenterError: tensors that are missing, too many, or of another shape.
+        SegmenterError: tensors that are missing, unexpected, or of another shape.
     """
     single = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     try:

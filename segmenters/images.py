@@ -1,4 +1,4 @@
-"""The checks that every segmenter makes of its images, and resizing."""
+"""Checks of images, shared by all segmenters, and resizing."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ def check_images(images: Tensor, device: torch.device, *, name: str | None = Non
 
     Args:
         images: Expected: ``batch 3 height width``, float32.
-        device: Of the segmenter.
-        name: Of the segmenter, where the message should begin with it.
+        device: Device of the segmenter.
+        name: Name of the segmenter, if the message should begin with it.
 
     Raises:
         SegmenterError: images of a wrong shape, type or device.
@@ -39,13 +39,13 @@ def check_images(images: Tensor, device: torch.device, *, name: str | None = Non
 def resize(
     images: Tensor, size: tuple[int, int], *, mode: str = "bilinear", antialias: bool = False
 ) -> Tensor:
-    """Images or scores at another size, corners not aligned; as they are where nothing changes.
+    """Resize images or scores, corners not aligned; unchanged if the size is the same.
 
     Args:
         images: ``batch channel height width``.
         size: Height and width.
         mode: ``bilinear`` or ``bicubic``.
-        antialias: Whether pixels are averaged when there are fewer of them afterwards.
+        antialias: Whether to average pixels when the size is reduced.
     """
     if tuple(images.shape[-2:]) == tuple(size):
         return images

@@ -1,4 +1,4 @@
-"""Two segmenters as one, with one vocabulary: ``faces+colour``."""
+"""Joins two segmenters to one, with one vocabulary: ``faces+colour``."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ from segmenters.notebook import ShownSegmenter
 class JoinedSegmenter(ShownSegmenter):
     """Two segmenters as one: the planes of the first, then those of the second.
 
-    Names of the second that the first has too are marked with its own; see ``Vocabulary.join``.
+    A name of the second that the first has too is extended by its own; see ``Vocabulary.join``.
 
     Raises:
         SegmenterError: a segmenter joined to itself.
@@ -23,7 +23,7 @@ class JoinedSegmenter(ShownSegmenter):
 
     def __init__(self, first: Segmenter, second: Segmenter) -> None:
         joined = [first]
-        while joined:  # whatever was joined before
+        while joined:  # all segmenters joined before
             one = joined.pop()
             joined += [getattr(one, n) for n in ("first", "second", "inner") if hasattr(one, n)]
             if one.fingerprint == second.fingerprint:
@@ -55,6 +55,6 @@ class JoinedSegmenter(ShownSegmenter):
     def features(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
-        """Those of the first, then those of the second; see ``segmenters.features``."""
+        """The features of the first, then those of the second; see ``segmenters.features``."""
         both = (image_features(segmenter, images) for segmenter in (self.first, self.second))
         return torch.cat(list(both), dim=1)

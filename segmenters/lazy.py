@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Lazy imports: names of a package that are imported on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ def lazy_names(
 ) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package (PEP 562).
 
-    The package repeats the names as imports under ``TYPE_CHECKING``, and calls this under ``else``:
-    so that an editor completes them and a type checker flags a name that does not exist.
+    The package repeats the names as imports under ``TYPE_CHECKING``, and calls this function under
+    ``else``. So an editor completes them and a type checker reports a name that does not exist.
 
     Args:
         package: Its name.

@@ -1,15 +1,15 @@
-"""Suggests the known name that is nearest to a misspelt one."""
+"""Suggests the known name nearest to a misspelt one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """``"did you mean 'sky'? "`` with a space behind it, or nothing where no name is near.
+    """``"did you mean 'sky'? "`` with a trailing space, or "" if no name is near.
 
     Args:
-        name: What was given, of any type.
-        known: The names that exist. Capitals do not count.
+        name: The given value, of any type.
+        known: The existing names; case is ignored.
 
     Example:
         >>> did_you_mean("skye", ["sea", "sky"])

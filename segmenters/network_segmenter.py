@@ -1,6 +1,6 @@
-"""Networks of other libraries as segmenters: their output becomes planes and scores.
+"""Networks of other libraries as segmenters: converts their output to planes and scores.
 
-``smp_models``, ``torchvision_models`` and ``transformers_models`` build one of these each.
+``smp_models``, ``torchvision_models`` and ``transformers_models`` each build one.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from segmenters.reading import Reading, average_tiles
 from segmenters.vocabulary import Vocabulary
 
 Forward = Callable[[Float[Tensor, "1 3 rows columns"]], Float[Tensor, "1 class rows columns"]]
-"""The network's output for an image of a size that it takes: one map for each class, any size."""
+"""The network's output for an image of a supported size: one map per class, of any size."""
 
 Label = Callable[
     [Float[Tensor, "1 3 rows columns"], tuple[int, int]], Int[Tensor, "1 height width"]
 ]
-"""The class of each pixel at a size, −1 for none; for networks whose labels are no argmax."""
+"""The class of each pixel at a size, −1 for none; for networks whose labels are not an argmax."""
 
 MEANINGS = ("logits", "shares", "binary", "probabilities")
 
@@ -34,18 +34,18 @@ class NetworkSegmenter(ShownSegmenter):
     Images are read one at a time, so that on a CPU a label has the same bits in any batch.
 
     Args:
-        name: As ``load_segmenter`` finds it.
-        network: Put into eval mode, frozen and moved.
-        forward: Calls the network on an image that ``reading`` prepared.
+        name: Name for ``load_segmenter``.
+        network: Put into eval mode, frozen and moved to the device.
+        forward: Calls the network on an image prepared by ``reading``.
         classes: Names of its classes.
-        reading: How it reads an image.
-        meaning: Of its output: ``logits``, whose softmax are probabilities of classes that exclude
-            each other; ``shares``, numbers from 0 on of such classes; ``binary``, one logit, above
-            0 where the class is; ``probabilities``, one for each class, which don't exclude each
-            other: each class gets a plane.
-        device: Where it runs.
-        settings: What else its results depend on, such as its configuration, for the fingerprint.
-        label: How classes are found, if not by argmax.
+        reading: Preprocessing of an image.
+        meaning: Kind of output: ``logits``, whose softmax gives probabilities of mutually
+            exclusive classes; ``shares``, non-negative numbers of such classes; ``binary``, one
+            logit, above 0 for the class; ``probabilities``, one per class, not exclusive: each
+            class gets a plane.
+        device: Device to run on.
+        settings: Further settings that affect its results, for the fingerprint.
+        label: Finds the classes, if not by argmax.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class NetworkSegmenter(ShownSegmenter):
         elif self.meaning == "binary":
             output = output.sigmoid()
         elif self.meaning == "shares":
-            # Their sum leaves 1 where queries overlap; dividing keeps which of them is largest.
+            # Their sum can exceed 1 where queries overlap; division keeps their order.
             output = output / output.sum(dim=1, keepdim=True).clamp(min=1)
         return output[:, self._marked].clamp(0, 1)
 
@@ -159,6 +159,6 @@ class NetworkSegmenter(ShownSegmenter):
 
 
 def one_plane_each(classes: Classes) -> Vocabulary:
-    """The vocabulary of classes of which a pixel may have several."""
+    """The vocabulary of classes that are not exclusive at a pixel."""
     rows = [row for row in classes.rows if row is not None]
     return Vocabulary.build([(r[0], r[1], f"{classes.plane} {r[0]}", r[2]) for r in rows])

@@ -1,4 +1,4 @@
-"""How objects show themselves: one line in a terminal, a small table in a notebook."""
+"""Display of objects: one line in a terminal, a small table in a notebook."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from segmenters.base import Segmenter
 
 MOST_ROWS = 40
-"""Rows of a table that are shown."""
+"""Largest number of displayed rows of a table."""
 _SWATCH = (
     '<span style="display:inline-block;width:0.8em;height:0.8em;margin-right:0.4em;'
     'background:{}"></span>'
@@ -16,7 +16,7 @@ _SWATCH = (
 
 
 def describe_object(kind: str, name: str, facts: Iterable[str]) -> str:
-    """One line.
+    """Describe an object in one line.
 
     Example:
         >>> describe_object("Run", "runs/a", ["3 layers", "1,000 samples"])
@@ -32,12 +32,12 @@ def html_table(
     *,
     colours: Mapping[str, str] | None = None,
 ) -> str:
-    """A table as HTML, all text escaped; rows beyond ``MOST_ROWS`` are counted, not shown.
+    """A table as HTML, all text escaped; rows beyond ``MOST_ROWS`` are only counted.
 
     Args:
-        title: Stands above.
+        title: Title above the table.
         columns: Headings.
-        rows: Cells of each row; whole numbers get commas.
+        rows: Cells of each row; integers get thousands separators.
         colours: Text of a first cell → its colour, shown as a square before it.
     """
 
@@ -58,7 +58,7 @@ def html_table(
 
 
 class ShownSegmenter:
-    """A segmenter that shows its concepts; the class beside it has the protocol's members."""
+    """Mixin that displays a segmenter's concepts; the class must have the protocol's members."""
 
     def __repr__(self: "Segmenter") -> str:
         known = self.vocabulary

@@ -1,11 +1,11 @@
-"""Halves of objects as concepts of their own: ``tree-top``, ``tree-bottom``, ``tree-left``, …
+"""Halves of objects as separate concepts: ``tree-top``, ``tree-bottom``, ``tree-left``, …
 
 ``scenes+quadrants`` adds them to every concept of the category object. Each connected piece of an
-object (pixels that touch at an edge) is cut in the middle of its own extent, so the left half of a
-small house at the right border is still a left half. A pixel may be in the top half and in the left
-half at once, so two planes are added to each plane that carries objects. Where a piece is an odd
-number of pixels high or wide, its middle row or column is in neither half: then the mirror image
-has exactly the mirrored halves.
+object (pixels that share an edge) is cut in the middle of its own extent, so the left half of a
+small house at the right border is still a left half. A pixel can be in the top half and in the left
+half, so two planes are added to each plane that carries objects. If a piece is an odd number of
+pixels high or wide, its middle row or column is in neither half. So the mirror image has exactly
+the mirrored halves.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019; its code cuts the extent of each connected piece in the
@@ -31,18 +31,19 @@ NAME = "quadrants"
 """Its name after a ``+``."""
 
 DIRECTIONS = {"vertical": SIDES[:2], "horizontal": SIDES[2:]}
-_VERSION = 1  # of the rule; belongs to the fingerprint
+_VERSION = 1  # version of the rule; part of the fingerprint
 _SHADES = {"top": 0.45, "bottom": -0.45, "left": 0.25, "right": -0.25}
 
 
 class Quadrants(ShownSegmenter):
-    """A segmenter, and the halves of its objects; follows ``segmenters.Segmenter``.
+    """A segmenter with the halves of its objects; follows ``segmenters.Segmenter``.
 
-    Its planes come first and unchanged; then, for each plane that carries objects, one of top and
-    bottom halves and one of left and right halves. The halves are parts of their object.
+    The segmenter's planes come first, unchanged. Then, for each plane that carries objects, one
+    plane of top and bottom halves and one of left and right halves. The halves are parts of their
+    object.
 
     Args:
-        inner: What marks the objects.
+        inner: Segmenter of the objects.
 
     Raises:
         SegmenterError: a segmenter without objects, or whose objects are already divided.
@@ -88,7 +89,7 @@ class Quadrants(ShownSegmenter):
             part_of=known.wholes | part_of,
         )
         self._wholes = torch.tensor([whole - 1 for whole, _ in halves])
-        # Id of the first half of an object in both directions, 0 for what is no object.
+        # Id of the first half of an object in both directions, 0 if it is not an object.
         self._first = np.zeros((2, len(known) + 1), np.int64)
         for number, (whole, side) in enumerate(halves, start=len(known) + 1):
             if side == 0:
@@ -113,9 +114,9 @@ class Quadrants(ShownSegmenter):
     def score(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch concept height width"]:
-        """A half has its object's score where its pixels are, and 0 elsewhere.
+        """A half has its object's score at its own pixels, and 0 elsewhere.
 
-        Where the halves are is taken as it is; gradients flow through the object's score.
+        The pixels of the halves are constants; gradients flow through the object's score.
         """
         scores = self.inner.score(images)
         with torch.no_grad():
@@ -134,7 +135,7 @@ class Quadrants(ShownSegmenter):
     def features(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
-        """Those of the segmenter itself: halves add nothing to a whole image."""
+        """Features of the segmenter itself: halves add nothing for a whole image."""
         return image_features(self.inner, images)
 
 
@@ -143,13 +144,13 @@ def divide(
 ) -> tuple[Int[np.ndarray, "batch height width"], Int[np.ndarray, "batch height width"]]:
     """The halves of every connected piece.
 
-    With a piece in the rows t … b, row y is in the upper half where 2 y < t + b and in the lower
-    one where 2 y > t + b; columns alike.
+    For a piece in the rows t … b, row y is in the upper half if 2 y < t + b and in the lower one if
+    2 y > t + b; columns likewise.
 
     Args:
         labels: Concept ids, 0 … n.
-        first: For both directions and each concept, the id of its upper (left) half, that of its
-            lower (right) half less 1; 0 for a concept that is not to be divided.
+        first: For both directions and each concept, the id of its upper (left) half, which is
+            followed by that of its lower (right) half; 0 for a concept that is not divided.
 
     Returns:
         Ids of the upper or lower halves, and of the left or right ones; 0 where a pixel is in
@@ -164,7 +165,7 @@ def divide(
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
 def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202, PLR0912
-    """Fills ``vertical`` and ``horizontal``: pieces by union-find, their extents, then halves."""
+    """Fill ``vertical`` and ``horizontal``: pieces by union-find, their extents, then halves."""
     height, width = labels.shape
     parent = np.arange(height * width)
     for y in range(height):
@@ -177,7 +178,7 @@ def _divide_image(labels, first, vertical, horizontal):  # noqa: ANN001, ANN202,
                 _unite(parent, here, here - 1)
             if y > 0 and labels[y - 1, x] == label:
                 _unite(parent, here, here - width)
-    # A root is its piece's first pixel, so its row is the top.
+    # A root is the first pixel of its piece, so its row is the top.
     bottom = np.zeros(height * width, np.int64)
     left = np.full(height * width, width, np.int64)
     right = np.zeros(height * width, np.int64)
@@ -220,12 +221,12 @@ def _unite(parent, one, other):  # noqa: ANN001, ANN202
 
 
 def _shade(colour: str, amount: float) -> str:
-    """A colour moved towards white (above 0) or black (below)."""
+    """Shift a colour towards white (above 0) or black (below)."""
     goal = 255 if amount > 0 else 0
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(p + (goal - p) * abs(amount)):02x}" for p in parts)
 
 
 def modify(segmenter: Segmenter) -> Quadrants:
-    """What ``+quadrants`` adds to the segmenters before it."""
+    """Apply ``+quadrants`` to the segmenters before it."""
     return Quadrants(segmenter)

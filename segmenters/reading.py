@@ -1,13 +1,13 @@
-"""Preprocessing of images for a network: at which size, with which mean and deviation.
+"""Preprocessing of images for a network: the size, mean and deviation.
 
-One rule for all networks of other libraries. Let T be the size that the network was trained at:
+One rule for all networks of other libraries. Let T be the training size of the network:
 
-- no side of the image is more than twice as long as T's: the image is resized to T;
-- otherwise it is cut into tiles of size T, which overlap by a quarter or more; a side that is
-  shorter than T's is brought up to it first, the other one with it. Where tiles overlap their
-  outputs are averaged.
+- If no side of the image is more than twice as long as T's, the image is resized to T.
+- Otherwise it is cut into tiles of size T, which overlap by a quarter or more. A side shorter than
+  T's is first enlarged to it, and the other one in proportion. Outputs are averaged where tiles
+  overlap.
 
-The network's output is resized to the image bilinearly, and only then compared.
+The network's output is resized to the image bilinearly, and compared only then.
 """
 
 import math
@@ -20,24 +20,24 @@ from torch import Tensor
 
 from segmenters.images import resize
 
-_LARGE = 2  # times T, from which on there are tiles
-_STEP = 0.75  # of a tile, at most, to the next one
+_LARGE = 2  # multiple of T above which tiles are used
+_STEP = 0.75  # largest step between tiles, as a share of a tile
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How an image is prepared for a network.
+    """Preprocessing of an image for a network.
 
     Args:
-        mean, std: Subtracted from, then divided into an image in [0, 1], for each channel.
-        size: Height and width that it is resized to, proportions lost.
-        shortest, longest: Without ``size``, what its shorter side becomes, unless the longer one
-            would leave ``longest``.
+        mean, std: For each channel: an image in [0, 1] minus mean, divided by std.
+        size: Height and width to which it is resized, without keeping proportions.
+        shortest, longest: Without ``size``, the length of the shorter side, unless the longer one
+            would exceed ``longest``.
         multiple: Sides are rounded up to multiples of this.
         mode: ``bilinear`` or ``bicubic``.
-        antialias: Whether it is smoothed when it is made smaller.
+        antialias: Whether it is smoothed when it is reduced.
         reversed: Whether the network takes blue, green, red.
-        tiles: Whether large images are cut: ``auto`` by the rule above, ``tile`` always where they
+        tiles: Whether large images are cut: ``auto`` by the rule above, ``tile`` always if they
             are larger than ``size``, ``resize`` never.
     """
 
@@ -55,14 +55,14 @@ class Reading:
     def read(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 rows columns"]:
-        """Images in [-1, 1] prepared for the network, resized as a whole."""
+        """Prepare images in [-1, 1] for the network, resized as a whole."""
         height, width = images.shape[-2:]
         return self.scale(self._resize(images, self._target(height, width)))
 
     def scale(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Images in [-1, 1] normalised for the network, at their own size."""
+        """Normalise images in [-1, 1] for the network, at their own size."""
         unit = (images + 1) / 2
         if self.reversed:
             unit = unit.flip(1)
@@ -70,7 +70,7 @@ class Reading:
         return (unit - mean) / std
 
     def cut(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]] | None:
-        """The size an image is brought to and its tiles' upper left corners, or None for no tiles.
+        """Size to which an image is resized and its tiles' upper left corners; None: no tiles.
 
         Example:
             >>> Reading((0, 0, 0), (1, 1, 1), size=(64, 64)).cut(64, 160)[1]
@@ -91,7 +91,7 @@ class Reading:
         return resize(images, size, mode=self.mode, antialias=self.antialias)
 
     def bring(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """Images at the size that ``cut`` names."""
+        """Resize images to the size from ``cut``."""
         return self._resize(images, size)
 
     def _target(self, height: int, width: int) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def average_tiles(
     corners: list[tuple[int, int]],
     size: tuple[int, int],
 ) -> Float[Tensor, "1 class height width"]:
-    """Outputs of tiles as one map, the mean where they overlap."""
+    """Join the outputs of tiles to one map; the mean where they overlap."""
     canvas = outputs[0].new_zeros(1, outputs[0].shape[1], *size)
     times = outputs[0].new_zeros(1, 1, *size)
     for output, (top, left) in zip(outputs, corners, strict=True):

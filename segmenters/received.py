@@ -86,7 +86,7 @@ def read_bytes(path: Path, most: int) -> bytes:
         ValueError: something else than a file, or one of more than ``most`` bytes.
         OSError: one that cannot be read.
     """
-    # A pipe is not waited for: it is opened without blocking and refused.
+    # A pipe must not block: it is opened without waiting, and is an error.
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no regular file")
@@ -124,7 +124,7 @@ def parse_json(content: bytes | str, *, any_text: bool = False) -> Any:
         ValueError: no such text.
         RecursionError: one that is nested far too deep.
     """
-    # Windows puts a mark before UTF-8.
+    # Windows writes a mark before UTF-8.
     text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -204,7 +204,7 @@ def open_stored_zip(path: Path, *, most_members: int) -> Iterator[zipfile.ZipFil
 
     Raises:
         ValueError: more members than ``most_members``, or a comment behind them. Python reads the
-            whole list of members when it opens one, so their number is looked at before.
+            list of members when it opens a file, so this checks their number before.
         zipfile.BadZipFile, OSError: no zip file.
     """
     n_bytes = _list_bytes(path)

@@ -23,9 +23,9 @@ def load_segmenter(spec: str, *, device: torch.device | str = "cpu") -> Segmente
 
     Args:
         spec: A name of ``SEGMENTERS``, ``PREFIX:TARGET`` of ``PREFIXES``,
-            ``package.module:factory``, or several joined by ``+``; a name of ``MODIFIERS`` behind
-            them changes all before it.
-        device: Where it should run, as ``find_device`` reads it. A factory places its segmenter
+            ``package.module:factory``, or several joined by ``+``; a name of ``MODIFIERS`` after
+            them modifies all before it.
+        device: Device to run on, in the syntax of ``find_device``. A factory places its segmenter
             itself.
 
     Raises:
@@ -57,9 +57,9 @@ def load_predictor(spec: str, *, device: torch.device | str = "cpu") -> Predicto
 
     Args:
         spec: A name of ``PREDICTORS``, or a form of ``OWN_PREDICTORS``: ``areas:SEGMENTER``,
-            ``FILE.onnx``, or ``package.module:predict``, a function of images or a factory. Scores
-            by sample (``FILE.csv``) need no images: ``load_scores``.
-        device: Where it should run, as ``find_device`` reads it. A factory places its predictor
+            ``FILE.onnx``, or ``package.module:predict``, a function of images or a factory. For
+            scores by sample (``FILE.csv``), which need no images, see ``load_scores``.
+        device: Device to run on, in the syntax of ``find_device``. A factory places its predictor
             itself.
 
     Raises:

@@ -1,8 +1,8 @@
 """The segmenter of the procedural scenes, and the predictor of their attributes.
 
 One small network: a U-Net marks objects, parts and materials, and a head on its deepest features
-predicts the named attributes. Both were trained on renders whose truth is exact
-(``recipes/scenes_segmenter``); the card beside the weights has their accuracy on new renders.
+predicts the named attributes. Both were trained on renders with exact labels
+(``recipes/scenes_segmenter``); the card beside the weights gives their accuracy on new renders.
 """
 
 import json
@@ -23,9 +23,9 @@ from segmenters.notebook import ShownSegmenter
 from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 
 FORMAT = "gan-dissection/scenes-reader"
-SIZE = 64  # pixels; what the network was trained at, and what it reads every image at
+SIZE = 64  # pixels; size for training and for every image
 _ENCODER, _DEPTH, _DECODER = "tu-resnet10t", 4, (64, 48, 32, 24)
-# A plane's channels: none of its concepts, then each of them.
+# Channels of a plane: none of its concepts, then each of them.
 PLANE_SIZES = tuple(1 + len(SCENES_VOCABULARY.in_plane(p)) for p in SCENES_VOCABULARY.planes)
 
 
@@ -57,13 +57,13 @@ class ScenesNetwork(nn.Module):
         return logits, self.attributes(features[-1])
 
     def pooled(self, images: Float[Tensor, "batch 3 64 64"]) -> Float[Tensor, "batch feature"]:
-        """Means over space of the two deepest feature maps: what Fréchet distances compare."""
+        """Spatial means of the two deepest feature maps, for Fréchet distances."""
         features = self.unet.encoder(images)
         return torch.cat([f.mean(dim=(2, 3)) for f in features[-2:]], dim=1)
 
 
 def save_network(network: ScenesNetwork, path: Path) -> None:
-    """Write the weights as float16 safetensors, through a file beside it."""
+    """Write the weights as float16 safetensors; atomic."""
     tensors = {
         name: value.half() if value.is_floating_point() else value
         for name, value in network.state_dict().items()
@@ -78,7 +78,7 @@ def load_network(path: Path | None = None) -> ScenesNetwork:
     """Read weights; without a path, those of the package.
 
     Raises:
-        SegmenterError: a file that is missing, damaged, or made for other concepts.
+        SegmenterError: a file that is missing, damaged, or for other concepts.
     """
     path = path or Path(str(resources.files("segmenters") / "weights" / "scenes.safetensors"))
     try:
@@ -133,7 +133,7 @@ class ScenesSegmenter(ShownSegmenter, _Reader):
     def segment(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Int[Tensor, "batch plane height width"]:
-        """Label every pixel; images of another size are read at 64 pixels."""
+        """Label every pixel; images of another size are resized to 64 pixels."""
         planes, first = [], 0
         for logits in self._planes(images):
             index = logits.argmax(dim=1)
@@ -151,7 +151,7 @@ class ScenesSegmenter(ShownSegmenter, _Reader):
     def features(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch feature"]:
-        """Means over space of the encoder's deepest stage, 256; see ``segmenters.features``."""
+        """Spatial means of the encoder's deepest stage, 256 values; see ``segmenters.features``."""
         check_images(images, self.device)
         return self.network.unet.encoder(_at_size(images))[-1].mean(dim=(2, 3))
 
@@ -175,10 +175,10 @@ class ScenesPredictor(_Reader):
 
 
 def load(device: torch.device | str = "cpu") -> ScenesSegmenter:
-    """The segmenter with the weights of the package."""
+    """Load the segmenter with the weights of the package."""
     return ScenesSegmenter(load_network(), device=device)
 
 
 def load_predictor(device: torch.device | str = "cpu") -> ScenesPredictor:
-    """The predictor with the weights of the package."""
+    """Load the predictor with the weights of the package."""
     return ScenesPredictor(load_network(), device=device)

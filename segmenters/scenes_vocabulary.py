@@ -1,7 +1,7 @@
-"""The concepts of the procedural scenes: what the renderer paints and the scenes segmenter marks.
+"""The concepts of the procedural scenes, which the renderer paints and the scenes segmenter marks.
 
-Kept apart from the segmenter, so that the renderer can name its labels without a network.
-Colours are those of Okabe and Ito as far as they go; they differ in lightness too.
+Separate from the segmenter, so that the renderer can name its labels without a network. The first
+colours are those of Okabe and Ito; all differ in lightness too.
 """
 
 from segmenters.vocabulary import Vocabulary

@@ -1,9 +1,9 @@
-"""Networks that segmentation-models-pytorch saved: ``smp:FOLDER`` or ``smp:OWNER/NAME@REVISION``.
+"""Networks of segmentation-models-pytorch: ``smp:FOLDER`` or ``smp:OWNER/NAME@REVISION``.
 
-A folder as its ``save_pretrained`` writes it: ``config.json`` names the architecture and what it is
-built with, ``model.safetensors`` (or ``pytorch_model.bin``, tensors alone) holds the weights. How
-images are prepared stands beside them in ``albumentations_config_eval.json``, as albumentations
-writes it and the checkpoints of smp-hub have it, or in ``preprocessor_config.json``.
+A folder from its ``save_pretrained``: ``config.json`` gives the architecture and its parameters,
+``model.safetensors`` (or ``pytorch_model.bin``, tensors only) holds the weights. The preprocessing
+is in ``albumentations_config_eval.json``, written by albumentations and present in the checkpoints
+of smp-hub, or in ``preprocessor_config.json``.
 """
 
 import inspect
@@ -47,15 +47,15 @@ _MEANINGS = {
 
 
 def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
-    """The network that a spec names.
+    """Load the network of a spec.
 
     Args:
         text: ``smp:TARGET``, with options.
-        device: Where it should run.
+        device: Device to run on.
 
     Raises:
-        SegmenterError: a folder that is missing or holds something else, names that don't fit, or
-            no word on how images are prepared.
+        SegmenterError: a folder that is missing or holds something else, names that do not fit,
+            or unknown preprocessing.
     """
     spec = parse_spec(text, OPTIONS)
     folder = find_folder(spec.target, patterns=_FILES)
@@ -114,11 +114,11 @@ def _build(config: Any, folder: Path) -> nn.Module:
         )
     settings = {key: value for key, value in config.items() if not key.startswith("_")}
     if "encoder_weights" in inspect.signature(architectures[title]).parameters:
-        # They would be fetched, only to be replaced by those of the folder.
+        # They would be downloaded, only to be replaced by those of the folder.
         settings["encoder_weights"] = None
     try:
         return architectures[title](**settings)
-    except Exception as error:  # the library raises all kinds for what it can't build
+    except Exception as error:  # the library raises many kinds of errors for invalid settings
         raise SegmenterError(
             f"{folder / 'config.json'} can't be built as a {title}: "
             f"{' '.join(str(error).split())[:160]}"
@@ -184,7 +184,7 @@ def _reading(spec: Spec, config: Mapping[str, Any], folder: Path, network: nn.Mo
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:
-    """The preprocessing that the folder states, None where it states none."""
+    """The preprocessing that the folder states, or None."""
     if (folder / _EVAL).is_file():
         return _albumentations(read_json(folder / _EVAL), folder / _EVAL)
     if (folder / _PROCESSOR).is_file():
@@ -200,9 +200,9 @@ def _stored(folder: Path) -> dict[str, Any] | None:
 
 
 def _albumentations(content: Any, path: Path) -> dict[str, Any]:
-    """What a pipeline of albumentations does, if it is one that only resizes and normalises.
+    """The preprocessing of an albumentations pipeline that only resizes and normalises.
 
-    Normalize there is (image − mean · most) / (std · most), of an image in 0 … 255.
+    Normalize there means (image − mean · most) / (std · most), for an image in 0 … 255.
     """
     found: dict[str, Any] = {}
     try:
@@ -230,7 +230,7 @@ def _albumentations(content: Any, path: Path) -> dict[str, Any]:
 
 
 def _of_encoder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The preparation that the encoder's first weights were trained with."""
+    """The preprocessing with which the encoder's initial weights were trained."""
     name, weights = config.get("encoder_name", "resnet34"), config.get("encoder_weights")
     missing = (
         f"{folder} does not say how images are prepared; expected {_EVAL} in it, or "
@@ -242,7 +242,7 @@ def _of_encoder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     try:
         parameters = smp.encoders.get_preprocessing_params(name, pretrained=weights)
-    except Exception as error:  # unknown weights, no network: in any case it isn't known
+    except Exception as error:  # unknown weights, no network, …: the preprocessing is unknown
         raise SegmenterError(f"{missing} ({name}: {' '.join(str(error).split())[:80]})") from None
     most = float(parameters["input_range"][1])
     return {

@@ -3,8 +3,8 @@
     smp:runs/unet,names=classes.json,plane=street
     hf:nvidia/segformer-b0-finetuned-ade-512-512@main,output=semantic
 
-Commas and equals signs need no quotes in a shell; a path that holds a comma or a plus can't be
-written so: give it another name, or go through ``package.module:factory``.
+Commas and equals signs need no quotes in a shell. A path with a comma or a plus cannot be written
+in a spec: rename it, or use ``package.module:factory``.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ class Spec:
     """A target and its options.
 
     Args:
-        text: All of it, as it was given: the segmenter's name.
-        target: A folder, an id, or whatever the prefix takes.
+        text: The whole spec, which is the segmenter's name.
+        target: A folder, an id, or another target of the prefix.
         options: Name → value.
     """
 
@@ -30,7 +30,7 @@ class Spec:
 
     @property
     def plane(self) -> str:
-        """What the plane is called where nothing names it: like the folder or the repository."""
+        """Default name of the plane: the name of the folder or the repository."""
         target = Path(self.target).expanduser()
         name = target.resolve().name if target.exists() else self.target.split("@")[0]
         return name.rpartition("/")[2]
@@ -40,11 +40,11 @@ def parse_spec(text: str, known: Mapping[str, str]) -> Spec:
     """Parse a spec.
 
     Args:
-        text: With its prefix.
-        known: The options that may stand there → what they take.
+        text: The spec with its prefix.
+        known: Allowed options → description of their values.
 
     Raises:
-        SegmenterError: no target, an option that is not known or stands twice, or has no value.
+        SegmenterError: no target, an unknown or repeated option, or one without a value.
 
     Example:
         >>> parse_spec("smp:runs/unet,names=voc", {"names": "a set"}).options
@@ -69,7 +69,7 @@ def parse_spec(text: str, known: Mapping[str, str]) -> Spec:
 
 
 def choice(spec: Spec, option: str, values: tuple[str, ...]) -> str:
-    """The value of an option, the first of the allowed values where none is given.
+    """The value of an option; the first of the allowed values if it is not given.
 
     Raises:
         SegmenterError: another value.

@@ -1,8 +1,8 @@
-"""What a person means who looks for a concept: its name, a plural, another word for it.
+"""Matches a search word to names of concepts: by name, plural, or synonym.
 
     means("windows", "lit window"), means("glass", "window")   # True, True
 
-Other words stand in ``names/synonyms.txt``, one meaning a line.
+``names/synonyms.txt`` lists the synonyms, one meaning per line.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ _ENDINGS = (
     ("ches", "ch"),
     ("xes", "x"),
 )
-_SHORTEST = 4  # letters of a plural; "bus" and "gas" are none
+_SHORTEST = 4  # least letters of a plural; "bus" and "gas" are singular
 _NO_PLURALS = ("ss", "us", "is")
 
 
 def singular(word: str) -> str:
-    """A regular English plural as one of them; any other word as it is.
+    """The singular of a regular English plural; other words are returned unchanged.
 
     Example:
         >>> singular("windows"), singular("branches"), singular("glass")
@@ -37,11 +37,11 @@ def singular(word: str) -> str:
 
 
 def means(word: str, name: str) -> bool:
-    """Whether a word that was typed means a name: as a piece of it, a plural, or a synonym.
+    """Whether a search word means a name: as a part of it, a plural, or a synonym.
 
     Args:
-        word: One word, in small letters.
-        name: Of a concept, or what a person calls a unit.
+        word: One word in lower case.
+        name: Name of a concept, or a person's label of a unit.
     """
     name = name.lower()
     if word in name or singular(word) in name:
@@ -52,7 +52,7 @@ def means(word: str, name: str) -> bool:
 
 @cache
 def _synonyms() -> Mapping[str, frozenset[str]]:
-    """Each word → all that mean the same."""
+    """Each word → all words with the same meaning."""
     found: dict[str, frozenset[str]] = {}
     text = (resources.files("segmenters") / "names" / "synonyms.txt").read_text("utf-8")
     for line in text.splitlines():

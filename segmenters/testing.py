@@ -1,12 +1,12 @@
-"""The laws that every segmenter keeps, as one call for authors of a segmenter.
+"""The laws that every segmenter must keep, as one call for the tests of a custom segmenter.
 
     from segmenters.testing import check_segmenter
 
     def test_my_segmenter_keeps_the_laws():
         check_segmenter(my_segmenter())
 
-What is checked is what the rest of the toolkit relies on: a run that breaks one of these laws is
-wrong without a word.
+The rest of the toolkit relies on these laws: a segmenter that breaks one gives wrong runs without
+an error.
 """
 
 import functools
@@ -19,8 +19,8 @@ from segmenters.base import Predictor, Segmenter
 from segmenters.errors import SegmenterError
 from segmenters.features import HasFeatures
 
-_SLACK = 1e-5  # by how much a score may leave [0, 1]: the rounding of a softmax
-_SHARE = 1e-3  # of pixels, whose label may depend on the order of sums
+_SLACK = 1e-5  # largest distance of a score from [0, 1]: rounding of a softmax
+_SHARE = 1e-3  # largest share of pixels whose label depends on the order of sums
 
 
 def check_segmenter(
@@ -31,22 +31,22 @@ def check_segmenter(
     tolerance: float = 1e-4,
     by_score: bool = True,
 ) -> list[str]:
-    """Hold a segmenter against all laws.
+    """Check a segmenter against all laws.
 
     Args:
-        segmenter: Any that follows the protocol.
-        images: Three or more to try it on, ``batch 3 height width``, RGB in [-1, 1]; where none
-            are given, smooth random ones of 64 pixels.
-        seed: Of those.
-        tolerance: By how much scores may differ that are the same but for the order of sums.
-        by_score: Whether a pixel's label is the concept of the highest score in its plane. Say no
-            where labels are found in another way, as by whole segments.
+        segmenter: Any segmenter that follows the protocol.
+        images: Three or more images to test it on, ``batch 3 height width``, RGB in [-1, 1]; None
+            uses smooth random ones of 64 pixels.
+        seed: Seed of the random images.
+        tolerance: Largest difference of scores that differ only in the order of sums.
+        by_score: Whether a pixel's label is the concept with the highest score in its plane. False
+            if labels are found in another way, such as by whole segments.
 
     Returns:
-        What was checked, a few words each.
+        The checks, a few words each.
 
     Raises:
-        SegmenterError: the first law that does not hold, with what was found and expected.
+        SegmenterError: the first broken law, with the found and the expected value.
 
     Example:
         >>> from segmenters import load_segmenter
@@ -246,21 +246,21 @@ def check_predictor(
     tolerance: float = 1e-4,
     gradients: bool = True,
 ) -> list[str]:
-    """Hold a predictor of attributes against all laws.
+    """Check a predictor of attributes against all laws.
 
     Args:
-        predictor: Any that follows the protocol.
-        images: Three or more to try it on, ``batch 3 height width``, RGB in [-1, 1]; where none
-            are given, smooth random ones of 64 pixels.
-        seed: Of those.
-        tolerance: By which share of their range values may differ with the batch.
-        gradients: Whether values are differentiable. Say no for a program that is run as a whole.
+        predictor: Any predictor that follows the protocol.
+        images: Three or more images to test it on, ``batch 3 height width``, RGB in [-1, 1]; None
+            uses smooth random ones of 64 pixels.
+        seed: Seed of the random images.
+        tolerance: Largest difference of values between batches, as a share of their range.
+        gradients: Whether values are differentiable; False for a program without gradients.
 
     Returns:
-        What was checked, a few words each.
+        The checks, a few words each.
 
     Raises:
-        SegmenterError: the first law that does not hold, with what was found and expected.
+        SegmenterError: the first broken law, with the found and the expected value.
 
     Example:
         >>> from segmenters import load_predictor

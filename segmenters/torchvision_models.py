@@ -1,12 +1,12 @@
 """torchvision's networks: ``torchvision:ARCHITECTURE``, with ``@WEIGHTS`` or ``@FILE``.
 
-    torchvision:deeplabv3_resnet50                                its best weights, fetched once
-    torchvision:fcn_resnet50@COCO_WITH_VOC_LABELS_V1              those of this name
+    torchvision:deeplabv3_resnet50                                its best weights, downloaded once
+    torchvision:fcn_resnet50@COCO_WITH_VOC_LABELS_V1              the weights of this name
     torchvision:lraspp_mobilenet_v3_large@runs/street.pth,names=cityscapes
 
-A file holds a state dict (``.pth``, ``.pt``, tensors alone, or ``.safetensors``). Images are
-resized and normalised as the weights' own transforms do it; with a file, as those of the
-architecture's best weights.
+A file holds a state dict (``.pth``, ``.pt``, tensors only, or ``.safetensors``). Images are resized
+and normalised by the weights' own transforms; with a file, by those of the architecture's best
+weights.
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ _SUFFIXES = (".pth", ".pt", ".safetensors", ".bin")
 
 
 def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
-    """The network that a spec names.
+    """Load the network of a spec.
 
     Args:
         text: ``torchvision:TARGET``, with options.
-        device: Where it should run.
+        device: Device to run on.
 
     Raises:
-        SegmenterError: an architecture, weights or a file that there is not, or names that don't
+        SegmenterError: an unknown architecture, weights or file, or names that do not
             fit.
     """
     from torchvision import models  # noqa: PLC0415, takes a second
@@ -66,7 +66,7 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
         **({"aux_loss": True} if any(k.startswith("aux_classifier") for k in state) else {}),
     )  # fmt: skip
     load_state(network, state, path)
-    own = own or class_names.recognise(n_classes, "voc")  # what all of torchvision's weights name
+    own = own or class_names.recognise(n_classes, "voc")  # the classes of all torchvision weights
     classes = class_names.choose(spec.options, n_classes, own=own, text=spec.target)
     if n_classes == 1:
         raise SegmenterError(

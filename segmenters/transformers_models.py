@@ -1,11 +1,11 @@
 """Networks of transformers: ``hf:FOLDER`` or ``hf:OWNER/NAME@REVISION``.
 
 Networks with a score for each class at each pixel (SegFormer, UPerNet, DPT and similar ones), and
-networks of queries with a mask each (MaskFormer, Mask2Former, OneFormer). The library is needed
+networks of queries with a mask each (MaskFormer, Mask2Former, OneFormer). They need the library
 (``pip install 'gan-dissection[transformers]'``); code in a folder is never run.
 
-``output=panoptic`` labels by whole segments, with the library's own rules: pixels that belong to no
-sure segment are none. Scores are those of the semantic output either way.
+``output=panoptic`` labels whole segments, with the library's own rules: pixels outside of all
+confident segments have no label. Scores are always those of the semantic output.
 """
 
 from pathlib import Path
@@ -35,15 +35,15 @@ _MODES = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
 def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
-    """The network that a spec names.
+    """Load the network of a spec.
 
     Args:
         text: ``hf:TARGET``, with options.
-        device: Where it should run.
+        device: Device to run on.
 
     Raises:
-        SegmenterError: no transformers installed, a folder that is missing or holds something
-            else, or names that don't fit.
+        SegmenterError: transformers is not installed, a folder that is missing or holds
+            something else, or names that do not fit.
     """
     spec = parse_spec(text, OPTIONS)
     try:
@@ -100,7 +100,7 @@ class _Pixels:
 
 
 class _Queries:
-    """Classes of pixels from queries: Σ_q p(class | q) · mask_q, as the library has it.
+    """Classes of pixels from queries: Σ_q p(class | q) · mask_q, as in the library.
 
     References:
         Cheng et al., Per-Pixel Classification is Not All You Need for Semantic Segmentation,
@@ -120,14 +120,14 @@ class _Queries:
         output = self._run(images)
         masks = output.masks_queries_logits
         if self.network.config.model_type == "mask2former":
-            masks = resize(masks, (384, 384))  # whatever it was trained at; so does the library
+            masks = resize(masks, (384, 384))  # for any training size, like the library
         classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid())
 
     def panoptic(
         self, images: Float[Tensor, "1 3 h w"], size: tuple[int, int]
     ) -> Int[Tensor, "1 height width"]:
-        """Classes of the segments that the library finds, −1 where there is none."""
+        """Classes of the segments that the library finds, −1 outside of them."""
         (found,) = self.processor.post_process_panoptic_segmentation(
             self._run(images), label_ids_to_fuse=set(), target_sizes=[size]
         )
@@ -142,7 +142,7 @@ def _kind(config: Any, folder: Path) -> bool:
     """Whether a folder's network is one of queries.
 
     Raises:
-        SegmenterError: code of its own, or a network for something else.
+        SegmenterError: a network with custom code, or for another task.
     """
     if not isinstance(config, dict) or "model_type" not in config:
         raise SegmenterError(
@@ -170,7 +170,7 @@ def _kind(config: Any, folder: Path) -> bool:
 
 
 def _open(transformers: Any, folder: Path, queries: bool) -> Any:
-    """The library's network of a folder."""
+    """Load the library's network from a folder."""
     kind = (
         transformers.AutoModelForUniversalSegmentation
         if queries
@@ -181,13 +181,13 @@ def _open(transformers: Any, folder: Path, queries: bool) -> Any:
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
             output_loading_info=True, ignore_mismatched_sizes=True,  # reported below
         )  # fmt: skip
-    except Exception as error:  # the library raises all kinds for what it can't read
+    except Exception as error:  # the library raises many kinds of errors
         raise SegmenterError(
             f"{folder} can't be opened by transformers: {' '.join(str(error).split())[:200]}"
         ) from None
     missing = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
     if missing:
-        # The library would go on with random numbers in their place.
+        # The library would continue with random numbers in their place.
         raise SegmenterError(
             f"{folder} lacks {len(missing)} of the weights that its configuration asks for, or has "
             f"them in other shapes ({min(missing)}); expected all of them; fetch it again"
@@ -235,7 +235,7 @@ def _reading(processor: Any, folder: Path, tiles: str) -> Reading:
         mean, std = setting("image_mean"), setting("image_std")
     else:
         mean, std = (0.0,) * 3, (1.0,) * 3
-    # Its numbers are for bytes times the factor, those here for bytes over 255.
+    # Its numbers apply to bytes times the factor, ours to bytes over 255.
     size = dict(setting("size") or {}) if setting("do_resize") else {}
     size = {key: value for key, value in size.items() if value}
     fixed = (size["height"], size["width"]) if {"height", "width"} <= set(size) else None
@@ -255,13 +255,13 @@ def _reading(processor: Any, folder: Path, tiles: str) -> Reading:
 def _own_names(labels: dict[int, str], folder: Path, plane: str) -> class_names.Classes | None:
     names = [labels[index] for index in sorted(labels)]
     if all(str(name).startswith("LABEL_") for name in names):
-        return None  # what the library writes where nobody named them
+        return None  # the library's default names
     source = str(folder / "config.json")
     return class_names.from_labels(names, plane=plane, source=source)
 
 
 def _task(transformers: Any, folder: Path, network: Any, output: str) -> Tensor | None:
-    """The task that a OneFormer takes, as tokens; other networks take none."""
+    """The task of a OneFormer as tokens; other networks have none."""
     if network.config.model_type != "oneformer":
         return None
     try:

@@ -1,9 +1,8 @@
-"""The concepts a segmenter can mark: their names, categories, planes, colours and wholes.
+"""The concepts of a segmenter: their names, categories, planes, colours and wholes.
 
 A vocabulary is an ordered, immutable list of concepts. Ids run from 1 without gaps; 0 means "none
-of them" in every plane. A concept belongs to one plane, so that within a plane a pixel carries at
-most one concept, and keeps one colour everywhere it is shown. It may be a part of another concept:
-a window of a house.
+of them" in every plane. A concept belongs to one plane, so a pixel has at most one concept per
+plane. It has the same colour everywhere. It may be a part of another concept: a window of a house.
 """
 
 import re
@@ -17,8 +16,8 @@ from segmenters.nearest import did_you_mean
 
 CATEGORIES = ("object", "part", "material", "colour", "attribute")
 SIDES = ("top", "bottom", "left", "right")
-"""What follows the name of a concept, behind a hyphen, where half of it is a concept too."""
-_MOST_NAMES = 12  # in a message
+"""Suffix of a half, after the name of its concept and a hyphen."""
+_MOST_NAMES = 12  # names listed in a message
 _HEX = re.compile(r"#[0-9a-f]{6}")
 _SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])")
 _OTHER_SIDE = {"left": "right", "right": "left"}
@@ -30,11 +29,11 @@ class Concept:
 
     Args:
         id: Label in the planes, from 1.
-        name: What people call it. Untrusted text: escape it wherever it is shown.
+        name: Name shown to people. Untrusted text: escape it for display.
         category: One of ``CATEGORIES``.
         plane: Name of the plane that carries it.
-        colour: ``#rrggbb`` in which it is drawn.
-        part_of: Name of the concept that it is a part of, None if of none.
+        colour: Its colour as ``#rrggbb``.
+        part_of: Name of the concept that it is a part of, or None.
     """
 
     id: int
@@ -57,7 +56,7 @@ class Concept:
 
     @property
     def is_half(self) -> bool:
-        """Whether it is half of another concept, as ``segmenters.quadrants`` names them."""
+        """Whether it is half of another concept, as named by ``segmenters.quadrants``."""
         return self.part_of is not None and self.name in {f"{self.part_of}-{s}" for s in SIDES}
 
 
@@ -71,7 +70,7 @@ class Vocabulary:
         (1, ('object',))
 
     Raises:
-        SegmenterError: ids with gaps, a name given twice, or a part of nothing that is known.
+        SegmenterError: ids with gaps, duplicate names, or a part of an unknown concept.
     """
 
     concepts: tuple[Concept, ...]
@@ -113,11 +112,11 @@ class Vocabulary:
         """Build a vocabulary from rows ``(name, category, plane, colour)``; ids follow their order.
 
         Args:
-            rows: One for each concept.
+            rows: One row per concept.
             part_of: Name of a part → name of its whole.
 
         Raises:
-            SegmenterError: see the class; or ``part_of`` names a part that is in no row.
+            SegmenterError: see the class; or ``part_of`` names an unknown part.
         """
         wholes = dict(part_of or {})
         unknown = sorted(set(wholes) - {row[0] for row in rows})
@@ -141,7 +140,7 @@ class Vocabulary:
 
     @property
     def wholes(self) -> dict[str, str]:
-        """Name of each part → name of its whole; what ``build`` takes as ``part_of``."""
+        """Name of each part → name of its whole; the format of ``part_of`` in ``build``."""
         return {c.name: c.part_of for c in self.concepts if c.part_of is not None}
 
     def __len__(self) -> int:
@@ -165,7 +164,7 @@ class Vocabulary:
             ) from None
 
     def in_plane(self, plane: str) -> tuple[Concept, ...]:
-        """The concepts that a plane carries, in the order of their ids."""
+        """The concepts of a plane, in the order of their ids."""
         return tuple(concept for concept in self.concepts if concept.plane == plane)
 
     def parts(self, name: str) -> tuple[Concept, ...]:
@@ -174,25 +173,25 @@ class Vocabulary:
         return tuple(concept for concept in self.concepts if concept.part_of == whole)
 
     def mirrored(self, name: str) -> Concept:
-        """The concept that this one is in a mirrored image: the words left and right are swapped.
+        """The corresponding concept in a mirrored image: left and right are swapped.
 
-        A concept without such a word in its name, or without a counterpart, stays itself.
+        A concept without such a word in its name, or without a counterpart, is returned unchanged.
         """
         other = _SIDE.sub(lambda found: _OTHER_SIDE[found[0]], name)
         return self[other] if other in self else self[name]
 
     def join(self, other: "Vocabulary", *, name: str) -> "Vocabulary":
-        """Append another vocabulary; its ids are raised by ``len(self)``.
+        """Append another vocabulary; its ids are increased by ``len(self)``.
 
-        Where a name of a concept or plane is already used, the segmenter's name is appended to it,
-        ``sky (ade20k)``, and a number where that is used too, ``sky (ade20k 2)``. Names of this
+        If a name of a concept or plane is already used, the segmenter's name is appended to it,
+        ``sky (ade20k)``, and a number if that is used too, ``sky (ade20k 2)``. Names of this
         vocabulary never change.
 
         Args:
             other: The vocabulary to append.
             name: Appended to its names that are already used.
         """
-        # A new name must clash with no old name of either side, wherever that stands.
+        # A new name must differ from all old names of both sides, at any position.
         taken = {*self.names, *other.names}
         names = {n: _free(n, name, taken) if n in self else n for n in other.names}
         used = {*self.planes, *other.planes}
@@ -211,7 +210,7 @@ class Vocabulary:
 
 
 def _free(text: str, name: str, taken: Collection[str]) -> str:
-    """``text (name)``, or the first of ``text (name 2)``, ``text (name 3)``, … that is free."""
+    """``text (name)``, or the first unused one of ``text (name 2)``, ``text (name 3)``, …."""
     found, number = f"{text} ({name})", 1
     while found in taken:
         number += 1

@@ -1,1 +1,1 @@
-"""Networks that read whole images: features and attributes, with weights from other packages."""
+"""Predictors of whole images: features and attributes, with weights from other packages."""

@@ -1,4 +1,4 @@
-"""``areas:SEGMENTER``: how much of the image each concept of a segmenter has."""
+"""``areas:SEGMENTER``: the share of the image that each concept of a segmenter covers."""
 
 import torch
 from jaxtyping import Float
@@ -10,11 +10,11 @@ from segmenters.base import Segmenter
 class AreaPredictor:
     """A ``Predictor`` whose attributes are the concepts of a segmenter.
 
-    The value of a concept is the share of all pixels that have its label, from 0 to 1: what is
-    counted everywhere else. Labels have no gradient; that of the mean score stands in for it.
+    The value of a concept is the share of all pixels with its label, from 0 to 1, as in all other
+    counts. Labels have no gradient, so the gradient of the mean score is used.
 
     Args:
-        segmenter: Any.
+        segmenter: Any segmenter.
 
     Example:
         >>> areas = AreaPredictor(load_segmenter("colour"))

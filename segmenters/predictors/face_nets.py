@@ -9,9 +9,9 @@ network               pixels  gives
 ``Recognition``       150     128 numbers; images of one person lie within about 0.6
 ====================  ======  =====================================================================
 
-All take RGB from 0 to 255 of any size, resized bilinearly (corners not aligned), less
+All take RGB from 0 to 255 of any size, resized bilinearly (corners not aligned), minus
 ``MEAN_RGB``, divided by 255. Padding is TensorFlow's "same": an odd pixel goes right and
-below. The face has to fill the image: nothing here looks for one.
+below. The face has to fill the image: there is no face detection.
 
 References:
     face-api.js (MIT), ``AgeGenderNet``, ``FaceExpressionNet``, ``FaceLandmark68Net`` and
@@ -36,7 +36,7 @@ N_LANDMARKS, N_DESCRIPTOR = 68, 128
 def prepare(
     images: Float[Tensor, "batch 3 height width"], size: int
 ) -> Float[Tensor, "batch 3 size size"]:
-    """Images in [-1, 1] as the networks take them."""
+    """Preprocess images in [-1, 1] for the networks."""
     pixels = (resize(images, (size, size)) + 1) * 127.5
     return (pixels - pixels.new_tensor(MEAN_RGB)[:, None, None]) / 255
 
@@ -44,7 +44,7 @@ def prepare(
 def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     """Pad so that ⌈side / stride⌉ windows fit; an odd pixel goes right and below."""
     sides: list[int] = []
-    for side in (x.shape[-1], x.shape[-2]):  # functional.pad begins with the last dimension
+    for side in (x.shape[-1], x.shape[-2]):  # functional.pad starts at the last dimension
         total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
         sides += [total // 2, total - total // 2]
     return functional.pad(x, sides, value=value)
@@ -152,7 +152,7 @@ class AgeGender(nn.Module):
 
 
 class _Dense(nn.Module):
-    """Four convolutions, each of which takes the sum of all before it."""
+    """Four convolutions; each one reads the sum of all outputs before it."""
 
     def __init__(self, n_in: int, n_out: int, *, plain: bool = False) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class _Dense(nn.Module):
         first, *others = self.children()
         total = first(x).relu()
         for convolution in others:
-            # The sum of outputs as they are; only the first of them has had its ReLU.
+            # The sum of raw outputs; only the first of them went through its ReLU.
             total = total + convolution(total.relu())
         return total.relu()
 
@@ -212,7 +212,7 @@ class _Scale(nn.Module):
 
 
 class _Scaled(nn.Module):
-    """A convolution, then a factor and a summand for each channel. ``stride`` 2 pads nothing."""
+    """A convolution, then a factor and an offset for each channel. ``stride`` 2 does not pad."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -237,7 +237,7 @@ class _Residual(nn.Module):
         y = self.conv2(self.conv1(x).relu())
         if self.down:
             x = functional.avg_pool2d(x, 2)
-            # Without padding a convolution can give a pixel less: zeros stand right and below.
+            # Without padding a convolution can give one pixel less: add zeros right and below.
             rows, columns = x.shape[2] - y.shape[2], x.shape[3] - y.shape[3]
             y = functional.pad(y, (0, columns, 0, rows))
             x = functional.pad(x, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
@@ -245,7 +245,7 @@ class _Residual(nn.Module):
 
 
 class Recognition(nn.Module):
-    """128 numbers, of which the distance tells how much two faces look like one person's."""
+    """128 numbers; the distance of two faces shows how similar they are."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""``faces-attributes``: what three small networks read off a face.
+"""``faces-attributes``: attributes of a face, predicted by three small networks.
 
 =============================  ====================================================================
 attribute                      unit
@@ -11,10 +11,10 @@ attribute                      unit
 =============================  ====================================================================
 
 Yaw and pitch come from the 68 landmarks: nose 30, jaw 0 and 16, chin 8, eyes the mean of 36 to 47;
-left is the image's. Both are 0 where the nose is in the middle, and reach ±1 where it is at an end;
-they grow as the face turns to the image's right, or down. Log-odds are used since probabilities
-stop at 0 and 1, where most faces are. The card (``weights/faces-attributes.md``) says where the
-networks are wrong.
+left is the image's left. Both are 0 with the nose in the middle, and ±1 with it at an end. They
+grow as the face turns to the image's right, or down. The networks give log-odds because most
+probabilities are close to 0 or 1. The card (``weights/faces-attributes.md``) lists known errors of
+the networks.
 """
 
 from collections.abc import Mapping
@@ -46,21 +46,21 @@ def build_networks() -> nn.ModuleDict:
 
 
 def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """Tensors for ``build_networks``, of the manifests and the files of bytes, by their names."""
+    """Tensors for ``build_networks``, from the manifests and byte files, by name."""
     state: dict[str, Tensor] = {}
     for network, file in _MANIFESTS.items():
         tensors = read_tensors(members[f"{file}-weights_manifest.json"], members[f"{file}.bin"])
         state |= {f"{network}.{name}": value for name, value in as_state(tensors).items()}
-    build_networks().load_state_dict(state)  # refuses another layout
+    build_networks().load_state_dict(state)  # raises an error for another layout
     return state
 
 
 class FacesAttributes:
-    """A ``Predictor``; see the head of this module.
+    """A ``Predictor``; see the module docstring.
 
     Args:
         networks: ``build_networks`` with weights.
-        device: Where they run.
+        device: Device to run on.
     """
 
     name = NAME
@@ -97,7 +97,7 @@ class FacesAttributes:
 
 
 def log_odds(logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
-    """log(p / (1 − p)) of the softmax p: a logit less the others' log-sum-exp.
+    """log(p / (1 − p)) of the softmax p: a logit minus the log-sum-exp of the others.
 
     Example:
         >>> log_odds(torch.tensor([[1.0, 0.0]])).tolist()
@@ -109,7 +109,7 @@ def log_odds(logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class
 
 
 def head_pose(points: Float[Tensor, "batch 68 2"]) -> Float[Tensor, "batch 2"]:
-    """Yaw and pitch; see the head of this module."""
+    """Yaw and pitch; see the module docstring."""
     x, y = points.unbind(dim=2)
     left, right, nose = x[:, _LEFT], x[:, _RIGHT], x[:, _NOSE]
     yaw = (2 * nose - left - right) / (right - left)
@@ -119,10 +119,10 @@ def head_pose(points: Float[Tensor, "batch 68 2"]) -> Float[Tensor, "batch 2"]:
 
 
 def load_predictor(device: torch.device | str = "cpu") -> FacesAttributes:
-    """The predictor with the weights of the cache.
+    """Load the predictor with the weights of the cache.
 
     Raises:
-        SegmenterError: weights that were not fetched, or are of another network.
+        SegmenterError: weights that were not downloaded, or belong to another network.
     """
     networks = build_networks()
     fill(networks, NAME)

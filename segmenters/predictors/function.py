@@ -5,9 +5,9 @@
 
     predict.attributes = ("red", "green", "blue")
 
-A function that takes no argument is a factory: it returns an object that follows the ``Predictor``
-protocol. One that takes the images is the predictor itself. Its attributes are what
-``predict.attributes`` lists; without that, its own name, numbered where there are several.
+A function without arguments is a factory: it returns an object with the ``Predictor`` protocol. A
+function of images is the predictor itself. ``predict.attributes`` lists its attributes; without it,
+the attribute has the function's name, numbered if there are several.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ from segmenters.factory import call_factory, import_target
 from segmenters.images import check_images
 from segmenters.plain_text import one_line
 
-_PROBE = 64  # pixels of the image that tells how many values there are
+_PROBE = 64  # pixels of the image used to find the number of values
 
 
 class FunctionPredictor:
-    """A ``Predictor`` of a function.
+    """A ``Predictor`` from a function.
 
     Args:
-        function: Takes images, gives a value for each or one for each attribute.
-        name: What it was called by.
-        device: Where its images are.
+        function: Takes images, returns one value per image or one per attribute.
+        name: Spec with which it was loaded.
+        device: Device of its images.
 
     Raises:
-        SegmenterError: a function that fails on an image, or gives something else than values.
+        SegmenterError: a function that fails on an image, or returns something else.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class FunctionPredictor:
     def predict(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch attribute"]:
-        """What the function gives, differentiable where the function is.
+        """Values of the function; differentiable if the function is.
 
         Args:
             images: RGB in [-1, 1].
 
         Raises:
-            SegmenterError: a function that fails, or gives another number of values.
+            SegmenterError: a function that fails, or returns another number of values.
         """
         check_images(images, self.device, name=self.name)
         values = self._call(images)
@@ -101,10 +101,11 @@ class FunctionPredictor:
 
 
 def load_function(spec: str, device: torch.device | str = "cpu") -> Predictor:
-    """The predictor that ``package.module:NAME`` is or makes.
+    """Load the predictor from ``package.module:NAME``.
 
     Raises:
-        SegmenterError: nothing that can be imported or called, or see ``FunctionPredictor``.
+        SegmenterError: nothing that can be imported or called, or the errors of
+            ``FunctionPredictor``.
     """
     target = import_target(spec, error=SegmenterError)
     if callable(target) and _takes_images(target):
@@ -113,7 +114,7 @@ def load_function(spec: str, device: torch.device | str = "cpu") -> Predictor:
 
 
 def _takes_images(target: Callable[..., Any]) -> bool:
-    """Whether a call without arguments would lack one."""
+    """Whether the call needs an argument."""
     if inspect.isclass(target):
         return False
     try:
@@ -135,7 +136,7 @@ def _check_names(listed: Any, name: str) -> tuple[str, ...]:
 
 
 def _fingerprint(function: Any, name: str, attributes: tuple[str, ...]) -> str:
-    """Over the file that the function is in; what it loads from elsewhere is not known."""
+    """Hash of the file with the function; files that it loads are not included."""
     digest = hashlib.sha256(f"{name}|{attributes}".encode())
     try:
         digest.update(Path(inspect.getfile(inspect.unwrap(function))).read_bytes())

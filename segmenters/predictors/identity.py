@@ -1,11 +1,11 @@
-"""``identity``: 128 numbers of a face, near each other where two images show one person.
+"""``identity``: 128 numbers of a face, similar for images of the same person.
 
     identity = load_predictor("identity")
     identity_distance(identity.predict(before), identity.predict(after))
 
-Two photographs of one person lie below a distance of about 0.6 (the mark of dlib's network, after
-which this one is built). It was set on photographs: on small generated faces different samples lie
-below it too, see the card (``dissect zoo card identity``).
+Two photographs of one person have a distance below about 0.6 (the threshold of dlib's network, on
+which this one is based). It was set on photographs. On small generated faces, different samples
+have smaller distances too; see the card (``dissect zoo card identity``).
 """
 
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ from segmenters.predictors.weights import fill
 
 NAME = "identity"
 SAME_PERSON = 0.6
-"""The distance below which two photographs are taken for one person's."""
+"""The distance below which two photographs count as the same person."""
 _FILE = "face_recognition_model"
 
 
 def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """Tensors for ``Recognition``, of the manifest and the file of bytes, by their names."""
+    """Tensors for ``Recognition``, from the manifest and the byte file, by name."""
     tensors = read_tensors(members[f"{_FILE}-weights_manifest.json"], members[f"{_FILE}.bin"])
     state = as_state(tensors)
-    Recognition().load_state_dict(state)  # refuses another layout
+    Recognition().load_state_dict(state)  # raises an error for another layout
     return state
 
 
@@ -38,8 +38,8 @@ class Identity:
     """A ``Predictor`` whose attributes are the numbers of a face's descriptor, without a unit.
 
     Args:
-        network: With weights.
-        device: Where it runs.
+        network: Network with weights.
+        device: Device to run on.
     """
 
     name = NAME
@@ -63,7 +63,7 @@ class Identity:
         return self.network(images)
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 128"]:
-        """The same; see ``segmenters.features``."""
+        """Equals ``predict``; see ``segmenters.features``."""
         return self.predict(images)
 
 
@@ -80,10 +80,10 @@ def identity_distance(
 
 
 def load_predictor(device: torch.device | str = "cpu") -> Identity:
-    """The predictor with the weights of the cache.
+    """Load the predictor with the weights of the cache.
 
     Raises:
-        SegmenterError: weights that were not fetched, or are of another network.
+        SegmenterError: weights that were not downloaded, or belong to another network.
     """
     network = Recognition()
     fill(network, NAME)

@@ -1,9 +1,9 @@
-"""``FILE.onnx``: a network of one's own as a program, run by onnxruntime.
+"""``FILE.onnx``: a custom network as an ONNX program, run by onnxruntime.
 
 The runtime is an extra (``pip install 'gan-dissection[onnx]'``); it runs operations of the ONNX
-standard, none of the user's. The program has one input, images of floats, and its first output is a
-value for each image or one for each attribute. What the file does not say is taken as follows, and
-its metadata (``metadata_props``) says otherwise:
+standard, no custom ones. The program has one input, images of floats, and its first output is one
+value per image or one per attribute. Properties that the file does not state have these defaults;
+its metadata (``metadata_props``) can change them:
 
 ================  ==========  =====================================================================
 metadata          without it  meaning
@@ -15,8 +15,8 @@ metadata          without it  meaning
 ``std``           ``1,1,1``   each channel is divided by it then
 ================  ==========  =====================================================================
 
-Images are resized bilinearly, smoothed where they get smaller, if the input has a fixed size.
-Channels come first, or last where the input's last side is 3. There are no gradients.
+If the input has a fixed size, images are resized bilinearly, with antialiasing when reduced.
+Channels come first, or last if the input's last side is 3. There are no gradients.
 """
 
 import hashlib
@@ -36,17 +36,17 @@ from segmenters.plain_text import one_line
 from segmenters.received import read_bytes, reading
 
 RANGES = {"-1,1": (1.0, 0.0), "0,1": (0.5, 0.5), "0,255": (127.5, 127.5)}
-"""``image_range`` → factor and summand for images in [-1, 1]."""
-_LARGEST = 1 << 30  # bytes of a program
+"""``image_range`` → factor and offset for images in [-1, 1]."""
+_LARGEST = 1 << 30  # bytes; limit of a program
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
 class ProgramPredictor:
-    """A ``Predictor`` of an ONNX program; see the head of this module.
+    """A ``Predictor`` from an ONNX program; see the module docstring.
 
     Args:
         session: ``onnxruntime.InferenceSession``.
-        name: What it was called by.
+        name: Spec with which it was loaded.
         fingerprint: SHA-256 of the file.
 
     Raises:
@@ -93,7 +93,7 @@ class ProgramPredictor:
     def predict(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch attribute"]:
-        """What the program gives for each image; it has no gradients.
+        """Values of the program for each image; without gradients.
 
         Args:
             images: RGB in [-1, 1].
@@ -112,14 +112,14 @@ class ProgramPredictor:
         if self._channels_last:
             pixels = pixels.permute(0, 2, 3, 1)
         feeds = np.ascontiguousarray(pixels.numpy(), self._type)
-        # One image at a time where the program was exported for one: else all, or none would do.
+        # One image at a time if the program was exported for one, so that the whole batch works.
         step = self._batch or len(feeds)
         parts = [self._call(feeds[k : k + step]) for k in range(0, len(feeds), step)]
         return torch.from_numpy(np.concatenate(parts))
 
     def _call(self, feed: np.ndarray) -> Float[np.ndarray, "batch value"]:
         n = len(feed)
-        missing = (self._batch or n) - n  # a fixed batch is filled up
+        missing = (self._batch or n) - n  # a fixed batch is padded
         if missing:
             feed = np.concatenate([feed, np.repeat(feed[-1:], missing, axis=0)])
         try:
@@ -138,10 +138,10 @@ class ProgramPredictor:
 
 
 def load_program(spec: str) -> ProgramPredictor:
-    """The predictor of an ONNX file, on the CPU.
+    """Load the predictor from an ONNX file, on the CPU.
 
     Raises:
-        SegmenterError: no runtime, no such file, or see ``ProgramPredictor``.
+        SegmenterError: no runtime, no such file, or the errors of ``ProgramPredictor``.
     """
     try:
         import onnxruntime  # noqa: PLC0415 - an extra

@@ -1,11 +1,11 @@
-"""``FILE.csv``: scores by sample, from people or from a program that runs elsewhere.
+"""``FILE.csv``: scores by sample, from people or from another program.
 
     sample,smile,quality
     0,0.7,3
     1,-0.2,5
 
-A row for each sample of the seed that the scores were given for, in any order; a column for each
-attribute. Commas, a point in numbers, UTF-8.
+One row for each sample of the seed, in any order; one column for each attribute. Commas, a point in
+numbers, UTF-8.
 """
 
 import csv
@@ -30,13 +30,13 @@ _ADVICE = "expected a first column 'sample' and a column of numbers for each att
 
 @dataclass(frozen=True, eq=False)
 class SampleScores:
-    """Attributes of samples, known without their images.
+    """Attributes of samples that are known without their images.
 
     Attributes:
         name: The file.
         attributes: Names of the columns of ``values``.
-        samples: Indices, rising.
-        values: In each attribute's own unit.
+        samples: Indices, ascending.
+        values: Values in each attribute's own unit.
         fingerprint: SHA-256 of the file.
     """
 

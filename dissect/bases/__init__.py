@@ -1,7 +1,7 @@
 """Bases: other coordinates in which a layer's units are read, written ``layer@basis``.
 
-Principal components are fitted in ``dissect.counting.fitting``; what is here runs no generator.
-Names are imported when they are first used: a basis takes torch, and how one is written does not.
+Principal components are fitted in ``dissect.counting.fitting``; nothing in here runs a generator.
+Names are imported when they are first used: a basis needs torch, parsing its name does not.
 """
 
 from typing import TYPE_CHECKING

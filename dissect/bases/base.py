@@ -1,10 +1,11 @@
-"""What a basis is: the coordinates in which a layer's units are read.
+"""The ``Basis`` protocol: coordinates in which a layer's units are read.
 
     features = basis.encode(maps)        # Float[batch unit h w] from Float[batch channel h w]
-    maps = basis.decode(features)        # back, exactly or as near as the basis gets
+    maps = basis.decode(features)        # back, exactly or approximately
 
-A layer puts out channels. A basis takes the channel values at each pixel, by themselves, to other
-coordinates; those are the units then, and everything after it treats them like channels.
+A layer outputs channels. A basis maps the channel values at each pixel, independently of other
+pixels, to other coordinates. These are then the units, and all later steps treat them like
+channels.
 """
 
 from collections.abc import Mapping
@@ -21,15 +22,15 @@ from segmenters.base import hash_tensors
 
 @runtime_checkable
 class Basis(Protocol):
-    """Coordinates of a layer, with the way there and back.
+    """Coordinates of a layer, with the map and its inverse.
 
     Attributes:
-        name: What stands behind the @, such as ``rotation:0``.
+        name: Text after the @, such as ``rotation:0``.
         n_channels: Channels of the layer.
-        n_units: Coordinates, the units of a layer that is read in this basis.
-        exact: Whether ``decode(encode(x))`` is x up to rounding, for any x. Where it is not, an
-            edit of units has to carry the remainder x - decode(encode(x)) along.
-        fingerprint: SHA-256 of what the basis holds.
+        n_units: Coordinates, which are the units of a layer that is read in this basis.
+        exact: Whether ``decode(encode(x))`` is x up to rounding, for any x. Otherwise an edit of
+            units has to keep the remainder x - decode(encode(x)).
+        fingerprint: SHA-256 of the basis's tensors.
     """
 
     @property
@@ -50,26 +51,26 @@ class Basis(Protocol):
     def encode(
         self, maps: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch unit height width"]:
-        """From the layer's channels to units, on the device of the maps, in float32."""
+        """Convert the layer's channels to units, on the device of the maps, in float32."""
         ...
 
     def decode(
         self, features: Float[Tensor, "batch unit height width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """From units to the layer's channels, on the device of the features, in float32."""
+        """Convert units to the layer's channels, on the device of the features, in float32."""
         ...
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """What the basis holds, by name; ``rebuild_basis`` is the inverse."""
+        """The basis's tensors by name; ``rebuild_basis`` is the inverse."""
         ...
 
 
 NO_BASES: Mapping[str, Basis] = MappingProxyType({})
-"""For layers that are all read in their channels."""
+"""Bases of layers that are all read in their channels."""
 
 
 class Channels:
-    """The basis that every layer has: its channels, as they are."""
+    """The default basis of every layer: its unchanged channels."""
 
     exact = True
 
@@ -91,7 +92,7 @@ class Channels:
         return features
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """No tensors."""
         return {}
 
 
@@ -100,7 +101,7 @@ def mix(
 ) -> Float[Tensor, "batch row height width"]:
     """Multiply the vector at every pixel by a matrix, in float32.
 
-    One product for each sample, so that a sample's values do not depend on the batch around it.
+    One product for each sample, so that a sample's values do not depend on its batch.
     """
     batch, _, height, width = maps.shape
     matrix = matrix.to(maps.device).expand(batch, -1, -1)
@@ -110,10 +111,10 @@ def mix(
 def random_orthonormal(
     normal: Float[np.ndarray, "row column"],
 ) -> Float[np.ndarray, "row column"]:
-    """The orthonormal columns of a matrix of normal numbers, evenly spread (Haar measure).
+    """Random orthonormal columns, uniformly distributed (Haar measure).
 
-    QR leaves the signs of its columns to the algorithm. With R's diagonal made positive the
-    factorisation is unique, and Q as evenly spread as the normal matrix (Mezzadri 2007, section 5).
+    QR leaves the signs of its columns to the algorithm. With a positive diagonal of R the
+    factorisation is unique, and Q is uniform (Mezzadri 2007, section 5).
     """
     orthonormal, upper = np.linalg.qr(normal)
     return orthonormal * np.where(np.diag(upper) < 0, -1.0, 1.0)
@@ -122,5 +123,5 @@ def random_orthonormal(
 def per_unit(
     values: Float[Tensor, " unit"], maps: Float[Tensor, "..."]
 ) -> Float[Tensor, "unit 1 1"]:
-    """One value for each unit, shaped and placed so that it goes with maps."""
+    """One value per unit, with the shape and device to combine with maps."""
     return values.to(maps.device)[:, None, None]

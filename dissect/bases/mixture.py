@@ -1,8 +1,8 @@
-"""Random orthonormal mixtures of a layer's channels: the control that its units are held against.
+"""Random orthonormal mixtures of a layer's channels: the control for its units.
 
-A network that aligns concepts with its axes has units that match them better than mixtures of the
-same channels do. Of each of several draws a few directions are taken: they are orthonormal among
-each other, as the rows of a random rotation, and cost little beside the layer's own units.
+In a network that aligns concepts with its axes, units match them better than mixtures of the same
+channels do. Each of several draws gives a few directions. They are orthonormal, like rows of a
+random rotation, and cost little compared with the layer's own units.
 
 References:
     Bau et al., Network Dissection, CVPR 2017, section 3.2 (axis-aligned interpretability).
@@ -23,28 +23,28 @@ from dissect.latents.sampling import MIXTURE_STREAMS, stream
 from segmenters.base import hash_tensors
 
 KIND = "mixture"
-"""Kind of the basis. A run reads it beside each layer by itself; it cannot be asked for."""
+"""Kind of the basis. A run adds it to each layer; a user cannot select it."""
 _LEAST = 4
 _SHARE = 64
 
 
 def directions_of_a_draw(n_channels: int) -> int:
-    """How many directions each draw gives: a sixty-fourth of the channels, at least 4."""
+    """Number of directions of each draw: a sixty-fourth of the channels, at least 4."""
     return min(n_channels, max(_LEAST, -(-n_channels // _SHARE)))
 
 
 def mixture_of(layer: str, n_draws: int) -> LayerSpec:
-    """How the mixtures of a layer are called."""
+    """Name of a layer's mixtures."""
     return LayerSpec(layer, BasisSpec(KIND, str(n_draws)))
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Units u = M x, where the rows of M are the directions of one draw after the other.
+    """Units u = M x, where the rows of M are the directions of all draws in sequence.
 
     Args:
-        name: Such as ``mixture:4``, with the number of draws.
-        matrix: M; within a draw its rows are orthonormal.
+        name: Name such as ``mixture:4``, with the number of draws.
+        matrix: M; its rows are orthonormal within a draw.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Mixture:
 
     @classmethod
     def draw(cls, n_draws: int, *, n_channels: int) -> "Mixture":
-        """The mixtures of a layer of so many channels: seeds 0, 1, … one for each draw.
+        """The mixtures of a layer with this number of channels, with seeds 0, 1, …, one per draw.
 
-        Directions are those of a uniformly random rotation (Haar measure).
+        Directions are rows of a uniformly random rotation (Haar measure).
 
         Example:
             >>> Mixture.draw(4, n_channels=128).matrix.shape

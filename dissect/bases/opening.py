@@ -1,4 +1,4 @@
-"""From specs to bases: those that need no pass, and all of them again from what a run stored."""
+"""Opens bases: from specs, if no pass is needed, or from the tensors in a run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,18 +17,18 @@ from dissect.generators.base import Generator, LayerInfo
 
 
 def open_bases(generator: Generator, layers: Iterable[LayerSpec]) -> dict[str, Basis]:
-    """Make or read the bases that need no pass, and check those that do.
+    """Create or read the bases that need no pass, and check the others.
 
     Args:
-        generator: Whose layers they are.
-        layers: Which layers in which bases.
+        generator: Generator of the layers.
+        layers: The layers and their bases.
 
     Returns:
         ``layer@basis`` → its basis, for rotations and sparse autoencoders.
 
     Raises:
         ConfigError: more components than a layer has channels.
-        CheckpointError: a file that holds no sparse autoencoder for its layer.
+        CheckpointError: a file without a sparse autoencoder for its layer.
     """
     opened: dict[str, Basis] = {}
     for spec in layers:
@@ -53,7 +53,7 @@ def open_bases(generator: Generator, layers: Iterable[LayerSpec]) -> dict[str, B
 
 
 def read_file_contents(opened: Mapping[str, Basis]) -> dict[str, str]:
-    """Fingerprints of the bases that came from a file, which another content may replace."""
+    """Fingerprints of the bases that were read from files, whose contents can change."""
     return {
         text: basis.fingerprint
         for text, basis in opened.items()
@@ -62,10 +62,10 @@ def read_file_contents(opened: Mapping[str, Basis]) -> dict[str, str]:
 
 
 def rebuild_basis(name: str, tensors: Mapping[str, Tensor]) -> Basis:
-    """The basis of which ``name`` and ``to_tensors`` were stored.
+    """Rebuild a basis from its stored ``name`` and the result of ``to_tensors``.
 
     Raises:
-        ConfigError: a name of no known basis.
+        ConfigError: a name of an unknown basis.
     """
     if name.startswith(f"{MIXTURES}:"):
         return Mixture(name, **tensors)

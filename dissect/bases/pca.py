@@ -1,8 +1,8 @@
 """Principal components of the pixels of a layer's maps.
 
 Every pixel of every map is one observation, a vector of channel values. So a component is a mixture
-of channels, the same everywhere in the image, as a channel is. (GANSpace takes the components of
-w, or of a whole early layer flattened, which are directions of images and not units.)
+of channels, the same for all pixels, like a channel. (GANSpace uses the components of w, or of a
+whole early layer flattened, which are directions of images and not units.)
 
 References:
     Härkönen et al., GANSpace: Discovering Interpretable GAN Controls, NeurIPS 2020, section 2.
@@ -23,11 +23,11 @@ from segmenters.base import hash_tensors
 
 @dataclass(frozen=True, eq=False)
 class PixelMoments:
-    """Number, mean and scatter of pixels, in float64; two of them merge to those of all pixels.
+    """Number, mean and scatter of pixels, in float64; two sets can be merged.
 
     Attributes:
-        n_pixels: How many.
-        mean: Of each channel.
+        n_pixels: Number of pixels.
+        mean: Mean of each channel.
         scatter: Σ (x - mean)(x - mean)ᵀ over the pixels.
     """
 
@@ -50,8 +50,8 @@ class PixelMoments:
     def merge(self, other: "PixelMoments") -> "PixelMoments":
         """The moments of two disjoint sets of pixels together.
 
-        mean = (n₁ m₁ + n₂ m₂) / n and S = S₁ + S₂ + (n₁ n₂ / n) (m₂ - m₁)(m₂ - m₁)ᵀ. The same bits
-        either way round; three and more agree in any order up to rounding.
+        mean = (n₁ m₁ + n₂ m₂) / n and S = S₁ + S₂ + (n₁ n₂ / n) (m₂ - m₁)(m₂ - m₁)ᵀ. Swapping the
+        two gives the same bits; three and more agree in any order up to rounding.
         """
         n_pixels = self.n_pixels + other.n_pixels
         if n_pixels == 0:
@@ -70,10 +70,10 @@ class PrincipalComponents:
     """Units u = V (x - m): the pixel's distance from the mean along each component.
 
     Args:
-        name: Such as ``pca:64``.
-        matrix: V, its rows the components, orthonormal, by falling variance; a row of zeros where
-            the pixels do not vary.
-        mean: m, of each channel.
+        name: Name such as ``pca:64``.
+        matrix: V; its rows are the components, orthonormal, in descending order of variance; a row
+            of zeros where the pixels do not vary.
+        mean: m, for each channel.
         explained: Fraction of the variance of all channels along each component.
     """
 
@@ -84,16 +84,16 @@ class PrincipalComponents:
 
     @classmethod
     def fit(cls, name: str, moments: PixelMoments, *, n_components: int) -> "PrincipalComponents":
-        """The components of largest variance.
+        """Fit the components of largest variance.
 
-        A component's sign is arbitrary; here its largest absolute loading is positive. Where the
-        standard deviation along a component is below the rounding of float32, what could be read
-        would be rounding error, which follows the image and would pass for a find: such a
+        A component's sign is arbitrary; here its largest absolute loading is positive. If the
+        standard deviation along a component is below the rounding of float32, its values would be
+        rounding errors. These depend on the image and could look like a result, so such a
         component is set to zero.
 
         Args:
-            name: What the basis is called.
-            moments: Of the pixels.
+            name: Name of the basis.
+            moments: Moments of the pixels.
             n_components: From 1 to the number of channels.
         """
         n_channels = len(moments.mean)
@@ -104,7 +104,7 @@ class PrincipalComponents:
         largest = np.abs(components).argmax(axis=1)
         components *= np.sign(components[np.arange(n_components), largest])[:, None]
         total = np.trace(covariance)
-        # Rounding grows with the size of the pixel's vector, mean and all.
+        # Rounding grows with the length of the pixel's vector, including the mean.
         squared_norm = total + (moments.mean**2).sum()
         rounding = 4 * np.finfo(np.float32).eps * np.sqrt(n_channels * squared_norm)
         components[np.sqrt(variances) <= rounding] = 0
@@ -124,7 +124,7 @@ class PrincipalComponents:
 
     @property
     def exact(self) -> bool:
-        """Whether there are as many components as channels, and none of them is zero."""
+        """Whether there is a nonzero component for every channel."""
         return self.n_units == self.n_channels and bool(self.matrix.any(dim=1).all())
 
     @property

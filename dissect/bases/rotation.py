@@ -1,8 +1,8 @@
-"""A random rotation of a layer's channels: the baseline for what single channels mean.
+"""A random rotation of a layer's channels: the baseline for single channels.
 
-If units match concepts because a network aligns them with its channels, then a random mixture of
-the same channels, which spans the same space and loses nothing, should match fewer. How many fewer
-is the measure.
+If units match concepts because the network aligns concepts with its channels, then a random mixture
+of the same channels should match fewer, although it spans the same space and loses nothing. The
+difference measures the alignment.
 
 References:
     Bau et al., Network Dissection, CVPR 2017, section 3.2 (axis-aligned interpretability).
@@ -27,7 +27,7 @@ class Rotation:
     """Units u = R x, where R is a rotation.
 
     Args:
-        name: Such as ``rotation:0``.
+        name: Name such as ``rotation:0``.
         matrix: R, orthonormal with determinant 1.
     """
 
@@ -38,12 +38,12 @@ class Rotation:
 
     @classmethod
     def draw(cls, name: str, *, seed: int, n_channels: int) -> "Rotation":
-        """The rotation of a seed, uniform over all rotations of so many channels (Haar measure).
+        """The rotation of a seed, uniform over all rotations of this dimension (Haar measure).
 
         Args:
-            name: What it is called.
-            seed: 0 ≤ seed < 2⁶⁴. With the number of channels it fixes the matrix; two machines
-                may round the last bit differently.
+            name: Name of the basis.
+            seed: 0 ≤ seed < 2⁶⁴. With the number of channels it determines the matrix; the last
+                bit may differ between machines.
             n_channels: Channels of the layer.
 
         Example:
@@ -56,9 +56,9 @@ class Rotation:
         )
         orthonormal = random_orthonormal(normal)
         if np.linalg.slogdet(orthonormal)[0] < 0:
-            # A reflection; turning one axis over maps them one to one onto the rotations.
+            # A reflection; inverting one axis maps reflections one to one to rotations.
             orthonormal[0] *= -1
-        # Row by row in memory, as it comes back from a file: another layout may round otherwise.
+        # Contiguous, as if read from a file: another memory layout may round differently.
         return cls(name, torch.from_numpy(orthonormal.astype(np.float32, order="C")))
 
     @property

@@ -11,8 +11,8 @@ tensor                    shape               or, transposed
 ``decoder.bias``          (channel,)          ``b_dec``
 ========================  ==================  =========================
 
-and in its metadata ``activation``: ``relu``, or ``topk`` with ``k``. Floats of any width; they are
-computed with in float32.
+and in its metadata ``activation``: ``relu``, or ``topk`` with ``k``. Floats of any width; all
+computation is in float32.
 
 References:
     Cunningham et al., Sparse Autoencoders Find Highly Interpretable Features in Language Models,
@@ -47,12 +47,12 @@ class SparseAutoencoder:
     """Units f = act(W_e (x - b_d) + b_e), and back x̂ = W_d f + b_d.
 
     Args:
-        name: Such as ``sae:conv1.safetensors``.
+        name: Name such as ``sae:conv1.safetensors``.
         encoder_weight: W_e.
         encoder_bias: b_e.
         decoder_weight: W_d.
-        decoder_bias: b_d, taken off before encoding.
-        top_k: Features kept at each pixel, the largest; None keeps all that are above 0 (ReLU).
+        decoder_bias: b_d, subtracted before encoding.
+        top_k: Number of largest features kept at each pixel; None keeps all above 0 (ReLU).
     """
 
     name: str
@@ -94,7 +94,7 @@ class SparseAutoencoder:
         return mix(self.decoder_weight, features) + per_unit(self.decoder_bias, features)
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """The four tensors, and ``top_k``: 0 stands for ReLU."""
+        """The four tensors, and ``top_k``; 0 means ReLU."""
         return {
             "encoder_weight": self.encoder_weight,
             "encoder_bias": self.encoder_bias,
@@ -113,17 +113,17 @@ class SparseAutoencoder:
 def read_autoencoder(
     name: str, path: str | Path, *, layer: str, n_channels: int
 ) -> SparseAutoencoder:
-    """Read a sparse autoencoder for a layer, see the head of this module.
+    """Read a sparse autoencoder for a layer; see the module docstring.
 
     Args:
-        name: What the basis is called.
+        name: Name of the basis.
         path: A safetensors file.
-        layer: The layer that it is for.
+        layer: Its layer.
         n_channels: Channels of that layer.
 
     Raises:
-        CheckpointError: a file that is missing, damaged or no safetensors, tensors that are
-            missing, unknown, not finite or do not fit each other or the layer, an unknown
+        CheckpointError: a file that is missing, damaged or no safetensors; tensors that are
+            missing, unknown, not finite or do not fit each other or the layer; an unknown
             activation.
     """
     path = Path(path)
@@ -144,7 +144,7 @@ def read_autoencoder(
     }
     values = []
     for key, shape in shapes.items():
-        transposed = names[key] != key  # biases are their own transpose
+        transposed = names[key] != key  # a transposed bias is the same
         value = checkpoint.tensors[names[key]]
         expected = shape[::-1] if transposed else shape
         if tuple(value.shape) != expected:
@@ -164,7 +164,7 @@ def read_autoencoder(
 
 
 def _find_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """Each tensor's first name → the one that the file has for it."""
+    """First name of each tensor → its name in the file."""
     names: dict[str, str] = {}
     for key, other in _OTHER_NAMES.items():
         present = [name for name in (key, other) if name in checkpoint.tensors]
@@ -176,7 +176,7 @@ def _find_names(checkpoint: Checkpoint) -> dict[str, str]:
         names[key] = present[0]
     extra = set(checkpoint.tensors) - set(names.values())
     if extra:
-        # A threshold or a scale that nobody applies would change what the features are.
+        # An ignored threshold or scale would change the features.
         raise CheckpointError(
             f"{checkpoint.path} also holds {min(extra)!r}; expected only "
             f"{', '.join(_OTHER_NAMES)}; fold it into them, or leave it out if it does nothing"

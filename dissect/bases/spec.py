@@ -1,4 +1,4 @@
-"""How a layer in another basis is written: ``layer@basis``.
+"""Syntax of a layer in another basis: ``layer@basis``.
 
 ====================================  ===========================================
 ``b16.conv1``                         its channels
@@ -22,11 +22,11 @@ _LIMIT = 2**64
 
 @dataclass(frozen=True)
 class BasisSpec:
-    """Which basis is meant.
+    """A reference to a basis.
 
     Attributes:
         kind: ``rotation``, ``pca`` or ``sae``.
-        argument: Its seed, number of components, or file.
+        argument: Seed, number of components, or file.
     """
 
     kind: str
@@ -34,10 +34,10 @@ class BasisSpec:
 
     @classmethod
     def parse(cls, text: str) -> "BasisSpec":
-        """Read what stands behind the @; a path may hold any character, @ and : among them.
+        """Parse the text after the @; a path may contain any character, including @ and :.
 
         Raises:
-            ConfigError: an unknown basis, or one without a proper argument.
+            ConfigError: an unknown basis, or one with an invalid argument.
 
         Example:
             >>> BasisSpec.parse("pca:064").number
@@ -74,7 +74,7 @@ class LayerSpec:
 
     Attributes:
         layer: Name of the generator's layer.
-        basis: Which basis is meant; None for the layer's channels.
+        basis: The basis; None for the layer's channels.
     """
 
     layer: str
@@ -82,15 +82,15 @@ class LayerSpec:
 
     @classmethod
     def parse(cls, text: str, layers: Collection[str]) -> "LayerSpec":
-        """Read a spec: the basis stands behind the first @ that has a layer's name before it.
+        """Parse a spec: the basis follows the first @ after a layer's name.
 
         Args:
             text: ``layer`` or ``layer@basis``.
-            layers: Names of layers; one may hold an @ itself. The name in ``text`` need not be
+            layers: Names of layers, which may contain an @. The name in ``text`` need not be
                 among them.
 
         Raises:
-            ConfigError: an unknown basis, or one without a proper argument.
+            ConfigError: an unknown basis, or one with an invalid argument.
 
         Example:
             >>> LayerSpec.parse("main.1@sae:a@b.safetensors", ["main.1"]).layer
@@ -108,13 +108,13 @@ class LayerSpec:
 
     @classmethod
     def of_basis(cls, text: str) -> "LayerSpec":
-        """Read a spec that is known to name a basis: behind the first @ that one stands behind.
+        """Parse a spec that must name a basis: at the first @ that a valid basis follows.
 
         Args:
-            text: ``layer@basis``; the layer's name may hold an @ itself.
+            text: ``layer@basis``; the layer's name may contain an @.
 
         Raises:
-            ConfigError: no basis stands behind any @.
+            ConfigError: no valid basis after any @.
         """
         parts = text.split(MARK)
         for n_parts in range(1, len(parts)):

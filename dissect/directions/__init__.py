@@ -1,10 +1,10 @@
-"""Directions: how to move in a space so that an image changes in one respect.
+"""Directions: vectors of a space along which an image changes in one attribute.
 
     smile = read_direction("smile.safetensors")
     with intervene(generator, smile.moves(2.0)):
         images = generator.synthesize(latent)
 
-``direction`` has the value and its file; each method that finds directions is one module.
+``direction`` defines the value and its file; each method that finds directions is one module.
 """
 
 from typing import TYPE_CHECKING

@@ -1,12 +1,12 @@
 """Boundaries: the direction in which an attribute grows fastest, from the extremes of its score.
 
-A linear support vector machine separates the latents of highest score from those of lowest score;
-its unit normal n is the direction (InterFaceGAN; HiGAN takes the same). Accuracy is given three
-times: on the latents it was fitted to, on held-out extremes, and on all samples between the
-extremes, whose truth is whether the score is above (max + min) / 2.
+A linear support vector machine separates the latents of highest score from those of lowest score.
+Its unit normal n is the direction (InterFaceGAN; HiGAN does the same). Accuracy is given three
+times: on the latents used for fitting, on held-out extremes, and on all samples between the
+extremes, whose true class is whether the score is above (max + min) / 2.
 
-A boundary *conditioned* on others is its projection onto what is orthogonal to all of them: with C
-the matrix of their normals, n' = n − Cᵀ(CCᵀ)⁻¹Cn, of unit length again.
+A boundary *conditioned* on others is its projection onto the orthogonal complement of them: with C
+the matrix of their normals, n' = n − Cᵀ(CCᵀ)⁻¹Cn, normalised again.
 
 References:
     Shen, Gu, Tang and Zhou, Interpreting the Latent Space of GANs for Semantic Face Editing,
@@ -28,9 +28,9 @@ from dissect.errors import ConfigError
 from dissect.latents.sampling import RESAMPLING_STREAMS, stream
 
 TRAINED = 0.7
-"""Share of the extremes that the machine is fitted to; the others are held out."""
+"""Share of the extremes used for fitting; the others are held out."""
 _FEWEST = 10  # extremes on each side
-_SAME = 1e-6  # of a unit vector: what is left is rounding
+_SAME = 1e-6  # of a unit vector; smaller remainders are rounding errors
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Accuracy:
     """A share of right answers with its 95 % interval (Wilson's).
 
     Attributes:
-        value: From 0 to 1; NaN if there was nothing to answer.
+        value: From 0 to 1; NaN without answers.
         low, high: Bounds of the interval.
         n: Number of answers.
     """
@@ -50,7 +50,7 @@ class Accuracy:
 
     @classmethod
     def of(cls, right: int, n: int) -> "Accuracy":
-        """From the number of right answers among ``n``."""
+        """Accuracy for ``right`` right answers among ``n``."""
         if n == 0:
             return cls(np.nan, np.nan, np.nan, 0)
         low, high = binomtest(right, n).proportion_ci(0.95, "wilson")
@@ -64,9 +64,9 @@ class Boundary:
     Attributes:
         normal: n, of unit length; the score grows along it.
         offset: Signed distance of the origin from the plane.
-        trained: Accuracy on the extremes that it was fitted to.
-        held_out: Accuracy on the extremes that it was not fitted to.
-        rest: Accuracy on all samples that are no extremes.
+        trained: Accuracy on the extremes used for fitting.
+        held_out: Accuracy on the held-out extremes.
+        rest: Accuracy on all samples that are not extremes.
     """
 
     normal: Float[np.ndarray, " d"]
@@ -88,11 +88,11 @@ def fit_boundary(
 
     Args:
         points: Latents, each of any shape; they are flattened.
-        scores: One for each latent, in any unit.
-        share: Of the samples that are taken from each end, above 0 and up to 0.5. InterFaceGAN
+        scores: One score per latent, in any unit.
+        share: Share of the samples taken from each end, above 0 and up to 0.5. InterFaceGAN
             takes 0.02 of 500,000; a few thousand samples need more.
-        seed: Of the split into fitted and held-out extremes.
-        regularisation: C of the machine, above 0.
+        seed: Seed of the split into fitted and held-out extremes.
+        regularisation: C of the support vector machine, above 0.
 
     Returns:
         The boundary; ``normal`` is flat.
@@ -140,15 +140,15 @@ def fit_boundary(
 def condition(
     normal: Float[np.ndarray, "*space"], others: Sequence[Float[np.ndarray, "*space"]]
 ) -> Float[np.ndarray, "*space"]:
-    """The part of a direction that is orthogonal to others, of unit length.
+    """The part of a direction that is orthogonal to others, normalised.
 
     Args:
         normal: The direction.
-        others: Any number of them, of any length, in the same space.
+        others: Directions of any length in the same space.
 
     Raises:
-        ConfigError: others of another shape, others that depend on each other (the system for
-            them is singular), or a direction that lies within them.
+        ConfigError: others of another shape, linearly dependent others (singular system), or a
+            direction in their span.
 
     Example:
         >>> condition(np.array([1.0, 1.0]), [np.array([0.0, 2.0])]).tolist()
@@ -181,12 +181,12 @@ def condition(
             "expected one that leaves them; condition on fewer"
         )
     rest = rest / left
-    rest -= np.linalg.solve(gram, basis @ rest) @ basis  # once more, for what rounding left
+    rest -= np.linalg.solve(gram, basis @ rest) @ basis  # again, to remove rounding errors
     return (rest / np.linalg.norm(rest)).reshape(vector.shape)
 
 
 def _check(points: np.ndarray, scores: np.ndarray, share: float) -> int:
-    """How many extremes there are on each side."""
+    """Number of extremes on each side."""
     if scores.shape != (len(points),):
         raise ConfigError(
             f"{len(points)} latents have scores of shape {scores.shape}; expected one for each"

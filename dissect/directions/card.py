@@ -1,27 +1,28 @@
-"""The evaluation card of an edit: the same questions for every method.
+"""The evaluation card of an edit: the same measurements for every method.
 
-A direction is moved until its target attribute has changed by the same amount, 1 deviation σ of the
-population unless another is asked for. Only then can methods be compared: whoever moves less has
-fewer side effects. At that strength:
+A direction is moved until its target attribute has changed by the same amount, by default 1
+standard deviation σ of the population. Only then can methods be compared, because a shorter move
+has fewer side effects. At that strength:
 
 =================  =================================================================================
 effect             mean change of the target, with its interval (near 1 σ by construction)
-strength           length of the step, in deviations σ̄ of the space: how hard it had to be pushed
+strength           length of the step, in deviations σ̄ of the space
 side effects       mean change of every other attribute, with intervals and the floor
 dependency         attribute dependency, the mean over other attributes and images of |Δ| / σ
 monotone           share of images whose target rises at each of four steps from −1 to +1
 identity           mean distance of an identity predictor between before and after
 distance           Mahalanobis distance of moved latents from the population, over that of unmoved
-                   ones: 1 stays where latents are
+                   ones: 1 means that the latents stay in the population
 random             the target's largest |Δ|, and the dependency, of random directions as long
 =================  =================================================================================
 
-What cannot be had is None: no identity predictor, a space without a population of latents. A target
-that does not change that far within 8 σ̄ is *not reached*, and measured there.
+Values that cannot be computed are None: without an identity predictor, or in a space without a
+population of latents. A target that does not change by that amount within 8 σ̄ is *not reached*,
+and is measured at 8 σ̄.
 
 References:
     Wu, Lischinski and Shechtman, StyleSpace Analysis, CVPR 2021, section 6 (attribute dependency at
-    equal change of the target; they publish no program, so what stands here is the definition).
+    equal change of the target; they publish no program, so this follows their definition).
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ from segmenters.base import Predictor
 from segmenters.nearest import did_you_mean
 
 SHIFT = 1.0
-"""Deviations by which the target is moved."""
+"""Target change in standard deviations."""
 GRID = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Steps at which the response is measured, in deviations of the space."""
 _POPULATION = 2000
@@ -75,21 +76,21 @@ def measure_card(
     label: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """The card of a direction, as plain values; see the head of this module.
+    """The card of a direction, as plain values; see the module docstring.
 
     Args:
-        generator: Of the direction.
-        reader: Of attributes, the target among them.
-        direction: To be judged.
-        target: The attribute that it is meant to change.
-        shift: By how many deviations of it, above 0.
-        n_samples: Fresh images.
-        draws: Random directions.
-        identity: Embeds images; distances between embeddings tell persons apart.
-        seed: Of samples and draws.
-        truncation: Of the samples.
-        label: Class of all samples; None lets each draw its own.
-        progress: Show bars.
+        generator: Generator of the direction.
+        reader: Reader of attributes, including the target.
+        direction: The direction to evaluate.
+        target: The attribute that it should change.
+        shift: Target change in deviations, above 0.
+        n_samples: Number of fresh images.
+        draws: Number of random directions.
+        identity: Embeds images; distances of embeddings distinguish persons.
+        seed: Seed of samples and draws.
+        truncation: Truncation of the samples.
+        label: Class of all samples; None: each draws its own.
+        progress: Show progress bars.
 
     Raises:
         ConfigError: a target that is not read or does not vary, a shift that is not above 0, or a
@@ -128,7 +129,7 @@ def measure_card(
             f"target {target!r} is the same in all {n_samples} samples; expected one that varies"
         )
     response = (values[:, :, column] - plain[:, column]).mean(axis=1) / sigma[column]
-    if response[np.abs(response).argmax()] < 0:  # the direction as it is lowers the target
+    if response[np.abs(response).argmax()] < 0:  # the direction lowers the target
         values = np.concatenate([plain[None], read([-step for step in GRID])])
         response = (values[:, :, column] - plain[:, column]).mean(axis=1) / sigma[column]
         sign = -1.0
@@ -190,10 +191,10 @@ def measure_card(
 def solve_strength(
     response: Sequence[float] | Float[np.ndarray, " step"], steps: Sequence[float], shift: float
 ) -> tuple[float, bool]:
-    """The smallest step at which a response first reaches a shift, linear between the steps.
+    """The smallest step at which a response reaches a shift, with linear interpolation.
 
     Returns:
-        The step and whether it is reached; the last step if it is not.
+        The step, and whether the shift is reached; the last step if it is not.
 
     Example:
         >>> solve_strength([0.0, 0.5, 2.0], [0, 1, 2], 1.25)
@@ -242,7 +243,7 @@ def _distance(
     *,
     seed: int,
 ) -> float | None:
-    """How much farther from the population the moved latents are, in z or w."""
+    """Ratio of the distances of moved and unmoved latents from the population, in z or w."""
     space = {"w+": "w"}.get(direction.space, direction.space)
     flat = np.asarray(direction.vector).size == int(
         np.prod(generator.spaces[space].shape) if space in generator.spaces else 0

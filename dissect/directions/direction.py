@@ -1,4 +1,4 @@
-"""A direction: a vector of a space, how far a step along it goes, and where it comes from.
+"""A direction: a vector of a space, with the length of a step and its origin.
 
     smile = read_direction("smile.safetensors")
     smile.check(generator)
@@ -7,18 +7,19 @@
 
 With v the vector, o the origin, u the length of a step (1, or σ: the standard deviation of the
 coordinate over the population) and x a point, its **coordinate** is c(x) = ⟨x − o, v⟩ / (u ⟨v, v⟩).
-A strength s adds s to the coordinate (``add``), or makes it s (``set``):
+A strength s adds s to the coordinate (``add``), or sets it to s (``set``):
 
     add: x + s u v          set: x + (s − c(x)) u v
 
-Either is a ``Move``, so a direction is painted with, measured and combined like any edit.
+Both are a ``Move``, so a direction can be painted, measured and combined like any edit.
 
-**Spaces.** ``z``, ``w``, ``w+`` (all layers or some), ``s``, or a layer's outputs, by its name. Of
-a diffusion model, ``mid_block`` with ``steps=(800, 600)`` stands for the layers ``t800/mid_block``
-and ``t600/mid_block``, with one vector for all of them or one for each.
+**Spaces.** ``z``, ``w``, ``w+`` (all layers or some), ``s``, or the name of a layer, for its
+outputs. For a diffusion model, ``mid_block`` with ``steps=(800, 600)`` means the layers
+``t800/mid_block`` and ``t600/mid_block``, with one vector for all of them or one each.
 
-**The file** is safetensors: the tensors ``vector`` and, unless it is 0, ``origin`` (float32), and
-in the metadata, under ``gan-dissection/direction``, all else as JSON. Reading one takes no torch.
+**The file** is safetensors: the tensors ``vector`` and, unless it is 0, ``origin`` (float32); the
+metadata hold all other fields as JSON, under ``gan-dissection/direction``. Reading one needs no
+torch.
 
 References:
     Shen et al., Interpreting the Latent Space of GANs for Semantic Face Editing, CVPR 2020,
@@ -60,15 +61,15 @@ _ADVICE = "make or import the direction again"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a direction comes from.
+    """Origin of a direction.
 
     Args:
-        method: How it was found: ``boundary``, ``sefa``, … or ``import:FORMAT``.
-        settings: What that took and gave, plain values: counts, accuracies, a file's name.
-        fingerprints: SHA-256 of what it depends on, by what that is: ``generator``, ``predictor``.
+        method: The method that found it: ``boundary``, ``sefa``, … or ``import:FORMAT``.
+        settings: Its settings and results, plain values: counts, accuracies, a file's name.
+        fingerprints: SHA-256 of the models it depends on, by kind: ``generator``, ``predictor``.
 
     Raises:
-        ConfigError: settings that JSON cannot hold, or fingerprints that are no text.
+        ConfigError: settings that JSON cannot store, or fingerprints that are not text.
     """
 
     method: str = "unknown"
@@ -96,19 +97,19 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A vector of a space with its unit, origin and mode; see the head of this module.
+    """A vector of a space with its unit, origin and mode; see the module docstring.
 
     Args:
-        name: For people, one line.
+        name: Name shown to people, one line.
         space: ``z``, ``w``, ``w+``, ``s``, or a layer; with ``steps``, a layer without its step.
-        vector: As ``Move`` takes it; with steps, for all of them or one for each. Kept as float32.
-        layers: Of w+, from 0; None means all.
-        steps: Of a diffusion model, as its layers name them; None in all other spaces.
+        vector: Vector for ``Move``; with steps, one for all of them or one each. Stored as float32.
+        layers: Layers of w+, from 0; None means all.
+        steps: Steps of a diffusion model, as its layers name them; None in all other spaces.
         unit: ``1`` or ``σ``.
         sigma: The standard deviation σ of ⟨x, v⟩ / ⟨v, v⟩ over the population; needed for unit σ.
-        origin: Where the coordinate is 0, in the shape of the vector; None means at 0.
+        origin: Point with coordinate 0, in the shape of the vector; None means 0.
         mode: ``add`` or ``set``.
-        provenance: Where it comes from.
+        provenance: Its origin.
 
     Raises:
         ConfigError: a value out of its range, or values that contradict each other.
@@ -173,8 +174,8 @@ class Direction:
         """The moves of a strength: one, or one for each step of a diffusion model.
 
         Args:
-            strength: In steps of the direction's unit.
-            layers: Of w+, instead of the direction's own.
+            strength: Strength in units of the direction.
+            layers: Layers of w+, instead of the direction's own.
 
         Raises:
             ConfigError: a strength that is not finite, or layers in another space than w+.
@@ -196,11 +197,11 @@ class Direction:
         """c(x) of points of the space, float64.
 
         Args:
-            points: In the shape of the space; of w+, in the direction's layers only ⟨·, ·⟩ counts.
-                A direction with a vector for each step has none of all steps together.
+            points: Points in the shape of the space; in w+, only the direction's layers count. Not
+                defined for a direction with one vector per step.
 
         Raises:
-            ConfigError: points whose shape the vector does not fit, or several steps.
+            ConfigError: points whose shape does not fit the vector, or several steps.
         """
         values = np.asarray(points, np.float64)
         vector = np.asarray(self.vector, np.float64)
@@ -220,12 +221,12 @@ class Direction:
         return away.reshape(n, -1) @ whole.reshape(-1) / (self.step * np.sum(whole * whole))
 
     def check(self, generator: "Generator", *, same_weights: bool = True) -> None:
-        """Refuse a generator that the direction is not for.
+        """Raise an error if the direction does not fit a generator.
 
         Args:
-            generator: That is to be steered.
-            same_weights: Whether it has to be the very one that the direction was found in, where
-                that is known. One that was tuned from it shares many directions.
+            generator: The generator to edit.
+            same_weights: Whether it must be the generator in which the direction was found, if
+                that is known. A generator fine-tuned from it shares many directions.
 
         Raises:
             ConfigError: other weights, or a vector that does not fit.
@@ -279,10 +280,10 @@ class Direction:
     def _shift(
         self, vector: np.ndarray, origin: np.ndarray | None, layers: Sequence[int] | None
     ) -> float:
-        """What the origin adds to the strength of a move that sets; ``Move`` has its origin at 0.
+        """Strength that the origin adds to a move that sets; a ``Move`` has its origin at 0.
 
-        With one vector for all layers or pixels, and one origin, both sides of the fraction are
-        that many times as large.
+        With one vector for all layers or pixels, and one origin, numerator and denominator of the
+        fraction grow by the same factor.
         """
         if self.mode != SET or origin is None:
             return 0.0
@@ -292,7 +293,7 @@ class Direction:
         return float(np.sum(origin * v) / (self.step * np.sum(v * v)))
 
     def _record(self) -> dict[str, object]:
-        """All that is no tensor, as plain values."""
+        """All fields that are not tensors, as plain values."""
         return {
             "version": _VERSION,
             "name": self.name,
@@ -311,11 +312,11 @@ class Direction:
 
 
 def save_direction(direction: Direction, path: str | Path) -> Path:
-    """Write a direction's file, whole or not at all; the same direction gives the same bytes.
+    """Write a direction's file, atomically; the same direction gives the same bytes.
 
     Args:
-        direction: To be written.
-        path: ``….safetensors``; its folder is made.
+        direction: The direction.
+        path: ``….safetensors``; its folder is created.
 
     Raises:
         ConfigError: another suffix, or a file that cannot be written.
@@ -327,13 +328,13 @@ def save_direction(direction: Direction, path: str | Path) -> Path:
     if direction.origin is not None:
         tensors["origin"] = np.ascontiguousarray(direction.origin, "<f4")
     record = json.dumps(direction._record(), ensure_ascii=False, sort_keys=True)
-    # One entry: several are written in an order that differs from time to time.
+    # A single entry, because the order of several entries varies.
     content = save(tensors, metadata={FORMAT: record})
     return write_named_file(path, content)
 
 
 def read_direction(path: str | Path) -> Direction:
-    """Read what ``save_direction`` wrote; nothing in the file is run.
+    """Read a file of ``save_direction``; nothing in the file is run.
 
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.
@@ -411,7 +412,7 @@ def _check_origin(origin: Any, vector: np.ndarray) -> Float[np.ndarray, "*space"
 
 
 def _spread(vector: np.ndarray, shape: tuple[int, ...], space: str) -> np.ndarray:
-    """A vector over all of a space: repeated over the layers of w+, or over a layer's pixels."""
+    """A vector over the whole space: repeated over the layers of w+, or over a layer's pixels."""
     if vector.shape == shape:
         return vector
     if space == "w+" and vector.shape == shape[1:]:

@@ -1,7 +1,7 @@
-"""How disentangled a latent space is: DCI, and attribute dependency at equal change.
+"""Disentanglement of a latent space: DCI, and attribute dependency at equal change.
 
-**DCI.** For each attribute a classifier tells its highest from its lowest samples by the codes of
-the space; R_ij ≥ 0 is how much code i matters for attribute j. With p_ij = R_ij / Σ_j R_ij and
+**DCI.** For each attribute a classifier separates its highest from its lowest samples by the codes
+of the space; R_ij ≥ 0 is the importance of code i for attribute j. With p_ij = R_ij / Σ_j R_ij and
 q_ij = R_ij / Σ_i R_ij,
 
     disentanglement  D = Σ_i ρ_i D_i,  D_i = 1 + Σ_j p_ij log_K p_ij,  ρ_i = Σ_j R_ij / Σ R
@@ -9,19 +9,20 @@ q_ij = R_ij / Σ_i R_ij,
     informativeness  I = mean_j of the accuracy on held-out samples
 
 for K attributes and d codes. The logarithm of D has base K and that of C base d, so both are 1 for
-one code per attribute and 0 for codes that matter alike: with other numbers of attributes or codes
-the same network gets another D or C. That is why sizes of published tables do not compare.
+one code per attribute and 0 for equally important codes. With other numbers of attributes or codes
+the same network gets another D or C. So absolute values of published tables are not comparable.
 
-Among many codes noise alone gives each classifier codes of its own, so D and C are large where
-nothing is known. They stand beside their **chance level**: the same with the scores of each
-attribute shuffled.
+With many codes, noise alone makes each classifier use different codes, so D and C are large even
+without any information. They are given beside their **chance level**: the same values with the
+scores of each attribute shuffled.
 
-**Attribute dependency.** The direction of each attribute (its boundary in the space) is followed
-until the attribute has changed by 1 σ, at most as far as √d σ̄, which is how far samples are from
-the mean; what the others change meanwhile, as in ``card``.
+**Attribute dependency.** Samples move along the direction of each attribute (its boundary in the
+space) until the attribute has changed by 1 σ, at most by √d σ̄, the distance of samples from the
+mean. The changes of the other attributes are measured, as in ``card``.
 
-Spaces: z, w and s as they are drawn; in w+ every layer's w is one of two, split at a random layer
-(style mixing), as without that it is w; a layer's codes are the means of its units over space.
+Spaces: z, w and s are sampled as usual. In w+ every layer's w is one of two, split at a random
+layer (style mixing); without mixing it would be w. A layer's codes are the spatial means of its
+units.
 
 References:
     Eastwood and Williams, A Framework for the Quantitative Evaluation of Disentangled
@@ -56,19 +57,19 @@ from dissect.tracing import trace
 from segmenters.nearest import did_you_mean
 
 TREES = 30
-"""Of each classifier, of depth 3. The paper's program takes 100."""
+"""Trees of each classifier, of depth 3. The paper's program uses 100."""
 GROUPS = 5
-"""Of samples, for the jackknife."""
+"""Groups of samples for the jackknife."""
 PUBLISHED = {"z": 0.31, "w": 0.54, "s": 0.75}
 """Disentanglement of StyleGAN2-FFHQ with 31 attributes of CelebA (StyleSpace, table 1)."""
 _GRID = (0.09, 0.18, 0.35, 0.7, 1.0)  # of √d σ̄, the population's radius
-_FEWEST = 10  # samples of a class
+_FEWEST = 10  # least samples of a class
 _BLOCK = 32
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; NaN where it cannot be had.
+    """A value with its 95 % interval; NaN where it is undefined.
 
     Attributes:
         value, low, high: The estimate and the bounds.
@@ -84,7 +85,7 @@ NONE = Estimate(np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True, eq=False)
 class SpaceScores:
-    """How disentangled one space is.
+    """Disentanglement of one space.
 
     Attributes:
         space: Its name, or a layer's.
@@ -92,7 +93,7 @@ class SpaceScores:
         disentanglement, completeness, informativeness: D, C, I.
         chance: D and C of shuffled scores.
         dependency: Attribute dependency, mean over the attributes that reach 1 σ.
-        reached: How many do.
+        reached: Number of these attributes.
         importances: R.
     """
 
@@ -111,7 +112,7 @@ def disentanglement(importances: Float[np.ndarray, "code attribute"]) -> float:
     """D of a matrix of importances; the logarithm has the number of attributes as its base.
 
     Raises:
-        ConfigError: fewer than two attributes, of which no entropy can be taken.
+        ConfigError: fewer than two attributes, for which the entropy is undefined.
 
     Example:
         >>> disentanglement(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
@@ -164,20 +165,20 @@ def dci(
 ) -> tuple[Estimate, Estimate, Estimate, Float[np.ndarray, "code attribute"]]:
     """D, C and I with intervals, and R.
 
-    The intervals are the jackknife's: the samples are put into groups, and everything is computed
-    without each of them. Half of the extremes train a classifier, the others test it.
+    The intervals are the jackknife's: the samples are divided into groups, and everything is
+    computed without each of them. Half of the extremes train a classifier, the others test it.
 
     Args:
-        codes: Of the samples.
+        codes: Codes of the samples.
         scores: Two attributes or more, each of which varies.
-        share: Of the samples that are taken from each end of an attribute.
-        trees: Of each classifier.
-        groups: Of samples, 3 or more.
-        seed: Of the split.
-        progress: Show a bar.
+        share: Share of the samples taken from each end of an attribute.
+        trees: Trees of each classifier.
+        groups: Groups of samples, 3 or more.
+        seed: Seed of the split.
+        progress: Show a progress bar.
 
     Raises:
-        ConfigError: too few samples, or an attribute whose two ends are the same.
+        ConfigError: too few samples, or an attribute with equal ends.
     """
     n = len(codes)
     if int(share * n * (1 - 1 / groups)) < 2 * _FEWEST or not 0 < share <= 0.5 or groups < 3:
@@ -215,7 +216,7 @@ def chance_level(
     trees: int = TREES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """D and C of the same codes, with the scores of each attribute shuffled by itself."""
+    """D and C of the same codes, with the scores of each attribute shuffled separately."""
     random = stream(seed, RESAMPLING_STREAMS - 7)
     shuffled = np.stack([random.permutation(column) for column in scores.T], axis=1)
     r, _ = _importances(codes, shuffled, share=share, trees=trees, seed=seed)
@@ -225,7 +226,7 @@ def chance_level(
 def _importances(
     codes: np.ndarray, scores: np.ndarray, *, share: float, trees: int, seed: int
 ) -> tuple[Float[np.ndarray, "code attribute"], Float[np.ndarray, " attribute"]]:
-    """R and the accuracy on held-out extremes, of each attribute."""
+    """R, and the accuracy on held-out extremes, for each attribute."""
     n_side = int(share * len(codes))
     columns, accuracies = [], []
     for score in scores.T:
@@ -265,15 +266,15 @@ def measure_space(
     """DCI and attribute dependency of one space or layer.
 
     Args:
-        generator: Any.
-        reader: Of two attributes or more.
+        generator: Any generator.
+        reader: Reader of two attributes or more.
         space: A space, or a layer.
         n_samples: Random samples for DCI and boundaries.
         n_edited: Fresh images that are moved.
         share: See ``dci``.
         trees: See ``dci``.
-        seed: Of the samples.
-        progress: Show bars.
+        seed: Seed of the samples.
+        progress: Show progress bars.
 
     Raises:
         GeneratorError: neither a space nor a layer.
@@ -298,7 +299,7 @@ def measure_spaces(
     seed: int = 0,
     progress: bool = False,
 ) -> list[SpaceScores]:
-    """``measure_space`` of several, whose samples are made once (w+ has samples of its own)."""
+    """``measure_space`` for several spaces; shares their samples (w+ has separate samples)."""
     for space in spaces:
         check_place(generator, space)
     sampled = _sample_codes(
@@ -335,7 +336,7 @@ def _measure(
 
 
 def check_place(generator: Generator, space: str) -> None:
-    """Refuse what is neither a space nor a layer.
+    """Raise an error for a name that is neither a space nor a layer.
 
     Raises:
         GeneratorError: such a name.
@@ -385,7 +386,7 @@ def _sample_codes(
 
 
 def _mix(generator: Generator, latent: Latent, indices: Sequence[int], *, seed: int) -> Latent:
-    """w+ whose first layers are of one latent and whose others are of another one."""
+    """w+ whose first layers come from one latent and whose others come from another."""
     n_layers = generator.spaces["w+"].shape[0]
     second = generator.sample([index + FRESH for index in indices], seed=seed + 1)
     one, other = (generator.convert(each, "w+").data for each in (latent, second))
@@ -399,7 +400,7 @@ def _dependency(
     scores: np.ndarray, varying: Int[np.ndarray, " k"], *, n_edited: int, share: float, seed: int,
     progress: bool,
 ) -> tuple[Estimate, int]:  # fmt: skip
-    """Attribute dependency over the boundaries of all attributes, and how many reach 1 σ."""
+    """Attribute dependency over the boundaries of all attributes, and the number that reach 1 σ."""
     latents = list(latent_blocks(generator, n_samples=n_edited, seed=seed, first=FRESH))
     of_target = []
     plain = read_edited(generator, reader, latents, [[]])[0]
@@ -436,7 +437,7 @@ def _dependency(
 def describe_spaces(
     found: Sequence[SpaceScores], *, generator: str, attributes: Sequence[str], n_samples: int
 ) -> str:
-    """The table *which space is more disentangled*, in words."""
+    """The comparison of spaces as a table in text."""
 
     def cell(one: Estimate) -> str:
         if np.isnan(one.value):

@@ -1,6 +1,6 @@
-"""Effects: how far edits move the attributes of images, with intervals and a noise floor.
+"""Effects of edits on the attributes of images, with intervals and a noise floor.
 
-See ``rescoring`` for what Δ, Δ₊ and the floor are. Pure on arrays; takes no torch.
+``rescoring`` defines Δ, Δ₊ and the floor. Pure functions on arrays; needs no torch.
 
 References:
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentiles).
@@ -14,27 +14,27 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 LEAST = 0.05
-"""Deviations of an attribute below which an effect is not told."""
+"""Smallest reported effect, in deviations of an attribute."""
 _RESAMPLES, _SEED_STREAM = 1000, 4
 _LEVELS = (2.5, 97.5)
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """What some edits change in each attribute, in deviations of the attribute.
+    """Effects of some edits on each attribute, in deviations of the attribute.
 
     Attributes:
-        names: Of the edits.
-        attributes: Of the columns.
+        names: Names of the edits.
+        attributes: Names of the columns.
         signed: Δ.
         low, high: Bounds of its 95 % interval.
         clipped: Δ₊, as published.
         floor: The largest |Δ| of the random directions of equal length; NaN without any.
         clipped_floor: The largest Δ₊ of them.
-        deviations: Of each attribute over unedited images, in its own unit.
+        deviations: Deviation of each attribute over unedited images, in its own unit.
         strength: λ.
         length: λσ̄, in units of the space.
-        n_samples: Images that were edited.
+        n_samples: Number of edited images.
     """
 
     names: tuple[str, ...]
@@ -52,9 +52,9 @@ class Effects:
 
     @property
     def beyond(self) -> Bool[np.ndarray, "edit attribute"]:
-        """Whether an effect is certain: its interval leaves out 0, and it is above the floor.
+        """Whether an effect is certain: its interval excludes 0, and it is above the floor.
 
-        Less than ``LEAST`` deviations is not told, since nobody sees it.
+        Effects below ``LEAST`` deviations do not count, since they are not visible.
         """
         certain = ((self.low > 0) | (self.high < 0)) & (np.abs(self.signed) >= LEAST)
         return certain & ~(np.abs(self.signed) <= self.floor)
@@ -89,22 +89,22 @@ def measure_effects(
     seed: int = 0,
     deviations: Float[np.ndarray, " attribute"] | None = None,
 ) -> Effects:
-    """Effects from scores before and after; pure.
+    """Compute effects from scores before and after; pure.
 
     Args:
         plain: Scores of unedited images.
-        edited: Of the same images under each edit.
-        random: Under each random direction; or under those that belong to each edit.
-        names: Of the edits.
-        attributes: Of the columns; one that does not vary has NaN everywhere.
-        strength, length: Kept with the result.
-        seed: Of the bootstrap.
+        edited: Scores of the same images under each edit.
+        random: Scores under each random direction, for all edits or separately for each.
+        names: Names of the edits.
+        attributes: Names of the columns; one that does not vary has NaN everywhere.
+        strength, length: Stored with the result.
+        seed: Seed of the bootstrap.
         deviations: The unit of the effects; None takes those of ``plain``.
     """
     spread = plain.std(axis=0, ddof=1) if deviations is None else deviations
     unit = np.where(spread > 0, spread, np.nan)
     difference = (edited - plain) / unit
-    drawn = (random - plain) / unit  # samples last but one, whether or not there are edits
+    drawn = (random - plain) / unit  # samples are the last dimension but one, with or without edits
     n = len(plain)
     low, high = bootstrap_interval(difference, seed=seed)
     shape = (len(names), len(attributes))

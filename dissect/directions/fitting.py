@@ -2,9 +2,8 @@
 
     found = fit_directions(generator, FitQuestion(method="boundary"), reader=reader)
 
-Each method is a module of its own here; this one gives them samples, and turns vectors into
-``Direction`` values. A strength of 1 is one standard deviation of the population along the
-direction (in z: 1).
+Each method is a separate module; this one gives them samples and converts vectors to ``Direction``
+values. A strength of 1 is one standard deviation of the population along the direction (in z: 1).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +36,8 @@ from dissect.generators.base import Generator
 from segmenters.nearest import did_you_mean
 
 NEED_ATTRIBUTES = ("boundary", "stylespace")
-_CHANNELS = 3  # of each attribute
-_EXAMPLES = 30  # images that show an attribute most
+_CHANNELS = 3  # channels of each attribute
+_EXAMPLES = 30  # images with the highest values of an attribute
 _Q = 0.05
 
 
@@ -52,14 +51,14 @@ def fit_directions(
     """Find directions.
 
     Args:
-        generator: Any that the method can take.
+        generator: Any generator that the method supports.
         question: The method and its settings.
-        reader: Of attributes, for methods that need them.
-        progress: Show bars.
+        reader: Reader of attributes, for methods that need them.
+        progress: Show progress bars.
 
     Raises:
-        ConfigError: no attributes for a method that needs them, or see the method.
-        GeneratorError: a generator that the method cannot take.
+        ConfigError: no attributes for a method that needs them, or the errors of the method.
+        GeneratorError: a generator that the method does not support.
     """
     if question.method == "hspace" and truncation_of(question) != WHOLE:
         raise ConfigError(
@@ -338,7 +337,7 @@ _FITS: Mapping[str, Callable[..., list[Direction]]] = {
 
 
 def _wanted(question: FitQuestion, attributes: Sequence[str], varying: Sequence[str]) -> list[str]:
-    """Attributes that get a direction."""
+    """Attributes for which directions are found."""
     if question.attributes is None:
         return list(varying)
     return [_known(name, attributes, varying) for name in question.attributes]
@@ -378,7 +377,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _accuracies(boundary: Boundary) -> dict[str, list[float] | None]:
-    """Value and interval of each accuracy, as JSON can hold them."""
+    """Value and interval of each accuracy, for JSON."""
     accuracies = {name: getattr(boundary, name) for name in ("trained", "held_out", "rest")}
     return {
         name: [one.value, one.low, one.high, one.n] if one.n else None

@@ -1,12 +1,12 @@
-"""A folder of directions of one generator: their files, what they change, and their strips.
+"""A folder of directions of one generator: their files, effects and strips.
 
-    FOLDER/directions.json     what was found, how, and every table
-    FOLDER/000.safetensors     a direction each (``direction.save_direction``)
+    FOLDER/directions.json     method, settings and all tables
+    FOLDER/000.safetensors     one file per direction (``direction.save_direction``)
     FOLDER/000.webp            its strip
     FOLDER/random.webp         the strip of a random direction of the same length
 
-In a run's folder such folders lie in ``directions/``, where reports and the dashboard find them.
-Reading takes no torch. Files come into place whole; ``directions.json`` comes last.
+A run keeps such folders in ``directions/``, where reports and the dashboard find them. Reading
+needs no torch. Files are written atomically, ``directions.json`` last.
 """
 
 import json
@@ -41,9 +41,9 @@ class DirectionFolder:
         path: The folder.
         directions: In order.
         generator: Its ``name`` and ``fingerprint``.
-        method: How they were found.
+        method: The method that found them.
         effects: The matrix directions × attributes; None until they are scored.
-        layers: Direction's name → its effects layer by layer, of those that were scored so.
+        layers: Direction's name → its effects layer by layer, if measured.
         cards: Direction's name → its evaluation card (``dissect.directions.card``).
     """
 
@@ -57,7 +57,7 @@ class DirectionFolder:
 
     @property
     def meanings(self) -> tuple[Meaning, ...]:
-        """What each direction changes; empty until they are scored."""
+        """The meaning of each direction; empty until they are scored."""
         return () if self.effects is None else name_directions(self.effects)
 
     def strip(self, number: int | None) -> bytes | None:
@@ -85,10 +85,10 @@ class DirectionFolder:
 def write_folder(
     folder: DirectionFolder, strips: Sequence[bytes] = (), random_strip: bytes | None = None
 ) -> None:
-    """Write a folder whole, in the place of an older one of directions.
+    """Write a folder atomically, replacing an older folder of directions.
 
     Raises:
-        ConfigError: something else lies there.
+        ConfigError: the path holds something else.
     """
     path = folder.path
     if path.exists() and not (path / FILE).is_file() and (not path.is_dir() or any(path.iterdir())):
@@ -109,7 +109,7 @@ def write_folder(
 
 
 def rewrite_record(folder: DirectionFolder) -> None:
-    """Write what was measured since; files of directions and strips stay."""
+    """Write new measurements; files of directions and strips stay."""
     _write_record(folder, folder.path / FILE)
 
 
@@ -117,7 +117,7 @@ def open_folder(path: str | Path) -> DirectionFolder:
     """Read a folder.
 
     Raises:
-        ConfigError: none of directions, a damaged one, or one of a newer version.
+        ConfigError: no folder of directions, a damaged one, or one of a newer version.
     """
     path = Path(path)
     if not (path / FILE).is_file():
@@ -174,7 +174,7 @@ def _write_record(folder: DirectionFolder, path: Path) -> None:
 
 
 def _plain(effects: Effects) -> dict[str, Any]:
-    """Effects as JSON holds them: null for NaN."""
+    """Effects for JSON: null for NaN."""
     plain: dict[str, Any] = {}
     for one in fields(effects):
         value = getattr(effects, one.name)

@@ -1,15 +1,15 @@
-"""GANSpace: principal directions of what the generator makes of random latents.
+"""GANSpace: principal directions of the generator's response to random latents.
 
-In w the components of w itself are the directions. Where there is no w (or by choice) the
-components are those of an early layer's output a, flattened; their coordinates are brought back to
-the latent by least squares: with x the latents and c = (a − mean) · axes / deviation, the direction
-of component k is row k of U, the solution of min ‖c U − x‖.
+In w the components of w itself are the directions. Without a w (or by choice) the components are
+those of an early layer's output a, flattened. Least squares maps their coordinates back to the
+latent: with x the latents and c = (a − mean) · axes / deviation, the direction of component k is
+row k of U, the solution of min ‖c U − x‖.
 
 References:
     Härkönen, Hertzmann, Lehtinen and Paris, GANSpace: Discovering Interpretable GAN Controls,
     NeurIPS 2020, section 2.1 (components), 2.2 (regression back to the latent).
     Ross, Lim, Lin and Yang, Incremental Learning for Robust Visual Tracking, IJCV 2008 (the
-    incremental components, as scikit-learn has them).
+    incremental components, as implemented in scikit-learn).
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,14 +32,14 @@ _BLOCK = 32
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Principal components, by falling variance.
+    """Principal components, in descending order of variance.
 
     Attributes:
         axes: Orthonormal; the largest coordinate of each is positive.
-        mean: Of the points.
+        mean: Mean of the points.
         deviations: Standard deviation of the points along each axis (n − 1).
         explained: Share of the variance along each axis.
-        random_deviations: The same along random axes: what any direction would have.
+        random_deviations: The same along random axes, as the baseline.
     """
 
     axes: Float[np.ndarray, "k d"]
@@ -55,10 +55,10 @@ class PrincipalDirections:
 
     Attributes:
         space: ``w`` or the generator's first space.
-        vectors: Of unit length, flat.
-        mean: Of the latents, flat.
-        deviations: Of the latents along each direction.
-        components: Whose coordinates they stand for, in w or in the layer.
+        vectors: Flat vectors of unit length.
+        mean: Mean of the latents, flat.
+        deviations: Deviation of the latents along each direction.
+        components: The components behind the directions, in w or in the layer.
     """
 
     space: str
@@ -71,13 +71,13 @@ class PrincipalDirections:
 def principal_components(
     blocks: Iterable[Float[np.ndarray, "_ d"]], *, n_components: int, seed: int = 0
 ) -> Components:
-    """Components of points that come in blocks, with memory for a few blocks only.
+    """Components of points that come in blocks; keeps only a few blocks in memory.
 
     Args:
-        blocks: Points; gathered until there are max(2000, 3 · ``n_components``) of them. The
-            components of more points than that are those of all up to a small error.
+        blocks: Points; gathered until there are max(2000, 3 · ``n_components``) of them. With
+            more points, the components are those of all points up to a small error.
         n_components: From 1 to d.
-        seed: Of the random axes that the components are held against.
+        seed: Seed of the random axes for the baseline.
 
     Raises:
         ConfigError: fewer points than components, or more components than dimensions.
@@ -106,7 +106,7 @@ def principal_components(
             random = drawn / np.linalg.norm(drawn, axis=0)
         along.append(np.asarray(points @ random))
         waiting.append(points)
-        if sum(map(len, waiting)) >= 2 * least:  # so that what is left is a whole batch too
+        if sum(map(len, waiting)) >= 2 * least:  # so that the rest is a full batch too
             ready = np.concatenate(waiting)
             machine.partial_fit(ready[:-least])
             waiting = [ready[-least:]]
@@ -135,8 +135,8 @@ def regress(
     """Directions of the latent along which coordinates grow: rows of unit length.
 
     Args:
-        coordinates: Of components, in standard deviations.
-        latents: That made them.
+        coordinates: Coordinates of components, in standard deviations.
+        latents: The latents that gave them.
 
     Raises:
         ConfigError: fewer samples than components.
@@ -165,16 +165,16 @@ def principal_directions(
     """The principal directions of a generator; in w no image is made.
 
     Args:
-        generator: Of any family.
-        n_components: How many directions.
-        n_samples: Latents that are looked at.
-        layer: Whose output is taken; None means w, which the generator has to have.
-        seed: Of the latents.
-        label: Class of all samples; None lets each draw its own.
-        progress: Show a bar.
+        generator: Generator of any family.
+        n_components: Number of directions.
+        n_samples: Number of latents.
+        layer: Layer whose output is analysed; None means w, which the generator must have.
+        seed: Seed of the latents.
+        label: Class of all samples; None: each draws its own.
+        progress: Show a progress bar.
 
     Raises:
-        ConfigError: no layer for a generator without w, or see ``principal_components``.
+        ConfigError: no layer for a generator without w, or the errors of ``principal_components``.
         LayerError: an unknown layer.
     """
     if layer is None and "w" not in generator.spaces:
@@ -190,7 +190,7 @@ def principal_directions(
     space = "w" if layer is None else next(iter(generator.spaces))
 
     def blocks(stage: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Latents, and the points whose components are taken."""
+        """Latents, and the points for the components."""
         bar = ProgressBar(
             range(0, n_samples, _BLOCK), desc=stage, unit="block",
             disable=None if progress else True,

@@ -4,12 +4,12 @@ With H the Hessian of one output in the latent, and v a vector of random signs,
 
     penalty = Var_v(vᵀHv) = 2 Σ_{i≠j} H_ij²,      vᵀHv ≈ (f(x + εv) − 2f(x) + f(x − εv)) / ε².
 
-The tutorial's slide, Σ_{i≠j} H_ij², is half of that. With all 2^d vectors of signs the variance is
-exact; with a few drawn it is right in the mean only.
+The tutorial's slide gives Σ_{i≠j} H_ij², half of that. With all 2^d vectors of signs the variance
+is exact; with a few random ones it is unbiased.
 
-**Discovery** in a fixed generator: n orthonormal directions Q are learned so that the penalty of
-G(z + ωQ) in ω is small, each ω being 5u for one direction and 0 for the others, u uniform on
-[−1, 1]. What is learned is a set of directions that act independently of each other.
+**Discovery** in a fixed generator: learns n orthonormal directions Q that minimise the penalty of
+G(z + ωQ) in ω. Each ω is 5u for one direction and 0 for the others, with u uniform on [−1, 1]. The
+result is a set of directions that act independently of each other.
 
 References:
     Peebles, Peebles, Zhu, Efros and Torralba, The Hessian Penalty, ECCV 2020, equations 4 and 5
@@ -34,7 +34,7 @@ from dissect.progress import ProgressBar
 
 MAX, MEAN, NONE = REDUCTIONS = ("max", "mean", "none")
 _MOST_EXACT = 12  # coordinates; 4096 vectors of signs
-_REACH = 5.0  # of ω
+_REACH = 5.0  # largest ω
 
 
 def all_signs(size: int) -> Float[Tensor, "sign size"]:
@@ -72,17 +72,17 @@ def hessian_penalty(
     """The penalty of a function, by central second differences; differentiable.
 
     Args:
-        function: Row k of the result depends on row k alone; nothing in it may be random.
-        x: Where.
-        signs: As ``all_signs`` or ``random_signs`` give them, two or more.
+        function: Row k of the result depends on row k only; must not use random numbers.
+        x: Points at which the penalty is computed.
+        signs: From ``all_signs`` or ``random_signs``, two or more.
         epsilon: ε. The rounding error grows as 1/ε⁴.
-        exact: Whether ``signs`` are all there are: the variance is over them then, else unbiased.
+        exact: Whether ``signs`` are all of them, for the variance over them; else unbiased.
         reduction: ``max`` over samples and outputs together (the paper's), their ``mean``, or
             ``none``: one value for each sample and output.
 
     Raises:
-        ConfigError: fewer than two vectors of signs, an ε that is not above 0, or a reduction that
-            is unknown.
+        ConfigError: fewer than two vectors of signs, an ε that is not above 0, or an unknown
+            reduction.
 
     Example:
         >>> product = lambda z: z[:, :1] * z[:, 1:]
@@ -112,7 +112,7 @@ class Discovered:
     """Directions that act independently of each other.
 
     Attributes:
-        space: Of the directions.
+        space: Space of the directions.
         vectors: Orthonormal, flat.
         penalties: The penalty before each step of the search, and after the last one.
         effects: Mean absolute change of the image for one step along each direction.
@@ -137,19 +137,19 @@ def discover(
     seed: int = 0,
     progress: bool = False,
 ) -> Discovered:
-    """Learn directions of the first space of a fixed generator; its weights stay as they are.
+    """Learn directions of the first space of a fixed generator; its weights do not change.
 
     Args:
-        generator: With gradients.
-        n_directions: How many, from 2 to the size of the space.
-        steps: Of Adam. The paper takes many thousand with batches of 96.
-        batch: Latents of a step.
-        draws: Vectors of signs of a step.
+        generator: Generator with gradients.
+        n_directions: Number of directions, from 2 to the size of the space.
+        steps: Steps of Adam. The paper uses many thousand with batches of 96.
+        batch: Latents per step.
+        draws: Vectors of signs per step.
         epsilon: ε.
-        rate: Adam's.
-        pixels: Largest size of the image that the penalty looks at.
-        seed: Of the latents, the start and the signs.
-        progress: Show a bar.
+        rate: Learning rate of Adam.
+        pixels: Largest image size for the penalty.
+        seed: Seed of the latents, the start and the signs.
+        progress: Show a progress bar.
 
     Raises:
         GeneratorError: a generator without gradients.
@@ -212,6 +212,6 @@ def discover(
 
 
 def _orthonormal(free: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
-    """Gram and Schmidt's rows, by the QR decomposition with a positive diagonal."""
+    """Gram–Schmidt orthonormalisation of the rows, by QR with a positive diagonal."""
     q, r = torch.linalg.qr(free.T)
     return (q * r.diagonal().sign()).T

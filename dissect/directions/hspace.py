@@ -1,17 +1,17 @@
-"""h-space: the bottleneck of a diffusion model's U-Net as a space that is steered at each step.
+"""h-space: the bottleneck of a diffusion model's U-Net as a space, edited at each step.
 
 A diffusion model lists its layers step by step, so its bottleneck is one layer for each step:
 ``t800/mid_block``, ``t600/mid_block``, … A direction of h-space has one vector for each of some
-steps, and is found as directions elsewhere are: principal components of h at each step, or the
-boundary of an attribute of the finished image.
+steps. It is found like other directions: principal components of h at each step, or the boundary
+of an attribute of the finished image.
 
-**The asymmetric step.** With P_t the image that step t predicts and D_t what points to x_t,
-x_s = √ᾱ_s P_t + D_t. If h is moved in both, the two changes cancel for the most part. So only P_t
-is made with the moved h, and D_t with the plain one; each edited step calls the U-Net twice.
+**The asymmetric step.** With P_t the image that step t predicts and D_t the direction pointing to
+x_t, x_s = √ᾱ_s P_t + D_t. If both use the shifted h, the two changes mostly cancel. So P_t uses the
+shifted h, and D_t the original one; each edited step calls the U-Net twice.
 
 References:
     Kwon, Jeong and Uh, Diffusion Models Already Have a Semantic Latent Space, ICLR 2023, sections
-    3.1, 3.2 (the asymmetric step), 3.3 (h-space), 4 (the interval that is edited).
+    3.1, 3.2 (the asymmetric step), 3.3 (h-space), 4 (the editing interval).
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ _BLOCK = 16
 
 
 def has_bottleneck(generator: Generator) -> TypeGuard[DiffusionGenerator]:
-    """Whether a generator is a diffusion model whose U-Net has a middle."""
+    """Whether a generator is a diffusion model whose U-Net has a middle block."""
     return isinstance(generator, DiffusionGenerator) and bool(bottleneck_steps(generator))
 
 
@@ -75,21 +75,21 @@ def sample_bottlenecks(
     label: int | None = None,
     progress: bool = False,
 ) -> tuple[tuple[int, ...], Float[np.ndarray, "sample step channel height width"]]:
-    """What the bottleneck puts out at each step, on the way of unedited images.
+    """Outputs of the bottleneck at each step, for unedited images.
 
     Args:
         generator: A diffusion model.
-        n_samples: How many images.
-        seed: Of their noise.
-        steps: Of the model; None means all.
-        label: Class of all images; None lets each draw its own.
-        progress: Show a bar.
+        n_samples: Number of images.
+        seed: Seed of their noise.
+        steps: Steps of the model; None means all.
+        label: Class of all images; None: each draws its own.
+        progress: Show a progress bar.
 
     Returns:
         The steps, and the outputs.
 
     Raises:
-        GeneratorError: another generator, or a step that it does not make.
+        GeneratorError: another generator, or a step that it does not have.
     """
     chosen = _check(generator, steps)
     layers = [f"t{step}/{BOTTLENECK}" for step in chosen]
@@ -108,7 +108,7 @@ def sample_bottlenecks(
 def step_components(
     bottlenecks: Float[np.ndarray, "sample step channel height width"], *, n_components: int
 ) -> list[Components]:
-    """Principal components of the bottleneck, at each step by itself."""
+    """Principal components of the bottleneck, separately for each step."""
     n = len(bottlenecks)
     return [
         principal_components([bottlenecks[:, step].reshape(n, -1)], n_components=n_components)
@@ -123,10 +123,10 @@ def step_boundaries(
     share: float = 0.25,
     seed: int = 0,
 ) -> list[Boundary]:
-    """The boundary of an attribute of the finished image, at each step by itself.
+    """The boundary of an attribute of the finished image, separately for each step.
 
     Raises:
-        ConfigError: see ``fit_boundary``.
+        ConfigError: the errors of ``fit_boundary``.
     """
     return [
         fit_boundary(bottlenecks[:, step], scores, share=share, seed=seed)
@@ -141,16 +141,16 @@ def synthesize_asymmetric(
     shifts: Float[np.ndarray, "step channel height width"] | Float[Tensor, "step c h w"],
     steps: Sequence[int],
 ) -> Float[Tensor, "batch channels height width"]:
-    """Images whose predictions P_t are made with h moved, and whose D_t are not.
+    """Images whose predictions P_t use the shifted h, and whose D_t use the original one.
 
     Args:
         generator: A diffusion model.
         latent: Noise.
-        shifts: What is added to h, for each of ``steps``.
-        steps: Of the model, those of the editing interval.
+        shifts: Shift of h for each of ``steps``.
+        steps: Steps of the editing interval.
 
     Raises:
-        GeneratorError: another generator, a step that it does not make, or shifts of another shape.
+        GeneratorError: another generator, a step that it does not have, or shifts of another shape.
     """
     chosen = _check(generator, steps)
     assert has_bottleneck(generator)  # checked in the line above

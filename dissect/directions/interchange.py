@@ -1,4 +1,4 @@
-"""Directions of other programs: read from their files, and written for them.
+"""Reads directions from other programs' files, and writes files for them.
 
 =================  ===============================================================================
 format             file
@@ -15,7 +15,7 @@ format             file
 ``fs3``            ``.npy`` of StyleCLIP, (channel, 512), with a text: in s (``styleclip``)
 =================  ===============================================================================
 
-Nothing in a file is run: pickles go through the reader of ``dissect.generators.reading``.
+Nothing in a file is run: ``dissect.generators.reading`` reads pickles.
 
 References:
     Shen et al., InterFaceGAN, CVPR 2020 (repository genforce/interfacegan, ``boundaries/``).
@@ -46,9 +46,9 @@ from segmenters.received import read_bytes, reading
 if TYPE_CHECKING:
     from dissect.generators.base import Generator
 
-_LARGEST = 512 << 20  # bytes of a file, and of an array in it
-_MOST = 1000  # directions of one file
-_MOST_LAYERS = 64  # of w+; more rows are channels
+_LARGEST = 512 << 20  # bytes; limit of a file, and of an array in it
+_MOST = 1000  # limit of directions in one file
+_MOST_LAYERS = 64  # limit of layers of w+; more rows are channels
 _ADVICE = "get it again, or name its format"
 
 
@@ -67,21 +67,22 @@ def import_directions(
 
     Args:
         path: The file.
-        format: One of ``FORMATS``; None finds it by the file. ``fs3`` has to be said, with its text
-            and the generator.
-        space: Instead of what the file says or its name means, such as ``w``.
-        layers: Of w+, from 0: directions of w act in these alone. Instead of the file's own.
-        count: The first so many; None means all.
-        generator: That they are for. They are held against its spaces, and remember it.
-        text: Of ``fs3``: Δt, 512 numbers or a ``.npy`` of them.
-        threshold: Of ``fs3``: β, see ``styleclip.read_fs3``.
+        format: One of ``FORMATS``; None detects it. ``fs3`` must be given, with its text and the
+            generator.
+        space: Space to use instead of the file's, such as ``w``.
+        layers: Layers of w+, from 0, in which directions of w act; instead of the file's own.
+        count: Number of first directions to read; None means all.
+        generator: Generator of the directions. They are checked against its spaces, and store its
+            fingerprint.
+        text: For ``fs3``: Δt, 512 numbers or a ``.npy`` of them.
+        threshold: For ``fs3``: β, see ``styleclip.read_fs3``.
 
     Returns:
         At least one, in the order of the file.
 
     Raises:
-        ConfigError: no such file or format, one that is damaged or hostile, or directions that do
-            not fit the space, the layers or the generator.
+        ConfigError: no such file or format, a damaged or hostile file, or directions that do not
+            fit the space, the layers or the generator.
     """
     path = Path(path)
     name = _find_format(path) if format is None else format
@@ -102,14 +103,14 @@ def import_directions(
 
 
 def export_direction(direction: Direction, path: str | Path) -> Path:
-    """Write one direction as InterFaceGAN and HiGAN read it: ``.npy`` of float32, (1, d).
+    """Write one direction for InterFaceGAN and HiGAN: ``.npy`` of float32, (1, d).
 
     Args:
         direction: In z or w, or in all layers of w+.
         path: ``….npy``.
 
     Raises:
-        ConfigError: a direction that the format cannot hold, or a file that cannot be written.
+        ConfigError: a direction that the format cannot store, or a file that cannot be written.
     """
     vector = np.asarray(direction.vector)
     if direction.space not in ("z", "w", "w+") or direction.layers is not None:
@@ -132,7 +133,7 @@ def export_ganspace(directions: Sequence[Direction], path: str | Path) -> Path:
         path: ``….npz``.
 
     Raises:
-        ConfigError: directions that the format cannot hold together.
+        ConfigError: directions that the format cannot store together.
     """
     vectors = _stack(directions, "GANSpace's file")
     origins = [
@@ -159,7 +160,7 @@ def export_factor(directions: Sequence[Direction], path: str | Path) -> Path:
         path: ``….pt``.
 
     Raises:
-        ConfigError: directions that the format cannot hold together.
+        ConfigError: directions that the format cannot store together.
     """
     import torch  # noqa: PLC0415
 
@@ -172,10 +173,10 @@ def export_factor(directions: Sequence[Direction], path: str | Path) -> Path:
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """Layers as HiGAN and SeFa write them: ``0,2-5`` is (0, 2, 3, 4, 5); both ends count.
+    """Parse layers in the syntax of HiGAN and SeFa: ``0,2-5`` is (0, 2, 3, 4, 5), inclusive.
 
     Raises:
-        ValueError: something else.
+        ValueError: another text.
 
     Example:
         >>> parse_layers("6-8, 1")
@@ -213,7 +214,7 @@ def _adapt(
     space: str | None,
     layers: Sequence[int] | None,
 ) -> Direction:
-    """The direction in the space and the layers that were asked for, with where it comes from."""
+    """The direction in the requested space and layers, with its origin."""
     settings = {"file": one_line(path.name)[:200], **direction.provenance.settings}
     provenance = Provenance(f"import:{format_name}", settings)
     changes: dict[str, Any] = {"provenance": provenance}
@@ -374,7 +375,7 @@ _READERS: Mapping[str, Callable[[Path, int | None], list[Direction]]] = {
     "ganspace": _read_ganspace,
     "factor": _read_factor,
 }
-"""Format → what reads the first so many directions of a file; ``fs3`` takes a text too."""
+"""Format → function that reads the first directions of a file; ``fs3`` needs a text too."""
 
 
 def _array(path: Path) -> np.ndarray:
@@ -382,7 +383,7 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _parse(content: bytes) -> np.ndarray:
-    """A plain array of numbers from the content of a ``.npy``."""
+    """Parse a plain array of numbers from the content of a ``.npy``."""
     from dissect.generators.reading.npy_files import read_numbers  # noqa: PLC0415 - takes torch
 
     return read_numbers(content)
@@ -398,7 +399,7 @@ def _limit(path: Path, n: int, count: int | None) -> int:
 
 
 def _name(path: Path) -> str:
-    """A direction's name from its file's, without what other programs add to it."""
+    """A direction's name from its file name, without the additions of other programs."""
     return one_line(path.stem.removesuffix("_boundary"))[:110] or "direction"
 
 

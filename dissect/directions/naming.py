@@ -1,9 +1,9 @@
-"""Which is which: a found direction is named by what it changes.
+"""Names directions by their effects.
 
-A direction changes an attribute *certainly* if the 95 % interval of the effect leaves out 0 and the
-effect is beyond the noise floor, the largest of random directions of equal length. It is named by
-the certain effect that is largest, in deviations of the attribute; the other certain ones are its
-side effects. A direction without any is said to change nothing that was measured.
+A direction changes an attribute *certainly* if the 95 % interval of the effect excludes 0 and the
+effect exceeds the noise floor, the largest effect of random directions of equal length. The largest
+certain effect, in deviations of the attribute, gives the name; the other certain ones are its side
+effects. A direction without certain effects changes nothing that was measured.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ class Effect:
     """One certain effect of a direction.
 
     Attributes:
-        attribute: That changes.
-        value: Mean change for the strength of the table, in deviations of the attribute.
+        attribute: The attribute that changes.
+        value: Mean change at the strength of the table, in deviations of the attribute.
         low, high: Bounds of its 95 % interval.
-        floor: The largest of random directions of equal length.
+        floor: The largest effect of random directions of equal length.
     """
 
     attribute: str
@@ -41,12 +41,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a direction changes.
+    """The attributes that a direction changes.
 
     Attributes:
         direction: Its name.
         main: The largest certain effect; None if there is none.
-        side_effects: The other certain ones, from the largest down.
+        side_effects: The other certain ones, in descending order.
     """
 
     direction: str
@@ -55,14 +55,14 @@ class Meaning:
 
     @property
     def label(self) -> str:
-        """``lighting +``, ``view −``, or that nothing measured changes."""
+        """``lighting +``, ``view −``, or a text that no measured attribute changes."""
         if self.main is None:
             return NOTHING
         return f"{self.main.attribute} {'+' if self.main.value > 0 else '−'}"
 
     @property
     def specificity(self) -> float:
-        """|main| / (|main| + Σ |side effects|): 1 if it changes one thing; NaN for nothing."""
+        """|main| / (|main| + Σ |side effects|): 1 for a single effect; NaN without any."""
         if self.main is None:
             return np.nan
         others = sum(abs(one.value) for one in self.side_effects)
@@ -70,7 +70,7 @@ class Meaning:
 
 
 def name_directions(effects: "Effects") -> tuple[Meaning, ...]:
-    """What each direction of a matrix changes, in its order."""
+    """The meaning of each direction of a matrix, in order."""
     meanings = []
     for row, name in enumerate(effects.names):
         certain = [
@@ -91,7 +91,7 @@ def name_directions(effects: "Effects") -> tuple[Meaning, ...]:
 
 
 def describe_meanings(meanings: Sequence[Meaning], effects: "Effects") -> str:
-    """The table for the terminal: direction, what it changes, interval, floor, side effects."""
+    """The table for the terminal: direction, changed attribute, interval, floor, side effects."""
     width = max([len("direction"), *(len(one.direction) for one in meanings)]) + 2
     label = max([len("changes"), *(len(one.label) for one in meanings)]) + 2
     lines = [f"{'direction':<{width}}{'changes':<{label}}effect  95 % interval    floor  with it"]

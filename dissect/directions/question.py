@@ -1,4 +1,4 @@
-"""How directions are found: the methods and their settings, without torch."""
+"""Settings for finding directions: the methods and their parameters; does not import torch."""
 
 from dataclasses import replace
 
@@ -13,17 +13,17 @@ METHODS = {
     "hessian": "directions that act independently (Hessian penalty)",
     "hspace": "the bottleneck of a diffusion model (Asyrp)",
 }
-"""Method → what it does."""
+"""Method → its description."""
 
 
 FORMATS = ("interfacegan", "higan", "ganspace", "factor", "fs3")
-"""Of files of other programs, which ``interchange`` reads."""
+"""Formats of other programs' files, which ``interchange`` reads."""
 RELEVANCE = 0.15
-"""β of StyleCLIP: channels that follow a text less are left out."""
+"""β of StyleCLIP: channels with a smaller relevance for a text are omitted."""
 
 
 class FitQuestion(Settings):
-    """How directions are found."""
+    """Settings for finding directions."""
 
     method: str = setting("how directions are found", default="boundary", choices=tuple(METHODS))
     space: str | None = setting(
@@ -63,7 +63,7 @@ class FitQuestion(Settings):
             )
 
     def of_run(self, *, label: int | None, truncation: float) -> "FitQuestion":
-        """The same question of a run's samples, where it names no others."""
+        """The same settings with the label and truncation of a run, unless they are given."""
         return replace(
             self,
             label=label if self.label is None else self.label,

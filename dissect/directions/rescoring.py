@@ -1,26 +1,26 @@
-"""Rescoring: what a direction changes, read by predictors off the edited images.
+"""Rescoring: effects of a direction, measured by predictors on the edited images.
 
 With F an attribute's predictor, x a latent, n the direction and λ the strength,
 
     d = F(G(x + λn)) − F(G(x)),    Δ = mean d,    Δ₊ = mean max(d, 0).
 
-Δ₊ is what HiGAN published; as it cuts at 0, noise alone makes it positive. So both are told here,
-each beside the **noise floor**: random directions of equal length, of which it is the largest |Δ|.
-Values are in standard deviations of the attribute over unedited images, so that attributes of any
-unit stand in one table. Intervals are over images (bootstrap, 95 %).
+HiGAN published Δ₊; as it is cut at 0, noise alone makes it positive. So both are given here, each
+beside the **noise floor**: the largest |Δ| of random directions of equal length. Values are in
+standard deviations of the attribute over unedited images, so that attributes with different units
+are comparable. Intervals are over images (bootstrap, 95 %).
 
-**Equal length.** All directions that stand in one table move the latent by the same length,
-λ times σ̄, where σ̄ is the population's root mean square deviation along a random direction of the
-space: 1 in z. In w+ that is the length in each layer.
+**Equal length.** All directions in one table move the latent by the same length, λ times σ̄, where
+σ̄ is the population's root mean square deviation along a random direction of the space: 1 in z. In
+w+ that is the length in each layer.
 
-**Truncated layers.** Where ψ draws layers of w+ to the mean, distances there shrink by ψ, so a step
-of λ would weigh more than elsewhere. In truncated layers the step is ψλ; without that, ranks of
-layers are biased.
+**Truncated layers.** Where ψ pulls layers of w+ towards the mean, distances shrink by ψ, so a step
+of λ would have more weight than elsewhere. In truncated layers the step is ψλ; otherwise ranks of
+layers would be biased.
 
 References:
     Yang, Shen and Zhou, Semantic Hierarchy Emerges in Deep Generative Representations for Scene
     Synthesis, IJCV 2020, section 3.3, equation 4 (Δ₊) and section 4.1 (layer by layer); the
-    strength under truncation as its program has it.
+    strength under truncation follows its program).
 """
 
 from collections.abc import Sequence
@@ -66,19 +66,19 @@ def rescore(
     """The matrix directions × attributes, on fresh samples.
 
     Args:
-        generator: That the directions are of.
-        reader: Of attributes.
-        directions: Of one space.
+        generator: Generator of the directions.
+        reader: Reader of attributes.
+        directions: Directions of one space.
         strength: λ.
-        n_samples: Fresh images.
-        draws: Random directions.
-        seed: Of samples and draws.
-        truncation: Of the samples.
-        label: Class of all samples; None lets each draw its own.
-        progress: Show bars.
+        n_samples: Number of fresh images.
+        draws: Number of random directions.
+        seed: Seed of samples and draws.
+        truncation: Truncation of the samples.
+        label: Class of all samples; None: each draws its own.
+        progress: Show progress bars.
 
     Raises:
-        ConfigError: directions of several spaces, of another generator, or in z where samples are
+        ConfigError: directions of several spaces, of another generator, or in z while samples are
             truncated in w+.
     """
     _check(generator, directions, truncation)
@@ -118,14 +118,14 @@ def rescore_layers(
     label: int | None = None,
     progress: bool = False,
 ) -> Effects:
-    """What a direction of w does in one layer of w+ after the other.
+    """Effects of a direction of w in each layer of w+ separately.
 
-    The floor of each layer is that of random directions in that layer alone.
+    The floor of each layer comes from random directions in that layer alone.
 
     Args:
-        direction: In w, or in w+ with one vector for all layers.
-        groups: Layers of w+ that are moved together; None takes them one by one.
-        draws: Random directions in each group.
+        direction: A direction in w, or in w+ with one vector for all layers.
+        groups: Groups of layers of w+ that move together; None takes single layers.
+        draws: Number of random directions in each group.
         generator, reader, strength, n_samples, seed, truncation, label, progress: See ``rescore``.
 
     Returns:
@@ -175,14 +175,14 @@ def equal_moves(
     layers: Sequence[int] | None = None,
     truncation: Truncation = WHOLE,
 ) -> list[Move]:
-    """The moves that add a length along a direction, ψ times that in truncated layers.
+    """The moves that add a length along a direction, times ψ in truncated layers.
 
     Args:
-        generator: Whose layers of w+ are meant.
-        direction: Its own unit, origin and mode have no part in it.
-        length: In units of the space; of each layer, in w+.
-        layers: Of w+, instead of the direction's own.
-        truncation: Of the samples.
+        generator: Generator with the layers of w+.
+        direction: The direction; ignores its own unit, origin and mode.
+        length: In units of the space; in w+, of each layer.
+        layers: Layers of w+, instead of the direction's own.
+        truncation: Truncation of the samples.
     """
     plain = replace(direction, unit="1", sigma=None, origin=None, mode=ADD)
     size = vector_length(plain)
@@ -216,8 +216,8 @@ def random_direction(direction: Direction, draw: int, *, seed: int) -> Direction
 
 
 def vector_length(direction: Direction) -> float:
-    """The length of its vector; of one that has a vector for each layer of w+ or step, the root
-    mean square of theirs."""
+    """The length of its vector; with one vector per layer of w+ or per step, their root mean
+    square."""
     vector = np.asarray(direction.vector, np.float64)
     several = direction.space == "w+" and vector.ndim == 2
     several |= direction.steps is not None and vector.ndim % 2 == 0
@@ -228,8 +228,8 @@ def vector_length(direction: Direction) -> float:
 def step_length(generator: Generator, direction: Direction, *, seed: int) -> float:
     """σ̄: the root mean square deviation of the population along a random direction of a space.
 
-    1 in z by definition. In w, w+ and s it is measured on 1,000 latents, no image is made. In a
-    layer it is that of the layer's outputs on 32 images.
+    1 in z by definition. In w, w+ and s it is measured on 1,000 latents, without images. In a
+    layer it is measured on the layer's outputs for 32 images.
     """
     space = direction.space
     first = next(iter(generator.spaces))
@@ -240,13 +240,13 @@ def step_length(generator: Generator, direction: Direction, *, seed: int) -> flo
         latent = generator.sample(range(_LENGTH_SAMPLES), seed=seed)
         points = generator.convert(latent, at).data.double().cpu().numpy()
         return float(np.sqrt(points.var(axis=0, ddof=1).mean()))
-    from dissect.tracing import trace  # noqa: PLC0415 - for this branch alone
+    from dissect.tracing import trace  # noqa: PLC0415 - for this branch only
 
     layers = [move.space for move in direction.moves(1.0)]
     with trace(generator, layers) as maps:
         generator.synthesize(generator.sample(range(32), seed=seed))
     variances = [maps[layer].double().var(dim=0).mean().item() for layer in layers]
-    # A vector of units stands at every pixel; its length counts once.
+    # A vector of units applies at every pixel; its length counts once.
     return float(np.sqrt(np.mean(variances)))
 
 

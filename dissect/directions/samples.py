@@ -1,7 +1,7 @@
-"""Samples whose attributes are known: latents, and what predictors read off their images.
+"""Samples with known attributes: latents, and the values of predictors on their images.
 
-Directions are fitted to some samples and measured on others. Those that are measured start at
-``FRESH``, so that the two never meet.
+Directions are fitted to some samples and measured on others. The measured ones start at ``FRESH``,
+so that the two sets are disjoint.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,17 +24,17 @@ from segmenters.nearest import did_you_mean
 from segmenters.predictors.table import SampleScores
 
 FRESH = 1_000_000
-"""Index of the first sample that directions are measured on."""
+"""Index of the first sample used for measuring directions."""
 _BLOCK = 32
 
 
 @dataclass(frozen=True)
 class Truncation:
-    """How samples are drawn to the mean.
+    """Truncation of samples towards the mean.
 
     Args:
-        psi: ψ; 1 leaves them as they are.
-        cutoff: Layers of w+ that are drawn, the first ones; None means all.
+        psi: ψ; 1 leaves them unchanged.
+        cutoff: Number of first layers of w+ that are truncated; None means all.
     """
 
     psi: float = 1.0
@@ -49,8 +49,9 @@ class AttributeReader:
     """Several predictors as one, or some attributes of them.
 
     Args:
-        predictors: Read one after the other; of a name that two of them have, the second is written
-            ``name (predictor)``. Scores by sample can be among them; they are for samples alone.
+        predictors: Predictors, in order; if two have an attribute with the same name, the second
+            becomes ``name (predictor)``. May include scores by sample, which work for unedited
+            samples only.
         wanted: Names of attributes, in order; None means all.
 
     Raises:
@@ -85,7 +86,7 @@ class AttributeReader:
         return {f"predictor {one.name}": one.fingerprint for one in self.predictors}
 
     def of_images(self) -> "AttributeReader | None":
-        """The part that reads any image: without scores by sample. None if nothing is left."""
+        """The predictors of any image, without scores by sample. None if there are none."""
         predictors = [one for one in self.predictors if not isinstance(one, SampleScores)]
         if len(predictors) == len(self.predictors) or not predictors:
             return self if predictors else None
@@ -103,12 +104,12 @@ class AttributeReader:
         """The attributes of images in [-1, 1], each in its own unit.
 
         Args:
-            images: Of a generator.
-            samples: Their indices, if they are samples as they are; scores by sample need them.
+            images: Images of a generator.
+            samples: Their indices, if they are unedited samples; scores by sample need them.
 
         Raises:
-            SegmenterError: a predictor that gives another number of values than it has attributes,
-                values that are not finite, or scores by sample for images that are no samples.
+            SegmenterError: a predictor that returns another number of values than it has
+                attributes, values that are not finite, or scores by sample for edited images.
         """
         parts = []
         for predictor in self.predictors:
@@ -140,10 +141,10 @@ class ScoredSamples:
     """Latents of a space with the attributes of their images.
 
     Attributes:
-        space: Of the latents.
+        space: Space of the latents.
         points: Latents, float64.
         attributes: Names of the columns of ``scores``.
-        scores: Each in its own unit.
+        scores: Scores in their own units.
     """
 
     space: str
@@ -157,16 +158,16 @@ class ScoredSamples:
 
     @property
     def varying(self) -> tuple[str, ...]:
-        """Attributes that differ between samples; of others no direction can be fitted."""
+        """Attributes that differ between samples; directions can be fitted only for these."""
         constant = self.scores.std(axis=0) <= 1e-9 * (1 + np.abs(self.scores).max(axis=0))
         return tuple(n for n, one in zip(self.attributes, constant, strict=True) if not one)
 
 
 def check_space(generator: Generator, space: str) -> None:
-    """Refuse a space that a generator lacks.
+    """Raise an error for a space that a generator lacks.
 
     Raises:
-        GeneratorError: such a space.
+        GeneratorError: the space is missing.
     """
     if space not in generator.spaces:
         raise GeneratorError(
@@ -188,26 +189,26 @@ def score_samples(
     label: int | None = None,
     progress: bool = False,
 ) -> list[ScoredSamples]:
-    """Make images of random latents once, and read their attributes.
+    """Generate images of random latents once, and read their attributes.
 
     Args:
-        generator: Any.
-        reader: Of attributes.
-        spaces: In which the latents are kept.
-        n_samples: How many.
-        seed: Of the samples.
-        first: Index of the first.
-        truncation: Of the images; of the latents too, but those of the first space, z, which has
-            no mean to be drawn to.
-        label: Class of all samples; None lets each draw its own.
-        progress: Show a bar.
+        generator: Any generator.
+        reader: Reader of attributes.
+        spaces: Spaces in which the latents are returned.
+        n_samples: Number of samples.
+        seed: Seed of the samples.
+        first: Index of the first one.
+        truncation: Truncation of the images, and of the latents except those of the first space,
+            z, which has no mean.
+        label: Class of all samples; None: each draws its own.
+        progress: Show a progress bar.
 
     Returns:
-        The samples, once for each space.
+        The samples, once per space.
 
     Raises:
         GeneratorError: a space that the generator lacks.
-        SegmenterError: see ``AttributeReader.read``.
+        SegmenterError: the errors of ``AttributeReader.read``.
     """
     for space in spaces:
         check_space(generator, space)
@@ -238,7 +239,7 @@ def latent_blocks(
     label: int | None = None,
     progress: bool = False,
 ) -> Iterable[Latent]:
-    """Latents of consecutive samples in blocks of 32; in w+ where ψ is not 1."""
+    """Latents of consecutive samples in blocks of 32; in w+ if ψ is not 1."""
     for indices in _blocks(n_samples, first, progress=progress):
         yield truncate(generator, generator.sample(indices, seed=seed, label=label), truncation)
 
@@ -253,7 +254,7 @@ def _blocks(n_samples: int, first: int, *, progress: bool) -> Iterable[list[int]
 
 
 def truncate(generator: Generator, latent: Latent, truncation: Truncation) -> Latent:
-    """Draw latents to the mean: in w+ where there is one, else where they are."""
+    """Truncate latents: in w+ if there is one, otherwise in their own space."""
     if truncation == WHOLE:
         return latent
     space = "w+" if "w+" in generator.spaces else latent.space
@@ -261,7 +262,7 @@ def truncate(generator: Generator, latent: Latent, truncation: Truncation) -> La
 
 
 def check_steered(generator: Generator, space: str, truncation: Truncation) -> None:
-    """Refuse directions in z where truncated samples start in w+, behind it.
+    """Raise an error for directions in z while truncated samples start in w+.
 
     Raises:
         ConfigError: such directions.
@@ -287,15 +288,15 @@ def read_edited(
     """Attributes of the images of some latents under each of several recipes.
 
     Args:
-        generator: Any.
-        reader: Of attributes.
-        latents: Blocks.
-        edits: Recipes; an empty one gives the images as they are.
-        progress: Show a bar.
-        stage: What the bar is called.
+        generator: Any generator.
+        reader: Reader of attributes.
+        latents: Blocks of latents.
+        edits: Recipes; an empty one gives the unedited images.
+        progress: Show a progress bar.
+        stage: Name of the progress bar.
 
     Raises:
-        DissectError: edits that cannot be applied, see ``intervene``.
+        DissectError: edits that cannot be applied; see ``intervene``.
     """
     if not latents:
         raise ConfigError("no samples were given to measure on; expected at least one")

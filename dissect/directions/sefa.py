@@ -1,6 +1,6 @@
 """SeFa: directions in closed form, from the weights that read the latent.
 
-A layer reads the latent as y = A z + b, so a step along n changes it by A n whatever z is. The
+A layer reads the latent as y = A z + b, so a step along n changes it by A n, for any z. The
 directions of largest change are the right singular vectors of A, the eigenvectors of AᵀA.
 
 Two definitions are in use and give different directions:
@@ -9,18 +9,18 @@ Two definitions are in use and give different directions:
 normalisation  rows of A, one for each output channel
 =============  ====================================================================================
 ``rows``       each scaled to length 1 (the paper's program)
-``none``       as they are (rosinality's ``closed_form_factorization``)
+``none``       unchanged (rosinality's ``closed_form_factorization``)
 =============  ====================================================================================
 
-What A is, for each family:
+A for each family:
 
 - StyleGAN 1, 2, 3: the affine maps from w to the styles of the chosen layers of w+. Styles of
   ToRGB layers are read only at the last layer of w+, as in the paper's program.
-- PGGAN, DCGAN: the first convolution, which turns z into the first map.
-- BigGAN: the first matrix and the maps from z to scales and offsets of every norm, each at the part
-  of z that it reads. The paper's program has no BigGAN; this is a definition of ours.
-- Any other: no weight will do, so the Jacobian J of the image (averaged to at most 16 × 16 pixels)
-  takes the place of A, over several latents: eigenvectors of the mean of JᵀJ.
+- PGGAN, DCGAN: the first convolution, which maps z to the first map.
+- BigGAN: the first matrix and the maps from z to scales and offsets of every norm, each for its
+  part of z. The paper's program has no BigGAN; this definition is ours.
+- Any other: no weight fits, so the Jacobian J of the image (averaged to at most 16 × 16 pixels)
+  replaces A, over several latents: eigenvectors of the mean of JᵀJ.
 
 References:
     Shen and Zhou, Closed-Form Factorization of Latent Semantics in GANs, CVPR 2021, section 3,
@@ -47,19 +47,19 @@ from dissect.latents.sampling import PROBE_STREAMS, stream
 from dissect.progress import ProgressBar
 
 ROWS, NONE = NORMALISATIONS = ("rows", "none")
-_PIXELS = 16  # of the image whose Jacobian is taken
-_STEP = 0.05  # of a finite difference, in units of the latent
+_PIXELS = 16  # side of the image for the Jacobian
+_STEP = 0.05  # step of a finite difference, in units of the latent
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """Directions by falling strength.
+    """Directions in descending order of strength.
 
     Attributes:
         vectors: Orthonormal; the largest coordinate of each is positive.
         values: ‖A n‖² of each, the eigenvalues.
         explained: ``values`` as shares of the sum over all directions.
-        source: What A was: ``styles``, ``weight`` or ``jacobian``.
+        source: Kind of A: ``styles``, ``weight`` or ``jacobian``.
     """
 
     vectors: Float[np.ndarray, "k d"]
@@ -78,10 +78,10 @@ def factorize(
     """The directions of largest change under a weight.
 
     Args:
-        weight: A, a row for each output channel.
-        n_directions: How many, from 1 to d.
-        normalisation: ``rows`` or ``none``, see the head of this module.
-        source: Kept with the result.
+        weight: A, one row per output channel.
+        n_directions: Number of directions, from 1 to d.
+        normalisation: ``rows`` or ``none``; see the module docstring.
+        source: Stored with the result.
 
     Raises:
         ConfigError: an unknown normalisation, too many directions, a weight of zeros.
@@ -129,22 +129,22 @@ def closed_form(
     seed: int = 0,
     progress: bool = False,
 ) -> tuple[str, Factors]:
-    """The directions of a generator.
+    """Find the directions of a generator.
 
     Args:
-        generator: Of any family.
-        n_directions: How many.
-        layers: Of w+, from 0, for a generator with styles; None means all.
+        generator: Generator of any family.
+        n_directions: Number of directions.
+        layers: Layers of w+, from 0, for a generator with styles; None means all.
         normalisation: See ``factorize``; the Jacobian is never normalised.
-        samples: Latents whose Jacobians are averaged, where no weight will do.
-        seed: Of those latents.
-        progress: Show a bar while Jacobians are taken.
+        samples: Number of latents whose Jacobians are averaged, if no weight fits.
+        seed: Seed of those latents.
+        progress: Show a progress bar for the Jacobians.
 
     Returns:
         The space of the directions (``w`` or the generator's first one), and the directions, flat.
 
     Raises:
-        ConfigError: layers of a generator that has none, or see ``factorize``.
+        ConfigError: layers for a generator that has none, or the errors of ``factorize``.
     """
     if isinstance(generator, HasStyles):
         weight = style_rows(generator, layers)
@@ -224,16 +224,16 @@ def layers_read(generator: GeneratorWithStyles) -> Mapping[str, tuple[int, ...]]
 def jacobian_gram(
     generator: Generator, *, samples: int, seed: int, progress: bool = False
 ) -> Float[np.ndarray, "d d"]:
-    """The mean over latents of JᵀJ, J the Jacobian of the image at no more than 16 pixels a side.
+    """The mean over latents of JᵀJ, for the Jacobian J of the image at most 16 pixels wide.
 
-    Central differences, (G(z + h e_i) − G(z − h e_i)) / 2h with h = 0.05: they need no gradients,
-    so generators that can only be read have directions too.
+    Central differences, (G(z + h e_i) − G(z − h e_i)) / 2h with h = 0.05, need no gradients, so
+    this also works for generators that can only be read.
 
     Args:
-        generator: Any.
-        samples: How many latents.
-        seed: Of the latents.
-        progress: Show a bar.
+        generator: Any generator.
+        samples: Number of latents.
+        seed: Seed of the latents.
+        progress: Show a progress bar.
     """
     space = next(iter(generator.spaces.values()))
     size = int(np.prod(space.shape))

@@ -1,4 +1,4 @@
-"""Strips: what a direction does, as a row of pictures for each of some samples."""
+"""Strips: pictures of the effect of a direction, one row per sample."""
 
 import io
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from dissect.generators.base import Generator
 from dissect.pictures import to_picture
 
 STRENGTHS = (-4.0, -2.0, 0.0, 2.0, 4.0)
-"""Of the pictures of a row, in deviations of the space."""
+"""Strengths of the pictures in a row, in deviations of the space."""
 ROWS, TILE = 3, 80
 _GAP = 2
 
@@ -35,20 +35,20 @@ def draw_strip(
     truncation: Truncation = WHOLE,
     label: int | None = None,
 ) -> bytes:
-    """A WebP picture: a row for each sample, a column for each strength.
+    """A WebP picture: one row per sample, one column per strength.
 
     Args:
-        generator: Of the direction.
-        direction: What is drawn.
-        strengths: Of the columns, in ``unit``; the steps of all directions of a space have the
-            same length.
-        rows: Samples.
+        generator: Generator of the direction.
+        direction: The direction.
+        strengths: Strengths of the columns, in ``unit``, which is the same length for all
+            directions of a space.
+        rows: Number of samples.
         tile: Height and width of a picture.
-        seed: Of the samples.
+        seed: Seed of the samples.
         first: Index of the first sample.
         unit: Length of a step of 1; None takes σ̄ of the space (``rescoring.step_length``).
-        truncation: Of the samples.
-        label: Class of the samples; None lets each draw its own.
+        truncation: Truncation of the samples.
+        label: Class of the samples; None: each draws its own.
 
     Raises:
         DissectError: a direction that does not fit the generator, or its truncated samples.
@@ -81,7 +81,7 @@ def draw_random_strip(
     truncation: Truncation = WHOLE,
     label: int | None = None,
 ) -> bytes:
-    """The strip of a random direction of the same space, to compare with."""
+    """The strip of a random direction of the same space, for comparison."""
     return draw_strip(
         generator, random_direction(direction, 0, seed=seed), seed=seed, tile=tile,
         truncation=truncation, label=label,

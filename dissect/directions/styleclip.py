@@ -1,15 +1,16 @@
-"""StyleCLIP's global directions: what each channel of s changes in CLIP's space, and a text.
+"""StyleCLIP's global directions: the effect of each channel of s in CLIP's space, and a text.
 
 ``fs3.npy`` is a table F (channel, 512). With Δt the difference of two texts in CLIP's space, of
-length 1, r = F Δt is each channel's part in the text's direction. Channels of |r| < β are left out,
-r is divided by its largest value, and a channel moves by its own deviation:
+length 1, r = F Δt is each channel's component along the text's direction. Channels with |r| < β are
+omitted, r is divided by its largest value, and a channel moves by its own deviation:
 
     v_c = r_c / max|r| · σ_c
 
-Its file has all channels of s but those of layers called ``torgb``.
+Its file has all channels of s except those of layers called ``torgb``.
 
-Writing takes the way back: of a direction v, r = v / σ over its largest value, and F = r Δtᵀ, the
-smallest table that gives r for Δt. So the file means that text alone, and has no length of v's own.
+Writing inverts this: for a direction v, r = v / σ divided by its largest value, and F = r Δtᵀ, the
+smallest table that gives r for Δt. So the file is valid for that text only, and does not store the
+length of v.
 
 References:
     Patashnik et al., StyleCLIP, ICCV 2021, section 6, equations 4 and 5.
@@ -32,7 +33,7 @@ from segmenters.plain_text import one_line
 from segmenters.received import read_bytes, reading
 
 _CLIP = 512
-_LARGEST = 512 << 20  # bytes of a file
+_LARGEST = 512 << 20  # bytes; limit of a file
 _ADVICE = "get it again"
 
 
@@ -44,17 +45,17 @@ def read_fs3(
     threshold: float = RELEVANCE,
     name: str | None = None,
 ) -> Direction:
-    """StyleCLIP's direction of a text, see the head of this module.
+    """StyleCLIP's direction of a text; see the module docstring.
 
     Args:
-        path: ``fs3.npy``; one with the channels of ToRGB is read too.
+        path: ``fs3.npy``; may include the channels of ToRGB.
         text: Δt: 512 numbers, or a ``.npy`` of them. It is normalised.
-        generator: Whose channels it lists; their deviations are measured on 2,000 latents.
+        generator: Generator with these channels; their deviations are measured on 2,000 latents.
         threshold: β.
-        name: Of the direction; None means the file of the text, or ``text``.
+        name: Name of the direction; None takes the file name of the text, or ``text``.
 
     Raises:
-        ConfigError: files of another shape, or a threshold that no channel reaches.
+        ConfigError: files of another shape, or a threshold above every channel's relevance.
         GeneratorError: a generator without styles.
     """
     path = Path(path)
@@ -99,19 +100,19 @@ def write_fs3(
     *,
     generator: Generator,
 ) -> Path:
-    """Write a direction in s so that StyleCLIP takes it for that of a text.
+    """Write a direction in s so that StyleCLIP reads it as that of a text.
 
-    Read with the same text and threshold 0, it is the direction again, but for its length.
+    Reading it with the same text and threshold 0 gives the same direction, up to its length.
 
     Args:
-        direction: In s, without a part in ToRGB.
+        direction: A direction in s, without a component in ToRGB.
         path: ``….npy``.
-        text: Δt, as ``read_fs3`` takes it.
-        generator: Of the direction.
+        text: Δt, as in ``read_fs3``.
+        generator: Generator of the direction.
 
     Raises:
-        ConfigError: a direction of another space or generator, or one that moves channels which the
-            file lacks or which never vary.
+        ConfigError: a direction of another space or generator, or one that moves channels that the
+            file lacks or that never vary.
     """
     path = Path(path)
     if path.suffix != ".npy":

@@ -1,17 +1,18 @@
-"""StyleSpace: single channels of s that change one thing.
+"""StyleSpace: single channels of s that change one attribute.
 
-Two searches, both over all channels but those of ToRGB layers:
+Two searches, both over all channels except those of ToRGB layers:
 
 - **Channels of an attribute.** Over the population a channel has mean μ and deviation σ. In m
   images that show the attribute, its normalised value is d = (s − μ) / σ, and
-  θ = |mean d| / deviation of d says how reliably it differs there. As √m · mean / deviation is
-  Student's t of m − 1 degrees of freedom if the channel has nothing to do with the attribute, θ has
-  a p-value, and q-values over all channels control the rate of false finds.
-- **Channels that act locally.** The image's change along a channel, at 32 × 32 pixels, is held
-  against each concept's area: the pixels of largest change, as many as the concept has, that lie
-  inside it, over the square of its area share. The concept of the largest score takes the channel
-  in that image. A channel is local if one concept takes it in more than half the images, and the
-  next one in a share smaller by more than a quarter.
+  θ = |mean d| / deviation of d measures how reliably it differs there. If the channel is
+  independent of the attribute, √m · mean / deviation has Student's t distribution with m − 1
+  degrees of freedom. So θ has a p-value, and q-values over all channels control the rate of false
+  discoveries.
+- **Channels that act locally.** The image's change along a channel, at 32 × 32 pixels, is compared
+  with each concept's area. The score is the share of the pixels of largest change, as many as the
+  concept has, that are inside it, over the square of its area share. The concept with the largest
+  score takes the channel in that image. A channel is local if one concept takes it in more than
+  half of the images, and the next one in a share smaller by more than a quarter.
 
 References:
     Wu, Lischinski and Shechtman, StyleSpace Analysis, CVPR 2021, sections 4 (local channels)
@@ -39,12 +40,12 @@ from dissect.statistics.certainty import q_values
 from segmenters.base import Segmenter
 
 GRID = 32
-"""Pixels at which a channel's change is held against concepts."""
+"""Side in pixels at which a channel's change is compared with concepts."""
 MOST, GAP = 0.5, 0.25
-"""Share of images that one concept takes of a local channel, and its lead over the next one."""
-_BLOCK = 256  # latents; no image is made of them
-_FORWARD = 64  # images of one forward pass
-_STEP = 1.0  # deviations of a channel, either way
+"""Least share of images in which one concept takes a local channel, and its lead over the next."""
+_BLOCK = 256  # latents, without images
+_FORWARD = 64  # images per forward pass
+_STEP = 1.0  # deviations of a channel, in both directions
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ class StyleStatistics:
     """Mean and deviation of each channel of s over random latents.
 
     Attributes:
-        mean, deviation: Of each channel (n − 1).
-        layers: Style layer → its part of s.
+        mean, deviation: Mean and deviation of each channel (n − 1).
+        layers: Style layer → its slice of s.
     """
 
     mean: Float[np.ndarray, " channel"]
@@ -61,7 +62,7 @@ class StyleStatistics:
     layers: Mapping[str, slice]
 
     def place(self, channel: int) -> tuple[str, int]:
-        """The layer of a channel of s, and its number there."""
+        """The layer of a channel of s, and the channel's number in it."""
         for name, part in self.layers.items():
             if part.start <= channel < part.stop:
                 return name, channel - part.start
@@ -69,7 +70,7 @@ class StyleStatistics:
 
     @property
     def is_rgb(self) -> Bool[np.ndarray, " channel"]:
-        """Whether a channel belongs to a layer that makes the image, which both searches skip."""
+        """Whether a channel belongs to a layer that outputs the image; both searches skip these."""
         found = np.zeros(len(self.mean), bool)
         for name, part in self.layers.items():
             found[part] = name.rpartition(".")[2].lower() in ("torgb", "to_rgb")
@@ -84,14 +85,14 @@ def style_statistics(
     truncation: Truncation = WHOLE,
     label: int | None = None,
 ) -> StyleStatistics:
-    """Mean and deviation of every channel; no image is made.
+    """Mean and deviation of every channel; generates no images.
 
     Args:
-        generator: With a space s.
-        n_samples: How many latents.
-        seed: Of them.
-        truncation: Of them.
-        label: Class of them all; None lets each draw its own.
+        generator: Generator with a space s.
+        n_samples: Number of latents.
+        seed: Seed of the latents.
+        truncation: Truncation of the latents.
+        label: Class of all of them; None: each draws its own.
 
     Raises:
         GeneratorError: a generator without styles.
@@ -99,7 +100,7 @@ def style_statistics(
     styles = sample_styles(
         generator, n_samples=n_samples, seed=seed, truncation=truncation, label=label
     )
-    assert isinstance(generator, HasStyles)  # sample_styles refused all others
+    assert isinstance(generator, HasStyles)  # sample_styles raised an error for all others
     return StyleStatistics(
         styles.mean(axis=0), styles.std(axis=0, ddof=1), dict(generator.style_slices)
     )
@@ -136,16 +137,16 @@ def sample_styles(
 def attribute_channels(
     examples: Float[np.ndarray, "m channel"], population: StyleStatistics
 ) -> pd.DataFrame:
-    """Channels that differ reliably in images that show an attribute, the most reliable first.
+    """Channels that differ reliably in images that show an attribute, most reliable first.
 
     Args:
         examples: Styles of images that show it, ten or more.
-        population: Of random images.
+        population: Statistics of random images.
 
     Returns:
-        ``channel``, ``layer``, ``unit``, ``theta`` (θ), ``difference`` (mean of d, with the sign
-        of the way to the attribute), ``p`` (two-sided) and ``q``. Channels that do not vary are
-        left out.
+        ``channel``, ``layer``, ``unit``, ``theta`` (θ), ``difference`` (mean of d; its sign is that
+        of the step towards the attribute), ``p`` (two-sided) and ``q``. Omits channels that do not
+        vary.
 
     Raises:
         ConfigError: fewer than three examples, or examples of another space.
@@ -187,23 +188,23 @@ def local_channels(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Which concept each channel changes, and in how many images.
+    """The concept that each channel changes, and the share of images.
 
     The image's derivative is a central difference over ±σ of the channel.
 
     Args:
-        generator: With a space s.
-        segmenter: That marks concepts.
-        population: Of the generator.
-        channels: Of s; None means all but those of ToRGB layers.
-        n_samples: Images; each takes two forward passes for every channel.
-        seed: Of the images.
-        progress: Show a bar.
+        generator: Generator with a space s.
+        segmenter: Segmenter of the concepts.
+        population: Statistics of the generator.
+        channels: Channels of s; None means all except those of ToRGB layers.
+        n_samples: Number of images; each takes two forward passes for every channel.
+        seed: Seed of the images.
+        progress: Show a progress bar.
 
     Returns:
-        ``channel``, ``layer``, ``unit``, ``concept``, ``share`` (of images that the concept takes),
-        ``second`` and ``second_share``, ``local``, and ``change`` (mean absolute change of the
-        image for one σ). A channel that changes nothing has no concept.
+        ``channel``, ``layer``, ``unit``, ``concept``, ``share`` (of images in which the concept
+        takes it), ``second`` and ``second_share``, ``local``, and ``change`` (mean absolute change
+        of the image for one σ). A channel without any effect has no concept.
     """
     if channels is None:
         chosen = np.flatnonzero((population.deviation > 0) & ~population.is_rgb).tolist()
@@ -258,7 +259,7 @@ def local_channels(
 
 
 def _areas(segmenter: Segmenter, image: torch.Tensor) -> Bool[np.ndarray, "concept grid grid"]:
-    """Where each concept is, on the grid: cells that it fills by half or more."""
+    """Area of each concept on the grid: cells of which it fills at least half."""
     planes = segmenter.segment(image.to(segmenter.device))[0]
     ids = torch.arange(1, len(segmenter.vocabulary) + 1, device=planes.device)
     masks = (planes[None] == ids[:, None, None, None]).any(dim=1).float()
@@ -278,5 +279,5 @@ def _best_concept(
     rows = np.arange(len(areas))
     overlap = inside[rows, np.maximum(n_cells - 1, 0)] / change.size
     score = np.divide(overlap, share**2, out=np.full(len(areas), -1.0), where=n_cells > 0)
-    # A concept that was hit by chance alone takes nothing: overlap / share² is 1 then.
+    # At the level of chance, overlap / share² is 1; then no concept takes the channel.
     return int(score.argmax()) if score.max() > 1 else -1

@@ -261,8 +261,8 @@ class BigGAN(ZOnlyGenerator[BigGANNetwork]):
     """A BigGAN behind the ``Generator`` protocol.
 
     Args:
+        module: The network, in eval mode and frozen.
         name: Name shown to people.
-        name: What people call it.
     """
 
     def __init__(self, module: BigGANNetwork, *, name: str) -> None:

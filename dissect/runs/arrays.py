@@ -35,6 +35,7 @@ def write_arrays(
     """Write the arrays of all layers.
 
     Args:
+        path: The store; must not exist.
         state: State of the finished passes; counts are read one layer at a time.
         results: Layer → scores.
         vocabulary: Concepts.

@@ -40,7 +40,8 @@ def rows_of(table: pd.DataFrame) -> Iterator[Any]:
 def required_columns(version: int) -> list[str]:
     """Names of the columns that the table of a run has.
 
-    version: Version of its schema.
+    Args:
+        version: Version of its schema.
     """
     own = [
         one.name

@@ -109,7 +109,6 @@ def most_changed(rows: Sequence[Mapping[str, Any]], second: Segmenter | None) ->
     Args:
         rows: ``concept``, ``before`` and ``change`` of each, in pixels per image.
         second: Without one there is nothing to compare, and the result is None.
-        second: Without one there is nothing to compare, and no concept.
     """
     if second is None:
         return None

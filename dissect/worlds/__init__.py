@@ -1,4 +1,4 @@
-"""Worlds with known truth: images made with their exact masks, attributes and captions."""
+"""Worlds with known truth: generated images with exact masks, attributes and captions."""
 
 from dissect.worlds.captions import Caption, caption_scenes, describe_scenes, scene_facts
 from dissect.worlds.distribution import SceneParameters, draw_scenes

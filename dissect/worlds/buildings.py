@@ -1,4 +1,4 @@
-"""What people put into a scene: the house and its parts, the fence, the street lamp."""
+"""Paints the built objects of a scene: the house and its parts, the fence, the street lamp."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,12 +12,12 @@ _DOORS = ((0.36, 0.20, 0.12), (0.50, 0.16, 0.14), (0.16, 0.34, 0.30), (0.20, 0.2
 
 
 def house_x(p: SceneParameters) -> Float[np.ndarray, " batch"]:
-    """Where the middle of the house is, pan included."""
+    """Horizontal centre of the house, including the pan."""
     return p.house[:, 0] + PAN["house"] * p.view
 
 
 def door_offset(p: SceneParameters) -> Float[np.ndarray, " batch"]:
-    """How far from it the door is."""
+    """Horizontal offset of the door from the centre."""
     return (p.facade[:, 3] - 1) * p.house_size * 0.31
 
 
@@ -75,7 +75,7 @@ def paint_house(canvas: Canvas, p: SceneParameters, light: Light) -> None:
     top = eaves + wall_height * 0.24
     bottom = top + np.maximum(0.10, wall_height * 0.42)
     for k in range(p.lit.shape[1]):
-        slot = k + (door_slot <= k)  # the slots the door leaves
+        slot = k + (door_slot <= k)  # the slots without the door
         window_x = x + (slot - 1) * slots
         lit = p.lit[:, k] > 0
         part = np.where(lit, ID["lit window"], ID["window"])
@@ -90,7 +90,7 @@ def paint_house(canvas: Canvas, p: SceneParameters, light: Light) -> None:
 
 
 def _texture(canvas: Canvas, x: Numbers, base: Numbers, kind: Numbers) -> Coverage:
-    """Courses of brick, boards of wood, blocks of stone: a gentle ripple of the wall's tone."""
+    """Courses of brick, boards of wood, blocks of stone: a slight variation of the wall's tone."""
     x, base, kind = column(x), column(base), column(kind)
     across = np.sin((canvas.x - x) * np.float32(2 * np.pi / 0.0625))
     down = np.sin((canvas.y - base) * np.float32(2 * np.pi / 0.0625))

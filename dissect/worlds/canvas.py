@@ -1,7 +1,7 @@
-"""A canvas that keeps the picture and its truth in step, and the shapes painted on it.
+"""A canvas that paints an image and its label masks together, and shapes for it.
 
-A shape is a coverage: how much of each pixel it fills, in [0, 1], antialiased over one pixel. What
-covers at least half a pixel owns it in the label planes, so masks are exact by construction.
+A shape is a coverage: how much of each pixel it fills, in [0, 1], antialiased over one pixel. A
+shape that covers at least half of a pixel sets its label, so masks are exact by construction.
 Coverages are batch × height × width, or broadcast to it; positions are fractions of the side.
 """
 
@@ -14,21 +14,21 @@ from segmenters.scenes_vocabulary import SCENES_VOCABULARY
 
 Coverage = Float[np.ndarray, "batch height width"]
 Numbers = Float[np.ndarray, " batch"] | Bool[np.ndarray, " batch"] | float
-"""One number for each image, or one for all."""
+"""One number per image, or one for all."""
 
 ID = {concept.name: concept.id for concept in SCENES_VOCABULARY}
 
 
 def column(value: Numbers) -> Float[np.ndarray, "batch 1 1"]:
-    """Numbers that lie across a batch of pictures."""
+    """Reshape numbers to broadcast over a batch of pictures."""
     return np.asarray(value, dtype=np.float32).reshape(-1, 1, 1)
 
 
 class Canvas:
-    """Pictures in the making: linear RGB in [0, 1], and one label map per plane.
+    """Unfinished pictures: linear RGB in [0, 1], and one label map per plane.
 
     Args:
-        n_images: Batch.
+        n_images: Number of images in the batch.
         size: Height and width in pixels.
     """
 
@@ -55,14 +55,14 @@ class Canvas:
         shade: np.ndarray | None = None,
         labels: Mapping[str, np.ndarray | int] | None = None,
     ) -> None:
-        """Lay a shape over the picture and write what it is.
+        """Paint a shape on the picture and write its labels.
 
         Args:
             coverage: The shape.
             colour: One colour per image.
             shade: A factor on the colour at each pixel; None means 1.
-            labels: Plane → concept id, one for all or one per image (0 = none). Planes not named
-                are cleared where the shape is: a fence before a wall leaves no wall.
+            labels: Plane → concept id, one for all or one per image (0 = none). Other planes are
+                cleared inside the shape: a fence before a wall removes the wall's labels.
         """
         for channel in range(3):
             tone = colour[:, channel, None, None]
@@ -77,7 +77,7 @@ class Canvas:
             np.copyto(plane, value[:, None, None] if value.ndim else value, where=owned)
 
     def glow(self, strength: np.ndarray, colour: Float[np.ndarray, "batch 3"]) -> None:
-        """Add light; it changes no label."""
+        """Add light; changes no label."""
         for channel in range(3):
             self.image[channel] += strength * colour[:, channel, None, None]
 
@@ -91,7 +91,7 @@ class Canvas:
     def ellipse(
         self, x: Numbers, y: Numbers, half_width: Numbers, half_height: Numbers
     ) -> Coverage:
-        """An ellipse; its distance is scaled by the smaller radius, right at circles."""
+        """An ellipse; its distance is scaled by the smaller radius, exact for circles."""
         x, y, half_width, half_height = (column(v) for v in (x, y, half_width, half_height))
         radius = np.sqrt(
             np.square((self.x - x) / half_width) + np.square((self.y - y) / half_height)
@@ -101,11 +101,11 @@ class Canvas:
     def trapezoid(
         self, upper: tuple[Numbers, Numbers, Numbers], lower: tuple[Numbers, Numbers, Numbers]
     ) -> Coverage:
-        """Level top and bottom, straight sides; a triangle when the upper half width is 0.
+        """A shape with horizontal top and bottom; a triangle if the upper half width is 0.
 
         Args:
-            upper: Middle x, y and half width of the upper edge.
-            lower: The same of the lower edge.
+            upper: Centre x, y and half width of the upper edge.
+            lower: The same for the lower edge.
         """
         top_x, top, top_half = (column(v) for v in upper)
         bottom_x, bottom, bottom_half = (column(v) for v in lower)
@@ -118,5 +118,5 @@ class Canvas:
         return across * down
 
     def below(self, curve: Float[np.ndarray, "batch 1 width"]) -> Coverage:
-        """Everything under a height given for each column."""
+        """Everything below a height given for each column."""
         return self.soften(curve - self.y)

@@ -1,8 +1,8 @@
-"""What scenes there are: the distribution of every number the renderer paints from.
+"""The distribution of scenes: every number from which the renderer paints.
 
 Scene i of seed s is a pure function of (s, i). Lengths are fractions of the image's side, x to the
-right and y down. ``correlation`` is the one knob between a world in which things go together as in
-life (1) and one in which every attribute and choice is independent of all others (0).
+right and y down. ``correlation`` is the one parameter between a realistic world, in which
+attributes are correlated (1), and one in which all attributes and choices are independent (0).
 
 Attributes, all continuous and visible in the image:
 
@@ -14,9 +14,9 @@ Attributes, all continuous and visible in the image:
 - ``house size``  width of the house, 0.38 to 0.69 of the image; 0 in the tenth that has none.
 - ``fog``         0 none · 1 only near things stand out; 0.85u³.
 
-The u's are uniform marginals of a Gaussian copula whose correlations are ``_COUPLING`` × the knob.
-Choices (sun or moon, lit windows, ground) follow the attributes with the probability of the knob
-and are drawn independently otherwise.
+The u's are uniform marginals of a Gaussian copula with the correlations ``_COUPLING`` ×
+``correlation``. Choices (sun or moon, lit windows, ground) follow the attributes with the
+probability ``correlation``, and are drawn independently otherwise.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ N_CLOUDS, N_TREES, N_WAVES, N_WINDOWS = 3, 5, 4, 2
 GROUNDS = ("grass", "sand", "snow")
 WALLS = ("brick", "wood", "stone")
 
-# How far a pan moves things, by how near they are, as a fraction of the image per unit of view.
+# Shift of things by a pan, by their nearness, as a fraction of the image per unit of view.
 PAN = {"sky": 0.02, "mountain": 0.06, "water": 0.10, "far": 0.14, "house": 0.18, "near": 0.26}
 
 # Correlations of the copula, between attributes by name.
@@ -46,14 +46,14 @@ _COUPLING = (
     ("season", "fog", 0.25),
     ("vegetation", "house size", -0.45),
 )
-_N_UNIFORM = 96  # more than are used, so that a new choice moves no old one
+_N_UNIFORM = 96  # more than used, so that a new choice does not change old ones
 
 
 @dataclass(frozen=True)
 class SceneParameters:
-    """Everything a batch of scenes is painted from; float32, the first dimension is the batch.
+    """All parameters of a batch of scenes; float32, the first dimension is the batch.
 
-    Edit it with :meth:`edited` to move one attribute of a scene and leave all else in place.
+    Use :meth:`edited` to change one attribute of a scene and keep everything else.
     """
 
     lighting: np.ndarray
@@ -90,7 +90,7 @@ class SceneParameters:
         return np.stack([getattr(self, name.replace(" ", "_")) for name in ATTRIBUTES], axis=1)
 
     def edited(self, attribute: str, value: float) -> "SceneParameters":
-        """The same scenes with one attribute set, and nothing else.
+        """The same scenes with one attribute changed, and nothing else.
 
         Raises:
             ConfigError: an attribute that scenes do not have.
@@ -106,9 +106,9 @@ def draw_scenes(indices: Sequence[int], *, seed: int, correlation: float = 1.0) 
     """Draw the parameters of scenes, each from its own stream.
 
     Args:
-        indices: Which scenes of the seed.
+        indices: Indices of the scenes.
         seed: 0 ≤ seed < 2⁶⁴.
-        correlation: From 0 (everything independent) to 1 (as in life).
+        correlation: From 0 (everything independent) to 1 (realistic).
 
     Raises:
         ConfigError: a correlation outside [0, 1].
@@ -142,7 +142,7 @@ def _cholesky(correlation: float) -> Float[np.ndarray, "attribute attribute"]:
 
 
 def _arrange(attribute: np.ndarray, u: np.ndarray, correlation: float) -> SceneParameters:
-    """Turn uniform numbers into scenes. ``take(n)`` hands out the next n columns, in this order."""
+    """Convert uniform numbers to scenes. ``take(n)`` returns the next n columns, in this order."""
     used = 0
 
     def take(n: int = 1) -> np.ndarray:

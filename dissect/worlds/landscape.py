@@ -1,7 +1,7 @@
-"""What is there before people come: sky, mountains, ground, water, trees and fog; and the road.
+"""Paints the landscape of a scene: sky, mountains, ground, water, trees, fog and the road.
 
-Each function paints one kind of thing for a whole batch. Things that a scene does not have are
-painted with zero coverage, so no scene's pixels depend on its neighbours in the batch.
+Each function paints one kind of thing for a whole batch. Things that a scene lacks are painted with
+zero coverage, so no scene's pixels depend on other scenes of the batch.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def paint_sky(canvas: Canvas, p: SceneParameters, light: Light) -> None:
 def _cloud(
     canvas: Canvas, x: Numbers, y: Numbers, width: np.ndarray, roundness: Numbers
 ) -> Coverage:
-    """Three puffs on a flat base; nothing where the width is negative."""
+    """Three puffs on a flat base; nothing if the width is negative."""
     present = column(width > 0)
     width = np.abs(width)
     middle = canvas.ellipse(x, y, width * 0.30, width * (0.24 + 0.08 * roundness))
@@ -129,10 +129,10 @@ def _ridge(canvas: Canvas, p: SceneParameters) -> np.ndarray:
 
 
 def paint_trees(canvas: Canvas, p: SceneParameters, light: Light, *, near: bool) -> None:
-    """Trees behind the house, or those before it."""
+    """Trees behind the house, or trees in front of it."""
     pan = PAN["near" if near else "far"]
     for k in range(3, N_TREES) if near else range(3):
-        # The first trees to appear stand on both sides, behind and before.
+        # The first trees to appear are on both sides, behind and in front.
         order = (0, 2, 4, 1, 3)[k]
         x, base, height, conifer, tone = p.trees[:, k].T
         x = x + pan * p.view
@@ -173,6 +173,6 @@ def _conifer(canvas: Canvas, x: Numbers, base: Numbers, height: Numbers) -> Cove
 
 
 def paint_fog(canvas: Canvas, p: SceneParameters, light: Light) -> None:
-    """Fog, thicker the farther: all of the sky and the ridge, little at the lower edge."""
+    """Fog, thicker with distance: full on the sky and the ridge, little at the lower edge."""
     far = 1 - np.clip((canvas.y - column(p.horizon)) / (1 - column(p.horizon)), 0, 1)
     canvas.paint(column(p.fog) * (0.35 + 0.65 * far), light.air)

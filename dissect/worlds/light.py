@@ -1,4 +1,4 @@
-"""The light of a scene: colours of the air, and what falls on things, from the attributes."""
+"""The light of a scene: colours of the air and the illumination, from the attributes."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from dissect.worlds.distribution import SceneParameters
 Colour = tuple[float, float, float]
 Colours = Float[np.ndarray, "#batch 3"]
 
-# Along the dial of lighting: deep night, night, dusk, day, noon.
+# Positions of lighting: deep night, night, dusk, day, noon.
 _HOURS = (0.0, 0.22, 0.40, 0.60, 1.0)
-# Along them: the sky above, the sky at the horizon, a clouded sky, and the light on things.
+# Colours at these positions: upper sky, sky at the horizon, clouded sky, and illumination.
 _TOP = (
     (0.04, 0.06, 0.20),
     (0.09, 0.11, 0.32),
@@ -44,7 +44,7 @@ _TINT = (
 
 
 def blend(position: np.ndarray, knots: Sequence[float], colours: Sequence[Colour]) -> Colours:
-    """Colours along a dial, straight between its knots."""
+    """Interpolate colours linearly between positions."""
     table = np.asarray(colours, dtype=np.float32)
     return np.stack([np.interp(position, knots, table[:, c]) for c in range(3)], 1).astype("f4")
 
@@ -56,10 +56,10 @@ def mix(first: Colour | Colours, second: Colour | Colours, fraction: np.ndarray 
 
 
 class Light:
-    """The colours of the air and the light that falls on things.
+    """The colours of the air and the illumination of things.
 
     Args:
-        p: The scenes; their lighting and cloudiness decide.
+        p: The scenes, whose lighting and cloudiness set the colours.
     """
 
     def __init__(self, p: SceneParameters) -> None:

@@ -1,8 +1,8 @@
-"""A planted world: a toy generator of which every truth is known, for tests and first steps.
+"""A planted world: a toy generator with fully known truth, for tests and examples.
 
-The image is 32 × 32 and black. It is divided into 16 cells of 8 × 8 pixels; each painting unit
-takes a cell of its own, so shapes never overlap. With the ``colour`` segmenter, at a threshold
-between 0 and 1:
+The image is 32 × 32 and black. It is divided into 16 cells of 8 × 8 pixels. Each painting unit has
+its own cell, so shapes never overlap. With the ``colour`` segmenter, at a threshold between 0 and
+1:
 
 ====  ========================================  ================================
 unit  fires on                                  and paints
@@ -21,9 +21,9 @@ unit  fires on                                  and paints
 Unit 4 is drawn in one sample of eight, so it is rare. Values inside a shape are 1 or more and
 differ from sample to sample; outside they are 0.
 
-``moving()`` is the same world with a tenth unit, 9, which is 1 everywhere and holds the red square
-in its place: without it the square lies one pixel further right and down, as large as before. So
-its removal takes 11 of 36 red pixels away and adds as many.
+``moving()`` is the same world with a tenth unit, 9, which is 1 everywhere and keeps the red square
+at its place. Without it the square is one pixel further right and down, with the same size. So its
+removal takes 11 of 36 red pixels away and adds as many.
 """
 
 import torch
@@ -41,9 +41,9 @@ _N_CELLS = (IMAGE_SIZE // _CELL) ** 2
 PAINTS = ("red", "green", "blue", "yellow", "purple")
 N_UNITS = 9
 MOVER = 9
-"""The unit of ``moving()`` that holds the red square in its place."""
+"""The unit of ``moving()`` that keeps the red square at its place."""
 _RARE_UNIT = 4
-_RARE_QUANTILE = 1.1503  # a standard normal value is above it once in eight
+_RARE_QUANTILE = 1.1503  # a standard normal value exceeds it with probability 1/8
 
 
 def _stamps() -> Float[Tensor, "painter cell cell"]:
@@ -93,7 +93,7 @@ class _Draw(nn.Module):
 
 
 class _Network(nn.Module):
-    """Draw, hand the maps through a layer that can be edited, paint."""
+    """Draw, pass the maps through a layer that can be edited, paint."""
 
     paint: Tensor
 

@@ -5,8 +5,8 @@
     scenes.planes      concept ids of ``SCENES_VOCABULARY``: object, part, material
     scenes.attributes  lighting, cloudiness, season, view, vegetation, house size, fog
 
-Nothing is estimated: what paints a pixel also labels it. ``dissect.worlds.distribution`` says what
-scenes there are, and its ``correlation`` knob whether things go together as in life.
+All labels are exact: the code that paints a pixel also labels it. ``dissect.worlds.distribution``
+defines the scenes; its ``correlation`` sets how realistic their combinations are.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from dissect.worlds.distribution import SceneParameters, draw_scenes
 from dissect.worlds.landscape import paint_fog, paint_land, paint_sky, paint_trees
 from dissect.worlds.light import Light
 
-_BLOCK_PIXELS = 16 * 64 * 64  # what is painted at once; keeps the canvas in the second-level cache
+_BLOCK_PIXELS = 16 * 64 * 64  # pixels painted at once; keeps the canvas in the second-level cache
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """A batch of rendered scenes and the truth about them.
+    """A batch of rendered scenes with their exact labels and attributes.
 
     Args:
         images: RGB in [-1, 1], at 256 levels.
@@ -50,9 +50,9 @@ def render(parameters: SceneParameters, *, size: int = 64, n_threads: int = 2) -
     """Paint scenes from their parameters.
 
     Args:
-        parameters: What to paint; edit them to change one attribute alone.
+        parameters: Parameters of the scenes; edit them to change one attribute only.
         size: Height and width in pixels.
-        n_threads: Blocks of the batch painted side by side; it changes no byte.
+        n_threads: Blocks of the batch painted in parallel; does not change any byte.
 
     Raises:
         ConfigError: a size below 8 pixels.
@@ -80,14 +80,14 @@ def render_scenes(
     correlation: float = 1.0,
     n_threads: int = 2,
 ) -> Scenes:
-    """Scenes by index: the same bytes whatever else is in the batch.
+    """Render scenes by index: the same bytes in any batch.
 
     Args:
-        indices: Which scenes of the seed.
+        indices: Indices of the scenes.
         seed: 0 ≤ seed < 2⁶⁴.
         size: Height and width in pixels.
-        correlation: 1, things go together as in life; 0, every attribute is independent.
-        n_threads: Blocks painted side by side.
+        correlation: 1: realistic combinations; 0: every attribute is independent.
+        n_threads: Blocks painted in parallel.
 
     Example:
         >>> render_scenes([0, 1], seed=0, size=32).images.shape
@@ -102,7 +102,7 @@ def _paint_block(parameters: SceneParameters, size: int) -> tuple[np.ndarray, np
     paint_sky(canvas, parameters, light)
     paint_land(canvas, parameters, light)
     paint_trees(canvas, parameters, light, near=False)
-    paint_fog(canvas, parameters, light)  # what stands before it is clear
+    paint_fog(canvas, parameters, light)  # things in front of it stay clear
     paint_house(canvas, parameters, light)
     paint_trees(canvas, parameters, light, near=True)
     paint_foreground(canvas, parameters, light)

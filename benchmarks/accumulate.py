@@ -1,15 +1,16 @@
-"""How fast maps are counted against labels, beside the obvious tensor code.
+"""Speed of counting maps against labels, compared with plain tensor code.
 
     python -m benchmarks.accumulate [--images 32] [--units 256] [--json]
 
-Smooth random maps at several resolutions meet the labels of drawn scenes. The reference resizes
-with ``interpolate``, compares with one threshold for each unit and sums within each concept's mask;
-it and the kernel use the same threads and take turns, and medians are compared. Times are wall time
-per unit and pixel of the mask grid, over all resolutions.
+Smooth random maps at several resolutions are counted against the labels of drawn scenes. The
+reference resizes with ``interpolate``, compares with one threshold per unit and sums within each
+concept's mask. The reference and the kernel use the same threads and alternate; medians are
+compared. Times are wall time per unit and pixel of the mask grid, over all resolutions.
 
-``speedup`` is the reference over the kernel with the same threshold; ``speedup_64`` the same
-reference over the kernel with 64 edges spread over all of a unit's values. A second reference, one
-matrix product in place of the sums, is what careful tensor code would do.
+``speedup`` is the time of the reference over that of the kernel with the same threshold.
+``speedup_64`` is the same reference over the kernel with 64 edges spread over all of a unit's
+values. A second reference, one matrix product instead of the sums, is carefully written tensor
+code.
 """
 
 import argparse
@@ -41,7 +42,7 @@ TAIL = 0.005
 
 @dataclass(frozen=True)
 class Case:
-    """One layer's maps and each unit's edges: one, as many as the pass keeps, and 64."""
+    """One layer's maps and each unit's edges: one, as many as in a pass, and 64."""
 
     maps: Tensor
     one: Tensor
@@ -50,7 +51,7 @@ class Case:
 
 
 def make_case(size: int, n_images: int, n_units: int) -> Case:
-    """Maps that are smooth with some noise on top, as a generator's are."""
+    """Smooth maps with some noise, similar to a generator's."""
     draw = torch.Generator().manual_seed(size)
     coarse = torch.randn(n_images, n_units, max(2, size // 4), max(2, size // 4), generator=draw)
     maps = functional.interpolate(coarse, size=(size, size), mode="bilinear")
@@ -65,7 +66,7 @@ def make_case(size: int, n_images: int, n_units: int) -> Case:
 
 
 def count_in_tensors(maps: Tensor, masks: Tensor, thresholds: Tensor) -> Tensor:
-    """The obvious way: pixels of each concept at which each unit is above its threshold."""
+    """Plain code: pixels of each concept at which each unit is above its threshold."""
     fires = (
         functional.interpolate(maps, size=(GRID, GRID), mode="bilinear") > thresholds[:, :, None]
     )
@@ -73,7 +74,7 @@ def count_in_tensors(maps: Tensor, masks: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def count_by_product(maps: Tensor, masks: Tensor, thresholds: Tensor) -> Tensor:
-    """The same as one matrix product, which is faster where concepts are many."""
+    """The same as one matrix product, which is faster for many concepts."""
     fires = (
         functional.interpolate(maps, size=(GRID, GRID), mode="bilinear") > thresholds[:, :, None]
     )
@@ -155,10 +156,10 @@ def measure(n_images: int, n_units: int, repetitions: int) -> dict[str, object]:
 
 
 def largest_difference(case: Case, codes: Tensor, members: np.ndarray, masks: Tensor) -> int:
-    """Pixels by which a count of the two ways differs, out of all pixels of the block.
+    """Pixels by which the two counts differ, out of all pixels of the block.
 
-    Not always nought: ``interpolate`` rounds positions, and a threshold is one of the values, so
-    those equal to it (all of a corner, in a small layer) may cross it.
+    May be above 0: ``interpolate`` rounds positions, and a threshold is one of the values. So
+    values equal to it (all of a corner, in a small layer) may fall on either side.
     """
     table = tally(case.maps, GroupedCodes.of(codes, n_codes=len(members)), case.one)
     counts = above(table[0])[:, :, 0]

@@ -1,16 +1,16 @@
-"""How fast the dashboard answers over a large run, and what its first view takes.
+"""Response times of the dashboard on a large run, and the cost of its first view.
 
     python -m benchmarks.dashboard [--layers 20] [--units 512] [--concepts 150] [--rounds 30]
         [--clients 8] [--seconds 60] [--no-browser] [--no-paint] [--json]
 
-The run is drawn, not dissected: random scores of a plausible kind, one picture for all units.
-``units_page`` and ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for
-filters and units drawn at random, after the run was opened once (``open_s``); ``overview`` and
-``compare`` (the run with itself) likewise. ``browser`` is the first view of all units in Chromium:
-seconds until the first card, requests before scrolling. ``load`` is that many clients at once, each
-asking for one page after the other: answers, errors, and memory (the clients' included) after a
-quarter of the time and at the end. ``paint`` is a stroke on a small run of a real generator, as
-``benchmarks.painting`` has it.
+The run contains random scores of a plausible kind and one picture for all units. ``units_page`` and
+``unit_page`` are milliseconds in the server (app and JSON, without a socket) for random filters and
+units, after the run was opened once (``open_s``); ``overview`` and ``compare`` (the run with
+itself) likewise. ``browser`` is the first view of all units in Chromium: seconds until the first
+card, and requests before scrolling. ``load`` runs that many clients at once, each of which requests
+one page after the other: answers, errors, and memory (including the clients') after a quarter of
+the time and at the end. ``paint`` is a stroke on a small run of a real generator, as in
+``benchmarks.painting``.
 """
 
 import argparse
@@ -46,7 +46,7 @@ _EDGES, _TOP = 48, 8
 
 
 def write_run(folder: Path, *, n_layers: int, n_units: int, n_concepts: int) -> None:
-    """A run folder of any size with random content, as ``open_run`` reads it."""
+    """Write a run folder of any size with random content, readable by ``open_run``."""
     draw = np.random.default_rng(0)
     layers = [f"b{n}.conv" for n in range(n_layers)]
     concepts = [f"concept {n}" for n in range(n_concepts)]
@@ -156,7 +156,7 @@ def _strip() -> Strip:
 
 
 def page_request(path: str, search: str = "") -> bytes:
-    """What a browser posts to be shown an address."""
+    """The request that a browser posts to show an address."""
     return json.dumps(
         {
             "output": ".._pages_content.children..._pages_store.data..",
@@ -174,7 +174,7 @@ def page_request(path: str, search: str = "") -> bytes:
 
 
 def random_units(draw: random.Random, options: argparse.Namespace) -> bytes:
-    """The page of units with one filter or another."""
+    """The page of units with a random filter."""
     layer, concept = draw.randrange(options.layers), draw.randrange(options.concepts)
     search = draw.choice(
         [
@@ -196,12 +196,12 @@ def random_unit(draw: random.Random, options: argparse.Namespace) -> bytes:
 
 
 def whole(answer: bytes) -> bool:
-    """Whether an answer is the page that was asked for, and not what went wrong with it."""
+    """Whether an answer is the requested page, not an error page."""
     return b"page-failed" not in answer
 
 
 def time_pages(ask: Callable[[bytes], bool], make: Callable[[], bytes], rounds: int) -> dict:
-    """Milliseconds of so many answers."""
+    """Milliseconds of a number of answers."""
     times = []
     for _ in range(rounds):
         body = make()
@@ -214,7 +214,7 @@ def time_pages(ask: Callable[[bytes], bool], make: Callable[[], bytes], rounds: 
 
 
 def first_view(url: str) -> dict[str, object] | None:
-    """The grid of 2,000 units and more in Chromium, before scrolling; None without one."""
+    """Times of the grid of 2,000 units and more in Chromium, before scrolling; None without it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         return None
@@ -238,7 +238,7 @@ def first_view(url: str) -> dict[str, object] | None:
 
 
 def load(url: str, options: argparse.Namespace) -> dict[str, object]:
-    """Many clients at once."""
+    """Run many clients at once."""
     answers, errors, end = [0] * options.clients, [0] * options.clients, [0.0]
 
     def ask(client: int) -> None:

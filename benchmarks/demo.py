@@ -1,10 +1,11 @@
-"""How long the demo's pass takes, and what it adds to the forward passes alone.
+"""Duration of the demo's pass, and its overhead over the forward passes.
 
     python -m benchmarks.demo [--samples 1000] [--json]
 
-In one process: the bare work (generate and segment every block, nothing counted), then the whole
-dissection of faces-dcgan with the ``faces`` segmenter over all four layers. ``overhead_ratio`` is
-the counting pass over the bare work; ``seconds`` splits the dissection into its stages.
+In one process: first the bare work (generate and segment every block without counting), then the
+whole dissection of faces-dcgan with the ``faces`` segmenter over all four layers.
+``overhead_ratio`` is the counting pass over the bare work; ``seconds`` lists the stages of the
+dissection.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def measure(n_samples: int) -> dict[str, object]:
 
 
 def make_and_label(subject: Subject, number: int) -> None:
-    """The bare work of one block."""
+    """The bare work for one block."""
     images = subject.block(number).images
     label_block(subject.segmenter, images, subject.generator.image_size)
 

@@ -1,26 +1,26 @@
-"""Whether an accelerator counts what the processor counts, and what counting adds there.
+"""Checks that an accelerator counts the same as the processor, and measures its overhead.
 
     python -m benchmarks.device [--device auto] [--minutes 5.5] [--json]
 
-One command for whatever GPU is at hand, of less than six minutes. It checks, bit by bit:
+One command for any GPU, in less than six minutes. It checks, bit by bit:
 
-- ``kernels``: Triton's kernel and plain operations of torch against the processor's kernel, on odd
-  sizes, on values that are edges, on 1 × 1 maps, on 1,200 concepts, at layers' own resolution;
-- ``pass``: a pilot and a pass over blocks that are counted where they were made, against the same
-  blocks moved to the processor.
+- ``kernels``: Triton's kernel and plain torch operations against the processor's kernel, on odd
+  sizes, on values equal to edges, on 1 × 1 maps, on 1,200 concepts, at layers' own resolution;
+- ``pass``: a pilot and a pass over blocks counted on the device, against the same blocks moved to
+  the processor.
 
 And it measures, each as a ratio in one process:
 
-- ``count``: nanoseconds for each unit and pixel of the mask grid, by each of the three ways, moving
-  the maps to the processor included in the last one;
+- ``count``: nanoseconds per unit and pixel of the mask grid, for each of the three ways; the last
+  one includes moving the maps to the processor;
 - ``overhead``: pilot and pass, and a whole run, over generating and segmenting every sample once
   (case ``real`` of ``benchmarks.overhead``);
 - ``precision``: time and largest deviation of generator and segmenter with ``channels_last`` and
-  under autocast, over those as they are;
+  under autocast, relative to the unchanged models;
 - ``peer``: ``benchmarks.peer``.
 
-What does not fit into the time is named under ``left_out``. Without a GPU the checks run on the
-processor (Triton's kernel in its interpreter), with small budgets, and nothing is measured.
+Parts that do not fit into the time are listed under ``left_out``. Without a GPU the checks run on
+the processor (Triton's kernel in its interpreter), with small budgets, and nothing is measured.
 """
 
 import argparse
@@ -60,7 +60,7 @@ CASES = {  # map, mask grid, codes
 
 
 def random_case(size: tuple[int, int], grid: tuple[int, int], n_codes: int, n_units: int):  # noqa: ANN201
-    """Maps, codes and edges; some edges are values, on which rounding decides."""
+    """Maps, codes and edges; some edges equal values, where rounding decides."""
     draw = torch.Generator().manual_seed(0)
     maps = (torch.randn(3, n_units, *size, generator=draw) * 16).round() / 16
     codes = torch.randint(0, n_codes, (3, 3, *grid), generator=draw).to(torch.int32)
@@ -76,7 +76,7 @@ def by_triton(maps: Tensor, codes: Tensor, edges: Tensor, *, n_codes: int, neare
 
 
 def check_kernels(device: torch.device, n_units: int) -> dict[str, dict[str, bool | str]]:
-    """Case → way → whether it counts what the processor counts, or why it could not."""
+    """Case → way → whether it counts the same as the processor, or why it failed."""
     found: dict[str, dict[str, bool | str]] = {}
     for name, (size, grid, n_codes) in CASES.items():
         maps, codes, edges = random_case(size, grid, n_codes, n_units)
@@ -90,13 +90,13 @@ def check_kernels(device: torch.device, n_units: int) -> dict[str, dict[str, boo
                         maps.to(device), codes, edges, n_codes=n_codes, nearest=nearest
                     )
                     row[way] = bool(np.array_equal(counts, expected))
-                except Exception as error:  # a kernel that does not run is what is looked for
+                except Exception as error:  # failing kernels are a result
                     row[way] = f"{type(error).__name__}: {error}"[:300]
     return found
 
 
 def check_kernels_apart(device: torch.device, n_units: int) -> dict[str, dict[str, bool | str]]:
-    """``check_kernels`` in the interpreter, which Triton has to be told before it is imported."""
+    """``check_kernels`` in the interpreter, which must be enabled before Triton is imported."""
     os.environ["TRITON_INTERPRET"] = "1"
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
         return fresh.submit(check_kernels, device, n_units).result()
@@ -112,7 +112,7 @@ class OnProcessor(Subject):
 
 
 def check_pass(subject: Subject) -> dict[str, bool]:
-    """Whether pilot and pass come to the same numbers where the maps are and on the processor."""
+    """Whether pilot and pass give the same numbers on the device and on the processor."""
     moved = OnProcessor(subject.generator, subject.segmenter, subject.config, subject.bases)
     states = []
     for one in (subject, moved):
@@ -139,7 +139,7 @@ def real_models(device: torch.device):  # noqa: ANN201
 
 
 def measure_count(device: torch.device) -> dict[str, dict[str, float]]:
-    """Size of a layer → way → nanoseconds for each unit and pixel of the grid."""
+    """Size of a layer → way → nanoseconds per unit and pixel of the grid."""
     found = {}
     for size in (8, 32, 128):
         maps, codes, edges = random_case((size, size), (128, 128), 20, 256)
@@ -189,7 +189,7 @@ def measure_overhead(device: torch.device, n_samples: int) -> dict[str, float]:
 
 
 def measure_precision(device: torch.device, n_images: int) -> dict[str, dict[str, float]]:
-    """Way → time over that of the models as they are, and how far results are from theirs."""
+    """Way → time relative to the unchanged models, and deviation of the results."""
     generator, segmenter, layers = real_models(device)
     config = RunConfig(generator.name, segmenter.name, layers)
     latent = make_latent(generator, config, list(range(n_images)))
@@ -268,7 +268,7 @@ def measure(device: torch.device, minutes: float) -> dict[str, object]:
             continue
         try:
             found[name] = work()
-        except Exception as error:  # the others may say something yet
+        except Exception as error:  # continue with the other parts
             found[name] = f"{type(error).__name__}: {error}"[:300]
             failed.append(name)
     return found | {
@@ -286,7 +286,7 @@ def _all_true(found: object) -> bool:
 
 
 def main() -> None:
-    """Command line; exits with 1 where something counts otherwise or fails."""
+    """Command line; exits with 1 if a count differs or a part fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=5.5, help="the most it may take")

@@ -1,4 +1,4 @@
-"""What directions do: the figures and strips of docs/directions.md.
+"""Effects of directions: the figures and strips of docs/directions.md.
 
     python -m benchmarks.directions [--case scenes|faces] [--budget whole|small] [--strips FOLDER]
 
@@ -42,22 +42,22 @@ KEPT = {
     "yaw, all others kept": ("happy", *EXPRESSIONS, "age", "gender", "pitch"),
     "gender, age kept": ("age",),
 }
-"""Direction, by its attribute and what is kept → the attributes that it keeps."""
+"""Direction, named by its attribute and the kept ones → the attributes that it keeps."""
 UNITS = "b16.conv1"
-"""Layer of scenes-stylegan2 whose units are a space of the table."""
+"""Layer of scenes-stylegan2 whose units form a space of the table."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many images a case takes.
+    """Number of images of a case.
 
     Args:
-        fitted: Samples that boundaries are fitted to.
-        fresh: Fresh images that effects are measured on.
-        draws: Random directions.
-        edited: Fresh images of what is measured layer by layer, of SeFa and of the card.
-        coded: Samples of the table of spaces.
-        moved: Fresh images of its attribute dependency.
+        fitted: Samples for fitting boundaries.
+        fresh: Fresh images for measuring effects.
+        draws: Number of random directions.
+        edited: Fresh images for the layers, for SeFa and for the card.
+        coded: Samples for the table of spaces.
+        moved: Fresh images for its attribute dependency.
     """
 
     fitted: int
@@ -72,13 +72,13 @@ BUDGETS = {"whole": Budget(1000, 150, 20, 60, 300, 16), "small": Budget(500, 50,
 
 
 def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
-    """The whole case; prints as it goes."""
+    """Run the whole case; prints intermediate results."""
     generator = load_generator("scenes-stylegan2")
     reader = AttributeReader([load_predictor("scenes")])
-    told: dict[str, Any] = {"weights": _say_weights(generator, budget)}
+    results: dict[str, Any] = {"weights": _say_weights(generator, budget)}
     boundaries = fit_directions(generator, FitQuestion(n_samples=budget.fitted), reader=reader)
     effects = rescore(generator, reader, boundaries, n_samples=budget.fresh, draws=budget.draws)
-    told["boundaries"] = _plain(effects, "Boundaries in w")
+    results["boundaries"] = _plain(effects, "Boundaries in w")
     by_name = {one.name: one for one in boundaries}
     _draw(strips, "scenes", generator, [by_name[name] for name in SCENES])
     spaces = measure_spaces(
@@ -92,7 +92,7 @@ def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
         "",
         sep="\n",
     )
-    told["spaces"] = {
+    results["spaces"] = {
         one.space: {
             name: [getattr(one, name).value, getattr(one, name).low, getattr(one, name).high]
             for name in ("disentanglement", "completeness", "informativeness", "dependency")
@@ -106,24 +106,24 @@ def scenes(strips: Path | None, budget: Budget) -> dict[str, Any]:
             generator, reader, by_name[name], n_samples=budget.edited, draws=2,
             groups=[[0], *([k, k + 1] for k in range(1, n_layers - 1, 2)), [n_layers - 1]],
         )  # fmt: skip
-        told[f"layers of {name}"] = _plain_layers(layers, name)
+        results[f"layers of {name}"] = _plain_layers(layers, name)
     sefa = fit_directions(generator, FitQuestion(method="sefa", n_directions=5))
     found = rescore(generator, reader, sefa, n_samples=budget.edited, draws=10)
-    told["sefa"] = _plain(found, "SeFa")
+    results["sefa"] = _plain(found, "SeFa")
     card = measure_card(
         generator, reader, by_name["view"], "view", n_samples=budget.edited, draws=3
     )
     print(describe_card(card), "", sep="\n")
-    told["card"] = card
-    return told
+    results["card"] = card
+    return results
 
 
 def faces(strips: Path | None, budget: Budget) -> dict[str, Any]:
-    """Directions of the DCGAN of faces, some with other attributes kept."""
+    """Directions of the DCGAN of faces, some conditioned on other attributes."""
     generator = load_generator("faces-dcgan")
     predictor = load_predictor("faces-attributes")
     reader = AttributeReader([predictor])
-    told: dict[str, Any] = {"weights": _say_weights(generator, budget)}
+    results: dict[str, Any] = {"weights": _say_weights(generator, budget)}
     (samples,) = score_samples(generator, reader, spaces=["z"], n_samples=budget.fitted)
     normals = {
         name: fit_boundary(samples.points, samples.score(name)).normal for name in reader.attributes
@@ -138,9 +138,9 @@ def faces(strips: Path | None, budget: Budget) -> dict[str, Any]:
         for name, normal in found.items()
     ]
     effects = rescore(generator, reader, directions, n_samples=budget.fresh, draws=budget.draws)
-    told["boundaries"] = _plain(effects, "Boundaries in z")
+    results["boundaries"] = _plain(effects, "Boundaries in z")
     _draw(strips, "faces", generator, [one for one in directions if one.name in ("happy", "yaw")])
-    return told
+    return results
 
 
 def _say_weights(generator: Generator, budget: Budget) -> str:
@@ -208,9 +208,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = time.perf_counter()
-    told = CASES[options.case](options.strips, BUDGETS[options.budget])
+    results = CASES[options.case](options.strips, BUDGETS[options.budget])
     if options.json:
-        print(json.dumps(told | {"seconds": round(time.perf_counter() - started)}))
+        print(json.dumps(results | {"seconds": round(time.perf_counter() - started)}))
 
 
 if __name__ == "__main__":

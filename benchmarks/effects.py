@@ -1,8 +1,8 @@
-"""What measuring a set of units adds to the forward passes that it cannot do without.
+"""Overhead of measuring a set of units over the necessary forward passes.
 
     python -m benchmarks.effects [--samples N] [--rounds R] [--json]
 
-In one process, over the same blocks, in turns: generator and segmenter alone, then the effect of
+In one process, over the same blocks, alternating: generator and segmenter alone, then the effect of
 twenty ablated units on every concept. Originals are labelled before, once for all sets.
 ``overhead_ratio`` is the median over rounds of the second time over the first. The case is
 ``small`` of ``benchmarks.overhead``.
@@ -26,7 +26,7 @@ _LAYER, _UNITS = "b16.conv1", range(20)
 
 
 def measure_overhead(n_samples: int, rounds: int) -> dict[str, object]:
-    """Time both in turns, so that a slow spell of the machine hits both."""
+    """Time both alternately, so that a slow phase of the machine affects both."""
     generator, segmenter, _, note = small_case()
     config = RunConfig(generator.name, segmenter.name, (_LAYER,), n_samples=n_samples)
     originals = Originals(generator, segmenter, config, n_samples=n_samples)

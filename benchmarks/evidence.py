@@ -1,9 +1,9 @@
-"""Whether named units show what they are named after, and what asking for it costs.
+"""Whether named units show their labels, and the cost of the evidence.
 
     python -m benchmarks.evidence [--samples N] [--fresh N] [--json]
 
-Dissects ``scenes-stylegan2`` twice, with seeds 0 and 1, and looks at the samples of the first seed
-that come after the run's own, with code that shares nothing with the pass but the models:
+Dissects ``scenes-stylegan2`` twice, with seeds 0 and 1, and examines samples of the first seed
+after the run's own. The code shares only the models with the pass:
 
 - ``same_label``: of the units named in both runs, the share with the same label;
 - ``shown_when_fresh``: of the named convolution units, the share whose label fills half of the
@@ -35,7 +35,7 @@ _BLOCK, _SHOWN, _ENOUGH = 32, 8, 5
 
 @torch.no_grad()
 def shown_when_fresh(run: Run, n_fresh: int) -> tuple[int, int]:
-    """How many named units show their label in fresh samples, and of how many; outputs apart."""
+    """Number of named units that show their label in fresh samples, and of all; without outputs."""
     generator, segmenter = load_generator(GENERATOR), load_segmenter(SEGMENTER)
     layers = [layer for layer in run.layers if layer not in output_layers(run)]
     named = {layer: run.units(layer)[lambda table: table.rung >= NAMED] for layer in layers}
@@ -65,7 +65,7 @@ def shown_when_fresh(run: Run, n_fresh: int) -> tuple[int, int]:
 
 
 def same_label(one: Run, other: Run) -> tuple[int, int]:
-    """How many units that are named in both runs have the same label, and of how many."""
+    """Number of units named in both runs with the same label, and of all such units."""
     same = both = 0
     for layer in one.layers:
         first, second = one.units(layer), other.units(layer)
@@ -76,11 +76,11 @@ def same_label(one: Run, other: Run) -> tuple[int, int]:
 
 
 def measure(n_samples: int, n_fresh: int, runs: Mapping[int, Run]) -> dict[str, object]:
-    """Everything but the cost.
+    """Everything except the cost.
 
     Args:
-        n_samples: Of each run.
-        n_fresh: Samples that are looked at beyond those of the first run.
+        n_samples: Samples of each run.
+        n_fresh: Samples to examine after those of the first run.
         runs: Seed → run, 0 and 1.
     """
     same, both = same_label(runs[0], runs[1])
@@ -102,7 +102,7 @@ def measure(n_samples: int, n_fresh: int, runs: Mapping[int, Run]) -> dict[str, 
 
 
 def cost(n_samples: int, rounds: int) -> dict[str, object]:
-    """Seconds of the pass with and without mixtures, in turns."""
+    """Seconds of the pass with and without mixtures, alternating."""
     generator, segmenter, layers, note = small_case()
     seconds: dict[int, list[float]] = {4: [], 0: []}
     for mixtures in (4, 0):

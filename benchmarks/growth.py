@@ -1,13 +1,13 @@
-"""How time and peak memory grow with samples, units, concepts and layers.
+"""Growth of time and peak memory with samples, units, concepts and layers.
 
     python -m benchmarks.growth [--samples 256 512 1024 2048] [--rounds 5] [--json]
 
-Each measurement is a whole dissection in a process of its own: a StyleGAN2 of 32 pixels at random
-weights, all of its layers or some, and random masks of as many concepts as are asked for.
-Samples are measured in several rounds, all sizes in each, and the least processor time of a size
-counts: what else the machine does can only add to it. ``seconds_fixed`` and ``seconds_per_sample``
-are the line through these, ``off_the_line`` how far the worst of them is from it, as a share of
-the line. ``memory_growth`` is the peak at the most samples over that at the fewest.
+Each measurement is a whole dissection in a separate process: a StyleGAN2 of 32 pixels with random
+weights, all or some of its layers, and random masks of the given number of concepts. Samples are
+measured in several rounds, all sizes in each. The least processor time of a size counts, since
+other work on the machine can only add to it. ``seconds_fixed`` and ``seconds_per_sample`` describe
+the fitted line, ``off_the_line`` the largest deviation from it, as a share of the line.
+``memory_growth`` is the peak at the most samples over that at the fewest.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _UNITS, _CONCEPTS, _N_LAYERS, _FIXED = 64, 20, 3, 256
 
 
 class Stripes:
-    """Marks as many concepts as are asked for: one for each interval of brightness."""
+    """Marks the given number of concepts: one for each interval of brightness."""
 
     name = "stripes"
 
@@ -54,7 +54,7 @@ class Stripes:
 
 
 def build_generator(n_units: int) -> StyleGAN2:
-    """With so many units in each layer but those that put out colours."""
+    """StyleGAN2 with this number of units in each layer, except those that output colours."""
     torch.manual_seed(0)
     config = StyleGAN2Config(
         32, (n_units,) * 4, z_size=64, w_size=64, mapping_depth=2, use_noise=False
@@ -82,7 +82,7 @@ def run_once(n_samples: int, n_units: int, n_concepts: int, n_layers: int) -> di
 
 
 def measure(**asked: int) -> dict[str, float]:
-    """``run_once`` in a fresh process: what it held before would count as its peak."""
+    """``run_once`` in a fresh process, so that earlier memory does not count."""
     shape = {
         "n_samples": _FIXED, "n_units": _UNITS, "n_concepts": _CONCEPTS, "n_layers": _N_LAYERS,
     } | asked  # fmt: skip
@@ -91,7 +91,7 @@ def measure(**asked: int) -> dict[str, float]:
 
 
 def line(samples: list[int], seconds: list[float]) -> dict[str, float]:
-    """The line of least squares, every measurement weighed by what it is: shares count."""
+    """The least-squares line, with relative errors."""
     weights = 1 / np.asarray(seconds)
     slope, fixed = np.polyfit(samples, seconds, 1, w=weights)
     expected = fixed + slope * np.asarray(samples)

@@ -1,14 +1,14 @@
-"""How much of a rectangle becomes a concept that is painted there, over fresh samples.
+"""Share of a rectangle that becomes a concept painted there, over fresh samples.
 
     python -m benchmarks.insertion RUN [--samples 50] [--concepts tree door window] [--json]
 
 Trees are painted into rectangles of ground of half the image's height, doors and windows into
-rectangles of wall. For each concept one brush is looked for as the page of painting does, with one
-rectangle, on the samples it tries; then it is used on ``--samples`` others of another seed, each
-with its own rectangle: the place where most of it is ground (or wall) and nothing of the concept is
-in it yet. Samples without such a place are passed over. Beside it stand as many units of the same
-layer that the brush does not use (or what there is of them), drawn at random, held at the values of
-the brush; none where the brush takes the whole layer.
+rectangles of wall. For each concept one brush is found as on the paint page, with one rectangle, on
+the trial samples. Then it is applied to ``--samples`` other samples of another seed, each with its
+own rectangle: the place that has most ground (or wall) and none of the concept. Samples without
+such a place are skipped. The control is the same number of units of the same layer that the brush
+does not use (or all others, if fewer), drawn at random, held at the values of the brush; there is
+none if the brush takes the whole layer.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from dissect.painting.canvas import Canvas
 from dissect.painting.strokes import DRAW, Stroke
 from dissect.runs import open_run
 
-_SEED = 77  # of the samples that are painted; no run of this project uses it
-_LEAST_OF_PLACE = 0.8  # of a rectangle that is ground or wall
+_SEED = 77  # seed of the painted samples; no run of this project uses it
+_LEAST_OF_PLACE = 0.8  # least share of a rectangle that is ground or wall
 
 
 @dataclass(frozen=True)
 class Case:
-    """A concept, what it is painted into, and the rectangle as shares of the image's side."""
+    """A concept, the surface it is painted on, and the rectangle as shares of the image's side."""
 
     concept: str
     into: str
@@ -49,7 +49,7 @@ CASES = (
 
 
 def best_box(planes: torch.Tensor, canvas: Canvas, case: Case) -> Box | None:
-    """Where most of a rectangle is the place and nothing the concept; None where there is none.
+    """The rectangle with most of the surface and none of the concept; None without one.
 
     Args:
         planes: Labels of one image, plane × height × width.
@@ -72,7 +72,7 @@ def best_box(planes: torch.Tensor, canvas: Canvas, case: Case) -> Box | None:
 
 
 def places(canvas: Canvas, case: Case, seed: int, n: int) -> Iterator[tuple[int, Box]]:
-    """The first ``n`` samples of a seed with a place for the concept, and where it is."""
+    """The first ``n`` samples of a seed with a place for the concept, and the place."""
     found = 0
     config = replace(canvas.run.config, seed=seed)
     for start in range(0, 200 * n, 32):
@@ -90,7 +90,7 @@ def places(canvas: Canvas, case: Case, seed: int, n: int) -> Iterator[tuple[int,
 
 
 def covered(canvas: Canvas, stroke: Stroke, seed: int, index: int) -> float:
-    """Share of a stroke's rectangle that is its concept once it is painted."""
+    """Share of a stroke's rectangle that is its concept after painting."""
     blank = canvas.blank(seed=seed, index=index, truncation=1.0, label=None)
     after = canvas.paint(replace(blank, strokes=(stroke,))).planes
     entry = canvas.vocabulary[stroke.concept or ""]
@@ -101,7 +101,7 @@ def covered(canvas: Canvas, stroke: Stroke, seed: int, index: int) -> float:
 
 @torch.no_grad()
 def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
-    """Shares of the rectangles that became the concept; see the head of this module."""
+    """Shares of the rectangles that became the concept; see the module docstring."""
     trial = next(places(canvas, case, _SEED + 1, 1), None)
     if trial is None:
         return {"concept": case.concept, "samples": 0}

@@ -1,14 +1,14 @@
-"""What a dissection adds to the forward passes that it cannot do without.
+"""Overhead of a dissection over the necessary forward passes.
 
     python -m benchmarks.overhead [--case small|real] [--samples N] [--grid N] [--whole] [--json]
 
-In one process, block by block in turns: generator and segmenter alone, and the whole pass (pilot
+In one process, alternating block by block: generator and segmenter alone, and the whole pass (pilot
 and count, without scores, images and files). ``overhead_ratio`` is the second over the first.
 
 With ``--whole``: a whole ``dissect()`` with strips, trust, scores and files over generating and
-segmenting its samples once, block by block in turns as well. ``whole_ratio`` is the first over the
-second, both in processor time (user and system, all threads), since wall time is that of whatever
-else runs on the machine; ``stages`` says where it goes, each as a part of the second.
+segmenting its samples once, also alternating block by block. ``whole_ratio`` is the first over the
+second, both in processor time (user and system, all threads), because wall time includes other work
+on the machine. ``stages`` lists the stages, each as a share of the second.
 
 ``small``: the generator ``scenes-stylegan2`` of the zoo (0.5 M parameters, 64 pixels) with the
 ``scenes`` segmenter, all layers, 2,000 samples. ``real``: a StyleGAN2 of 256 pixels with layers of
@@ -45,7 +45,7 @@ _WARM_UP = 16  # samples
 
 
 class RandomSegFormer:
-    """A SegFormer-B0 that was never trained: its time is real, its masks are not."""
+    """A SegFormer-B0 without training: its time is real, its masks are not."""
 
     name = "random-segformer"
 
@@ -97,7 +97,7 @@ CASES = {"small": (small_case, 2000), "real": (real_case, 128)}
 def forward_only(
     generator: Generator, segmenter: Segmenter, indices: list[int], *, seed: int
 ) -> float:
-    """Seconds of latents, images and masks of one block alone, nothing looked at."""
+    """Seconds for latents, images and masks of one block, without any analysis."""
     started = time.perf_counter()
     latent = generator.sample(indices, seed=seed)
     segmenter.segment(as_rgb(generator.synthesize(latent)))
@@ -105,14 +105,14 @@ def forward_only(
 
 
 class Interleaved:
-    """A generator in whose turn, before each block, the forward passes alone are timed.
+    """A generator that also times the bare forward passes before each block.
 
-    Machines have slow minutes; so both are timed in the same ones.
+    Machines have slow phases, so both are timed in the same ones.
 
     Args:
         generator, segmenter: Models.
-        seed: Of the run.
-        clock: Gives seconds.
+        seed: Seed of the run.
+        clock: Returns seconds.
 
     Attributes:
         of_blocks: First sample of a block → seconds of its forward passes alone.
@@ -131,16 +131,16 @@ class Interleaved:
 
     @property
     def seconds(self) -> float:
-        """Of all forward passes alone."""
+        """Seconds of all bare forward passes."""
         return sum(self.of_blocks.values())
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._generator, name)
 
     def sample(self, indices: list[int], **settings: object) -> object:
-        """As the generator's, after the block's images and masks were made with nothing looked at.
+        """As the generator's, after the block's bare forward passes were timed.
 
-        A block that the pass makes twice is its own matter: the forward passes are timed once.
+        If the pass generates a block twice, the forward passes are timed only once.
         """
         if indices[0] not in self.of_blocks:
             started = self._clock()
@@ -152,7 +152,7 @@ class Interleaved:
 def whole_pass(
     generator: Generator, segmenter: Segmenter, config: RunConfig
 ) -> tuple[float, dict[str, float]]:
-    """Seconds of the forward passes alone, and those of the pilot and of the count."""
+    """Seconds of the bare forward passes, and those of the pilot and of the count."""
     turns = Interleaved(generator, segmenter, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "run", "benchmark")
@@ -184,7 +184,7 @@ def measure_whole(case: str, n_samples: int | None) -> dict[str, object]:
         bare = turns.seconds
         whole = time.process_time() - started - bare
         stages = {name: one["processor"] for name, one in run.record["stages"].items()}
-        # The turns of the forward passes fell into these two.
+        # The bare forward passes ran during these two.
         in_pilot = sum(s for first, s in turns.of_blocks.items() if first < run.config.pilot)
         stages["pilot"] -= in_pilot
         stages["generate"] -= bare - in_pilot

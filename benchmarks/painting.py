@@ -1,10 +1,10 @@
-"""How long a stroke takes, against one bare generate, segment and encode.
+"""Time of a stroke, relative to one bare generate, segment and encode.
 
     python -m benchmarks.painting [RUN] [--rounds 30] [--json]
 
-A stroke is what the page of painting asks when one was painted: through the app (without a socket)
-to the run's renderer and back, both images, their segmentations and the table of changes. Without
-RUN a small run of the embedded scenes generator is made first.
+A stroke is the paint page's request after painting: through the app (without a socket) to the run's
+renderer and back, both images, their segmentations and the table of changes. Without RUN a small
+run of the embedded scenes generator is made first.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from dissect.painting.canvas import Canvas, to_png
 from dissect.painting.strokes import Stroke
 from dissect.runs import open_run
 
-_WARM = 3  # rounds that are not counted
+_WARM = 3  # warm-up rounds
 
 
 def measure_painting(folder: Path, *, rounds: int = 30) -> dict[str, float]:
-    """Median milliseconds of both, taken in turns, and their ratio.
+    """Median milliseconds of both, measured alternately, and their ratio.
 
     Args:
-        folder: A run whose generator is at hand.
-        rounds: How often.
+        folder: A run whose generator is available.
+        rounds: Number of rounds.
     """
     run = open_run(folder)
     canvas = Canvas(run)
@@ -92,7 +92,7 @@ def measure_painting(folder: Path, *, rounds: int = 30) -> dict[str, float]:
 def _asker(
     app: object, output: str, given: Mapping[str, object]
 ) -> Callable[[Mapping[str, object]], None]:
-    """Posts what a browser would to the callback of an output."""
+    """Posts a browser's request to the callback of an output."""
     (name,) = [key for key in app.callback_map if output in key]
     parts = [part.rsplit(".", 1) for part in name.strip(".").split("...")]
     client = app.server.test_client()
@@ -119,14 +119,14 @@ def _asker(
 
 
 def small_run(folder: Path) -> Path:
-    """A run of the embedded scenes generator, made in seconds."""
+    """Make a run of the embedded scenes generator in seconds."""
     layers = ("b16.conv1", "b32.conv1")
     dissect("scenes-stylegan2", "scenes", layers=layers, n_samples=64, out=folder, progress=False)
     return folder
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=30, help="default: %(default)s")

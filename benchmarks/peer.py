@@ -1,23 +1,23 @@
-"""Counting as GAN Dissection's own program does it, written from its definition, beside ours.
+"""Counting by the definition of GAN Dissection's own program, compared with ours.
 
     python -m benchmarks.peer [--images 500] [--iqr-images 100] [--json]
 
-The *twin* does what the method's first program is defined to do, in loops of tensors as its users
-run them: for each image, and each label in it, one mask. Nothing in it is code of that program.
+The *twin* implements the definition of the method's first program in loops of tensors, as its users
+run them: for each image, and each label in it, one mask. It contains no code of that program.
 
 - ``fixed``: a pass over the samples for the 0.995 quantile of each unit (a mergeable sketch of its
   values, at the layer's own resolution) and for its top images; a second pass that generates and
-  segments every sample, resizes the maps to the mask and counts, for each label, what fires in it.
-- ``iqr``: between the two a pass that keeps a sketch of each unit's values for every label by
-  itself, from which each unit's threshold is chosen: of 100 candidates the one with the highest
-  mutual information over joint entropy.
+  segments every sample, resizes the maps to the mask and counts, for each label, the active pixels.
+- ``iqr``: between the two, a pass that keeps a separate sketch of each unit's values for every
+  label. It gives each unit's threshold: of 100 candidates the one with the highest mutual
+  information over joint entropy.
 
-Ours is the pilot and the pass: 48 thresholds, both kinds of chance, clusters, top images. Scores,
-pictures and files are in neither, and no mixtures, which the other program does not have;
-``with_mixtures`` is ours with them, as it runs by default. ``bare`` generates and segments every
-sample once. All of it is processor time in one process (on an accelerator: time), with the same
-models, after a warm-up. Every figure is one of milliseconds for each image, so the slow ``iqr`` may
-be given fewer images than the rest.
+Ours is the pilot and the pass: 48 thresholds, both kinds of chance, clusters, top images. Neither
+includes scores, pictures and files, nor mixtures, which the other program does not have.
+``with_mixtures`` is ours with them, the default. ``bare`` generates and segments every sample once.
+All times are processor time in one process (on an accelerator: wall time), with the same models,
+after a warm-up. Every figure is in milliseconds per image, so the slow ``iqr`` can use fewer images
+than the rest.
 
 References:
     Bau et al., GAN Dissection, ICLR 2019, section 3.1.
@@ -47,16 +47,15 @@ from dissect.runs.partial import Workspace
 from dissect.statistics.scores import above
 
 _TAIL = 0.005
-_SKETCH = 1024  # values of a level
+_SKETCH = 1024  # values per level
 _TOP = 8
 _CANDIDATES = np.geomspace(1e-3, 1, 100)  # tail fractions
 
 
 class Sketch:
-    """Quantiles of a stream of values, each unit's by itself.
+    """Quantiles of a stream of values, separately for each unit.
 
-    Level n holds values that stand for 2ⁿ each; a full level is sorted and every second value moves
-    up.
+    Values on level n have the weight 2ⁿ; a full level is sorted and every second value moves up.
     """
 
     def __init__(self, n_units: int) -> None:
@@ -84,7 +83,7 @@ class Sketch:
                 self._put(level + 1, self._levels[level].sort(dim=0).values[first::2].clone())
 
     def _all(self) -> tuple[Float[Tensor, "value unit"], Float[Tensor, "value"]]:
-        """Values and what each of them stands for."""
+        """Values and their weights."""
         parts = [
             (level[:filled], level.new_full((filled,), 2.0**n))
             for n, (level, filled) in enumerate(zip(self._levels, self._filled, strict=True))
@@ -106,11 +105,11 @@ class Sketch:
 
 
 class Twin:
-    """The method's first program, from its definition.
+    """The method's first program, implemented from its definition.
 
     Args:
         subject: Generator, segmenter, layers and grid.
-        n_images: Samples.
+        n_images: Number of samples.
     """
 
     def __init__(self, subject: Subject, n_images: int) -> None:
@@ -118,7 +117,7 @@ class Twin:
         self.units = {layer: info.units for layer, info in subject.shapes.items()}
 
     def _batches(self):  # noqa: ANN202
-        """Every batch, generated anew: its samples, images and maps."""
+        """Every batch, generated again: its samples, images and maps."""
         subject = self.subject
         size = subject.config.block
         for first in range(0, self.n_images, size):
@@ -198,7 +197,7 @@ class Twin:
     def count(
         self, limits: dict[str, Float[Tensor, " unit"]]
     ) -> dict[str, Int[np.ndarray, "row unit"]]:
-        """Last pass: pixels above the threshold, in row 0 all, in row c those of concept c."""
+        """Last pass: pixels above the threshold, row 0 for all, row c for concept c."""
         n_rows = 1 + self.subject.n_concepts
         counts = {layer: np.zeros((n_rows, n), np.int64) for layer, n in self.units.items()}
         for _, images, maps in self._batches():
@@ -216,19 +215,19 @@ class Twin:
 
     @torch.no_grad()
     def fixed(self) -> dict[str, Int[np.ndarray, "row unit"]]:
-        """The whole of the mode with a fixed quantile."""
+        """The complete mode with a fixed quantile."""
         return self.count(self.look()[0])
 
     @torch.no_grad()
     def iqr(self) -> dict[str, Int[np.ndarray, "row unit"]]:
-        """The whole of the mode that chooses thresholds by information."""
+        """The complete mode that chooses thresholds by information."""
         self.look()
         return self.count(self.choose())
 
 
 @torch.no_grad()
 def bare(subject: Subject, n_images: int) -> None:
-    """Generate and segment every sample once, and look at nothing."""
+    """Generate and segment every sample once, without any analysis."""
     size = subject.config.block
     for first in range(0, n_images, size):
         indices = list(range(first, min(first + size, n_images)))
@@ -249,7 +248,7 @@ def ours(subject: Subject):  # noqa: ANN201
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Processor time of some work; on an accelerator the time until it has done all of it."""
+    """Processor time of a call; on an accelerator the time until it has finished."""
     if device.type == "cpu":
         started = time.process_time()
         work()
@@ -262,10 +261,10 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def largest_disagreement(subject: Subject) -> int:
-    """Pixels by which a count of ours differs from the twin's at the same thresholds.
+    """Pixels by which our counts differ from the twin's at the same thresholds.
 
-    The calibration fold at the quantile edge; ``interpolate`` rounds positions in single precision,
-    so a value next to the threshold may cross it.
+    For the calibration fold at the quantile edge; ``interpolate`` rounds positions in single
+    precision, so a value next to the threshold may fall on the other side.
     """
     state = ours(subject)
     counts = {layer: above(one.histogram[0]) for layer, one in state.counts.items()}
@@ -278,7 +277,7 @@ def largest_disagreement(subject: Subject) -> int:
 
 
 def calibrated(subject: Subject) -> int:
-    """Samples of the calibration fold."""
+    """Number of samples of the calibration fold."""
     from dissect.statistics import calibration_size  # noqa: PLC0415
 
     return calibration_size(subject.config.n_samples)
@@ -287,7 +286,7 @@ def calibrated(subject: Subject) -> int:
 def measure(
     generator_name: str, segmenter_name: str, n_images: int, n_iqr: int, rounds: int, device: str
 ) -> dict[str, object]:
-    """All of it; each figure is the least of the rounds, as other work can only add."""
+    """All measurements; each figure is the minimum of the rounds, since other work can only add."""
     generator = load_generator(generator_name, device=device)
     segmenter = load_segmenter(segmenter_name, device=device)
 

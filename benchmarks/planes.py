@@ -1,4 +1,4 @@
-"""What a cache of masks saves when more layers of the same samples are dissected.
+"""Time that a cache of masks saves when more layers of the same samples are dissected.
 
     python -m benchmarks.planes [--case small|real] [--samples N] [--json]
 
@@ -31,7 +31,7 @@ def timed_run(
 
 
 def same_arrays(one: Path, other: Path) -> bool:
-    """Whether two runs hold the same files of arrays, byte for byte."""
+    """Whether two runs have the same array files, byte for byte."""
     contents = [
         {
             path.relative_to(run).as_posix(): path.read_bytes()

@@ -1,13 +1,13 @@
-"""How long a pickle of NVIDIA's kind takes to read, against torch.load of the same tensors.
+"""Reading time of a pickle like NVIDIA's, relative to torch.load of the same tensors.
 
     python -m benchmarks.reading [--megabytes N] [--rounds R] [--json]
 
 A generated file: persistent classes with their source, one storage within the pickle for each
-tensor, as stylegan2-ada-pytorch and stylegan3 write them. ``torch.load(weights_only=True)`` reads a
-file that ``torch.save`` wrote of the same tensors. In turns, each in a child process of its own, as
-files are read once (in one process, the second reader is given the memory that the first one had);
-both files in the page cache. ``ratio`` is the median over rounds of the first time over the second.
-``safetensors``, which maps the file and reads nothing yet, is told beside it.
+tensor, like files of stylegan2-ada-pytorch and stylegan3. ``torch.load(weights_only=True)`` reads a
+file that ``torch.save`` wrote from the same tensors. Both alternate, each in a separate child
+process (in one process, the second reader would reuse the memory of the first one), with both files
+in the page cache. ``ratio`` is the median over rounds of the first time over the second.
+``safetensors``, which maps the file without reading, is given for comparison.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _SOURCE = "class Layer(torch.nn.Module):\n    pass\n" * 500
 
 
 class _Persistent:
-    """Pickles a module as ``torch_utils.persistence`` does."""
+    """Pickles a module like ``torch_utils.persistence``."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -46,7 +46,7 @@ class _Persistent:
 
 
 def write_files(folder: Path, megabytes: int) -> dict[str, Tensor]:
-    """The same tensors as a pickle, by ``torch.save`` and as safetensors; returns them."""
+    """Write the same tensors as a pickle, by ``torch.save`` and as safetensors; return them."""
     draw = torch.Generator().manual_seed(0)
     generator, left = nn.Module(), megabytes * 1_000_000
     for number, width in enumerate([512] * 1000):
@@ -81,7 +81,7 @@ def write_files(folder: Path, megabytes: int) -> dict[str, Tensor]:
 
 
 def _time_in_child(work: Callable[[], object]) -> float:
-    """Seconds of some work in a fork of this process."""
+    """Seconds of a call in a fork of this process."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -97,7 +97,7 @@ def _time_in_child(work: Callable[[], object]) -> float:
 
 
 def measure(megabytes: int, rounds: int) -> dict[str, object]:
-    """Time all in turns, so that a slow spell of the machine hits all."""
+    """Time all alternately, so that a slow phase of the machine affects all."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         expected = write_files(folder, megabytes)

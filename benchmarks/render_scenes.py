@@ -1,4 +1,4 @@
-"""How many scenes a second: ``python -m benchmarks.render_scenes`` prints one JSON object."""
+"""Rendered scenes per second: ``python -m benchmarks.render_scenes`` prints one JSON object."""
 
 import argparse
 import json

@@ -1,11 +1,11 @@
-"""How long a report takes to build and to show, and how large it is.
+"""Time to build and to display a report, and its size.
 
     python -m benchmarks.report [--run RUN] [--samples 2000] [--rounds 5] [--json]
 
-Without a run one of scenes-stylegan2 over all its layers is made first. ``seconds`` are of the
-process's own clock for the folder and for one layer in one file; ``first_paint_ms`` is Chromium's
-own first contentful paint of the folder's page, opened from a file, the median of ``--rounds``
-fresh pages; ``load_ms`` the end of its load event. None where there is no Chromium.
+Without a run, one of scenes-stylegan2 over all its layers is made first. ``seconds`` are the
+process's own clock for the folder and for one layer in one file. ``first_paint_ms`` is Chromium's
+first contentful paint of the folder's page, opened from a file, the median of ``--rounds`` fresh
+pages; ``load_ms`` is the end of its load event. None without Chromium.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def measure(run: Run, rounds: int) -> dict[str, object]:
 
 
 def show(page: Path, rounds: int) -> dict[str, object]:
-    """Open a page again and again; milliseconds since navigation began, by Chromium's clock."""
+    """Open a page several times; milliseconds since navigation start, by Chromium's clock."""
     chromium = shutil.which("chromium")
     if chromium is None:
         return {"first_paint_ms": None, "load_ms": None}

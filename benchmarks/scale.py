@@ -1,16 +1,16 @@
-"""What a dissection takes at sizes that no one machine here can try: a cost model and its checks.
+"""Cost of a dissection at sizes too large for one machine: a cost model and its checks.
 
     python -m benchmarks.scale [--growth GROWTH.json] [--json]
 
-Bytes follow from shapes, with the formulas that ``dissect run --dry-run`` uses. ``fit`` takes what
-``benchmarks.growth --json`` measured and finds, by least squares without negative parts,
+Bytes follow from shapes, with the formulas of ``dissect run --dry-run``. ``fit`` takes the results
+of ``benchmarks.growth --json`` and finds, by non-negative least squares,
 
     processor seconds = fixed + samples · (a + forward · width² + count · units)
                         + score · units · concepts
 
-at its mask grid of 32 × 32, with mixtures among the units; ``off`` is how far each measurement is
-from that, as a share, and ``held_out_off`` the same for two runs that are measured now and were not
-fitted. ``stylegan2_1024`` applies bytes to a StyleGAN2 of 1,024 pixels; its times rest on
+at its mask grid of 32 × 32, with mixtures counted as units. ``off`` is the deviation of each
+measurement from the model, as a share, and ``held_out_off`` the same for two new runs that were not
+fitted. ``stylegan2_1024`` applies the bytes to a StyleGAN2 of 1,024 pixels; its times depend on
 assumptions, which are printed with them.
 """
 
@@ -29,7 +29,7 @@ from dissect.generators.shapes import LayerInfo
 from dissect.statistics import CLUSTER
 
 GRID = 128
-SETS = 3  # own masks, those of another image, and which image
+SETS = 3  # own masks, those of another image, and the image number
 CODES = {150: 60, 1200: 200}
 """Assumed: combinations of concepts that occur in eight images, by length of the vocabulary."""
 HELD_OUT = (
@@ -80,7 +80,7 @@ def bytes_of(layers: list[LayerInfo], n_concepts: int) -> dict[str, float]:
 
 
 def times(n_units: int, n_concepts: int, n_images: int, n_gpus: int) -> dict[str, float]:
-    """Hours and seconds under the assumptions; work of an image is not overlapped."""
+    """Hours and seconds under the assumptions; steps of an image do not overlap."""
     sizes = bytes_of(stylegan2_1024(), n_concepts)
     ms = {
         "forwards": ASSUMED["forwards_ms"],
@@ -102,7 +102,7 @@ def times(n_units: int, n_concepts: int, n_images: int, n_gpus: int) -> dict[str
 
 
 def units_of(row: dict[str, float]) -> int:
-    """Units of a run of ``benchmarks.growth``, mixtures included."""
+    """Units of a run of ``benchmarks.growth``, including mixtures."""
     draws = RunConfig("g", "s", ()).mixtures
     generator = growth.build_generator(int(row["n_units"]))
     units = [info.units for info in generator.layers.values()][-int(row["n_layers"]) :]
@@ -111,7 +111,7 @@ def units_of(row: dict[str, float]) -> int:
 
 
 def terms_of(row: dict[str, float]) -> list[float]:
-    """What the parts of the model are multiplied by."""
+    """The factors of the model's terms."""
     n_units = units_of(row)
     n = row["n_samples"]
     return [1.0, n, n * row["n_units"] ** 2, n * n_units, n_units * row["n_concepts"]]
@@ -120,10 +120,10 @@ def terms_of(row: dict[str, float]) -> list[float]:
 def fit(
     rows: list[dict[str, float]], held_out: list[dict[str, float]]
 ) -> dict[str, float | list[float]]:
-    """The cost model from runs of ``benchmarks.growth``, and how far runs are from it."""
+    """The cost model fitted to runs of ``benchmarks.growth``, and the deviations of runs."""
     terms = np.array([terms_of(row) for row in rows])
     seconds = np.array([row["cpu_seconds"] for row in rows])
-    # Every measurement is weighed by what it is: shares count.
+    # Weighted for relative errors.
     scale = np.abs(terms).max(axis=0)
     parts, _ = nnls(terms / scale / seconds[:, None], np.ones(len(rows)))
     parts = parts / scale

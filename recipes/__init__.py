@@ -1,1 +1,1 @@
-"""The scripts that made every shipped weight."""
+"""The training scripts of all shipped weights."""

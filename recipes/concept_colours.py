@@ -1,11 +1,12 @@
-"""The colours of concepts that have none of their own: ``segmenters/names/colours.txt``.
+"""Colours of concepts without a colour of their own: ``segmenters/names/colours.txt``.
 
     python -m recipes.concept_colours
 
-Each colour is the one of a grid that is farthest from all before it. The distance of two colours is
-the smallest of their distances in OKLab as people see them with all cones, without the red and
-without the green ones (Machado et al. 2009, severity 1). Two colours early in the list are told
-apart by nearly everybody; 256 can't be, so names stand beside colours wherever they are shown.
+Each colour is the one of a grid that is farthest from all previous ones. The distance of two
+colours is the smallest of their distances in OKLab, as seen with all cones, without the red and
+without the green ones (Machado et al. 2009, severity 1). Almost everybody can distinguish two
+colours early in the list. 256 colours are not distinguishable, so names are always shown beside
+them.
 
 References:
     Ottosson, "A perceptual color space for image processing", 2020.
@@ -23,10 +24,10 @@ from segmenters.colour import oklab
 
 OUT = Path(__file__).resolve().parents[1] / "segmenters" / "names" / "colours.txt"
 N_COLOURS = 256
-# Okabe and Ito's, in which the shipped segmenters begin as well.
+# Okabe and Ito's, which are also the first colours of the shipped segmenters.
 FIRST = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 STEP = 15
-LIGHTEST, DARKEST = 0.93, 0.30  # OKLab lightness, to be seen on white and on black
+LIGHTEST, DARKEST = 0.93, 0.30  # OKLab lightness, visible on white and on black
 
 _WITHOUT = (
     ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -44,7 +45,7 @@ _WITHOUT = (
 
 
 def _seen(rgb: np.ndarray) -> np.ndarray:
-    """sRGB bytes (n, 3) → OKLab as three kinds of eyes see them (3, n, 3)."""
+    """Convert sRGB bytes (n, 3) to OKLab as seen by three kinds of eyes (3, n, 3)."""
     unit = rgb / 255
     linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     views = []
@@ -67,7 +68,7 @@ def choose() -> list[str]:
     for colour in _seen(np.array(first)).transpose(1, 0, 2):
         nearest = np.minimum(nearest, _distance(seen, colour))
     while len(chosen) < N_COLOURS:
-        # Rounded, so that machines agree on the farthest; the first of equals is taken.
+        # Rounded, so that machines agree on the farthest; ties take the first.
         best = int(np.round(nearest, 6).argmax())
         chosen.append(grid[best])
         nearest = np.minimum(nearest, _distance(seen, seen[:, best]))

@@ -1,1 +1,1 @@
-"""How the weights of the ``faces`` segmenter were made; run ``python -m recipes.face_parts``."""
+"""The training recipe of the ``faces`` segmenter; run ``python -m recipes.face_parts``."""

@@ -1,11 +1,11 @@
-"""Make the weights of the ``faces`` segmenter and their card.
+"""Makes the weights of the ``faces`` segmenter and their card.
 
     pip install 'gan-dissection[faces-teacher]'
     dissect zoo get faces-dcgan
     python -m recipes.face_parts
 
-About half an hour on two cores. Stopped at any point, the same command goes on where it was.
-``--smoke`` runs the whole way on a few images in a minute, to test the machinery.
+Takes about half an hour on two cores. After an interruption, the same command continues.
+``--smoke`` runs all steps on a few images in a minute, as a test.
 """
 
 import argparse
@@ -31,7 +31,7 @@ TRAINING_SEED, HELD_OUT_SEED = 101, 102
 
 @dataclass(frozen=True)
 class Scale:
-    """How much to do."""
+    """Amount of work."""
 
     n_training: int
     n_held_out: int
@@ -70,7 +70,7 @@ def make(scale: Scale, *, work: Path, out: Path) -> None:
     network = train(training, scale.training, work=work)
     weights = out / faces.WEIGHTS.name
     save_weights(network, weights)
-    # Measured as people will load it: from the file, after rounding to half precision.
+    # Measured as users load it: from the file, after rounding to half precision.
     segmenter = faces.load(weights=weights)
     student = compare(pair_student(segmenter, held_out))
     write_card(
@@ -89,9 +89,9 @@ def make(scale: Scale, *, work: Path, out: Path) -> None:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write the network with what ``faces.load`` checks; kernels in half precision.
+    """Write the network with the metadata that ``faces.load`` checks; kernels in half precision.
 
-    Vectors (norms, biases) stay in single: they are few, and running variances may be tiny.
+    Vectors (norms, biases) stay in single: they are small, and running variances may be tiny.
     """
     tensors = {
         name: (value.half() if value.ndim > 1 else value).contiguous()

@@ -1,8 +1,8 @@
-"""Changes to images and labels that prepare the network for edited images.
+"""Augmentation of images and labels that prepares the network for edited images.
 
-Dissection shows the segmenter images whose units were removed or inserted: colours drift, patches
-turn into background, structure goes missing. Training images are moved, recoloured, blotted and
-made noisy to the same effect.
+Dissection shows the segmenter images whose units were removed or inserted: colours shift, patches
+become background, structure is missing. So training images are moved, recoloured, partly covered
+and made noisy.
 """
 
 import math
@@ -24,12 +24,12 @@ MAX_SHIFT = 0.12
 MAX_LOG_SCALE = 0.18
 MAX_TURN = math.radians(12)
 ERASED_FRACTION = 0.5
-"""Of the images, how many get a patch."""
+"""Share of the images that get a patch."""
 NOISE_FRACTION = 0.3
 
 
 def mirror_ids() -> Int[Tensor, " id"]:
-    """Entry i is the concept that i becomes in the mirror: left and right change places.
+    """Entry i is the concept that i becomes in the mirror image: left and right are swapped.
 
     Example:
         >>> left, right = VOCABULARY["left eye"].id, VOCABULARY["right eye"].id
@@ -42,7 +42,7 @@ def mirror_ids() -> Int[Tensor, " id"]:
 def mirror(
     images: Float[Tensor, "batch 3 height width"], planes: Int[Tensor, "batch 2 height width"]
 ) -> tuple[Tensor, Tensor]:
-    """Flip images, and labels with their sides exchanged."""
+    """Flip images, and labels with left and right swapped."""
     return images.flip(-1), mirror_ids()[planes.flip(-1)]
 
 
@@ -52,12 +52,12 @@ def augment(
     *,
     random: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """All changes, each drawn anew for every image.
+    """Apply all changes, drawn independently for every image.
 
     Args:
         images: RGB in [-1, 1].
         planes: Concept ids.
-        random: Where the draws come from.
+        random: Source of the random numbers.
     """
     flipped = torch.rand(len(images), generator=random) < 0.5
     mirrored = mirror(images[flipped], planes[flipped])
@@ -74,7 +74,7 @@ def move(
     *,
     random: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Shift, scale and turn; what comes in from outside repeats the border."""
+    """Shift, scale and rotate; pixels from outside repeat the border."""
     n = len(images)
     scale = torch.exp(_uniform(n, MAX_LOG_SCALE, random))
     turn = _uniform(n, MAX_TURN, random)
@@ -99,9 +99,9 @@ def erase(
     """Cover an ellipse of some images in one of three ways.
 
     - a flat colour: background, no part;
-    - that place in another image: whatever the other image has there;
-    - the image itself, blurred: as before, but what was a part of the face is bare skin. This is
-      what it looks like when a generator's eyes are switched off.
+    - the same place in another image, with that image's labels;
+    - the image itself, blurred: unchanged labels, but a part of the face becomes bare skin, as if a
+      generator's units for eyes were ablated.
     """
     n, _, height, width = images.shape
     y = torch.linspace(0, 1, height)[None, :, None]
@@ -130,7 +130,7 @@ def erase(
 def recolour(
     images: Float[Tensor, "batch 3 height width"], *, random: torch.Generator
 ) -> Float[Tensor, "batch 3 height width"]:
-    """Brightness, contrast, saturation, a tint, and noise in some of the images."""
+    """Change brightness, contrast and saturation, add a tint, and noise in some of the images."""
     n = len(images)
 
     def draw(extent: float, channels: int = 1) -> Tensor:

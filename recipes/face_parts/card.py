@@ -1,4 +1,4 @@
-"""Measuring the trained segmenter and writing its model card; no number is written by hand."""
+"""Measures the trained segmenter and writes its model card; no number is written by hand."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -22,10 +22,10 @@ _ROUNDS = 8
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the pixels of a concept that were found meet those expected, pooled over images.
+    """Agreement of a concept's found pixels with the expected ones, pooled over images.
 
     Args:
-        both: Pixels that were found and expected.
+        both: Pixels that are both found and expected.
         found, expected: Pixels of each.
         n_pixels: All pixels.
     """
@@ -43,7 +43,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Fraction of all pixels that are expected to be the concept."""
+        """Fraction of all pixels on which the concept is expected."""
         return self.expected / self.n_pixels
 
 
@@ -51,7 +51,7 @@ Pair = tuple[Int[Tensor, "batch 2 height width"], Int[Tensor, "batch 2 height wi
 
 
 def compare(pairs: Iterable[Pair]) -> dict[str, Agreement]:
-    """Agreement for each concept, by name, over pairs of label planes: found, expected."""
+    """Agreement of each concept, by name, over pairs of label planes: found, expected."""
     n = len(VOCABULARY) + 1
     both, n_found, n_expected = (torch.zeros(n, dtype=torch.int64) for _ in range(3))
     n_pixels = 0
@@ -69,7 +69,7 @@ def compare(pairs: Iterable[Pair]) -> dict[str, Agreement]:
 
 
 def pair_student(segmenter: FacesSegmenter, data: Labelled) -> Iterator[Pair]:
-    """The student's labels beside the teacher's."""
+    """The student's labels with the teacher's."""
     batches = torch.arange(len(data)).split(_BATCH)
     for rows in tqdm(batches, desc="the student and the teacher"):
         images = to_floats(data.images[rows]).to(segmenter.device)
@@ -77,10 +77,10 @@ def pair_student(segmenter: FacesSegmenter, data: Labelled) -> Iterator[Pair]:
 
 
 def pair_mirrored(teacher: Teacher, data: Labelled) -> Iterator[Pair]:
-    """The teacher's labels of the mirrored image, mirrored back, beside those of the image.
+    """The teacher's labels of the mirrored image, mirrored back, with those of the image.
 
-    Where the teacher is unsure, a student cannot agree with it either. Images in whose mirror it
-    finds no face are left out.
+    Where the teacher is unsure, a student cannot agree with it either. Omits images in whose mirror
+    image it finds no face.
     """
     swap = mirror_ids()
     for image, planes in tqdm(
@@ -94,9 +94,9 @@ def pair_mirrored(teacher: Teacher, data: Labelled) -> Iterator[Pair]:
 
 
 def measure_cost(segmenter: FacesSegmenter) -> float:
-    """Milliseconds of processor time for an image, in batches of 32 on one thread.
+    """Milliseconds of processor time per image, in batches of 32 on one thread.
 
-    Processor time, and the least of a few rounds: other work on the machine disturbs it least.
+    Uses processor time, and the minimum of a few rounds, to reduce the influence of other work.
     """
     images = torch.zeros(_BATCH, 3, INPUT_SIZE, INPUT_SIZE, device=segmenter.device)
     threads = torch.get_num_threads()

@@ -1,7 +1,7 @@
-"""Images of the generator with the teacher's labels, kept in shards.
+"""Images of the generator with the teacher's labels, stored in shards.
 
-A shard holds 500 samples in one file, written whole or not at all, so that an interrupted run goes
-on where it stopped. Its folder is named after everything that its contents depend on.
+A shard holds 500 samples in one file, written atomically, so that an interrupted run can continue.
+The folder's name is a digest of everything that its contents depend on.
 """
 
 import os
@@ -29,7 +29,7 @@ class Labelled:
     Args:
         images: RGB bytes.
         planes: Concept ids; object plane, part plane.
-        n_asked: How many images the teacher was shown.
+        n_asked: Number of images shown to the teacher.
     """
 
     images: UInt8[Tensor, "sample 3 height width"]
@@ -43,7 +43,7 @@ class Labelled:
 def label_samples(
     generator: Generator, teacher: Teacher, *, seed: int, n_samples: int, work: Path
 ) -> Labelled:
-    """Samples 0 … n − 1 of a seed, labelled; what is cached in ``work`` is not made again."""
+    """Samples 0 … n − 1 of a seed with labels; reuses the cache in ``work``."""
     folder = work / f"labels-v{VERSION}-{generator.fingerprint[:12]}-seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, n_samples, SHARD_SIZE)
@@ -67,7 +67,7 @@ def draw(generator: Generator, indices: range, *, seed: int) -> NDArray[np.uint8
 
 
 def to_bytes(images: Tensor) -> UInt8[Tensor, "batch 3 height width"]:
-    """Floats in [-1, 1] to bytes; a generator may overshoot, a byte cannot."""
+    """Convert floats in [-1, 1] to bytes; clamps values outside."""
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 

@@ -1,9 +1,9 @@
-"""The teacher: MediaPipe's face mesh and selfie mask, turned into label planes.
+"""The teacher: MediaPipe's face mesh and selfie mask, converted to label planes.
 
 The mesh gives 478 points on a face; polygons through some of them outline its parts. The selfie
-mask says where the person is. Both models expect larger images than the generator draws, so an
-image is enlarged four times and framed by its own border pixels: without the frame the mesh misses
-faces that touch the edge.
+mask marks the person. Both models expect larger images than the generator's. So an image is
+enlarged four times and padded with its own border pixels; without padding the mesh misses faces
+that touch the edge.
 
 Labels are drawn at 512 × 512 and reduced to 64 × 64 by majority: a pixel gets the label that covers
 most of it.
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from segmenters.faces import INPUT_SIZE, VOCABULARY
 
 VERSION = 1
-"""Raise it whenever labels of the same image could change: cached labels are then made again."""
+"""Increase it whenever labels of the same image could change, to invalidate cached labels."""
 
 _ENLARGED = 4 * INPUT_SIZE
 _FRAME = INPUT_SIZE
 _DRAWN = 8 * INPUT_SIZE
 _FIXED_POINT_BITS = 4
 
-# Indices of mesh points. Left and right are the person's own.
+# Indices of mesh points. Left and right are from the person's view.
 _OVAL = (
     10, 109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148,
     152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356, 389, 251, 284, 332, 297, 338,
@@ -39,7 +39,7 @@ _UPPER_LIP_BOTTOM = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER_LIP_TOP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _LOWER_LIP_BOTTOM = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 
-# In the order they are drawn: later polygons cover earlier ones.
+# In drawing order: later polygons cover earlier ones.
 POLYGONS: dict[str, tuple[int, ...]] = {
     "skin": _OVAL,
     "nose": _NOSE,
@@ -73,7 +73,7 @@ class Teacher:
         self._cv2 = cv2
         solutions: Any = mediapipe.solutions
         self._mesh = solutions.face_mesh.FaceMesh(
-            static_image_mode=True,  # every image by itself: no tracking from the one before
+            static_image_mode=True,  # every image separately: no tracking from the previous one
             refine_landmarks=True,
             max_num_faces=1,
             min_detection_confidence=0.3,
@@ -116,7 +116,7 @@ class Teacher:
     def _find_person(
         self, large: NDArray[np.uint8], framed: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
-        """The mean of two views, plain and framed in the mirror: each alone leaves gaps."""
+        """The mean of two views, plain and mirrored with padding: each alone leaves gaps."""
         plain = self._selfie.process(large).segmentation_mask
         mirrored = self._selfie.process(np.ascontiguousarray(framed[:, ::-1])).segmentation_mask
         inner = slice(_FRAME, -_FRAME)
@@ -126,6 +126,6 @@ class Teacher:
 
 
 def _reduce(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean over the square of larger pixels that make one pixel of 64 × 64."""
+    """Mean over the larger pixels that form one pixel of 64 × 64."""
     step = len(values) // INPUT_SIZE
     return values.reshape(INPUT_SIZE, step, INPUT_SIZE, step).mean(axis=(1, 3))

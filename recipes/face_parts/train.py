@@ -1,4 +1,4 @@
-"""Training the student on the teacher's labels; can be stopped and gone on with at any epoch."""
+"""Trains the student on the teacher's labels; can be interrupted and resumed at any epoch."""
 
 import hashlib
 import math
@@ -20,16 +20,16 @@ from segmenters.faces import N_OBJECTS, build_network, describe
 
 @dataclass(frozen=True)
 class Training:
-    """How to train.
+    """Training settings.
 
     Args:
         n_epochs: Passes over the training images.
-        batch_size: Images in a step.
-        learning_rate: At its peak, a tenth of the way in; from there it falls to 0 as a cosine.
-        weight_decay: Of AdamW.
-        average_decay: Of the running mean of the weights, which is what is kept.
-        dice_weight: Of the overlap loss beside the cross entropy of each pixel.
-        seed: Of the first weights, the order and the augmentation.
+        batch_size: Images per step.
+        learning_rate: Peak rate, reached after a tenth of the steps; then a cosine down to 0.
+        weight_decay: Weight decay of AdamW.
+        average_decay: Decay of the running mean of the weights, which is the result.
+        dice_weight: Weight of the overlap loss relative to the cross entropy.
+        seed: Seed of the initial weights, the order and the augmentation.
     """
 
     n_epochs: int = 10
@@ -49,8 +49,8 @@ def compute_loss(
 ) -> Float[Tensor, ""]:
     """Cross entropy of both planes, and 1 − Dice over the concepts.
 
-    Dice is taken over the batch: a concept of a few pixels counts as much as the skin, where cross
-    entropy alone would let it go.
+    Dice is taken over the batch. A concept of a few pixels counts as much as the skin, while cross
+    entropy alone would neglect it.
     """
     objects = planes[:, 0] - 1
     parts = (planes[:, 1] - N_OBJECTS).clamp(min=0)  # part ids follow those of the objects
@@ -66,7 +66,7 @@ def compute_loss(
 
 
 def train(data: Labelled, config: Training, *, work: Path) -> nn.Module:
-    """Train, from the last finished epoch if there is one in ``work``.
+    """Train, from the last finished epoch in ``work``, if any.
 
     Returns:
         The network with the averaged weights, in eval mode.
@@ -90,7 +90,7 @@ def train(data: Labelled, config: Training, *, work: Path) -> nn.Module:
     first = _resume(path, state)
     network.train()
     for epoch in range(first, config.n_epochs):
-        # Each epoch has draws of its own, so that a resumed run makes the same ones.
+        # Each epoch has its own random stream, so that a resumed run draws the same numbers.
         random = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(data), generator=random)[: n_steps * config.batch_size]
         bar = tqdm(order.split(config.batch_size), desc=f"epoch {epoch + 1}/{config.n_epochs}")
@@ -117,7 +117,7 @@ def _rate(step: int, *, n_steps: int) -> float:
 
 
 def _digest(data: Labelled, config: Training) -> str:
-    """Names a checkpoint after all that it depends on."""
+    """Name of a checkpoint, a digest of everything that it depends on."""
     parts = (asdict(config), describe(), len(data), data.n_asked)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

@@ -1,8 +1,8 @@
-"""Renders made to look a little like a GAN's images: bent, soft, blotched, tinted.
+"""Augmentation that makes renders resemble a GAN's images: bent, soft, blotched, tinted.
 
-A generator's image differs from a render in crooked edges, smears and uneven tone. The segmenter
-sees such faults in training, so that it is not lost on generated images. Attributes stay true:
-no change is large enough to move one.
+A generator's image differs from a render by crooked edges, smears and uneven tone. Training shows
+these faults to the segmenter, so that it also works on generated images. Attributes stay valid: no
+change is large enough to alter one.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _BEND_PIXELS = 1.2  # standard deviation of the displacement
-_GRID = 5  # knots of it across the image
+_GRID = 5  # knots of the displacement across the image
 
 
 def augment(
@@ -19,12 +19,12 @@ def augment(
     planes: UInt8[Tensor, "batch plane size size"],
     draws: torch.Generator,
 ) -> tuple[Float[Tensor, "batch 3 size size"], UInt8[Tensor, "batch plane size size"]]:
-    """Change images and, where they are bent, their planes alike.
+    """Change images and, if they are bent, their planes in the same way.
 
     Args:
         images: RGB in [-1, 1].
         planes: Concept ids.
-        draws: Source of all randomness.
+        draws: Source of all random numbers.
     """
     batch, _, size, _ = images.shape
 

@@ -1,4 +1,4 @@
-"""Training of the network that reads scenes, on renders made as it goes, and its measurement."""
+"""Trains the segmenter and predictor of scenes on renders made during training; measures it."""
 
 import json
 import time
@@ -25,8 +25,8 @@ from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 
 TRAIN_SEED, TEST_SEED = 30_000, 10_000
 _BATCH, _PEAK_RATE = 32, 3e-3
-_RISE = 0.1  # of the training, until the peak
-# Spread of each attribute over the world, to bring their errors to one scale.
+_RISE = 0.1  # share of the training until the peak rate
+# Spread of each attribute over the world, to bring their errors to a common scale.
 _SCALE = torch.tensor([0.29, 0.29, 0.29, 0.58, 1.5, 0.18, 0.24])
 
 
@@ -36,7 +36,7 @@ def plane_loss(
 ) -> Float[Tensor, ""]:
     """Cross entropy and 1 - Dice of every plane, summed.
 
-    Dice is over the batch: 2 Σ p t / (Σ p + Σ t), mean over the concepts that the batch holds.
+    Dice is over the batch: 2 Σ p t / (Σ p + Σ t), mean over the concepts in the batch.
     """
     total, first = logits.new_zeros(()), 0
     for k, part in enumerate(logits.split(PLANE_SIZES, dim=1)):
@@ -53,11 +53,11 @@ def plane_loss(
 
 
 def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
-    """Train to the end, or take up where it stopped.
+    """Train to the end, or resume an interrupted training.
 
     Args:
-        folder: Where the state is kept.
-        n_images: Renders seen in all; the learning rate follows one cycle over them.
+        folder: Folder of the state.
+        n_images: Total number of renders; the learning rate follows one cycle over them.
         every: Images between two saves.
     """
     torch.manual_seed(0)
@@ -95,7 +95,7 @@ def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
 
 @torch.no_grad()
 def evaluate(network: ScenesNetwork, *, n_images: int) -> dict[str, Any]:
-    """IoU per concept and R² per attribute on fresh renders, nothing augmented.
+    """IoU per concept and R² per attribute on fresh renders without augmentation.
 
     IoU is pooled over all pixels; R² = 1 - Σ(ŷ - y)² / Σ(y - ȳ)².
     """

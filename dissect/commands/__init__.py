@@ -1,4 +1,4 @@
-"""The subcommands, one module for those that belong together."""
+"""The subcommands; related ones share a module."""
 
 from dissect.commands import (
     blind,
@@ -21,7 +21,7 @@ from dissect.commands import (
 )
 from dissect.commands.command import Command
 
-# In the order in which --help lists them.
+# In the order of --help.
 COMMANDS: tuple[Command, ...] = (
     *demo.COMMANDS,
     *models.COMMANDS,

@@ -1,6 +1,6 @@
-"""The command ``blind``: do people see in a unit's images what the run calls it?
+"""The command ``blind``: a blind test of whether people see a unit's label in its images.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A subcommand as a value, and what several of them need."""
+"""A subcommand as a value, and shared parts of several subcommands."""
 
 import argparse
 import json
@@ -23,13 +23,13 @@ class Command:
     """A subcommand.
 
     Attributes:
-        name: After ``dissect``.
+        name: Name after ``dissect``.
         summary: One phrase for the help.
         add_options: Adds its arguments to a parser; called when the command is used.
         run: Runs it with the parsed arguments.
-        packages: Packages beside ``dissect`` that it imports.
+        packages: Packages besides ``dissect`` that it imports.
         json: Whether it can print one JSON object.
-        examples: Command lines that its help shows.
+        examples: Command lines for its help.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Command:
     examples: tuple[str, ...] = ()
 
     def check_packages(self) -> None:
-        """Refuse to import another package than this project's own.
+        """Check that imported packages are this project's own.
 
         Raises:
-            ConfigError: one that hides it.
+            ConfigError: another package hides one of them.
         """
         for package in self.packages:
             path = shadowing_path(package)
@@ -53,13 +53,13 @@ class Command:
 
 
 class NotesOptions(Settings):
-    """Whether notes of people are shown, for what is given to others."""
+    """Whether people's notes are included in output for others."""
 
     no_notes: bool = setting("leave out what people wrote about units", default=False)
 
 
 class WeightsOptions(Settings):
-    """Which weights of a file are taken."""
+    """The weights to take from a file."""
 
     weights: str | None = setting(
         "group of weights to take of a file, as inspect lists them; default: the averaged one",
@@ -68,10 +68,10 @@ class WeightsOptions(Settings):
 
 
 def find_generator(options: argparse.Namespace) -> str:
-    """The generator that was given, with the group of weights that was chosen of its file.
+    """The given generator, with the chosen group of weights of its file.
 
     Raises:
-        GeneratorError: weights chosen of what is no file.
+        GeneratorError: weights were chosen, but the generator is not a file.
     """
     from dissect.generators.loading import choose_weights
 
@@ -79,17 +79,17 @@ def find_generator(options: argparse.Namespace) -> str:
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
-    """The run folder that a command reads."""
+    """Add the argument for the run folder."""
     parser.add_argument("run", metavar="RUN", help="run folder")
 
 
 def add_no_notes(parser: argparse.ArgumentParser) -> None:
-    """``--no-notes``, for what is given to others."""
+    """Add ``--no-notes``, for output that is given to others."""
     add_settings(parser, NotesOptions)
 
 
 class ModelsAgain(Settings):
-    """Models of a run, said by the person, for commands that load them."""
+    """The user's own specs of a run's models, for commands that load them."""
 
     generator: str | None = setting(
         "the run's generator, as you name it yourself: a factory that a run of others names, or "
@@ -109,13 +109,13 @@ def open_named_run(options: argparse.Namespace) -> "Run":
 
 
 def print_json(content: object) -> None:
-    """One object on one line of stdout; NaN, which is no JSON, is a fault."""
+    """Print one object on one line of stdout; NaN, which JSON does not allow, is a fault."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(escape_json(text) + "\n")
 
 
 def write_file(path: str | Path, content: bytes) -> None:
-    """Write a file at once, and the folders that it needs."""
+    """Write a file atomically, and create its folders."""
     from dissect.runs.replacing import replace_file
 
     path = Path(path)
@@ -125,7 +125,7 @@ def write_file(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def nothing_kept(what: str) -> Iterator[None]:
-    """Ctrl-C inside leaves nothing that could be gone on with; ``what`` says so.
+    """Report that Ctrl-C left nothing to resume; ``what`` is the message.
 
     Raises:
         SystemExit: status 130, after the line on stderr.

@@ -1,6 +1,6 @@
-"""The command ``compare``: runs side by side, as a page, one object or a few lines.
+"""The command ``compare``: runs side by side, as a page, one JSON object or a few lines.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The command ``demo``: the whole way, from a trained generator to a report.
+"""The command ``demo``: all steps, from a trained generator to a report.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The command ``directions``: found, named, scored, applied, and those of other programs.
+"""The command ``directions``: find, name, score and apply directions, and exchange files.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ReaderOptions(Settings):
-    """What reads attributes."""
+    """Predictors of attributes."""
 
     predictor: tuple[str, ...] = setting(
         "predictors of attributes, as dissect zoo lists them; comma between several", default=()
@@ -67,7 +67,7 @@ class ApplyOptions(Settings):
 
 
 class ExchangeOptions(Settings):
-    """How files of other programs are read and written."""
+    """Reading and writing of other programs' files."""
 
     format: str | None = setting(
         "of a file; default: by the file", default=None, choices=FORMATS, metavar="FORMAT"
@@ -83,7 +83,7 @@ class ExchangeOptions(Settings):
 
 
 class OutOption(Settings):
-    """Where something is written."""
+    """The output path."""
 
     out: str | None = setting("folder or file to write", default=None, metavar="PATH")
 
@@ -376,7 +376,7 @@ def _is_run(given: str) -> bool:
 
 
 def _open(options: argparse.Namespace) -> "tuple[Generator, FitQuestion]":
-    """The generator that was named, or that of a run, and the question, of the run's samples."""
+    """The given generator, or that of a run, and the settings with the run's defaults."""
     from dissect.generators import load_generator
     from dissect.generators.loading import choose_weights
 
@@ -393,7 +393,7 @@ def _open(options: argparse.Namespace) -> "tuple[Generator, FitQuestion]":
 
 
 def _samples(question: FitQuestion) -> dict[str, Any]:
-    """How the samples are drawn, as functions of ``dissect.directions`` take it."""
+    """Sampling options as arguments for the functions of ``dissect.directions``."""
     from dissect.directions.fitting import truncation_of
 
     return {"truncation": truncation_of(question), "label": question.label}
@@ -420,7 +420,7 @@ def _load_predictor(options: argparse.Namespace, name: str, *, tables: bool = Fa
 
 
 def _target(options: argparse.Namespace, method: str) -> Path:
-    """The folder that is written."""
+    """The folder to write."""
     from dissect.directions.folder import PARENT
 
     if options.out is not None:
@@ -442,7 +442,7 @@ _ACTIONS: dict[str, tuple[int, int, str, Callable[[argparse.Namespace], None]]] 
     "score": (2, 2, "two: score GENERATOR or RUN, and FOLDER", _score),
     "apply": (3, 3, "three: apply GENERATOR or RUN, FOLDER, and the direction's NAME", _apply),
 }
-"""Action → fewest and most names, what they are, and what it does."""
+"""Action → fewest and most arguments, their description, and the function."""
 
 
 COMMANDS: Sequence[Command] = (

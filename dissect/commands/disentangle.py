@@ -1,6 +1,6 @@
 """The command ``disentangle``: which latent space is more disentangled?
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

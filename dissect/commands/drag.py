@@ -1,6 +1,6 @@
-"""The command ``drag``: points of an image are moved to where one wants them.
+"""The command ``drag``: move points of an image to target positions.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def _read_moves(text: str) -> tuple[str, ...]:
 
 
 class DragOptions(Settings):
-    """What is dragged, and where to."""
+    """The points and their targets."""
 
     move: tuple[str, ...] = setting(
         "row,column>row,column in pixels: from where to where; several with ;",
@@ -70,7 +70,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _start(
     options: argparse.Namespace, generator: "Generator"
 ) -> "tuple[Latent, Mapping[str, Tensor]]":
-    """The latent that is dragged, a person's own or a sample's in w+, and its noise maps."""
+    """The initial latent, the user's own or a sample's in w+, and its noise maps."""
     if options.latent is not None:
         from dissect.inversion.inversion import read_inversion
 

@@ -1,6 +1,6 @@
-"""The commands ``export`` and ``figure``: a run for other programs, and for papers.
+"""The commands ``export`` and ``figure``: a run's table for other programs, figures for papers.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The commands ``invert`` and ``restore``: a latent for an image, and images restored through one.
+"""The commands ``invert`` and ``restore``: find a latent for an image, restore images with one.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class InvertOptions(Settings):
-    """What ``invert`` and ``restore`` take beside the settings of an inversion."""
+    """Options of ``invert`` and ``restore`` besides the settings of an inversion."""
 
     out: str = setting("folder for latents and pictures", metavar="FOLDER")
     label: int | None = setting(
@@ -45,7 +45,7 @@ class InvertOptions(Settings):
 
 
 class EncoderOptions(Settings):
-    """Where the search begins."""
+    """Start of the search."""
 
     encoder: str | None = setting(
         "'own', the encoder that comes with the generator, or a file of one: the search begins at "
@@ -54,7 +54,7 @@ class EncoderOptions(Settings):
 
 
 class TuneOptions(Settings):
-    """Whether the generator is moved too."""
+    """Whether the generator is fine-tuned too."""
 
     tune: bool = setting(
         "also move the generator towards each image, and show what it draws then", default=False
@@ -62,7 +62,7 @@ class TuneOptions(Settings):
 
 
 class RestoreOptions(Settings):
-    """What is restored."""
+    """The kind of restoration."""
 
     task: str = setting(
         "colorize, upscale:K, inpaint:MASK.png, inpaint:hole:T,L,B,R, denoise or deblur:SIGMA"
@@ -135,10 +135,10 @@ def _load(
 
 
 def _read(path: Path, generator: "Generator", degradation: "Degradation") -> "Tensor":
-    """What was seen: the file at the size that the degradation leaves.
+    """The observed image: the file, resized to the output size of the degradation.
 
-    Files of grey images and of images with a hole may have all pixels and colours; what was not
-    seen is taken out of them.
+    Grey images and images with a hole may be stored with all pixels and colours; the unobserved
+    parts are removed.
     """
     import torch
 
@@ -166,7 +166,7 @@ def _finished(
     settings: "InversionSettings",
     encoder: "Encoder | None",
 ) -> "Inversion | None":
-    """The inversion that is already there, if it was made with this generator and settings."""
+    """The existing inversion, if it was made with this generator and settings."""
     from dissect.inversion.inversion import read_inversion
     from dissect.inversion.optimise import told_settings
 
@@ -249,7 +249,7 @@ def _invert(options: argparse.Namespace) -> None:
 
 
 def _spread(frames: "list[Tensor]", n: int = 8) -> "list[Tensor]":
-    """At most n of the frames, evenly, the last one among them."""
+    """At most n of the frames, evenly spaced, including the last one."""
     if len(frames) <= n:
         return frames
     return [frames[round(k * (len(frames) - 1) / (n - 1))] for k in range(n)]

@@ -1,6 +1,6 @@
 """The commands ``zoo``, ``inspect`` and ``convert``: generators and their files.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def _list_zoo(options: argparse.Namespace) -> None:
 
 
 def _print_entry(entry: Mapping[str, object]) -> None:
-    """A line of the list: what it is, its licence, and whether it is here."""
+    """One line of the list: the title, the licence, and whether it is available locally."""
     state = "at hand" if entry["at_hand"] else f"dissect zoo get {entry['name']}"
     about = f" ({entry['licence']}; {state})" if "licence" in entry else ""
     print(f"  {entry['name']:<24} {entry['title']}{about}")

@@ -1,6 +1,6 @@
-"""The command ``paint``: a painted image from its recipe, byte for byte as the dashboard saved it.
+"""The command ``paint``: a painted image from its recipe, with the bytes of the dashboard's image.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The command ``report``: a run as a page.
+"""The command ``report``: a run as a web page.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The command ``run``: dissect a generator into a run folder.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from dissect.settings import Settings, add_settings, given_settings, setting
 
 
 class SampleOptions(Settings):
-    """Samples of one's own."""
+    """The user's own samples."""
 
     latents: str | None = setting(
         "dissect these latents instead of random ones: npy, npz, pt or safetensors, of z, w or w+; "
@@ -27,7 +27,7 @@ class SampleOptions(Settings):
 
 
 def _with_samples(spec: str, options: argparse.Namespace) -> str:
-    """The generator over the samples that were given."""
+    """The generator with the given samples."""
     from dissect.generators.given_latents import add_latents
     from dissect.generators.image_networks import add_images
 
@@ -37,7 +37,7 @@ def _with_samples(spec: str, options: argparse.Namespace) -> str:
 
 
 class OutOptions(Settings):
-    """Where a run goes."""
+    """The output folder of a run."""
 
     out: str | None = setting("run folder to write", default=None, metavar="RUN")
     dry_run: bool = setting(

@@ -1,6 +1,6 @@
-"""The command ``serve``: runs in a browser.
+"""The command ``serve``: explore runs in a browser.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ _LONGEST_TOKEN = 4096
 
 
 class TokenOptions(DeclaredSettings):
-    """Where the token of browsers comes from."""
+    """The source of the token for browsers."""
 
     token_file: str | None = setting(
         "file with the token that browsers have to send, at least 16 characters; or the "
@@ -32,7 +32,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUNS", help="a folder of runs, or one run")
     add_settings(parser, Settings, "host", "port")
     add_settings(parser, TokenOptions)
-    # Not an option any more: everyone on the machine can read the arguments of a process.
+    # No longer an option: everyone on the machine can read the arguments of a process.
     parser.add_argument("--token", help=argparse.SUPPRESS)
     add_settings(parser, Settings, "behind_proxy", "models")
 
@@ -56,7 +56,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _token(options: argparse.Namespace) -> str | None:
-    """The token from a file or the environment; what this process starts does not inherit it."""
+    """The token from a file or the environment; child processes do not inherit it."""
     given = os.environ.pop(TOKEN_VARIABLE, None) or None
     if options.token is not None:
         raise ConfigError(

@@ -1,6 +1,6 @@
 """The commands ``completion`` and ``help``.
 
-The script for a shell is made by shtab from the parser that reads the arguments.
+shtab generates the shell script from the argument parser.
 """
 
 import argparse

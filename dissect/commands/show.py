@@ -1,6 +1,6 @@
 """The command ``show``: the table of a run in the terminal.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def _show(options: argparse.Namespace) -> None:
     table = select_rows(run, options.layer, options.concept)
     table = with_second(run, table)
     if options.json:
-        # The rows only where somebody chose some: a whole run has hundreds of thousands.
+        # Rows only if the user selected some: a whole run has hundreds of thousands.
         chosen = options.layer is not None or options.concept is not None
         rows = {"rows": json.loads(table.to_json(orient="records"))} if chosen else {}
         print_json(run.summary() | rows)
@@ -50,7 +50,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _with_second(lines: str, shown: "pd.DataFrame") -> str:
-    """The lines of a table with a column of the names that people gave its units, if any."""
+    """The lines of a table with a column of people's labels of its units, if any."""
     from dissect.runs.notes import SECOND
 
     if SECOND not in shown:

@@ -1,6 +1,6 @@
-"""A command for each kind of study, and ``effects``: what edits do, kept with a run.
+"""One command per kind of study, and ``effects``: measured effects of edits, stored with a run.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The command ``trust``: whether a segmenter agrees with itself on a generator's images.
 
-Heavy imports stand inside functions, so that ``--help`` answers at once.
+Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""From samples to counts: what is made of each sample, the pass that counts it, and its plan."""
+"""From samples to counts: the subject of a run, the pass that counts it, and its plan."""

@@ -3,10 +3,10 @@
     part = count_range(subject, empty_state(subject, state), range(8, 16))
     state = state.merge(part)
 
-What is counted of a block follows from the subject, the edges and the chosen thresholds alone, so
-parts of a pass may be counted in any process and merged in any order. Thresholds of pairs are
-chosen on the calibration fold, the first samples: its blocks come before all others, and a block
-with samples of both folds is counted on top of those before it.
+The counts of a block depend only on the subject, the edges and the chosen thresholds. So parts of a
+pass may be counted in any process and merged in any order. Thresholds of pairs are chosen on the
+calibration fold, the first samples: its blocks come before all others, and a block with samples of
+both folds is counted after all blocks before it.
 """
 
 import time
@@ -39,11 +39,11 @@ from dissect.statistics.units.top_images import TopImages
 
 
 def empty_state(subject: Subject, start: PassState) -> PassState:
-    """Nothing counted, with the edges, bases and thresholds of a pass.
+    """State of zero samples, with the edges, bases and thresholds of a pass.
 
     Args:
-        subject: With all bases of its layers.
-        start: Of the pass, or of a part of it.
+        subject: Subject with all bases of its layers.
+        start: State of the pass, or of a part of it.
     """
     return replace(
         start,
@@ -66,13 +66,13 @@ def _empty_counts(subject: Subject, layer: str) -> LayerCounts:
 
 
 def count_range(subject: Subject, state: PassState, blocks: Iterable[int]) -> PassState:
-    """A state with further blocks counted into it; the one that was given does not change.
+    """Count further blocks; returns a new state and does not change the given one.
 
     Args:
-        subject: What is counted.
-        state: Of the pass so far, or an empty one of a part. It has chosen thresholds or the whole
-            calibration fold before the first block beyond that.
-        blocks: Numbers of blocks that are not in it yet.
+        subject: The subject.
+        state: State of the pass so far, or an empty one of a part. It needs chosen thresholds or
+            the whole calibration fold before the first block after that.
+        blocks: Numbers of blocks that it does not contain yet.
 
     Raises:
         ValueError: a block that was counted already, or one of the evaluation fold before the
@@ -89,11 +89,11 @@ def choose_thresholds(subject: Subject, state: PassState) -> PassState:
     """The state with the thresholds of pairs, for parts of the evaluation fold.
 
     Args:
-        subject: What is counted.
-        state: Holds the calibration fold, merged from its parts.
+        subject: The subject.
+        state: State with the calibration fold, merged from its parts.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the calibration fold is incomplete.
     """
     with PassCounter(subject, state) as counter:
         counter.check_calibrated()
@@ -103,15 +103,15 @@ def choose_thresholds(subject: Subject, state: PassState) -> PassState:
 
 
 class PassCounter:
-    """Counts blocks into a state, in place: its owner uses no other.
+    """Counts blocks into a state, in place; the caller must not use the state meanwhile.
 
     Args:
-        subject: What is counted.
-        state: Is counted into; ``state`` is what it has become.
-        kept: Blocks of the pilot that need not be made again.
-        masks: What labels blocks; they are segmented and forgotten if None.
-        pictures: Keeps what strips are drawn from.
-        trust: Looks at the first blocks too.
+        subject: The subject.
+        state: State to count into; the attribute ``state`` is the current one.
+        kept: Blocks of the pilot that need not be generated again.
+        masks: Labels blocks; None segments them without a cache.
+        pictures: Keeps the pictures for strips.
+        trust: Measures agreement on the first blocks too.
         stages: Measures the time of each stage.
     """
 
@@ -156,7 +156,7 @@ class PassCounter:
         self._pool.shutdown()
 
     def add(self, number: int) -> Block:
-        """Count a block; returns it.
+        """Count a block and return it.
 
         Raises:
             ValueError: see ``count_range``.
@@ -174,7 +174,7 @@ class PassCounter:
         return block
 
     def _label(self, number: int, block: Block) -> Int[Tensor, "batch plane grid grid"]:
-        """Masks of a block on the mask grid; trust gets them at the size of the images."""
+        """Masks of a block on the mask grid; trust gets them at the image size."""
         images, size = block.images, block.images.shape[-1]
         if self._trust is None or not self._trust.wants(number):
             with self._stages.stage("segment"):
@@ -203,16 +203,16 @@ class PassCounter:
         planes: Int[Tensor, "batch plane grid grid"],
         covered: Coverage,
     ) -> None:
-        """Count a block whose masks are known."""
+        """Count a block with known masks."""
         labels = self.subject.labels(block, planes)
         if not self.state.chosen and any(cluster.scored for cluster in labels.clusters):
             self.check_calibrated(but=number)
         self.state.together[...] += count_together(labels, self.subject.n_concepts)
         self.state.overlap[...] += count_overlap(labels, self.subject.n_concepts)
-        # Maps of the layer's own size and an accelerator take the codes as they are.
+        # For maps of the layer's own size and on an accelerator, codes are used directly.
         if not self.subject.config.native and not counts_there(block.images.device):
             labels.group()
-        _ = labels.scored_masks  # before several threads ask for them
+        _ = labels.scored_masks  # before several threads need them
         self._count(block, labels)
         seconds = self._before + time.monotonic() - self._started
         self.state = replace(self.state, covered=covered, seconds=seconds)
@@ -220,7 +220,7 @@ class PassCounter:
             self.choose()
 
     def choose(self) -> None:
-        """Choose the thresholds of pairs; the calibration fold is counted."""
+        """Choose the thresholds of pairs, after the calibration fold was counted."""
         self._each_share(lambda layer, share: self._counters[layer].choose(share))
         chosen = {layer: counter.chosen for layer, counter in self._counters.items()}
         self.state = replace(self.state, chosen=chosen)
@@ -232,10 +232,10 @@ class PassCounter:
         return (calibration_size(config.n_samples) - 1) // config.block
 
     def check_calibrated(self, *, but: int | None = None) -> None:
-        """Refuse a state without the whole calibration fold.
+        """Raise an error for a state without the whole calibration fold.
 
         Args:
-            but: A block that is about to be counted.
+            but: A block that will be counted now.
 
         Raises:
             ValueError: blocks are missing.
@@ -257,7 +257,7 @@ class PassCounter:
     def _each_share(
         self, work: Callable[[str, slice], None], device: torch.device | None = None
     ) -> None:
-        """Threads take shares of units of whichever layer, the long ones first."""
+        """Threads take shares of units of any layer, longest first."""
         shares = [
             (layer, share)
             for layer, counter in self._counters.items()

@@ -1,12 +1,12 @@
-"""The pass: samples to joint counts, once through the generator and once through the segmenter.
+"""The pass: from samples to joint counts, with one run of the generator and of the segmenter.
 
     run = dissect(load_generator("faces-dcgan"), load_segmenter("faces"), out="runs/faces")
     run.units("main.7")
 
 A short pilot fixes the edges of each unit. Then every block of samples is generated, segmented and
-counted; memory does not grow with the number of samples. Where not all layers fit into the memory
-given, groups of them get a pass each. What is counted is saved every minute and when the pass is
-interrupted, beside the folder to be; ``resume`` goes on from there and ends in the same bytes.
+counted; memory does not grow with the number of samples. If not all layers fit into the given
+memory, groups of them get separate passes. Counts are saved every minute and on interruption,
+beside the future folder; ``resume`` continues from there and gives the same bytes.
 """
 
 import time
@@ -78,29 +78,29 @@ def dissect(
     """Dissect a generator: find the concept that each unit of its layers matches best.
 
     Args:
-        generator: A generator, or how ``load_generator`` finds one.
-        segmenter: A segmenter, or how ``load_segmenter`` finds one.
-        out: Folder to write. Where it already holds this very run, that run is returned.
+        generator: A generator, or a spec for ``load_generator``.
+        segmenter: A segmenter, or a spec for ``load_segmenter``.
+        out: Folder to write. If it already holds this run, that run is returned.
         layers: Names of layers, or ``"all"``; ``layer@basis`` reads a layer in other coordinates.
-        device: Where models that are given by name are loaded.
-        resume: Go on with an interrupted pass of the same settings, if there is one.
+        device: Device for models that are given by name.
+        resume: Continue an interrupted pass with the same settings, if there is one.
         progress: Show progress bars on stderr.
-        memory: What the process may take, such as ``"4GB"``; layers that do not fit together are
-            counted in passes of their own. The bytes of the run do not depend on it.
+        memory: Memory limit of the process, such as ``"4GB"``; layers that do not fit together
+            are counted in separate passes. The bytes of the run do not depend on it.
         cache: Folder that keeps masks for later runs over the same samples, ``"user"`` for one
             in the user's cache. The bytes of the run do not depend on it.
-        save_every: Seconds between saves of what is counted.
-        workers: Processes that count at the same time, or ``"auto"``; models are given by name
-            then. The bytes of the run do not depend on it.
-        no_strips: Keep no pictures of the top images of units.
-        profile: File for a trace of all stages, which a browser's trace viewer opens.
+        save_every: Seconds between saves of the counts.
+        workers: Processes that count at the same time, or ``"auto"``; needs models given by name.
+            The bytes of the run do not depend on it.
+        no_strips: Store no pictures of the top images of units.
+        profile: File for a trace of all stages, for a browser's trace viewer.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
     Returns:
         The finished run.
 
     Raises:
-        DissectError: a mistake in what was given, in one line; nothing that existed is lost.
+        DissectError: an invalid argument; the message is one line, and existing data stay.
 
     Example:
         >>> run = dissect("dissect.worlds.planted:generator", "colour", out="runs/planted",
@@ -112,8 +112,8 @@ def dissect(
         generator = str(generator)
     generator_spec = _name_of("generator", generator)
     segmenter_spec = _name_of("segmenter", segmenter)
-    # Settings first: a wrong one should not wait for a model to load.
-    given: dict[str, Any] = {  # of whatever types
+    # Settings are checked first, before slow loading of models.
+    given: dict[str, Any] = {  # of any types
         "layers": layers, "device": device, "resume": resume, "progress": progress,
         "memory": memory, "cache": cache, "save_every": save_every, "workers": workers,
         "no_strips": no_strips, "profile": profile,
@@ -129,7 +129,7 @@ def dissect(
         )
     budget = None if memory is None else parse_size(memory)
     check_device(device)
-    # Before models are loaded: who is refused should not wait for them.
+    # Before models are loaded, so that an error comes at once.
     with RunLock(Path(out)) as lock:
         return _make_run(
             lock, generator, segmenter, (generator_spec, segmenter_spec), out=Path(out),
@@ -184,7 +184,7 @@ def _make_run(
             trust = TrustOfRun(generator, segmenter, config)
             own = None if no_strips else stack.enter_context(_kept_pictures(workspace, subject))
             pictures: Pictures | None = own
-            # Of several passes, the later ones find the masks of the first.
+            # With several passes, later ones use the masks of the first.
             shared = workspace.folder / "planes" if len(groups) > 1 else None
             planes = cache_folder(cache) or shared
             if crew is not None:
@@ -194,7 +194,7 @@ def _make_run(
                 )  # fmt: skip
                 together = Shared(crew, workspace, stages, own)
                 _share_groups(subject, groups, together, trust, progress=progress)
-                helpers.close()  # strips and files need their room
+                helpers.close()  # strips and files need the memory
                 if own is not None:
                     others = [
                         stack.enter_context(_kept_pictures(workspace, subject, name))
@@ -228,7 +228,7 @@ def _make_run(
 
 
 def _name_of(what: str, model: object) -> str:
-    """How a model is named in the settings of a run."""
+    """Name of a model in the settings of a run."""
     name = model if isinstance(model, str) else getattr(model, "name", None)
     if not isinstance(name, str):
         raise SettingError(
@@ -238,7 +238,7 @@ def _name_of(what: str, model: object) -> str:
 
 
 def _kept_pictures(workspace: Workspace, subject: Subject, name: str | None = None) -> KeptPictures:
-    """A file of pictures of one's own, or what another process kept in the one of that name."""
+    """This process's file of pictures, or another process's finished one, by name."""
     image_size, native = subject.generator.image_size, subject.config.native
     if name is None:
         return KeptPictures(workspace.folder, image_size=image_size, native=native)
@@ -292,7 +292,7 @@ def _count_groups(
                 number=number, n_passes=len(groups), save_every=save_every, progress=progress,
                 masks=masks, pictures=pictures, trust=trust, stages=stages,
             )  # fmt: skip
-        del state  # the next pass and the scores need its room
+        del state  # the next pass and the scores need the memory
 
 
 def _strips(
@@ -304,7 +304,7 @@ def _strips(
     *,
     progress: bool,
 ) -> Iterator[tuple[str, list[Strip]]]:
-    """The strips of each layer, group after group as they were counted."""
+    """The strips of each layer, in the order of the passes."""
     for group in groups:
         chosen = {layer: results[layer] for layer in group.layers if layer in results}
         drawn = unit_strips(
@@ -319,11 +319,11 @@ def _strips(
 
 
 def start_pass(subject: Subject, kept: KeptBlocks | None = None, *, progress: bool) -> PassState:
-    """Nothing counted, with all bases, and the edges of every unit from the pilot.
+    """State of zero samples, with all bases, and the edges of every unit from the pilot.
 
     Args:
-        subject: With the bases that need no samples.
-        kept: Is offered the blocks of the pilot.
+        subject: Subject with the bases that need no samples.
+        kept: Receives the blocks of the pilot.
         progress: Show progress bars.
     """
     fitted = fit_bases(subject, progress=progress)
@@ -353,18 +353,18 @@ def count_pass(
     trust: TrustOfRun | None = None,
     stages: Stages | None = None,
 ) -> None:
-    """Count the blocks that are still to be counted; the workspace has the state afterwards.
+    """Count the remaining blocks; the workspace has the state afterwards.
 
     Args:
-        subject: With the layers of this pass and all their bases.
-        state: Of this pass; its arrays are counted into.
-        kept: Blocks of the pilot that need not be made again.
-        workspace: Where the state is saved.
-        number: Of the pass, from 0.
-        n_passes: How many there are.
+        subject: Subject with the layers of this pass and all their bases.
+        state: State of this pass; its arrays are modified in place.
+        kept: Blocks of the pilot that need not be generated again.
+        workspace: Workspace in which the state is saved.
+        number: Number of the pass, from 0.
+        n_passes: Number of passes.
         save_every: Seconds between saves.
         progress: Show a progress bar.
-        masks: What labels blocks; None segments each of them.
+        masks: Labels blocks; None segments each of them.
         pictures, trust, stages: See ``PassCounter``.
     """
     stages = stages or Stages()
@@ -396,6 +396,6 @@ def count_pass(
                 saved = time.monotonic()
             if interrupted():
                 raise KeyboardInterrupt
-    # What follows can be interrupted too, and must not cost the pass.
+    # The following steps can be interrupted too, without losing the pass.
     with stages.stage("save"):
         workspace.save(counter.state, number)

@@ -1,8 +1,8 @@
 """Collects example masks of concepts.
 
-They are taken from the samples of ``dissect.counting.trust``, so no image is made and segmented for
-them. Of these samples each concept shows those where its mask is largest, the lower index first
-among equals.
+They come from the samples of ``dissect.counting.trust``, so they need no further generation and
+segmentation. Each concept shows those samples in which its mask is largest; a tie goes to the lower
+index.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from dissect.statistics.resize import cells
 from segmenters import Concept, Vocabulary
 
 EXAMPLES = 6
-"""Samples that a concept shows at most."""
+"""Largest number of samples per concept."""
 
 
 class Examples:
-    """Collects samples; small pictures and masks of them are kept, some 100 kB each.
+    """Collects samples; keeps small pictures and masks of them, about 100 kB each.
 
     Args:
-        vocabulary: Of the segmenter.
+        vocabulary: Vocabulary of the segmenter.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -43,11 +43,11 @@ class Examples:
         images: Float[Tensor, "batch channels h w"],
         planes: Int[Tensor, "batch plane h w"],
     ) -> None:
-        """Take samples with their masks.
+        """Add samples with their masks.
 
         Args:
-            indices: Which samples.
-            images: Of them.
+            indices: Sample indices.
+            images: Their images.
             planes: Their masks, at any size.
         """
         height, width = planes.shape[2:]

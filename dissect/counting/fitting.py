@@ -12,8 +12,8 @@ def fit_bases(subject: Subject, *, n_samples: int | None = None, progress: bool)
     """The subject with the basis of every layer that is not read in its channels.
 
     Args:
-        subject: With the bases that need no samples.
-        n_samples: Samples that components are fitted to; those of the pilot if None.
+        subject: Subject with the bases that need no samples.
+        n_samples: Samples for fitting components; None: those of the pilot.
         progress: Show a progress bar on stderr.
     """
     wanted = {
@@ -21,7 +21,7 @@ def fit_bases(subject: Subject, *, n_samples: int | None = None, progress: bool)
         for text, spec in subject.specs.items()
         if spec.basis is not None and text not in subject.bases
     }
-    # Several numbers of components share the moments of their layer.
+    # Bases with different numbers of components share the moments of their layer.
     layers = dict.fromkeys(layer for layer, _ in wanted.values())
     moments = measure_pixels(subject, layers, n_samples=n_samples, progress=progress)
     fitted: dict[str, Basis] = {
@@ -34,7 +34,7 @@ def fit_bases(subject: Subject, *, n_samples: int | None = None, progress: bool)
 def measure_pixels(
     subject: Subject, layers: Iterable[str], *, n_samples: int | None = None, progress: bool
 ) -> dict[str, PixelMoments]:
-    """Moments of the pixels of plain layers over the samples of the pilot, none left out."""
+    """Moments of all pixels of plain layers over the samples of the pilot."""
     plain = subject.only(layers).unmixed()
     if not plain.config.layers:
         return {}

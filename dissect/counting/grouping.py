@@ -1,8 +1,8 @@
-"""Which layers are counted together: as many as fit into the memory that the process may take.
+"""Groups layers into passes: as many together as fit into the memory limit.
 
-Each group of layers gets a pass of its own over the same blocks of samples, so the bytes of a run
-do not depend on how its layers were grouped. What shapes cannot tell, how much the models take in a
-forward pass and how many combinations of concepts occur, is measured on one block.
+Each group of layers gets a separate pass over the same blocks of samples, so the bytes of a run do
+not depend on the grouping. Two values do not follow from shapes: the models' memory in a forward
+pass, and the number of combinations of concepts. They are measured on one block.
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ from dissect.statistics.units import Setup, empty_statistics
 
 BINS = N_EDGES + 1
 _PAIR_ARRAYS = 22  # arrays (threshold, unit, concept) of 8 bytes while a run is scored
-_WRITERS = 200 * 10**6  # parquet, zarr and WebP as they are loaded and at work
+_WRITERS = 200 * 10**6  # bytes of parquet, zarr and WebP, loaded and running
 _TABLE_ROW = 400  # bytes of a pair in units.parquet's table while it is written
 
 
 @dataclass(frozen=True)
 class LayerNeeds:
-    """Bytes that a layer takes while its pass runs.
+    """Memory of a layer during its pass, in bytes.
 
     Attributes:
         maps: Its output for one block.
-        pilot: Values of the pilot, before anything is counted.
-        counts: All that is counted.
-        scratch: What counting a block takes for as long as it lasts.
+        pilot: Values of the pilot, before counting begins.
+        counts: All its counts.
+        scratch: Temporary memory for counting one block.
     """
 
     maps: int
@@ -47,7 +47,7 @@ class LayerNeeds:
     scratch: int
 
     def together(self, other: "LayerNeeds") -> "LayerNeeds":
-        """What both take, counted in the same pass."""
+        """Memory of both layers, counted in the same pass."""
         return LayerNeeds(
             self.maps + other.maps,
             self.pilot + other.pilot,
@@ -58,7 +58,7 @@ class LayerNeeds:
 
 @dataclass(frozen=True)
 class Group:
-    """Layers that are counted in one pass; ``spare`` is memory left, None without a budget."""
+    """Layers of one pass; ``spare`` is the memory left, None without a budget."""
 
     layers: tuple[str, ...]
     spare: int | None = None
@@ -68,11 +68,11 @@ def counts_bytes(setup: Setup, *, n_planes: int = 0) -> int:
     """Size of the counts of a layer in memory. They do not grow with the samples.
 
     Args:
-        setup: Of the layer.
+        setup: Setup of the layer.
         n_planes: Planes whose images are counted as well (``compat``).
     """
     one, two, three = (_empty_bytes(replace(setup, n_units=n), n_planes) for n in (1, 2, 3))
-    # Arrays have one dimension of units or two, so bytes are a polynomial of second degree.
+    # Arrays have one or two dimensions of units, so bytes are a quadratic polynomial.
     beyond = setup.n_units - 1
     return one + beyond * (two - one) + beyond * (beyond - 1) // 2 * (three - 2 * two + one)
 
@@ -97,7 +97,7 @@ def layer_needs(
     config: RunConfig,
     n_planes: int = 0,
 ) -> LayerNeeds:
-    """What a layer of this shape takes.
+    """Memory needs of a layer of this shape.
 
     Args:
         info: The layer.
@@ -121,13 +121,13 @@ def layer_needs(
 
 
 def group_bytes(needs: Sequence[LayerNeeds]) -> int:
-    """The most that layers counted together take at once, beside the models."""
+    """Peak memory of layers counted together, without the models."""
     counting = sum(n.counts for n in needs) + max(n.scratch for n in needs)
     return sum(n.maps for n in needs) + max(sum(n.pilot for n in needs), counting)
 
 
 def finishing_bytes(subject: Subject) -> int:
-    """What scoring and writing take beside the models; the counts come one layer at a time."""
+    """Memory for scoring and writing, without the models; counts are read one layer at a time."""
     setups = [subject.setup(layer) for layer in subject.config.layers]
     pairs = sum(setup.n_units for setup in setups) * subject.n_concepts
     largest = max(counts_bytes(setup, n_planes=subject.n_planes) for setup in setups)
@@ -137,19 +137,19 @@ def finishing_bytes(subject: Subject) -> int:
 def group_layers(
     needs: dict[str, LayerNeeds], *, base: int, finishing: int, budget: int | None
 ) -> list[Group]:
-    """Put layers together into as few passes as fit, largest first.
+    """Group layers into as few passes as fit, largest first.
 
     Args:
         needs: Layer → bytes.
-        base: What the process takes with both models and a block of images.
+        base: Bytes of the process with both models and a block of images.
         finishing: See ``finishing_bytes``.
-        budget: Bytes the process may take, or None.
+        budget: Bytes that the process may use, or None.
 
     Returns:
         Groups in the order of their first layer, each in the order of ``needs``.
 
     Raises:
-        ConfigError: one layer alone does not fit; says the least that would do.
+        ConfigError: a single layer does not fit; the message gives the least sufficient budget.
     """
     if budget is None:
         return [Group(tuple(needs))]
@@ -177,20 +177,20 @@ def group_layers(
 
 
 def _round_up(n_bytes: int) -> str:
-    """A size that is not below ``n_bytes`` as ``--memory`` takes it, in whole MB."""
+    """Round a size up to whole MB, in the format of ``--memory``."""
     return f"{-(-n_bytes // 10**6)}MB"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes of the process with both models at work, and combinations of concepts in a cluster."""
+    """Bytes of the process with both models running, and combinations of concepts in a cluster."""
 
     base: int
     n_codes: int
 
 
 def measure(subject: Subject) -> Measured:
-    """One block through both models, reading no more than the smallest layer."""
+    """Run one block through both models, reading only the smallest layer."""
     sizes = subject.generator.layers
     plain = {spec.layer for spec in subject.specs.values()}
     least = min(plain, key=lambda n: sizes[n].units * sizes[n].height * sizes[n].width)
@@ -217,7 +217,7 @@ def measure(subject: Subject) -> Measured:
 def evaluation_labels(
     subject: Subject, planes: Int[Tensor, "batch plane grid grid"], indices: Sequence[int]
 ) -> BlockLabels:
-    """Labels of a block as if it lay in the evaluation fold, where counting takes longer."""
+    """Labels of a block as if it belonged to the evaluation fold, where counting takes longer."""
     n_samples = subject.config.n_samples
     first = calibration_size(n_samples)
     moved = [first + index for index in indices]
@@ -227,10 +227,10 @@ def evaluation_labels(
 
 
 def needs_of_layers(subject: Subject, n_codes: int) -> dict[str, LayerNeeds]:
-    """What each layer of a subject takes.
+    """Memory needs of each layer of a subject.
 
     Args:
-        subject: With all bases of its layers.
+        subject: Subject with all bases of its layers.
         n_codes: Combinations of concepts in one cluster.
     """
     found = {
@@ -250,17 +250,17 @@ def needs_of_layers(subject: Subject, n_codes: int) -> dict[str, LayerNeeds]:
 
 
 def sketch_bases(subject: Subject) -> Subject:
-    """Bases of the right size: components are fitted to a few samples, as before the pilot."""
+    """Bases of the final size, with components fitted to a few samples, before the pilot."""
     return fit_bases(subject, n_samples=CLUSTER, progress=False)
 
 
 def divide(subject: Subject, saved: Sequence[SavedPass], budget: int | None) -> list[Group]:
-    """The passes of a run: those that were begun, then groups of the layers that are left.
+    """The passes of a run: those that were begun, then groups of the remaining layers.
 
     Args:
-        subject: With the bases that need no samples.
-        saved: What is saved of passes.
-        budget: Bytes that the process may take; None if anything.
+        subject: Subject with the bases that need no samples.
+        saved: Saved passes.
+        budget: Bytes that the process may use; None: no limit.
 
     Raises:
         ConfigError: the budget is too small for a layer, or for an unfinished pass.
@@ -274,7 +274,7 @@ def divide(subject: Subject, saved: Sequence[SavedPass], budget: int | None) -> 
     sketched = sketch_bases(subject)
     needs = needs_of_layers(sketched, measured.n_codes)
     for one in saved:
-        own = [layer for layer in one.layers if layer in needs]  # their mixtures are in there
+        own = [layer for layer in one.layers if layer in needs]  # including their mixtures
         wanted = measured.base + group_bytes([needs[layer] for layer in own])
         if not one.covered.holds(subject.n_blocks) and wanted > budget:
             raise ConfigError(

@@ -1,14 +1,14 @@
-"""Keeps what strips are drawn from while samples are counted, so that no image is made twice.
+"""Keeps the pictures for strips during counting, so that no image is generated twice.
 
     with KeptPictures(folder, image_size=64) as pictures:
-        pictures.keep(block, tops)                # after each block that was counted
-        tile = pictures.image(index)              # None: it has to be made again
+        pictures.keep(block, tops)                # after each counted block
+        tile = pictures.image(index)              # None: it has to be generated again
         maps = pictures.maps("b16.conv1", units, indices)
 
-Each unit has places for the maps of its top images, and every image that some unit shows has one.
-What falls out of the top makes room, so the file does not grow with the number of samples. It has
-no name and is gone when the process ends, unless it is given one, so that another process can read
-it. What an earlier process counted is made again.
+Each unit has slots for the maps of its top images, and every image that some unit shows has one
+slot. Samples that leave the top free their slots, so the file does not grow with the number of
+samples. The file has no name and disappears when the process ends, unless a name is given so that
+another process can read it. Pictures that an earlier process counted are generated again.
 """
 
 import os
@@ -32,20 +32,20 @@ from dissect.statistics.resize import resize
 from dissect.statistics.units.top_images import TopImages
 
 KEPT_DISK_BYTES = 4 * 1024**3
-"""Disk that maps may take, at most a quarter of what is free; maps of further layers are made
+"""Disk space for maps, at most a quarter of the free space; maps of further layers are generated
 again."""
-_COMPARED = 1 << 22  # pairs of samples that are compared at once
+_COMPARED = 1 << 22  # pairs of samples compared at a time
 
 
 @dataclass
 class _LayerMaps:
-    """Where the maps of a layer lie.
+    """Storage of a layer's maps.
 
     Attributes:
-        held: int64 (unit, place): the sample whose map lies there, -1 for none.
-        start: Byte at which the layer's places begin.
+        held: int64 (unit, place): the sample of the map in each slot, -1 for none.
+        start: Byte offset of the layer's slots.
         sides: Height and width of a kept map.
-        resized: Whether it has the size of tiles already.
+        resized: Whether it already has the size of tiles.
     """
 
     held: Int[np.ndarray, "unit place"]
@@ -55,7 +55,7 @@ class _LayerMaps:
 
     @property
     def map_bytes(self) -> int:
-        """Of one map."""
+        """Bytes of one map."""
         return 4 * self.sides[0] * self.sides[1]
 
 
@@ -63,14 +63,14 @@ class KeptPictures:
     """Images and maps of the samples on which units fire most so far.
 
     Args:
-        folder: In which the file lies.
+        folder: Folder of the file.
         image_size: Height and width of the generator's images.
-        native: Maps are resized to the nearest cell, not bilinearly.
+        native: Resize maps to the nearest cell, not bilinearly.
         limit: Bytes that maps may take.
-        name: Of the file; it has none, and is gone with the process, if None.
+        name: Name of the file; None: no name, and it disappears with the process.
 
     Attributes:
-        tile: Height and width of a kept image, and the most that a kept map has.
+        tile: Height and width of a kept image, and the largest size of a kept map.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class KeptPictures:
         self._layers: dict[str, _LayerMaps] = {}
 
     def keep(self, block: Block, tops: Mapping[str, TopImages]) -> None:
-        """Take what units show of a block that was counted.
+        """Keep what units show of a counted block.
 
         Args:
             block: Its samples.
@@ -110,20 +110,20 @@ class KeptPictures:
             self._drop_images()
             for index in sorted(fresh):
                 self.add_image(index, to_tile(block.images[index - block.indices[0]], self.tile))
-        except OSError:  # no room after all: what is missing is made again
+        except OSError:  # the disk is full: missing pictures are generated again
             self._images.clear()
             self._layers.clear()
             self._room = 0
 
     def _drop_images(self) -> None:
-        """Make room where no unit shows an image any more."""
+        """Free the slots of images that no unit shows any more."""
         held = [kept.held.ravel() for kept in self._layers.values()]
         shown = set(np.unique(np.concatenate(held)).tolist()) if held else set()
         for index in [one for one in self._images if one not in shown]:
             self._free.append(self._images.pop(index))
 
     def _layer(self, layer: str, n_places: tuple[int, ...], sides: tuple[int, int]) -> _LayerMaps:
-        """The places of a layer; none where there is no room for it."""
+        """The slots of a layer; none if there is not enough space."""
         if layer not in self._layers:
             resized = sides[0] * sides[1] > self.tile**2
             found = _LayerMaps(
@@ -140,7 +140,7 @@ class KeptPictures:
         return self._layers[layer]
 
     def _keep_maps(self, block: Block, layer: str, tops: Int[np.ndarray, "unit rank"]) -> set[int]:
-        """Put maps in the places of those that fell out of the top; returns their samples."""
+        """Store maps in the slots of samples that left the top; returns the new samples."""
         maps = block.maps[layer]
         kept = self._layer(layer, tops.shape, (maps.shape[2], maps.shape[3]))
         if not len(kept.held):
@@ -153,7 +153,7 @@ class KeptPictures:
             some = rows[start : start + step]
             held, wanted, fresh = kept.held[some], tops[some], new[some]
             stays = (held[:, :, None] == wanted[:, None, :]).any(axis=2) & (held >= 0)
-            # Free places, in their order, for new samples, in theirs.
+            # Free slots, in order, for new samples, in order.
             order = np.argsort(stays, axis=1, kind="stable")
             unit, rank = np.nonzero(fresh)
             places = order[unit, (np.cumsum(fresh, axis=1) - 1)[unit, rank]]
@@ -177,7 +177,7 @@ class KeptPictures:
         self._images[index] = place
 
     def image(self, index: int) -> UInt8[np.ndarray, "tile tile 3"] | None:
-        """The picture of a sample; None where it is not kept. Threads may ask at the same time."""
+        """The picture of a sample; None if it is not kept. Safe for several threads."""
         place = self._images.get(index)
         if place is None:
             return None
@@ -198,7 +198,7 @@ class KeptPictures:
     def pairs_held(
         self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
     ) -> Int[np.ndarray, " row"]:
-        """Which of some pairs of a unit and a sample have a map here."""
+        """Which pairs of a unit and a sample have a map here."""
         kept = self._layers.get(layer)
         if kept is None or not len(kept.held):
             return np.zeros(0, np.int64)
@@ -210,8 +210,8 @@ class KeptPictures:
         """Kept maps of units in samples, resized to tiles.
 
         Args:
-            layer: Of the units.
-            units, indices: Which units in which samples; ``holds`` says that they are kept.
+            layer: Layer of the units.
+            units, indices: Pairs of unit and sample; ``holds`` must be true for them.
         """
         kept = self._layers[layer]
         places = (kept.held[units] == indices[:, None]).argmax(axis=1)
@@ -228,7 +228,7 @@ class KeptPictures:
         return resize(maps[:, None], (self.tile, self.tile), nearest=self._native)[:, 0]
 
     def save_index(self) -> None:
-        """Write beside a file that has a name what lies where in it, for ``reopen``."""
+        """Write the index of a named file beside it, for ``reopen``."""
         assert self._path is not None
         layers = list(self._layers)
         content = {
@@ -246,10 +246,10 @@ class KeptPictures:
     def reopen(
         cls, folder: Path, name: str, *, image_size: int, native: bool = False
     ) -> "KeptPictures":
-        """What another process kept and wrote the index of; it cannot be added to.
+        """Open another process's file with its index; read-only.
 
         Raises:
-            OSError, ValueError: there is no such file, or no index of it.
+            OSError, ValueError: the file or its index does not exist.
         """
         found = cls.__new__(cls)
         found.tile, found._native = tile_size(image_size), native
@@ -267,7 +267,7 @@ class KeptPictures:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the file, holes in it included."""
+        """Size of the file, including holes."""
         return self._end
 
     def __enter__(self) -> Self:
@@ -287,7 +287,7 @@ def _index_of(path: Path) -> Path:
 
 
 class Pictures(Protocol):
-    """Where strips find what they are drawn from; see ``KeptPictures``."""
+    """Source of the pictures for strips; see ``KeptPictures``."""
 
     @property
     def tile(self) -> int: ...
@@ -302,11 +302,11 @@ class Pictures(Protocol):
 
 
 class PicturesOfMany:
-    """What several processes kept, and what this one makes again.
+    """Pictures kept by several processes, and those that this one generates again.
 
     Args:
-        own: Takes what is made again.
-        others: Of other processes.
+        own: Keeps pictures that are generated again.
+        others: Pictures of other processes.
     """
 
     def __init__(self, own: KeptPictures, others: Sequence[KeptPictures]) -> None:
@@ -323,20 +323,20 @@ class PicturesOfMany:
             self._own.add_image(index, tile)
 
     def image(self, index: int) -> UInt8[np.ndarray, "tile tile 3"] | None:
-        """The picture of a sample; None where nobody keeps it."""
+        """The picture of a sample; None if no process keeps it."""
         found = (one.image(index) for one in self._all)
         return next((tile for tile in found if tile is not None), None)
 
     def holds(
         self, layer: str, indices: Int[np.ndarray, "unit rank"]
     ) -> Bool[np.ndarray, "unit rank"]:
-        """Whether somebody keeps a map and an image for each sample."""
+        """Whether some process keeps a map and an image for each sample."""
         return np.any([one.holds(layer, indices) for one in self._all], axis=0)
 
     def maps(
         self, layer: str, units: Int[np.ndarray, " pair"], indices: Int[np.ndarray, " pair"]
     ) -> Float[Tensor, "pair tile tile"]:
-        """Kept maps of units in samples, resized to tiles; ``holds`` says that they are kept."""
+        """Kept maps of units in samples, resized to tiles; ``holds`` must be true for them."""
         found = torch.empty(len(units), self.tile, self.tile)
         for one in self._all:
             rows = one.pairs_held(layer, units, indices)
@@ -346,7 +346,7 @@ class PicturesOfMany:
 
 
 def pictures_bytes(subject: Subject) -> int:
-    """The most bytes of disk that kept pictures take while a run is made."""
+    """Largest disk space of kept pictures during a run."""
     tile = tile_size(subject.generator.image_size)
     n_shown = subject.config.top_images
     maps, n_units = 0, 0

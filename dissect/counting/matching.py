@@ -4,12 +4,12 @@ Between unit u of one and v of another, over all cells of the maps of n samples:
 
     r(u, v) = Pearson's correlation of a_u(i, x) and b_v(i, x)
 
-and its chance level r₀, the same with b of the other sample of a pair (i, i ± 1): what two units
-share that know only where things usually are. A pair is *matched* if each is the other's best and
-(r - r₀) / (1 - r₀) ≥ 0.5.
+and its chance level r₀, the same with b of the other sample of a pair (i, i ± 1): the correlation
+of two units that know only where things usually are. A pair is *matched* if each is the other's
+best and (r - r₀) / (1 - r₀) ≥ 0.5.
 
-It takes generators that are given the same latents, and says most of snapshots of one network:
-networks that were trained apart draw other images from a latent, and no units match.
+The generators must get the same latents. The result is most informative for snapshots of one
+network: networks that were trained separately draw other images from a latent, and no units match.
 
 References:
     Li et al., Convergent Learning: Do Different Neural Networks Learn the Same Representations?,
@@ -36,21 +36,21 @@ from dissect.statistics.scores import over_chance
 from dissect.tracing import trace
 
 MATCHED = 0.5
-"""What a matched pair's (r - r₀) / (1 - r₀) has to reach."""
-_PAIR = 2  # samples of a forward pass: each is the other's chance level
+"""Least (r - r₀) / (1 - r₀) of a matched pair."""
+_PAIR = 2  # samples per forward pass: each gives the other's chance level
 
 
 @dataclass(frozen=True)
 class UnitMatching:
-    """Units of the first run and what matches them in another.
+    """Units of the first run and their matches in another.
 
     Attributes:
-        position: Of the other run in the comparison.
-        n_samples: Samples that both generators drew.
-        best: A row for each unit of the first run that was compared: ``layer``, ``unit``,
+        position: Position of the other run in the comparison.
+        n_samples: Number of samples of both generators.
+        best: A row for each compared unit of the first run: ``layer``, ``unit``,
             ``concept``, then ``other_layer``, ``other_unit``, ``other_concept`` of its best
             partner, ``correlation``, ``chance``, and ``matched``. Concepts are "" for none.
-        n_other: Units of the other run that were compared.
+        n_other: Number of compared units of the other run.
     """
 
     position: int
@@ -60,7 +60,7 @@ class UnitMatching:
 
     @property
     def matched(self) -> pd.DataFrame:
-        """The matched pairs, the most alike first."""
+        """The matched pairs, in descending order of correlation."""
         found = self.best[self.best.matched]
         return found.sort_values("correlation", ascending=False, kind="stable")
 
@@ -74,14 +74,14 @@ def match_units(
     n_samples: int,
     progress: bool = False,
 ) -> UnitMatching:
-    """Correlate units of the first run with those of another, among layers side by side.
+    """Correlate units of the first run with those of another, between aligned layers.
 
     Args:
-        runs: That are compared.
-        generators: Theirs; only the first and the one at ``position`` are used.
-        layers: Side by side; maps of one size are compared, in channels or in their basis.
-        position: Of the other run.
-        n_samples: From sample 0 on, an even number.
+        runs: The compared runs.
+        generators: Their generators; only the first and the one at ``position`` are used.
+        layers: Aligned layers; compares maps of equal size, in channels or in their basis.
+        position: Position of the other run.
+        n_samples: Samples from 0 on, an even number.
         progress: Show a progress bar.
 
     Raises:
@@ -162,7 +162,7 @@ class _Correlation:
 
 
 def _check_latents(runs: Sequence[Run], generators: Sequence[Generator]) -> None:
-    """Samples themselves are compared, not what the settings say of them."""
+    """Compares the samples themselves, not the settings."""
     latents = [
         make_latent_of(run, generator) for run, generator in zip(runs, generators, strict=True)
     ]
@@ -192,9 +192,9 @@ def _maps(
     bases: Mapping[str, Basis],
     groups: Sequence[Sequence[LayerFinding]],
 ) -> list[Float[np.ndarray, "image unit cell"]]:
-    """For each group of layers their units one after another: float64 (image, unit, cell)."""
+    """For each group of layers, all units in sequence: float64 (image, unit, cell)."""
     layers = list(dict.fromkeys(finding.layer for group in groups for finding in group))
-    if not layers:  # no map of one run has the size of one of the other
+    if not layers:  # the runs have no maps of equal size
         return []
     with trace(generator, layers, bases=bases) as recorded:
         generator.synthesize(make_latent(generator, run.config, indices))

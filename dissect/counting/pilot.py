@@ -1,4 +1,4 @@
-"""The pilot: what the first samples say about each unit's values, and its blocks kept for later."""
+"""The pilot: values of each unit on the first samples, and its blocks, kept for counting."""
 
 import io
 import shutil
@@ -26,32 +26,32 @@ from dissect.statistics.edges import (
 from dissect.statistics.resize import cells, sample, taps, values_at
 
 KEPT_BYTES = 256 * 1024**2
-"""Memory in which blocks of the pilot wait to be counted, so that they are not made twice."""
+"""Memory for blocks of the pilot that wait to be counted, so that they are not generated twice."""
 
-_SHARE = 64  # units that one thread looks at
+_SHARE = 64  # units per thread
 
 KEPT_DISK_BYTES = 4 * 1024**3
-"""Disk in which further ones wait, at most a quarter of what is free."""
+"""Disk space for further ones, at most a quarter of the free space."""
 
 
 def values_per_image(grid: int, n_pilot: int) -> int:
-    """How many pixels of each pilot sample are looked at: about 65,536 for a unit in all."""
+    """Pixels to read per pilot sample: in total about 65,536 per unit."""
     return min(grid * grid, -(-VALUES_PER_UNIT // n_pilot))
 
 
 class PilotValues:
     """Values of every unit at a fixed choice of mask-grid pixels by (seed, index).
 
-    Their number bounds the memory, however many samples the pilot has.
+    Their number limits the memory, for any number of pilot samples.
 
     Args:
-        units: Layer → how many units it has.
+        units: Layer → number of units.
         grid: Height and width of the mask grid.
-        n_pilot: Samples first … first + n_pilot - 1 are looked at, whatever else a block holds.
-        seed: Of the run.
+        n_pilot: Reads samples first … first + n_pilot - 1 only, for any size of blocks.
+        seed: Seed of the run.
         nearest: Resize to the nearest cell, not bilinearly.
-        stored: Layer → float32 (unit, value) that is filled, such as a file that several processes
-            fill; one's own memory if None.
+        stored: Layer → float32 (unit, value) to fill, such as a file shared by several
+            processes; None: own memory.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PilotValues:
         }
 
     def add(self, block: Block) -> None:
-        """Look at a block."""
+        """Read the values of a block."""
         rows = [row for row, index in enumerate(block.indices) if index < self.n_pilot]
         pixels = [
             pilot_pixels(
@@ -109,7 +109,7 @@ class PilotValues:
         rows: list[int],
         pixels: list[np.ndarray],
     ) -> None:
-        """Look at maps on an accelerator; only the values that are looked at leave it."""
+        """Read maps on an accelerator; only the selected values leave it."""
         for row, own in zip(rows, pixels, strict=True):
             places = torch.from_numpy(own).to(maps.device)
             grid = (self.grid, self.grid)
@@ -118,7 +118,7 @@ class PilotValues:
             self._values[layer][:, first : first + self.per_image] = values.cpu().numpy()
 
     def edges(self, tail: float) -> dict[str, Tensor]:
-        """Layer → Float[unit edge]. The values are let go."""
+        """Layer → Float[unit edge]. Frees the values."""
         fractions = tail_fractions(tail)
         found = {layer: torch.empty(len(values), N_EDGES) for layer, values in self._values.items()}
 
@@ -148,13 +148,13 @@ def _nearest_taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 class KeptBlocks:
-    """Blocks of the pilot, kept to be counted: each is taken once.
+    """Blocks of the pilot, kept for counting; each can be taken once.
 
-    They wait in memory up to a limit, the next ones in a file of a folder, the rest is made again.
+    They are kept in memory up to a limit, the next ones in a file; the rest is generated again.
 
     Args:
         limit: Bytes of images and maps in memory.
-        folder: Where the file lies, until ``with`` is left; without one there is none.
+        folder: Folder of the file, until the ``with`` ends; None: no file.
     """
 
     def __init__(self, limit: int, *, folder: Path | None = None) -> None:
@@ -179,21 +179,21 @@ class KeptBlocks:
             try:
                 for tensor in tensors:
                     self._file.write(_bytes_of(tensor).cpu().numpy().data)
-            except OSError:  # no room after all: the block is made again
+            except OSError:  # the disk is full: the block is generated again
                 self._disk = self._end
                 return
-            # Only shapes are wanted of what is in the file.
+            # For blocks in the file, only shapes are needed.
             empty = {name: maps.to("meta") for name, maps in block.maps.items()}
             shapes = Block(block.indices, block.images.to("meta"), empty)
             self._places[number] = (self._end, shapes, block.images.device)
             self._end += size
 
     def take(self, number: int) -> Block | None:
-        """Hand a block over, or None where it was not kept."""
+        """Return a block, or None if it was not kept."""
         if number not in self._places:
             return self._blocks.pop(number, None)
         place, shapes, device = self._places.pop(number)
-        assert self._file is not None  # it has a place in it
+        assert self._file is not None  # the block is in it
         self._file.seek(place)
         likes = (shapes.images, *shapes.maps.values())
         images, *maps = (self._read(self._file, like).to(device) for like in likes)
@@ -224,8 +224,8 @@ def pilot_edges(
     """Run the first samples and take each unit's edges from its values on the mask grid.
 
     Args:
-        subject: With all bases of its layers.
-        kept: Is offered the blocks that were made.
+        subject: Subject with all bases of its layers.
+        kept: Receives the generated blocks.
         progress: Show a progress bar.
 
     Returns:

@@ -1,14 +1,14 @@
-"""Masks that are made once: for every pass over the samples, and for later runs by a cache.
+"""Masks of blocks, segmented once: for every pass over the samples, and for later runs by a cache.
 
-What a block's masks follow from makes the name of a folder; a file in it holds one block. It is
-read only where its digest fits, so that counts with a cache are the same integers as without: a
-damaged one is told in a line and made again. Files are small, since masks are: zlib takes them to a
-few kilobytes an image. A cache may be deleted at any time.
+The name of a folder is a digest of everything that determines the masks; a file in it holds one
+block. A file is used only if its digest matches, so counts with a cache are the same integers as
+without. A damaged file is reported in one line and replaced. zlib compresses masks to a few
+kilobytes per image. A cache may be deleted at any time.
 
     <folder>/<what the masks follow from>/<first sample>-<samples>.planes
-        16 bytes  what it is
+        16 bytes  magic number and version
         32 bytes  SHA-256 of the file's name, folder and packed masks
-        the rest  zlib: labels (batch plane grid grid), uint8, or uint16 of many concepts
+        the rest  zlib: labels (batch plane grid grid), uint8, or uint16 for many concepts
 """
 
 import hashlib
@@ -33,16 +33,16 @@ from segmenters.fetching import CACHE_VARIABLE
 
 _MAGIC = b"gan-dissection\x00\x01"
 _HEAD = len(_MAGIC) + hashlib.sha256().digest_size
-_LEVEL = 1  # of zlib: higher ones take several times as long for a tenth less
+_LEVEL = 1  # zlib level: higher ones take several times as long for a tenth less
 USERS_OWN = "user"
-"""Written for a folder: the cache of the user."""
+"""Value for the user's cache instead of a folder."""
 
 
 def planes_key(subject: Subject) -> str:
-    """Digest of everything that masks follow from, but for the samples themselves.
+    """Digest of everything that determines masks, except the samples themselves.
 
-    The kind of device, the version of torch, the processor's instructions and the number of threads
-    are among it: they may change how convolutions round.
+    Includes the kind of device, the version of torch, the processor's instructions and the number
+    of threads, because they can change the rounding of convolutions.
     """
     generator, segmenter, config = subject.generator, subject.segmenter, subject.config
     content = [
@@ -63,14 +63,14 @@ def planes_key(subject: Subject) -> str:
 
 
 class PlaneStore:
-    """Labels blocks, and keeps the masks where it was given a folder.
+    """Labels blocks, and caches the masks if a folder is given.
 
     Args:
-        subject: Whose samples are segmented; its layers do not matter.
-        folder: Where masks are kept; None keeps none.
+        subject: Subject whose samples are segmented; its layers do not matter.
+        folder: Folder of the cache; None: no cache.
 
     Attributes:
-        n_read: Blocks that were not segmented, since their masks were at hand.
+        n_read: Blocks that were read from the cache instead of segmented.
 
     Raises:
         ConfigError: a folder that cannot be written.
@@ -98,14 +98,14 @@ class PlaneStore:
     def label(
         self, images: Float[Tensor, "batch channels height width"], indices: list[int]
     ) -> Int[Tensor, "batch plane grid grid"]:
-        """Masks of a block on the mask grid, read where they are at hand and made where not.
+        """Masks of a block on the mask grid, from the cache or by segmentation.
 
         Args:
-            images: Of the block.
+            images: Images of the block.
             indices: Its samples.
 
         Raises:
-            SegmenterError: as ``label_block``.
+            SegmenterError: the errors of ``label_block``.
         """
         path = self._path(indices)
         if path is None:
@@ -119,14 +119,14 @@ class PlaneStore:
     def label_whole(
         self, images: Float[Tensor, "batch channels height width"], indices: list[int]
     ) -> Int[Tensor, "batch plane height width"]:
-        """Masks of a block at the size of its images; those on the mask grid are kept.
+        """Masks of a block at the size of its images; caches those on the mask grid.
 
         Args:
-            images: Of the block.
+            images: Images of the block.
             indices: Its samples.
 
         Raises:
-            SegmenterError: as ``label_block``.
+            SegmenterError: the errors of ``label_block``.
         """
         whole = label_block(self.segmenter, images, images.shape[-1])
         path = self._path(indices)
@@ -152,7 +152,7 @@ class PlaneStore:
         packed = content[_HEAD:]
         fits = content[:_HEAD] == _MAGIC + self._digest(path, packed)
         try:
-            # No more than is expected is unpacked, whatever a file says.
+            # Never unpacks more than the expected size, for any content of a file.
             labels = zlib.decompressobj().decompress(packed, size) if fits else b""
         except zlib.error:
             labels = b""
@@ -178,7 +178,7 @@ class PlaneStore:
 
 
 def cache_folder(given: str | Path | None) -> Path | None:
-    """The folder of a cache as it was asked for; ``"user"`` is that of the user."""
+    """The folder of a cache setting; ``"user"`` means the user's cache."""
     if given is None:
         return None
     if str(given) == USERS_OWN:

@@ -1,9 +1,9 @@
-"""What a run will take, said before it runs: passes, memory, time and disk.
+"""Estimates the cost of a run before it starts: passes, memory, time and disk.
 
     print(describe_plan(plan(generator, segmenter, config, budget=parse_size("4GB"))))
 
-Bytes follow from shapes; times are measured on one real block, and on one more for each further
-pass that the memory asks for.
+Bytes follow from shapes. Times are measured on one real block, and on one more for each further
+pass that the memory limit requires.
 """
 
 import time
@@ -40,13 +40,13 @@ from dissect.statistics.units import empty_statistics
 from dissect.tracing import resolve_layers
 from segmenters import Segmenter, load_segmenter
 
-_STORED_PAIR = 120  # bytes of a row of units.parquet at most
+_STORED_PAIR = 120  # largest size in bytes of a row of units.parquet
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """A layer's shape, bytes of its counts, and the pass that counts it, from 1."""
+    """A layer's shape, bytes of its counts, and the number of its pass, from 1."""
 
     units: int
     height: int
@@ -57,20 +57,20 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take.
+    """Estimated cost of a run.
 
     Attributes:
-        samples: Of the run.
+        samples: Number of samples.
         layers: Layer → its plan.
-        passes: How often all samples are generated to be counted.
-        forward_passes: Blocks through the generator in all: to be counted, and for the pilot where
-            its blocks are not kept.
-        block: Samples of one forward pass.
-        memory_bytes: The most that the process is expected to take.
-        budget_bytes: The most that it may take, None if anything.
-        seconds: Of each stage and in all; it was measured on the first block.
-        disk_bytes: Of the run folder: ``arrays`` and ``table`` at most, ``images`` as one strip;
-            ``unfinished`` beside it until it is done.
+        passes: How often all samples are generated for counting.
+        forward_passes: Total number of blocks through the generator, including the pilot if its
+            blocks are not kept.
+        block: Samples per forward pass.
+        memory_bytes: Expected peak memory of the process.
+        budget_bytes: Memory limit, None without one.
+        seconds: Seconds of each stage and in total, measured on the first block.
+        disk_bytes: Size of the run folder: ``arrays`` and ``table`` at most, ``images`` from one
+            strip; ``unfinished`` is the space beside it until it is done.
     """
 
     samples: int
@@ -91,10 +91,10 @@ class Plan:
 def plan(
     generator: Generator, segmenter: Segmenter, config: RunConfig, *, budget: int | None = None
 ) -> Plan:
-    """Say what a run will take; makes and counts one block for each pass.
+    """Estimate the cost of a run; generates and counts one block for each pass.
 
     Raises:
-        DissectError: a budget that no layer fits, or models that break their protocol.
+        DissectError: a budget too small for a layer, or models that break their protocol.
     """
     subject = Subject.of(generator, segmenter, config)
     measured, subject = measure(subject), sketch_bases(subject)
@@ -165,13 +165,13 @@ def plan_run(
     memory: str | int | None = None,
     **settings: Unpack[RunSettings],
 ) -> Plan:
-    """``plan`` for what ``dissect`` takes: models by name, settings as keywords.
+    """``plan`` with the arguments of ``dissect``: models by name, settings as keywords.
 
     Raises:
-        DissectError: a mistake in what was given, in one line.
+        DissectError: an invalid argument; the message is one line.
     """
     given: dict[str, Any] = {"layers": layers, "device": device, "memory": memory}
-    RunOptions(**given)  # checks them, of whatever types they are
+    RunOptions(**given)  # checks them, for any types
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="plan_run()")
     RunConfig(generator, segmenter, (), **settings)
     budget = None if memory is None else parse_size(memory)
@@ -195,7 +195,7 @@ class _BlockTimes:
 
 
 def _time_block(subject: Subject) -> _BlockTimes:
-    """Seconds of each stage for one block; first calls, which are slow, are left out."""
+    """Seconds of each stage for one block, without the slow first calls."""
     config = subject.config
     generate, block = _timed(lambda: subject.block(0))
     segment, planes = _timed(lambda: subject.planes(block))
@@ -226,9 +226,9 @@ def _time_block(subject: Subject) -> _BlockTimes:
     picture = np.stack([to_tile(block.images[0], tile)] * config.top_images)
     masks = np.zeros(picture.shape[:3], bool)
     masks[:, tile // 4 : tile // 2, tile // 4 : tile // 2] = True
-    make_strip(picture, masks)  # the first one loads what writes WebP
+    make_strip(picture, masks)  # the first call loads the WebP writer
     strip, drawn = _timed(lambda: make_strip(picture, masks))
-    strip /= torch.get_num_threads()  # as many are drawn at once
+    strip /= torch.get_num_threads()  # as many are drawn in parallel
     n_bytes = len(drawn.picture) + len(drawn.mask or b"")
     return _BlockTimes(generate, segment, count, strip, n_bytes)
 

@@ -1,7 +1,7 @@
-"""From sample indices to images and masks, checked on the way.
+"""From sample indices to images and masks, with checks.
 
-Blocks are aligned to the sample index: block b holds the samples b·size … (b+1)·size - 1, cut at
-the end of the run. An image that is made again is made in its block again, and so is the same bits.
+Blocks are aligned to the sample index: block b holds the samples b·size … (b+1)·size - 1, up to the
+end of the run. Regenerating a whole block gives the same bits.
 """
 
 import math
@@ -30,7 +30,7 @@ def block_indices(number: int, config: RunConfig, n_samples: int | None = None) 
 
 
 def n_blocks(config: RunConfig, n_samples: int | None = None) -> int:
-    """How many blocks hold the first ``n_samples`` samples (all of the run if None)."""
+    """Number of blocks with the first ``n_samples`` samples (all of the run if None)."""
     return -(-(config.n_samples if n_samples is None else n_samples) // config.block)
 
 
@@ -44,11 +44,11 @@ def mask_grid(generator: Generator, config: RunConfig) -> int:
 
 
 def make_latent(generator: Generator, config: RunConfig, indices: list[int]) -> Latent:
-    """The latent of some samples, truncated as the run says."""
+    """The latent of some samples, truncated by the run's settings."""
     latent = generator.sample(indices, seed=config.seed, label=config.label)
     if config.truncation == 1:
         return latent
-    # ψ acts on the way to the space that has a mean: w+ where there is one, else the first.
+    # ψ applies in the space that has a mean: w+ if there is one, otherwise the first.
     space = "w+" if "w+" in generator.spaces else next(iter(generator.spaces))
     return generator.convert(latent, space, truncation=config.truncation)
 
@@ -57,12 +57,12 @@ def make_latent(generator: Generator, config: RunConfig, indices: list[int]) -> 
 def make_images(
     generator: Generator, config: RunConfig, indices: list[int]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Generate samples, nothing but their images.
+    """Generate the images of samples.
 
     Args:
-        generator: What makes the images.
+        generator: The generator.
         config: Settings of the run.
-        indices: Of one whole block, if the images are to be the same bits as in the run.
+        indices: Indices of one whole block, if the images must have the same bits as in the run.
 
     Raises:
         GeneratorError: images that are not finite, or of the wrong shape.
@@ -82,7 +82,7 @@ def check_finite(
     generator: Generator, config: RunConfig, indices: list[int], named: Mapping[str, Tensor]
 ) -> None:
     for what, values in named.items():
-        # A sum costs a tenth of a look at each value, and one that is not finite cannot hide in it.
+        # A sum costs a tenth of a check of each value, and NaN or infinity always shows in it.
         if math.isfinite(values.sum().item()):
             continue
         finite = torch.isfinite(values).flatten(1).all(dim=1)
@@ -98,10 +98,10 @@ def check_finite(
 def label_block(
     segmenter: Segmenter, images: Float[Tensor, "batch channels h w"], grid: int
 ) -> Int[Tensor, "batch plane grid grid"]:
-    """Segment images and bring the planes to the mask grid (the pixel at each cell's centre).
+    """Segment images and resize the planes to the mask grid (the pixel at each cell's centre).
 
     Raises:
-        SegmenterError: planes of the wrong type or shape, or ids that leave the vocabulary.
+        SegmenterError: planes of the wrong type or shape, or ids outside of the vocabulary.
     """
     planes = segmenter.segment(as_rgb(images).to(segmenter.device)).cpu()
     vocabulary = segmenter.vocabulary
@@ -116,7 +116,7 @@ def label_block(
     for position, plane in enumerate(vocabulary.planes):
         allowed = {0, *(concept.id for concept in vocabulary.in_plane(plane))}
         marked = planes[:, position].flatten()
-        # Counting takes no sorting, but numbers from 0 on.
+        # Counting needs no sorting, but non-negative numbers.
         numbers = torch.bincount(marked).nonzero() if known else torch.unique(marked)
         found = set(numbers.flatten().tolist())
         if not found <= allowed:
@@ -140,7 +140,7 @@ def _centres(size: int, grid: int) -> Tensor:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not have here.
+    """Check that torch has a device on this machine.
 
     Raises:
         ConfigError: no such device.

@@ -1,13 +1,12 @@
-"""A pass that several processes share: the same bytes as one process, whoever dies on the way.
+"""A pass shared by several processes: the same bytes as one process, even if processes die.
 
-A barrier stands where the method has one: edges follow from the whole pilot, and thresholds of
-pairs from the whole calibration fold. Between them blocks are tasks that any process takes in any
-order, since counts are integers that are added up. Each process saves what it has counted as a part
-of its own, atomically, with the blocks that are in it. Where one dies, its saved part counts, all
-else it was given is done again, and another process takes its place. A block on which three
-processes failed is set aside.
+The method needs two barriers: edges depend on the whole pilot, and thresholds of pairs on the whole
+calibration fold. Between them blocks are tasks that any process takes in any order, because counts
+are integers that are added up. Each process saves its counts atomically as a separate part, with
+the list of its blocks. If one dies, its saved part counts, its other tasks are repeated, and a new
+process replaces it. A block on which three processes failed is set aside.
 
-No large array passes through this process but the parts that are merged at a barrier.
+No large array passes through this process except the parts that are merged at a barrier.
 """
 
 import json
@@ -46,32 +45,32 @@ from segmenters.plain_text import one_line
 
 WORKER = "dissect.counting.worker"
 FAILED = "failed.json"
-"""Beside a run that is partial: block → the traceback of its last failure."""
+"""File beside a partial run: block → the traceback of its last failure."""
 MOST_FAILURES = 3
-_IN_FLIGHT = 2  # tasks that a process has: the one it is at, and the next
+_IN_FLIGHT = 2  # tasks per process: the current one and the next
 _WAIT = 0.5  # seconds
 _EDGE_UNITS = 64  # units whose edges are one task
 _Task = int
 
 
 def number_of_workers(asked: int | str, n_blocks: int) -> int:
-    """How many processes count: not more than there are blocks.
+    """Number of counting processes: at most the number of blocks.
 
     Args:
         asked: The setting.
-        n_blocks: Of the run.
+        n_blocks: Number of blocks of the run.
     """
     wanted = usable_cores() if asked == "auto" else int(asked)
     return max(1, min(wanted, n_blocks))
 
 
 def start_crew(generator: str, segmenter: str, *, n_workers: int, device: str) -> Crew:
-    """Processes that load the models of a run, while this one does.
+    """Start processes that load the models of a run, while this one does.
 
     Args:
         generator, segmenter: Names of the models.
-        n_workers: How many.
-        device: Where the models run.
+        n_workers: Number of processes.
+        device: Device of the models.
     """
     threads = max(1, min(torch.get_num_threads(), usable_cores() // n_workers))
     greeting = {
@@ -89,15 +88,15 @@ def brief_crew(
     planes: Path | None,
     keep_spans: bool,
 ) -> None:
-    """Say what run the processes count.
+    """Send the run's settings to the processes.
 
     Args:
-        crew: They.
-        workspace: Of the run.
-        config: Of the run.
+        crew: The processes.
+        workspace: Workspace of the run.
+        config: Settings of the run.
         save_every: Seconds between saves.
-        planes: Folder that keeps masks; None for none.
-        keep_spans: Keep every stay in a stage.
+        planes: Folder of the mask cache; None: no cache.
+        keep_spans: Record every stay in a stage.
     """
     crew.tell_all(
         do="brief", config=config.to_json(), out=str(workspace.out), key=workspace.key,
@@ -108,15 +107,15 @@ def brief_crew(
 
 @dataclass
 class Shared:
-    """What the processes of a run have in common over its passes.
+    """State that the processes of a run share over its passes.
 
     Attributes:
         crew: The processes.
-        workspace: Of the run.
-        stages: Takes the times of all processes.
-        own_pictures: Keeps what strips are drawn from of blocks that this process counts; None
-            where nobody keeps any.
-        pictures: Names of the files of pictures of the processes, of those that are complete.
+        workspace: Workspace of the run.
+        stages: Collects the times of all processes.
+        own_pictures: Pictures of blocks that this process counts; None if no pictures are
+            kept.
+        pictures: Names of the complete picture files of the processes.
         aside: Block → why it was set aside.
     """
 
@@ -141,17 +140,17 @@ class Shared:
         done: Callable[[int, dict[str, Any]], None] = lambda worker, answer: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Have some tasks done, each by one process.
+        """Distribute tasks, each to one process.
 
         Args:
-            tasks: Numbers.
-            order: What a process is told.
-            begin: Is called with a process before its first task.
-            prefer: The lower the number, the sooner a process gets a task.
-            lost: What of the tasks that a dead process did not answer has to be done again, and
-                of those it had answered.
-            done: Is called with a process and its answer.
-            interrupted: Ends this as soon as it says so.
+            tasks: Numbers of the tasks.
+            order: The order to send.
+            begin: Called with a process before its first task.
+            prefer: Priority: a process gets tasks with a low number first.
+            lost: Tasks to repeat, from a dead process's unanswered ones and its number, which
+                determines the answered ones.
+            done: Called with a process and its answer.
+            interrupted: Stops the distribution when it returns True.
         """
         self._failures.clear()
         waiting, flying = list(tasks), {worker: deque[_Task]() for worker in self.crew.workers}
@@ -176,12 +175,12 @@ class Shared:
                     done(worker, answer)
 
     def collect(self, do: str, key: str, lost: Callable[[int], Sequence[_Task]]) -> list[_Task]:
-        """Give everyone an order and wait for the answers; what those who died had is returned.
+        """Send an order to all and wait for the answers; returns the tasks of dead processes.
 
         Args:
             do: The order.
-            key: Of the answer to it.
-            lost: What of a dead process has to be done again.
+            key: Key of its answer.
+            lost: Tasks of a dead process to repeat.
         """
         open_, again = set(self.crew.workers), []
         for worker in open_:
@@ -199,17 +198,17 @@ class Shared:
         return again
 
     def _take(self, worker: int, answer: dict[str, Any]) -> None:
-        """Note what a process says at its end."""
+        """Store the final results of a process."""
         if "finished" in answer:
             self.stages.replace_part(f"worker {worker}", answer["stages"], answer["spans"])
             if self.own_pictures is not None:
                 self.pictures.add(_pictures_name(worker))
 
     def _is_told(self, worker: int, answer: dict[str, Any]) -> bool:
-        """Whether an answer is no failure.
+        """Whether an answer is not a failure.
 
         Raises:
-            DissectError: a mistake that every process would make.
+            DissectError: an error that every process would have.
         """
         if "mistake" in answer:
             kind = getattr(dissect.errors, answer["kind"], RunError)
@@ -222,7 +221,7 @@ class Shared:
         return True
 
     def _after_death(self, worker: int, tasks: Sequence[_Task]) -> list[_Task]:
-        """What is to be done again after a process died."""
+        """Tasks to repeat after a process died."""
         why = self._faults.pop(worker, "the process ended without a word: killed, or out of memory")
         if not tasks:
             self._idle_deaths += 1
@@ -255,15 +254,15 @@ def count_shared(
     progress: bool,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
-    """A pass; the workspace has its whole state afterwards.
+    """Count a pass; the workspace has its whole state afterwards.
 
     Args:
-        subject: With the layers of the pass, and the bases that need no samples.
+        subject: Subject with the layers of the pass, and the bases that need no samples.
         shared: The processes.
-        number: Of the pass, from 0.
-        n_passes: How many there are.
+        number: Number of the pass, from 0.
+        n_passes: Number of passes.
         progress: Show progress bars.
-        meanwhile: Is done in this process while others count.
+        meanwhile: Runs in this process while others count.
 
     Raises:
         RunError: blocks that were set aside; all others are counted and saved.
@@ -275,7 +274,7 @@ def count_shared(
     if state is None:
         with shared.stages.stage("pilot"):
             state = _shared_pilot(subject, shared, kept, progress=progress)
-        workspace.save(state, number)  # what processes save from now on has a whole to belong to
+        workspace.save(state, number)  # parts that processes save from now on belong to this state
     state = workspace.merge_parts(state, number)
     subject = subject.with_bases(state.bases)
     config = subject.config
@@ -317,7 +316,7 @@ def count_shared(
             state = count(state, list(state.covered.missing(whole)))
             _check_aside(shared)
             if mixed and whole not in state.covered:
-                # A block of both folds is counted on top of all calibration.
+                # A block of both folds is counted after all calibration blocks.
                 counter = PassCounter(
                     subject, state, pictures=shared.own_pictures, stages=shared.stages
                 )
@@ -335,7 +334,7 @@ def count_shared(
 
 
 def _check_aside(shared: Shared) -> None:
-    """Tell of blocks that were set aside.
+    """Report blocks that were set aside.
 
     Raises:
         RunError: there are some.
@@ -356,7 +355,7 @@ def _check_aside(shared: Shared) -> None:
 def _shared_pilot(
     subject: Subject, shared: Shared, kept: dict[_Task, int], *, progress: bool
 ) -> PassState:
-    """Nothing counted, with all bases, and the edges of every unit from the pilot."""
+    """State of zero samples, with all bases, and the edges of every unit from the pilot."""
     fitted = fit_bases(subject, progress=progress)
     workspace, layers = shared.workspace, list(subject.config.layers)
     folder = workspace.folder
@@ -419,7 +418,7 @@ def _count_blocks(
     told: Callable[[int, dict[str, Any]], None],
     interrupted: Callable[[], bool],
 ) -> PassState:
-    """Count blocks of one fold; returns the state with them, which is saved."""
+    """Count blocks of one fold; returns the saved state that includes them."""
     workspace, layers = shared.workspace, list(subject.config.layers)
     workspace.save_beginning(state)
     given: dict[int, list[_Task]] = {}
@@ -437,7 +436,7 @@ def _count_blocks(
 
     def lost(worker: int, unanswered: Sequence[_Task] = ()) -> list[_Task]:
         saved = workspace.part_coverage(number, parts[worker]) if worker in parts else Coverage()
-        # What it was at comes first: that may be what it died of.
+        # Its current task comes first: it may be the cause of the death.
         every = [*unanswered, *given.get(worker, [])]
         return [block for block in every if block not in saved]
 

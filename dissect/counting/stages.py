@@ -5,7 +5,7 @@
         ...
     stages.times["generate"]
 
-What a stage does inside another one is its own and not counted twice.
+The time of a stage inside another one is counted only for the inner one.
 """
 
 import json
@@ -22,12 +22,12 @@ HERE = "this process"
 
 @dataclass(frozen=True)
 class Time:
-    """Of a stage.
+    """Time of a stage.
 
     Attributes:
-        wall: Seconds that passed.
+        wall: Elapsed seconds.
         processor: Seconds of processor time of the whole process, all threads together.
-        times: How often it was entered.
+        times: Number of entries.
     """
 
     wall: float = 0.0
@@ -35,7 +35,7 @@ class Time:
     times: int = 0
 
     def plus(self, other: "Time") -> "Time":
-        """Of both together."""
+        """Sum of both."""
         return Time(
             self.wall + other.wall, self.processor + other.processor, self.times + other.times
         )
@@ -43,7 +43,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Span:
-    """One stay in a stage: when it began, in seconds of ``time.perf_counter``, and how long."""
+    """One stay in a stage: its start, in seconds of ``time.perf_counter``, and its duration."""
 
     stage: str
     begin: float
@@ -52,7 +52,7 @@ class Span:
 
 @dataclass
 class _Open:
-    """A stage that is entered, when, and the time that stages inside it took."""
+    """An entered stage: its start, and the time of the stages inside it."""
 
     name: str
     begin: float
@@ -70,13 +70,13 @@ class _Open:
 
 
 class Stages:
-    """The stages of one process; one thread enters them.
+    """The stages of one process; only one thread may enter them.
 
     Args:
-        keep_spans: Keep every stay.
+        keep_spans: Record every stay.
 
     Attributes:
-        spans_of: Process → every stay so far, where they are kept.
+        spans_of: Process → every stay so far, if recorded.
     """
 
     def __init__(self, *, keep_spans: bool = False) -> None:
@@ -88,7 +88,7 @@ class Stages:
 
     @property
     def times(self) -> dict[str, Time]:
-        """Stage → its time so far, of all processes, in the order in which they were left first."""
+        """Stage → its total time over all processes, in the order of first exit."""
         found = dict(self._times)
         for times in self._others.values():
             for name, own in times.items():
@@ -103,11 +103,11 @@ class Stages:
         times: Mapping[str, Mapping[str, float]],
         spans: Sequence[tuple[str, float, float]] = (),
     ) -> None:
-        """Take in what another process measured; replaces what it said before.
+        """Store the measurements of another process; replaces its earlier ones.
 
         Args:
             who: The process.
-            times: As ``to_json`` gives them.
+            times: Result of ``to_json``.
             spans: Its stays in stages, as the fields of ``Span``.
         """
         self._others[who] = {
@@ -125,10 +125,10 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure what is done inside.
+        """Measure the time of the ``with`` block.
 
         Args:
-            name: Of the stage.
+            name: Name of the stage.
         """
         opened = _Open(name, time.perf_counter(), time.process_time())
         self._open.append(opened)
@@ -147,7 +147,7 @@ class Stages:
 
 
 def write_trace(path: Path, stages: Stages) -> None:
-    """Write every stay of every process as a trace that a browser's trace viewer opens.
+    """Write every stay of every process as a trace for a browser's trace viewer.
 
     References:
         Trace Event Format, Google, 2016: complete events.

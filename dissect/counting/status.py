@@ -1,9 +1,9 @@
-"""How far a run is, how fast it goes and what it takes, in ``status.json`` beside the run-to-be.
+"""Progress, speed and memory of a run in ``status.json``, beside the future run folder.
 
     {"done": 320, "total": 1000, "unit": "image", "rate": 21.4, "seconds_left": 32,
      "memory": {"this process": 1400000000}, "stages": {"count": {"wall": 4.1, "processor": 8.0}}}
 
-Whoever follows from outside reads it: it is replaced as a whole after each block.
+Other programs can read it: it is replaced as a whole after each block.
 """
 
 import time
@@ -15,14 +15,14 @@ from dissect.runs.partial import Workspace
 
 
 class Status:
-    """Of one pass.
+    """Status of one pass.
 
     Args:
-        workspace: Of the run.
-        stages: Of the run.
+        workspace: Workspace of the run.
+        stages: Stages of the run.
         counted: Samples that were counted before.
-        total: Samples to be counted.
-        before: Samples of the passes before this one, and of all passes.
+        total: Samples to count.
+        before: Samples of earlier passes, and of all passes.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Status:
         self._began = time.monotonic()
 
     def add(self, n_samples: int, memory: Mapping[str, int] | None = None) -> None:
-        """Note that samples were counted, and write the file.
+        """Add counted samples, and write the file.
 
         Args:
-            n_samples: How many.
-            memory: Process → bytes it takes, of others than this one.
+            n_samples: Number of samples.
+            memory: Process → its bytes, for the other processes.
         """
         self._counted += n_samples
         done = self._before + self._counted

@@ -1,11 +1,10 @@
-"""The subject of a run: layers of a generator, seen through a segmenter, with the run's settings.
+"""The subject of a run: layers of a generator, a segmenter, and the run's settings.
 
     subject = Subject.of(generator, segmenter, config)
     block = subject.block(0)                       # images and maps of the first samples
     labels = subject.labels(block, subject.planes(block))
 
-It is a value that holds nothing of what was counted: it makes the same blocks in any process, as
-often as it is asked.
+It is a value without any counts: it generates the same blocks in any process, any number of times.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +39,7 @@ from segmenters import Segmenter
 
 
 def setup_of(config: RunConfig, *, n_units: int, n_concepts: int) -> Setup:
-    """What the unit statistics of a layer of so many units follow from."""
+    """The setup of unit statistics for a layer with this number of units."""
     return Setup(
         n_units=n_units,
         n_concepts=n_concepts,
@@ -52,13 +51,13 @@ def setup_of(config: RunConfig, *, n_units: int, n_concepts: int) -> Setup:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive samples and what the generator made of them.
+    """Consecutive samples with their images and maps.
 
     Attributes:
         indices: Sample indices.
         images: RGB or grey, [-1, 1].
-        maps: Layer → its output in the basis that it is read in, on the generator's device, where
-            it is counted.
+        maps: Layer → its output in its basis, on the generator's device, where it is
+            counted.
     """
 
     indices: list[int]
@@ -68,15 +67,15 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is counted.
+    """The subject of a run.
 
     Attributes:
-        generator: What makes the images.
-        segmenter: What marks concepts in them.
+        generator: The generator of the images.
+        segmenter: The segmenter of the concepts.
         config: Settings of the run.
-        bases: For each layer that is not read in its channels, its basis; principal components are
+        bases: Basis of each layer that is not read in its channels; principal components are
             missing until they are fitted.
-        mixed: Whether mixtures of its layers are read beside them.
+        mixed: Whether mixtures of its layers are read too.
     """
 
     generator: Generator
@@ -91,13 +90,13 @@ class Subject:
 
         Raises:
             ConfigError: more components than a layer has channels.
-            CheckpointError: a file that holds no sparse autoencoder for its layer.
+            CheckpointError: a file without a sparse autoencoder for its layer.
         """
         subject = cls(generator, segmenter, config)
         return replace(subject, bases=open_bases(generator, subject.specs.values()))
 
     def only(self, layers: Iterable[str]) -> "Subject":
-        """The same with some of its layers, and their mixtures."""
+        """The subject with some of its layers, and their mixtures."""
         own = set(self.mixtures.values())
         chosen = tuple(layer for layer in layers if layer not in own)
         found = replace(self, config=replace(self.config, layers=chosen))
@@ -105,13 +104,13 @@ class Subject:
         return replace(found, bases=bases)
 
     def unmixed(self) -> "Subject":
-        """The same without mixtures."""
+        """The subject without mixtures."""
         found = replace(self, mixed=False)
         bases = {layer: basis for layer, basis in self.bases.items() if layer in found.specs}
         return replace(found, bases=bases)
 
     def with_bases(self, bases: Mapping[str, Basis]) -> "Subject":
-        """The same with other bases."""
+        """The subject with other bases."""
         return replace(self, bases=bases)
 
     @cached_property
@@ -132,10 +131,10 @@ class Subject:
 
     @cached_property
     def mixtures(self) -> dict[str, str]:
-        """Layer → what its mixtures are called, for those that are held against some.
+        """Layer → name of its mixtures, for layers that are compared with some.
 
-        These are layers that are read in their channels and have more of them than an image has:
-        what puts out colours is no choice of the network's.
+        These are layers that are read in their channels and have more of them than an image: the
+        network does not choose the axes of colours.
         """
         if not self.mixed or not self.config.mixtures or self.config.compat:
             return {}
@@ -160,7 +159,7 @@ class Subject:
 
     @cached_property
     def plane_rows(self) -> Int[np.ndarray, " concept"] | None:
-        """Rows of planes in the histogram, as ``dissect.statistics.gandissect`` counts them."""
+        """Rows of planes in the histogram, for the counts of ``dissect.statistics.gandissect``."""
         return plane_rows(self.segmenter.vocabulary) if self.config.compat else None
 
     @property
@@ -170,12 +169,12 @@ class Subject:
 
     @property
     def n_planes(self) -> int:
-        """Planes whose images are counted as well, as the original's rules ask for."""
+        """Planes whose images are counted too, for the original's rules."""
         return len(self.segmenter.vocabulary.planes) if self.config.compat else 0
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks hold the samples of the run."""
+        """Number of blocks of the run."""
         return n_blocks(self.config)
 
     @property
@@ -184,7 +183,7 @@ class Subject:
         return min(self.config.pilot, self.config.n_samples)
 
     def blocks_of(self, n_samples: int) -> range:
-        """Blocks that hold the first samples."""
+        """Blocks with the first samples."""
         return range(n_blocks(self.config, n_samples))
 
     @property
@@ -194,12 +193,12 @@ class Subject:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that a run's arrays follow from; see ``schema.fingerprint``."""
+        """SHA-256 of everything that determines a run's arrays; see ``schema.fingerprint``."""
         contents = read_file_contents(self.bases)
         return fingerprint(self.config, self.generator, self.segmenter, contents)
 
     def setup(self, layer: str) -> Setup:
-        """What the unit statistics of a layer follow from."""
+        """The setup of a layer's unit statistics."""
         return setup_of(self.config, n_units=self.shapes[layer].units, n_concepts=self.n_concepts)
 
     @torch.no_grad()
@@ -207,7 +206,7 @@ class Subject:
         """Generate the samples of a block and read the layers.
 
         Args:
-            number: Of the block, from 0.
+            number: Number of the block, from 0.
 
         Raises:
             GeneratorError: images or maps that are not finite, or of the wrong shape.
@@ -225,12 +224,12 @@ class Subject:
         """Masks of a block on the mask grid.
 
         Raises:
-            SegmenterError: as ``label_block``.
+            SegmenterError: the errors of ``label_block``.
         """
         return label_block(self.segmenter, block.images, self.grid)
 
     def labels(self, block: Block, planes: Int[Tensor, "batch plane grid grid"]) -> BlockLabels:
-        """Masks of a block as they are counted."""
+        """Masks of a block, prepared for counting."""
         return BlockLabels.prepare(
             planes,
             block.indices,

@@ -1,7 +1,7 @@
-"""Makes a strip of images for each unit: where it fires most, and its mask there.
+"""Makes a strip of images for each unit: its top images with its mask.
 
-Images and maps were kept while samples were counted. What is missing, since another process counted
-it before the run was interrupted, is made again from the sample index.
+Images and maps were kept during counting. Missing ones, which another process counted before the
+run was interrupted, are generated again from the sample index.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from dissect.runs.results import LayerResult
 from dissect.runs.strips import Strip, make_strip
 from dissect.statistics.resize import resize
 
-_AT_ONCE = 256  # masks; each takes some hundred kilobytes while it is made
+_AT_ONCE = 256  # masks at a time; each takes some hundred kilobytes meanwhile
 _Masks = dict[str, UInt8[np.ndarray, "unit rank byte"]]
 
 
@@ -35,9 +35,9 @@ def unit_strips(
     """Draw the strip of every unit.
 
     Args:
-        subject: With the layers to be drawn.
-        results: Of these layers.
-        pictures: What was kept of them; gets the images that are made again.
+        subject: Subject with the layers to draw.
+        results: Results of these layers.
+        pictures: Kept pictures; receives the images that are generated again.
         progress: Show progress bars.
 
     Yields:
@@ -82,7 +82,7 @@ def _draw_again(
     *,
     progress: bool,
 ) -> None:
-    """Make the blocks again in which something is missing."""
+    """Generate the blocks with missing pictures again."""
     block_size, tile = subject.config.block, pictures.tile
     wanted: dict[int, list[str]] = defaultdict(list)
     for layer, absent in missing.items():
@@ -113,7 +113,7 @@ def _draw_again(
 def _pack(
     values: Float[Tensor, "pair tile tile"], result: LayerResult, units: np.ndarray
 ) -> UInt8[np.ndarray, "pair byte"]:
-    """Where units are above the thresholds of their labels, eight pixels a byte."""
+    """Where units are above the thresholds of their labels, eight pixels per byte."""
     rows = np.arange(len(result.best))
     limits = torch.from_numpy(result.thresholds[result.chosen, rows, result.best])
     above = values > limits[units][:, None, None]
@@ -132,7 +132,7 @@ def _encode(
 
     def picture(index: int) -> UInt8[np.ndarray, "tile tile 3"]:
         found = pictures.image(index)
-        assert found is not None  # it was kept, or made again
+        assert found is not None  # it was kept, or generated again
         return found
 
     def strip(unit: int) -> Strip:

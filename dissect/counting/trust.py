@@ -1,16 +1,16 @@
-"""Trust in a segmenter on a generator's images: whether it agrees with itself, and with another.
+"""Trust in a segmenter on a generator's images: agreement with itself, and with another one.
 
     table = measure_trust(segmenter, generator, config, n_samples=64).table()
 
 There is no truth for generated images, but masks should follow the image. An image is flipped,
-shifted by a sixteenth of its size, or enlarged by a quarter; its masks, taken back, are compared
-with those of the image itself by IoU, pooled over all images. What both see (a border is lost where
-an image is shifted or enlarged) is counted, nothing else. In the mirror, concepts whose names say
-left or right change places. High agreement does not prove a mask right: a segmenter may be wrong in
-the same way each time. Low agreement proves that it is loose, and a unit cannot be better known
-than its masks.
+shifted by a sixteenth of its size, or enlarged by a quarter. Its masks, mapped back, are compared
+with those of the image itself by IoU, pooled over all images. Only pixels that both show are
+counted (shifting or enlarging an image loses a border). In the mirror image, left and right are
+swapped in names of concepts. High agreement does not prove that a mask is right: a segmenter may
+make the same error each time. Low agreement proves that it is unreliable, and the label of a unit
+is at most as reliable as the masks.
 
-``entropy`` says how undecided the scores are over a concept's pixels: H(p) / log n over the n
+``entropy`` measures how undecided the scores are over a concept's pixels: H(p) / log n over the n
 concepts of its plane and none of them, 0 … 1.
 """
 
@@ -40,21 +40,21 @@ from dissect.statistics.agreement import (
 from dissect.statistics.folds import CLUSTER
 from segmenters import Segmenter, Vocabulary
 
-_MOST_IMAGES, _ONE_IN = 64, 16  # of a run: one sample of 16, at most 64
-_AT_ONCE = 8  # images whose scores are in memory together
+_MOST_IMAGES, _ONE_IN = 64, 16  # in a run: one sample of 16, at most 64
+_AT_ONCE = 8  # images with scores in memory at a time
 
 
 @dataclass
 class Trust:
-    """Counts of how far masks agree. Only ``add`` changes them.
+    """Counts of the agreement of masks. Only ``add`` changes them.
 
     Attributes:
-        vocabulary: Of the segmenter.
-        images: How many were looked at, and in how many of them each concept occurs.
-        both, either: int64 (change, concept): pixels with the concept in both masks, and in one of
-            them at least.
-        area: Pixels of each concept in the images as they are, and of all.
-        entropy: Sum over each concept's pixels; None where scores were not asked for.
+        vocabulary: Vocabulary of the segmenter.
+        images: Number of images, and for each concept of those in which it occurs.
+        both, either: int64 (change, concept): pixels with the concept in both masks, and in at
+            least one of them.
+        area: Pixels of each concept in the unchanged images, and of all.
+        entropy: Sum over each concept's pixels; None without scores.
     """
 
     vocabulary: Vocabulary
@@ -68,7 +68,7 @@ class Trust:
 
     @classmethod
     def empty(cls, vocabulary: Vocabulary, *, scores: bool = True) -> "Trust":
-        """Nothing counted yet."""
+        """Counts of zero images."""
         n = len(vocabulary)
         both, either = (np.zeros((len(CHANGES), n), np.int64) for _ in range(2))
         return cls(
@@ -85,8 +85,8 @@ class Trust:
         """Count a block of images.
 
         Args:
-            segmenter: What marks concepts.
-            images: Any.
+            segmenter: The segmenter.
+            images: Any images.
             planes: Its masks of them.
         """
         n = len(self.vocabulary)
@@ -109,8 +109,8 @@ class Trust:
         """One row for each concept of the vocabulary, in its order.
 
         Columns: ``concept``, ``category``, ``images`` (in which it occurs), ``share`` (of pixels),
-        IoU for each of ``CHANGES``, their ``lowest``, and ``entropy`` if it was asked for. NaN
-        where a concept never occurs.
+        IoU for each of ``CHANGES``, their ``lowest``, and ``entropy`` with scores. NaN where a
+        concept never occurs.
         """
         undefined = np.full(self.either.shape, np.nan)
         iou = np.divide(self.both, self.either, out=undefined, where=self.either > 0)
@@ -137,15 +137,15 @@ def changed_masks(
     images: Float[Tensor, "batch channels h w"],
     planes: Int[Tensor, "batch plane h w"],
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each of ``CHANGES``, the masks as they are and those of the changed images taken back.
+    """For each of ``CHANGES``, the masks of the images, and of the changed images mapped back.
 
     Args:
-        segmenter: What marks concepts.
-        images: Any.
+        segmenter: The segmenter.
+        images: Any images.
         planes: Its masks of them.
 
     Yields:
-        Concept ids of the pixels that both see, twice (batch, plane, rows, columns).
+        Concept ids of the pixels that both show, twice (batch, plane, rows, columns).
     """
     size = images.shape[-1]
 
@@ -157,7 +157,7 @@ def changed_masks(
     yield planes, mirrored[label(images.flip(-1)).long().flip(-1)]
 
     step = max(1, size // 16)
-    # What comes in at the left and at the top is the border repeated.
+    # New pixels at the left and at the top repeat the border.
     moved = functional.pad(images, (step, 0, step, 0), mode="replicate")[..., :size, :size]
     yield planes[..., :-step, :-step], label(moved)[..., step:, step:]
 
@@ -167,7 +167,7 @@ def changed_masks(
         images, (large, large), mode="bilinear", align_corners=False, antialias=True
     )
     seen = label(enlarged[..., first : first + size, first : first + size])
-    # Masks of the image as it is, at the places whose enlargement was seen.
+    # Masks of the unchanged image, at the places that the enlarged one shows.
     place = ((torch.arange(size) + first + 0.5) * size / large).floor().long()
     yield planes[..., place[:, None], place], seen
 
@@ -181,8 +181,8 @@ def concept_entropy(
     """Sum over each concept's pixels of its plane's normalised entropy.
 
     Args:
-        segmenter: What scores.
-        images: Any.
+        segmenter: The segmenter with the scores.
+        images: Any images.
         planes: Its masks of them.
     """
     vocabulary = segmenter.vocabulary
@@ -238,14 +238,14 @@ def measure_trust(
     scores: bool = True,
     progress: bool = True,
 ) -> tuple[Trust, Comparison | None]:
-    """Look at the first samples of a seed, made in the blocks of a run.
+    """Measure agreement on the first samples of a seed, in the blocks of a run.
 
     Args:
-        segmenter: What is to be trusted.
-        generator: What makes the images.
-        config: Seed, label, truncation and block; the rest does not matter.
-        n_samples: How many, at most ``config.n_samples``.
-        other: A segmenter to compare it with.
+        segmenter: The segmenter to check.
+        generator: The generator.
+        config: Seed, label, truncation and block; ignores the rest.
+        n_samples: Number of samples, at most ``config.n_samples``.
+        other: Another segmenter for comparison.
         scores: Also measure the entropy of the scores.
         progress: Show a progress bar.
     """
@@ -257,7 +257,7 @@ def measure_trust(
     )
     with bar:
         for number in range(n_blocks(config, n_samples)):
-            # A block is made and segmented whole, so that images and masks are the bits of a run.
+            # Generates and segments whole blocks, so that images and masks have the bits of a run.
             images = make_images(generator, config, block_indices(number, config))
             planes = label_block(segmenter, images, images.shape[-1])
             indices = block_indices(number, config, n_samples)
@@ -275,13 +275,13 @@ def measure_trust(
 
 
 class TrustOfRun:
-    """What a run stores of trust, and its example masks, from blocks that are counted anyway.
+    """The trust data of a run, and its example masks, from blocks that are counted anyway.
 
-    It looks at one sample of 16, at least eight and at most 64, without scores.
+    Uses one sample of 16, at least eight and at most 64, without scores.
 
     Args:
-        generator, segmenter: Of the run.
-        config: Of the run.
+        generator, segmenter: Models of the run.
+        config: Settings of the run.
     """
 
     def __init__(self, generator: Generator, segmenter: Segmenter, config: RunConfig) -> None:
@@ -294,7 +294,7 @@ class TrustOfRun:
         self.examples = Examples(segmenter.vocabulary)
 
     def wants(self, number: int) -> bool:
-        """Whether a block was not looked at that has to be."""
+        """Whether a block is needed and was not measured yet."""
         return number in self._missing
 
     def add(
@@ -303,10 +303,10 @@ class TrustOfRun:
         images: Float[Tensor, "batch channels h w"],
         planes: Int[Tensor, "batch plane h w"],
     ) -> None:
-        """Look at a block.
+        """Measure a block.
 
         Args:
-            number: Of the block.
+            number: Number of the block.
             images: All of its images.
             planes: Their masks at the size of the images.
         """
@@ -317,7 +317,7 @@ class TrustOfRun:
         self.examples.add(indices, images, planes)
 
     def finish(self, *, progress: bool) -> dict[str, object]:
-        """What is stored; blocks that were not looked at are made for it.
+        """The stored data; generates the blocks that were not measured yet.
 
         Args:
             progress: Show a progress bar.

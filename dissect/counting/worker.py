@@ -1,15 +1,15 @@
-"""One of several processes that count a run; ``dissect.counting.sharing`` gives the orders.
+"""One of several processes that count a run; ``dissect.counting.sharing`` sends the orders.
 
-The first order names the models. Large arrays never travel: they lie in files beside the
-run-to-be, and orders and answers name them.
+The first order names the models. Large arrays are never sent: they are in files beside the future
+run folder, and orders and answers name these files.
 
-    brief   of which run blocks are counted
-    pilot   make some blocks, write their values where all processes find them, keep the blocks
-    edges   choose the edges of some units from everyone's values
-    begin   count the following blocks into a part of its own
+    brief   settings of the run
+    pilot   generate some blocks, write their values to the shared file, keep the blocks
+    edges   choose the edges of some units from the values of all processes
+    begin   count the following blocks into a separate part
     count   count a block, and save the part if it is time
     save    save the part
-    finish  save the part, and say where the pictures lie
+    finish  save the part, and return the name of the picture file
 """
 
 import time
@@ -43,10 +43,10 @@ def pilot_file(folder: Path, subject: Subject, layer: str, mode: str) -> Float[n
     """The values of a layer's units over the pilot, in a file that all processes fill.
 
     Args:
-        folder: Of the workspace.
-        subject: With all bases.
-        layer: Of the subject.
-        mode: As ``numpy.memmap`` takes it.
+        folder: Folder of the workspace.
+        subject: Subject with all bases.
+        layer: A layer of the subject.
+        mode: Mode of ``numpy.memmap``.
     """
     place = list(subject.specs).index(layer)
     n_values = subject.n_pilot * values_per_image(subject.grid, subject.n_pilot)
@@ -55,11 +55,11 @@ def pilot_file(folder: Path, subject: Subject, layer: str, mode: str) -> Float[n
 
 
 class Worker:
-    """What the process is about.
+    """State of the process.
 
     Args:
-        order: The first one.
-        stack: Closes what is open.
+        order: The first order.
+        stack: Closes open resources.
     """
 
     def __init__(self, order: Mapping[str, Any], stack: ExitStack) -> None:
@@ -91,7 +91,7 @@ class Worker:
         return {"briefed": True}
 
     def do(self, order: Mapping[str, Any]) -> dict[str, object]:
-        """Carry an order out; returns the answer."""
+        """Execute an order; returns the answer."""
         return getattr(self, f"_{order['do']}")(order)
 
     def _open(self, layers: list[str]) -> None:
@@ -123,7 +123,7 @@ class Worker:
 
     def _edges(self, order: Mapping[str, Any]) -> dict[str, object]:
         self._values = None
-        if self.subject is self._whole:  # it took no part in the pilot
+        if self.subject is self._whole:  # it did not run the pilot
             self._open(order["layers"])
         with self.stages.stage("pilot"):
             layer, first, last = order["units"]
@@ -131,7 +131,7 @@ class Worker:
             fractions = tail_fractions(self.subject.config.tail)
             edges = edges_from_values(np.array(values[first:last]), fractions)
         name = f"edges-{order['task']}.npy"
-        # In rows: sums round by how an array lies in memory.
+        # In rows: the memory layout affects the rounding of sums.
         content = np.ascontiguousarray(edges.numpy())
         np.save(self.workspace.folder / name, content, allow_pickle=False)
         return {"done": order["task"]}
@@ -188,7 +188,7 @@ class Worker:
 
 
 def main() -> None:
-    """Take orders until there are no more; the first mistake or fault ends the process."""
+    """Process orders until there are no more; the first error or fault ends the process."""
     channel = Channel()
     orders = channel.orders()
     with ExitStack() as stack:
@@ -199,7 +199,7 @@ def main() -> None:
                 channel.answer(**worker.do(order))
         except DissectError as error:
             channel.answer(mistake=str(error), kind=type(error).__name__)
-        except Exception:  # told by whoever gives the orders, who may go on without the block
+        except Exception:  # the controlling process reports it and may continue without
             channel.answer(fault=traceback.format_exc())
 
 

@@ -1,6 +1,6 @@
 """The dashboard: any number of runs, explored in a browser.
 
-Names are imported when they are first used: a rendering worker needs none of the web's modules.
+Names are imported when they are first used: a rendering worker needs no web modules.
 """
 
 from typing import TYPE_CHECKING

@@ -22,7 +22,7 @@ _NOT_FOUND = Page(
     "Not found",
     lambda _visit: shell.failed("No such page", "The address is mistyped, or the page has moved."),
 )
-# As dash has it, but for the language, which readers aloud need.
+# Dash's own template, plus the language, which screen readers need.
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -47,8 +47,8 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
     """The app over a folder of runs; ``app.server`` is the WSGI application.
 
     Args:
-        runs_dir: Holds runs, or is one.
-        settings: How it is served; see ``Settings``.
+        runs_dir: A folder of runs, or one run.
+        settings: Server settings; see ``Settings``.
     """
     settings = settings or Settings()
     app = dash.Dash(
@@ -67,7 +67,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
     parts = discover()
     store = RunStore(runs_dir, most_open=settings.open_runs)
     context.attach(app.server, Context(store, settings, parts))
-    # The registry belongs to dash, not to an app: an earlier app's pages are the same modules.
+    # The registry is global in dash, not per app: an earlier app has the same page modules.
     for order, (module, page) in enumerate(_most_literal_first(parts.pages)):
         dash.register_page(
             module,
@@ -93,7 +93,7 @@ def create_app(runs_dir: str | Path, settings: Settings | None = None) -> dash.D
 
 
 def _title_of(page: Page | RunPage) -> Callable[..., str]:
-    """The title of the browser's tab, as dash calls it: with the variable parts of the address."""
+    """The title of the browser's tab, called by dash with the variable parts of the address."""
 
     def title(**values: object) -> str:
         names = {name: unquote(str(values.get(name, ""))) for name in page.variables}
@@ -106,15 +106,15 @@ def _title_of(page: Page | RunPage) -> Callable[..., str]:
 def _most_literal_first(
     pages: Mapping[str, Page | RunPage],
 ) -> list[tuple[str, Page | RunPage]]:
-    """dash takes the first page whose template fits, and a variable part fits anything."""
+    """dash takes the first page whose template matches, and a variable part matches anything."""
     return sorted(pages.items(), key=lambda item: (-item[1].template.count("/"), item[0]))
 
 
 def _guarded(page: Page | RunPage) -> Callable[..., Component]:
-    """A page's layout as dash calls it: with all of the path and the query as keywords."""
+    """A page's layout, called by dash with all of the path and the query as keywords."""
 
     def layout(**values: object) -> Component:
-        # Names given twice come as a list; the last one counts.
+        # A repeated name comes as a list; the last value counts.
         plain = {
             name: str(value[-1] if isinstance(value, list) and value else value)
             for name, value in values.items()
@@ -127,7 +127,7 @@ def _guarded(page: Page | RunPage) -> Callable[..., Component]:
 
 
 def draw(page: Page | RunPage, visit: Visit) -> Component:
-    """A page in its frame, or in its place what went wrong."""
+    """A page in its frame, or an error in its place."""
     try:
         if not isinstance(page, RunPage):
             return shell.frame(visit, page, page.layout(visit))

@@ -1,4 +1,4 @@
-"""Errors of callbacks: a user's mistake becomes a line on the page, a fault one in the log."""
+"""Errors of callbacks: a user's error is shown on the page, a fault is logged."""
 
 import functools
 import logging
@@ -44,15 +44,15 @@ def problem(mistake: Exception | str) -> Component:
 
 
 def line_of(mistake: Exception) -> str:
-    """The message of an error, with paths named from the folder of runs on."""
+    """The message of an error; paths start at the folder of runs."""
     return within(str(mistake), context.current().store.root)
 
 
 def text(given: object) -> str:
-    """A value that a browser sent and that has to be a text.
+    """Check that a browser's value is a text.
 
     Raises:
-        ConfigError: something else.
+        ConfigError: another type.
     """
     if not isinstance(given, str):
         raise ConfigError(f"this is a {type(given).__name__}; expected a text; reload the page")

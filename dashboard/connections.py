@@ -1,10 +1,10 @@
-"""The dashboard's waitress server: checks before bodies, time-outs, a cap on connections.
+"""The dashboard's waitress server: checks before bodies, time-outs, a limit on connections.
 
-- As soon as the header of a request is there, its host, origin, token and size are checked; the
-  body of a request that is refused is never read.
-- A connection is closed when it was idle for ``IDLE_SECONDS`` or takes longer than
-  ``REQUEST_SECONDS`` to send one request, however steadily it sends.
-- Beyond ``MOST_CONNECTIONS`` a new connection takes the place of the one that was idle longest.
+- As soon as the header of a request is complete, its host, origin, token and size are checked. The
+  body of a rejected request is never read.
+- A connection is closed after ``IDLE_SECONDS`` without traffic, or if one request takes longer than
+  ``REQUEST_SECONDS``, even with steady traffic.
+- Beyond ``MOST_CONNECTIONS`` a new connection replaces the one that was idle longest.
 """
 
 import resource
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 512
 IDLE_SECONDS = 60.0
 REQUEST_SECONDS = 60.0
-_CHECK_SECONDS = 5  # between two looks at connections that take too long
+_CHECK_SECONDS = 5  # between two checks for connections that take too long
 _LARGEST_HEADER = 64 * 1024
 _THREADS = 8
 _IN_HEADERS = ("HOST", "COOKIE", "ORIGIN", "SEC_FETCH_SITE")
 
 
 class RefusedError(Error):
-    """A refusal as waitress answers it: one line, then the connection is closed."""
+    """A rejection for waitress: one line, then the connection is closed."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.line)
         self._status = refusal.status
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], Any]:
-        """Status, headers and body in bytes, as waitress has it, whatever its hints say."""
+        """Status, headers and body in bytes, which waitress expects despite its type hints."""
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
         return f"{self._status} Refused", headers, f"{self.body}\n".encode()
 
 
 class GuardedServer(TcpWSGIServer):
-    """A server whose connections are bounded in number and in time.
+    """A server that limits the number and duration of its connections.
 
     Args:
-        application: AnswerCache requests that pass.
-        sock: Bound.
-        gate: Judges the header of a request that has a body.
-        max_request_bytes: Bodies of more are refused.
+        application: Answers requests that pass the checks.
+        sock: A bound socket.
+        gate: Checks the header of a request with a body.
+        max_request_bytes: Largest accepted body.
     """
 
     def __init__(
@@ -74,15 +74,15 @@ class GuardedServer(TcpWSGIServer):
             threads=_THREADS,
             ident=None,
             asyncore_use_poll=True,  # select stops at 1,024 files
-            # Waitress itself stops listening there; idle connections make room before.
+            # Waitress would stop listening here; idle connections are closed before.
             connection_limit=self.most_connections + 2 * _THREADS,
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=_CHECK_SECONDS,
             max_request_header_size=_LARGEST_HEADER,
-            max_request_body_size=max_request_bytes + 1,  # waitress refuses from there on
+            max_request_body_size=max_request_bytes + 1,  # waitress rejects this size
         )
         self.gate = gate
-        self.sockets: dict[int, Any] = {}  # what the loop of wasyncore looks at
+        self.sockets: dict[int, Any] = {}  # sockets of the wasyncore loop
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(_THREADS)
         super().__init__(
@@ -97,21 +97,21 @@ class GuardedServer(TcpWSGIServer):
 
     @property
     def channels(self) -> list["GuardedChannel"]:
-        """The connections that there are."""
+        """The current connections."""
         # Waitress's hints say that the dictionary is one channel.
         return list(cast("dict[int, GuardedChannel]", self.active_channels).values())
 
     def end_tasks(self, seconds: float) -> None:
-        """Wait so long for what is being answered, then leave it."""
+        """Wait this long for current answers, then abandon them."""
         # Waitress's hints say whole seconds.
         self.task_dispatcher.shutdown(timeout=cast(Any, seconds))
 
     def wake(self, then: Callable[[], None]) -> None:
-        """Let the loop's own thread do something; for other threads."""
+        """Run a function in the loop's own thread; to be called from other threads."""
         cast(Any, self.trigger).pull_trigger(then)  # waitress's hints say a number
 
     def handle_accept(self) -> None:
-        """Accept a connection, at the cost of the idlest where there are too many."""
+        """Accept a connection; closes the one idle longest if there are too many."""
         if len(self.channels) >= self.most_connections:
             idle = [one for one in self.channels if one.is_waiting]
             if idle:
@@ -119,24 +119,24 @@ class GuardedServer(TcpWSGIServer):
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
-        """Close what takes too long; waitress calls it now and then."""
+        """Close connections that take too long; waitress calls it regularly."""
         for channel in self.channels:
             if channel.is_overdue(now):
                 channel.will_close = True
 
 
 class GuardedChannel(HTTPChannel):
-    """A connection that knows since when its present request is being received."""
+    """A connection that records when its current request began."""
 
     receiving_since: float | None = None
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the browser's turn: nothing is being answered or sent."""
+        """Whether it waits for the browser: no answer is in progress."""
         return not self.requests and not self.total_outbufs_len
 
     def is_overdue(self, now: float) -> bool:
-        """Whether it was idle, or sends one request, for too long."""
+        """Whether it was idle, or has been sending one request, for too long."""
         if self.requests:
             return False
         if now - self.last_activity > IDLE_SECONDS:
@@ -152,7 +152,7 @@ class GuardedChannel(HTTPChannel):
         return _Parser(adjustments, self.server.gate)
 
     def received(self, data: bytes) -> bool:
-        """Take what came in."""
+        """Process received bytes."""
         if self.receiving_since is None:
             self.receiving_since = time.time()
         taken = super().received(data)
@@ -165,7 +165,7 @@ GuardedServer.channel_class = GuardedChannel
 
 
 class _Parser(HTTPRequestParser):
-    """Refuses a request by its header, before its body."""
+    """Rejects a request by its header, before its body is read."""
 
     path: str  # ``parse_header`` sets it; waitress's hints lack it
 

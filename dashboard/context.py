@@ -1,6 +1,6 @@
-"""The context of the app that answers the present request, for pages, callbacks and routes.
+"""The context of the app that handles the current request, for pages, callbacks and routes.
 
-It hangs on the Flask server, so that several apps may live in one process.
+It is attached to the Flask server, so that several apps can exist in one process.
 """
 
 import flask
@@ -11,10 +11,10 @@ _NAME = "dissect-dashboard"
 
 
 def attach(server: flask.Flask, context: Context) -> None:
-    """Hang it on a server."""
+    """Attach a context to a server."""
     server.extensions[_NAME] = context
 
 
 def current() -> Context:
-    """That of the app which answers the present request."""
+    """The context of the app that handles the current request."""
     return flask.current_app.extensions[_NAME]

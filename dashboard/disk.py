@@ -9,7 +9,7 @@ _KEPT = 60.0  # seconds
 
 
 class DiskUse:
-    """Bytes of folders, each counted at most once a minute unless it changed at its top.
+    """Bytes of folders, each measured at most once a minute unless its top level changed.
 
     Threads may share it.
     """
@@ -19,7 +19,7 @@ class DiskUse:
         self._lock = threading.Lock()
 
     def of(self, folder: Path) -> int:
-        """Bytes of a folder's files; 0 where it is gone."""
+        """Bytes of a folder's files; 0 if it does not exist."""
         try:
             changed = folder.stat().st_mtime_ns
         except OSError:

@@ -1,4 +1,4 @@
-"""Addresses of pages. Names may hold any character; each is one part of the path."""
+"""Addresses of pages. Names may contain any character; each one is one part of the path."""
 
 from urllib.parse import quote, urlencode
 
@@ -19,10 +19,10 @@ def concept_href(run_id: str, concept: str) -> str:
 
 
 def compare_href(a: str, b: str) -> str:
-    """Two runs beside each other."""
+    """Two runs side by side."""
     return "/compare?" + urlencode({"a": a, "b": b})
 
 
 def _part(name: str) -> str:
-    # A part of dots alone would be taken for a way through folders.
+    # A part of only dots would be read as a relative path.
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

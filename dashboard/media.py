@@ -1,9 +1,9 @@
-"""Images of runs, by parts of an address that are looked up, never joined to a path.
+"""Images of runs. Parts of an address are looked up, never joined to a path.
 
 ``/media/strip/RUN/DIGEST/LAYER/UNIT.webp``: LAYER is the position of a layer in its run.
 ``/media/mosaic/RUN/DIGEST.webp``: the top image of each of its clearest units. DIGEST is the
-beginning of the run's fingerprint, so what is behind an address never changes and browsers may
-keep it for good.
+beginning of the run's fingerprint, so the content of an address never changes and browsers may
+cache it without limit.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ def register(server: flask.Flask) -> None:
 
 
 def digest_of(opened: OpenRun) -> str:
-    """Tells apart what one address showed at different times."""
+    """Distinguishes contents of one address at different times."""
     made = f"{opened.run.record['fingerprint']}{opened.run.record['created']}"
     return hashlib.sha256(made.encode()).hexdigest()[:12]
 
 
 def strip_url(opened: OpenRun, layer: str, unit: int) -> str:
-    """Where a unit's strip is."""
+    """Address of a unit's strip."""
     index = list(opened.run.layers).index(layer)
     return f"/media/strip/{quote(opened.id, safe='')}/{digest_of(opened)}/{index}/{unit}.webp"
 
@@ -59,7 +59,7 @@ def strip(run_id: str, digest: str, layer_index: int, unit: int) -> flask.Respon
 
 
 def mosaic_url(opened: OpenRun) -> str:
-    """Where the mosaic of a run is; "" where it keeps no images."""
+    """Address of a run's mosaic; "" if the run has no images."""
     if not _clearest(opened):
         return ""
     return f"/media/mosaic/{quote(opened.id, safe='')}/{digest_of(opened)}.webp"
@@ -87,7 +87,7 @@ def mosaic(run_id: str, digest: str) -> flask.Response:
 
 
 def _large(tile: np.ndarray) -> np.ndarray:
-    """A tile at the size at which tiles are shown."""
+    """A tile at its display size."""
     return np.asarray(Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.LANCZOS))
 
 
@@ -103,7 +103,7 @@ def _clearest(opened: OpenRun) -> list[tuple[str, int]]:
 
 
 def _colour(opened: OpenRun, layer: str, unit: int) -> str:
-    """As ``Run.strip`` has it, which reads the whole table for it."""
+    """Same as in ``Run.strip``, but without reading the whole table."""
     pairs = pairs_of(opened)
     row = pairs.starts[layer] + unit
     if not pairs.is_named[row]:
@@ -112,7 +112,7 @@ def _colour(opened: OpenRun, layer: str, unit: int) -> str:
 
 
 def kept(content: bytes, mimetype: str) -> flask.Response:
-    """Content that never changes at its address."""
+    """Response with content that never changes at its address."""
     response = flask.Response(content, mimetype=mimetype)
     response.set_etag(hashlib.sha256(content).hexdigest()[:32])
     response.headers["Cache-Control"] = _KEPT

@@ -1,7 +1,7 @@
-"""Generators that are not where their runs name them: whether one is, and where people found it.
+"""Generators that are not where their runs name them: detection, and the user's new places.
 
-A place is chosen here, among what the server offers, and holds until the server ends: nothing of
-it is written into a folder of runs. The renderer loads the models and compares fingerprints.
+A place is chosen from those that the server offers, and is valid until the server ends; it is never
+written into a folder of runs. The renderer loads the models and compares fingerprints.
 """
 
 import threading
@@ -15,30 +15,30 @@ from dissect.runs.origin import GENERATOR, model_spec
 
 
 class Places:
-    """Fingerprint of a generator → what people said it is loaded from. Threads may share it."""
+    """Fingerprint of a generator → the user's spec to load it. Threads may share it."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def get(self, run: Run) -> str | None:
-        """Where the generator of a run was found."""
+        """The known place of a run's generator."""
         with self._lock:
             return self._known.get(_fingerprint(run))
 
     def put(self, run: Run, place: str) -> None:
-        """Keep where it was found, after its fingerprint was compared."""
+        """Store the place of a run's generator, after its fingerprint was compared."""
         with self._lock:
             self._known[_fingerprint(run)] = place
 
 
 def places() -> Places:
-    """Those of the app."""
+    """The places of the current app."""
     return context.current().service("places", Places)
 
 
 def why_missing(run: Run) -> str:
-    """Why the generator of a run is not at hand, in one line; "" where it is, as far as is seen."""
+    """Why the generator of a run is not available, in one line; "" if it seems available."""
     if places().get(run) is not None:
         return ""
     try:

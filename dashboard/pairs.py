@@ -1,7 +1,7 @@
 """All pairs of a run as arrays: rows are units in the order of the run, columns its concepts.
 
-``units.parquet`` lists them layer by layer, unit by unit, concept by concept, so its columns only
-have to be folded; a hundred thousand units of a hundred concepts take seconds to group as a table.
+``units.parquet`` lists them by layer, unit and concept, so its columns only need reshaping; a table
+of a hundred thousand units and a hundred concepts would take seconds to group.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ class Pairs:
         scores: Score → float32 (unit, concept).
         best: Column of the concept that each unit matches best.
         is_named: Whether the unit is named after it; see ``Run.label_rung``.
-        of_unit: Column → its values, of those that belong to a unit and its label.
+        of_unit: Column → its values, for columns of a unit and its label.
         starts: Layer → its first row.
     """
 
@@ -56,20 +56,20 @@ def pairs_of(opened: OpenRun) -> Pairs:
 
 
 def labels_of(opened: OpenRun) -> pd.DataFrame:
-    """One row for each unit with the concept it matches best; built once."""
+    """One row per unit with the concept that it matches best; computed once."""
     return opened.once("labels", lambda: _labels(opened.run, pairs_of(opened)))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The smallest measured set that a unit belongs to.
+    """The smallest measured set that contains a unit.
 
     Attributes:
-        name: Of the effect.
-        n_units: Of the set.
-        label: What became of its concept, such as ``window net removed``.
-        share: How much of it, if the set is this unit alone; else NaN, since what a set does is not
-            what each of its units does.
+        name: Name of the effect.
+        n_units: Number of units of the set.
+        label: The change of its concept, such as ``window net removed``.
+        share: Size of the change if the set is only this unit; otherwise NaN, since a set's
+            effect is not the effect of each unit.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Measured:
 
 
 def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
-    """For each unit that belongs to a measured set the smallest of them."""
+    """For each unit in a measured set, the smallest of these sets."""
     found: dict[tuple[str, int], Measured] = {}
     for name in effect_names(run):
         try:
@@ -105,7 +105,7 @@ def measured_of(run: Run) -> dict[tuple[str, int], Measured]:
 
 
 def ladder_of(opened: OpenRun, layers: Iterable[str]) -> str:
-    """What is known of the units of some layers, as the report says it."""
+    """The ladder of the units of some layers, in the words of the report."""
     labels = labels_of(opened)
     return describe_ladder(opened.run, layers, lambda layer: labels[labels.layer == layer])
 

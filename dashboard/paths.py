@@ -1,9 +1,9 @@
-"""Names of files on pages: paths of this machine are shown from the folder of runs on."""
+"""Names of files on pages: paths are shown relative to the folder of runs."""
 
 import os
 from pathlib import Path
 
 
 def within(line: str, folder: Path) -> str:
-    """A line in which files below a folder are named from there on, not from the root."""
+    """Shorten paths in a line that are below a folder to start at that folder."""
     return line.replace(f"{folder.resolve()}{os.sep}", "")

@@ -1,7 +1,7 @@
-"""The parts of the app: pages and panels, how they are found, and the context that they share.
+"""Pages and panels, their discovery, and the context that they share.
 
-Every module in ``dashboard/pages/`` that has a ``PAGE`` is a page, every module in
-``dashboard/panels/`` that has a ``PANEL`` a panel of the page of a unit. No list is added to.
+Every module in ``dashboard/pages/`` with a ``PAGE`` is a page, every module in
+``dashboard/panels/`` with a ``PANEL`` a panel of a unit's page. There is no list to extend.
 """
 
 import atexit
@@ -29,9 +29,9 @@ class Visit:
     """One request of a page.
 
     Attributes:
-        context: What the app works with.
+        context: Context of the app.
         path: Variable parts of the address, decoded. Untrusted.
-        query: The query string, one value for each name. Untrusted.
+        query: The query string, one value per name. Untrusted.
     """
 
     context: "Context"
@@ -60,7 +60,7 @@ class UnitVisit(RunVisit):
 
 @runtime_checkable
 class _Closes(Protocol):
-    """A service that ends what works for it."""
+    """A service that ends its processes or closes its files."""
 
     def close(self) -> None: ...
 
@@ -70,15 +70,15 @@ AnyVisit = TypeVar("AnyVisit", bound=Visit)
 
 @dataclass(frozen=True)
 class BasePage(Generic[AnyVisit]):
-    """What pages have in common; see ``Page`` and ``RunPage``.
+    """Base of pages; see ``Page`` and ``RunPage``.
 
     Args:
-        address: Of the page; ``<name>`` is variable.
-        title: In the browser's tab; ``{name}`` is the variable part of that name.
-        layout: Draws it. A DissectError it raises is shown in one line, anything else is logged.
+        address: Address of the page; ``<name>`` is variable.
+        title: Title of the browser's tab; ``{name}`` is the variable part of that name.
+        layout: Draws it. A DissectError is shown in one line, any other exception is logged.
         callbacks: Registers its callbacks, once for each app.
         navigation: Its entry in the navigation; "" for none.
-        order: In the navigation, smallest first.
+        order: Position in the navigation, smallest first.
     """
 
     address: str
@@ -104,7 +104,7 @@ class Page(BasePage[Visit]):
 
 
 class RunPage(BasePage[RunVisit]):
-    """A page of a run, which is opened first; ``address`` stands behind ``/run/<run>``."""
+    """A page of a run, which is opened first; ``address`` follows ``/run/<run>``."""
 
     @property
     def template(self) -> str:
@@ -114,21 +114,21 @@ class RunPage(BasePage[RunVisit]):
 
 @dataclass(frozen=True)
 class Absent:
-    """A panel that cannot be there, with the reason in one sentence."""
+    """A panel that is not available, with the reason in one sentence."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel of the page of a unit.
+    """A panel of a unit's page.
 
     Args:
         title: Its heading.
-        build: Draws what stands below the heading, or says why it is absent.
+        build: Draws the part below the heading, or returns ``Absent``.
         callbacks: Registers its callbacks, once for each app.
-        order: On the page, smallest first.
-        live: Whether it asks the generator; it stands with the figures then, else at the end.
+        order: Position on the page, smallest first.
+        live: Whether it uses the generator; it is then placed with the figures, else at the end.
     """
 
     title: str
@@ -140,7 +140,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Parts:
-    """All pages and panels, in their order."""
+    """All pages and panels, in order."""
 
     pages: Mapping[str, Page | RunPage] = field(default_factory=dict)
     panels: Mapping[str, Panel] = field(default_factory=dict)
@@ -152,7 +152,7 @@ class Context:
 
     Attributes:
         store: The runs.
-        settings: How the app is served.
+        settings: Server settings.
         parts: Pages and panels.
     """
 
@@ -163,9 +163,9 @@ class Context:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def service(self, name: str, make: Callable[[], Service]) -> Service:
-        """An owner of processes or files for the app (renderers, jobs, …), made at first use.
+        """An owner of processes or files for the app (renderers, jobs, …), created on first use.
 
-        One with a ``close`` is closed with the app, with the process at the latest.
+        If it has a ``close``, it is closed with the app, at the latest with the process.
         """
         with self._lock:
             if name not in self._services:
@@ -175,7 +175,7 @@ class Context:
             return self._services[name]
 
     def close(self) -> None:
-        """End the processes that work for the app."""
+        """End the processes of the app."""
         with self._lock:
             services = list(self._services.values())
         for service in services:

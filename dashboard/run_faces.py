@@ -1,4 +1,4 @@
-"""What a run shows of itself in a list of runs, computed once for each run."""
+"""Previews of runs for the list of runs, computed once per run."""
 
 import threading
 from collections import OrderedDict
@@ -10,18 +10,18 @@ from dashboard.store import OpenRun, RunStore
 from dissect.statistics.ladder import MATCHES, NAMED
 
 _CONCEPTS = 5
-_MOST = 1000  # runs whose faces are kept
+_MOST = 1000  # number of cached previews
 
 
 @dataclass(frozen=True)
 class Face:
-    """What is seen of a run at a glance.
+    """The preview of a run.
 
     Attributes:
-        units: How many.
-        matches, named: Of them on that rung at least; ``named`` None where the run knows it not.
-        concepts: Name, colour and units of those that name most.
-        mosaic: Address of a picture of its clearest units; "" where it keeps no images.
+        units: Number of units.
+        matches, named: Number of them on at least that rung; ``named`` is None if unknown.
+        concepts: Name, colour and number of units of the most frequent ones.
+        mosaic: Address of a picture of its clearest units; "" if it has no images.
     """
 
     units: int
@@ -32,14 +32,14 @@ class Face:
 
 
 class RunFaces:
-    """The faces of runs. Threads may share it."""
+    """The previews of runs. Threads may share it."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Face] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, store: RunStore, run_id: str) -> Face:
-        """The face of a run.
+        """The preview of a run.
 
         Raises:
             DissectError: a run that is gone or damaged.

@@ -1,4 +1,4 @@
-"""Every page of a run checks now and then that the run is still the one it shows."""
+"""Every page of a run checks regularly that the run is still the displayed one."""
 
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
@@ -14,7 +14,7 @@ _EVERY = 15_000  # milliseconds
 
 
 def run_watch(opened: OpenRun) -> Component:
-    """What looks, and the place where it is said that the run is gone or another one."""
+    """The component that checks, and the place for the message that the run changed or is gone."""
     return html.Div(
         [
             dcc.Store(id="run-drawn", data=[opened.id, digest_of(opened)]),

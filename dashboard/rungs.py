@@ -1,6 +1,6 @@
-"""The rungs of evidence of an opened run's units: matches and named as counted, causal as measured.
+"""Rungs of evidence of an opened run's units: matches and named from counts, causal from studies.
 
-Colours and meanings stand in ``dissect.statistics.ladder``; every page takes them from there.
+``dissect.statistics.ladder`` defines colours and meanings for every page.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from dissect.studies.store import effect_names
 
 @dataclass(frozen=True)
 class RungCounts:
-    """How many units of a run stand at least on each rung.
+    """Number of units of a run on at least each rung.
 
     Attributes:
         units: All of them.
-        matches, named: As counted; ``named`` is None where the run does not know it.
-        causal: Of the named ones; None where no unit was ablated alone.
+        matches, named: From the counts; ``named`` is None if the run does not know it.
+        causal: Number among the named ones; None if no unit was ablated alone.
         tried: Named units that were ablated alone.
     """
 
@@ -35,7 +35,7 @@ class RungCounts:
 
 
 def ranked_labels(opened: OpenRun) -> pd.DataFrame:
-    """``labels_of`` a run, whose ``rung`` is *causal* for the units that were measured to be."""
+    """``labels_of`` a run, with the ``rung`` *causal* for units that were measured as causal."""
     causal, _ = _causes(opened)
     labels = labels_of(opened)
     if not causal:
@@ -50,7 +50,7 @@ def ranked_labels(opened: OpenRun) -> pd.DataFrame:
 
 
 def rung_counts(opened: OpenRun) -> RungCounts:
-    """How many units stand at least on each rung."""
+    """Number of units on at least each rung."""
     labels, (_, tried) = ranked_labels(opened), _causes(opened)
     named = set(
         zip(labels.layer[labels.is_named].astype(str), labels.unit[labels.is_named], strict=True)
@@ -66,8 +66,8 @@ def rung_counts(opened: OpenRun) -> RungCounts:
 
 
 def _causes(opened: OpenRun) -> tuple[frozenset, frozenset]:
-    """Units that are causal for their label, and those that were tried alone; read again when
-    another effect is there. A damaged effect counts as none: the list of effects says why.
+    """Units that are causal for their label, and those that were ablated alone; read again when
+    there is a new effect. Ignores a damaged effect: the list of effects shows the error.
     """
     names = tuple(effect_names(opened.run))
     kept = opened.once("causes", dict)

@@ -1,15 +1,16 @@
 """Access: host, origin, token, limits, and the Content-Security-Policy.
 
 - Host, origin and token are checked before a body is read (``Gate.refuse_body``, which the server
-  asks as soon as it has the header), and again before the app answers.
-- Without a token only names of this machine are answered (``Host``), so that a page elsewhere whose
+  calls as soon as it has the header), and again before the app answers.
+- Without a token, only names of this machine are accepted (``Host``). So a page elsewhere whose
   name is made to point here (DNS rebinding) gets nothing.
-- A request that another site made the browser send is refused (``Sec-Fetch-Site``, ``Origin``).
-- With a token, it is compared in constant time and kept as a cookie that scripts cannot read and
-  other sites cannot send. An address that failed ten times within a minute has to wait.
-- Content-Security-Policy: scripts from here only, and the few inline ones of dash by their hash.
+- A request that another site caused the browser to send is rejected (``Sec-Fetch-Site``,
+  ``Origin``).
+- A token is compared in constant time and stored as a cookie that scripts cannot read and other
+  sites cannot send. An address with ten failures within a minute has to wait.
+- Content-Security-Policy: only scripts of this server, and dash's few inline ones by their hash.
   Styles may be inline: Mantine and plotly write style elements.
-- What goes wrong is logged; the browser gets one line.
+- Errors are logged; the browser gets one line.
 """
 
 import hmac
@@ -37,15 +38,15 @@ HEALTH = "/healthz"
 _GATE = "dissect-dashboard-gate"
 _ASK_FOR_COOKIE = "a token is asked for; open the address that dissect serve printed"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_FAILURES, _WITHIN = 10, 60.0  # so many of one address within so many seconds
-_ADDRESSES = 1024  # whose failures are remembered
+_FAILURES, _WITHIN = 10, 60.0  # failures of one address, and seconds
+_ADDRESSES = 1024  # number of addresses whose failures are remembered
 
 
 class FailureLimit:
-    """Counts failures for each address. Threads may share it.
+    """Counts failures per address. Threads may share it.
 
     Args:
-        clock: Seconds that only rise.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +62,7 @@ class FailureLimit:
             return sum(moment > since for moment in times) >= _FAILURES
 
     def add(self, address: str) -> None:
-        """One more failure of an address."""
+        """Add a failure of an address."""
         with self._lock:
             times = self._failures.setdefault(address, deque(maxlen=_FAILURES))
             times.append(self._clock())
@@ -71,12 +72,12 @@ class FailureLimit:
 
 
 def protect(app: dash.Dash, settings: Settings) -> None:
-    """Put all of it around an app, after its callbacks were registered."""
+    """Add all protections to an app, after its callbacks were registered."""
     server = app.server
     server.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     server.config["PROPAGATE_EXCEPTIONS"] = False
     server.add_url_rule(HEALTH, "healthz", lambda: flask.Response("ok\n", mimetype="text/plain"))
-    # Before dash's own, which expect a request that may be answered.
+    # Before dash's own handlers, which expect an accepted request.
     before = server.before_request_funcs.setdefault(None, [])
     gate = server.extensions[_GATE] = Gate(settings)
     before.insert(0, gate)
@@ -102,7 +103,7 @@ def protect(app: dash.Dash, settings: Settings) -> None:
 
 
 def content_policy(hashes: Sequence[str]) -> str:
-    """The policy, with the hashes of inline scripts that may run."""
+    """The policy, with the hashes of allowed inline scripts."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -122,11 +123,11 @@ def content_policy(hashes: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not answered.
+    """Why a request is rejected.
 
     Attributes:
         line: The reason, for the user.
-        status: Of HTTP.
+        status: HTTP status.
     """
 
     line: str
@@ -134,22 +135,22 @@ class Refusal:
 
 
 class Gate:
-    """What every request has to pass. Threads may share it.
+    """The checks of every request. Threads may share it.
 
     Args:
-        settings: How the app is served.
+        settings: Server settings.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._limit = FailureLimit()
-        # What the cookie holds: the token itself stays out of it.
+        # Content of the cookie, without the token itself.
         self._session = secrets.token_urlsafe(32)
 
     def refuse_body(self, request: Request) -> Refusal | None:
-        """Why the body of a request is not to be read, judged by its header alone.
+        """Why the body of a request must not be read, based on its header; None if it may.
 
-        A token in the address is exchanged for a cookie first, so what has a body has the cookie.
+        A token in the address is first exchanged for a cookie, so a request with a body has one.
         """
         refusal = self.refuse(request)
         if refusal is not None or self._is_known(request):
@@ -157,7 +158,7 @@ class Gate:
         return Refusal(_ASK_FOR_COOKIE, 401)
 
     def refuse(self, request: Request) -> Refusal | None:
-        """Why a request is refused whoever sends it: for a foreign name or another site."""
+        """Why a request is rejected for any sender: a foreign host name or another site."""
         if not self._settings.behind_proxy and not _host_is_known(request, self._settings):
             return Refusal(f"{request.host!r} is no name of this dashboard", 421)
         if request.path != HEALTH and _comes_from_elsewhere(request):
@@ -165,7 +166,7 @@ class Gate:
         return None
 
     def __call__(self) -> Response | None:
-        """The answer to the present request, unless the app may give it."""
+        """A rejection of the current request, or None if the app may answer."""
         request = flask.request
         refusal = self.refuse(request)
         if refusal is not None:
@@ -179,7 +180,7 @@ class Gate:
         return token is None or _same(request.cookies.get(COOKIE, ""), self._session)
 
     def _ask_for_token(self, token: str) -> Response:
-        """A cookie for the right token, a line for anything else."""
+        """A cookie for the right token, otherwise a line."""
         request = flask.request
         address = request.remote_addr or ""
         given = request.args.get("token")
@@ -190,7 +191,7 @@ class Gate:
         if not _same(given, token):
             self._limit.add(address)
             return _line("the token is wrong; open the address that dissect serve printed", 401)
-        # A path of two slashes would lead to another site.
+        # A path with two slashes would lead to another site.
         response = flask.redirect("/" + request.path.lstrip("/"), 303)
         response.set_cookie(
             COOKIE, self._session, httponly=True, samesite="Strict", secure=request.is_secure
@@ -199,7 +200,7 @@ class Gate:
 
 
 def gate_of(app: dash.Dash) -> Gate:
-    """The gate that ``protect`` put around an app."""
+    """The gate that ``protect`` added to an app."""
     return app.server.extensions[_GATE]
 
 
@@ -208,7 +209,7 @@ def _same(given: str, expected: str) -> bool:
 
 
 def _host_is_known(request: Request, settings: Settings) -> bool:
-    """Where other machines need a token, it protects under any host name."""
+    """If other machines need a token, any host name is accepted."""
     if not settings.is_local:
         return True
     try:
@@ -220,7 +221,7 @@ def _host_is_known(request: Request, settings: Settings) -> bool:
 
 def _comes_from_elsewhere(request: Request) -> bool:
     if request.method in ("GET", "HEAD"):
-        return False  # answers cannot be read from elsewhere, and looking changes nothing
+        return False  # other sites cannot read answers, and reading changes nothing
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = request.headers.get("Origin")

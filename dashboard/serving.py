@@ -1,6 +1,6 @@
-"""Serves the app with waitress, and ends it at once, with all processes that work for it.
+"""Serves the app with waitress, and ends it at once, with all its worker processes.
 
-Runs that were started from a page are no such processes: they go on.
+Runs that were started from a page continue: they are not among these processes.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from dashboard.security import gate_of
 from dashboard.settings import Settings
 from dissect.errors import ConfigError, RunError
 
-_GRACE = 0.3  # seconds for answers that are being given at the end
+_GRACE = 0.3  # seconds for answers in progress at the end
 
 
 def serve(
@@ -31,9 +31,9 @@ def serve(
     """Serve a folder of runs until Ctrl-C or SIGTERM.
 
     Args:
-        runs_dir: Holds runs, or is one.
+        runs_dir: A folder of runs, or one run.
         settings: See ``Settings``; port 0 takes a free one.
-        started: Called with the address once it listens.
+        started: Called with the address when the server listens.
 
     Raises:
         ConfigError: a port that is taken.
@@ -56,12 +56,12 @@ def serve(
     if started is not None:
         started(settings.url)
     try:
-        # Not run(), which would wait five seconds for threads that ask a renderer.
+        # Not run(), which would wait five seconds for threads that wait for a renderer.
         wasyncore.loop(map=server.sockets, timeout=1, use_poll=True)
     except KeyboardInterrupt:
         _ignore_further_signals()
     finally:
-        logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would count who is left
+        logging.getLogger("waitress").setLevel(logging.CRITICAL)  # it would report open clients
         with app.server.app_context():
             context.current().close()
         server.end_tasks(_GRACE)
@@ -69,7 +69,7 @@ def serve(
 
 
 def _listen_to_sigterm() -> None:
-    """Make it what Ctrl-C is."""
+    """Handle SIGTERM like Ctrl-C."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -82,7 +82,7 @@ def _ignore_further_signals() -> None:
 
 def make_server(app: dash.Dash, sock: socket.socket) -> GuardedServer:
     """A server on a bound socket; ``run()`` serves until ``close()``."""
-    # What was imported stays: looking through it for what is free would hold up pages for 0.2 s.
+    # Imported objects stay: scanning them for garbage would delay pages by 0.2 s.
     gc.collect()
     gc.freeze()
     return GuardedServer(
@@ -99,13 +99,13 @@ def stop(server: GuardedServer) -> None:
     triggered = threading.Event()
 
     def close() -> None:
-        triggered.wait()  # the loop may be awake already, and this closes what it is woken through
+        triggered.wait()  # the loop may be awake already, and this closes its wake-up channel
         for channel in server.channels:
             channel.handle_close()
         wasyncore.close_all(server.sockets, ignore_all=True)
 
     try:
-        server.wake(close)  # the loop's own thread has to close what it waits for
+        server.wake(close)  # the loop's own thread must close its sockets
     finally:
         triggered.set()
 

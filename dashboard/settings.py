@@ -1,4 +1,4 @@
-"""Server settings: where it listens, who may use it, and its limits."""
+"""Server settings: address, access, and limits."""
 
 import ipaddress
 from pathlib import Path
@@ -12,7 +12,7 @@ _SHORTEST_TOKEN = 16
 
 
 class Settings(DeclaredSettings):
-    """How the app is served.
+    """Server settings.
 
     Raises:
         ConfigError: a setting of a wrong type or out of its range, an unknown name, no token
@@ -52,7 +52,7 @@ class Settings(DeclaredSettings):
 
     @property
     def url(self) -> str:
-        """What to open, the token included."""
+        """The address to open, including the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         token = f"?token={quote(self.token, safe='')}" if self.token else ""
         return f"http://{host}:{self.port}/{token}"

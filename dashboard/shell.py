@@ -1,4 +1,4 @@
-"""The frame of every page: navigation, the name of the run, errors of a page."""
+"""The frame of every page: navigation, the name of the run, error pages."""
 
 import dash_mantine_components as dmc
 from dash import dcc, html, page_container
@@ -20,14 +20,14 @@ def document() -> Component:
             "primaryColor": "blue",
             "fontFamily": "system-ui, sans-serif",
             "defaultRadius": 4,
-            # Enter takes the first entry that holds what was typed, not nothing.
+            # Enter takes the first entry that contains the typed text.
             "components": {"Select": {"defaultProps": {"selectFirstOptionOnChange": True}}},
         },
     )
 
 
 def frame(visit: Visit, page: Page | RunPage, content: ComponentType) -> Component:
-    """A page within its navigation; that of a run has the run's, too, if ``visit`` has one."""
+    """A page within its navigation; if ``visit`` has a run, including the run's."""
     run = visit.run if isinstance(visit, RunVisit) else None
     return html.Div(
         [
@@ -59,12 +59,12 @@ def navigation(visit: Visit, page: Page | RunPage, run_id: str | None) -> list[C
 def _link(entry: Page | RunPage, href: str, page: Page | RunPage) -> Component:
     if entry is not page:
         return dcc.Link(entry.navigation, href=href)
-    # The page that one is on is loaded anew: its controls change the address behind dash's back.
+    # A link to the current page reloads it: its controls change the address without dash.
     return html.A(entry.navigation, href=href, **aria(current="page"))
 
 
 def failed(title: str, mistake: Exception | str) -> Component:
-    """What is shown in place of a page that cannot be drawn."""
+    """Shown instead of a page that cannot be drawn."""
     return html.Section(
         [
             html.H1(title),

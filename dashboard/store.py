@@ -1,7 +1,7 @@
 """The runs of a folder: found by name, opened once, looked up by id.
 
-An id is the folder's name where that is a plain word, else a slug of it with a piece of its digest.
-An address is never joined to a path: ids are keys of an index of the folders that are there.
+An id is the folder's name if that is a plain word, otherwise a slug of it with a part of its
+digest. An address is never joined to a path: ids are keys of an index of the existing folders.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ _LOST = "no such run is there: it was moved or deleted, or the address is mistyp
 
 
 class UnknownRunError(RunError):
-    """An id that no run has."""
+    """An id without a run."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder that is a run, was one, or is becoming one.
+    """A folder that is a run, was one, or will be one.
 
     Attributes:
-        id: In addresses.
+        id: Id in addresses.
         path: The folder.
-        record: Content of run.json; {} where it cannot be read.
-        problem: Why it cannot be opened, in one line; "" if nothing is known against it.
+        record: Content of run.json; {} if it cannot be read.
+        problem: Why it cannot be opened, in one line; "" if no problem is known.
     """
 
     id: str
@@ -53,7 +53,7 @@ class OpenRun:
     """An opened run.
 
     Attributes:
-        id: In addresses.
+        id: Id in addresses.
         run: Its content.
     """
 
@@ -63,7 +63,7 @@ class OpenRun:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def once(self, name: object, compute: Callable[[], Known]) -> Known:
-        """What was computed under a name; kept until the run is closed or changes."""
+        """Compute a value under a name once; cached until the run is closed or changes."""
         with self._lock:
             if name not in self._known:
                 self._known[name] = compute()
@@ -86,8 +86,8 @@ class RunStore:
     """The runs of a folder. Threads may share it.
 
     Args:
-        folder: Holds runs, or is one.
-        most_open: So many stay open; the one used longest ago is closed first.
+        folder: A folder of runs, or one run.
+        most_open: Largest number of open runs; the least recently used one is closed first.
     """
 
     def __init__(self, folder: str | Path, *, most_open: int = 8) -> None:
@@ -99,19 +99,19 @@ class RunStore:
 
     @property
     def root(self) -> Path:
-        """The folder in which runs lie, where ``folder`` is itself one, too."""
+        """The folder that contains the runs, also if ``folder`` itself is a run."""
         is_run = (self.folder / schema.RUN_FILE).is_file()
         return self.folder.resolve().parent if is_run else self.folder
 
     def entries(self) -> list[Entry]:
-        """Every run there is, by name; the folder is looked through anew each time."""
+        """All runs, by name; scans the folder on each call."""
         return [_entry(name, path) for name, path in sorted(self._index().items())]
 
     def open(self, name: str) -> OpenRun:
         """The run of an id.
 
         Raises:
-            UnknownRunError: no run has it.
+            UnknownRunError: no run has this id.
             RunError: a damaged one, or one of a newer version.
         """
         path = self._index().get(name)
@@ -146,7 +146,7 @@ class RunStore:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """Changes when another run takes the place of this one."""
+    """Changes when another run replaces this one."""
     try:
         found = (path / schema.RUN_FILE).stat()
     except OSError as error:

@@ -17,7 +17,7 @@ class Tags:
     """The tags of a folder of runs. Threads may share it.
 
     Args:
-        folder: Holds the runs.
+        folder: Folder of the runs.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -25,7 +25,7 @@ class Tags:
         self._lock = threading.Lock()
 
     def all(self) -> dict[str, list[str]]:
-        """The id of a run → its tags. A file that is damaged holds none."""
+        """The id of a run → its tags. Empty if the file is damaged."""
         try:
             found = json.loads(self._file.read_text())
             return {str(run): [str(tag) for tag in tags] for run, tags in found.items()}
@@ -33,10 +33,10 @@ class Tags:
             return {}
 
     def put(self, run: str, tags: object) -> list[str]:
-        """Replace the tags of a run; gives those it now has.
+        """Replace the tags of a run; returns its new tags.
 
         Raises:
-            ConfigError: too many, or one that is no tag.
+            ConfigError: too many tags, or an invalid one.
             RunError: the file is damaged, or cannot be written.
         """
         given = tags if isinstance(tags, list) else [tags]

@@ -1,4 +1,4 @@
-"""Facts of one unit, read without reading its whole layer."""
+"""Facts on one unit, read without reading its whole layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +36,11 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """How a unit's values are spread.
+    """Distribution of a unit's values.
 
     Attributes:
-        edges: Its thresholds, rising.
-        iou: Of every concept at each of them.
+        edges: Its thresholds, ascending.
+        iou: IoU of every concept at each of them.
         spread: See ``dissect.statistics.spread.value_spread``.
     """
 
@@ -66,7 +66,7 @@ def row_of(opened: OpenRun, layer: str, unit: int) -> int:
 
 
 def matches(opened: OpenRun, row: int, *, most: int = 8) -> list[Match]:
-    """The concepts about which a unit tells most, its label first."""
+    """The concepts about which a unit has most information, its label first."""
     pairs, concepts = pairs_of(opened), list(opened.run.vocabulary)
     excess = np.nan_to_num(pairs.scores["excess_information"][row], nan=-np.inf).copy()
     excess[pairs.best[row]] = np.inf
@@ -83,20 +83,20 @@ def matches(opened: OpenRun, row: int, *, most: int = 8) -> list[Match]:
 
 
 def edges_of(run: Run, layer: str, unit: int) -> Float[np.ndarray, " edge"]:
-    """A unit's thresholds, rising, from its own part of the file.
+    """A unit's thresholds, ascending; reads only its part of the file.
 
     Raises:
-        RunError: arrays that are not there any more, or cannot be read.
+        RunError: arrays that no longer exist, or cannot be read.
     """
     with _reading(run, layer) as group:
         return np.asarray(_array(group, "edges")[unit])
 
 
 def values(run: Run, layer: str, unit: int) -> Values:
-    """The spread of a unit's values over the evaluation fold, from its own part of the file.
+    """Distribution of a unit's values over the evaluation fold; reads only its part of the file.
 
     Raises:
-        RunError: arrays that are not there any more, or cannot be read.
+        RunError: arrays that no longer exist, or cannot be read.
     """
     edges = edges_of(run, layer, unit)
     with _reading(run, layer) as group:
@@ -112,7 +112,7 @@ def values(run: Run, layer: str, unit: int) -> Values:
 
 
 def coactive(opened: OpenRun, layer: str, unit: int, *, most: int = 8) -> list[tuple[int, float]]:
-    """The units of the layer whose means over images go most with this one's.
+    """The units of the layer whose means over images correlate most with this one's.
 
     Raises:
         RunError: a run that did not count it.
@@ -125,7 +125,7 @@ def coactive(opened: OpenRun, layer: str, unit: int, *, most: int = 8) -> list[t
 
 
 def centres(spread: xr.Dataset) -> Float[np.ndarray, " bin"]:
-    """A place for each bin on an axis; the two open ones stand at their bound."""
+    """A position for each bin on an axis; the two open bins are at their bound."""
     low, high = spread.above.values, spread.up_to.values
     low, high = np.where(np.isinf(low), high, low), np.where(np.isinf(high), low, high)
     return (low + high) / 2

@@ -1,4 +1,4 @@
-"""Which units are shown and in which order, as a value, to and from a query string."""
+"""The choice and order of displayed units, as a value, to and from a query string."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ CERTAINTIES = ("all", "matches", "named", "sure", "causal", "unnamed")
 _RUNGS = {"matches": MATCHES, "causal": CAUSAL}
 VIEWS = ("grid", "table")
 STEP = 48
-"""So many units more each time."""
+"""Number of units added each time."""
 MOST = 2**16
 
 
@@ -27,9 +27,9 @@ class Sort:
     """An order of units.
 
     Attributes:
-        column: By whose values; None keeps the order of the run.
+        column: Column to sort by; None keeps the order of the run.
         rising: Whether small values come first.
-        title: In the menu.
+        title: Title in the menu.
     """
 
     column: str | None
@@ -38,7 +38,7 @@ class Sort:
 
 
 def sorts() -> dict[str, Sort]:
-    """Name → order: those of the columns that are shown, then of what else is known of units."""
+    """Name → order: the displayed columns first, then other known values."""
     by_value = {
         one.sort_name: Sort(one.name, not one.falling, one.sort_title)
         for one in all_columns()
@@ -56,21 +56,21 @@ def sorts() -> dict[str, Sort]:
 
 @dataclass(frozen=True)
 class UnitFilter:
-    """Which units are shown.
+    """A choice of units.
 
     Args:
         layer, concept, category: Only these; "" for all.
-        iou: At least this IoU with the best concept.
-        certainty: ``all``; ``matches``: on that rung at least; ``named``: named after a concept, or
-            by a person; ``sure``: named, and both halves of the evaluation fold agree; ``causal``:
-            on that rung; ``unnamed``: not named.
+        iou: Least IoU with the best concept.
+        certainty: ``all``; ``matches``: at least that rung; ``named``: named after a concept, or
+            labelled by a person; ``sure``: named, and both halves of the evaluation fold agree;
+            ``causal``: on that rung; ``unnamed``: not named.
         measured: Only units that belong to a measured set.
-        search: Words that all mean the unit: its layer or number, ``layer:unit``, its concept or
-            what people call it, also as plurals and synonyms (``segmenters.synonyms``).
+        search: Words that must all match the unit: its layer or number, ``layer:unit``, its
+            concept or people's label, also as plurals and synonyms (``segmenters.synonyms``).
         sort: One of ``sorts``.
-        reverse: In the other order; units without a value come last in either.
+        reverse: Reverse order; units without a value come last in both.
         view: One of ``VIEWS``.
-        most: So many are shown in the grid.
+        most: Number of units shown in the grid.
     """
 
     layer: str = ""
@@ -86,8 +86,8 @@ class UnitFilter:
     most: int = STEP
 
     def to_query(self, **changes: object) -> str:
-        """The query string with what differs from the default; "" if nothing does."""
-        plain = vars(replace(self, **changes))  # not asdict: pages have thousands of links
+        """The query string of the values that differ from the defaults; "" if none does."""
+        plain = vars(replace(self, **changes))  # asdict is slower: pages have thousands of links
         kept = {name: value for name, value in plain.items() if value != _DEFAULT[name]}
         return (
             "?" + urlencode({n: int(v) if v is True else v for n, v in kept.items()})
@@ -100,12 +100,12 @@ _DEFAULT = vars(UnitFilter())
 
 
 def list_query(unit_filter: UnitFilter) -> str:
-    """The query string of a unit's page that is reached from the list of these units."""
+    """The query string for a unit's page reached from this list of units."""
     return unit_filter.to_query() or "?list=units"
 
 
 def read_filter(query: Mapping[str, object]) -> UnitFilter:
-    """A filter from anything a browser may send; what makes no sense is left out."""
+    """Parse a filter from a browser's values; ignores invalid ones."""
     default = UnitFilter()
     text = {
         name: given[:200]
@@ -135,18 +135,18 @@ def filter_units(
     measured: Mapping[tuple[str, int], Measured] | None = None,
     second: Mapping[tuple[str, int], str] | None = None,
 ) -> pd.DataFrame:
-    """The chosen units in their order.
+    """The chosen units, in order.
 
     Args:
         labels: ``labels_of`` a run.
-        unit_filter: Which.
+        unit_filter: The filter.
         measured: ``measured_of`` that run.
-        second: ``second_labels`` of that run, what people call its units.
+        second: ``second_labels`` of that run, people's labels of its units.
 
     Returns:
-        Rows of ``labels`` with ``second``, what people call the unit, or ""; ``effect``, the share
-        of the smallest measured set of the unit; ``effect_units``, how many it has; and
-        ``effect_label``, what became of which concept; "" where nothing was measured.
+        Rows of ``labels`` with ``second``, people's label or ""; ``effect``, the share of the
+        smallest measured set of the unit; ``effect_units``, the size of the set; and
+        ``effect_label``, the changed concept; "" without a measurement.
     """
     labels = labels.assign(second=_second(labels, second or {}))
     keep = np.ones(len(labels), bool)
@@ -190,7 +190,7 @@ def filter_units(
 
 
 def _ranks(names: pd.Series) -> pd.Series:
-    """Places in the order of the alphabet, looked up once for each name."""
+    """Ranks in alphabetical order, computed once per name."""
     order = np.argsort(names.cat.categories.astype(str).str.lower(), kind="stable")
     places = np.empty(len(order), np.float32)
     places[order] = np.arange(len(order))
@@ -198,9 +198,9 @@ def _ranks(names: pd.Series) -> pd.Series:
 
 
 def _holds(labels: pd.DataFrame, word: str) -> np.ndarray:
-    """Whether a word means a row: its layer, concept, unit, ``layer:unit`` or what people call it.
+    """Whether a word matches a row: its layer, concept, unit, ``layer:unit`` or people's label.
 
-    Categories are searched once for each name.
+    Categories are searched once per name.
     """
     layer, colon, number = word.rpartition(":")
     if colon and _is_number(number):
@@ -230,7 +230,7 @@ def _is_number(text: str) -> bool:
 def _second(labels: pd.DataFrame, second: Mapping[tuple[str, int], str]) -> np.ndarray:
     names = np.full(len(labels), "", object)
     codes = {str(name): code for code, name in enumerate(labels.layer.cat.categories)}
-    # A layer's code and the unit in one number, so that no row is looked at one by one.
+    # A layer's code and the unit in one number, to avoid a loop over rows.
     names_of = {
         (codes[layer] << 32) + n: name for (layer, n), name in second.items() if layer in codes
     }

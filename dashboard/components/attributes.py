@@ -1,4 +1,4 @@
-"""Attributes of HTML whose names hold a hyphen, as keyword arguments of Dash's components."""
+"""HTML attributes with a hyphen in their names, as keyword arguments of Dash's components."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typing import Any
 def aria(**values: str) -> dict[str, Any]:
     """Attributes for assistive technology, ``aria-label`` and the like.
 
-    Dash passes on every ``aria-*`` and ``data-*`` and declares none, so they come as a dictionary.
+    Dash accepts any ``aria-*`` and ``data-*`` but declares none, so this returns a dictionary.
 
     Example:
         >>> aria(label="Top images")
@@ -21,5 +21,5 @@ def aria_of(part: str, **values: str) -> dict[str, Any]:
 
 
 def data_attributes(**values: object) -> dict[str, Any]:
-    """Attributes that scripts of a page and tests read, ``data-concept`` and the like."""
+    """``data-*`` attributes, such as ``data-concept``, for scripts of the page and tests."""
     return {f"data-{name}": value for name, value in values.items()}

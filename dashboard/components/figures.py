@@ -1,4 +1,4 @@
-"""Figures by plotly. Colours of text and lines come from app.css, so that they follow the theme."""
+"""Plotly figures. app.css sets the colours of text and lines, so that they follow the theme."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _CONFIG: Any = {"displaylogo": False, "displayModeBar": False, "showSendToCloud"
 
 
 def figure(name: str, content: go.Figure, label: str) -> Component:
-    """A figure with what it shows in words."""
+    """A figure with a text description."""
     graph = dcc.Graph(id=name, figure=content, config=_CONFIG, className="graph", responsive=True)
     return html.Div(graph, role="img", **aria(label=label))
 
@@ -25,7 +25,7 @@ def iou_curves(
     curves: Sequence[tuple[str, str, Float[np.ndarray, " edge"]]],
     threshold: float,
 ) -> go.Figure:
-    """IoU against the threshold, one line for each ``(name, colour, iou)``, labelled at its top."""
+    """IoU against the threshold: a line for each ``(name, colour, iou)``, labelled at its peak."""
     content = _blank("threshold (activation)", "IoU")
     for index, (name, colour, iou) in enumerate(curves):
         dash = ("solid", "dash", "dot")[index % 3]

@@ -1,4 +1,4 @@
-"""Jobs at work with what can be done about them, and the form that starts a run."""
+"""The list of jobs with their actions, and the form that starts a run."""
 
 from collections.abc import Collection, Sequence
 
@@ -17,7 +17,7 @@ from dissect.settings.kinds import Switch
 FIELDS = tuple(n for n, one in RunRequest.declared.items() if not isinstance(one.kind, Switch))
 SWITCHES = tuple(name for name in RunRequest.declared if name not in FIELDS)
 _FIRST = ("name", "generator", "segmenters", "layers", "n_samples", "seed")
-"""Settings of a run that the form shows at once; the others stand under "More settings"."""
+"""Settings of a run that the form always shows; the others are under "More settings"."""
 TITLES = {RUN: "Being made", EFFECT: "Being measured"}
 _STATES = {
     "waiting": "waiting",
@@ -44,11 +44,11 @@ _STAGES = {
 
 
 def job_rows(jobs: Sequence[Job], page: str) -> Component | None:
-    """Jobs of one kind: what works, what waits in its order, what stopped; none that finished.
+    """Jobs of one kind: running, waiting in order, and stopped ones; no finished ones.
 
     Args:
-        jobs: Of one kind.
-        page: Of the buttons' ids, ``{"page": page, "action": …, "name": id of the job}``.
+        jobs: Jobs of one kind.
+        page: Page name in the buttons' ids, ``{"page": page, "action": …, "name": id of the job}``.
     """
     shown = [job for job in jobs if job.live]
     shown += sorted((job for job in jobs if job.turn), key=lambda job: job.turn)
@@ -66,17 +66,17 @@ def job_rows(jobs: Sequence[Job], page: str) -> Component | None:
 
 
 def rows_of(jobs: Sequence[Job]) -> list[list[str]]:
-    """What rows show besides progress: they are drawn again only where this changes."""
+    """Contents of the rows except progress; rows are redrawn only when this changes."""
     return [[job.id, standing(job), str(_has_bar(job))] for job in jobs]
 
 
 def moving(jobs: Sequence[Job]) -> list[str]:
-    """Ids of the jobs that work or wait; as long as there are some, a page looks again."""
+    """Ids of the jobs that run or wait; while there are some, a page keeps updating."""
     return [job.id for job in jobs if job.live or job.turn]
 
 
 def standing(job: Job) -> str:
-    """How a job stands, in words."""
+    """The state of a job in words."""
     if job.turn:
         return f"waiting, {_ordinal(job.turn)}"
     if job.state == "cancelled":
@@ -119,7 +119,7 @@ def _row(job: Job, page: str) -> Component:
     elif job.resumable and job.kind == EFFECT:
         buttons = [button("resume", "Measure again"), button("remove", "Remove")]
     elif job.resumable:
-        # Hours of counting are not deleted with one click.
+        # Hours of counting must not be deleted with one click.
         sure = [
             html.Summary("Remove", className="action", **aria(label=f"Remove: {job.name}")),
             button("remove", "Delete what was counted"),
@@ -133,7 +133,7 @@ def _has_bar(job: Job) -> bool:
 
 
 def how_far(job: Job) -> Progress:
-    """What the bar of a job shows: samples of a run, or steps of its present stage."""
+    """Contents of a job's progress bar: samples of a run, or steps of the current stage."""
     stage = job.stage
     if stage is not None and not stage.name.startswith("dissect"):
         what = _STAGES.get(stage.name, f"{stage.unit}s: {stage.name}")
@@ -147,9 +147,9 @@ def how_far(job: Job) -> Progress:
 
 
 def run_form(generators: Collection[str], segmenters: Collection[str]) -> Component:
-    """The form over the settings of a run."""
+    """The form with the settings of a run."""
     first = next(iter(generators), None)
-    # Segmenters are named for what they know, generators for what they draw.
+    # Segmenters show what they mark, generators what they draw.
     kin = next((name for name in segmenters if str(first).startswith(name)), None)
     declared = RunRequest.declared
     made = {
@@ -191,7 +191,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
 
 
 def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
-    """Where the tags of a run are changed."""
+    """The form that changes the tags of a run."""
     return html.Details(
         [
             html.Summary("Tag a run", className="action"),
@@ -211,5 +211,5 @@ def tag_form(names: Collection[dict], known: Collection[str]) -> Component:
             html.P(id="runs-kept", role="status", className="message"),
         ],
         id="runs-tagging",
-        hidden=not names,  # dash calls back only where all inputs are there
+        hidden=not names,  # dash calls back only if all inputs exist
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Layers as bars of the concepts that their units are named after, and as a heat map."""
+"""Layers as bars of the concepts of their named units, and as a heat map."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from dashboard.unit_filter import UnitFilter
 from dissect.statistics.ladder import RUNGS
 from reports.charts import Cell, LayerBar, Segment, ink_on
 
-_PIECES = 32  # concepts of a layer that are drawn one by one
-_NARROWEST = 0.5  # percent of the layer's units: about five pixels
+_PIECES = 32  # concepts of a layer that are drawn separately
+_NARROWEST = 0.5  # percent of the layer's units; about five pixels
 
 
 def bars_of(opened: OpenRun) -> list[LayerBar]:
-    """A bar for each layer, as in the report; all units are its full width."""
+    """A bar for each layer, as in the report; the full width is all units."""
     return opened.once("bars", lambda: _bars(opened))
 
 
@@ -54,13 +54,13 @@ def _bars(opened: OpenRun) -> list[LayerBar]:
 
 
 def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = None) -> Component:
-    """The bars; a piece of one leads to its units.
+    """The bars; each piece links to its units.
 
     Args:
         opened: The run.
-        bars: ``bars_of`` it.
-        widest: Units that fill the width, so that bars of several layers or runs have one scale;
-            each layer's own number if None.
+        bars: Result of ``bars_of``.
+        widest: Number of units for the full width, for a common scale of several layers or
+            runs; None: each layer's own number.
     """
     rows = []
     for found in bars:
@@ -86,12 +86,12 @@ def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = No
 
 
 def _pieces(opened: OpenRun, found: LayerBar, share: float) -> list[Component]:
-    """The widest concepts of a layer one by one, the others as one piece.
+    """The widest concepts of a layer separately, the others as one piece.
 
     Args:
         opened: The run.
         found: Its layer.
-        share: Of the full width that the layer fills.
+        share: Share of the full width that the layer fills.
     """
     shown = [one for one in found.segments[:_PIECES] if one.width >= _NARROWEST]
     rest = found.segments[len(shown) :]
@@ -116,7 +116,7 @@ def _pieces(opened: OpenRun, found: LayerBar, share: float) -> list[Component]:
 
 
 def _fits(label: str, width: float) -> bool:
-    """Whether a label has room on a piece of so many percent of the full width."""
+    """Whether a label fits on a piece with this percentage of the full width."""
     return width > 3 + 1.1 * len(label)
 
 
@@ -151,15 +151,15 @@ def _cells(opened: OpenRun) -> dict[str, list[Cell | None]]:
 
 
 def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Component:
-    """IoU of the unit of each layer that tells most about each concept, as a map that fits.
+    """IoU of the most informative unit of each layer for each concept, as a map that fits the page.
 
-    It is data that ``drawHeat`` of app.js draws: a cell leads to its unit, and its bottom rule has
-    the colour of the unit's rung where it is named after the concept.
+    ``drawHeat`` of app.js draws this data: a cell links to its unit, and the rule below it has the
+    colour of the unit's rung if the unit is named after the concept.
 
     Args:
         opened: The run.
         concepts: Its rows.
-        label: What the map is, for who hears it.
+        label: Description for screen readers.
     """
     cells, people = cells_of(opened), second_labels(opened)
     rungs = ranked_labels(opened).rung.to_numpy()
@@ -194,7 +194,7 @@ def heat_map(opened: OpenRun, concepts: Sequence[str], *, label: str) -> Compone
 
 
 def unit_counts(opened: OpenRun) -> dict[str, int]:
-    """Concept → units that are named after it."""
+    """Concept → number of units that are named after it."""
     labels = labels_of(opened)
     counts = labels.concept[labels.is_named].value_counts()
     return {str(concept): int(n) for concept, n in counts.items()}
@@ -207,7 +207,7 @@ def _cell(
     rungs: np.ndarray,
     people: Mapping[tuple[str, int], str],
 ) -> dict[str, object]:
-    """A cell as data; ``people`` are ``second_labels`` of the run."""
+    """A cell as data; ``people`` is the ``second_labels`` of the run."""
     name = quoted(people.get((cell.layer, cell.unit), ""))
     rung = RUNGS[int(rungs[starts[cell.layer] + cell.unit])] if cell.named else None
     told = f"{cell.layer} unit {cell.unit}{name}: IoU {two(cell.iou)}, chance {two(cell.chance)}"

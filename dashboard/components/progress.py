@@ -1,4 +1,4 @@
-"""Progress bars that advance in place: drawing a row again would lose the keyboard's focus."""
+"""Progress bars that update in place, because redrawing a row would lose the keyboard's focus."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from dashboard.components.attributes import aria, data_attributes
 
 @dataclass(frozen=True)
 class Progress:
-    """What a bar shows.
+    """Contents of a progress bar.
 
     Attributes:
-        done, total: How far it is; a total of 0 where the end is not known.
+        done, total: Progress; a total of 0 means unknown.
         text: Both in words.
     """
 
@@ -24,12 +24,12 @@ class Progress:
 
 
 def progress_bar(name: str, progress: Progress, *, label: str) -> list[Component]:
-    """A bar and its words.
+    """A bar and its text.
 
     Args:
-        name: By which ``register_progress`` finds it.
-        progress: How far it is.
-        label: What it belongs to, in words.
+        name: Name for ``register_progress``.
+        progress: The progress.
+        label: Description of the job.
     """
     value, most, words = _values(progress)
     return [
@@ -44,22 +44,22 @@ def progress_bar(name: str, progress: Progress, *, label: str) -> list[Component
 
 
 def progress_stores(page: str) -> list[Component]:
-    """What ``register_progress`` needs in the layout of a page."""
+    """The stores that ``register_progress`` needs in the layout of a page."""
     return [dcc.Store(id=f"{page}-readings"), dcc.Store(id=f"{page}-moved")]
 
 
 def register_progress(
     app: Dash, page: str, read: Callable[..., Mapping[str, Progress]], *states: State
 ) -> None:
-    """Let the bars of a page move with its interval ``PAGE-tick``.
+    """Update the bars of a page with its interval ``PAGE-tick``.
 
-    They are no outputs of a callback, since they may be gone when its answer comes.
+    They are not outputs of a callback, since they may be gone when its answer comes.
 
     Args:
         app: The app.
-        page: The name that ids of the page begin with.
-        read: Name → how far it is, given the values of ``states``.
-        *states: Of the page.
+        page: The prefix of the page's ids.
+        read: Name → progress, for the values of ``states``.
+        *states: States of the page.
     """
 
     @app.callback(

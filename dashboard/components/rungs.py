@@ -1,4 +1,4 @@
-"""Rungs of evidence as people see them: a mark of one colour and word, and the head of a run."""
+"""Display of rungs of evidence: a mark with a colour and a word, and the head of a run."""
 
 from dash import dcc, html
 from dash.development.base_component import Component, ComponentType
@@ -14,7 +14,7 @@ from dissect.statistics.ladder import CAUSAL, MATCHES, NAMED, RUNGS
 
 
 def rung_mark(number: int, label: str = "") -> Component:
-    """A rung's dot and word; the word may be another, such as that of a layer's count."""
+    """A rung's dot and word; ``label`` can replace the word, for example in a layer's count."""
     rung = RUNGS[number]
     return html.Span(
         [html.Span(className="rung-dot"), label or rung.name],
@@ -25,7 +25,7 @@ def rung_mark(number: int, label: str = "") -> Component:
 
 
 def rung_tiles(opened: OpenRun) -> Component:
-    """How many units stand on each rung, and whether units stand out among random mixtures."""
+    """Number of units on each rung, and whether units stand out among random mixtures."""
     counts = rung_counts(opened)
     units = run_href(opened.id, "units")
     every = f"of {counted(counts.units, 'unit')}"

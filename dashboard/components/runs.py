@@ -25,15 +25,15 @@ def run_list(
     search: object = "",
     tag: object = None,
 ) -> list[Component]:
-    """The runs that are chosen, newest first.
+    """The chosen runs, newest first.
 
     Args:
-        entries: Every run there is.
+        entries: All runs.
         tags: Id of a run → its tags.
         sizes: Id of a run → its bytes.
-        free: Bytes of the disk that nothing takes.
-        search: Words that all have to occur. Untrusted.
-        tag: That a run has to have; "" or None for any. Untrusted.
+        free: Free bytes of the disk.
+        search: Words that must all occur. Untrusted.
+        tag: Required tag; "" or None for any. Untrusted.
     """
     if not entries:
         text = "There is no run in this folder yet. dissect demo makes one in a minute; "
@@ -56,11 +56,11 @@ def run_list(
 
 
 def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
-    """What chooses among the runs.
+    """The controls that filter the runs.
 
     Args:
-        known: Tags that there are.
-        search, tag: As the address has them.
+        known: All existing tags.
+        search, tag: Values from the address.
     """
     return html.Div(
         [
@@ -75,7 +75,7 @@ def run_choice(known: Sequence[str], *, search: str, tag: str) -> Component:
 
 
 def compare_link(entries: Iterable[Entry]) -> Component | None:
-    """To two runs side by side: those that are ticked, else the newest."""
+    """Link to two runs side by side: the selected ones, otherwise the newest."""
     whole = [entry.id for entry in _newest(entries) if not entry.problem]
     if len(whole) < 2:
         return None
@@ -87,7 +87,7 @@ def compare_link(entries: Iterable[Entry]) -> Component | None:
 
 
 def run_names(entries: Iterable[Entry]) -> list[dict]:
-    """What a field to choose a run offers."""
+    """The options of a field that selects a run."""
     return [{"value": entry.id, "label": entry.name} for entry in _newest(entries)]
 
 
@@ -126,7 +126,7 @@ def _card(entry: Entry, tags: Iterable[str], size: int) -> Component:
 
 
 def run_face(face: Face, run_id: str, name: str) -> list[Component]:
-    """What stands above a run's name, when it is known: pictures, rungs, concepts."""
+    """The part above a run's name, once computed: pictures, rungs, concepts."""
     rungs = []
     for number, count in ((MATCHES, face.matches), (NAMED, face.named)):
         if count is not None:

@@ -1,4 +1,4 @@
-"""Fields of a form, made from declarations of settings: label, help, range and default."""
+"""Form fields derived from declarations of settings: label, help, range and default."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def setting_field(one: Setting, page: str) -> Component:
             **{side: limit for side, limit in limits.items() if limit is not None},
             value="" if value is None else value,
             allowDecimal=isinstance(one.kind, Number),
-            # A wrong number is refused with a message, not replaced by another one.
+            # A wrong number gives a message; it is not replaced by another one.
             clampBehavior="none",
         )
     if isinstance(one.kind, Text) and one.choices:
@@ -39,13 +39,13 @@ def setting_field(one: Setting, page: str) -> Component:
 
 
 def read_field(one: Setting, given: object) -> object:
-    """What a browser sent for a setting, which the class of settings still has to check.
+    """Read a browser's value of a setting; the class of settings still has to check it.
 
-    An empty field of a setting that need not be given stands for its default, and a text for what
-    the command line reads in it.
+    An empty field of an optional setting means its default; a text has the syntax of the command
+    line.
 
     Raises:
-        ConfigError: a text that stands for no value of the setting.
+        ConfigError: a text that is not a value of the setting.
     """
     if not one.required and (given is None or given == ""):
         return one.default
@@ -55,7 +55,7 @@ def read_field(one: Setting, given: object) -> object:
 
 
 def with_labels(error: ConfigError, declared: type[Settings]) -> ConfigError:
-    """The error with a setting named as the form labels it."""
+    """The error, with a setting named by its label in the form."""
     if isinstance(error, SettingError) and error.name in declared.declared:
         return SettingError(declared.declared[error.name].label, error.problem)
     return error

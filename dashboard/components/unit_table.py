@@ -1,4 +1,4 @@
-"""Units as a table that is fetched block by block, sorted by its headers."""
+"""Units as a table, loaded block by block, sorted by its headers."""
 
 import math
 from collections.abc import Container
@@ -20,9 +20,9 @@ from dissect.statistics.ladder import RUNGS
 from dissect.statistics.registry import columns_in, rows_of
 
 BLOCK = 200
-"""Rows that are fetched at once."""
+"""Rows loaded at a time."""
 _RENDERERS = {"unit": "UnitLink", "rung": "RungMark"}
-_FEWEST, _PER_LETTER = 100, 5.5  # pixels of a column, and of a letter of its header
+_FEWEST, _PER_LETTER = 100, 5.5  # least width of a column, and width of a header letter, in pixels
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class _Field:
     """A column of the table on the page.
 
     Attributes:
-        name: Of its values.
-        header: Above it.
+        name: Key of its values.
+        header: Text of the header.
         width: In pixels.
-        sort: Name of the order that its header stands for; None for none.
+        sort: Name of the order for its header; None for none.
         is_number: Whether its values are aligned as numbers.
     """
 
@@ -45,7 +45,7 @@ class _Field:
 
 
 def _fields(names: Container[str]) -> list[_Field]:
-    """The columns for units that have these values."""
+    """The columns for units with these values."""
     known = sorts()
     values = [
         _Field(
@@ -70,7 +70,7 @@ def _fields(names: Container[str]) -> list[_Field]:
 
 
 def header_sorts(opened: OpenRun) -> dict[str, list[object]]:
-    """Column → the order that its header stands for, and whether small values come first then."""
+    """Column → the order for its header, and whether it puts small values first."""
     known = sorts()
     return {
         one.name: [one.sort, known[one.sort].rising]
@@ -84,8 +84,8 @@ def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Compone
 
     Args:
         opened: The run.
-        unit_filter: Which of its units.
-        n_rows: How many there are.
+        unit_filter: Filter of its units.
+        n_rows: Number of rows.
     """
     return dag.AgGrid(
         id={"type": "units-table", "run": opened.id, "query": unit_filter.to_query()},
@@ -122,8 +122,8 @@ def _column(unit_filter: UnitFilter, field: _Field) -> dict[str, object]:
 
 
 def chosen(opened: OpenRun, unit_filter: UnitFilter) -> pd.DataFrame:
-    """The chosen units; kept for the latest filter: a table fetches them piece by piece."""
-    second = second_labels(opened)  # the same object until somebody changes a note
+    """The chosen units; cached for the latest filter, since a table loads them piece by piece."""
+    second = second_labels(opened)  # the same object until a note changes
     known = opened.once("latest filter", dict)
     labels = ranked_labels(opened)
     query, of, found = known.get("latest", ("", None, None))
@@ -136,7 +136,7 @@ def chosen(opened: OpenRun, unit_filter: UnitFilter) -> pd.DataFrame:
 def rows(
     opened: OpenRun, unit_filter: UnitFilter, start: int, stop: int
 ) -> list[dict[str, object]]:
-    """Rows of the table; numbers are texts, rounded once and as everywhere, "" for none."""
+    """Rows of the table; numbers are texts, rounded once as everywhere, "" for none."""
     shown = columns_in(Place.DASHBOARD, labels_of(opened))
     query = list_query(unit_filter)
     return [

@@ -25,12 +25,12 @@ READING = (
 
 
 def two(value: float | None) -> str:
-    """A number with two decimals; a dash where there is none."""
+    """A number with two decimals; a dash for None."""
     return "–" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def swatch(colour: str) -> Component:
-    """A concept's colour; its name always stands beside it."""
+    """A concept's colour; the name is always shown beside it."""
     return html.Span(className="swatch", style={"background": colour})
 
 
@@ -48,7 +48,7 @@ def bar(
     *,
     most: float = 1.0,
 ) -> Component:
-    """A value from 0 to ``most`` with a tick at its chance level and its interval."""
+    """A value from 0 to ``most`` with its interval and a tick at its chance level."""
     style, interval = _bar_styles(value, chance, colour, low, high, most=most)
     return html.Span(
         html.Span(className="interval", style=interval) if interval else None,
@@ -66,7 +66,7 @@ def _bar_label(value: float, chance: float) -> str:
 def _bar_styles(
     value: float, chance: float, colour: str, low: float, high: float, *, most: float = 1.0
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Styles of a bar, whose parts app.css draws from them, and of its interval; {} for none."""
+    """Styles of a bar and its interval, which app.css uses to draw the parts; {} for none."""
 
     def place(x: float) -> str:
         return f"{100 * min(max(x / most, 0.0), 1.0):.2f}%"
@@ -87,12 +87,12 @@ def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
 
 
 def label_of(row: Any) -> str:
-    """What a unit is called: its concept, or that it has none."""
+    """Name of a unit: its concept, or that it has none."""
     return str(row.concept) if row.is_named else "no concept"
 
 
 def second_label(name: str) -> Component | None:
-    """What people call a unit, beside what it was measured to match; None where nobody named it."""
+    """People's label of a unit, beside its measured match; None without one."""
     if not name:
         return None
     return html.Span([html.Span("People call it ", className="hidden"), f"“{name}”"])
@@ -101,15 +101,16 @@ def second_label(name: str) -> Component | None:
 def cards(
     opened: OpenRun, units: pd.DataFrame, *, query: str = "", large: bool = False
 ) -> Component:
-    """Units as pictures that lead to their pages.
+    """Units as pictures that link to their pages.
 
-    A card is data: app.js draws it, so that more cards cost the same however many there are above
-    them. Dash would look through all components of the page, and draw all cards again.
+    A card is data that app.js draws, so the cost of more cards does not depend on the number of
+    existing ones. Dash would visit all components of the page and redraw all cards.
 
     Args:
         opened: Their run.
         units: Rows of ``filter_units``.
-        query: Of the pages that the cards lead to, which list the units belong to.
+        query: Query for the links, which names the list of the units.
+        large: Two per row if there is room, for a few units.
         large: Two in a row where there is room, for a few.
     """
     data = card_data(opened, units, query=query)
@@ -119,7 +120,7 @@ def cards(
 
 
 def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[dict[str, object]]:
-    """What ``drawCard`` of app.js draws; see ``cards``."""
+    """The data for ``drawCard`` of app.js; see ``cards``."""
     people = second_labels(opened)
     return [
         _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
@@ -150,7 +151,7 @@ def _card(opened: OpenRun, row: Any, people: str, query: str) -> dict[str, objec
 
 
 def _effect(row: Any) -> str:
-    """What the unit does alone; a set's effect belongs to the set, so no number of it."""
+    """The unit's own effect; no number for a set's effect, which belongs to the whole set."""
     label = getattr(row, "effect_label", "")
     if not label:
         return ""
@@ -160,12 +161,12 @@ def _effect(row: Any) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, ComponentType]]) -> Component:
-    """A row of facts, each with its name above."""
+    """A row of facts, each under its name."""
     return html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className="facts"
     )
 
 
 def empty(message: ComponentType) -> Component:
-    """In place of what there is none of."""
+    """Placeholder for an empty part."""
     return html.P(message, className="empty")

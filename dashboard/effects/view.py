@@ -25,12 +25,12 @@ from dissect.studies.store import effect_names
 
 _LARGEST = 8 * 1024 * 1024
 _MOST_ROWS = 12
-_GREY = "#808080"  # of what is no concept
+_GREY = "#808080"  # colour of values without a concept
 _DAMAGE = (DissectError, KeyError, TypeError, ValueError, IndexError)
 
 
 def effect_list(run: Run, run_id: str) -> Component:
-    """Every effect of a run in a line, with a link to it."""
+    """All effects of a run, one line each, with links."""
     rows = []
     for name in effect_names(run):
         href = effect_href(run_id, name)
@@ -47,12 +47,12 @@ def effect_list(run: Run, run_id: str) -> Component:
 
 
 def effect_href(run_id: str, name: str) -> str:
-    """Where an effect stands."""
+    """Address of an effect."""
     return f"{run_href(run_id, 'effects')}?{urlencode({'name': name})}"
 
 
 def form_values(run: Run, name: str) -> dict[str, str]:
-    """Concept, layer and units picked by hand of a measured effect, to ask something like it."""
+    """Concept, layer and hand-picked units of a measured effect, to prefill the form."""
     try:
         question = open_effect(run, name).record["question"]
         values = {key: str(question[key]) for key in ("concept", "layer") if key in question}

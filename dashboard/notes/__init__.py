@@ -1,1 +1,1 @@
-"""Notes in the dashboard: what people call units, and how notes are shown and changed."""
+"""Notes in the dashboard: people's labels of units, and the display and editing of notes."""

@@ -14,13 +14,13 @@ from dissect.runs.notes import LABEL, LIST, Note, Notes
 
 
 def clicked() -> object:
-    """What was used: its id. None where something only came onto the page."""
+    """The id of the used control. None if it was only added to the page."""
     used = bool(ctx.triggered) and bool(ctx.triggered[0]["value"])
     return ctx.triggered_id if used else None
 
 
 def opened_by(run_id: object) -> OpenRun:
-    """The run of an id that a browser sent.
+    """The run with an id sent by a browser.
 
     Raises:
         DissectError: no such run, or one that cannot be opened.
@@ -29,17 +29,17 @@ def opened_by(run_id: object) -> OpenRun:
 
 
 def delete(notes: Notes, number: int) -> tuple[dict[str, object], str]:
-    """Delete a note; gives it, to be kept in the browser, and a message."""
+    """Delete a note; returns it for storage in the browser, and a message."""
     gone = notes.delete(number)
     return asdict(gone), f"Deleted the {describe(gone)}."
 
 
 def restore(notes: Notes, kept: object) -> Note:
-    """Bring back what ``delete`` gave.
+    """Restore a note returned by ``delete``.
 
     Raises:
-        ConfigError: something else.
-        DissectError: see ``Notes.restore``.
+        ConfigError: another value.
+        DissectError: the errors of ``Notes.restore``.
     """
     types = {"kind": str, "layer": str, "unit": int, "text": str, "author": str}
     found = dict(kept) if isinstance(kept, Mapping) else {}
@@ -59,5 +59,5 @@ def describe(note: Note) -> str:
 
 
 def undo_button(name: str) -> Component:
-    """The way back after a deletion; it takes the place of the button that is gone."""
+    """The undo button, which replaces the button of a deleted note."""
     return html.Button("Undo", id=name, className="action", autoFocus=True)

@@ -1,6 +1,6 @@
 """The controls of a list of notes: delete, undo, and a dialog to edit a note.
 
-The same stands on the page of notes and on that of a unit, apart by the prefix of its ids.
+The page of notes and that of a unit both use it, with different prefixes of the ids.
 """
 
 import time
@@ -20,7 +20,7 @@ from dissect.runs.notes import COMMENT, LONGEST, notes_of
 
 
 def note_editor(opened: OpenRun, prefix: str) -> Component:
-    """The parts that ``register`` needs on the page; each change sets ``prefix-changed``."""
+    """The components that ``register`` needs on the page; each change sets ``prefix-changed``."""
     return html.Div(
         [
             dcc.Store(id=f"{prefix}-run", data=opened.id),
@@ -36,7 +36,7 @@ def note_editor(opened: OpenRun, prefix: str) -> Component:
                     dmc.Textarea(
                         id=f"{prefix}-text",
                         label="Text",
-                        debounce=True,  # else Save may come before the last letters
+                        debounce=True,  # otherwise Save may miss the last letters
                         autosize=True,
                         minRows=2,
                         inputProps={"maxLength": LONGEST[COMMENT]},
@@ -147,6 +147,6 @@ def _note_of(used: object) -> int:
 
 
 def _number(used: Mapping[str, object]) -> int:
-    """The note that an id or a store names; nobody's where it names none."""
+    """The note number in an id or a store; -1 for an invalid one."""
     number = used.get("note")
     return number if isinstance(number, int) else 0

@@ -1,4 +1,4 @@
-"""What people call the units of an opened run, for every page that shows units."""
+"""People's labels of the units of an opened run, for every page that shows units."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,10 @@ from dissect.runs.notes import notes_of
 
 
 def second_labels(opened: OpenRun) -> Mapping[tuple[str, int], str]:
-    """(layer, unit) → what people call it; read again after each change.
+    """(layer, unit) → people's label; read again after each change.
 
-    Empty where the notes cannot be read: the page of notes and that of a unit say why, and the
-    others go on without.
+    Empty if the notes cannot be read: the page of notes and that of a unit show the error, and
+    other pages work without notes.
     """
     notes = notes_of(opened.run)
     stamp = notes.stamp()

@@ -22,9 +22,9 @@ def note_list(
 
     Args:
         opened: Their run.
-        notes: Which.
-        prefix: Of the buttons' ids.
-        with_unit: Whether to say and link the unit of each.
+        notes: The notes.
+        prefix: Prefix of the buttons' ids.
+        with_unit: Whether to show and link the unit of each.
     """
     return html.Ul([_item(opened, note, prefix, with_unit) for note in notes], className="notes")
 

@@ -51,7 +51,7 @@ def layout(visit: RunVisit) -> Component:
 
 
 def _options(query: Any) -> BlindOptions:
-    """From anything an address may say; what makes no sense is left out."""
+    """Parse the options of an address; ignores invalid values."""
     given = {"n_units": query.get("units"), "seed": query.get("seed")}
     plain = {
         name: int(value)
@@ -70,7 +70,7 @@ def _questions(opened: OpenRun, options: BlindOptions) -> list[BlindQuestion]:
 
 
 def _first_open(opened: OpenRun, options: BlindOptions, by: str) -> int:
-    """The first question that the person has not answered."""
+    """The first question without an answer of this person."""
     try:
         known = {(one.layer, one.unit) for one in answers_of(opened.run) if one.by == by}
         questions = _questions(opened, options)
@@ -158,7 +158,7 @@ def _answer(clicks: object, by: object, at: object, run_id: object, asked: objec
             place = _first_open(opened, options, person)
         elif isinstance(cause, dict):
             if not isinstance(clicks, list) or not any(clicks):
-                raise PreventUpdate  # buttons that only came
+                raise PreventUpdate  # buttons that were only added
             question = _questions(opened, options)[place]
             chosen = question.choices[int(cause["place"])]
             keep_answers(opened.run, [answer(question, chosen, by=person)])

@@ -24,7 +24,7 @@ from reports.naming import short_name
 
 
 def layout(visit: Visit) -> Component:
-    """Which two, then their difference."""
+    """The choice of the two runs, then their differences."""
     names = [entry.id for entry in visit.context.store.entries() if not entry.problem]
     a, b = (visit.query.get(name) or None for name in ("a", "b"))
     return html.Div(
@@ -55,7 +55,7 @@ def layout(visit: Visit) -> Component:
 
 @shows_errors
 def results(given: Context, a: object, b: object) -> ComponentType:
-    """The two runs, or what is still missing."""
+    """The two runs, or a text on what is missing."""
     if not (isinstance(a, str) and isinstance(b, str) and a and b):
         return empty("Choose two runs above.")
     two_runs = (given.store.open(a), given.store.open(b))
@@ -100,7 +100,7 @@ def _summary(opened: OpenRun) -> Component:
 
 
 def _concepts(a: OpenRun, b: OpenRun) -> Component:
-    """For each concept the best unit of either run with its images, what changed most first."""
+    """For each concept the best unit of either run with its images, largest change first."""
     two_runs = (a, b)
     names = [name for name in a.run.vocabulary.names if name in b.run.vocabulary.names]
     rows = [_Row(name, *(_best(opened, name) for opened in two_runs)) for name in names]
@@ -133,7 +133,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
 
 @dataclass(frozen=True)
 class _Row:
-    """A concept and the best unit of either run; None where it never occurred."""
+    """A concept and the best unit of each run; None if the concept never occurred."""
 
     name: str
     a: Cell | None
@@ -145,7 +145,7 @@ class _Row:
 
     @property
     def change(self) -> float:
-        """IoU of the best unit of the second run less that of the first; 0 where one has none."""
+        """IoU of the best unit of the second run minus that of the first; 0 if one has none."""
         if self.a is None or self.b is None:
             return 0.0
         return self.b.iou - self.a.iou
@@ -211,7 +211,7 @@ def _side(
 
 
 def _folded(rows: Sequence[_Row], two_runs: Sequence[OpenRun]) -> Component | None:
-    """Concepts after which neither run has a unit, as a list that is folded."""
+    """Concepts that label no unit in either run, as a folded list."""
     if not rows:
         return None
     label = f"{counted(len(rows), 'concept')} after which neither has a unit"
@@ -233,7 +233,7 @@ def _colour(name: str, *runs: OpenRun) -> str:
 
 
 def _best(opened: OpenRun, name: str) -> Cell | None:
-    """The unit that a concept names with the highest IoU, else the nearest of all."""
+    """The unit with the highest IoU that a concept labels, otherwise the nearest unit of all."""
     cells = [cell for cell in cells_of(opened).get(name, []) if cell is not None]
     named = [cell for cell in cells if cell.named]
     return max(named or cells, key=lambda cell: cell.iou, default=None)

@@ -1,4 +1,4 @@
-"""The page of a concept: its units over all layers, and how well each layer matches it."""
+"""The page of a concept: its units over all layers, and the match of each layer."""
 
 import numpy as np
 from dash import dcc, html

@@ -1,4 +1,4 @@
-"""The page ``/run/<run>/directions``: a sample moved along directions, each with its slider."""
+"""The page ``/run/<run>/directions``: a sample moved along directions, with a slider for each."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from dissect.directions.naming import Meaning
 from dissect.errors import DissectError
 from reports.directions import effect_cell
 
-_REACH = 6.0  # of a slider
+_REACH = 6.0  # range of a slider
 _STEP = 0.25
 _PICTURES = (
     ("plain", "As it is"),
@@ -36,7 +36,7 @@ _READING = (
 
 
 def layout(visit: RunVisit) -> Component:
-    """Pictures above, then a slider and a strip for each direction, then what each changes."""
+    """Pictures at the top, then a slider and a strip for each direction, then their effects."""
     run = visit.run.run
     paths = {path.name: path for path in folders_of(run.path)}
     head = [
@@ -111,7 +111,7 @@ def _pictures() -> Component:
 
 
 def _sample(seed: int, folder: DirectionFolder) -> Component:
-    """Which sample, and which layers of w+ are moved."""
+    """The choice of the sample, and of the layers of w+ that move."""
     in_w = any(one.space in ("w", "w+") for one in folder.directions)
     return html.Div(
         [

@@ -1,4 +1,4 @@
-"""The page ``/run/<run>/effects``: what was measured, and a form to measure more."""
+"""The page ``/run/<run>/effects``: measured effects, and a form to measure more."""
 
 import re
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ _BEST = "(best)"
 def layout(visit: RunVisit) -> Component:
     """The page for an address.
 
-    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form; else it asks what the
-    effect that is shown was asked.
+    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form; otherwise the form has
+    the settings of the displayed effect.
     """
     run, name = visit.run.run, visit.query.get("name")
     fault, jobs = _advance(), _jobs(visit.run)
@@ -77,12 +77,12 @@ def layout(visit: RunVisit) -> Component:
 
 
 def _kinds() -> list[tuple[str, str, str]]:
-    """Kind, label and hint of the studies that the form offers."""
+    """Kind, label and hint of the studies in the form."""
     return [(kind, one.label, one.hint) for kind, one in STUDIES.items() if one.label]
 
 
 def _ask(opened: OpenRun, values: Mapping[str, str]) -> Component:
-    """The form, or in its place the question where the generator is."""
+    """The form, or instead of it a question for the place of the generator."""
     missing = why_missing(opened.run)
     if not missing:
         return _form(opened, values)
@@ -118,7 +118,7 @@ def _offered() -> dict[str, str]:
 
 
 def _use(clicks: object, chosen: object, run_id: object) -> tuple:
-    """The form, once the generator was found; what is the matter otherwise."""
+    """The form, once the generator was found; otherwise an error."""
     if not clicks:
         raise PreventUpdate
     try:
@@ -253,12 +253,12 @@ def register(app: Dash) -> None:
 
 
 def _jobs(opened: OpenRun) -> list[Job]:
-    """Effects of a run that are measured, wait, or ended."""
+    """Effects of a run that are running, waiting, or ended."""
     return work().all(EFFECT, run=opened.name)
 
 
 def _advance() -> Component | None:
-    """Begin what waits, if it can; else why not."""
+    """Start waiting jobs if possible; otherwise return the error."""
     try:
         work().advance()
     except DissectError as error:
@@ -281,7 +281,7 @@ def _measure(clicks: object, run_id: object, *given: Any) -> str:
     chosen = None if layer == _BEST else layer
     by_hand = tuple(read_units(picked)) if order == PICKED else ()
     if chosen and by_hand:
-        row_of(opened, chosen, max(by_hand))  # there is one
+        row_of(opened, chosen, max(by_hand))  # raises an error if it does not exist
     which = "-".join(map(str, by_hand)) or units
     question = f"{kind}-{concept}-{which}-{chosen or 'best'}-{order}-{samples}"
     has_curve = kind in STUDIES and "curve" in STUDIES[kind].options
@@ -309,7 +309,7 @@ def _measure(clicks: object, run_id: object, *given: Any) -> str:
 
 def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
-        raise PreventUpdate  # buttons that only came or went
+        raise PreventUpdate  # buttons that were only added or removed
     job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
     if done:
         return done
@@ -318,7 +318,7 @@ def _act(clicks: object) -> str:
 
 
 def _follow(*given: object) -> tuple:
-    """Rows and list, where something began or ended: new rows would take the focus of old ones."""
+    """Rows and list, if something began or ended: redrawn rows would lose the focus."""
     moved, rows, run_id = given[-3:]
     try:
         opened = context.current().store.open(text(run_id))

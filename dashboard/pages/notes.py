@@ -1,4 +1,4 @@
-"""The page ``/run/<run>/notes``: all notes of a run, searched, edited and downloaded."""
+"""The page ``/run/<run>/notes``: all notes of a run, with search, editing and download."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from dissect.runs.notes import KINDS, LIST, Note, notes_of, to_csv, to_json
 _PREFIX = "notes"
 _CONTROLS = ("search", "kind", "list")
 _KINDS = {"label": "Labels", "comment": "Comments", "list": "Lists"}
-_MOST = 200  # shown at once; the search finds the others
+_MOST = 200  # shown at a time; the search finds the others
 
 
 @dataclass(frozen=True)
 class Sought:
-    """Which notes are shown.
+    """Filter of the notes.
 
     Args:
         search: Words that all occur in the text, the author, the layer or the unit's number.
@@ -43,7 +43,7 @@ class Sought:
 
 
 def layout(visit: RunVisit) -> Component:
-    """Controls, then the notes they let through, the latest first."""
+    """Controls, then the notes that pass the filter, the latest first."""
     opened = visit.run
     sought = _sought([visit.query.get(name) for name in _CONTROLS])
     return html.Div(
@@ -104,7 +104,7 @@ def _controls(sought: Sought, lists: list[str]) -> Component:
 
 @shows_errors
 def results(opened: OpenRun, sought: Sought) -> Component:
-    """The notes that are sought, with how many there are."""
+    """The notes that pass the filter, with their number."""
     notes = notes_of(opened.run).all()
     if not notes:
         way = dcc.Link("Units", href=run_href(opened.id, "units"))
@@ -123,7 +123,7 @@ def results(opened: OpenRun, sought: Sought) -> Component:
 
 
 def seek(notes: list[Note], sought: Sought) -> list[Note]:
-    """The notes that are sought, in their order."""
+    """The notes that pass the filter, in their order."""
     listed = {(n.layer, n.unit) for n in notes if n.kind == LIST and n.text == sought.list}
     words = sought.search.lower().split()
     return [
@@ -140,7 +140,7 @@ def _words(note: Note) -> str:
 
 
 def _sought(given: Sequence[object]) -> Sought:
-    """From anything a browser may send; what makes no sense is left out."""
+    """Parse the filter from a browser's values; ignores invalid ones."""
     search, kind, name = (one[:200] if isinstance(one, str) else "" for one in given)
     return Sought(search, kind if kind in KINDS else "", name)
 

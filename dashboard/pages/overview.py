@@ -18,11 +18,11 @@ from dissect.statistics.ladder import NAMED
 from reports.naming import short_name
 
 _STRONGEST = 6
-_FEW = 12  # concepts that are shown where no unit is named after any
+_FEW = 12  # concepts shown if no unit is named
 
 
 def layout(visit: RunVisit) -> Component:
-    """What is known, then pictures of it, then where it is known."""
+    """Summary first, then pictures, then layers."""
     opened = visit.run
     run = opened.run
     labels = ranked_labels(opened)
@@ -78,7 +78,7 @@ def layout(visit: RunVisit) -> Component:
 
 
 def _how(run: Run) -> str:
-    """What the words of the page mean."""
+    """Explanation of the page's words."""
     where = "A unit is looked at where it exceeds a threshold"
     if run.config.threshold == "information":
         where += ", which was chosen on other samples than those it is scored on"
@@ -90,7 +90,7 @@ def _how(run: Run) -> str:
 
 
 def _rest(opened: OpenRun, concepts: list[str]) -> Component | None:
-    """Concepts after which no unit is named, folded."""
+    """Concepts that label no unit, folded."""
     if not concepts:
         return None
     label = f"{counted(len(concepts), 'concept')} after which no unit is named"

@@ -1,8 +1,8 @@
-"""The page ``/run/<run>/own``: a picture of one's own, inverted in sight, moved along directions.
+"""The page ``/run/<run>/own``: inverts the user's picture step by step, then moves it.
 
-The page holds a token of the search, which the renderer keeps; an interval, which waits while an
-answer is on its way, asks it for some more steps until all are taken. Errors and how far it is stay
-on the page.
+The page holds a token of the search, which the renderer keeps. An interval, which pauses while an
+answer is on its way, requests some more steps until all are done. Errors and the progress stay on
+the page.
 """
 
 import uuid
@@ -21,17 +21,17 @@ from dissect.directions.folder import DirectionFolder, folders_of, open_folder
 from dissect.errors import DissectError
 
 LARGEST_FILE = 5 << 20
-"""Bytes of a picture; in base64 it has to fit into a request."""
-_REACH, _STEP = 6.0, 0.25  # of a slider
-_TICK = 300  # ms between an answer and the next question
-_STOPPED, _ENDLESS = 0, -1  # most ticks of the interval
+"""Largest size of a picture in bytes; its base64 must fit into a request."""
+_REACH, _STEP = 6.0, 0.25  # range and step of a slider
+_TICK = 300  # ms between an answer and the next request
+_STOPPED, _ENDLESS = 0, -1  # values of the interval's largest number of ticks
 _SPACES = (("w+", "w+: nearer to the picture"), ("w", "w: easier to edit"), ("z", "z"))
 _FOUND = (("seen", "Your picture, as it is read"), ("found", "What the generator draws"))
 _MOVED = (("moved", "Moved"), ("random", "Random directions, as far"))
 
 
 def layout(visit: RunVisit) -> Component:
-    """The form, both pictures and how far the search is, then a slider for each direction."""
+    """The form, both pictures and the progress of the search, then a slider for each direction."""
     run = visit.run.run
     paths = {path.name: path for path in folders_of(run.path)}
     wanted = visit.query.get("set", "")

@@ -1,4 +1,4 @@
-"""The page ``/run/<run>/paint``: an image that is edited with a brush."""
+"""The page ``/run/<run>/paint``: edit an image with a brush."""
 
 from dashboard.painting.callbacks import register
 from dashboard.painting.layout import layout

@@ -1,4 +1,4 @@
-"""The page ``/``: every run with its tags and size, runs that are being made, and the form."""
+"""The page ``/``: all runs with tags and sizes, runs in progress, and the form for a new one."""
 
 import contextlib
 import shutil
@@ -57,7 +57,7 @@ _TICK = 1000  # milliseconds
 
 
 def layout(visit: Visit) -> Component:
-    """The list, newest first; ``?search=`` and ``?tag=`` choose."""
+    """The list, newest first; ``?search=`` and ``?tag=`` filter it."""
     own = visit.context
     fault = _advance()
     entries, tags, jobs = own.store.entries(), _tags(own).all(), _jobs()
@@ -172,7 +172,7 @@ def _start(clicks: object, *given: object) -> str:
     if not clicks:
         raise PreventUpdate
     own = context.current()
-    # The class of settings checks what the browser sent.
+    # The class of settings checks the browser's values.
     values: dict[str, Any] = dict(zip([*FIELDS, *SWITCHES], given, strict=True))
     values["generator"] = look_up(_generators(own), values["generator"])
     values["segmenters"] = check_segmenters(values["segmenters"], SEGMENTERS)
@@ -187,7 +187,7 @@ def _start(clicks: object, *given: object) -> str:
 
 def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
-        raise PreventUpdate  # buttons that only came or went
+        raise PreventUpdate  # buttons that were only added or removed
     job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
     return done or f"{job_id} is {standing(work().find(job_id))}"
 
@@ -207,7 +207,7 @@ def _keep(clicks: object, run: object, tags: object) -> str:
 
 
 def _show_face(shown: object) -> list[Component] | None:
-    """What a run shows of itself; nothing where that cannot be read: its own page says why."""
+    """The preview of a run; nothing if it cannot be read: its own page shows the error."""
     own = context.current()
     run_id = shown.get("run") if isinstance(shown, dict) else None
     names = {entry.id: entry.name for entry in own.store.entries()}
@@ -232,8 +232,8 @@ def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple
     now = moving(jobs)
     ended = [job for job in jobs if isinstance(moved, list) and job.id in set(moved) - set(now)]
     news = fault or [html.P(_news(job)) for job in ended] or no_update
-    # Only the latest message stays; a mistake in the form until it is mended. One call may have
-    # several causes, where an earlier one took longer than a tick.
+    # Only the latest message stays; an error in the form stays until it is corrected. One call may
+    # have several causes if an earlier one took longer than a tick.
     causes = set(ctx.triggered_prop_ids.values())
     started, acted = no_update, no_update
     if ended or "runs-answer" in causes:
@@ -267,7 +267,7 @@ def _news(job: Job) -> list[Component | str]:
 
 
 def _advance() -> Component | None:
-    """Begin what waits, if it can; else why not."""
+    """Start waiting jobs if possible; otherwise return the error."""
     try:
         work().advance()
     except DissectError as error:

@@ -1,4 +1,4 @@
-"""The page of a unit: top images, matches and their certainty, co-active units, effects."""
+"""The page of a unit: top images, matches with their certainty, co-active units, effects."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
@@ -101,7 +101,7 @@ def _shown(built: Component | Absent) -> Component:
 
 
 def _sections(built: Mapping[str, Component | Absent]) -> tuple[list[Component], Component | None]:
-    """What is known as sections, and what is not in one that is folded."""
+    """Available parts as sections, and the missing ones in one folded section."""
     known: list[Component] = [
         html.Section([html.H2(title), content])
         for title, content in built.items()
@@ -122,7 +122,7 @@ def _number(given: str) -> int:
 
 
 def _steps(opened: OpenRun, layer: str, unit: int, query: Mapping[str, str]) -> Component:
-    """Links to the units before and after, of the list that one came from, else of the layer."""
+    """Links to the previous and next units, in the user's list if it exists, else in the layer."""
     unit_filter = read_filter(query)
     end = list_query(unit_filter) if query else ""
     listed = chosen(opened, unit_filter) if query else None
@@ -313,7 +313,7 @@ def _effects(opened: OpenRun, row: int, layer: str, unit: int) -> Component:
 
 
 def _panels(of: UnitVisit, *, live: bool) -> dict[str, Component | Absent]:
-    """What other modules add to the page: those that ask the generator, or the others."""
+    """Panels of other modules: those that use the generator, or the others."""
     sections: dict[str, Component | Absent] = {}
     for panel in of.context.parts.panels.values():
         if panel.live != live:

@@ -42,7 +42,7 @@ _CERTAINTIES = {
 
 
 def layout(visit: RunVisit) -> Component:
-    """Controls, then what they choose."""
+    """Controls, then the chosen units."""
     opened = visit.run
     unit_filter = read_filter(visit.query)
     return html.Div(
@@ -62,7 +62,7 @@ def layout(visit: RunVisit) -> Component:
 
 
 def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
-    """The chosen units as a grid or table, with how many there are."""
+    """The chosen units as a grid or table, with their number."""
     found = chosen(opened, unit_filter)
     count: Component = html.P(_count(opened, len(found)), className="count", role="status")
     if unit_filter.layer in opened.run.layers:
@@ -178,7 +178,7 @@ def _select(
 
 def _callbacks(app: Dash) -> None:
     held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
-    most = "units-most"  # its pages are added to the grid, which is not drawn again
+    most = "units-most"  # its pages are added to the grid without redrawing it
     values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
 
     @app.callback(
@@ -216,7 +216,7 @@ def _callbacks(app: Dash) -> None:
         try:
             opened = context.current().store.open(text(run_id))
         except DissectError:
-            raise PreventUpdate from None  # the page itself says that its run is gone
+            raise PreventUpdate from None  # the page itself shows that its run is gone
         unit_filter = read_filter(_named(given))
         found, start = chosen(opened, unit_filter), unit_filter.most
         shown = found.iloc[start : start + STEP]
@@ -256,7 +256,7 @@ def _callbacks(app: Dash) -> None:
         try:
             opened = context.current().store.open(text(run_id))
         except DissectError:
-            return {"rowData": [], "rowCount": 0}  # what is the matter stands where the page is
+            return {"rowData": [], "rowCount": 0}  # the page shows the error
         unit_filter = read_filter(_named(given))
         start = max(start, 0)
         stop = min(max(stop, start), start + 2 * BLOCK)

@@ -1,5 +1,5 @@
-"""The paint page: its layout, its callbacks, and checks of what a browser sends.
+"""The paint page: its layout, its callbacks, and checks of a browser's values.
 
-``history`` holds the strokes with undo and redo, ``state`` reads addresses and fields, ``layout``
-draws the page, ``callbacks`` answers it.
+``history`` holds the strokes with undo and redo, ``state`` parses addresses and fields, ``layout``
+draws the page, ``callbacks`` handles it.
 """

@@ -3,10 +3,10 @@
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 FIELDS = ("seed", "index", "truncation", "label")
-"""Of the page, for the image."""
+"""Components of the page for the image."""
 _PLACE = ("index", "seed", "truncation")
 CORNERS = ("top", "left", "bottom", "right")
-"""Of the page, for the rectangle."""
+"""Components of the page for the rectangle."""
 
 
 def register_browser(app: Dash) -> None:
@@ -34,7 +34,7 @@ def register_browser(app: Dash) -> None:
     app.clientside_callback(
         here("reveal"), Output("paint-after", "style"), Input("paint-reveal", "value")
     )
-    # Nothing is painted with the brush of before while the one that was asked for is looked for.
+    # While a requested brush is being found, painting with the previous one is disabled.
     app.clientside_callback(
         here("forget"),
         Output("paint-brush", "data", allow_duplicate=True),

@@ -1,4 +1,4 @@
-"""Callbacks of the paint page: a few lines each over ``state``, ``history`` and ``ask``."""
+"""Callbacks of the paint page: a few lines each, which use ``state``, ``history`` and ``ask``."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ _LOOKING = "The units are being searched, a few seconds the first time …"
 
 
 def register(app: Dash) -> None:
-    """Register all of them."""
+    """Register all callbacks."""
     register_browser(app)
     app.callback(
         Output("paint-about", "data"),
@@ -161,7 +161,7 @@ def _brush(
 ) -> tuple:
     *corners, history, about, run_id, view = given
     by_hand = concept == BY_HAND
-    if not about or not seen:  # first of all somebody wants to see the image
+    if not about or not seen:  # the image is shown before a brush is found
         return no_update, no_update, no_update, no_update, not by_hand
     chosen = None if layer == BEST else layer
     question, where = {"ask": "brush", "mode": mode, "layer": chosen}, ""
@@ -187,8 +187,8 @@ def _brush(
 
 
 def _shape(corners: list[object], history: object) -> tuple[str, dict[str, object]]:
-    """What a brush is tried with, in words and for the renderer: what was painted last, or what is
-    about to be, the rectangle.
+    """The shape for testing a brush, in words and for the renderer: the last stroke, or the current
+    rectangle.
     """
     strokes = History.from_json(history).shown
     if strokes:
@@ -203,7 +203,7 @@ def _shape(corners: list[object], history: object) -> tuple[str, dict[str, objec
     top, left, bottom, right = map(int, numbers) if len(numbers) == 4 else (0, 0, 0, 0)
     if top < bottom and left < right:
         return _rectangle((top, left, bottom, right)), {"box": [top, left, bottom, right]}
-    return "in a box where it is seen most", {}  # the rectangle is none
+    return "in a box where it is seen most", {}  # there is no rectangle
 
 
 def _rectangle(box: tuple[int, int, int, int]) -> str:
@@ -211,7 +211,7 @@ def _rectangle(box: tuple[int, int, int, int]) -> str:
 
 
 def _called(run_id: str, layer: str, units: list[int]) -> str:
-    """What people call those of these units that they named."""
+    """People's labels of these units."""
     people = second_labels(context.current().store.open(run_id))
     named = [
         f"unit {unit}{quoted(people[layer, unit])}" for unit in units if (layer, unit) in people
@@ -227,7 +227,7 @@ def _strokes(place: object, *given: Any) -> tuple:
         if cause == "paint-restored":
             new = History.from_json(restored) if restored else old
         elif isinstance(cause, dict):
-            if any(deleted):  # a list that is drawn anew triggers too, with no click
+            if any(deleted):  # a redrawn list triggers too, without a click
                 new = old.without(str(cause.get("name")))
         elif cause in ("paint-undo", "paint-redo", "paint-clear"):
             new = {"undo": old.undone, "redo": old.redone, "clear": old.cleared}[cause[6:]]()
@@ -245,7 +245,7 @@ def _strokes(place: object, *given: Any) -> tuple:
 
 def _render(about: object, history: object, *given: object) -> tuple:
     *fields, plane, seen, shown, run_id, view = given
-    now = no_update if seen else True  # a brush is looked for at the first one, not at each
+    now = no_update if seen else True  # only the first answer starts the search for a brush
     if not about:
         return (no_update,) * 8
     try:
@@ -269,13 +269,13 @@ def _render(about: object, history: object, *given: object) -> tuple:
     pictures = [to_uri(one.parts[0], one.content["type"]) for one in (before, after)]
     labels = [to_uri(one.parts[column], "image/png") for one in (before, after)]
     recipe = painting.to_json()
-    judged = no_update if recipe == shown else recipe  # another plane is no reason to judge anew
+    judged = no_update if recipe == shown else recipe  # another plane does not change the verdict
     return (*pictures, *labels, table, "", now, judged)
 
 
 def _judge(shown: object, run_id: object, view: object) -> object:
-    """What the last stroke did, in sentences; nothing where no stroke is shown, as after a mistake,
-    which the status tells.
+    """The result of the last stroke, in sentences; nothing if no stroke is shown, as after an
+    error, which the status shows.
     """
     if not isinstance(shown, dict) or not shown.get("strokes"):
         return ""
@@ -292,7 +292,7 @@ def _judge(shown: object, run_id: object, view: object) -> object:
 
 
 def _starts(clicks: object, history: object, brush: object, *given: Any) -> object:
-    """Samples in which the last stroke, or the rectangle, works best, as pictures to click."""
+    """Samples in which the last stroke, or the rectangle, works best, as clickable pictures."""
     if not clicks:
         return no_update
     n_units, strength, *corners = given[: 2 + len(CORNERS)]
@@ -330,10 +330,10 @@ def _save(image: object, recipe: object, about: object, history: object, *given:
 
 
 def _known(about: object) -> dict[str, object]:
-    """What the page knows of its generator.
+    """The page's information on its generator.
 
     Raises:
-        ConfigError: nothing yet.
+        ConfigError: it is not available yet.
     """
     if not isinstance(about, dict):
         raise ConfigError("the page does not know its generator yet; wait or reload it")
@@ -348,7 +348,7 @@ def _open(contents: object, about: object) -> tuple:
         if not isinstance(contents, str) or len(contents) > 2 * LARGEST_BYTES:
             raise ConfigError("the file is too large, or none; expected a saved recipe")
         data = base64.b64decode(re.sub(r"^data:[^,]{0,200},", "", contents, count=1), validate=True)
-        if data.lstrip()[:1] == b"[":  # edits alone, such as moves: they act on this sample
+        if data.lstrip()[:1] == b"[":  # only edits, such as moves: they apply to this sample
             edits = recipes.read_recipe(data)
             read_painting({**_known(about), "edits": recipes.to_json(edits)}, _ANY_SAMPLE)
             known = {**_known(about), "edits": recipes.to_json(edits)}

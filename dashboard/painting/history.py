@@ -1,8 +1,8 @@
-"""The strokes of a painting with undo and redo, as plain values that a browser keeps.
+"""The strokes of a painting with undo and redo, as plain values stored in a browser.
 
     {"strokes": {"1": {…}, "2": {…}}, "now": ["1", "2"], "past": [["1"], []], "future": []}
 
-Each state is a list of names, so a mask is kept once however long the history is.
+Each state is a list of names, so a mask is stored once, for any length of the history.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ _State = tuple[str, ...]
 
 @dataclass(frozen=True)
 class History:
-    """Strokes by name, the state that is shown, and those before and after it.
+    """Strokes by name, the current state, and the states before and after it.
 
     Args:
         strokes: Name → stroke, of all states.
-        now: Names of the strokes that are shown, from the first to the last.
+        now: Names of the current strokes, from the first to the last.
         past: Earlier states, the latest last.
-        future: States that were undone, the next one first.
+        future: Undone states, the next one first.
 
     Example:
         >>> History().added(Stroke("remove", "b16.conv1", (3,))).undone().now
@@ -39,14 +39,14 @@ class History:
 
     @property
     def shown(self) -> tuple[Stroke, ...]:
-        """The strokes of the state that is shown."""
+        """The strokes of the current state."""
         return tuple(self.strokes[name] for name in self.now)
 
     def added(self, stroke: Stroke) -> "History":
-        """With one more stroke, over all others.
+        """Add a stroke on top.
 
         Raises:
-            ConfigError: too many.
+            ConfigError: too many strokes.
         """
         if len(self.now) >= MOST_STROKES:
             raise ConfigError(f"there are {MOST_STROKES} strokes, as many as there may be")
@@ -54,15 +54,15 @@ class History:
         return replace(self, strokes={**self.strokes, name: stroke})._at((*self.now, name))
 
     def without(self, name: str) -> "History":
-        """Without one stroke."""
+        """Remove one stroke."""
         return self._at(tuple(one for one in self.now if one != name))
 
     def cleared(self) -> "History":
-        """Without any."""
+        """Remove all strokes."""
         return self._at(())
 
     def undone(self) -> "History":
-        """One state back, if there is one."""
+        """Go one state back, if there is one."""
         if not self.past:
             return self
         *past, now = self.past
@@ -77,12 +77,12 @@ class History:
 
     @classmethod
     def of(cls, strokes: tuple[Stroke, ...]) -> "History":
-        """A history that begins with these."""
+        """A history that starts with these strokes."""
         named = {str(number): stroke for number, stroke in enumerate(strokes, start=1)}
         return cls(named, tuple(named))
 
     def to_json(self) -> dict[str, object]:
-        """Plain values; strokes of no state are left out."""
+        """Plain values; omits strokes that no state uses."""
         states = (self.now, *self.past, *self.future)
         used = {name for state in states for name in state}
         return {
@@ -97,7 +97,7 @@ class History:
         """The inverse of ``to_json``; None is an empty one.
 
         Raises:
-            ConfigError: anything else.
+            ConfigError: an invalid value.
         """
         if content is None:
             return cls()

@@ -19,7 +19,7 @@ from dissect.painting.recipe import LARGEST_BYTES
 from dissect.painting.strokes import DRAW, REMOVE
 from dissect.statistics.registry import rows_of
 
-_CHIPS = 12  # concepts that are offered with a picture
+_CHIPS = 12  # concepts shown with a picture
 
 
 def layout(visit: RunVisit) -> Component:
@@ -72,7 +72,7 @@ def _stores(visit: RunVisit) -> list[Component]:
             dcc.Store(id=f"paint-{name}")
             for name in ("about", "seen", "shown", "brush", "place", "history", "restored", "none")
         ],
-        dcc.Store(id="paint-kept", storage_type="session"),  # outlives a reload of the tab
+        dcc.Store(id="paint-kept", storage_type="session"),  # survives a reload of the tab
         dcc.Download(id="paint-download"),
     ]
 
@@ -103,7 +103,7 @@ def _picture(size: int) -> Component:
                 role="status",
                 children="The generator is being loaded …",
             ),
-            # Each message has one writer, so that none is lost when the next image comes.
+            # Each message has one callback, so that the next image does not remove it.
             html.Div(id="paint-refused", role="status"),
             html.Div(id="paint-verdict", className="paint-verdict", role="status"),
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
@@ -181,7 +181,7 @@ def _sample(view: View, n_classes: int) -> Component:
 
 
 def _disabled(name: str, label: str) -> Component:
-    """A button that is disabled until there is something for it to do."""
+    """A button that is disabled until it has something to do."""
     return dmc.Button(label, id=name, variant="default", disabled=True)
 
 
@@ -192,7 +192,7 @@ def _whole(name: str, label: str, value: int | str) -> Component:
 
 
 def _chips(opened: OpenRun, chosen: str) -> Component | None:
-    """The concepts that most units are named after, each with an image of its clearest unit."""
+    """The concepts that label most units, each with an image of its clearest unit."""
     labels = labels_of(opened)
     layers = [layer for layer in opened.run.layers if opened.run.has_strips(layer)]
     named = labels[labels.is_named & labels.layer.isin(layers)]

@@ -1,4 +1,4 @@
-"""The address and the fields of the paint page, checked."""
+"""Parses and checks the address and the fields of the paint page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from dissect.settings.kinds import short
 Default = TypeVar("Default", int, int | None)
 
 BY_HAND = "(by hand)"
-"""Stands in the list of concepts for units chosen by hand."""
+"""Entry in the list of concepts for units chosen by hand."""
 BEST = "(best)"
-"""Stands in the list of layers for the one that a brush is found in."""
+"""Entry in the list of layers for an automatic choice."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What the address says; anything that it says wrongly is left at its default.
+    """The values of the address; invalid ones get their defaults.
 
     Attributes:
-        seed, index, truncation, label: The image; a label of None is that of no class.
-        concept: What is drawn or removed; "" for units that somebody chose.
+        seed, index, truncation, label: The image; a label of None means no class.
+        concept: Concept to draw or remove; "" for units chosen by hand.
         mode: ``draw`` or ``remove``.
-        layer: "" chooses.
-        units: Chosen by hand, with commas.
+        layer: "" chooses one.
+        units: Units chosen by hand, with commas.
     """
 
     seed: int
@@ -54,10 +54,10 @@ def read_view(
     """The view of an address.
 
     Args:
-        query: Of the address. Untrusted.
-        seed, truncation, label: Of the run.
-        n_classes: Of its generator.
-        concepts, layers: That there are.
+        query: Query of the address. Untrusted.
+        seed, truncation, label: Values of the run.
+        n_classes: Number of its generator's classes.
+        concepts, layers: Existing names.
     """
     favourite = next((name for name in ("tree", *concepts) if name in concepts), "")
     concept, layer = query.get("concept", favourite), query.get("layer", "")
@@ -78,18 +78,18 @@ def read_painting(about: Any, fields: Mapping[str, object]) -> Painting:
     """A painting without strokes from the page's fields.
 
     Args:
-        about: What the renderer said of its models, and the edits of a recipe that was opened; kept
-            by the browser.
+        about: The renderer's information on its models, and the edits of an opened recipe; stored
+            in the browser.
         fields: ``seed``, ``index``, ``truncation``, ``label``.
 
     Raises:
-        ConfigError: a field that is empty or wrong.
+        ConfigError: an empty or invalid field.
     """
     if not isinstance(about, Mapping):
         raise ConfigError("the page does not know its generator yet; wait or reload it")
     names = ("fingerprint", "run", "image_size", "threads")
     models: dict[str, Any] = {name: about.get(name) for name in names}
-    # ``Painting`` checks what they are.
+    # ``Painting`` checks their values.
     own: dict[str, Any] = {name: _integral(fields.get(name)) for name in ("seed", "index", "label")}
     for name in ("seed", "index"):
         if own[name] is None:
@@ -104,17 +104,17 @@ def read_painting(about: Any, fields: Mapping[str, object]) -> Painting:
 
 
 def read_stroke(brush: Any, *, n_units: object, strength: Any, place: Any) -> Stroke:
-    """A stroke with a brush, from what the browser sends.
+    """A stroke with a brush, from a browser's values.
 
     Args:
-        brush: As the renderer gave it.
-        n_units: How many of its units.
+        brush: The renderer's answer.
+        n_units: Number of its units to use.
         strength: See ``Stroke``.
         place: ``{"png": base64}``, ``{"box": [top, left, bottom, right]}`` or ``{}`` for
             everywhere.
 
     Raises:
-        ConfigError: something of another type or out of its range.
+        ConfigError: a value of a wrong type or out of its range.
     """
     if not isinstance(brush, Mapping) or not isinstance(brush.get("units"), list):
         raise ConfigError("no brush is chosen yet; choose a concept, or units by hand")
@@ -141,10 +141,10 @@ def read_stroke(brush: Any, *, n_units: object, strength: Any, place: Any) -> St
 
 
 def read_units(text: object) -> list[int]:
-    """Units from a text such as ``3, 7, 12``.
+    """Parse units from a text such as ``3, 7, 12``.
 
     Raises:
-        ConfigError: something else.
+        ConfigError: another text.
     """
     parts = text.replace(",", " ").split() if isinstance(text, str) else []
     if not parts or not all(part.isascii() and part.isdigit() and len(part) < 7 for part in parts):
@@ -167,7 +167,7 @@ def _fraction(text: Any, default: float) -> float:
 
 
 def _integral(value: Any) -> Any:
-    """A whole number that a field gives as 3.0; anything else as it is."""
+    """An integer that a field gives as 3.0; other values are returned unchanged."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return None if value == "" else value

@@ -30,7 +30,7 @@ def describe_stroke(stroke: Stroke) -> str:
 
 
 def stroke_list(history: History) -> Component:
-    """The strokes that are shown, each with a button that deletes it."""
+    """The current strokes, each with a delete button."""
     if not history.now:
         return html.P("None yet.")
     items = [
@@ -54,12 +54,12 @@ def stroke_list(history: History) -> Component:
 def change_table(
     changes: Sequence[_Change], colours: Mapping[str, str], *, pixels: int
 ) -> Component:
-    """Pixels of each concept before and after, the largest change first.
+    """Pixels of each concept before and after, largest change first.
 
     Args:
         changes: concept, before, after.
-        colours: Of the concepts.
-        pixels: Of what was looked at.
+        colours: Colours of the concepts.
+        pixels: Total number of pixels.
     """
     ranked = sorted(changes, key=lambda one: (-abs(one[2] - one[1]), -one[1]))[:_MOST_ROWS]
     rows = [
@@ -90,11 +90,11 @@ def _area(n_pixels: int, whole: int) -> str:
 
 
 def start_list(found: Mapping[str, Any], pictures: Sequence[str]) -> Component:
-    """Samples to start from as a filmstrip, each with what the stroke gains in it.
+    """Start samples as a filmstrip, each with the gain of the stroke.
 
     Args:
-        found: ``indices`` and ``changes`` of samples, and how many were ``tried``.
-        pictures: Their images side by side, as an address; none where there are no samples.
+        found: ``indices`` and ``changes`` of samples, and the number ``tried``.
+        pictures: Addresses of their images side by side; empty without samples.
     """
     tried = f"of {found['tried']} images that the run has not seen"
     if not found["indices"]:

@@ -1,4 +1,4 @@
-"""Panels of the page of a unit, one module each; every module here with a ``PANEL`` is shown.
+"""Panels of a unit's page, one module each; every module here with a ``PANEL`` is shown.
 
 ``PANEL = Panel(title, build, callbacks=…, order=…)``; see ``dashboard.routing``.
 """

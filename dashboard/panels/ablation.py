@@ -1,4 +1,4 @@
-"""Panel of a unit's page: the images that it shows with the unit ablated, and what changed."""
+"""Panel of a unit's page: its images with the unit ablated, and what changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from dissect.errors import DissectError
 
 
 def build(visit: UnitVisit) -> Component:
-    """The panel; nothing is rendered until somebody asks."""
+    """The panel; renders nothing until the user requests it."""
     own = {"run": visit.run.id, "layer": visit.layer, "unit": visit.unit}
     return html.Div(
         [
@@ -51,7 +51,7 @@ def register(app: Dash) -> None:
         State("ablation-unit", "data"),
         prevent_initial_call=True,
     )(_ablate)
-    # The grid of images shows those without the unit in place.
+    # The grid of images shows the ablated images instead.
     app.clientside_callback(
         ClientsideFunction("dissect", "showAblated"),
         Output("ablation-box", "hidden"),
@@ -79,7 +79,7 @@ def _ablate(on: object, indices: object, unit: object) -> tuple:
 
 
 def _summary(content: Mapping[str, Any]) -> str:
-    """What became of the concept that the unit matches."""
+    """The change of the concept that the unit matches."""
     start = f"{len(content['indices'])} images, the unit set to zero"
     own = [change for change in content["changes"] if change[0] == content["concept"]]
     if not own:

@@ -22,14 +22,14 @@ from dashboard.unit_facts import edges_of, matches, row_of
 from dissect.errors import DissectError
 
 _STEPS = 200
-_NEW, N_RANKED = 64, 128  # samples that are looked through for each strip of new ones
+_NEW, N_RANKED = 64, 128  # samples searched for each strip of new ones
 _TOP = "top"
 _INTERVALS = {_TOP: "Top", "99": "99 %", "95": "95 %", "90": "90 %", "50": "Median", "0": "None"}
 _OWN = "(nothing else)"
 
 
 def build(visit: UnitVisit) -> Component:
-    """The panel: the run's own pictures at once, others when the renderer has them."""
+    """The panel: the run's own pictures at once, others when the renderer is ready."""
     opened = visit.run
     edges = edges_of(opened.run, visit.layer, visit.unit)
     low, high = float(edges.min()), float(edges.max())
@@ -60,7 +60,7 @@ def build(visit: UnitVisit) -> Component:
                 ),
                 id="images-box",
             ),
-            # The panel "ablation" shows the same images without the unit in their place.
+            # The panel "ablation" replaces these images by ablated ones.
             html.Div(
                 shots("ablation-strip", "", "The same images without the unit"),
                 id="ablation-box",
@@ -104,12 +104,12 @@ def build(visit: UnitVisit) -> Component:
 
 
 def shots(name: str, source: str, label: str) -> Component:
-    """A strip of images as a grid of large ones: app.js cuts it where it is shown.
+    """A strip of images as a grid of large ones; app.js cuts it.
 
     Args:
         name: Id of the strip.
-        source: Its address; "" for one that comes later.
-        label: What the images are.
+        source: Its address; "" if it comes later.
+        label: Description of the images.
     """
     given: dict[str, Any] = {"src": source} if source else {}
     return html.Div(
@@ -165,7 +165,7 @@ def _look(
 
 
 def _where(unit: object) -> list[Component | str]:
-    """The way to say where the generator of a run is, if that is what is the matter."""
+    """A link to state the place of a run's generator, if that is the problem."""
     try:
         opened = context.current().store.open(run_of(unit))
     except DissectError:
@@ -176,7 +176,7 @@ def _where(unit: object) -> list[Component | str]:
 
 
 def _which(question: Mapping[str, object]) -> str:
-    """Which images are shown, in words."""
+    """The displayed images in words."""
     if question["first"] is not None:
         return f"The best of {_NEW} new images"
     interval = question.get("interval")
@@ -192,7 +192,7 @@ def _signed(value: float) -> str:
 
 
 def run_of(unit: object) -> str:
-    """The run of the unit that a panel keeps in its store.
+    """The run in a panel's store.
 
     Raises:
         ConfigError: a store without one.
@@ -201,10 +201,10 @@ def run_of(unit: object) -> str:
 
 
 def ask_unit(unit: object, question: dict[str, object], *, view: str) -> Frame:
-    """Ask about the unit that a panel keeps in its store.
+    """Send a question about the unit in a panel's store.
 
     Raises:
-        DissectError: see ``ask``.
+        DissectError: the errors of ``ask``.
     """
     given = unit if isinstance(unit, dict) else {}
     own = {name: given.get(name) for name in ("layer", "unit")}

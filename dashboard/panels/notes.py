@@ -41,7 +41,7 @@ def build(visit: UnitVisit) -> Component:
     try:
         names = sorted(notes_of(opened.run).lists())
     except DissectError:
-        names = []  # what is the matter stands where the notes would
+        names = []  # the error is shown in place of the notes
     return html.Div(
         [
             dcc.Store(id="unit-notes-unit", data=own),
@@ -65,7 +65,7 @@ def _fields(names: list[str]) -> Component:
                 dmc.TextInput(
                     id="unit-notes-label",
                     label="What do you call it?",
-                    debounce=True,  # else Enter may come before the last letters
+                    debounce=True,  # otherwise Enter may miss the last letters
                     inputProps={"maxLength": LONGEST[LABEL]},
                 ),
                 "Save label",
@@ -158,7 +158,7 @@ def _add(*given: object) -> tuple:
         written = text(texts[_FIELDS.index(kind)] or "")
         note = _write(notes, kind, *_unit(unit), written, text(author or ""), labels)
     except DissectError as error:
-        # Drawn again, so that what others wrote meanwhile is seen.
+        # Redrawn, to show what others wrote meanwhile.
         return *[no_update] * len(_FIELDS), line_of(error), None, time.time()
     emptied = ["" if field == kind else no_update for field in _FIELDS]
     return *emptied, f"Saved the {changes.describe(note)}.", None, time.time()
@@ -167,7 +167,7 @@ def _add(*given: object) -> tuple:
 def _write(
     notes: Notes, kind: str, layer: str, unit: int, written: str, author: str, labels: object
 ) -> Note:
-    """Keep a note; a label only in the place of the one that the page showed."""
+    """Store a note; a label only replaces the one that the page showed."""
     if kind == LABEL:
         seen = labels.get(checked_author(author), "") if isinstance(labels, dict) else ""
         return notes.label(layer, unit, written, author=author, was=str(seen))
@@ -176,7 +176,7 @@ def _write(
 
 
 def _labels(opened: OpenRun, layer: str, unit: int) -> dict[str, str]:
-    """The label of each author, as the page shows them; {} where notes cannot be read."""
+    """The label of each author, as the page shows them; {} if notes cannot be read."""
     try:
         notes = notes_of(opened.run).of(layer, unit)
     except DissectError:

@@ -1,6 +1,6 @@
-"""Rendering: a worker process for each run owns its generator; web threads only send and wait.
+"""Rendering: a worker process per run owns its generator; web threads only send and wait.
 
-``process`` is the web's side of a worker, ``renderers`` keeps a few of them and their last answers;
-``worker`` is the process, ``answers`` the questions that it answers, ``frames`` the format of
+``process`` is the server's side of a worker, ``renderers`` manages a few of them and caches their
+answers. ``worker`` is the process, ``answers`` handles the questions, ``frames`` defines the
 messages. Only ``worker``, ``answers`` and ``units`` import torch.
 """

@@ -1,4 +1,4 @@
-"""The questions that a worker answers, by the word in ``ask``; all input is checked here.
+"""The questions that a worker answers, by the word in ``ask``; checks all input.
 
 =======  ==============================================  ========================================
 ask      with                                            answer
@@ -48,18 +48,18 @@ from dissect.runs import open_run
 from dissect.runs.replacing import replace_file
 from dissect.settings.kinds import short
 
-_LARGEST_PLAIN = 256  # pixels along a side up to which a view is a PNG
+_LARGEST_PLAIN = 256  # largest side in pixels of a view sent as PNG
 _BRUSHES = "painting/brushes.json"
 _BRUSH_VERSION = 2
-_MOST_BRUSHES = 500  # that are kept beside the run
+_MOST_BRUSHES = 500  # stored beside the run
 
 
 class Responder:
-    """AnswerCache questions about one run.
+    """Answers questions about one run.
 
     Args:
         run: Its folder.
-        generator: Where its generator lies now; None where the run says so.
+        generator: Current place of its generator; None: the run's own spec.
 
     Raises:
         DissectError: a run that cannot be opened, or models that cannot be loaded.
@@ -92,7 +92,7 @@ class Responder:
         """The answer to one question.
 
         Raises:
-            DissectError: a mistake in it, in one line.
+            DissectError: an error in the question, in one line.
         """
         given = dict(question.content)
         word = given.pop("ask", None)
@@ -131,7 +131,7 @@ class Responder:
     def _found(
         self, concept: str, mode: str, layer: str | None, shape: Shape | None
     ) -> dict[str, object]:
-        """A brush that was tried before, or is tried now and kept beside the run."""
+        """A brush that was tried before, or a new one, which is stored beside the run."""
         measured = sorted(
             path.name for path in (self._run.path / "effects").glob("[!.]*") if path.is_dir()
         )
@@ -200,10 +200,10 @@ class Responder:
 
 
 def read_shape(question: Mapping[str, object]) -> Shape | None:
-    """The shape that a brush is tried with: ``box`` or ``mask`` (base64); None without both.
+    """The shape for testing a brush: ``box`` or ``mask`` (base64); None without both.
 
     Raises:
-        ConfigError: a damaged one.
+        ConfigError: an invalid shape.
     """
     box, mask = question.get("box"), question.get("mask")
     if box is None and mask is None:
@@ -212,7 +212,7 @@ def read_shape(question: Mapping[str, object]) -> Shape | None:
         box=tuple(box) if isinstance(box, list) else box,  # type: ignore[arg-type], checked below
         mask=None if mask is None else decode_mask(mask),
     )
-    shape.stroke(REMOVE, "-", (0,), (), strength=1.0, concept="")  # which refuses other types
+    shape.stroke(REMOVE, "-", (0,), (), strength=1.0, concept="")  # raises for other types
     return shape
 
 

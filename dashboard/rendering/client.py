@@ -16,15 +16,15 @@ _ORDER = "dissect_order"
 
 
 def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Frame:
-    """Ask about a run; what one request asks of a view stands together against other requests.
+    """Send a question about a run; the questions of one request of a view count as one.
 
     Args:
-        run_id: As in the address. Untrusted.
+        run_id: Id from the address. Untrusted.
         question: See ``answers``.
-        view: Who waits; of the same view, the latest wins. Untrusted.
+        view: The waiting view; for one view, the latest request wins. Untrusted.
 
     Raises:
-        DissectError: an unknown run, a mistake, a renderer that cannot answer, or superseded.
+        DissectError: an unknown run, an error, a renderer that cannot answer, or superseded.
     """
     if not isinstance(run_id, str) or not isinstance(view, str):
         raise ConfigError("the page sent something else than a run and a view; reload it")
@@ -43,7 +43,7 @@ def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Fram
 
 
 def check_place(run_id: str, place: str) -> None:
-    """Load the generator of a run from another place, and keep the place if it is the same one.
+    """Load a run's generator from another place, and store the place if the fingerprint agrees.
 
     Raises:
         DissectError: it cannot be loaded, or has another fingerprint.
@@ -58,5 +58,5 @@ def check_place(run_id: str, place: str) -> None:
 
 
 def to_uri(data: bytes, kind: str) -> str:
-    """A picture as an address that holds it."""
+    """A picture as a data address."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

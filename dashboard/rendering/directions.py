@@ -1,4 +1,4 @@
-"""Answers about directions: a sample moved along several of them, beside random ones."""
+"""Answers about directions: a sample moved along several of them, and along random ones."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,7 +19,7 @@ from dissect.settings.kinds import short
 
 MOST = 8.0
 """Largest strength, in deviations of the space."""
-_SEED = 0  # of the random directions and of the length of steps
+_SEED = 0  # seed of the random directions and of the length of steps
 
 
 class DirectionResponder:
@@ -34,14 +34,14 @@ class DirectionResponder:
         self._length = lru_cache(maxsize=64)(self._measure_length)
 
     def move(self, question: Mapping[str, object]) -> Frame:
-        """The images of a sample: as it is, moved, and along random directions as long.
+        """The images of a sample: unedited, moved, and along random directions of equal length.
 
         Args:
             question: ``folder``, a name; ``strengths``, one for each direction; ``index`` and
                 ``seed`` of the sample; ``layers``, first and last of w+, or None for all.
 
         Raises:
-            ConfigError: a mistake in it.
+            ConfigError: an error in the question.
             DissectError: directions that do not fit the generator.
         """
         layers = self._layers(question.get("layers"))
@@ -53,14 +53,14 @@ class DirectionResponder:
         return self._move(question, latent, layers)
 
     def move_latent(self, question: Mapping[str, object], latent: Latent) -> Frame:
-        """The images of a latent: as it is, moved, and along random directions as long.
+        """The images of a latent: unedited, moved, and along random directions of equal length.
 
         Args:
             question: ``folder`` and ``strengths``, see ``move``.
-            latent: Of one image. One of w+ is moved in all layers.
+            latent: Latent of one image. In w+ all layers are moved.
 
         Raises:
-            ConfigError: a mistake in it, or directions of a space that lies before the latent's.
+            ConfigError: an error in the question, or directions of an earlier space.
         """
         every = self._canvas.generator.spaces["w+"].shape[0] if latent.space == "w+" else None
         return self._move(question, latent, None if every is None else list(range(every)))

@@ -4,7 +4,7 @@
     header, JSON: {"content": {…}, "parts": [length, …]}
     the parts, one behind the other
 
-No pickle: questions hold plain values only, and a frame is bounded before it is read.
+No pickle: questions contain plain values only, and a frame's size is checked before reading.
 """
 
 import json
@@ -19,7 +19,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class FrameError(Exception):
-    """Bytes that are no frame: the other side is broken."""
+    """Bytes that are not a frame: the other side is broken."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Frame:
 
     Attributes:
         content: Plain values.
-        parts: Files, in the order that the asker knows.
+        parts: Files, in an order that the sender knows.
     """
 
     content: Mapping[str, Any]
@@ -39,7 +39,7 @@ def pack(content: Mapping[str, object], parts: Sequence[bytes] = ()) -> bytes:
     """A frame as bytes; ``read`` reads them.
 
     Raises:
-        ValueError: NaN or infinity, which is no JSON.
+        ValueError: NaN or infinity, which JSON does not allow.
     """
     header = {"content": content, "parts": [len(part) for part in parts]}
     text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
@@ -50,10 +50,10 @@ def read(take: Callable[[int], bytes]) -> Frame:
     """The next frame.
 
     Args:
-        take: Gives exactly so many bytes, or raises.
+        take: Returns exactly this number of bytes, or raises an error.
 
     Raises:
-        FrameError: something else than a frame, or one that is too large.
+        FrameError: not a frame, or one that is too large.
     """
     (length,) = _LENGTH.unpack(take(_LENGTH.size))
     if length > LARGEST_HEADER:

@@ -1,4 +1,4 @@
-"""Answers about an image of a person's own: inverted step by step, then moved along directions."""
+"""Answers about the user's own image: inverted step by step, then moved along directions."""
 
 import base64
 import binascii
@@ -25,15 +25,15 @@ from dissect.painting.checks import is_whole
 from dissect.settings.kinds import short
 
 LARGEST_UPLOAD = 5 << 20
-"""Bytes of a file."""
+"""Largest size of a file in bytes."""
 MOST_STEPS = 1000
-_MOST_SEARCHES = 4  # that are kept, the last ones
-_SECONDS = 0.7  # of steps in one answer, so that others who wait have their turn
+_MOST_SEARCHES = 4  # number of latest searches that are kept
+_SECONDS = 0.7  # of steps per answer, so that other requests get their turn
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """One image and the search for it."""
+    """One image and the search for its latent."""
 
     image: Float[Tensor, "1 c h w"]
     inverter: Inverter
@@ -41,11 +41,11 @@ class _Search:
 
 
 class InversionResponder:
-    """Inverts images that are sent, a few steps with each question.
+    """Inverts uploaded images, a few steps per question.
 
     Args:
         canvas: Models of the run.
-        directions: That the found latent is moved along.
+        directions: Moves the found latent along directions.
     """
 
     def __init__(self, canvas: Canvas, directions: DirectionResponder) -> None:
@@ -54,13 +54,13 @@ class InversionResponder:
         self._spaces: dict[str, Coordinates] = {}
 
     def begin(self, question: Mapping[str, object]) -> Frame:
-        """Begin a search; the answer has its token.
+        """Start a search; the answer has its token.
 
         Args:
             question: ``image``, a file in base64; ``space``; ``steps``.
 
         Raises:
-            ConfigError: what is no image, or a setting out of its range.
+            ConfigError: a file that is no image, or a setting out of its range.
             DissectError: a generator without gradients, or a space that it lacks.
         """
         space, n_steps = question.get("space"), question.get("steps")
@@ -90,7 +90,7 @@ class InversionResponder:
             question: ``token`` of the search.
 
         Raises:
-            ConfigError: a search that is not there any more.
+            ConfigError: a search that is no longer kept.
         """
         token, search = self._find(question)
         until = time.monotonic() + _SECONDS
@@ -99,13 +99,13 @@ class InversionResponder:
         return self._told(token)
 
     def move(self, question: Mapping[str, object]) -> Frame:
-        """What was found, moved along directions; see ``DirectionResponder.move``.
+        """The found latent moved along directions; see ``DirectionResponder.move``.
 
         Args:
             question: ``token``; ``folder`` and ``strengths``.
 
         Raises:
-            ConfigError: a search that is not there any more, or a mistake about directions.
+            ConfigError: a search that is no longer kept, or an error about directions.
         """
         _, search = self._find(question)
         (one,) = search.inverter.found()

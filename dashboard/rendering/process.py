@@ -1,7 +1,7 @@
 """The server's side of a worker: starts it, sends one question at a time, reports its death.
 
-Of the questions that wait for the same view (one browser tab, say), the latest wins: an older one
-that has not begun is answered with ``SupersededError`` at once.
+Of the waiting questions of a view (for example one browser tab), the latest wins: an older one that
+has not begun gets ``SupersededError`` at once.
 """
 
 import itertools
@@ -23,32 +23,32 @@ from dissect.errors import DissectError
 _START_SECONDS = 180.0
 _ASK_SECONDS = 300.0
 _REMEMBERED = 20.0
-"""So long a worker that could not start is not started again: the reason is known."""
+"""Seconds without a new start after a worker could not start; its error is repeated."""
 
 
 class RenderError(DissectError):
-    """The worker cannot answer; the message says why, in one line."""
+    """The worker cannot answer; the message gives the reason, in one line."""
 
 
 class SupersededError(DissectError):
-    """A later question for the same view has come, so nobody waits for this answer."""
+    """A later question of the same view has come, so this answer is not needed."""
 
 
 _ORDERS = itertools.count(1)
 
 
 def next_order() -> int:
-    """A number larger than all before: of the questions of a view, the largest is the latest."""
+    """A number larger than all before; the latest question of a view has the largest one."""
     return next(_ORDERS)
 
 
 class Process:
-    """A worker for one run. Threads may share it; it is started by the first question.
+    """A worker for one run. Threads may share it; the first question starts it.
 
     Args:
         run: Folder of the run.
-        generator: Where its generator lies now; None where the run says so.
-        module: That is run as the worker.
+        generator: Current place of its generator; None: the run's own spec.
+        module: Module to run as the worker.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Of the worker, if there is one."""
+        """Process id of the worker, if there is one."""
         child = self._child
         return child.pid if child is not None and child.poll() is None else None
 
     @property
     def busy(self) -> bool:
-        """Whether somebody asks or waits."""
+        """Whether a question is running or waiting."""
         with self._turn:
             return self._busy or bool(self._waiting)
 
@@ -93,16 +93,16 @@ class Process:
         """Send a question and wait for its answer.
 
         Args:
-            question: Plain values; ``ask`` names the kind of question.
+            question: Plain values; ``ask`` is the kind of question.
             parts: Files with it.
-            view: Who waits.
-            order: See ``next_order``; who asks several questions for one answer gives all of them
-                the same, taken before the first. None is the latest.
-            seconds: After which the worker is taken for hung and killed.
+            view: The waiting view.
+            order: See ``next_order``; several questions of one answer share a number, taken before
+                the first one. None means the latest.
+            seconds: Time after which the worker counts as hung and is killed.
 
         Raises:
-            SupersededError: a later question of the same view came before this had its turn.
-            RenderError: no worker could be started, it died, or the question was wrong.
+            SupersededError: a later question of the same view came before this one started.
+            RenderError: the worker could not start, it died, or the question was wrong.
         """
         data = pack(question, parts)
         self._wait_for_turn(view, next_order() if order is None else order)
@@ -118,7 +118,7 @@ class Process:
         return answer
 
     def close(self) -> None:
-        """Stop the worker, after the question that it is at."""
+        """Stop the worker after its current question."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
@@ -126,7 +126,7 @@ class Process:
             self._stop()
 
     def kill(self) -> None:
-        """End the worker at once; who waits for an answer gets an error."""
+        """End the worker at once; a waiting caller gets an error."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
@@ -134,7 +134,7 @@ class Process:
             if not self._busy:
                 self._stop()
             elif child is not None:
-                child.kill()  # the one that asks it notices, and clears up
+                child.kill()  # the waiting caller notices, and cleans up
 
     def _wait_for_turn(self, view: str, order: int) -> None:
         with self._turn:
@@ -253,18 +253,18 @@ class Process:
             try:
                 pipe.close()
             except OSError:
-                continue  # what was left to be sent has no reader any more
+                continue  # the rest to be sent has no reader any more
 
 
 def _pipes(child: subprocess.Popen) -> tuple[IO[bytes], IO[bytes]]:
-    """Where the worker takes questions and gives answers."""
+    """The worker's streams for questions and answers."""
     assert child.stdin is not None  # both are pipes, see ``_start``
     assert child.stdout is not None
     return child.stdin, child.stdout
 
 
 def _listen(errors: IO[bytes], last_words: deque[str]) -> None:
-    """Keep the last lines that a worker wrote to stderr, whose pipe would fill up otherwise."""
+    """Keep the last lines of a worker's stderr; a pipe without a reader would fill up."""
     with errors:
         for line in errors:
             last_words.append(line.decode(errors="replace"))

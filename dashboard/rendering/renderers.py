@@ -1,7 +1,8 @@
-"""Workers of the runs that were used last, and a cache of their last answers.
+"""Workers of the most recently used runs, and a cache of their answers.
 
-An answer is a pure function of its question and the run, so the same question is answered from
-memory, which is bounded in bytes. Workers are bounded in number: each holds a generator.
+An answer is a pure function of its question and the run, so a repeated question is answered from
+the cache, whose size in bytes is limited. The number of workers is limited: each one holds a
+generator.
 """
 
 import hashlib
@@ -19,11 +20,11 @@ __all__ = ["AnswerCache", "RenderError", "Renderers", "SupersededError"]
 
 MOST_WORKERS = 2
 MOST_BYTES = 64 * 1024 * 1024
-_OVERHEAD = 1024  # bytes of an entry besides its parts
+_OVERHEAD = 1024  # bytes of an entry without its parts
 
 
 class AnswerCache:
-    """The last answers, at most so many bytes of them. Threads may share it."""
+    """The latest answers, up to a number of bytes. Threads may share it."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
@@ -32,7 +33,7 @@ class AnswerCache:
         self.n_bytes = 0
 
     def get(self, key: str) -> Frame | None:
-        """The answer, if it is still there."""
+        """The answer, if it is still cached."""
         with self._lock:
             if key not in self._kept:
                 return None
@@ -40,7 +41,7 @@ class AnswerCache:
             return self._kept[key][0]
 
     def put(self, key: str, answer: Frame) -> None:
-        """Keep it, at the cost of those that were used longest ago."""
+        """Store an answer; removes the least recently used ones if needed."""
         size = _OVERHEAD + sum(len(part) for part in answer.parts)
         size += len(json.dumps(answer.content))
         with self._lock:
@@ -58,11 +59,11 @@ class AnswerCache:
 
 
 class Renderers:
-    """Asks the worker of a run, which is started where there is none.
+    """Sends questions to the worker of a run, which is started if needed.
 
     Args:
-        most_workers: Most workers at once; the least recently used one is stopped first.
-        most_bytes: Of answers that are kept.
+        most_workers: Largest number of workers; the least recently used one is stopped first.
+        most_bytes: Largest size of the cached answers.
     """
 
     def __init__(self, *, most_workers: int = MOST_WORKERS, most_bytes: int = MOST_BYTES) -> None:
@@ -86,11 +87,11 @@ class Renderers:
 
         Args:
             run: Folder of the run.
-            fingerprint: Of the run; another run at the same place gets another worker.
+            fingerprint: Fingerprint of the run; another run in the same place gets another worker.
             question: Plain values; see ``answers``.
             parts: Files with it.
-            view, order: Who waits, and which question of it this is; see ``Process.ask``.
-            generator: Where the run's generator lies now; None where the run says so.
+            view, order: The waiting view, and the number of the question; see ``Process.ask``.
+            generator: Current place of the run's generator; None: the run's own spec.
 
         Raises:
             SupersededError, RenderError: see ``Process.ask``.
@@ -107,7 +108,7 @@ class Renderers:
         return answer
 
     def pids(self) -> list[int]:
-        """Of the workers that live."""
+        """Process ids of the live workers."""
         with self._lock:
             return [one.pid for one in self._workers.values() if one.pid is not None]
 

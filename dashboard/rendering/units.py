@@ -1,4 +1,4 @@
-"""Answers about one unit: its mask at any threshold, new images, images without it."""
+"""Answers about one unit: its mask at any threshold, new images, ablated images."""
 
 import io
 import math
@@ -28,21 +28,21 @@ from dissect.statistics.resize import resize
 from dissect.tracing import trace
 
 SHOWN = 8
-"""Images in a strip."""
+"""Images per strip."""
 N_CANDIDATES = 64
-"""New samples among which a unit's top images are found."""
+"""Number of new samples among which a unit's top images are found."""
 N_RANKED = 128
-"""New samples that are ranked by the unit's peak, for images of an interval."""
+"""Number of new samples that are ranked by the unit's peak, for images of an interval."""
 PER_INTERVAL = 4
-"""Images of an interval."""
+"""Images per interval."""
 INTERVALS = (99, 95, 90, 50, 0)
-"""Per cent of the ranked samples that have a lower peak than those in the middle of an interval; at
-0 the lowest of all."""
-_KEPT = 32  # strips whose maps are at hand while the threshold moves
+"""Percentage of the ranked samples with a lower peak than the middle of an interval; 0 means the
+lowest of all."""
+_KEPT = 32  # strips whose maps are cached while the threshold moves
 
 
 class UnitResponder:
-    """AnswerCache about units.
+    """Answers questions about units.
 
     Args:
         canvas: Models of the run.
@@ -94,7 +94,7 @@ class UnitResponder:
             after = make_images(canvas.generator, config, indices)
         size = canvas.generator.image_size
         planes = [label_block(canvas.segmenter, images, size) for images in (before, after)]
-        # All images side by side are one picture, whose pixels are counted.
+        # All images side by side form one picture, whose pixels are counted.
         was, now = (Painted(before[0], torch.cat(list(one), dim=-1)) for one in planes)
         found = changes(was, now, canvas.vocabulary)
         content = {
@@ -123,7 +123,7 @@ class UnitResponder:
         return name, float(pairs.scores["threshold"][row, best])
 
     def _matched(self, layer: str, unit: int) -> str:
-        """The concept that it matches, whether or not it is named after it; "" for none."""
+        """The concept that it matches, named after it or not; "" for none."""
         pairs = pairs_of(self._opened)
         row = pairs.starts[layer] + unit
         matches = pairs.of_unit["rung"][row] >= MATCHES
@@ -136,10 +136,10 @@ class UnitResponder:
     def _shown(
         self, layer: str, unit: int, first: int | None, interval: int | None
     ) -> tuple[int, ...]:
-        """Samples that are shown: top ones of the run or of new ones, or those of an interval."""
+        """Displayed samples: top ones of the run or of new samples, or those of an interval."""
         if interval is not None:
             ranked = self._ranked(layer, unit, 0, N_RANKED)
-            # An interval's middle has that share of the samples behind it.
+            # This share of the samples ranks below an interval's middle.
             middle = round((1 - interval / 100) * N_RANKED)
             start = min(max(middle - PER_INTERVAL // 2, 0), N_RANKED - PER_INTERVAL)
             return ranked[start : start + PER_INTERVAL]
@@ -149,7 +149,7 @@ class UnitResponder:
 
     @torch.no_grad()
     def _rank(self, layer: str, unit: int, first: int, n: int) -> tuple[int, ...]:
-        """New samples by the unit's peak in them, the highest first."""
+        """New samples by the unit's peak in them, highest first."""
         start = self._canvas.run.config.n_samples + first
         looked = list(range(start, start + n))
         peaks = torch.cat(
@@ -162,7 +162,7 @@ class UnitResponder:
     def _see(
         self, layer: str, unit: int, indices: tuple[int, ...]
     ) -> tuple[UInt8[np.ndarray, "image tile tile 3"], Float[np.ndarray, "image tile tile"]]:
-        """Images and the unit's values over them, at the size of tiles."""
+        """Images and the unit's values on them, at the size of tiles."""
         images, maps = self._maps(layer, unit, list(indices))
         native = self._canvas.run.config.native
         values = resize(maps[:, None].float(), (TILE, TILE), nearest=native)[:, 0].numpy()
@@ -170,7 +170,7 @@ class UnitResponder:
 
     @torch.no_grad()
     def _mark(self, concept: str, indices: tuple[int, ...]) -> Bool[np.ndarray, "image tile tile"]:
-        """Where the segmenter sees a concept in images."""
+        """Mask of a concept on images, by the segmenter."""
         canvas, found = self._canvas, self._canvas.vocabulary[concept]
         images = make_images(canvas.generator, canvas.run.config, list(indices))
         size = canvas.generator.image_size
@@ -187,7 +187,7 @@ class UnitResponder:
 
 
 def _indices(given: object) -> list[int]:
-    """Samples of which images are asked for; none where none are given."""
+    """The samples whose images are requested; empty if none are given."""
     if given is None:
         return []
     whole = isinstance(given, list) and all(is_whole(one, 0, 2**40) for one in given)

@@ -2,8 +2,8 @@
 
     python -m dashboard.rendering.worker RUN [GENERATOR]
 
-It answers frames from stdin on stdout, one at a time, until stdin ends: when the server goes, so
-does it, in the middle of an answer too. The first frame says that it is ready, or why it cannot be.
+It reads frames from stdin and answers on stdout, one at a time, until stdin ends: it ends with the
+server, even during an answer. The first frame says that it is ready, or why it cannot start.
 """
 
 import os
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def main(run: str, generator: str | None = None) -> int:
-    """Answer until nobody asks any more; returns the exit status."""
-    # Whatever a library prints would break the frames, so it goes where the log goes.
+    """Answer questions until stdin ends; returns the exit status."""
+    # Output of libraries would break the frames, so it is redirected to the log.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = sys.stdin.buffer

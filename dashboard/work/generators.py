@@ -1,6 +1,6 @@
 """Generators that a page offers: names of the zoo, and checkpoints of one folder.
 
-A browser names one; it is looked up here. Nothing it sends becomes a path, or a module.
+A browser sends a name, which is looked up here. A browser's value never becomes a path or a module.
 """
 
 import os
@@ -17,7 +17,7 @@ _DEEPEST = 4
 def files_of(folder: Path | None) -> dict[str, Path]:
     """Path within the folder → checkpoint, by name; at most 1,000, four folders deep.
 
-    Hidden ones are left out, and links that lead out of the folder.
+    Omits hidden files, and links to places outside of the folder.
     """
     if folder is None:
         return {}
@@ -39,11 +39,11 @@ def files_of(folder: Path | None) -> dict[str, Path]:
 
 
 def generators_of(zoo: Mapping[str, bool], folder: Path | None) -> dict[str, str]:
-    """What a page offers → what the command line is given.
+    """Offered name → argument of the command line.
 
     Args:
-        zoo: Name → whether it is at hand.
-        folder: Holds checkpoints; None offers none.
+        zoo: Name → whether it is available locally.
+        folder: Folder of checkpoints; None offers none.
     """
     offered = {name: name for name, at_hand in zoo.items() if at_hand}
     for name, path in files_of(folder).items():
@@ -52,10 +52,10 @@ def generators_of(zoo: Mapping[str, bool], folder: Path | None) -> dict[str, str
 
 
 def look_up(offered: Mapping[str, str], given: object) -> str:
-    """What is behind an offered name.
+    """The argument for an offered name.
 
     Raises:
-        ConfigError: it is not offered.
+        ConfigError: the name is not offered.
     """
     if not isinstance(given, str) or given not in offered:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""The lock under which the queue of a folder is changed, and the claim of its watcher.
+"""The lock for changes of a folder's queue, and the claim of its watcher.
 
-Dashboards, and threads of one, change the queue under a lock on ``.lock`` beside the jobs, which
-the system releases when its holder ends, however it ends. A folder has one watcher at most: see
+Dashboards, and threads of one, change the queue under a lock on ``.lock`` beside the jobs. The
+system releases it when its holder ends, for any reason. A folder has at most one watcher: see
 ``dashboard.work.watcher``.
 """
 
@@ -21,10 +21,10 @@ _LOCK, _WATCH = ".lock", ".watch"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a queue; waits for others, who take milliseconds.
+    """Hold the lock of a queue; waits for others, which takes milliseconds.
 
     Args:
-        folder: Holds the jobs' records; made if it is not there.
+        folder: Folder of the jobs' records; created if needed.
 
     Raises:
         OSError: it cannot be written.
@@ -36,11 +36,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def ensure_watcher(runs: Path, folder: Path, program: str) -> None:
-    """Start the process that begins what waits, unless there is one.
+    """Start the process that starts waiting jobs, unless it exists.
 
     Args:
         runs: The folder of runs.
-        folder: Holds the jobs' records.
+        folder: Folder of the jobs' records.
         program: See ``Work``.
 
     Raises:
@@ -60,7 +60,7 @@ def ensure_watcher(runs: Path, folder: Path, program: str) -> None:
 
 
 def claim_watch(folder: Path) -> IO[bytes] | None:
-    """The lock of the watcher; None where another process holds it."""
+    """The lock of the watcher; None if another process holds it."""
     with suppress(OSError):
         file = (folder / _WATCH).open("ab")
         try:

@@ -1,6 +1,6 @@
-"""Processes that outlive their parent: how they are stopped.
+"""Stops processes that may outlive their parent.
 
-``dissect.processes`` recognises them.
+``dissect.processes`` identifies them.
 """
 
 import os
@@ -18,17 +18,17 @@ __all__ = ["identity", "reap", "stop"]
 
 
 def reap(process: subprocess.Popen) -> None:
-    """Take note of a child's end as soon as it comes, so that it does not stay as a zombie."""
+    """Wait for a child's end in a thread, so that it does not stay as a zombie."""
     threading.Thread(target=process.wait, daemon=True).start()
 
 
 def stop(pid: int, known: str, *, patience: float) -> None:
-    """Ask a process and its group to stop, as Ctrl-C does; kill them after a while.
+    """Stop a process and its group like Ctrl-C; kill them after a while.
 
     Args:
         pid: The leader of its group.
-        known: Its ``identity``; another process of that number is left alone.
-        patience: Seconds until it is killed. It returns at once and waits in a thread.
+        known: Its ``identity``; does nothing to another process with that number.
+        patience: Seconds until it is killed. The call returns at once; a thread waits.
     """
     if not _send(pid, known, signal.SIGINT):
         return

@@ -1,4 +1,4 @@
-"""The queue of a folder of runs: jobs are started, wait for their turn, are stopped and resumed."""
+"""The queue of a folder of runs: starts, queues, stops and resumes jobs."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Work"]
 
 MOST_WAITING = 50
-_MOST_FINISHED = 200  # jobs whose records are kept
-# A server that a shell put into the background ignores Ctrl-C, and so would its children.
+_MOST_FINISHED = 200  # number of finished jobs whose records are kept
+# A server started in the background by a shell ignores Ctrl-C, and so would its children.
 _PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from dissect.cli import main; sys.exit(main())"
@@ -34,13 +34,12 @@ _PROGRAM = (
 class Work:
     """The jobs of a folder of runs. Threads, and dashboards of one machine, may share it.
 
-    One run is made and one effect is measured at a time; others wait for their turn, in the order
-    of their requests.
+    One run and one effect are active at a time; others wait, in the order of their requests.
 
     Args:
-        folder: Holds runs, or is one; effects of a single run can be measured, too.
+        folder: A folder of runs, or one run, whose effects can be measured too.
         patience: Seconds between a request to stop and a kill.
-        program: Python text that takes the command line's arguments; ``dissect`` itself.
+        program: Python code that gets the command line's arguments; ``dissect`` itself.
     """
 
     def __init__(
@@ -55,15 +54,15 @@ class Work:
 
     @property
     def place(self) -> Path:
-        """Where the records are, in the user's state folder."""
+        """Folder of the records, in the user's state folder."""
         return self._records.place
 
     def all(self, kind: str | None = None, *, run: str | None = None) -> list[Job]:
-        """Jobs, the newest first; those that finished as long as they are kept.
+        """Jobs, newest first; finished ones as long as they are kept.
 
         Args:
             kind: Only of this kind.
-            run: Only of the run of this folder name.
+            run: Only of the run with this folder name.
         """
         return [
             job
@@ -72,7 +71,7 @@ class Work:
         ]
 
     def find(self, job_id: object) -> Job:
-        """The job of an id. Untrusted.
+        """The job with an id. Untrusted.
 
         Raises:
             ConfigError: there is none.
@@ -83,10 +82,10 @@ class Work:
         raise ConfigError(f"no job is called {str(job_id)[:60]!r}; reload the page")
 
     def start(self, request: "RunRequest | EffectRequest") -> Job:
-        """Begin a job, or let it wait for its turn; gives how it stands.
+        """Start a job, or queue it; returns its state.
 
         Raises:
-            ConfigError: the name is taken, or too many wait.
+            ConfigError: the name is in use, or too many jobs wait.
             RunError: the folder is itself a run, or the records cannot be written.
         """
         if request.kind == RUN and self._is_run:
@@ -119,12 +118,12 @@ class Work:
         return self.find(request.id)
 
     def resume(self, job_id: str) -> Job:
-        """Continue a job that was stopped or failed, when its turn comes; gives how it stands.
+        """Continue a stopped or failed job when its turn comes; returns its state.
 
-        An effect begins again: nothing of it was kept.
+        An effect starts again from the beginning: nothing of it was stored.
 
         Raises:
-            ConfigError: no such job, one that works or is done, or too many wait.
+            ConfigError: no such job, one that is running or finished, or too many wait.
             RunError: the records cannot be written.
         """
         with self._locked():
@@ -146,12 +145,12 @@ class Work:
         return self.find(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job; what a run counted is kept. A second time it stops less gently.
+        """Stop a job; a run keeps its counts. A second call stops it by force.
 
-        One that waits is taken out of the queue, and forgotten if it never began.
+        A waiting job is taken out of the queue, and removed if it never started.
 
         Raises:
-            ConfigError: no such job, or one that neither works nor waits.
+            ConfigError: no such job, or one that is neither running nor waiting.
             RunError: the records cannot be written.
         """
         with self._locked():
@@ -168,10 +167,10 @@ class Work:
             processes.stop(record["pid"], record["identity"], patience=self._patience)
 
     def remove(self, job_id: str) -> None:
-        """Forget a job, and delete what is unfinished of its run; what is finished stays.
+        """Remove a job, and the unfinished part of its run; finished results stay.
 
         Raises:
-            ConfigError: no such job, or one that works or waits.
+            ConfigError: no such job, or one that is running or waiting.
             RunError: the records cannot be written.
         """
         with self._locked():
@@ -180,23 +179,23 @@ class Work:
                 raise ConfigError(
                     f"{job.name!r} is at work; expected one that stopped; stop it first"
                 )
-            # Of a run that never began, what lies there is another one's.
+            # If this run never started, the folder belongs to another one.
             if job.kind == RUN and "pid" in self._records.read(job.id):
                 shutil.rmtree(self._records.partial(job.name), ignore_errors=True)
             shutil.rmtree(self._records.place_of(job.id), ignore_errors=True)
 
     def advance(self, *, last: Callable[[], None] | None = None) -> bool:
-        """Begin what can begin; whether others still wait.
+        """Start the jobs that can start; returns whether others still wait.
 
         Args:
-            last: Called where none waits, before another one can be added.
+            last: Called if none waits, before another one can be added.
 
         Raises:
             RunError: the records cannot be written.
         """
         if not self._records.waiting():
             if last is None:
-                return False  # no lock where nothing is to be decided, nor a folder for it
+                return False  # without waiting jobs, neither the lock nor its folder is needed
             if not self.place.is_dir():
                 return False
         with self._locked():
@@ -218,7 +217,7 @@ class Work:
             ) from error
 
     def _check_free(self, request: "RunRequest | EffectRequest") -> None:
-        """Refuse a name that is taken; an effect that ended is measured again."""
+        """Raise an error for a name in use; a finished effect may be measured again."""
         place = self._records.place_of(request.id)
         if request.kind == EFFECT:
             known = [job for job in self.all(EFFECT) if job.id == request.id]
@@ -246,12 +245,12 @@ class Work:
         return max(turns, default=0) + 1
 
     def _advance(self, *, watch: bool = True) -> None:
-        """Begin the next one of each kind of which none works; whoever calls it holds the lock."""
+        """Start the next job of each idle kind; the caller holds the lock."""
         for job in self._records.waiting():
             if not any(other.live for other in self.all(job.kind)):
                 self._begin(job)
         if watch and self._records.waiting():
-            with suppress(OSError):  # an open page advances the queue as well
+            with suppress(OSError):  # an open page advances the queue too
                 locks.ensure_watcher(self.folder, self.place, self._program)
 
     def _begin(self, job: Job) -> None:
@@ -272,18 +271,18 @@ class Work:
                 cwd=record["cwd"] if os.path.isdir(record["cwd"]) else None,
                 start_new_session=True,
             )  # fmt: skip
-        # Until it is reaped even one that ended at once has its number.
+        # Until it is reaped, even a process that ended at once keeps its number.
         known = processes.identity(process.pid) or "ended"
         try:
             self._records.write(job.id, {**record, "pid": process.pid, "identity": known})
         except OSError:
-            process.kill()  # nobody could find it any more
+            process.kill()  # no record would point to it
             raise
         finally:
             processes.reap(process)
 
     def _forget_oldest(self) -> None:
-        """Drop the records of what finished long ago."""
+        """Delete the oldest records of finished jobs."""
         finished = [job for job in self.all() if job.state == "finished"]
         for job in finished[_MOST_FINISHED:]:
             shutil.rmtree(self._records.place_of(job.id), ignore_errors=True)

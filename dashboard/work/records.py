@@ -1,8 +1,8 @@
 """The jobs of a folder of runs, read from their files.
 
 ``STATE/work/FOLDER/ID/`` holds job.json (the request, its turn or its process, whether it was
-stopped), signed for this user, and what the process wrote. STATE is the user's state folder,
-FOLDER a digest of the folder of runs. A job has no state of its own: whether it waits, runs, ended,
+stopped), signed for this user, and the output of its process. STATE is the user's state folder,
+FOLDER a digest of the folder of runs. A job's state is not stored: whether it waits, runs, ended,
 failed or was stopped follows from these, from the process and from the result.
 """
 
@@ -29,27 +29,27 @@ OUT, ERRORS = "stdout.txt", "stderr.txt"
 VERSION = 2
 _RECORD = "job.json"
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,59}"
-"""What the name of a run's folder matches as a whole."""
+"""Pattern for the whole name of a run's folder."""
 NAME_EXPECTED = "1 to 60 small letters, digits, - or _, the first one a letter or a digit"
-_TAIL = 4000  # bytes at the end of stderr in which the last line is looked for
+_TAIL = 4000  # bytes at the end of stderr that are searched for the last line
 
 
 @dataclass(frozen=True)
 class Job:
-    """How a job stands.
+    """The state of a job.
 
     Attributes:
-        id: Of the job among those of its folder: ``RUN`` or ``RUN/EFFECT``.
+        id: Id of the job in its folder: ``RUN`` or ``RUN/EFFECT``.
         kind: ``run`` or ``effect``.
-        run: Folder name of the run that is made, or measured.
-        name: Of the result.
+        run: Folder name of the run.
+        name: Name of the result.
         state: ``waiting``, ``running``, ``stopping``, ``finished``, ``cancelled`` or ``failed``.
-        done, total: Samples that were counted, of how many; 0 of 0 before the first.
-        error: Why it failed, in one line; else "".
-        arguments: Of the command line.
-        created: When it was requested, ISO 8601.
-        turn: 1 for the next of the waiting of its kind; 0 for those that do not wait.
-        stage: What a live one is at, as it said last; None if it said nothing yet.
+        done, total: Counted samples, and all samples; 0 of 0 before the first.
+        error: Why it failed, in one line; otherwise "".
+        arguments: Arguments of the command line.
+        created: Time of the request, ISO 8601.
+        turn: 1 for the next waiting job of its kind; 0 for those that do not wait.
+        stage: Last reported stage of a live one; None if it has not reported any.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Records:
     """The records of the jobs of a folder.
 
     Args:
-        folder: Holds the runs.
+        folder: Folder of the runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ class Records:
         self.place = state_folder() / "work" / digest
 
     def all(self) -> list[Job]:
-        """Every job there is, the newest first; those that finished as long as they are kept."""
+        """All jobs, newest first; finished ones as long as they are kept."""
         found = [job for path in self._places() if (job := self._job(path)) is not None]
         turns: dict[str, int] = {}
         for kind in (RUN, EFFECT):
@@ -101,15 +101,15 @@ class Records:
         return _in_turn(self.all())
 
     def place_of(self, job_id: str) -> Path:
-        """Where a job's files are."""
+        """Folder of a job's files."""
         return self.place / hashlib.sha256(job_id.encode()).hexdigest()[:16]
 
     def out(self, name: str) -> Path:
-        """The folder of a run that is made."""
+        """The folder of a run in progress."""
         return self.folder / check_name(name)
 
     def partial(self, name: str) -> Path:
-        """What is unfinished of it."""
+        """The folder of its unfinished part."""
         return self.folder / f"{check_name(name)}.partial"
 
     def read(self, job_id: str) -> dict:
@@ -126,14 +126,14 @@ class Records:
         """Replace a job's record.
 
         Raises:
-            SignatureError: the user's key can be read by others.
+            SignatureError: other users can read the user's key.
             OSError: it cannot be written.
         """
         place = self.place_of(job_id)
         replace_file(place / _RECORD, seal(record, purpose=self._purpose(place)))
 
     def _purpose(self, place: Path) -> str:
-        # A record that is copied to another folder of runs, or another job, is none.
+        # A record that was copied from another folder of runs, or another job, is invalid.
         return f"job {place.name} of {self.folder}"
 
     def _job(self, place: Path) -> Job | None:
@@ -170,7 +170,7 @@ class Records:
         )
 
     def _is_finished(self, kind: str, name: str, place: Path) -> bool:
-        """Whether the result is there: a run's folder, or the JSON that describes an effect."""
+        """Whether the result exists: a run's folder, or the JSON that describes an effect."""
         if kind == RUN:
             return (self.out(name) / RUN_FILE).is_file()
         try:
@@ -215,16 +215,16 @@ class Records:
 
 
 def _in_turn(jobs: list[Job]) -> list[Job]:
-    # `turn` is still the number in the record where `all` puts the turns into it.
+    # `turn` is still the number in the record; `all` replaces it by the position.
     waiting = [job for job in jobs if job.state == "waiting"]
     return sorted(waiting, key=lambda job: (job.turn, job.created, job.id))
 
 
 def check_name(given: object) -> str:
-    """A name that a folder may have.
+    """Check a name for a folder.
 
     Raises:
-        ConfigError: another one.
+        ConfigError: an invalid name.
     """
     if not isinstance(given, str) or not re.fullmatch(NAME_PATTERN, given, re.ASCII):
         raise SettingError("name", f"is {short(given)}; expected {NAME_EXPECTED}")

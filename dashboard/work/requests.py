@@ -15,7 +15,7 @@ from dissect.studies.registry import STUDIES
 from dissect.studies.unit_question import UnitQuestion
 
 EFFECT_KINDS = tuple(kind for kind, study in STUDIES.items() if study.label)
-"""Kinds of study that the form of a page offers."""
+"""Kinds of study in the form of a page."""
 # A basis from a file (@sae:FILE) would let a browser name a path.
 _LAYER = re.compile(r"[\w.-]{1,100}(@(rotation|pca):[0-9]{1,9})?", re.ASCII)
 _MOST_LAYERS = 200
@@ -24,12 +24,12 @@ _MOST_UNITS = 4096
 
 
 def _of_run(name: str, **changes: Any) -> Any:
-    """A setting as ``RunConfig`` declares it."""
+    """A setting as declared in ``RunConfig``."""
     return like(RunConfig, name, default=RunConfig.declared[name].default, **changes)
 
 
 class RunRequest(Settings, kw_only=True):
-    """A run that is to be made.
+    """A request for a run.
 
     Raises:
         ConfigError: a value of a wrong type or out of its range, an unknown name.
@@ -50,7 +50,7 @@ class RunRequest(Settings, kw_only=True):
         "NAME@pca:COMPONENTS for another basis",
     )  # fmt: skip
     n_samples: int = _of_run("n_samples", at_most=1_000_000)
-    # The largest whole number that a browser keeps exactly; the command line takes larger ones.
+    # The largest integer that a browser stores exactly; the command line accepts larger ones.
     seed: int = _of_run("seed", at_most=2**53 - 1)
     truncation: float = _of_run("truncation")
     threshold: str = _of_run("threshold")
@@ -75,7 +75,7 @@ class RunRequest(Settings, kw_only=True):
         RunConfig(generator=self.generator, segmenter="-", layers=(), **self.settings())
 
     def settings(self) -> dict[str, Any]:
-        """Those that ``RunConfig`` has under the same names, without the models."""
+        """The settings that ``RunConfig`` has under the same names, without the models."""
         return {
             name: getattr(self, name)
             for name in RunConfig.declared
@@ -92,14 +92,14 @@ class RunRequest(Settings, kw_only=True):
 
     @property
     def id(self) -> str:
-        """Of the job."""
+        """Id of the job."""
         return self.name
 
     def arguments(self, folder: Path) -> list[str]:
-        """What the command line is given; no value can be taken for an option.
+        """Arguments for the command line; no value can be read as an option.
 
         Args:
-            folder: Holds the runs.
+            folder: Folder of the runs.
         """
         declared = RunConfig.declared
         given = {
@@ -118,7 +118,7 @@ class RunRequest(Settings, kw_only=True):
 
 
 class EffectRequest(Settings, kw_only=True):
-    """An effect that is to be measured.
+    """A request for the measurement of an effect.
 
     Raises:
         ConfigError: a value of a wrong type or out of its range, an unknown name.
@@ -159,14 +159,14 @@ class EffectRequest(Settings, kw_only=True):
 
     @property
     def id(self) -> str:
-        """Of the job."""
+        """Id of the job."""
         return f"{self.run}/{self.name}"
 
     def arguments(self, folder: Path) -> list[str]:
-        """What the command line is given; no value can be taken for an option.
+        """Arguments for the command line; no value can be read as an option.
 
         Args:
-            folder: Holds the run.
+            folder: Folder of the run.
         """
         options: dict[str, object] = {"n_units": self.n_units, "order": self.order}
         if self.picked:
@@ -184,10 +184,10 @@ class EffectRequest(Settings, kw_only=True):
 
 
 def check_segmenters(given: object, known: Collection[str]) -> tuple[str, ...]:
-    """The chosen segmenters, each once.
+    """The chosen segmenters, without duplicates.
 
     Raises:
-        ConfigError: one that is not at hand.
+        ConfigError: one that is not available.
     """
     chosen = given if isinstance(given, list) else [given]
     names = [one for one in chosen if isinstance(one, str) and one in known]

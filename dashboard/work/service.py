@@ -8,13 +8,13 @@ _ACTIONS = ("cancel", "resume", "remove")
 
 
 def work() -> Work:
-    """The queue of the app that answers the present request."""
+    """The queue of the app that handles the current request."""
     own = context.current()
     return own.service("work", lambda: Work(own.store.folder))
 
 
 def perform(action: object, job_id: object) -> tuple[str, str]:
-    """Do what a button of a job says; gives the job's id and what was done. Untrusted.
+    """Perform the action of a job's button; returns the job's id and a message. Untrusted.
 
     Raises:
         ConfigError: no such action or job, or one that does not fit its state.

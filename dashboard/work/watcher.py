@@ -1,8 +1,7 @@
 """The process that keeps a queue moving: ``python -m dashboard.work.watcher RUNS PROGRAM``.
 
-As long as a job waits, it checks whether the one before has ended, so that the next one begins
-whether a dashboard is there or not. There is one for a folder; it ends with the last job that
-waits.
+While a job waits, it checks whether the previous one has ended, so that the next one starts with or
+without an open dashboard. There is one watcher per folder; it ends with the last waiting job.
 """
 
 import sys
@@ -18,7 +17,7 @@ _AFTER_ERROR = 30.0  # seconds, where a full disk lets nothing begin
 
 
 def watch(runs: Path, program: str) -> None:
-    """Begin what waits, one after the other, until nothing waits."""
+    """Start waiting jobs, one after the other, until none waits."""
     work = Work(runs, program=program)
     claimed = claim_watch(work.place)
     if claimed is None:
@@ -26,7 +25,7 @@ def watch(runs: Path, program: str) -> None:
     with claimed:
         while True:
             try:
-                # The claim ends under the lock: who adds a job after that starts another watcher.
+                # The claim ends under the lock: a later job starts another watcher.
                 if not work.advance(last=claimed.close):
                     return
                 time.sleep(_INTERVAL)

@@ -1,6 +1,6 @@
-"""Reports: the finding of a run on a page that opens from a file.
+"""Reports: the results of a run as a page that opens from a file.
 
-Names are imported when they are first used: the dashboard shares the charts alone.
+Names are imported when they are first used: the dashboard uses only the charts.
 """
 
 from typing import TYPE_CHECKING

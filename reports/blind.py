@@ -1,7 +1,7 @@
 """The blind test as one HTML file that works without a server.
 
-It holds images and concepts to choose from, but not what the run calls the units. Answers leave it
-as a file that ``dissect blind RUN --answers FILE`` reads.
+It contains images and concepts to choose from, but not the run's labels of the units. It saves
+answers as a file that ``dissect blind RUN --answers FILE`` reads.
 """
 
 import base64
@@ -20,11 +20,11 @@ from segmenters.plain_text import escape_json
 
 
 def blind_page(run: Run, options: BlindOptions) -> str:
-    """The page.
+    """The page as text.
 
     Args:
         run: A finished run with top images.
-        options: How many units, and the seed.
+        options: Number of units, and the seed.
 
     Raises:
         ConfigError: see ``blind_questions``.
@@ -53,7 +53,7 @@ def blind_page(run: Run, options: BlindOptions) -> str:
 
 
 def blind_pictures(run: Run, questions: list[BlindQuestion]) -> list[str]:
-    """Each question's strip as an address that holds it, outlined in the same colour for all.
+    """Each question's strip as a data address, with outlines of one colour for all units.
 
     Raises:
         RunError: damaged pictures.
@@ -65,7 +65,7 @@ def blind_pictures(run: Run, questions: list[BlindQuestion]) -> list[str]:
 
 
 def blind_strip(run: Run, question: BlindQuestion) -> bytes:
-    """A unit's top images as WebP; the outline's colour tells nothing of the label.
+    """A unit's top images as WebP; the outline's colour does not depend on the label.
 
     Raises:
         RunError: damaged pictures.

@@ -1,4 +1,4 @@
-"""Builds the report of a run: a folder or one file that opens offline, nothing from a network.
+"""Builds the report of a run: a folder or one file that opens offline, without the network.
 
 build_report(open_run("runs/a"))                                  # runs/a/report/index.html
 build_report(open_run("runs/a"), single_file=True, layers=["b16.conv1"])   # runs/a/report.html
@@ -25,7 +25,7 @@ from reports.pages import Contents, concept_data, page_text
 from reports.pictures import Pictures
 
 BUDGET = 25_000_000
-"""Bytes that a report in one file may take, if nothing else is said."""
+"""Default limit in bytes for a report in one file."""
 _WORTH_TELLING = 50_000
 _MARK = "report.css"
 _SIGN = '<meta name="generator" content="gan-dissection report">'
@@ -46,22 +46,22 @@ def build_report(
 
     Args:
         run: A finished run.
-        out: Folder to write, or file with ``single_file``; ``report`` or ``report.html`` in the
-            run's own folder if None. An earlier report there is replaced as a whole.
+        out: Folder to write, or file with ``single_file``. None: ``report`` or ``report.html`` in
+            the run's folder. Replaces an earlier report there completely.
         single_file: Everything in one HTML file.
-        layers: Which are shown; all if None.
-        units: Clearest units of each layer whose images are kept; all if None. Numbers are kept of
-            all of them.
-        budget: Most bytes of a single file.
-        notes: With what people said of the units.
+        layers: Layers to show; all if None.
+        units: Number of clearest units per layer with images; all if None. All units keep their
+            numbers.
+        budget: Largest size of a single file in bytes.
+        notes: Include people's notes on units.
         progress: Show a progress bar.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
         LayerError: a layer that the run did not read.
-        RunError: the place holds something that is no report, or a single file is over its budget.
+        RunError: the path has something that is not a report, or a single file exceeds its budget.
     """
     if units is not None and units < 0:
         raise ConfigError(f"units is {units}; expected 0 or more")
@@ -123,7 +123,7 @@ def _build_file(
         strips = pictures.inside(layer)
         sizes += [sum(len(part or "") for part in strip) for strip in strips if strip]
         inline[f"layer/{key}"] = to_script_text(compact_layer(layer_facts(run, layer), strips))
-    # What is sent shall be small: concepts that label nothing here keep their numbers alone.
+    # To keep the file small, concepts that label no unit here keep only their numbers.
     examples = pictures.examples(labels_of(run, contents.layers))
     inline["concepts"] = to_script_text(concept_data(run, contents.layers, examples))
     if noted.notes:
@@ -139,7 +139,7 @@ def _build_file(
 
 
 def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Contents) -> str:
-    """What to do about a file that is too large."""
+    """The error message for a file that is too large, with advice."""
     bare = size - sum(sizes)
     over = f"the report in one file takes {_mb(size)}; the budget is {_mb(budget)}"
     if not sizes or bare > budget:
@@ -148,7 +148,7 @@ def _over(size: int, sizes: list[int], masks: int, budget: int, contents: Conten
             f"{over}, and {_mb(bare)} are no images of units{examples}; choose fewer --layers or "
             "another --budget"
         )
-    # The clearest units may well be those with the largest images.
+    # The clearest units may have the largest images.
     largest = itertools.accumulate(sorted(sizes, reverse=True))
     fit = sum(taken <= budget - bare for taken in largest)
     each = fit // len(contents.layers)

@@ -1,4 +1,4 @@
-"""A share card: one picture of what a run found, 1200 × 630, as pages on the web show of a link."""
+"""A share card: one picture of a run's results, 1200 × 630, the format of web link previews."""
 
 import io
 from typing import Any
@@ -15,13 +15,13 @@ from reports.naming import short_name
 SIZE = (1200, 630)
 _GROUND, _INK, _QUIET, _TRACK = "#ffffff", "#1a1c20", "#5b616b", "#eef0f3"
 _MARGIN, _FINDINGS, _TILES = 48, 3, 6
-_SIDE, _GAP = 120, 12  # pixels of a tile, and between lines of them
+_SIDE, _GAP = 120, 12  # pixels of a tile, and between rows of tiles
 
 
 def draw_card(run: Run) -> bytes:
     """The clearest units with their images and numbers, as PNG; the same run gives the same bytes.
 
-    Text has the font that comes with Pillow.
+    The font is the one that comes with Pillow.
     """
     card = Image.new("RGB", SIZE, _GROUND)
     pen = ImageDraw.Draw(card)
@@ -79,7 +79,7 @@ def _finding(card: Image.Image, pen: ImageDraw.ImageDraw, run: Run, row: Any, to
 def _write(
     pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: str, room: int
 ) -> None:
-    """A line of text, cut where it would leave its room."""
+    """Write a line of text, cut at the given width."""
     font = ImageFont.load_default(size)
     while len(text) > 1 and pen.textlength(text, font) > room:
         text = f"{text[:-2].rstrip()}…"

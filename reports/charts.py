@@ -1,4 +1,4 @@
-"""Small charts as plain values; the templates draw them, and text is escaped there."""
+"""Small charts as plain values; the templates draw them and escape the text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dissect.statistics.registry import rows_of
 CATEGORY_COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999",
 )  # fmt: skip
-"""Okabe and Ito's colours, for colour-blind readers; names and numbers say the same."""
+"""Colours of Okabe and Ito for colour-blind readers; names and numbers give the same facts."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class LayerBar:
-    """A layer as a stacked bar: how many units each concept, or category, labels."""
+    """A layer as a stacked bar: the number of units that each concept, or category, labels."""
 
     layer: str
     units: int
     named: int
-    rotated: float | None  # named units in a random rotation of the layer
+    rotated: float | None  # number of named units in a random rotation of the layer
     segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The best unit of a layer for a concept, or None where there is none."""
+    """The best unit of a layer for a concept; None if there is none."""
 
     layer: str
     unit: int
@@ -47,13 +47,13 @@ class Cell:
 
 
 def layer_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBar]:
-    """Which layers know which concepts: a bar for each layer, all units its full width."""
+    """The concepts of each layer's units: a bar for each layer; the full width is all its units."""
     colours = {concept.name: concept.colour for concept in run.vocabulary}
     return [_bar(layer, found, found["concepts"], colours) for layer, found in _layers(run, layers)]
 
 
 def category_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBar]:
-    """The same, by category of concept."""
+    """Same as ``layer_bars``, but by category of concept."""
     colours, bars = category_colours(run), []
     for layer, found in _layers(run, layers):
         counts = dict.fromkeys(colours, 0)
@@ -64,7 +64,7 @@ def category_bars(run: Run, layers: Sequence[str] | None = None) -> list[LayerBa
 
 
 def category_colours(run: Run) -> dict[str, str]:
-    """A colour for each category, in the vocabulary's order; beyond seven they repeat."""
+    """A colour for each category, in the vocabulary's order; colours repeat after seven."""
     names = list(dict.fromkeys(concept.category for concept in run.vocabulary))
     return {name: CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i, name in enumerate(names)}
 
@@ -84,7 +84,7 @@ def _bar(layer: str, found: dict, counts: dict[str, int], colours: dict[str, str
 
 
 def best_cells(run: Run, layers: Sequence[str] | None = None) -> dict[str, list[Cell]]:
-    """For each concept and layer the unit that tells most about it, named after it or not."""
+    """For each concept and layer the most informative unit, named after the concept or not."""
     config = run.config
     ranked = run.table.sort_values("excess_information", ascending=False, kind="stable")
     best = ranked.groupby(["concept", "layer"], sort=False).head(1)
@@ -102,7 +102,7 @@ def best_cells(run: Run, layers: Sequence[str] | None = None) -> dict[str, list[
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever reads better on a colour (WCAG 2.2, relative luminance)."""
+    """Black or white, the more readable one on a colour (WCAG 2.2, relative luminance)."""
     linear = []
     for i in (1, 3, 5):
         value = int(colour[i : i + 2], 16) / 255

@@ -1,7 +1,7 @@
 """A layer's facts as small JSON: distributions of thousands of units as 16-bit numbers in base64.
 
-Shares lie within 1/65,534 of what was counted, edges within that part of their unit's range. What
-is printed as a number is stored as one, with four digits.
+Shares have an error of at most 1/65,534, edges of at most that fraction of their unit's range.
+Numbers that the report prints are stored as numbers with four digits.
 """
 
 import base64
@@ -13,7 +13,7 @@ import numpy as np
 from reports.facts import LayerFacts, short
 
 _MOST = 65534
-_NONE = 65535  # there is no number
+_NONE = 65535  # code for no number
 
 
 def compact_layer(
@@ -22,9 +22,9 @@ def compact_layer(
     """Values for JSON, read by static/js/data.js.
 
     Args:
-        facts: Of a layer.
-        strips: For each unit the addresses of its picture and its outline, where they are to be
-            part of the data.
+        facts: Facts of a layer.
+        strips: For each unit the addresses of its picture and its outline, if they are to be part
+            of the data.
     """
     low, high = facts.edges[:, :1], facts.edges[:, -1:]
     width = np.where(high > low, high - low, 1)
@@ -69,13 +69,13 @@ def _best(
 
 
 def quantise(values: np.ndarray) -> str:
-    """Numbers of [0, 1] as base64 of little-endian 16 bits; NaN has a code of its own."""
+    """Numbers in [0, 1] as base64 of little-endian 16-bit integers; NaN has its own code."""
     codes = np.where(np.isnan(values), _NONE, np.rint(np.clip(values, 0, 1) * _MOST))
     return base64.b64encode(codes.astype("<u2").tobytes()).decode("ascii")
 
 
 def to_script_text(value: object) -> str:
-    """JSON that may stand inside a script element: no name in it can close that element."""
+    """JSON that is safe inside a script element: no name in it can close the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -1,4 +1,4 @@
-"""Builds the page of a comparison: one file with its pictures in it, nothing from a network."""
+"""Builds the page of a comparison: one file with its pictures inside, without the network."""
 
 import base64
 import math
@@ -15,11 +15,11 @@ from dissect.statistics.registry import rows_of
 from reports.charts import ink_on
 from reports.templating import template_environment
 
-if TYPE_CHECKING:  # matching units takes torch, and telling of it does not
+if TYPE_CHECKING:  # matching units needs torch, and reporting it does not
     from dissect.counting.matching import UnitMatching
 
 MOST_STRIPS = 60
-"""Strips of top images that a page holds; each takes some 20 KB."""
+"""Number of strips of top images on a page; each takes about 20 KB."""
 MOST_MATCHES = 40
 _MARK = '<meta name="generator" content="gan-dissection comparison">'
 
@@ -34,13 +34,13 @@ def build_comparison(
     """Write the page of a comparison.
 
     Args:
-        comparison: What ``compare_runs`` found.
-        matchings: Units of the first run matched with those of others, where that was asked for.
-        out: File to write; an earlier comparison there is replaced.
-        notes: With what people call units.
+        comparison: Result of ``compare_runs``.
+        matchings: Units of the first run matched with those of other runs, if requested.
+        out: File to write; replaces an earlier comparison there.
+        notes: Include people's labels of units.
 
     Raises:
-        ConfigError: the place holds something else.
+        ConfigError: the path has something else.
     """
     path = Path(out)
     if path.is_dir() or (path.exists() and _MARK not in _head(path)):
@@ -97,7 +97,7 @@ def _totals(comparison: Comparison, run: int) -> dict[str, float]:
 
 
 def _pictured(comparison: Comparison) -> list[ConceptRow]:
-    """Concepts whose units are shown: those that came or went first, then the most frequent."""
+    """Concepts whose units are shown: those that appeared or vanished, then the most frequent."""
     others = range(1, len(comparison.runs))
 
     def order(row: ConceptRow) -> tuple[bool, int]:
@@ -109,7 +109,7 @@ def _pictured(comparison: Comparison) -> list[ConceptRow]:
 
 
 def _strips(comparison: Comparison, row: ConceptRow) -> list[str]:
-    """The best unit's strip in each run, as data."""
+    """The best unit's strip in each run, as a data address."""
     return [
         "data:image/webp;base64,"
         + base64.b64encode(run.strip(cell.best.layer, cell.best.unit)).decode()

@@ -1,4 +1,4 @@
-"""Directions of a run as a report shows them: names, strips, and the matrix as a heat map."""
+"""Directions of a run for a report: names, strips, and the matrix as a heat map."""
 
 import base64
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Cell:
     """One effect of the heat map.
 
     Attributes:
-        text: The number, with its sign.
-        style: Of its ground; "" where the effect is not certain.
+        text: The number with its sign.
+        style: Style of its background; "" if the effect is not certain.
     """
 
     text: str
@@ -28,9 +28,9 @@ class Matrix:
     """Effects as a heat map.
 
     Attributes:
-        attributes: Of the columns.
+        attributes: Attributes of the columns.
         rows: Name and cells of each edit.
-        floor: Of each attribute, as text; () where each row has a floor of its own.
+        floor: Floor of each attribute, as text; () if each row has its own floor.
     """
 
     attributes: tuple[str, ...]
@@ -43,13 +43,14 @@ class Found:
     """The directions of one folder.
 
     Attributes:
-        name: Of the folder.
+        name: Name of the folder.
         method: How they were found.
-        rows: For each its name, what it changes, its side effects, and its strip as an address.
-        random: The strip of a random direction, as an address; "" for none.
-        matrix: What they change; None if they are not scored.
-        layers: Direction → what it changes layer by layer.
-        strength, n_images: Of the scores.
+        rows: For each direction its name, what it changes, its side effects, and its strip as a
+            data address.
+        random: The strip of a random direction as a data address; "" for none.
+        matrix: The effects of the directions; None if they are not scored.
+        layers: Direction → its effects layer by layer.
+        strength, n_images: Strength and number of images of the scores.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Found:
 
 
 def direction_facts(run: Run) -> list[Found]:
-    """Everything that was found for a run, by folder.
+    """All directions found for a run, by folder.
 
     Raises:
         ConfigError: a damaged folder.
@@ -94,7 +95,7 @@ def _facts(folder: DirectionFolder) -> Found:
 
 
 def _address(picture: bytes | None) -> str:
-    """A picture as an address that holds it."""
+    """A picture as a data address."""
     if picture is None:
         return ""
     return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
@@ -117,12 +118,12 @@ def _matrix(effects: Effects, *, shared_floor: bool) -> Matrix:
 
 
 def effect_cell(value: float, certain: bool, most: float) -> Cell:
-    """A number and its ground: blue for more, orange for less, none where it is not certain.
+    """A number and its background: blue for more, orange for less, none if it is not certain.
 
     Args:
-        value: The effect, in deviations.
-        certain: Whether it is beyond chance.
-        most: The largest of the table.
+        value: The effect, in standard deviations.
+        certain: Whether it exceeds chance.
+        most: The largest value of the table.
     """
     if not np.isfinite(value):
         return Cell("–", "")

@@ -26,7 +26,7 @@ _SPECIAL = {
 
 
 def column_meanings() -> dict[str, str]:
-    """Name of each column of an export → what it means."""
+    """Name of each column of an export → its meaning."""
     return meanings() | {
         SECOND: "what people call the unit, empty if nobody named it; only where somebody named one"
     }
@@ -41,20 +41,20 @@ def units_table(
     n_rows: int | None = None,
     notes: bool = True,
 ) -> pd.DataFrame:
-    """The columns of ``column_meanings``, the units that tell most first.
+    """The columns of ``column_meanings``, the most informative units first.
 
     Args:
         run: A finished run.
         layer: Only this layer.
-        concept: All units against this concept, instead of each against its best.
+        concept: All units against this concept, instead of each against its best one.
         named: Only units that are named after the row's concept.
-        n_rows: At most so many.
-        notes: With what people call the units, if they named some.
+        n_rows: Largest number of rows.
+        notes: Include people's labels of the units, if there are some.
 
     Raises:
         LayerError: a layer that the run did not read.
         SegmenterError: a concept that is not in its vocabulary.
-        ConfigError: fewer than one row.
+        ConfigError: ``n_rows`` is below 1.
     """
     if n_rows is not None and n_rows < 1:
         raise ConfigError(f"rows is {n_rows}; expected at least 1")
@@ -71,10 +71,10 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
 
     Args:
         table: See ``units_table``.
-        kind: One of ``FORMATS``. JSON is one object, ``columns`` (name → meaning) and ``rows``;
-            Parquet has the meanings as metadata of its fields. In CSV no text begins like a
-            formula; LaTeX has no ``second``.
-        caption: Of the LaTeX table.
+        kind: One of ``FORMATS``. JSON is one object with ``columns`` (name → meaning) and ``rows``;
+            Parquet stores the meanings as metadata of its fields. In CSV no text starts like a
+            formula; LaTeX omits ``second``.
+        caption: Caption of the LaTeX table.
 
     Raises:
         ConfigError: an unknown format.
@@ -100,10 +100,10 @@ def export_table(table: pd.DataFrame, kind: str, *, caption: str = "") -> bytes:
 
 
 def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A floating table with the rules of booktabs: the columns that fit a paper.
+    """A floating table in the style of booktabs, with the columns that fit a paper.
 
-    Two decimals; an interval in brackets behind the IoU. Names are escaped, so that they stand as
-    they are whatever characters they hold.
+    Two decimals; an interval in brackets after the IoU. Names are escaped, so that LaTeX prints any
+    characters as they are.
     """
     columns = columns_in(Place.PAPER, table)
     heads = [rf"{one.heading} & 95\,\%" if one.name == "iou" else one.heading for one in columns]
@@ -132,7 +132,7 @@ def to_latex(table: pd.DataFrame, caption: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text of any kind as LaTeX that prints it."""
+    """Escape any text, so that LaTeX prints it."""
     shown = (" " if c.isspace() or not c.isprintable() else _SPECIAL.get(c, c) for c in str(text))
     return "".join(shown)
 

@@ -1,9 +1,9 @@
-"""What a report tells of a run, as plain values: no HTML, no paths, nothing that JSON cannot hold.
+"""The facts of a run for a report, as plain values: no HTML, no paths, only values for JSON.
 
     layer = layer_facts(open_run("runs/a"), "b16.conv1")
     unit_facts(layer, 12)["concept"], unit_facts(layer, 12)["curves"]
 
-A layer's numbers are columns with one entry for each unit, so that two thousand units cost little.
+A layer's numbers are columns with one entry per unit, so that two thousand units cost little.
 """
 
 from collections.abc import Sequence
@@ -19,28 +19,28 @@ from dissect.statistics.registry import columns_in
 from dissect.statistics.spread import bin_shares, iou_at_edges
 
 CURVES = 4
-"""Concepts of a unit whose IoU is kept at every threshold: its label, then the next best."""
+"""Number of concepts per unit with an IoU at every threshold: its label, then the next best."""
 NEIGHBOURS = 6
-"""Co-active units that are named for each unit."""
+"""Number of co-active units listed for each unit."""
 
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """Everything that is told of a layer's units.
+    """All reported facts about a layer's units.
 
     Attributes:
         layer: Its name.
-        units: How many.
-        height, width: Of its maps.
-        concept: For each unit the number of its best concept in the vocabulary.
-        numbers: ``Column.report_key`` → a value for each unit: a number, or whether it is so.
-        best: For each unit the ``CURVES`` concepts that its curves are of; its label first.
-        best_iou, best_chance: Of these, at the run's threshold.
+        units: Number of units.
+        height, width: Size of its maps.
+        concept: Number of each unit's best concept in the vocabulary.
+        numbers: ``Column.report_key`` → for each unit a number or a truth value.
+        best: For each unit the ``CURVES`` concepts of its curves; its label first.
+        best_iou, best_chance: IoU and chance IoU of these at the run's threshold.
         edges: (unit, edge) thresholds.
-        curves: (unit, concept of ``best``, edge) IoU at each; NaN where the union is empty.
+        curves: (unit, concept of ``best``, edge) IoU at each edge; NaN for an empty union.
         inside, outside: (unit, bin) share of the label's pixels, and of all others, between edges.
-        samples, values: (unit, rank) top images and the highest value there.
-        coactive: For each unit its most co-active ones with their correlation; None without.
+        samples, values: (unit, rank) top images and their highest values.
+        coactive: For each unit the most co-active units with their correlation; None without.
     """
 
     layer: str
@@ -62,7 +62,7 @@ class LayerFacts:
 
 
 def short(value: float, digits: int = 4) -> float | None:
-    """A number with few digits, for JSON; None where there is none."""
+    """A number with few digits, for JSON; None for no number."""
     return None if not np.isfinite(value) else float(f"{value:.{digits}g}")
 
 
@@ -109,7 +109,7 @@ def layer_facts(run: Run, layer: str) -> LayerFacts:
 
 
 def unit_facts(facts: LayerFacts, unit: int) -> dict[str, object]:
-    """One unit's share of a layer's facts, as plain values."""
+    """The facts of one unit as plain values."""
     return {
         "layer": facts.layer,
         "unit": unit,
@@ -132,16 +132,16 @@ def unit_facts(facts: LayerFacts, unit: int) -> dict[str, object]:
 
 
 def concept_pairs(run: Run, layers: Sequence[str], most: int = 60) -> dict[str, pd.DataFrame]:
-    """For each concept the units that tell most about it, named after it or not.
+    """For each concept its most informative units, named after it or not.
 
     Args:
         run: A run.
-        layers: Which are looked at.
-        most: Units for each concept.
+        layers: Layers to search.
+        most: Number of units for each concept.
 
     Returns:
-        Concept → rows of the run's table, with ``named``: the number of the concept that the unit
-        is named after, -1 for none.
+        Concept → rows of the run's table, with ``named``: the number of the unit's own concept, -1
+        if it is not named.
     """
     table = run.table[run.table.layer.isin(list(layers))]
     labels = table[table.is_label].set_index(["layer", "unit"])
@@ -154,11 +154,11 @@ def concept_pairs(run: Run, layers: Sequence[str], most: int = 60) -> dict[str, 
 
 
 def by_chance(run: Run) -> dict[str, dict[str, int]]:
-    """What each layer would seem to know if the masks were those of other images.
+    """The apparent results of each layer with the masks of other images.
 
     Returns:
-        Layer → category → units whose IoU with such masks exceeds the run's floor, each counted for
-        the concept where it is highest, and in ``concepts`` how many distinct ones these are.
+        Layer → category → number of units whose IoU with such masks exceeds the run's floor. Each
+        unit is counted for its best concept; ``concepts`` is the number of distinct ones.
     """
     categories = {concept.name: concept.category for concept in run.vocabulary}
     rows = run.table[run.table.chance > run.config.min_iou]
@@ -177,21 +177,21 @@ def by_chance(run: Run) -> dict[str, dict[str, int]]:
 
 
 def _best_concepts(excess: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The label's column, then those of most excess information: (unit, CURVES)."""
+    """The label's column, then those with most excess information: (unit, CURVES)."""
     ranked = np.where(np.isnan(excess), -np.inf, excess)
     ranked[np.arange(len(label)), label] = np.inf
     return np.argsort(-ranked, axis=1, kind="stable")[:, :CURVES]
 
 
 def _distributions(run: Run, layer: str, best: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Edges, IoU at each of them, and how values are spread inside and outside the label."""
+    """Edges, IoU at each edge, and the distributions of values inside and outside the label."""
     stored = run.array(layer, "histogram").sel(set="evaluation")
     edges = run.array(layer, "edges").values
     row = {name: place for place, name in enumerate(stored.row.values.tolist())}
     counts, units = stored.values, np.arange(len(best))
     everything = counts[row[ALL_PIXELS]].astype(np.int64)
     concepts = list(run.vocabulary)
-    # Concepts that never occur have no row; they get one of zeros, behind all others.
+    # Concepts that never occur have no row; they get a row of zeros after all others.
     counts = np.concatenate([counts, np.zeros_like(counts[:1])])
     of_concept = np.array([row.get(concept.name, len(row)) for concept in concepts])
     plane = np.array([row.get(plane_row(c.plane), row[ALL_PIXELS]) for c in concepts])
@@ -205,7 +205,7 @@ def _distributions(run: Run, layer: str, best: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _coactive(run: Run, layer: str) -> list[list[tuple[int, float]]]:
-    """For each unit the others whose means over images rise and fall with its own."""
+    """For each unit the units whose means over images correlate most with its own."""
     matrix = run.coactivation(layer).values.copy()
     np.fill_diagonal(matrix, np.nan)
     ranked = np.argsort(-np.where(np.isnan(matrix), -np.inf, matrix), axis=1, kind="stable")

@@ -1,7 +1,7 @@
-"""Figures for papers, with matplotlib: PDF with its fonts in it, SVG, PNG.
+"""Figures for papers, with matplotlib: PDF with embedded fonts, SVG, PNG.
 
-A figure's colours are those of the vocabulary, which never carry a meaning alone; its width is that
-of a column or a page, and text is 7 points at that width. The same run gives the same bytes.
+A figure uses the colours of the vocabulary, and colour is never the only sign of a meaning. Its
+width is that of a column or a page, where text has 7 points. The same run gives the same bytes.
 """
 
 import io
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".pdf", ".svg", ".png")
 WIDTHS = {"column": 3.25, "page": 6.875}
-"""Inches of a column and of both columns in the usual styles of conferences."""
+"""Width in inches of a column and of both columns in common conference styles."""
 _LEAST, _MOST = 2.0, 20.0
 INK, QUIET, TRACK = "#1a1c20", "#5b616b", "#eef0f3"
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-_STYLE: dict[Any, Any] = {  # matplotlib names each key of it in its hints
+_STYLE: dict[Any, Any] = {  # matplotlib's hints list every key
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are alike everywhere
     "font.size": 7, "axes.titlesize": 8, "axes.titleweight": "bold", "axes.titlelocation": "left",
     "axes.labelsize": 7, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "text.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.5,
     "xtick.major.width": 0.5, "ytick.major.width": 0.5, "ytick.major.size": 0,
-    "pdf.fonttype": 42,  # TrueType, which journals accept; type 3 they refuse
+    "pdf.fonttype": 42,  # TrueType, which journals accept; they reject type 3
     "svg.fonttype": "path", "svg.hashsalt": "gan-dissection",
     "text.parse_math": False,  # a concept may be called $x$
     "text.usetex": False, "savefig.dpi": 300, "figure.dpi": 300,
 }  # fmt: skip
-ROW = 0.16  # inches of a bar and the room around it
+ROW = 0.16  # inches of a bar with its margins
 
 
 def check_suffix(out: str | Path) -> str:
     """The suffix of a figure's file.
 
     Raises:
-        ConfigError: none that can be drawn.
+        ConfigError: an unsupported suffix.
     """
     suffix = Path(out).suffix.lower()
     if suffix not in SUFFIXES:
@@ -64,7 +64,7 @@ def read_width(text: str) -> float:
     """Inches from ``column``, ``page`` or a number.
 
     Raises:
-        ConfigError: anything else, or no width of a figure.
+        ConfigError: another text, or a width out of range.
     """
     try:
         width = WIDTHS.get(text) or float(text)
@@ -100,7 +100,7 @@ def add_axes_in_inches(figure, width, height, *, left, bottom, right=0.12, top=0
 
 
 def add_title(figure: "Figure", text: str, *, shown: bool = True) -> None:
-    """A title, if it is shown, from the figure's left edge, cut where it would leave the figure."""
+    """Write a title, if ``shown``, from the figure's left edge, cut at the figure's right edge."""
     if not shown:
         return
     width, height = figure.get_size_inches()
@@ -136,12 +136,12 @@ def name_rows(axes: "Axes", names, width: float) -> None:  # noqa: ANN001
 
 
 def room_for(names, width: float) -> float:  # noqa: ANN001
-    """Inches for the longest name, at most two fifths of the figure."""
+    """Width in inches for the longest name, at most two fifths of the figure."""
     return min(0.4 * width, 0.12 + 0.058 * max(len(str(name)) for name in names))
 
 
 def cut(text: str, room: float, letter: float) -> str:
-    """Text cut to inches, from what a letter takes on average."""
+    """Cut a text to a width in inches, from the average width of a letter."""
     most = max(4, int(room / letter))
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
@@ -154,7 +154,7 @@ def draw_legend(figure, run, names, more, per_line, height) -> None:  # noqa: AN
               label=cut(name, 0.72, 0.055))
         for name in names
     ]  # fmt: skip
-    # Grey are units that match nothing; concepts without room here are told, not drawn.
+    # Grey means no match. The legend only counts the concepts that do not fit.
     handles.append(Patch(facecolor=TRACK, edgecolor=QUIET, linewidth=0.25, label="none"))
     if more > 0:
         handles.append(Patch(facecolor="none", edgecolor="none", label=f"and {more} more"))
@@ -179,7 +179,7 @@ def save_figure(figure: "Figure", suffix: str) -> bytes:
 
 
 def draw_layers(run: Run, *, width: float, suffix: str, title: bool = True) -> bytes:
-    """Which layers know which concepts? A stacked bar for each layer, with its rotation's tick."""
+    """The concepts of each layer: a stacked bar per layer, with a tick for its random rotation."""
     layers = run.summary()["layers"]
     totals: dict[str, int] = {}
     for found in layers.values():
@@ -223,7 +223,7 @@ def draw_layers(run: Run, *, width: float, suffix: str, title: bool = True) -> b
 def draw_concepts(
     run: Run, *, width: float, suffix: str, most: int = 24, title: bool = True
 ) -> bytes:
-    """How well do the best units match? IoU with its interval and the chance tick, by concept."""
+    """The match of the best units: IoU with its interval and the chance tick, by concept."""
     if most < 1:
         raise ConfigError(f"most is {most}; expected at least 1")
     table = run.table[run.table.is_label & run.table.is_named]
@@ -259,7 +259,7 @@ def draw_concepts(
 def draw_unit(
     run: Run, layer: str, unit: int, *, width: float, suffix: str, title: bool = True
 ) -> bytes:
-    """What does a unit draw? Its top images, and its IoU with the concepts it tells most about."""
+    """A unit's top images, and its IoU with its most informative concepts."""
     picture = Image.open(io.BytesIO(run.strip(layer, unit))).convert("RGB")
     table = run.table[(run.table.layer == layer) & (run.table.unit == unit)]
     rows = table.sort_values("excess_information", ascending=False, kind="stable").head(5)
@@ -292,10 +292,10 @@ def draw_unit(
 def draw_curve(
     effect: StoredEffect, concept: str | None, *, width: float, suffix: str, title: bool = True
 ) -> bytes:
-    """How many units does a concept take? The stored effect against the number of units.
+    """The stored effect on a concept against the number of removed units.
 
     Raises:
-        ConfigError: an effect without a curve, or a concept that it does not hold.
+        ConfigError: an effect without a curve or without this concept.
     """
     if effect.file(CURVE) is None:
         raise ConfigError(

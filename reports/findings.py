@@ -1,4 +1,4 @@
-"""What stands on the pages that are written into the report itself: summary, layers, concepts."""
+"""The results in the report's HTML: summary, layers, concepts."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,28 +17,29 @@ from reports.charts import LayerBar, category_bars
 from reports.facts import by_chance, short
 
 CLEAREST = 6
-"""Findings that the summary shows."""
+"""Number of findings in the summary."""
 DOUBTFUL = 6
-"""Concepts of loose masks that the summary shows."""
+"""Number of concepts with unstable masks in the summary."""
 
 
 class LayerFinding(TypedDict):
-    """What was found in a layer.
+    """Results of a layer.
 
     Attributes:
-        name: Of the layer.
+        name: Name of the layer.
         key: Its name in addresses and folders.
-        units, height, width: Of its output.
-        matches: Units that match a concept beyond chance.
-        named: Units that are named after one; see ``Run.label_rung``.
-        axes: How units compare with random mixtures, in words.
-        same_in_halves: Those of them that both halves of the evaluation fold label alike.
-        distinct: Concepts that they are named after.
-        expected: As text, how many of them would be false finds at the largest q-value among them;
-            None where the original's rules ask for none.
-        rotated: Named units in a random rotation of the layer; None if not counted.
-        chance_units, chance_concepts: How many units exceed the IoU floor against the masks of
-            other images, and after how many distinct concepts these would be named.
+        units, height, width: Shape of its output.
+        matches: Number of units that match a concept beyond chance.
+        named: Number of units that are named after a concept; see ``Run.label_rung``.
+        axes: Comparison of units with random mixtures, in words.
+        same_in_halves: Number of named units with the same label in both halves of the evaluation
+            fold.
+        distinct: Number of concepts that units are named after.
+        expected: Expected number of false discoveries among the named units, as text, from their
+            largest q-value; None for the original rules, which do not control it.
+        rotated: Number of named units in a random rotation of the layer; None if not counted.
+        chance_units, chance_concepts: Number of units that exceed the IoU floor with the masks of
+            other images, and number of distinct concepts of these units.
         bar: Units of each category, as a stacked bar.
         categories: The same as numbers.
     """
@@ -62,15 +63,15 @@ class LayerFinding(TypedDict):
 
 
 class ConceptFinding(TypedDict):
-    """What was found of a concept.
+    """Results for a concept.
 
     Attributes:
-        name, category, colour: As its vocabulary has them.
+        name, category, colour: As in its vocabulary.
         area: Fraction of the pixels that it covers.
-        counts: Units that it labels in each layer.
+        counts: Number of units that it labels in each layer.
         units: Their sum.
-        trust: How far its masks agree with themselves under each change, and in how many images
-            they were seen; None where the run did not measure it or never saw the concept.
+        trust: Agreement of its masks with themselves under each change, and the number of images
+            with the concept; None if the run did not measure it or never found the concept.
     """
 
     name: str
@@ -83,7 +84,7 @@ class ConceptFinding(TypedDict):
 
 
 def layer_rows(run: Run, layers: Sequence[str]) -> list[LayerFinding]:
-    """For each layer its counts, and beside them what chance would give."""
+    """For each layer its counts and the counts by chance."""
     chance = by_chance(run)
     rows: list[LayerFinding] = []
     for bar in category_bars(run, layers):
@@ -135,7 +136,7 @@ def concept_rows(run: Run, layers: Sequence[str]) -> list[ConceptFinding]:
 
 
 def by_evidence(run: Run, concepts: Sequence[ConceptFinding]) -> list[ConceptFinding]:
-    """Concepts with most named units first, then those that a unit tells most about."""
+    """Concepts with most named units first, then those with the most informative unit."""
     most = run.table.groupby("concept").excess_information.max().to_dict()
 
     def rank(concept: ConceptFinding) -> tuple[int, float]:
@@ -146,10 +147,10 @@ def by_evidence(run: Run, concepts: Sequence[ConceptFinding]) -> list[ConceptFin
 
 
 def rung_tiles(run: Run, layers: Sequence[str]) -> list[dict[str, Any]]:
-    """How many units stand at least on each rung; ``count`` is None where that is not known.
+    """Number of units on each rung or higher; ``count`` is None if it is not known.
 
     Returns:
-        For each rung its ``name``, ``colour``, ``meaning``, ``count``, and ``of`` how many.
+        For each rung its ``name``, ``colour``, ``meaning``, ``count``, and the total ``of``.
     """
     labels = run.table[run.table.is_label & run.table.layer.isin(layers)]
     causes = unit_causes(run)
@@ -181,7 +182,7 @@ def clearest(run: Run, layers: Sequence[str], most: int = CLEAREST) -> list[Any]
 
 
 def doubtful(run: Run, layers: Sequence[str], most: int = DOUBTFUL) -> list[ConceptFinding]:
-    """The concepts that label units and whose masks agree least with themselves, worst first."""
+    """Concepts that label units and have the least stable masks, worst first."""
     rows = [
         (trust["lowest"], place, row)
         for place, row in enumerate(concept_rows(run, layers))
@@ -204,26 +205,26 @@ def _trust_rows(run: Run) -> dict[str, dict[str, float | None]]:
 
 
 def labels_of(run: Run, layers: Sequence[str]) -> set[str]:
-    """The concepts that named units of these layers are named after."""
+    """The concepts that units of these layers are named after."""
     found = run.table[run.table.is_label & run.table.is_named & run.table.layer.isin(layers)]
     return set(found.concept)
 
 
 def clearest_units(run: Run, layer: str, most: int) -> list[int]:
-    """The units of a layer that tell most about their concept, named ones first."""
+    """The most informative units of a layer, named ones first."""
     units = run.units(layer)
     ranked = units.sort_values(["is_named", "excess_information"], ascending=False, kind="stable")
     return sorted(int(unit) for unit in ranked.unit.head(most))
 
 
 def stable_share(table: pd.DataFrame) -> float | None:
-    """Share of named units that both halves of the evaluation fold label alike."""
+    """Share of named units with the same label in both halves of the evaluation fold."""
     found = table[table.is_label & table.is_named]
     return float(found.same_in_halves.mean()) if len(found) else None
 
 
 def run_command(run: Run) -> str:
-    """The command line that makes the run again."""
+    """The command line that repeats the run."""
     config, words = run.config, ["dissect", "run"]
     words.append(shlex.quote(config.generator))
     options = {

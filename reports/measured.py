@@ -1,4 +1,4 @@
-"""Measured effects as a report shows them: descriptions, curves as points, commands."""
+"""Measured effects for a report: descriptions, curves as points, commands."""
 
 from dataclasses import dataclass
 
@@ -33,16 +33,16 @@ class EffectFacts:
     """One effect.
 
     Attributes:
-        name: Of its folder.
-        kind: Of its study.
+        name: Name of its folder.
+        kind: Kind of its study.
         text: The result in half a line.
-        description: The result, see ``Description``.
-        layers: Layer → the units that were edited.
-        verb: What the curve is a share of, such as ``removed``; "" without a curve.
-        command: What measures it again, with RUN for the folder.
-        lines: A curve against the number of units, the random one last; mostly none.
-        sheet: Its picture, PNG, or None.
-        is_wide: The picture takes the width of a page.
+        description: The result; see ``Description``.
+        layers: Layer → the edited units.
+        verb: Meaning of the curve's share, such as ``removed``; "" without a curve.
+        command: Command that repeats the measurement, with RUN for the folder.
+        lines: A curve against the number of units, the random one last; usually empty.
+        sheet: Its picture as PNG, or None.
+        is_wide: Whether the picture takes the full page width.
     """
 
     name: str
@@ -58,12 +58,12 @@ class EffectFacts:
 
     @property
     def concept(self) -> str:
-        """What it aimed at; "" for none."""
+        """The concept to change; "" for none."""
         return self.description.concept
 
 
 def effect_facts(run: Run) -> list[EffectFacts]:
-    """Everything that was measured on a run, by name.
+    """All effects measured on a run, by name.
 
     Raises:
         RunError: a damaged effect.

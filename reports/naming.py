@@ -1,4 +1,4 @@
-"""Names of models as people read them."""
+"""Display names of models."""
 
 import re
 from pathlib import PurePosixPath
@@ -8,7 +8,7 @@ _PATH = re.compile(r"(~|\.{0,2})/")
 
 
 def short_name(name: str) -> str:
-    """A model's name without the folders of its file; other names as they are.
+    """A model's name without the folders of its file; other names are unchanged.
 
     Example:
         >>> short_name("smp:/data/nets/unet.pt"), short_name("hf:owner/model")

@@ -1,7 +1,7 @@
-"""What people said of units, as a report tells it; a report of a run without notes has none of it.
+"""People's notes on units, for a report; the report of a run without notes has no such part.
 
-Labels lie in the page itself, since they stand wherever a unit is named. What else was said of a
-unit is read when its page opens.
+Labels are part of the page itself, because every mention of a unit shows them. Other notes are
+loaded when the unit's page opens.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ from dissect.runs import Run
 from dissect.runs.notes import COMMENT, LABEL, LIST, Noted, iso_time, read_noted
 
 MOST_ROWS = 200
-"""Units that the summary lists; the pages of units and layers tell of all."""
+"""Number of units in the summary's list; the pages of units and layers show all notes."""
 FILE = "notes"
-"""Name of the data that hold notes."""
+"""Name of the data with notes."""
 _KINDS = {LABEL: "Label", COMMENT: "Comment", LIST: "In the list"}
 
 
 @dataclass(frozen=True)
 class UnitRow:
-    """A unit that somebody said something about.
+    """A unit with notes.
 
     Attributes:
-        layer, unit: Which.
-        concept: What it is named after; "" if it is not named.
-        lists: Those it is in, each once.
-        n_comments: On it.
+        layer, unit: The unit.
+        concept: The concept that it is named after; "" if it is not named.
+        lists: The lists that contain it, each once.
+        n_comments: Number of comments on it.
     """
 
     layer: str
@@ -36,7 +36,7 @@ class UnitRow:
 
 
 def noted_in(run: Run, layers: Sequence[str]) -> Noted:
-    """What was said of the units of these layers."""
+    """The notes on the units of these layers."""
     every = read_noted(run)
     return Noted(
         {unit: label for unit, label in every.labels.items() if unit[0] in layers},
@@ -45,11 +45,11 @@ def noted_in(run: Run, layers: Sequence[str]) -> Noted:
 
 
 def given_labels(noted: Noted, layers: Sequence[str]) -> dict[str, object]:
-    """What the page's scripts are given: ``labels``, rows of layer, unit, label; {} without notes.
+    """Data for the page's scripts: ``labels``, rows of layer, unit, label; {} without notes.
 
     Args:
-        noted: What was said of the shown layers.
-        layers: These; a row has the number of its layer here.
+        noted: Notes on the shown layers.
+        layers: The shown layers; a row contains the layer's index in them.
     """
     if not noted.notes:
         return {}
@@ -58,7 +58,7 @@ def given_labels(noted: Noted, layers: Sequence[str]) -> dict[str, object]:
 
 
 def note_data(noted: Noted, layers: Sequence[str]) -> dict[str, object]:
-    """Layer's number/unit → its notes as rows of kind, text, author, day; the latest first."""
+    """Layer's index/unit → its notes as rows of kind, text, author, day; the latest first."""
     number = {layer: place for place, layer in enumerate(layers)}
     return {
         f"{number[layer]}/{unit}": [
@@ -70,7 +70,7 @@ def note_data(noted: Noted, layers: Sequence[str]) -> dict[str, object]:
 
 
 def unit_rows(run: Run, noted: Noted, most: int = MOST_ROWS) -> list[UnitRow]:
-    """The first units of which something was said."""
+    """The first units with notes."""
     chosen = list(noted.notes)[:most]
     names: dict[str, list[str]] = {}
     for layer in dict.fromkeys(layer for layer, _ in chosen):

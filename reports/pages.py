@@ -1,4 +1,4 @@
-"""The page itself: what is written into it, and what its scripts are given."""
+"""The page itself: its HTML, and the data for its scripts."""
 
 import base64
 import hashlib
@@ -36,11 +36,11 @@ from reports.templating import template_environment
 
 @dataclass(frozen=True)
 class Contents:
-    """What is part of a report.
+    """The contents of a report.
 
     Attributes:
-        layers: Which are shown.
-        shown: Layer → units whose images are kept.
+        layers: Layers to show.
+        shown: Layer → units with images.
     """
 
     layers: list[str]
@@ -48,7 +48,7 @@ class Contents:
 
     @classmethod
     def of(cls, run: Run, layers: Sequence[str] | None, units: int | None) -> "Contents":
-        """Of a run, its clearest ``units`` of each layer if not None.
+        """The contents for a run; ``units`` limits each layer's images to its clearest units.
 
         Raises:
             LayerError: a layer that the run did not read.
@@ -66,23 +66,23 @@ class Contents:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """Layer → its name as part of a path."""
+        """Layer → its name in paths."""
         return {layer: layer_key(layer) for layer in self.layers}
 
 
 def concept_data(
     run: Run, layers: Sequence[str], examples: Sequence[object]
 ) -> dict[str, Sequence[object]]:
-    """What the concepts' own pages show.
+    """Data for the pages of concepts.
 
     Args:
         run: A run.
-        layers: Which are shown.
-        examples: Of each concept, as ``reports.examples`` gives them.
+        layers: Layers to show.
+        examples: Examples of each concept, from ``Pictures.examples``.
 
     Returns:
         ``pairs``: for each concept its units as rows: layer, unit, IoU, low, high, chance, named.
-        ``examples``: as given.
+        ``examples``: as passed.
     """
     return {"pairs": _pairs(run, layers), "examples": examples}
 
@@ -112,11 +112,11 @@ def page_text(
 
     Args:
         run: A run.
-        contents: What is shown of it.
-        pictures: Where its images are, written before.
-        noted: What people said of the layers that are shown.
-        inline: Name → data that the page itself shall hold, as script text; None where they lie in
-            files beside it.
+        contents: What the report shows.
+        pictures: Its images, already written.
+        noted: People's notes on the shown layers.
+        inline: Name → data to embed in the page, as script text; None if the data are in files
+            beside it.
     """
     layers = contents.layers
     rows = findings.layer_rows(run, layers)
@@ -205,7 +205,7 @@ def page_text(
 
 
 def _tiles(run: Run, layers: Sequence[str]) -> int:
-    """Images in a strip: no more than the run has samples."""
+    """Number of images in a strip: at most the run's number of samples."""
     return int(run.array(layers[0], "top_indices").shape[1])
 
 
@@ -216,7 +216,7 @@ def _where(contents: Contents, inline: Mapping[str, str] | None) -> str | None:
 
 
 def _column_given(column: Column) -> dict[str, object]:
-    """What the page's scripts are given of a column that units have."""
+    """Data on a column of units for the page's scripts."""
     return {
         "key": column.report_key,
         "title": column.title,
@@ -231,7 +231,7 @@ def _column_given(column: Column) -> dict[str, object]:
 def _layer_given(
     row: findings.LayerFinding, contents: Contents, pictures: Pictures
 ) -> dict[str, object]:
-    """What scripts must know of a layer before its data are there."""
+    """Data on a layer that scripts need before the layer's own data are loaded."""
     kept = contents.shown[row["name"]]
     return {
         **{name: row[name] for name in ("name", "key", "units", "axes", "rotated")},
@@ -256,7 +256,7 @@ def _number(value: float | None, digits: int = 2, sign: str = "") -> str:
 
 
 def _percent(value: float | None) -> str:
-    """A share as a length in CSS, within the bar."""
+    """A share as a CSS length, at most the bar's width."""
     share = 0.0 if value is None or math.isnan(value) else min(1.0, max(0.0, value))
     return f"{100 * share:.1f}%"
 
@@ -272,7 +272,7 @@ _DASHES = ("none", "8 4", "2 4", "8 4 2 4", "12 4", "4 2")
 
 
 def _curve(effect: EffectFacts) -> dict[str, object]:
-    """Places of a curve's lines, bands, ticks and names, for an SVG of fixed size."""
+    """Positions of a curve's lines, bands, ticks and names, for an SVG of fixed size."""
     lines = effect.lines
     longest = max(1, *(max(line.n_units) for line in lines))
     most = max(1.0, *(value for line in lines for value in line.high if not math.isnan(value)))

@@ -1,4 +1,4 @@
-"""The images of a report: strips, their outlines apart, effects' sheets; as files or inside."""
+"""The images of a report as files or data: strips, their separate outlines, effects' sheets."""
 
 import base64
 import io
@@ -23,9 +23,9 @@ class Example(TypedDict):
     """Images that show a concept.
 
     Attributes:
-        samples: Which.
-        shares: Fraction of each that the concept covers.
-        picture, mask: Addresses that hold the images and their outlines, where no files do.
+        samples: The images.
+        shares: Fraction of each image that the concept covers.
+        picture, mask: Data addresses of the images and their outlines, if there are no files.
     """
 
     samples: list[int]
@@ -35,12 +35,12 @@ class Example(TypedDict):
 
 
 class Pictures:
-    """Where the images of a report are.
+    """Stores the images of a report.
 
     Args:
-        run: Whose.
+        run: The run.
         shown: Layer → units that have images in the report.
-        folder: Where files are written; None keeps them as data addresses.
+        folder: Folder for the files; None keeps images as data addresses.
     """
 
     def __init__(self, run: Run, shown: Mapping[str, list[int]], folder: Path | None) -> None:
@@ -60,7 +60,7 @@ class Pictures:
                 (place / f"{unit}.mask.webp").write_bytes(outline)
 
     def inside(self, layer: str) -> list[tuple[str, str | None] | None]:
-        """For each unit the addresses of its picture and outline; None where it has no images."""
+        """For each unit the addresses of its picture and outline; None for one without images."""
         for unit, strip, outline in self._drawn(layer):
             self._inside[layer, unit] = (
                 data_address(strip.picture),
@@ -69,11 +69,11 @@ class Pictures:
         return [self._inside.get((layer, unit)) for unit in range(self._run.layers[layer].units)]
 
     def outlined(self, layer: str) -> bool:
-        """Whether outlines lie apart from the pictures; known once a layer was written."""
+        """Whether outlines are separate from the pictures; known once a layer was written."""
         return self._outlined.get(layer, False)
 
     def strip(self, layer: str, unit: int) -> tuple[str, str | None] | None:
-        """The addresses of a unit's picture and outline; None where it has no images."""
+        """The addresses of a unit's picture and outline; None for a unit without images."""
         if unit not in self._shown[layer]:
             return None
         if self._folder is None:
@@ -82,7 +82,7 @@ class Pictures:
         return f"{place}.webp", f"{place}.mask.webp" if self.outlined(layer) else None
 
     def sheet(self, name: str, content: bytes) -> tuple[str, int, int]:
-        """The address of an effect's picture, its width and its height."""
+        """The address, width and height of an effect's picture."""
         image = open_image(content, formats=["PNG"]).convert("RGB")
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=_SHEET_QUALITY, method=3)
@@ -94,15 +94,15 @@ class Pictures:
         return f"effects/{quote(name, safe='')}.webp", *image.size
 
     def examples(self, kept: Collection[str]) -> list[Example | Literal[0] | None]:
-        """Example masks of each concept, written as files or held as addresses.
+        """Example masks of each concept, as files or data addresses.
 
         Args:
-            kept: Concepts whose images the report keeps.
+            kept: Concepts with images in the report.
 
         Returns:
-            For each concept of the vocabulary ``samples`` and ``shares`` of the images, with
-            ``picture`` and ``mask`` where addresses hold them; None where the segmenter marked
-            none, 0 where they are not kept.
+            For each concept of the vocabulary the ``samples`` and ``shares`` of its images, plus
+            ``picture`` and ``mask`` with data addresses; None if the segmenter never marked the
+            concept, 0 if its images are not kept.
         """
         if not self._run.has_concept_strips:
             return [None] * len(self._run.vocabulary)
@@ -126,7 +126,7 @@ class Pictures:
         if example.concept not in kept:
             return 0
         outline = example.strip.overlay(self._run.vocabulary[example.concept].colour)
-        assert outline is not None  # only in units' strips may it be part of the picture
+        assert outline is not None  # only in units' strips can it be part of the picture
         about: Example = {
             "samples": list(example.samples),
             "shares": [float(f"{share:.4g}") for share in example.shares],
@@ -161,5 +161,5 @@ class Pictures:
 
 
 def data_address(webp: bytes) -> str:
-    """An image as an address that holds it."""
+    """An image as a data address."""
     return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")

@@ -1,4 +1,4 @@
-"""The templates of pages: what is put into them is escaped, what is missing is an error."""
+"""The Jinja templates of pages: values are escaped, and a missing value is an error."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -6,7 +6,7 @@ from reports.naming import short_name
 
 
 def template_environment() -> Environment:
-    """A fresh environment; each kind of page adds filters of its own to ``short``, of names."""
+    """A new environment with the filter ``short`` for names; each kind of page adds its own."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,

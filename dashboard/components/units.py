@@ -111,7 +111,6 @@ def cards(
         units: Rows of ``filter_units``.
         query: Query for the links, which names the list of the units.
         large: Two per row if there is room, for a few units.
-        large: Two in a row where there is room, for a few.
     """
     data = card_data(opened, units, query=query)
     name = "cards large" if large else "cards"

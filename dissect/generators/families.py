@@ -10,6 +10,7 @@ import torch
 from dissect.errors import CheckpointError, DissectError
 from dissect.generators import (
     biggan_files,
+    dalle,
     dcgan,
     diffusers_decoders,
     diffusers_unets,
@@ -59,6 +60,7 @@ FAMILIES: dict[str, Family] = {
     "lightweight-gan": lightweight_gan,
     "autoencoder of diffusers": diffusers_decoders,
     "U-Net of diffusers": diffusers_unets,
+    "DALL-E": dalle,
     "BigGAN": biggan_files,
     "R3GAN": r3gan,
     "EigenGAN": eigengan,

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from dissect.errors import GeneratorError
-from dissect.generators import given_latents, image_networks, zoo
+from dissect.generators import given_latents, image_networks, prompts, zoo
 from dissect.generators.base import Generator, complete
 from dissect.generators.families import load_file
 from segmenters.devices import find_device
@@ -47,7 +47,8 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
             where the factory takes no arguments and returns a ``Generator``. A path may name the
             group of weights to take, ``g.pt#G``; without it, the averaged ones are taken. After any
             of these, ``?latents=FILE`` uses a file's latents as samples (``given_latents``);
-            ``NETWORK?images=FOLDER`` is a network that reads images (``image_networks``).
+            ``NETWORK?images=FOLDER`` is a network that reads images (``image_networks``);
+            ``?prompts=FILE`` and ``?prompt=TEXT`` are for generators of texts (``prompts``).
         device: Device to run on, such as ``cuda:1``, or ``auto`` for the machine's accelerator, if
             it has one. A factory places its generator itself.
 
@@ -66,13 +67,8 @@ def load_generator(spec: str | Path, *, device: torch.device | str = "cpu") -> G
 
 
 def _load(text: str, device: torch.device | str) -> Generator:
-    if not Path(text).exists():
-        inner, option, latents = text.rpartition(given_latents.OPTION)
-        if option:
-            return given_latents.load_latents(_load(inner, device), latents)
-        inner, option, folder = text.rpartition(image_networks.OPTION)
-        if option:
-            return image_networks.load_image_network(inner, folder, device=device)
+    if not Path(text).exists() and (found := _load_with_option(text, device)) is not None:
+        return found
     if text in zoo.ENTRIES:
         return zoo.load(text, device=device)
     if Path(text).exists():
@@ -87,3 +83,18 @@ def _load(text: str, device: torch.device | str) -> Generator:
         f"{did_you_mean(text, zoo.ENTRIES)}the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists "
         "them"
     )
+
+
+def _load_with_option(text: str, device: torch.device | str) -> Generator | None:
+    """The generator of a spec that ends in ``?OPTION=VALUE``; None for any other."""
+    inner, option, latents = text.rpartition(given_latents.OPTION)
+    if option:
+        return given_latents.load_latents(_load(inner, device), latents)
+    inner, option, folder = text.rpartition(image_networks.OPTION)
+    if option:
+        return image_networks.load_image_network(inner, folder, device=device)
+    found = prompts.split_prompts(text)
+    if found is None:
+        return None
+    inner, option, value = found
+    return prompts.set_prompts(_load(inner, device), option, value)

@@ -1,0 +1,101 @@
+"""Texts as the classes of a generator: ``GENERATOR?prompts=FILE``, ``GENERATOR?prompt=TEXT``.
+
+    scenes-dalle?prompt=a house at night
+    stable-diffusion?prompts=prompts.txt
+
+A generator of texts has a list of prompts; each is one of its classes, so a sample's label says
+which it is drawn for, and a mixture of labels mixes what their texts are embedded as. The file has
+one prompt a line; empty lines are left out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from dissect.errors import GeneratorError
+from dissect.generators.base import Generator
+from segmenters.received import reading
+
+FILE_OPTION, TEXT_OPTION = "?prompts=", "?prompt="
+MOST_PROMPTS = 10_000
+_LARGEST = 4 << 20  # bytes of a file of prompts
+
+
+@runtime_checkable
+class TakesPrompts(Protocol):
+    """A generator whose classes are texts."""
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Text of each class."""
+        ...
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the units of its attention layers stand for, in their order."""
+        ...
+
+    def with_prompts(self, prompts: Sequence[str], *, source: str) -> Generator:
+        """The same weights with other prompts.
+
+        Args:
+            prompts: At least one.
+            source: Where they are from, for the name: as it stands behind the generator's.
+
+        Raises:
+            GeneratorError: a text that it cannot read.
+        """
+        ...
+
+
+def split_prompts(spec: str) -> tuple[str, str, str] | None:
+    """Generator, option and value of a spec that ends in prompts; None for any other.
+
+    Example:
+        >>> split_prompts("g?prompt=a tree")
+        ('g', '?prompt=', 'a tree')
+    """
+    for option in (FILE_OPTION, TEXT_OPTION):
+        inner, found, value = spec.partition(option)
+        if found:
+            return inner, option, value
+    return None
+
+
+def set_prompts(generator: Generator, option: str, value: str) -> Generator:
+    """A generator with the prompts that a spec names.
+
+    Args:
+        generator: Of texts.
+        option: ``?prompts=`` or ``?prompt=``.
+        value: A file, or a text.
+
+    Raises:
+        GeneratorError: a generator without texts, a file that cannot be read, or a text that the
+            generator cannot read.
+    """
+    if not isinstance(generator, TakesPrompts):
+        raise GeneratorError(
+            f"{option[1:-1]} was given to {generator.name}, a {generator.family}, which takes no "
+            "text; expected a generator of texts, such as scenes-dalle"
+        )
+    prompts = [value] if option == TEXT_OPTION else read_prompts(Path(value))
+    return generator.with_prompts(prompts, source=f"{option}{value}")
+
+
+def read_prompts(path: Path) -> list[str]:
+    """The lines of a file, without empty ones.
+
+    Raises:
+        GeneratorError: no such file, one that is no text, or one without a line.
+    """
+    with reading(path, GeneratorError, "write one prompt a line, in UTF-8"):
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST:,} bytes")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    found = [line.strip() for line in lines if line.strip()]
+    if not found or len(found) > MOST_PROMPTS:
+        raise GeneratorError(
+            f"{path} has {len(found):,} prompts; expected 1 to {MOST_PROMPTS:,}, one a line"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Training recipe of ``scenes-dalle``: discrete autoencoder, transformer over codes."""

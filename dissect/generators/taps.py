@@ -5,8 +5,6 @@ What it puts out is handed through a tap, a module that passes it on: traces and
 and know nothing of steps. A tap without hooks costs nothing.
 """
 
-from collections.abc import Iterator
-
 from torch import Tensor, nn
 
 
@@ -30,13 +28,6 @@ def grow(root: nn.Module, path: str) -> None:
         root = root.get_submodule(name)
 
 
-def exchange(part: object, old: Tensor, new: Tensor) -> object:
-    """A tensor, or those in a tuple, with the one that was edited in the place of the old."""
-    if isinstance(part, tuple):
-        return tuple(new if value is old else value for value in part)
-    return new if part is old else part
-
-
 def find_tap(root: nn.Module, path: str) -> Tap:
     """The tap at a dotted path.
 
@@ -47,8 +38,3 @@ def find_tap(root: nn.Module, path: str) -> Tap:
     if not isinstance(found, Tap):
         raise TypeError(f"{path} is a {type(found).__name__}; expected a tap")
     return found
-
-
-def used_taps(root: nn.Module) -> Iterator[Tap]:
-    """Those below a module that something hangs on."""
-    return (module for module in root.modules() if isinstance(module, Tap) and module.is_used)

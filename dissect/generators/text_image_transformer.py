@@ -52,8 +52,8 @@ class TransformerConfig:
     n_words: int = 32
     grid: int = 8
     n_codes: int = 512
-    width: int = 192
-    depth: int = 5
+    width: int = 128
+    depth: int = 4
     n_heads: int = 4
 
     def __post_init__(self) -> None:

@@ -138,7 +138,12 @@ def _train_and_release(options: argparse.Namespace, work: Path, out: Path) -> No
         collect_words(every + tests), n_words=longest + _SPARE_WORDS, grid=VAEConfig().grid
     )
     transformer, n_seen = train_transformer(
-        work, encode(vae, images), captions, sizes, n_images=options.images, **given
+        work,
+        encode(vae, images, half=options.half),
+        captions,
+        sizes,
+        n_images=options.images,
+        **given,
     )
     out.mkdir(parents=True, exist_ok=True)
     config = DalleConfig(VAEConfig(), sizes, tuple(tests), options.guidance, options.top_k)

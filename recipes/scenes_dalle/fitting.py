@@ -89,7 +89,9 @@ def fit(
             if seen % every < batch or is_last:
                 speed = n_steps * batch / (time.monotonic() - since)
                 line = {name: round(value / n_steps, 4) for name, value in sums.items()}
-                print(json.dumps({"images": seen, "images_per_s": round(speed, 1)} | line))
+                print(
+                    json.dumps({"images": seen, "images_per_s": round(speed, 1)} | line), flush=True
+                )
                 save_state(path, modules, optimizers, {"seen": seen})
                 since, sums, n_steps = time.monotonic(), {}, 0
             if is_last:

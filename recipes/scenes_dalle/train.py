@@ -30,11 +30,12 @@ from recipes.scenes_dalle.fitting import fit
 _LAST_TEMPERATURE = 1 / 16
 _DROPPED = 1 / 7  # of captions
 _BLOCK = 256
+_VAE_BATCH, _BATCH, _RATE = 32, 16, 1.5e-3
 
 
 def as_images(rows: np.ndarray) -> Tensor:
     """Bytes to RGB in [-1, 1]."""
-    return torch.from_numpy(rows).float() / 127.5 - 1
+    return torch.from_numpy(rows.copy()).float() / 127.5 - 1
 
 
 def train_vae(
@@ -67,16 +68,18 @@ def train_vae(
 
     return fit(
         folder / "vae.safetensors", network, loss, n_rows=len(images), n_images=n_images,
-        batch=32, rate=1.5e-3, minutes=minutes, half=half,
+        batch=_VAE_BATCH, rate=_RATE, minutes=minutes, half=half,
     )  # fmt: skip
 
 
 @torch.no_grad()
-def encode(vae: DiscreteVAE, images: np.ndarray) -> np.ndarray:
-    """The codes of all images: (image, grid, grid), 16 bits each."""
+def encode(vae: DiscreteVAE, images: np.ndarray, *, half: bool = False) -> np.ndarray:
+    """The codes of all images: (image, grid, grid), 16 bits each; ``half`` computes in bfloat16."""
     found = []
     for start in range(0, len(images), _BLOCK):
-        found.append(vae.tokens(as_images(images[start : start + _BLOCK])).to(torch.int16))
+        batch = as_images(images[start : start + _BLOCK])
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=half):
+            found.append(vae.tokens(batch.to(memory_format=torch.channels_last)).to(torch.int16))
     return torch.cat(found).numpy()
 
 
@@ -115,5 +118,5 @@ def train_transformer(
 
     return fit(
         folder / "transformer.safetensors", network, loss, n_rows=len(codes), n_images=n_images,
-        batch=32, rate=1.5e-3, minutes=minutes, half=half,
+        batch=_BATCH, rate=_RATE, minutes=minutes, half=half,
     )  # fmt: skip

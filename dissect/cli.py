@@ -1,7 +1,8 @@
 """The command line: parses the arguments, runs a subcommand, reports an error in one line.
 
-``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for
-invalid arguments (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program.
+``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for a
+mistake in what was given (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program or a
+run that ended partial.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 
 from dissect import __version__
 from dissect.commands import COMMANDS, Command
-from dissect.errors import ConfigError, DissectError, SettingError
+from dissect.errors import ConfigError, DissectError, PartialRunError, SettingError
 from segmenters.nearest import did_you_mean
 from segmenters.plain_text import one_line, printable_output
 
@@ -90,7 +91,8 @@ def _main(arguments: Sequence[str]) -> int:
             options.command(options)
         sys.stdout.flush()
     except DissectError as error:
-        return _report(_line(error, options), debug=debug)
+        status = 1 if isinstance(error, PartialRunError) else 2
+        return _report(_line(error, options), status=status, debug=debug)
     except BrokenPipeError:
         # The reader has closed the pipe (`dissect show R | head`); nothing more may be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,8 +15,8 @@ NATIVE = "native"
 COMPAT = "gandissect"
 """Value of ``compat`` that counts like the original code of GAN Dissection."""
 
-_LATER = frozenset({"min_share", "mixtures"})
-"""Settings added after the first runs were written, which do not contain them."""
+_LATER = frozenset({"min_share", "mixtures", "on_nan"})
+"""Settings that came after the first runs were written; these do not name them."""
 
 
 class RunConfig(Settings):
@@ -104,6 +104,11 @@ class RunConfig(Settings):
         "draws of random mixtures that each layer's units are held against; 0: none", default=4,
         at_least=0, at_most=64, label="Draws of mixtures",
         details="A draw gives a 64th as many directions as the layer has units, at least 4.",
+    )  # fmt: skip
+    on_nan: str = setting(
+        "what to do about a sample whose image or maps hold NaN or infinity: fail ends the run, "
+        "skip leaves the sample out and counts the others",
+        default="fail", choices=("fail", "skip"), label="On NaN",
     )  # fmt: skip
 
     def check(self) -> None:
@@ -236,3 +241,4 @@ class RunSettings(TypedDict, total=False):
     coactivation: bool
     min_share: float
     mixtures: int
+    on_nan: str

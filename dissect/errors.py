@@ -11,6 +11,7 @@ __all__ = [
     "DissectError",
     "GeneratorError",
     "LayerError",
+    "PartialRunError",
     "RunError",
     "SegmenterError",
 ]
@@ -50,3 +51,7 @@ class LayerError(DissectError):
 
 class RunError(DissectError):
     """A run folder that is missing, damaged, newer than this version, or holds something else."""
+
+
+class PartialRunError(RunError):
+    """A run that ended without some of its samples; its folder says which. Exit status 1."""

@@ -30,6 +30,7 @@ def describe_run(run: Run) -> str:
         f"{summary['generator']} · {summary['segmenter']} · {summary['samples']:,} samples of seed "
         f"{summary['seed']} · {summary['threshold']} thresholds · {summary['seconds']:.0f} s",
     ]
+    lines = [*summary["left_out"], *lines]
     width = max(map(len, summary["layers"]))
     for name, layer in summary["layers"].items():
         concepts = ", ".join(f"{c} {n}" for c, n in layer["concepts"].items()) or "none"

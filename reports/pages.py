@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from dissect.errors import ConfigError
 from dissect.runs import Run
+from dissect.runs.left_out import describe_left_out
 from dissect.runs.notes import Noted
 from dissect.runs.schema import layer_key
 from dissect.runs.summary import compare_axes, describe_ladder, output_layers
@@ -167,6 +168,7 @@ def page_text(
             record=run.record,
             config=run.config,
             title=title,
+            left_out=describe_left_out(run.record),
             policy=f"default-src 'none'; {policy}; base-uri 'none'; form-action 'none'",
             given=Markup(to_script_text(given)),  # noqa: S704 - no sign of HTML is left in it
             inline=None if inline is None else {k: Markup(v) for k, v in inline.items()},  # noqa: S704

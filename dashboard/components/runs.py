@@ -12,6 +12,7 @@ from dashboard.components.units import counted, empty, swatch
 from dashboard.links import compare_href, run_href
 from dashboard.run_faces import Face
 from dashboard.store import Entry
+from dissect.runs.left_out import describe_left_out
 from dissect.statistics.ladder import MATCHES, NAMED, RUNGS
 from reports.naming import short_name
 
@@ -118,6 +119,7 @@ def _card(entry: Entry, tags: Iterable[str], size: int) -> Component:
                 [pick, dcc.Link(entry.name, href=href, className="run-name")], className="beside"
             ),
             html.Div(marks) if marks else None,
+            *(html.Span(one, className="failed") for one in describe_left_out(entry.record)),
             html.Span(" · ".join([*_summary(entry.record), _megabytes(size)]), className="quiet"),
         ],
         className="run-card",

@@ -14,6 +14,7 @@ from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.runs import Run
+from dissect.runs.left_out import describe_left_out
 from dissect.statistics.ladder import NAMED
 from reports.naming import short_name
 
@@ -37,6 +38,10 @@ def layout(visit: RunVisit) -> Component:
     return html.Div(
         [
             html.H1(opened.name),
+            *(
+                html.P(one, className="failed", role="note")
+                for one in describe_left_out(run.record)
+            ),
             html.P([lead, " ", dcc.Link("Look at all units", href=run_href(opened.id, "units"))]),
             rung_tiles(opened),
             html.Details(

@@ -7,7 +7,7 @@ import argparse
 
 from dissect.commands.command import Command, WeightsOptions, find_generator, print_json
 from dissect.config import RunConfig, RunOptions
-from dissect.errors import ConfigError
+from dissect.errors import ConfigError, PartialRunError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 
@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace) -> None:
         )
     from dissect.counting.driver import dissect
     from dissect.counting.planning import plan_run
+    from dissect.runs import open_run
     from dissect.terminal import describe_plan, describe_run
 
     config = given_settings(options, RunConfig)
@@ -79,17 +80,23 @@ def _run(options: argparse.Namespace) -> None:
         plan = plan_run(*models, **where, **config)
         print_json(plan.to_json()) if options.json else print(describe_plan(plan))
         return
-    run = dissect(
-        *models, out=str(options.out), resume=options.resume, cache=options.cache,
-        memory=options.memory, device=options.device, progress=not options.quiet,
-        workers=options.workers, no_strips=options.no_strips,
-        profile=options.profile, **config,
-    )  # fmt: skip
+    partial = None
+    try:
+        run = dissect(
+            *models, out=str(options.out), resume=options.resume, cache=options.cache,
+            memory=options.memory, device=options.device, progress=not options.quiet,
+            workers=options.workers, no_strips=options.no_strips,
+            profile=options.profile, **config,
+        )  # fmt: skip
+    except PartialRunError as error:
+        partial, run = error, open_run(str(options.out))
     if options.json:
         print_json(run.summary())
-        return
-    print(describe_run(run))
-    print(f"\ndissect show {options.out}\ndissect report {options.out}")
+    else:
+        print(describe_run(run))
+        print(f"\ndissect show {options.out}\ndissect report {options.out}")
+    if partial is not None:
+        raise partial
 
 
 COMMANDS = (

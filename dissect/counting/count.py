@@ -9,6 +9,7 @@ calibration fold, the first samples: its blocks come before all others, and a bl
 both folds is counted after all blocks before it.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from dissect.counting.batches import make_in_batches
 from dissect.counting.kept_pictures import KeptPictures
 from dissect.counting.pilot import KeptBlocks
 from dissect.counting.planes import PlaneStore
@@ -28,6 +30,8 @@ from dissect.counting.samples import at_grid
 from dissect.counting.stages import Stages
 from dissect.counting.subject import Block, Subject
 from dissect.counting.trust import TrustOfRun
+from dissect.errors import GeneratorError
+from dissect.progress import ProgressBar
 from dissect.runs.coverage import Coverage
 from dissect.runs.state import PassState
 from dissect.statistics import BlockLabels, Counter, LayerCounts, calibration_size
@@ -52,6 +56,8 @@ def empty_state(subject: Subject, start: PassState) -> PassState:
         overlap=np.zeros((subject.n_concepts, subject.n_concepts), np.int64),
         covered=Coverage(),
         seconds=0.0,
+        skipped=Coverage(),
+        halved=Coverage(),
     )
 
 
@@ -130,6 +136,7 @@ class PassCounter:
         self._kept, self._masks = kept, masks or PlaneStore(subject)
         self._pictures, self._trust = pictures, trust
         self._stages = stages or Stages()
+        self._batch = subject.batch  # images at a time, where memory ran out
         self._before, self._started = state.seconds, time.monotonic()
         self._counters = {
             layer: Counter(
@@ -165,28 +172,54 @@ class PassCounter:
         kept = None if self._kept is None else self._kept.take(number)
         with self._stages.stage("generate"):
             block = kept or self.subject.block(number)
-        planes = self._label(number, block)
-        with self._stages.stage("count"):
-            self._count_labelled(number, block, planes, covered)
-        if self._pictures is not None:
+        halved = self._note_batch(block.batch, "making", len(block.indices) + len(block.skipped))
+        if block.indices:
+            planes, batch = self._label(number, block)
+            halved |= self._note_batch(batch, "segmenting", len(block.indices))
+            with self._stages.stage("count"):
+                self._count_labelled(number, block, planes)
+        self._cover(number, block, covered, halved=halved)
+        if self._pictures is not None and block.indices:
             with self._stages.stage("keep pictures"):
                 self._pictures.keep(block, self._tops())
         return block
 
-    def _label(self, number: int, block: Block) -> Int[Tensor, "batch plane grid grid"]:
-        """Masks of a block on the mask grid; trust gets them at the image size."""
-        images, size = block.images, block.images.shape[-1]
-        if self._trust is None or not self._trust.wants(number):
-            with self._stages.stage("segment"):
-                return self._masks.label(images, block.indices)
+    def _note_batch(self, batch: int | None, doing: str, n_images: int) -> bool:
+        """Whether fewer images were taken at a time than the run says; told the first time."""
+        size = self.subject.config.block
+        if batch is None or batch >= n_images:
+            return False
+        if self._batch is None or batch < self._batch:
+            ProgressBar.write(
+                f"dissect: memory ran out while {doing} {size} images at a time; going on with "
+                f"{batch}, which may round differently; run.json says for which blocks",
+                file=sys.stderr,
+            )
+            self._batch = batch
+            # The next block need not run out of memory again.
+            self.subject = replace(self.subject, batch=batch)
+        return True
+
+    def _label(self, number: int, block: Block) -> tuple[Int[Tensor, "batch plane grid grid"], int]:
+        """Masks of a block on the mask grid, and how many images were segmented at a time.
+
+        Trust gets them at the size of the images.
+        """
+        wanted = self._trust is not None and self._trust.wants(number)
+        whole = wanted and self.subject.grid != block.images.shape[-1]
+        make = self._masks.label_whole if whole else self._masks.label
         with self._stages.stage("segment"):
-            if self.subject.grid == size:
-                whole = self._masks.label(images, block.indices)
-            else:
-                whole = self._masks.label_whole(images, block.indices)
-        with self._stages.stage("trust"):
-            self._trust.add(number, images, whole)
-        return at_grid(whole, self.subject.grid)
+            parts, batch = make_in_batches(
+                len(block.indices),
+                self._batch or self.subject.config.block,
+                lambda rows: make(block.images[rows], block.indices[rows]),
+                f"segmenting block {number}",
+            )
+        planes = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if self._trust is not None and wanted:
+            with self._stages.stage("trust"):
+                self._trust.add(number, block.indices, block.images, planes)
+        return (at_grid(planes, self.subject.grid) if whole else planes), batch
 
     def _tops(self) -> dict[str, TopImages]:
         """The top images of every layer that has strips."""
@@ -201,7 +234,6 @@ class PassCounter:
         number: int,
         block: Block,
         planes: Int[Tensor, "batch plane grid grid"],
-        covered: Coverage,
     ) -> None:
         """Count a block with known masks."""
         labels = self.subject.labels(block, planes)
@@ -214,13 +246,31 @@ class PassCounter:
             labels.group()
         _ = labels.scored_masks  # before several threads need them
         self._count(block, labels)
-        seconds = self._before + time.monotonic() - self._started
-        self.state = replace(self.state, covered=covered, seconds=seconds)
+
+    def _cover(self, number: int, block: Block, covered: Coverage, *, halved: bool) -> None:
+        """Note that a block is counted; behind the calibration fold thresholds are chosen."""
+        self.state = replace(
+            self.state,
+            covered=covered,
+            seconds=self._before + time.monotonic() - self._started,
+            skipped=self.state.skipped.merge(Coverage.of(block.skipped)),
+            halved=self.state.halved.merge(Coverage.of([number] if halved else [])),
+        )
         if not self.state.chosen and covered.holds(self._last_calibration + 1):
             self.choose()
 
     def choose(self) -> None:
-        """Choose the thresholds of pairs, after the calibration fold was counted."""
+        """Choose the thresholds of pairs; the calibration fold is counted.
+
+        Raises:
+            GeneratorError: all of it was skipped.
+        """
+        fold = calibration_size(self.subject.config.n_samples)
+        if next(self.state.skipped.missing(fold), None) is None:
+            raise GeneratorError(
+                f"all {fold} samples that thresholds are chosen on gave NaN or infinity and were "
+                "skipped; expected some that are finite; check the weights"
+            )
         self._each_share(lambda layer, share: self._counters[layer].choose(share))
         chosen = {layer: counter.chosen for layer, counter in self._counters.items()}
         self.state = replace(self.state, chosen=chosen)

@@ -29,7 +29,9 @@ from dissect.counting.samples import check_device, n_blocks
 from dissect.counting.sharing import (
     Shared,
     brief_crew,
+    check_aside,
     count_shared,
+    end_partial,
     number_of_workers,
     start_crew,
 )
@@ -38,7 +40,7 @@ from dissect.counting.status import Status
 from dissect.counting.subject import Subject
 from dissect.counting.top_images import unit_strips
 from dissect.counting.trust import TrustOfRun
-from dissect.errors import SettingError
+from dissect.errors import PartialRunError, SettingError
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
 from dissect.progress import ProgressBar
@@ -100,7 +102,8 @@ def dissect(
         The finished run.
 
     Raises:
-        DissectError: an invalid argument; the message is one line, and existing data stay.
+        DissectError: a mistake in what was given, in one line; nothing that existed is lost.
+        PartialRunError: blocks failed again and again; the run without them is in ``out``.
 
     Example:
         >>> run = dissect("dissect.worlds.planted:generator", "colour", out="runs/planted",
@@ -181,12 +184,13 @@ def _make_run(
         with workspace.claim(resume=resume):
             budget = None if budget is None else budget // n_workers
             groups = divide(subject, workspace.saved_passes(), budget)
-            trust = TrustOfRun(generator, segmenter, config)
+            trust = TrustOfRun(subject)
             own = None if no_strips else stack.enter_context(_kept_pictures(workspace, subject))
             pictures: Pictures | None = own
             # With several passes, later ones use the masks of the first.
             shared = workspace.folder / "planes" if len(groups) > 1 else None
             planes = cache_folder(cache) or shared
+            together: Shared | None = None
             if crew is not None:
                 brief_crew(
                     crew, workspace, config, save_every=save_every, planes=planes,
@@ -206,25 +210,43 @@ def _make_run(
                     subject, groups, workspace, PlaneStore(subject, planes), save_every=save_every,
                     progress=progress, pictures=own, trust=trust, stages=stages,
                 )  # fmt: skip
-            finished = workspace.finished_state(tuple(subject.specs))
-            subject = subject.with_bases(finished.bases)
-            with stages.stage("score"):
-                results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
-            with stages.stage("trust"):
-                stored_trust = trust.finish(progress=progress)
-            strips: Iterator[tuple[str, list[Strip]]] = iter(())
-            if pictures is not None:
-                strips = _strips(subject, groups, results, pictures, stages, progress=progress)
-            with stages.stage("write"):
-                write_run(
-                    workspace, config, generator, segmenter, finished, results, strips,
-                    stored_trust, trust.examples.strips(), grid=subject.grid,
-                    mixtures=subject.mixtures,
-                    stages=stages.to_json,
-                )  # fmt: skip
+            _score_and_write(workspace, subject, groups, pictures, trust, stages, progress=progress)
+            problem = "" if together is None else end_partial(together, out)
         if profile is not None:
             write_trace(profile, stages)
+        if problem:
+            raise PartialRunError(problem)
         return open_run(out)
+
+
+def _score_and_write(
+    workspace: Workspace,
+    subject: Subject,
+    groups: Sequence[Group],
+    pictures: Pictures | None,
+    trust: TrustOfRun,
+    stages: Stages,
+    *,
+    progress: bool,
+) -> None:
+    """Score what was counted and publish the run."""
+    generator, segmenter, config = subject.generator, subject.segmenter, subject.config
+    finished = workspace.finished_state(tuple(subject.specs))
+    subject = subject.with_bases(finished.bases)
+    with stages.stage("score"):
+        results = layer_results(finished, config, segmenter.vocabulary, subject.mixtures)
+    with stages.stage("trust"):
+        stored_trust = trust.finish(progress=progress)
+    strips: Iterator[tuple[str, list[Strip]]] = iter(())
+    if pictures is not None:
+        strips = _strips(subject, groups, results, pictures, stages, progress=progress)
+    with stages.stage("write"):
+        write_run(
+            workspace, config, generator, segmenter, finished, results, strips,
+            stored_trust, trust.examples.strips(), grid=subject.grid,
+            mixtures=subject.mixtures,
+            stages=stages.to_json,
+        )  # fmt: skip
 
 
 def _name_of(what: str, model: object) -> str:
@@ -253,7 +275,11 @@ def _share_groups(
     *,
     progress: bool,
 ) -> None:
-    """A pass of several processes for each group of layers that is not counted yet."""
+    """A pass of several processes for each group of layers that is not counted yet.
+
+    Raises:
+        RunError: blocks were set aside, and there are several passes, which have to agree.
+    """
     saved = together.workspace.saved_passes()
     for number, group in enumerate(groups):
         if number < len(saved) and saved[number].covered.holds(subject.n_blocks):
@@ -262,6 +288,8 @@ def _share_groups(
             subject.only(group.layers), together, number=number, n_passes=len(groups),
             progress=progress, meanwhile=partial(trust.finish, progress=False),
         )  # fmt: skip
+        if len(groups) > 1:
+            check_aside(together, "layers are counted in several passes, which have to agree")
 
 
 def _count_groups(

@@ -109,8 +109,9 @@ class KeptPictures:
                 fresh |= self._keep_maps(block, layer, top.indices)
             self._drop_images()
             for index in sorted(fresh):
-                self.add_image(index, to_tile(block.images[index - block.indices[0]], self.tile))
-        except OSError:  # the disk is full: missing pictures are generated again
+                image = block.images[block.indices.index(index)]
+                self.add_image(index, to_tile(image, self.tile))
+        except OSError:  # no room after all: what is missing is made again
             self._images.clear()
             self._layers.clear()
             self._room = 0
@@ -145,8 +146,8 @@ class KeptPictures:
         kept = self._layer(layer, tops.shape, (maps.shape[2], maps.shape[3]))
         if not len(kept.held):
             return set()
-        first, last = block.indices[0], block.indices[-1]
-        new = (tops >= first) & (tops <= last)
+        samples = np.array(block.indices, np.int64)
+        new = (tops >= samples[0]) & (tops <= samples[-1])
         rows = np.flatnonzero(new.any(axis=1))
         step = max(1, _COMPARED // tops.shape[1] ** 2)
         for start in range(0, len(rows), step):
@@ -158,7 +159,8 @@ class KeptPictures:
             unit, rank = np.nonzero(fresh)
             places = order[unit, (np.cumsum(fresh, axis=1) - 1)[unit, rank]]
             units, indices = some[unit], wanted[unit, rank]
-            chosen = maps[torch.from_numpy(indices - first), torch.from_numpy(units)].float()
+            row = np.searchsorted(samples, indices)
+            chosen = maps[torch.from_numpy(row), torch.from_numpy(units)].float()
             contents = (self._resize(chosen) if kept.resized else chosen).cpu().numpy()
             kept.held[units, places] = indices
             numbers = (units * tops.shape[1] + places).tolist()

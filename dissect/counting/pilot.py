@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.counting.subject import Block, Subject
+from dissect.errors import GeneratorError
 from dissect.progress import ProgressBar
 from dissect.statistics.device import counts_there
 from dissect.statistics.edges import (
@@ -73,7 +75,12 @@ class PilotValues:
         }
 
     def add(self, block: Block) -> None:
-        """Read the values of a block."""
+        """Look at a block."""
+        for index in block.skipped:
+            if index < self.n_pilot:
+                first = index * self.per_image
+                for values in self._values.values():
+                    values[:, first : first + self.per_image] = np.nan
         rows = [row for row, index in enumerate(block.indices) if index < self.n_pilot]
         pixels = [
             pilot_pixels(
@@ -123,7 +130,8 @@ class PilotValues:
         found = {layer: torch.empty(len(values), N_EDGES) for layer, values in self._values.items()}
 
         def choose(layer: str, share: slice) -> None:
-            found[layer][share] = edges_from_values(self._values[layer][share], fractions)
+            values = known_values(self._values[layer][share])
+            found[layer][share] = edges_from_values(values, fractions)
 
         self._share(choose, list(self._values))
         self._values.clear()
@@ -139,6 +147,25 @@ class PilotValues:
             ]
             for job in jobs:
                 job.result()
+
+
+def known_values(
+    values: Float[np.ndarray, "unit value"],
+) -> Float[np.ndarray, "unit value"]:
+    """Pilot values without those of skipped samples, which are NaN in every unit.
+
+    Raises:
+        GeneratorError: all samples of the pilot were skipped.
+    """
+    known = ~np.isnan(values[0])
+    if known.all():
+        return values
+    if not known.any():
+        raise GeneratorError(
+            "every sample of the pilot gave NaN or infinity and was skipped; expected some that "
+            "are finite; check the weights"
+        )
+    return np.ascontiguousarray(values[:, known])
 
 
 def _nearest_taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -184,7 +211,7 @@ class KeptBlocks:
                 return
             # For blocks in the file, only shapes are needed.
             empty = {name: maps.to("meta") for name, maps in block.maps.items()}
-            shapes = Block(block.indices, block.images.to("meta"), empty)
+            shapes = replace(block, images=block.images.to("meta"), maps=empty)
             self._places[number] = (self._end, shapes, block.images.device)
             self._end += size
 
@@ -197,7 +224,7 @@ class KeptBlocks:
         self._file.seek(place)
         likes = (shapes.images, *shapes.maps.values())
         images, *maps = (self._read(self._file, like).to(device) for like in likes)
-        return Block(shapes.indices, images, dict(zip(shapes.maps, maps, strict=True)))
+        return replace(shapes, images=images, maps=dict(zip(shapes.maps, maps, strict=True)))
 
     @staticmethod
     def _read(file: io.BufferedRandom, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dissect.config import RunConfig
@@ -54,6 +54,29 @@ def make_latent(generator: Generator, config: RunConfig, indices: list[int]) -> 
 
 
 @torch.no_grad()
+def synthesize(
+    generator: Generator, config: RunConfig, indices: list[int]
+) -> Float[Tensor, "batch channels height width"]:
+    """Generate samples; their numbers may be anything.
+
+    Args:
+        generator: What makes the images.
+        config: Settings of the run.
+        indices: Of one whole block, if the images are to be the same bits as in the run.
+
+    Raises:
+        GeneratorError: images of the wrong shape.
+    """
+    images = generator.synthesize(make_latent(generator, config, indices))
+    size = generator.image_size
+    expected = (len(indices), generator.channels, size, size)
+    if tuple(images.shape) != expected:
+        raise GeneratorError(
+            f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
+        )
+    return images
+
+
 def make_images(
     generator: Generator, config: RunConfig, indices: list[int]
 ) -> Float[Tensor, "batch channels height width"]:
@@ -67,30 +90,46 @@ def make_images(
     Raises:
         GeneratorError: images that are not finite, or of the wrong shape.
     """
-    images = generator.synthesize(make_latent(generator, config, indices))
-    size = generator.image_size
-    expected = (len(indices), generator.channels, size, size)
-    if tuple(images.shape) != expected:
-        raise GeneratorError(
-            f"{generator.name} gave images of shape {tuple(images.shape)}; expected {expected}"
-        )
+    images = synthesize(generator, config, indices)
     check_finite(generator, config, indices, {"images": images})
     return images
 
 
+def finite_rows(values: Tensor) -> Bool[Tensor, " batch"]:
+    """Which samples of a batch hold finite numbers only."""
+    # A sum costs a tenth of a look at each value, and one that is not finite cannot hide in it.
+    if math.isfinite(values.sum().item()):
+        return torch.ones(len(values), dtype=torch.bool)
+    return torch.isfinite(values).flatten(1).all(dim=1).cpu()
+
+
 def check_finite(
-    generator: Generator, config: RunConfig, indices: list[int], named: Mapping[str, Tensor]
+    generator: Generator,
+    config: RunConfig,
+    indices: list[int],
+    named: Mapping[str, Tensor],
+    *,
+    advice: str = "check the weights",
 ) -> None:
+    """Refuse values that are not finite.
+
+    Args:
+        generator: What made them.
+        config: Settings of the run.
+        indices: The samples.
+        named: What they are → values, a row for each sample.
+        advice: What to do.
+
+    Raises:
+        GeneratorError: NaN or infinity.
+    """
     for what, values in named.items():
-        # A sum costs a tenth of a check of each value, and NaN or infinity always shows in it.
-        if math.isfinite(values.sum().item()):
-            continue
-        finite = torch.isfinite(values).flatten(1).all(dim=1)
+        finite = finite_rows(values)
         if not finite.all():
             sample = indices[int((~finite).nonzero()[0])]
             raise GeneratorError(
                 f"{generator.name} gave NaN or infinity in {what} of sample {sample} of seed "
-                f"{config.seed}; expected finite numbers; check the weights"
+                f"{config.seed}; expected finite numbers; {advice}"
             )
 
 

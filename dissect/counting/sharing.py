@@ -1,16 +1,19 @@
 """A pass shared by several processes: the same bytes as one process, even if processes die.
 
-The method needs two barriers: edges depend on the whole pilot, and thresholds of pairs on the whole
-calibration fold. Between them blocks are tasks that any process takes in any order, because counts
-are integers that are added up. Each process saves its counts atomically as a separate part, with
-the list of its blocks. If one dies, its saved part counts, its other tasks are repeated, and a new
-process replaces it. A block on which three processes failed is set aside.
+A barrier stands where the method has one: edges follow from the whole pilot, and thresholds of
+pairs from the whole calibration fold. Between them blocks are tasks that any process takes in any
+order, since counts are integers that are added up. Each process saves what it has counted as a part
+of its own, atomically, with the blocks that are in it. Where one dies, its saved part counts, all
+else it was given is done again, and another process takes its place. A block on which three
+processes failed is set aside: one of the pilot or the calibration fold ends the run, as all scores
+rest on it, one of the evaluation fold leaves a partial run.
 
 No large array passes through this process except the parts that are merged at a barrier.
 """
 
 import json
 import sys
+import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +39,7 @@ from dissect.errors import RunError
 from dissect.interrupt import deferred_interrupt
 from dissect.progress import ProgressBar
 from dissect.runs.coverage import Coverage
-from dissect.runs.partial import Workspace
+from dissect.runs.partial import FAILED, Workspace
 from dissect.runs.state import PassState
 from dissect.statistics import calibration_size
 from dissect.statistics.edges import N_EDGES
@@ -44,8 +47,6 @@ from dissect.workers.crew import Crew, usable_cores
 from segmenters.plain_text import one_line
 
 WORKER = "dissect.counting.worker"
-FAILED = "failed.json"
-"""File beside a partial run: block → the traceback of its last failure."""
 MOST_FAILURES = 3
 _IN_FLIGHT = 2  # tasks per process: the current one and the next
 _WAIT = 0.5  # seconds
@@ -264,8 +265,11 @@ def count_shared(
         progress: Show progress bars.
         meanwhile: Runs in this process while others count.
 
+    Blocks of the evaluation fold may have been set aside (``shared.aside``): they are not in it.
+
     Raises:
-        RunError: blocks that were set aside; all others are counted and saved.
+        RunError: blocks of the pilot or the calibration fold were set aside; what else was counted
+            of them is saved.
         KeyboardInterrupt: what was counted is saved.
     """
     workspace = shared.workspace
@@ -302,19 +306,23 @@ def count_shared(
                 for one in shared.crew.workers
                 if f"worker {one}" in memory
             },
+            aside=sorted(shared.aside),
         )
 
-    def count(state: PassState, blocks: Sequence[_Task]) -> PassState:
+    began = time.monotonic() - state.seconds
+
+    def count(state: PassState, last: int) -> PassState:
+        blocks = [block for block in state.covered.missing(last) if block not in shared.aside]
         if not blocks:
             return state
-        return _count_blocks(subject, shared, state, blocks, number, kept, told, interrupted)
+        return _count_blocks(subject, shared, state, blocks, number, kept, told, interrupted, began)
 
     with bar, deferred_interrupt() as interrupted, ThreadPoolExecutor(1) as beside:
         calibration = calibration_size(config.n_samples)
         whole, mixed = divmod(calibration, config.block)
         if not state.chosen:
-            state = count(state, list(state.covered.missing(whole)))
-            _check_aside(shared)
+            state = count(state, whole)
+            check_aside(shared)
             if mixed and whole not in state.covered:
                 # A block of both folds is counted after all calibration blocks.
                 counter = PassCounter(
@@ -328,27 +336,53 @@ def count_shared(
             state = choose_thresholds(subject, state)
             workspace.save(state, number)
         job = beside.submit(meanwhile)
-        state = count(state, list(state.covered.missing(subject.n_blocks)))
+        state = count(state, subject.n_blocks)
         job.result()
-    _check_aside(shared)
+    status.write(aside=sorted(shared.aside))
 
 
-def _check_aside(shared: Shared) -> None:
-    """Report blocks that were set aside.
-
-    Raises:
-        RunError: there are some.
-    """
-    if not shared.aside:
-        return
+def _describe_aside(shared: Shared) -> str:
+    """Which blocks were set aside and why, the tracebacks being written beside the run."""
     path = shared.workspace.folder / FAILED
     told = {str(block): why for block, why in shared.aside.items()}
     path.write_text(json.dumps(told, indent=1))
-    blocks = ", ".join(map(str, sorted(shared.aside)))
+    blocks = sorted(shared.aside)
+    named = f"block {blocks[0]}" if len(blocks) == 1 else f"blocks {', '.join(map(str, blocks))}"
     why = one_line(next(iter(shared.aside.values())).strip().splitlines()[-1])[:200]
-    raise RunError(
-        f"the run is partial: block {blocks} failed {MOST_FAILURES} times and was set aside "
-        f"({why}); {path} has the whole of it; what was counted is kept; --resume tries again"
+    return (
+        f"{named} failed {MOST_FAILURES} times and {'was' if len(blocks) == 1 else 'were'} set "
+        f"aside ({why}); {path} has the traceback"
+    )
+
+
+def check_aside(shared: Shared, why: str = "edges and thresholds rest on it") -> None:
+    """Refuse to go on without some blocks.
+
+    Args:
+        shared: Knows what was set aside.
+        why: There can be no scores.
+
+    Raises:
+        RunError: some were set aside.
+    """
+    if shared.aside:
+        raise RunError(
+            f"the run is partial and has no scores: {_describe_aside(shared)}; {why}; what was "
+            "counted is kept; --resume tries again"
+        )
+
+
+def end_partial(shared: Shared, out: Path) -> str:
+    """What to say of a run that was published without some blocks; "" where none is missing.
+
+    Nothing but what it is completed from is kept beside it.
+    """
+    if not shared.aside:
+        return ""
+    shared.workspace.keep_counts()
+    return (
+        f"the run is partial: {_describe_aside(shared)}; {out} has what was counted of the other "
+        "blocks; the same command with --resume tries again"
     )
 
 
@@ -390,7 +424,7 @@ def _shared_pilot(
             range(len(shares)),
             lambda task: {"do": "edges", "task": task, "units": shares[task], "layers": layers},
         )
-    _check_aside(shared)
+    check_aside(shared)
     edges: dict[str, list[np.ndarray]] = {layer: [] for layer in fitted.specs}
     for task, (layer, _, _) in enumerate(shares):
         path = folder / f"edges-{task}.npy"
@@ -417,8 +451,12 @@ def _count_blocks(
     kept: dict[_Task, int],
     told: Callable[[int, dict[str, Any]], None],
     interrupted: Callable[[], bool],
+    began: float,
 ) -> PassState:
-    """Count blocks of one fold; returns the saved state that includes them."""
+    """Count blocks of one fold; returns the state with them, which is saved.
+
+    The pass took the seconds since ``began``: processes count at the same time.
+    """
     workspace, layers = shared.workspace, list(subject.config.layers)
     workspace.save_beginning(state)
     given: dict[int, list[_Task]] = {}
@@ -455,7 +493,7 @@ def _count_blocks(
             begin=begin, prefer=prefer, lost=lost, done=done, interrupted=interrupted,
         )  # fmt: skip
         todo = shared.collect("finish", "finished", lost)
-    state = workspace.merge_parts(state, number)
+    state = workspace.merge_parts(state, number, seconds=time.monotonic() - began)
     if interrupted():
         raise KeyboardInterrupt
     return state

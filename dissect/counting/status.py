@@ -3,15 +3,19 @@
     {"done": 320, "total": 1000, "unit": "image", "rate": 21.4, "seconds_left": 32,
      "memory": {"this process": 1400000000}, "stages": {"count": {"wall": 4.1, "processor": 8.0}}}
 
-Other programs can read it: it is replaced as a whole after each block.
+Whoever follows from outside reads it: it is replaced as a whole, at most once a second. ``aside``
+lists blocks that were set aside, where there are any: the run will be partial.
 """
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dissect.counting.stages import Stages
 from dissect.memory import resident_memory
 from dissect.runs.partial import Workspace
+
+_EVERY = 1.0  # seconds
 
 
 class Status:
@@ -39,15 +43,32 @@ class Status:
         self._first, self._counted, self._before = counted, counted, before
         self._overall = total if overall is None else overall
         self._began = time.monotonic()
+        self._written = -math.inf
+        self._memory: dict[str, int] = {}
 
-    def add(self, n_samples: int, memory: Mapping[str, int] | None = None) -> None:
-        """Add counted samples, and write the file.
+    def add(
+        self, n_samples: int, memory: Mapping[str, int] | None = None, *, aside: Sequence[int] = ()
+    ) -> None:
+        """Note that samples were counted, and write the file unless that was done just now.
 
         Args:
-            n_samples: Number of samples.
-            memory: Process → its bytes, for the other processes.
+            n_samples: How many.
+            memory: Process → bytes it takes, of others than this one.
+            aside: Blocks that were set aside.
         """
         self._counted += n_samples
+        self._memory = dict(memory or {})
+        now = time.monotonic()
+        if now - self._written >= _EVERY or self._before + self._counted >= self._overall:
+            self._written = now
+            self.write(aside=aside)
+
+    def write(self, *, aside: Sequence[int] = ()) -> None:
+        """Write the file.
+
+        Args:
+            aside: Blocks that were set aside.
+        """
         done = self._before + self._counted
         rate = (self._counted - self._first) / max(1e-9, time.monotonic() - self._began)
         self._workspace.write_status(
@@ -57,7 +78,8 @@ class Status:
                 "unit": "image",
                 "rate": round(rate, 3),
                 "seconds_left": round((self._overall - done) / rate, 1) if rate else None,
-                "memory": {"this process": resident_memory(), **(memory or {})},
+                "memory": {"this process": resident_memory(), **self._memory},
                 "stages": self._stages.to_json(),
+                **({"aside": list(aside)} if aside else {}),
             }
         )

@@ -7,25 +7,28 @@
 It is a value without any counts: it generates the same blocks in any process, any number of times.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from dissect.bases import NO_BASES, Basis, LayerSpec, layer_info, open_bases, read_file_contents
 from dissect.bases.mixture import mixture_of
 from dissect.config import RunConfig
+from dissect.counting.batches import make_in_batches
 from dissect.counting.samples import (
     block_indices,
     check_finite,
+    finite_rows,
     label_block,
-    make_images,
     mask_grid,
     n_blocks,
+    synthesize,
 )
 from dissect.generators.base import Generator, LayerInfo
 from dissect.runs.schema import fingerprint
@@ -54,15 +57,50 @@ class Block:
     """Consecutive samples with their images and maps.
 
     Attributes:
-        indices: Sample indices.
+        indices: Sample indices, without those that were skipped.
         images: RGB or grey, [-1, 1].
-        maps: Layer → its output in its basis, on the generator's device, where it is
-            counted.
+        maps: Layer → its output in the basis that it is read in, on the generator's device, where
+            it is counted.
+        skipped: Samples left out, as their images or maps hold NaN or infinity.
+        batch: Images of one forward pass: fewer than the run's where memory ran out.
     """
 
     indices: list[int]
     images: Float[Tensor, "batch channels height width"]
     maps: dict[str, Float[Tensor, "batch unit h w"]]
+    skipped: tuple[int, ...] = ()
+    batch: int | None = None
+
+    def rows(self, chosen: Int[Tensor, " row"]) -> "Block":
+        """Some of its samples; the others count as skipped."""
+        kept = set(chosen.tolist())
+        if len(kept) == len(self.indices):
+            return self
+        places = chosen.to(self.images.device)
+        return Block(
+            [self.indices[row] for row in chosen.tolist()],
+            self.images[places],
+            {layer: maps[places] for layer, maps in self.maps.items()},
+            (
+                *self.skipped,
+                *(one for row, one in enumerate(self.indices) if row not in kept),
+            ),
+            self.batch,
+        )
+
+    @classmethod
+    def join(cls, parts: list["Block"], batch: int) -> "Block":
+        """The block that was made in parts of at most ``batch`` images."""
+        first = parts[0]
+        if len(parts) == 1:
+            return replace(first, batch=batch)
+        return cls(
+            [index for part in parts for index in part.indices],
+            torch.cat([part.images for part in parts]),
+            {layer: torch.cat([part.maps[layer] for part in parts]) for layer in first.maps},
+            tuple(index for part in parts for index in part.skipped),
+            batch,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +113,10 @@ class Subject:
         config: Settings of the run.
         bases: Basis of each layer that is not read in its channels; principal components are
             missing until they are fitted.
-        mixed: Whether mixtures of its layers are read too.
+        mixed: Whether mixtures of its layers are read beside them.
+        watched: Layers whose outputs have to be finite for a sample to be counted, where samples
+            may be skipped: those of the whole run, so that every pass skips the same samples.
+        batch: Images of one forward pass, where the run's own number did not fit into memory.
     """
 
     generator: Generator
@@ -83,6 +124,8 @@ class Subject:
     config: RunConfig
     bases: Mapping[str, Basis] = field(default_factory=lambda: NO_BASES)
     mixed: bool = True
+    watched: tuple[str, ...] = ()
+    batch: int | None = None
 
     @classmethod
     def of(cls, generator: Generator, segmenter: Segmenter, config: RunConfig) -> "Subject":
@@ -93,7 +136,10 @@ class Subject:
             CheckpointError: a file without a sparse autoencoder for its layer.
         """
         subject = cls(generator, segmenter, config)
-        return replace(subject, bases=open_bases(generator, subject.specs.values()))
+        bases = open_bases(generator, subject.specs.values())
+        skips = config.on_nan == "skip"
+        layers = dict.fromkeys(spec.layer for spec in subject.specs.values())
+        return replace(subject, bases=bases, watched=tuple(layers) if skips else ())
 
     def only(self, layers: Iterable[str]) -> "Subject":
         """The subject with some of its layers, and their mixtures."""
@@ -205,20 +251,74 @@ class Subject:
     def block(self, number: int) -> Block:
         """Generate the samples of a block and read the layers.
 
+        Half as many are made at a time where memory runs out.
+
         Args:
             number: Number of the block, from 0.
 
         Raises:
             GeneratorError: images or maps that are not finite, or of the wrong shape.
             LayerError: a layer whose output is not a map.
+            RunError: there is no memory for one image at a time.
         """
         indices = block_indices(number, self.config)
-        with trace(self.generator, list(self.specs.values()), bases=self.bases) as recorded:
-            images = make_images(self.generator, self.config, indices)
+        parts, batch = make_in_batches(
+            len(indices),
+            self.batch or self.config.block,
+            lambda rows: self._samples(indices[rows]),
+            f"making block {number}",
+        )
+        return Block.join(parts, batch)
+
+    def images(self, number: int) -> tuple[list[int], Float[Tensor, "batch channels height width"]]:
+        """The samples of a block that are not skipped, and their images; no layer is read.
+
+        Args:
+            number: Of the block, from 0.
+
+        Raises:
+            GeneratorError, RunError: as ``block``.
+        """
+        block = replace(self, config=replace(self.config, layers=())).block(number)
+        return block.indices, block.images
+
+    def _samples(self, indices: list[int]) -> Block:
+        """Samples of one forward pass."""
+        specs = list(self.specs.values())
+        recording = trace(self.generator, specs, bases=self.bases) if specs else nullcontext({})
+        with self._watch(len(indices)) as finite, recording as recorded:
+            images = synthesize(self.generator, self.config, indices)
             maps = {layer: recorded[layer].detach() for layer in self.specs}
-        named = {f"layer {layer!r}": values for layer, values in maps.items()}
-        check_finite(self.generator, self.config, indices, named)
-        return Block(indices, images, maps)
+        block = Block(indices, images, maps)
+        if self.watched:
+            finite &= finite_rows(images)
+            block = block.rows(finite.nonzero()[:, 0])
+        named = {"images": block.images}
+        named |= {f"layer {layer!r}": values for layer, values in block.maps.items()}
+        check_finite(
+            self.generator, self.config, block.indices, named,
+            advice="check the weights, or leave such samples out (--on-nan skip)",
+        )  # fmt: skip
+        return block
+
+    @contextmanager
+    def _watch(self, n_samples: int) -> Iterator[Bool[Tensor, " batch"]]:
+        """Which samples had nothing but finite numbers in the watched layers, once they ran."""
+        finite = torch.ones(n_samples, dtype=torch.bool)
+
+        def look(module: nn.Module, given: object, output: object) -> None:
+            if isinstance(output, Tensor) and len(output) == n_samples:
+                finite.logical_and_(finite_rows(output))
+
+        handles = []
+        try:
+            for layer in self.watched:
+                module = self.generator.module.get_submodule(self.generator.layers[layer].module)
+                handles.append(module.register_forward_hook(look))
+            yield finite
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def planes(self, block: Block) -> Int[Tensor, "batch plane grid grid"]:
         """Masks of a block on the mask grid.

@@ -94,17 +94,17 @@ def _draw_again(
         sorted(wanted), desc="top images", unit="block", disable=None if progress else True
     ):
         block = subject.block(number)
-        first = block.indices[0]
+        samples = np.array(block.indices, np.int64)
         for layer in wanted[number]:
             indices = results[layer].top.indices
             here = missing[layer] & (indices // block_size == number)
             for index in np.unique(indices[here]).tolist():
-                pictures.add_image(index, to_tile(block.images[index - first], tile))
+                pictures.add_image(index, to_tile(block.images[block.indices.index(index)], tile))
             all_units, all_ranks = np.nonzero(here)
             for start in range(0, len(all_units), _AT_ONCE):
                 part = slice(start, start + _AT_ONCE)
                 units, ranks = all_units[part], all_ranks[part]
-                rows = torch.from_numpy(indices[units, ranks] - first)
+                rows = torch.from_numpy(np.searchsorted(samples, indices[units, ranks]))
                 maps = block.maps[layer][rows, torch.from_numpy(units)].float()
                 values = resize(maps[:, None], (tile, tile), nearest=subject.config.native)[:, 0]
                 masks[layer][units, ranks] = _pack(values.cpu(), results[layer], units)

@@ -27,6 +27,7 @@ from torch.nn import functional
 from dissect.config import RunConfig
 from dissect.counting.examples import Examples
 from dissect.counting.samples import block_indices, label_block, make_images, n_blocks
+from dissect.counting.subject import Subject
 from dissect.generators.base import Generator
 from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
@@ -277,15 +278,16 @@ def measure_trust(
 class TrustOfRun:
     """The trust data of a run, and its example masks, from blocks that are counted anyway.
 
-    Uses one sample of 16, at least eight and at most 64, without scores.
+    It looks at one sample of 16, at least eight and at most 64, without scores; not at those that
+    are skipped.
 
     Args:
-        generator, segmenter: Models of the run.
-        config: Settings of the run.
+        subject: Of the run.
     """
 
-    def __init__(self, generator: Generator, segmenter: Segmenter, config: RunConfig) -> None:
-        self._generator, self._segmenter, self._config = generator, segmenter, config
+    def __init__(self, subject: Subject) -> None:
+        config, segmenter = subject.config, subject.segmenter
+        self._subject, self._segmenter = subject, segmenter
         self.n_samples = min(
             _MOST_IMAGES, max(CLUSTER, config.n_samples // _ONE_IN // CLUSTER * CLUSTER)
         )
@@ -300,18 +302,22 @@ class TrustOfRun:
     def add(
         self,
         number: int,
+        indices: list[int],
         images: Float[Tensor, "batch channels h w"],
         planes: Int[Tensor, "batch plane h w"],
     ) -> None:
         """Measure a block.
 
         Args:
-            number: Number of the block.
+            number: Of the block.
+            indices: Its samples, rising.
             images: All of its images.
             planes: Their masks at the size of the images.
         """
         self._missing.remove(number)
-        indices = block_indices(number, self._config, self.n_samples)
+        indices = [index for index in indices if index < self.n_samples]
+        if not indices:
+            return
         images, planes = images[: len(indices)].cpu(), planes[: len(indices)]
         self._trust.add(self._segmenter, images, planes)
         self.examples.add(indices, images, planes)
@@ -327,11 +333,12 @@ class TrustOfRun:
             disable=None if progress else True, leave=False,
         )  # fmt: skip
         for number in blocks:
-            images = make_images(self._generator, self._config, block_indices(number, self._config))
-            self.add(number, images, label_block(self._segmenter, images, images.shape[-1]))
+            indices, images = self._subject.images(number)
+            planes = label_block(self._segmenter, images, images.shape[-1]) if indices else images
+            self.add(number, indices, images, planes)
         table = self._trust.table()
         return {
-            "images": self.n_samples,
+            "images": self._trust.images,
             "columns": list(table.columns),
             "concepts": [
                 [None if value != value else value for value in row]  # NaN is no JSON  # noqa: PLR0124

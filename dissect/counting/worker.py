@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from jaxtyping import Float
 from dissect.config import RunConfig
 from dissect.counting.count import PassCounter, empty_state
 from dissect.counting.kept_pictures import KeptPictures
-from dissect.counting.pilot import KeptBlocks, PilotValues, values_per_image
+from dissect.counting.pilot import KeptBlocks, PilotValues, known_values, values_per_image
 from dissect.counting.planes import PlaneStore
 from dissect.counting.stages import HERE, Stages
 from dissect.counting.subject import Subject
@@ -97,6 +98,8 @@ class Worker:
     def _open(self, layers: list[str]) -> None:
         self.subject = self._whole.only(layers)
         self.subject = self.subject.with_bases(self.workspace.load_beginning().bases)
+        if self._counter is not None:  # memory that ran out before would run out again
+            self.subject = replace(self.subject, batch=self._counter.subject.batch)
 
     def _keep(self) -> KeptBlocks:
         if self._kept is None:
@@ -129,7 +132,7 @@ class Worker:
             layer, first, last = order["units"]
             values = pilot_file(self.workspace.folder, self.subject, layer, "r")
             fractions = tail_fractions(self.subject.config.tail)
-            edges = edges_from_values(np.array(values[first:last]), fractions)
+            edges = edges_from_values(known_values(np.array(values[first:last])), fractions)
         name = f"edges-{order['task']}.npy"
         # In rows: the memory layout affects the rounding of sums.
         content = np.ascontiguousarray(edges.numpy())

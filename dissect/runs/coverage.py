@@ -69,6 +69,10 @@ class Coverage:
         """Whether every number from 0 to ``total`` - 1 is in it."""
         return next(self.missing(total), None) is None
 
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.ranges:
+            yield from range(first, last)
+
     def __contains__(self, number: int) -> bool:
         return any(first <= number < last for first, last in self.ranges)
 

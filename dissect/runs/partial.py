@@ -8,7 +8,7 @@ saved. Later it holds the finished files, until one rename makes them the run. E
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,17 +22,21 @@ from dissect.bases import Basis
 from dissect.errors import RunError
 from dissect.runs.coverage import Coverage
 from dissect.runs.integrity import check_files
+from dissect.runs.left_out import missing_samples, partial_fingerprint
 from dissect.runs.lock import RunLock
 from dissect.runs.origin import note_made_here
 from dissect.runs.packing import SavedCounts, load_arrays, save_arrays
 from dissect.runs.record import read_record
+from dissect.runs.replacing import replace_folder
 from dissect.runs.schema import RUN_FILE, STATUS
-from dissect.runs.state import PassState, SavedPass, saved_basis, saved_coverage
+from dissect.runs.state import PassState, SavedPass, saved_basis, saved_coverage, saved_set
 from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_bytes, reading
 
 _STATE, _KEY = "state.npz", "key.json"
 _PART, _BEGINNING = "part", "beginning.npz"
-_MOST_ARRAYS = 1_000_000  # limit for one state
+FAILED = "failed.json"
+"""Beside a run that is partial: block → the traceback of its last failure."""
+_MOST_ARRAYS = 1_000_000  # of a state
 
 
 class Workspace:
@@ -52,7 +56,7 @@ class Workspace:
         self.ready = self.folder / "run"
 
     def finished(self) -> bool:
-        """Whether ``out`` already holds this run.
+        """Whether ``out`` already holds this very run, with all of its samples.
 
         Raises:
             RunError: it holds another run, or something that is no run.
@@ -68,10 +72,44 @@ class Workspace:
         if found.get("fingerprint") == self.key:
             self._tidy()
             return True
+        if self._is_partial(found):
+            return False
         raise RunError(
             f"{self.out} holds another run ({_describe(found)}); expected a new folder; "
             "choose another --out, or delete it"
         )
+
+    def _is_partial(self, found: Mapping[str, Any]) -> bool:
+        """Whether a run.json is that of this run without some samples."""
+        try:
+            missing = missing_samples(found)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return False
+        key = partial_fingerprint(self.key, missing)
+        return bool(missing.ranges) and found.get("fingerprint") == key
+
+    def _check_partial(self, *, resume: bool) -> None:
+        """Refuse to complete the run in ``out`` unless that was asked for and loses nothing.
+
+        Raises:
+            RunError: it was not, or people added something to it.
+        """
+        found = _read_json(self.out / RUN_FILE)
+        if found is None or not self._is_partial(found):
+            return
+        if not resume:
+            raise RunError(
+                f"{self.out} holds a partial run; add --resume to complete it, or choose another "
+                "--out"
+            )
+        own = {RUN_FILE, *(name.partition("/")[0] for name in found.get("files", {}))}
+        added = sorted(path.name for path in self.out.iterdir() if path.name not in own)
+        if added:
+            raise RunError(
+                f"{self.out} holds a partial run to which {added[0]!r} was added since, which "
+                "completing it would lose; expected the run alone; move that away, or choose "
+                "another --out"
+            )
 
     def _tidy(self) -> None:
         """Remove the remains of this run if it was killed after its last rename."""
@@ -104,6 +142,7 @@ class Workspace:
                     f"{self.folder} holds an unfinished run; add --resume to go on with it, or "
                     "delete it"
                 )
+        self._check_partial(resume=resume)
         _replace_text(self.folder / _KEY, json.dumps({"fingerprint": self.key}))
         try:
             yield
@@ -112,9 +151,16 @@ class Workspace:
                 self._clear()
             self.lock.release()
 
-    def _clear(self) -> None:
-        """Remove everything except the lock, which is removed last."""
+    def keep_counts(self) -> None:
+        """Remove all but what a partial run is completed from."""
+        states = {path.name for path in self.folder.glob("state*.npz")}
+        self._clear({_KEY, FAILED, STATUS, *states})
+
+    def _clear(self, kept: Collection[str] = ()) -> None:
+        """Remove all but the lock, which goes last, and what is named."""
         for path in self.folder.iterdir():
+            if path.name in kept:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             elif path != self.lock.path:
@@ -250,15 +296,19 @@ class Workspace:
         with self._reading(path), np.load(path, allow_pickle=False) as file:
             return saved_coverage(file)
 
-    def merge_parts(self, state: PassState, number: int = 0) -> PassState:
-        """Merge the saved parts of a pass into its state, save that, and remove the parts.
+    def merge_parts(
+        self, state: PassState, number: int = 0, *, seconds: float | None = None
+    ) -> PassState:
+        """Take the parts of a pass that are saved into its state, which is saved; they are gone.
 
         A part with a block that is counted already is ignored: a process was killed after it saved
         the whole and before it removed the parts.
 
         Args:
-            state: State of the pass.
-            number: Number of the pass.
+            state: Of the pass.
+            number: Of the pass.
+            seconds: That the pass took, where several processes counted at the same time; the sum
+                of all parts if None.
 
         Raises:
             RunError: a part that cannot be read, or a state that cannot be written.
@@ -272,6 +322,8 @@ class Workspace:
                 if not covered.ranges or state.covered.meets(covered):
                     continue
                 state = state.merge(PassState.from_arrays(load_arrays(path)))
+        if seconds is not None:
+            state = replace(state, seconds=seconds)
         if parts:
             self.save(state, number)
         for path in parts:
@@ -300,7 +352,7 @@ class Workspace:
         places: dict[str, tuple[Path, str]] = {}
         edges: dict[str, Tensor] = {}
         bases: dict[str, Basis] = {}
-        seconds, covered = 0.0, Coverage()
+        seconds, covered, skipped, halved = 0.0, Coverage(), Coverage(), Coverage()
         together = overlap = np.zeros((0, 0), np.int64)
         for number, saved in enumerate(self.saved_passes()):
             path = self._path(number)
@@ -308,6 +360,9 @@ class Workspace:
                 seconds += float(file["seconds"])
                 # Every pass saw the same samples and masks.
                 covered, together = saved.covered, file["together"].astype(np.int64)
+                skipped = saved_set(file, "skipped")
+                smaller = {*halved, *saved_set(file, "halved")}
+                halved = Coverage.of(smaller)
                 overlap = file["overlap"].astype(np.int64)
                 for place, layer in enumerate(saved.layers):
                     places[layer] = (path, f"{place}.")
@@ -322,6 +377,8 @@ class Workspace:
             bases=bases,
             covered=covered,
             seconds=seconds,
+            skipped=skipped,
+            halved=halved,
         )
 
     def publish(self) -> None:
@@ -332,15 +389,20 @@ class Workspace:
                 another run or was changed, or ``out`` appeared meanwhile.
         """
         record = read_record(self.ready)
-        if not self.lock.holds() or record["fingerprint"] != self.key:
+        own = record["fingerprint"] == self.key or self._is_partial(record)
+        if not self.lock.holds() or not own:
             raise RunError(
                 f"{self.folder} was taken by another process while the run was made; expected one "
                 "process for one run; nothing was published; make it again in another --out"
             )
         self.saved_passes()  # checks that each belongs to this run
         check_files(self.ready, record["files"])
+        found = _read_json(self.out / RUN_FILE)
         try:
-            os.rename(self.ready, self.out)
+            if found is not None and self._is_partial(found):
+                replace_folder(self.ready, self.out)
+            else:
+                os.rename(self.ready, self.out)
         except OSError as error:
             raise RunError(
                 f"{self.out} appeared while the run was made; the finished run is kept in "

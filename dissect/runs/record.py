@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissect.errors import ConfigError, RunError
 from dissect.runs import schema
+from dissect.runs.left_out import KINDS
 from segmenters.plain_text import find_control, one_line
 from segmenters.received import read_json, reading
 
@@ -76,6 +77,7 @@ def read_record(path: Path) -> dict[str, Any]:
     with reading(file, RunError, ADVICE):
         _check(record, _SHAPE, "run.json")
         _check_config(record["config"])
+        _check_left_out(record)
         _check_names(record)
     return record
 
@@ -153,6 +155,20 @@ def _check_config(config: dict[str, Any]) -> None:
         value = config.get(name)
         if isinstance(value, int) and value > most:
             raise ValueError(f"config, {name!r} is {_short(value)}; expected at most {most:,}")
+
+
+def _check_left_out(record: dict[str, Any]) -> None:
+    """What a run lacks: rising ranges of samples, or of blocks, of the run."""
+    for kind in KINDS:
+        ranges = record["coverage"].get(kind, [])
+        before = -1
+        for pair in ranges if isinstance(ranges, list) else [ranges]:
+            if not (isinstance(pair, list) and len(pair) == 2 and all(_is_a(n, int) for n in pair)):
+                raise ValueError(f"coverage, {kind!r} holds {_short(pair)}; expected two numbers")
+            first, last = pair
+            if not before < first < last <= record["config"].get("n_samples", 0):
+                raise ValueError(f"coverage, {kind!r} holds {_short(pair)}; expected rising ranges")
+            before = last
 
 
 def _check_names(record: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from dissect.statistics import (
     LayerCounts,
     LayerScores,
     TopImages,
-    calibration_size,
     evaluation_clusters,
+    evaluation_size,
     score,
 )
 from dissect.statistics.axes import Directions, compare
@@ -209,12 +209,19 @@ def layer_results(
     """
     mixtures = mixtures or {}
     related = one_thing(vocabulary, state.overlap)
+    left_out = state.left_out(config.n_samples, config.block)
+    n_scored = (
+        evaluation_size(config.n_samples, left_out),
+        evaluation_clusters(config.n_samples, left_out),
+    )
     scored: dict[str, LayerResult] = {}
     label_p: dict[str, Float[np.ndarray, " unit"]] = {}
     for layer, counts in state.counts.items():
         edges = state.edges[layer].numpy()
-        scored[layer], label_p[layer] = _score_layer(counts, edges, config, vocabulary, related)
-    # The false discovery rate covers all units of the run together, and all mixtures.
+        scored[layer], label_p[layer] = _score_layer(
+            counts, edges, config, vocabulary, related, n_scored
+        )
+    # The false discovery rate is that of all units of the run together, and of all mixtures.
     apart = set(mixtures.values())
     for group in ([one for one in scored if one not in apart], list(mixtures.values())):
         q = q_values(np.concatenate([np.zeros(0), *(label_p[layer] for layer in group)]))
@@ -242,19 +249,21 @@ def _score_layer(
     config: RunConfig,
     vocabulary: Vocabulary,
     related: Bool[np.ndarray, "concept concept"],
+    n_scored: tuple[int, int],
 ) -> tuple[LayerResult, Float[np.ndarray, " unit"]]:
-    """The scores of a layer, without regard to other layers, and p-values of its labels."""
+    """The scores of a layer as if it had no other units beside it, and p-values of its labels.
+
+    ``n_scored`` are the samples of the evaluation fold, and the clusters of them.
+    """
     chosen = THRESHOLDS.index(config.threshold)
     rows = plane_rows(vocabulary) if config.compat else None
     at_quantile = quantile_edge(config.tail)
-    n_clusters = evaluation_clusters(config.n_samples)
+    n_images, n_clusters = n_scored
     pairs = counts.pairs
     inside, active, shuffled, products = (
         array.sum(axis=0) for array in (pairs.inside, pairs.active, pairs.shuffled, pairs.products)
     )
-    image_pixels = int(pairs.pixels.sum()) // (
-        config.n_samples - calibration_size(config.n_samples)
-    )
+    image_pixels = int(pairs.pixels.sum()) // n_images
     area = pairs.area.sum(axis=0)
     allowed = area >= config.min_share * pairs.pixels.sum()
     halves = [

@@ -31,8 +31,10 @@ class PassState:
         bases: Basis of each layer that is not read in its channels.
         chosen: Layer → index of the edge at which each pair is scored; empty until the calibration
             fold is counted.
-        covered: Counted blocks of samples.
-        seconds: Time that counting took.
+        covered: Blocks of samples that are counted.
+        seconds: Time that counting them took.
+        skipped: Samples of them that are left out, as they gave NaN or infinity.
+        halved: Blocks that were made in smaller batches, as memory ran out.
     """
 
     edges: Mapping[str, Float[Tensor, "unit edge"]]
@@ -43,6 +45,8 @@ class PassState:
     chosen: Mapping[str, Int[np.ndarray, "threshold unit concept"]] = field(default_factory=dict)
     covered: Coverage = field(default_factory=Coverage)
     seconds: float = 0.0
+    skipped: Coverage = field(default_factory=Coverage)
+    halved: Coverage = field(default_factory=Coverage)
 
     def copy(self) -> "PassState":
         """A copy with its own arrays."""
@@ -73,12 +77,31 @@ class PassState:
             chosen=self.chosen or other.chosen,
             covered=self.covered.merge(other.covered),
             seconds=self.seconds + other.seconds,
+            skipped=self.skipped.merge(other.skipped),
+            halved=self.halved.merge(other.halved),
         )
+
+    def left_out(self, n_samples: int, block: int) -> Coverage:
+        """Samples that are not in the counts: skipped, or of a block that is missing.
+
+        Args:
+            n_samples: Of the run.
+            block: Samples of a block.
+        """
+        return self.skipped.merge(self.missing(n_samples, block))
+
+    def missing(self, n_samples: int, block: int) -> Coverage:
+        """Samples of blocks that are not counted, as ``left_out``."""
+        absent = self.covered.missing(-(-n_samples // block))
+        spans = ((number * block, min((number + 1) * block, n_samples)) for number in absent)
+        return Coverage.of(index for first, last in spans for index in range(first, last))
 
     def to_arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Flat arrays for a file."""
         arrays: dict[str, np.ndarray] = {
             "covered": self.covered.to_array(),
+            "skipped": self.skipped.to_array(),
+            "halved": self.halved.to_array(),
             "seconds": np.array(self.seconds),
             "together": self.together,
             "overlap": self.overlap,
@@ -146,6 +169,8 @@ class PassState:
             chosen={layer: found["chosen"] for layer, found in own.items() if "chosen" in found},
             covered=saved_coverage(arrays),
             seconds=float(arrays["seconds"]),
+            skipped=saved_set(arrays, "skipped"),
+            halved=saved_set(arrays, "halved"),
         )
 
 
@@ -155,6 +180,11 @@ def saved_coverage(arrays: _Arrays) -> Coverage:
         return Coverage.from_array(arrays["covered"])
     # Earlier versions counted from the first block on, and stored the next one.
     return Coverage.of(range(int(arrays["next_block"])))
+
+
+def saved_set(arrays: _Arrays, name: str) -> Coverage:
+    """A set of numbers in a saved state; empty in those of versions that did not know it."""
+    return Coverage.from_array(arrays[name]) if name in arrays else Coverage()
 
 
 def saved_basis(arrays: _Arrays, number: int) -> Basis:

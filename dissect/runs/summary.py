@@ -10,6 +10,7 @@ import xarray as xr
 
 from dissect.config import RunConfig
 from dissect.generators.shapes import LayerInfo
+from dissect.runs.left_out import describe_left_out
 from dissect.statistics.axes import Comparison, Directions, Estimate, compare
 from dissect.statistics.ladder import MATCHES, NAMED
 from dissect.statistics.rungs import one_thing
@@ -62,6 +63,7 @@ def summarise(run: Run) -> dict[str, Any]:
     ``axes`` compares all layers except outputs. ``rungs`` holds the rungs that the run has.
     ``trust`` holds ``images`` and, for each concept that labels a unit, ``agreement``: the lowest
     IoU of its masks with those of the same images, slightly changed; None in a run without it.
+    ``left_out`` lists sentences about what the run lacks, such as the samples of a partial run.
     """
     layers: dict[str, dict[str, Any]] = {}
     outputs = set(output_layers(run))
@@ -96,6 +98,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "axes": plain_axes(compare_axes(run, run.layers)),
         "layers": layers,
         "trust": _trust_of_labels(run, layers),
+        "left_out": describe_left_out(run.record),
     }
 
 

@@ -18,11 +18,12 @@ from dissect.generators.base import Generator
 from dissect.runs import schema
 from dissect.runs.arrays import write_arrays
 from dissect.runs.examples import ConceptStrip, write_examples
+from dissect.runs.left_out import HALVED, MISSING, SKIPPED, partial_fingerprint, ranges_to_json
 from dissect.runs.partial import Workspace
 from dissect.runs.results import LayerResult
 from dissect.runs.state import PassState
 from dissect.runs.strips import Strip
-from dissect.statistics import calibration_size
+from dissect.statistics import evaluation_size
 from segmenters import Segmenter
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
@@ -61,6 +62,7 @@ def write_run(
     Raises:
         RunError: the place was taken in the meantime, or cannot be written.
     """
+    missing = state.missing(config.n_samples, config.block)
     with workspace.writing():
         folder = workspace.ready
         if folder.exists():
@@ -80,7 +82,9 @@ def write_run(
             {
                 "kind": schema.KIND,
                 "schema_version": schema.SCHEMA_VERSION,
-                "fingerprint": workspace.key,
+                "fingerprint": partial_fingerprint(workspace.key, missing)
+                if missing.ranges
+                else workspace.key,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(state.seconds, 2),
                 "stages": stages(),
@@ -99,7 +103,7 @@ def write_run(
                     for layer, basis in state.bases.items()
                     if layer in config.layers
                 },
-                "coverage": _coverage(config, grid),
+                "coverage": _coverage(config, state, grid),
                 "versions": {name: version(name) for name in _PACKAGES}
                 | {"python": platform.python_version()},
                 "files": _digests(folder),
@@ -108,14 +112,21 @@ def write_run(
     workspace.publish()
 
 
-def _coverage(config: RunConfig, grid: int) -> dict[str, int]:
-    calibration = calibration_size(config.n_samples)
+def _coverage(config: RunConfig, state: PassState, grid: int) -> dict[str, object]:
+    left_out = state.left_out(config.n_samples, config.block)
+    evaluation = evaluation_size(config.n_samples, left_out)
+    lacks = {
+        MISSING: state.missing(config.n_samples, config.block),
+        SKIPPED: state.skipped,
+        HALVED: state.halved,
+    }
     return {
         "first": 0,
         "last": config.n_samples - 1,
-        "calibration": calibration,
-        "evaluation": config.n_samples - calibration,
+        "calibration": config.n_samples - len(left_out) - evaluation,
+        "evaluation": evaluation,
         "grid": grid,
+        **ranges_to_json(lacks),
     }
 
 

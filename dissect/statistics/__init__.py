@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
         SETS as SETS,
         calibration_size as calibration_size,
         evaluation_clusters as evaluation_clusters,
+        evaluation_size as evaluation_size,
     )
     from dissect.statistics.labels import BlockLabels as BlockLabels
     from dissect.statistics.scores import LayerScores as LayerScores, score as score
@@ -34,6 +35,7 @@ else:
             "TopImages": "dissect.statistics.units.top_images",
             "calibration_size": "dissect.statistics.folds",
             "evaluation_clusters": "dissect.statistics.folds",
+            "evaluation_size": "dissect.statistics.folds",
             "score": "dissect.statistics.scores",
         },
     )

@@ -6,7 +6,9 @@ threshold. All others are the evaluation fold. Thresholds are fixed before the f
 sample comes, so the counts at them can be kept per cluster; certainty is computed from these.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 CLUSTER = 8
 _MOST = 1024
@@ -25,16 +27,41 @@ def calibration_size(n_samples: int) -> int:
     return min(max(1, n_clusters // 4) * CLUSTER, _MOST)
 
 
-def evaluation_clusters(n_samples: int) -> int:
-    """Number of clusters of the evaluation fold."""
-    return -(-(n_samples - calibration_size(n_samples)) // CLUSTER)
+def evaluation_size(n_samples: int, left_out: Iterable[int] = ()) -> int:
+    """How many samples are scored.
+
+    Args:
+        n_samples: Of the whole run.
+        left_out: Samples that were not counted, each once.
+    """
+    first = calibration_size(n_samples)
+    return n_samples - first - sum(index >= first for index in left_out)
+
+
+def evaluation_clusters(n_samples: int, left_out: Iterable[int] = ()) -> int:
+    """How many clusters are scored: those with a sample that was counted.
+
+    Args:
+        n_samples: Of the whole run.
+        left_out: Samples that were not counted, each once.
+    """
+    first = calibration_size(n_samples)
+    absent = Counter(index // CLUSTER for index in left_out if index >= first)
+    empty = sum(
+        n_absent == min(CLUSTER, n_samples - cluster * CLUSTER)
+        for cluster, n_absent in absent.items()
+    )
+    return -(-(n_samples - first) // CLUSTER) - empty
 
 
 def clusters(indices: Sequence[int]) -> Iterator[tuple[int, slice]]:
     """The clusters of a block: the number and the rows of each.
 
     Args:
-        indices: Consecutive sample indices; the first starts a cluster.
+        indices: Rising sample indices, some of which may be left out.
     """
-    for start in range(0, len(indices), CLUSTER):
-        yield indices[start] // CLUSTER, slice(start, min(start + CLUSTER, len(indices)))
+    start = 0
+    for number, members in groupby(indices, key=lambda index: index // CLUSTER):
+        size = len(list(members))
+        yield number, slice(start, start + size)
+        start += size

@@ -123,12 +123,12 @@ class BlockLabels:
     ) -> "BlockLabels":
         """Encode the planes of a block.
 
-        A cluster of a single image, at the end of a run, is paired with itself: it adds no
-        evidence against chance.
+        A cluster of a single image, at the end of a run or beside samples that were left out, is
+        paired with itself: it adds no evidence against chance.
 
         Args:
             planes: Masks on the mask grid.
-            indices: Consecutive sample indices from the start of a cluster.
+            indices: Rising sample indices; a cluster is in one block.
             n_concepts: Length of the vocabulary.
             n_samples: Samples of the whole run, which fix where the evaluation fold begins.
             count_planes: Fill the histogram's rows of planes too.

@@ -1,11 +1,17 @@
 """Planted generators that fail in a process of their own, by name."""
 
+import math
 import os
 from pathlib import Path
 
+import torch
+
 from dissect.worlds.planted import PlantedGenerator
 
-NAN, KILLS, FAILS = (f"tests.counting.sharing_models:{name}" for name in ("nan", "kills", "fails"))
+NAN, KILLS, FAILS, SOME_NAN, SHORT = (
+    f"tests.counting.sharing_models:{name}"
+    for name in ("nan", "kills", "fails", "some_nan", "short")
+)
 
 
 class _Failing(PlantedGenerator):
@@ -47,3 +53,33 @@ def kills():
 
 def fails():
     return _Failing(_raise)
+
+
+NAN_SAMPLES = (3, 57, *range(96, 104), 151)
+"""One in the calibration fold and the pilot, one in the pilot alone, a whole cluster, another."""
+
+
+class _SomeNotANumber(PlantedGenerator):
+    """NaN in the maps of some samples."""
+
+    def sample(self, indices, **settings):
+        latent = super().sample(indices, **settings)
+        latent.data[[row for row, index in enumerate(indices) if index in NAN_SAMPLES]] = math.nan
+        return latent
+
+
+class _Short(PlantedGenerator):
+    """Has no memory for more than twelve images at a time."""
+
+    def synthesize(self, latent, **settings):
+        if len(latent) > 12:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return super().synthesize(latent, **settings)
+
+
+def some_nan():
+    return _SomeNotANumber()
+
+
+def short():
+    return _Short()

@@ -1,5 +1,6 @@
 """Several processes that share a run: the same bytes, whoever dies on the way."""
 
+import json
 import os
 import random
 import signal
@@ -9,8 +10,8 @@ import time
 
 import pytest
 
-from dissect import ConfigError, GeneratorError, RunError, dissect
-from dissect.runs.partial import Workspace
+from dissect import ConfigError, GeneratorError, PartialRunError, RunError, dissect, open_run
+from dissect.terminal import describe_run
 from tests import patience
 from tests.counting.sharing_models import FAILS, KILLS, NAN
 
@@ -84,17 +85,46 @@ def test_a_block_that_fails_three_times_makes_a_partial_run_that_can_be_resumed(
     whole = make(tmp_path / "whole", pilot=64)
     mark = tmp_path / "mark"
     monkeypatch.setenv("TEST_MARK", str(mark))
-    with pytest.raises(RunError, match=r"partial: block 4 failed 3 times.*planted fault") as told:
-        make(tmp_path / "r", generator=FAILS, workers=2, pilot=64)
+    out, beside = tmp_path / "r", tmp_path / "r.partial"
+    with pytest.raises(PartialRunError, match=r"partial: block 4 failed 3 times.*fault") as told:
+        make(out, generator=FAILS, workers=2, pilot=64)
     assert "\n" not in str(told.value)
-    assert not (tmp_path / "r").exists()
-    assert "planted fault" in (tmp_path / "r.partial" / "failed.json").read_text()
-    state = Workspace(tmp_path / "r", whole.record["fingerprint"]).load()
-    assert state.covered.ranges == ((0, 4), (5, 7))
+    assert "planted fault" in (beside / "failed.json").read_text()
+    assert json.loads((beside / "status.json").read_text())["aside"] == [4]
+    assert sorted(path.name for path in beside.iterdir()) == [
+        "failed.json", "key.json", "state.npz", "status.json",
+    ]  # fmt: skip
+
+    partial = open_run(out)
+    assert partial.record["coverage"]["missing"] == [[128, 160]]
+    assert partial.record["coverage"]["evaluation"] == 200 - 48 - 32
+    assert partial.record["fingerprint"] != whole.record["fingerprint"]
+    (sentence,) = partial.summary()["left_out"]
+    assert "32 of 200 samples (128 to 159) are missing" in sentence
+    assert sentence in describe_run(partial)
+    histogram = partial.array("units", "histogram").sel(set="evaluation", row="(all pixels)")
+    assert (histogram.sum("bin") == 120 * 32 * 32).all()
+
+    with pytest.raises(RunError, match="--resume"):
+        make(out, generator=FAILS, pilot=64)
+    (out / "notes.sqlite").write_bytes(b"")
+    with pytest.raises(RunError, match=r"'notes.sqlite' was added since"):
+        make(out, generator=FAILS, resume=True, pilot=64)
+    (out / "notes.sqlite").unlink()
     mark.write_text("healed")
-    resumed = make(tmp_path / "r", generator=FAILS, workers=1, resume=True, pilot=64)
+    resumed = make(out, generator=FAILS, workers=1, resume=True, pilot=64)
     assert files(resumed) == files(whole)
+    assert resumed.record["fingerprint"] == whole.record["fingerprint"]
+    assert resumed.summary()["left_out"] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mark", "r", "whole"]
+
+
+def test_a_block_that_thresholds_rest_on_ends_the_run_without_scores(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_MARK", str(tmp_path / "mark"))
+    with pytest.raises(RunError, match=r"partial and has no scores: block 4 failed 3 times"):
+        make(tmp_path / "r", generator=FAILS, workers=2, n_samples=640, pilot=64)
+    assert not (tmp_path / "r").exists()
+    assert (tmp_path / "r.partial" / "state.npz").is_file()
 
 
 _CODE = """
@@ -135,7 +165,5 @@ def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_wor
     assert killed
     process = start(out, 1 + draws.randrange(3))
     assert process.wait(timeout=patience.PROCESS) == 0
-    from dissect import open_run
-
     assert files(open_run(out)) == files(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

@@ -5,7 +5,6 @@ reads weights and configuration, so nothing in the folder is run.
 Latents are drawn from the standard normal distribution, divided by ``scaling_factor`` if the folder
 names one; a diffusion model works with latents of this spread. Such samples show textures only; to
 see more, encode images.
-than that, so what such samples show are textures; encode images to see more.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,6 @@ networks (``module.``, ``_orig_mod.``) are not part of a tensor's name.
 Averages often cover parameters only: as a dictionary without the running statistics, as a list
 without names (torch_ema), or under names without dots (LitEma). They are completed from the group
 that they average.
-group that they average.
 """
 
 import re

@@ -13,7 +13,6 @@ A trial's gain is the mean of ``Verdict.gain`` (net, inside the shape), minus th
 outside of the shape whose concepts change. Among the trials with at least 90 % of the best gain,
 the smallest strength wins, then the largest gain. The result of the winner is described like a
 verdict; for the painted image itself, see the verdict of the stroke.
-does on the image that is painted says the verdict of the stroke.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,6 @@
 A stroke that draws sets units to ``strength`` times their values in its region; one that removes
 ablates them there with ``strength``. A region is a box in pixels of the image, a mask (a PNG) over
 the whole image, or neither for everywhere. Nothing in here imports torch.
-PNG) over the whole image, or neither for everywhere. Nothing in here imports torch.
 """
 
 import base64

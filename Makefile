@@ -1,13 +1,16 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 # `make pictures` makes those of the dashboard in docs/ anew, from a run that is there.
 # `make test-all` runs the slow tests too, all of them in random order.
+# `make docs` builds the site in build/site; `make notebooks` runs its notebooks again, in place.
+# `make test-oldest` runs the suite with the oldest versions that are supported (Python 3.11).
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST ?= build/oldest
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint docs pictures clean
+.PHONY: demo test test-all test-oldest lint docs notebooks pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/dissect demo --out $(RUN)
@@ -26,8 +29,19 @@ lint: $(VENV)/.installed-test
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --project pyrightconfig.strict.json
 
 docs: $(VENV)/.installed-test
-	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/pdoc --output-directory build/api dissect segmenters reports
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python docs/site/run_notebooks.py
+
+# Without diffusers, transformers and onnxruntime, whose oldest versions that work need newer ones of others.
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --constraint oldest.txt --editable '.[test-oldest]'
+	$(OLDEST)/bin/pytest -n $(WORKERS) --dist loadfile -m "not slow" \
+	    --ignore tests/generators/test_diffusers_decoders.py --ignore tests/generators/test_diffusers_unets.py \
+	    --ignore tests/generators/test_onnx_programs.py --ignore tests/segmenters/test_hub.py \
+	    --ignore tests/segmenters/test_other_libraries.py
 
 pictures: $(VENV)/.installed-test
 	$(BIN)/python docs/pictures.py $(RUN)

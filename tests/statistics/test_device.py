@@ -1,6 +1,7 @@
 """Counting on an accelerator: Triton's kernel in its interpreter, and plain operations of torch."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -23,8 +24,19 @@ from dissect.statistics.native import tally_native
 from tests import elsewhere
 from tests.statistics.test_counts import random_case, random_codes, reference_table, snapped
 
+
+def triton_version():
+    """Of the Triton at hand; (0, 0) without one."""
+    try:
+        major, minor = importlib.metadata.version("triton").split(".")[:2]
+    except importlib.metadata.PackageNotFoundError:
+        return 0, 0
+    return int(major), int(minor)
+
+
 needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="there is no Triton for this system"
+    triton_version() < (3, 2),  # before, its interpreter warns, and it compiles for no absent GPU
+    reason="there is no Triton for this system, or an older one than 3.2",
 )
 
 
@@ -145,7 +157,7 @@ def test_a_kernel_that_agrees_with_plain_operations_is_used(monkeypatch):
 
 @pytest.mark.parametrize(
     ("found", "message"),
-    [(1, "rounds otherwise"), (RuntimeError("no C compiler"), "no C compiler")],
+    [(1, "rounds differently"), (RuntimeError("no C compiler"), "no C compiler")],
 )
 def test_a_kernel_that_fails_or_counts_otherwise_is_left_aside_with_a_warning(
     monkeypatch, found, message

@@ -1,0 +1,114 @@
+"""README and the docs: every command is one that the program takes, every link leads somewhere."""
+
+import argparse
+import importlib.util
+import re
+import shlex
+
+import pytest
+
+from dissect.cli import build_parser
+from dissect.commands import COMMANDS
+from dissect.errors import DissectError
+from tests.documents import PAGES, ROOT, SHELL, arguments, blocks, inline_commands
+
+LINK = re.compile(r"!?\[[^\]]*\]\((?!\w+:)([^)\s]+)\)")
+
+
+def refusal(given):
+    """Why the command line would not take these arguments; None if it would."""
+    try:
+        build_parser().parse_args(given)
+    except DissectError as error:
+        return str(error)
+    except SystemExit as stop:  # --help, --version
+        return None if stop.code in (0, None) else f"status {stop.code}"
+    return None
+
+
+def test_pages_are_found():
+    assert {"README.md", "docs/method.md", "docs/tutorials/ablation.md"} <= set(PAGES)
+    counted = sum(len(block.commands) for page in PAGES for block in blocks(page))
+    assert counted > 60
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_command_line_takes_every_command_of_a_page(page):
+    wrong = {
+        f"{block}: dissect {shlex.join(given)}": why
+        for block in blocks(page)
+        if not block.mark.startswith("not run: refused")
+        for given in block.commands
+        if (why := refusal(given)) is not None
+    }
+    assert wrong == {}
+
+
+def test_a_command_with_a_wrong_flag_is_seen():
+    assert "--sampels is no option" in refusal(["run", "g", "--segmenter", "s", "--sampels", "5"])
+    assert refusal(["zoo"]) is None
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_command_line_takes_the_examples_of_its_help(command):
+    lines = [line for line in command.examples if line.startswith("dissect ")]
+    refused = {line: refusal(arguments(line)) for line in lines}
+    assert {line: why for line, why in refused.items() if why is not None} == {}
+
+
+@pytest.fixture(scope="module")
+def parsers():
+    """Command → its parser, with its options."""
+    (subparsers,) = [
+        action
+        for action in build_parser(complete=True)._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ]
+    return subparsers.choices
+
+
+def test_commands_inside_sentences_have_options_that_exist(parsers):
+    wrong = []
+    for page in PAGES:
+        for line in inline_commands(page):
+            name, *rest = line.removeprefix("dissect ").split()
+            if name.startswith(("-", "…")) or name == "COMMAND":
+                continue
+            known = parsers[name]._option_string_actions if name in parsers else None
+            flags = [word.partition("=")[0] for word in rest if word.startswith("--")]
+            if known is None or [flag for flag in flags if flag not in known]:
+                wrong.append(f"{page}: {line}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_other_commands_of_a_page_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for block in blocks(page):
+        for line in block.lines if block.language in SHELL else ():
+            if made := re.match(r"(?:[A-Z]+=\S+ )*make ([a-z-]+)", line):
+                assert made[1] in targets, block
+            if module := re.search(r"python -m ([\w.]+)", line):
+                assert importlib.util.find_spec(module[1]) is not None, block
+
+
+def slug(heading):
+    """The anchor that GitHub and the site give a heading."""
+    text = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_links_of_a_page_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.S)
+    dead = []
+    for target in LINK.findall(text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        if not file.exists():
+            dead.append(target)
+        elif anchor and file.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+            if anchor not in {slug(one) for one in headings}:
+                dead.append(target)
+    assert dead == []

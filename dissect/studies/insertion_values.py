@@ -17,7 +17,7 @@ from dissect.runs import Run
 from dissect.runs.schema import ALL_PIXELS
 from dissect.statistics.scores import above
 from dissect.studies.originals import Originals
-from dissect.studies.unit_question import MEAN
+from dissect.studies.unit_question import EXPECTED_VALUE, MEAN
 from dissect.tracing import trace
 
 _QUANTILE = re.compile(r"q(0?\.\d+)")
@@ -42,7 +42,7 @@ def insertion_values(
         return present_means(originals, layer, concept)
     found = _QUANTILE.fullmatch(how)
     if not found or not 0 < float(found[1]) < 1:
-        raise SettingError("value", f"is {how!r}; expected mean, or a quantile such as q0.99")
+        raise SettingError("value", f"is {how!r}; expected {EXPECTED_VALUE}")
     return stored_quantiles(run, layer, float(found[1]))
 
 

@@ -10,8 +10,11 @@ from dissect.studies.orders import ORDERS, PICKED
 
 MEAN = "mean"
 """The default insertion value: the mean of a unit where the concept is."""
+LEARNED = "learned"
+"""Values found by gradient descent (``dissect.studies.learned_values``)."""
 LARGEST_SHARE = 0.25
 """Share of a layer's units. A larger set changes the layer as a whole, for any choice of units."""
+EXPECTED_VALUE = "mean, learned, or a quantile such as q0.99"
 _USUAL = 20  # default number of units of a set
 _LEAST = 4  # least units of a set when its layer is chosen automatically
 
@@ -64,9 +67,9 @@ class UnitQuestion(Settings, kw_only=True):
         default=5, at_least=0,
     )  # fmt: skip
     value: str = setting(
-        "value at which units are held: mean, where the concept is, or a quantile such as q0.99",
-        default=MEAN, pattern=rf"{MEAN}|q0?\.\d*[1-9]\d*",
-        expected="mean, or a quantile such as q0.99",
+        "value at which units are held: mean, where the concept is, a quantile such as q0.99, or "
+        "learned, by gradient descent on --search samples",
+        default=MEAN, pattern=rf"{MEAN}|{LEARNED}|q0?\.\d*[1-9]\d*", expected=EXPECTED_VALUE,
     )  # fmt: skip
     picked: tuple[int, ...] = setting(
         "exactly these units of --layer, instead of --units by --order",

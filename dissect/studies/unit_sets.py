@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+
 from dissect.counting.samples import check_device
 from dissect.edits.applying import check_edits, check_reach
 from dissect.edits.edit import Edit
@@ -22,6 +24,7 @@ from dissect.runs import Run
 from dissect.studies.agreement import open_second
 from dissect.studies.image_change import ImageChange
 from dissect.studies.insertion_values import insertion_values
+from dissect.studies.learned_values import learn_values
 from dissect.studies.optimise import optimise, rank_by_weight
 from dissect.studies.orders import MATCHES, PICKED, RANDOM
 from dissect.studies.originals import Originals, open_models
@@ -34,7 +37,7 @@ from dissect.studies.random_sets import (
     random_order,
 )
 from dissect.studies.ranking import best_layer, gains_of_sweep, greedy, rank_by_match, sweep
-from dissect.studies.unit_question import UnitQuestion, usual_size, wide_enough
+from dissect.studies.unit_question import LEARNED, MEAN, UnitQuestion, usual_size, wide_enough
 from segmenters import Segmenter
 
 _Question = TypeVar("_Question", bound=UnitQuestion)
@@ -49,11 +52,14 @@ class Prepared:
         run: The run.
         layer: The layer that was given or found.
         originals: The measured samples.
-        treatment: The edit of the layer's units.
+        treatment: The edit of the chosen set, ``treat(units)``.
+        treat: Set of units → its edit: the same for every set, except for learned values, which
+            each set has of its own.
         orders: Orders of all its units.
         units: The chosen set.
         random_sets: For each draw as many random units, without any chosen one.
-        matched_sets: Random units, without any chosen one, that change images as strongly.
+        matched_sets: Random units, without any chosen one, that change images as strongly. Empty
+            for learned values, because a set has no strength before they are learned.
         image_change: How strongly the chosen units change images, in [0, 1].
         second: Another segmenter that reads the images too; None for none.
     """
@@ -62,6 +68,7 @@ class Prepared:
     layer: str
     originals: Originals
     treatment: Treatment
+    treat: Callable[[Sequence[int]], Treatment]
     orders: "Orders"
     units: list[int]
     random_sets: list[list[int]]
@@ -166,7 +173,8 @@ def prepare(
     search = Originals(*models, n_samples=question.n_search, first=behind, bases=bases)
     originals.fill(progress=progress)
     if inserted:
-        values = insertion_values(run, search, layer, question.concept, question.value)
+        how = MEAN if question.value == LEARNED else question.value
+        values = insertion_values(run, search, layer, question.concept, how)
     else:
         check_present(originals, question.concept)
         values = None
@@ -174,17 +182,47 @@ def prepare(
     check_edits(generator, treatment.of(range(n_layer)), bases=bases)
     orders = Orders(run, search, treatment, question, progress)
     units = orders.rank(question.order, n_units)
+    learned = inserted and question.value == LEARNED
+    treat = _Learned(search, treatment, question.concept, progress) if learned else _same(treatment)
     draws, seed = question.draws, run.config.seed
     change = ImageChange(search)
     strength, alike = matched_sets(
-        lambda own: change.of(treatment.of(own)),
-        n_layer, units, draws=draws if matched else 0, seed=seed,
+        lambda own: change.of(treat(own).of(own)),
+        n_layer, units, draws=draws if matched and not learned else 0, seed=seed,
     )  # fmt: skip
     return Prepared(
-        run, layer, originals, treatment, orders, units,
+        run, layer, originals, treat(units), treat, orders, units,
         random_sets=plain_sets(n_layer, units, range(draws), seed=seed),
         matched_sets=alike, image_change=strength, second=second,
     )  # fmt: skip
+
+
+def _same(treatment: Treatment) -> Callable[[Sequence[int]], Treatment]:
+    return lambda units: treatment
+
+
+class _Learned:
+    """Treatments with values that were learned for exactly the units of a set, once for each."""
+
+    def __init__(
+        self, search: Originals, treatment: Treatment, concept: str, progress: bool
+    ) -> None:
+        self._search, self._start, self._concept = search, treatment, concept
+        self._progress = progress
+        self._found: dict[tuple[int, ...], Treatment] = {}
+
+    def __call__(self, units: Sequence[int]) -> Treatment:
+        key = tuple(units)
+        if key not in self._found:
+            start = self._start
+            assert start.values is not None  # only insertions learn values
+            values = np.array(start.values, dtype=np.float64)
+            values[list(units)] = learn_values(
+                self._search, start.layer, units, self._concept, values[list(units)],
+                region=start.region, progress=self._progress,
+            )  # fmt: skip
+            self._found[key] = replace(start, values=values)
+        return self._found[key]
 
 
 class Orders:

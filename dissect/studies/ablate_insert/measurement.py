@@ -82,7 +82,8 @@ def measure_set(
         chosen = count(treatment, prepared.units)
         seconds = time.perf_counter() - started
         drawn = {
-            kind: [count(treatment, units) for units in sets] for kind, sets in random_sets.items()
+            kind: [count(prepared.treat(units), units) for units in sets]
+            for kind, sets in random_sets.items()
         }
         ablated = None
         if inserted:

@@ -4,7 +4,7 @@ from dissect.errors import SettingError
 from dissect.settings import setting
 from dissect.settings.kinds import any_of
 from dissect.studies.orders import ORDERS, PICKED, RANDOM
-from dissect.studies.unit_question import UnitQuestion
+from dissect.studies.unit_question import LEARNED, UnitQuestion
 
 ABLATE, INSERT = KINDS = ("ablate", "insert")
 
@@ -32,6 +32,14 @@ class SetQuestion(UnitQuestion, kw_only=True):
         super().check()
         if PICKED in self.curve and not self.picked:
             raise SettingError("curve", f"has {PICKED!r} but no units are picked; expected some")
+        if self.value == LEARNED and self.kind == ABLATE:
+            raise SettingError("value", f"is {LEARNED!r}; expected it for units that are inserted")
+        if self.value == LEARNED and self.curve:
+            raise SettingError(
+                "curve",
+                f"is given and the value is {LEARNED!r}, which would be learned anew for each "
+                "point; expected one of the two",
+            )
 
 
 def share_of(kind: str) -> str:

@@ -72,7 +72,7 @@ def measure_contexts(
     ) as bar:
         measured = {
             key: measure_places(
-                originals, prepared.treatment, units, places, question.concept, bar=bar
+                originals, prepared.treat(units), units, places, question.concept, bar=bar
             )
             for key, units in sets.items()
         }

@@ -1,6 +1,6 @@
 """Share of a rectangle that becomes a concept painted there, over fresh samples.
 
-    python -m benchmarks.insertion RUN [--samples 50] [--concepts tree door window] [--json]
+    python -m benchmarks.insertion RUN [--samples 50] [--concepts tree door window] [--learned]
 
 Trees are painted into rectangles of ground of half the image's height, doors and windows into
 rectangles of wall. For each concept one brush is found as on the paint page, with one rectangle, on
@@ -8,7 +8,9 @@ the trial samples. Then it is applied to ``--samples`` other samples of another 
 own rectangle: the place that has most ground (or wall) and none of the concept. Samples without
 such a place are skipped. The control is the same number of units of the same layer that the brush
 does not use (or all others, if fewer), drawn at random, held at the values of the brush; there is
-none if the brush takes the whole layer.
+none if the brush takes the whole layer. With ``--learned`` the brush may have values found by
+gradient descent; the random units then learn values of their own, by the same steps on the same
+samples.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from dissect.counting.samples import label_block, make_images
-from dissect.painting.brushes import Box, Shape, find_brush
+from dissect.painting.brushes import Box, Candidate, Shape, find_brush, learned_candidates
 from dissect.painting.canvas import Canvas
 from dissect.painting.strokes import DRAW, Stroke
 from dissect.runs import open_run
@@ -100,16 +102,22 @@ def covered(canvas: Canvas, stroke: Stroke, seed: int, index: int) -> float:
 
 
 @torch.no_grad()
-def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
+def measure(canvas: Canvas, case: Case, n_samples: int, learned: bool) -> dict[str, object]:
     """Shares of the rectangles that became the concept; see the module docstring."""
     trial = next(places(canvas, case, _SEED + 1, 1), None)
     if trial is None:
         return {"concept": case.concept, "samples": 0}
-    brush = find_brush(canvas, case.concept, DRAW, shape=Shape(box=trial[1]))
+    brush = find_brush(canvas, case.concept, DRAW, shape=Shape(box=trial[1]), learned=learned)
     units, values = brush.units[: brush.n_units], brush.values[: brush.n_units]
     others = sorted(set(range(canvas.run.layers[brush.layer].units)) - set(units))
     draws = np.random.Generator(np.random.Philox(key=[_SEED, 0]))
     shares: dict[str, list[float]] = {"brush": [], "random": []}
+    fixed: Candidate | None = None
+    if others and learned:
+        drawn = sorted(map(int, draws.choice(others, min(len(units), len(others)), replace=False)))
+        held = canvas.present_means(brush.layer, case.concept)[drawn]
+        start = Candidate(brush.layer, tuple(drawn), tuple(map(float, held)), (len(drawn),), "")
+        fixed = learned_candidates(canvas, case.concept, [start], Shape(box=trial[1]))[0]
     for index, box in places(canvas, case, _SEED, n_samples):
         stroke = Shape(box=box).stroke(
             DRAW, brush.layer, units, values, strength=brush.strength, concept=case.concept
@@ -117,8 +125,14 @@ def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
         shares["brush"].append(covered(canvas, stroke, _SEED, index))
         if not others:
             continue
-        drawn = draws.choice(others, size=min(len(units), len(others)), replace=False)
-        random = replace(stroke, units=tuple(sorted(map(int, drawn))), values=values[: len(drawn)])
+        if fixed is not None:
+            shape = Shape(box=box)
+            random = fixed.stroke(shape, DRAW, case.concept, len(fixed.units), brush.strength)
+        else:
+            drawn = draws.choice(others, size=min(len(units), len(others)), replace=False)
+            random = replace(
+                stroke, units=tuple(sorted(map(int, drawn))), values=values[: len(drawn)]
+            )
         shares["random"].append(covered(canvas, random, _SEED, index))
     result: dict[str, object] = {
         "concept": case.concept,
@@ -128,6 +142,7 @@ def measure(canvas: Canvas, case: Case, n_samples: int) -> dict[str, object]:
         "units": len(units),
         "of": canvas.run.layers[brush.layer].units,
         "strength": brush.strength,
+        "how": brush.how,
         "samples": len(shares["brush"]),
     }
     for name, values_of in shares.items():
@@ -146,13 +161,14 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run of scenes-stylegan2")
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--concepts", nargs="+", default=[case.concept for case in CASES])
+    parser.add_argument("--learned", action="store_true", help="try learned values too")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     canvas = Canvas(open_run(options.run))
     for case in CASES:
         if case.concept not in options.concepts:
             continue
-        result = measure(canvas, case, options.samples)
+        result = measure(canvas, case, options.samples, options.learned)
         if options.json:
             print(json.dumps(result), flush=True)
         elif not result["samples"]:
@@ -160,8 +176,8 @@ def main() -> None:
         else:
             print(
                 "{concept} into {into} {rectangle}: {layer}, {units} of {of} units at {strength} "
-                "times their mean; share of the rectangle {brush} (mean, 95 % interval), random "
-                "units {random}, {samples} samples".format(**result),
+                "times their value ({how}); share of the rectangle {brush} (mean, 95 % interval), "
+                "random units {random}, {samples} samples".format(**result),
                 flush=True,
             )
 

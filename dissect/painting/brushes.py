@@ -6,7 +6,8 @@ paints only its texture, and insertion at the mean is often too weak, so every c
 The test takes a few seconds. It uses **the shape to be painted**, on a few samples that neither the
 run nor its measurements used, with several numbers of units and several strengths.
 
-- To draw, units are inserted in the shape in images that have least of the concept there.
+- To draw, units are inserted in the shape in images that have least of the concept there. On
+  demand, values are also learned by gradient descent, on samples that no trial uses.
 - To remove, units are ablated in the shape in images that have most of it there.
 
 A trial's gain is the mean of ``Verdict.gain`` (net, inside the shape), minus the share of pixels
@@ -16,7 +17,7 @@ verdict; for the painted image itself, see the verdict of the stroke.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,12 +34,16 @@ from dissect.painting.verdict import Verdict, compare, painted_pixels, summarise
 from dissect.runs import Run
 from dissect.studies.effects import open_effect
 from dissect.studies.insertion_values import stored_quantiles
+from dissect.studies.learned_values import learn_values
 from dissect.studies.orders import SEARCHES
 from dissect.studies.ranking import rank_by_match
 from dissect.studies.registry import study_of
 from dissect.studies.store import effect_names
 
 _TRIED = 8  # images of a trial
+_LEARNED_FROM = 32  # further images at most, to learn values on
+_LEARNED_UNITS = 64  # of a layer at most, and at most half of it
+_STEPS = (20, 60)  # of all learned candidates, then of the finalists
 _LAYERS = 5
 _FINALISTS = 2
 _SIZES = (8, 16, 32, 64)
@@ -123,8 +128,9 @@ class Candidate:
 
 
 def find_brush(
-    canvas: Canvas, concept: str, mode: str, *, layer: str | None = None, shape: Shape | None = None
-) -> Brush:
+    canvas: Canvas, concept: str, mode: str, *, layer: str | None = None,
+    shape: Shape | None = None, learned: bool = False,
+) -> Brush:  # fmt: skip
     """Find the brush for a concept.
 
     Args:
@@ -133,6 +139,9 @@ def find_brush(
         mode: ``draw`` or ``remove``.
         layer: Use only this layer of the run; None chooses one.
         shape: The shape to be painted; None takes a box of the concept's usual size and place.
+        learned: To draw, also try values that are found by gradient descent
+            (``dissect.studies.learned_values``), on samples that no trial uses. Takes some 300
+            steps of batches of 8.
 
     Raises:
         SegmenterError: an unknown concept.
@@ -167,7 +176,14 @@ def find_brush(
     numbers = range(len(found))
     first = {n: gain(n, found[n].sizes[min(1, len(found[n].sizes) - 1)], middle) for n in numbers}
     finalists = sorted(numbers, key=lambda n: -first[n])[:_FINALISTS]
-    tried = {
+    tried: dict[tuple[int, int, float], float] = {}
+    if learned and mode == DRAW:
+        found += learned_candidates(canvas, concept, found, shape)
+        tried = {
+            (n, found[n].sizes[0], 1.0): gain(n, found[n].sizes[0], 1.0)
+            for n in range(len(numbers), len(found))
+        }
+    tried |= {
         (n, size, strength): gain(n, size, strength)
         for n in finalists
         for size in found[n].sizes
@@ -242,6 +258,50 @@ def candidates(
     return found
 
 
+def learned_candidates(
+    canvas: Canvas, concept: str, found: Sequence[Candidate], shape: Shape
+) -> list[Candidate]:
+    """The two candidates that draw most once their values are learned, best first.
+
+    Each learns for a few steps, and the two best of a trial go on.
+
+    Args:
+        canvas: Models of the run.
+        concept: A concept of the vocabulary.
+        found: Candidates with the values to begin with.
+        shape: The shape to be painted.
+    """
+    ordered = _rows_by_presence(canvas, concept, DRAW, shape)
+    trial, rows = ordered[:_TRIED], ordered[_TRIED:][:_LEARNED_FROM]
+    if not rows:
+        return []
+    stroke = shape.stroke(DRAW, "-", (0,), (0.0,), strength=1.0, concept=concept)
+    region = stroke.region(canvas.generator.image_size)
+
+    def learn(one: Candidate, n_steps: int) -> Candidate:
+        values = learn_values(
+            canvas.search, one.layer, one.units, concept, one.values,
+            region=region, rows=rows, n_steps=n_steps,
+        )  # fmt: skip
+        return replace(one, values=tuple(float(value) for value in values))
+
+    def gain(one: Candidate) -> float:
+        stroke = one.stroke(shape, DRAW, concept, one.sizes[0], 1.0)
+        return _gain(try_stroke(canvas, stroke, trial), canvas.generator.image_size)
+
+    few, more = _STEPS
+    begun = []
+    for one in found:
+        size = max(1, min(_LEARNED_UNITS, canvas.run.layers[one.layer].units // 2, len(one.units)))
+        cut = Candidate(
+            one.layer, one.units[:size], one.values[:size], (size,),
+            f"{one.source}, with learned values",
+        )  # fmt: skip
+        begun.append(learn(cut, few))
+    begun.sort(key=gain, reverse=True)
+    return [learn(one, more) for one in begun[:_FINALISTS]]
+
+
 def _values(canvas: Canvas, layer: str, concept: str) -> Float[np.ndarray, " unit"]:
     """Insertion value of each unit of a layer: its mean on the concept, or a high quantile."""
     entry = canvas.vocabulary[concept]
@@ -303,6 +363,10 @@ def trial_rows(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[in
     """Rows of ``canvas.search`` on which a shape is tried: least of the concept in it to draw, most
     of it to remove. Leaves out images in which nothing can change.
     """
+    return _rows_by_presence(canvas, concept, mode, shape)[:_TRIED]
+
+
+def _rows_by_presence(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[int]:
     entry = canvas.vocabulary[concept]
     plane, search = canvas.vocabulary.planes.index(entry.plane), canvas.search
     stroke = shape.stroke(REMOVE, "-", (0,), (), strength=1.0, concept=concept)
@@ -311,8 +375,7 @@ def trial_rows(canvas: Canvas, concept: str, mode: str, shape: Shape) -> list[in
     inside = (present & region).flatten(1).sum(dim=1)
     order = torch.argsort(inside, descending=mode == REMOVE, stable=True).tolist()
     room = int(region.sum())
-    fit = [row for row in order if (inside[row] < room if mode == DRAW else inside[row] > 0)]
-    return fit[:_TRIED]
+    return [row for row in order if (inside[row] < room if mode == DRAW else inside[row] > 0)]
 
 
 @torch.no_grad()

@@ -1,14 +1,15 @@
 """Insertion values found by gradient descent: what units have to be for a concept to appear.
 
-The mean activation where a concept is (``insertion_values``) is often too weak, and it averages over
-all parts of an object: crown and trunk, or pane and frame. Here the values v of the given units are
-parameters. With P the pixels that are edited, s_c the segmenter's score of concept c, x the unedited
-and x(v) the edited image, the loss is
+The mean activation where a concept is (``insertion_values``) is often too weak, and it averages
+over all parts of an object: crown and trunk, or pane and frame. Here the values v of the given
+units are parameters. With P the pixels that are edited, s_c the segmenter's score of concept c, x
+the unedited and x(v) the edited image, the loss is
 
     −E[mean over P of log(s_c(x(v)) + ε)]  +  λ E[mean outside P of |x(v) − x|]
 
 over samples, ε = 10⁻⁴. The second term, 0 where everything is edited, keeps the rest of the image.
-Adam takes steps of a tenth of each unit's standard deviation, so units of any scale are treated alike.
+Adam takes steps of a tenth of each unit's standard deviation, so the scale of a unit does not
+matter.
 
 Values that were learned can exploit the segmenter. So random sets have to be compared with values
 of their own, learned in the same way, on samples that are not measured; and a second segmenter

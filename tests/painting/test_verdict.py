@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from dissect.errors import ConfigError
-from dissect.painting.brushes import Shape, find_brush, trial_rows, try_stroke, usual_shape
+from dissect.painting import brushes
+from dissect.painting.brushes import (
+    Candidate,
+    Shape,
+    find_brush,
+    learned_candidates,
+    trial_rows,
+    try_stroke,
+    usual_shape,
+)
 from dissect.painting.canvas import Canvas
 from dissect.painting.masks import write_mask
 from dissect.painting.recipe import write_recipe
@@ -164,6 +173,31 @@ def test_a_brush_is_tried_with_the_shape_that_is_painted(canvas):
         f"px of {(bottom - top) * (right - left)} painted"
         in find_brush(canvas, "red", "draw").tried
     )
+
+
+def test_learned_values_are_tried_on_images_that_they_were_not_learned_on(canvas, monkeypatch):
+    learned_on = set()
+
+    def spy(originals, layer, units, concept, start, *, rows, **settings):
+        learned_on.update(rows)
+        return learn_values(originals, layer, units, concept, start, rows=rows, **settings)
+
+    monkeypatch.setattr(brushes, "learn_values", spy)
+    shape = Shape(box=(0, 0, 16, 16))
+    weak = Candidate("units", (0, 1), (0.1, 0.1), (2,), "two units")
+    stroke = weak.stroke(shape, "draw", "red", 2, 1.0)
+    rows = trial_rows(canvas, "red", "draw", shape)
+    (best,) = learned_candidates(canvas, "red", [weak], shape)
+    assert learned_on
+    assert not learned_on & set(rows)
+    assert "with learned values" in best.source
+    (before, after) = (
+        np.mean([one.gain for one in try_stroke(canvas, stroke, rows)])
+        for stroke in (stroke, best.stroke(shape, "draw", "red", 2, 1.0))
+    )
+    assert before < 0.1
+    assert after > 0.9
+    assert find_brush(canvas, "red", "draw", shape=shape, learned=True).gain > 0.9
 
 
 def test_a_trial_takes_images_in_which_there_is_something_to_do(canvas):

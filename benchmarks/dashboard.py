@@ -7,10 +7,11 @@ The run contains random scores of a plausible kind and one picture for all units
 ``unit_page`` are milliseconds in the server (app and JSON, without a socket) for random filters and
 units, after the run was opened once (``open_s``); ``overview`` and ``compare`` (the run with
 itself) likewise. ``browser`` is the first view of all units in Chromium: seconds until the first
-card, and requests before scrolling. ``load`` runs that many clients at once, each of which requests
-one page after the other: answers, errors, and memory (including the clients') after a quarter of
-the time and at the end. ``paint`` is a stroke on a small run of a real generator, as in
-``benchmarks.painting``.
+card, requests before scrolling, and the milliseconds of script, in thread time, for each of ten
+further pages of cards; ``growth`` is the median of the last five divided by that of the first five.
+``load`` runs that many clients at once, each of which requests one page after the other: answers,
+errors, and memory (including the clients') after a quarter of the time and at the end. ``paint`` is
+a stroke on a small run of a real generator, as in ``benchmarks.painting``.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -41,6 +43,9 @@ from dissect.runs import schema
 from dissect.runs.strips import TILE, Strip, make_strip
 from dissect.statistics.folds import SETS
 from dissect.statistics.registry import required_columns
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 _EDGES, _TOP = 48, 8
 
@@ -232,9 +237,37 @@ def first_view(url: str) -> dict[str, object] | None:
         page.locator(".card").first.wait_for()
         seconds = time.perf_counter() - started
         page.wait_for_load_state("networkidle")
+        n_requests = len(requests)
+        images = sum("/media/" in request for request in requests)
+        more = _more(page)
         browser.close()
-    images = sum("/media/" in request for request in requests)
-    return {"first_card_s": round(seconds, 2), "requests": len(requests), "images": images}
+    growth = statistics.median(more[5:]) / statistics.median(more[:5])
+    return {
+        "first_card_s": round(seconds, 2),
+        "requests": n_requests,
+        "images": images,
+        "more_script_ms": more,
+        "growth": round(growth, 2),
+    }
+
+
+def _more(page: "Page", pages: int = 10) -> list[float]:
+    """Milliseconds of script for each further page of cards."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def script() -> float:
+        found = session.send("Performance.getMetrics")["metrics"]
+        return 1000 * next(one["value"] for one in found if one["name"] == "ScriptDuration")
+
+    times, drawn, button = [], page.locator(".card"), page.locator("#units-more")
+    for _ in range(pages):
+        before, count = script(), drawn.count()
+        button.click()
+        drawn.nth(count).wait_for(state="attached")
+        page.wait_for_load_state("networkidle")
+        times.append(round(script() - before, 1))
+    return times
 
 
 def load(url: str, options: argparse.Namespace) -> dict[str, object]:

@@ -17,6 +17,10 @@ from segmenters.synonyms import means
 CERTAINTIES = ("all", "matches", "named", "sure", "causal", "unnamed")
 _RUNGS = {"matches": MATCHES, "causal": CAUSAL}
 VIEWS = ("grid", "table")
+SIZES = ("small", "medium", "large")
+"""Of the pictures in the grid."""
+FACETS = ("certainty", "layer", "concept", "category")
+"""Criteria whose values are offered with how many units each would give."""
 STEP = 48
 """Number of units added each time."""
 MOST = 2**16
@@ -70,6 +74,7 @@ class UnitFilter:
         sort: One of ``sorts``.
         reverse: Reverse order; units without a value come last in both.
         view: One of ``VIEWS``.
+        size: Size of the pictures, one of ``SIZES``.
         most: Number of units shown in the grid.
     """
 
@@ -83,6 +88,7 @@ class UnitFilter:
     sort: str = "clearest"
     reverse: bool = False
     view: str = "grid"
+    size: str = "medium"
     most: int = STEP
 
     def to_query(self, **changes: object) -> str:
@@ -114,7 +120,12 @@ def read_filter(query: Mapping[str, object]) -> UnitFilter:
     }
     picked = {
         name: given
-        for name, known in (("certainty", CERTAINTIES), ("sort", sorts()), ("view", VIEWS))
+        for name, known in (
+            ("certainty", CERTAINTIES),
+            ("sort", sorts()),
+            ("view", VIEWS),
+            ("size", SIZES),
+        )
         if isinstance(given := query.get(name), str) and given in known
     }
     iou = _number(query.get("iou"), default.iou)
@@ -150,28 +161,9 @@ def filter_units(
     """
     labels = labels.assign(second=_second(labels, second or {}))
     keep = np.ones(len(labels), bool)
-    for name in ("layer", "concept", "category"):
-        if getattr(unit_filter, name):
-            keep &= (labels[name] == getattr(unit_filter, name)).to_numpy()
-    if unit_filter.iou > 0:
-        keep &= (labels.iou >= unit_filter.iou).to_numpy()
-    named = labels.is_named.to_numpy()
-    if unit_filter.certainty == "unnamed":
-        keep &= ~named
-    elif unit_filter.certainty in _RUNGS:
-        keep &= (labels.rung >= _RUNGS[unit_filter.certainty]).to_numpy()
-    elif unit_filter.certainty != "all":
-        keep &= (
-            named if unit_filter.certainty == "sure" else named | (labels.second != "").to_numpy()
-        )
-        if unit_filter.certainty == "sure":
-            keep &= labels.same_in_halves.to_numpy()
-    found = labels[keep]
-    for word in unit_filter.search.lower().split():
-        found = found[_holds(found, word)]
-    found = _with_effects(found, measured or {})
-    if unit_filter.measured:
-        found = found[found.effect_label != ""]
+    for passed in _passed(labels, unit_filter, measured or {}).values():
+        keep &= passed
+    found = _with_effects(labels[keep], measured or {})
     sort = sorts()[unit_filter.sort]
     column = sort.column
     # A run of an earlier version may lack a column.
@@ -187,6 +179,76 @@ def filter_units(
         ascending=rising, kind="stable", na_position="last"
     )
     return found.iloc[order.index]
+
+
+def count_facets(
+    labels: pd.DataFrame,
+    unit_filter: UnitFilter,
+    measured: Mapping[tuple[str, int], Measured] | None = None,
+    second: Mapping[tuple[str, int], str] | None = None,
+) -> dict[str, dict[str, int]]:
+    """How many units each value of each of ``FACETS`` would give with all else as it is.
+
+    Args:
+        labels, unit_filter, measured, second: As ``filter_units`` takes them.
+
+    Returns:
+        For each facet: value → units; first "" (``all`` for the certainty), which takes any.
+        Values that no unit has are left out, but for those of the certainty.
+    """
+    labels = labels.assign(second=_second(labels, second or {}))
+    passed = _passed(labels, unit_filter, measured or {})
+    found: dict[str, dict[str, int]] = {}
+    for facet in FACETS:
+        keep = np.ones(len(labels), bool)
+        for name, one in passed.items():
+            if name != facet:
+                keep &= one
+        if facet == "certainty":
+            sums = [int((keep & _is_certain(labels, one)).sum()) for one in CERTAINTIES]
+            found[facet] = dict(zip(CERTAINTIES, sums, strict=True))
+        else:
+            counts = labels[facet][keep].value_counts(sort=False)
+            own = {str(name): int(n) for name, n in counts.items() if n}
+            found[facet] = {"": int(keep.sum()), **own}
+    return found
+
+
+def _passed(
+    labels: pd.DataFrame, unit_filter: UnitFilter, measured: Mapping[tuple[str, int], Measured]
+) -> dict[str, np.ndarray]:
+    """For each criterion that is set, which rows pass it; ``labels`` have ``second``."""
+    passed = {
+        name: (labels[name] == value).to_numpy(bool)
+        for name in ("layer", "concept", "category")
+        if (value := getattr(unit_filter, name))
+    }
+    if unit_filter.iou > 0:
+        passed["iou"] = (labels.iou >= unit_filter.iou).to_numpy(bool)
+    if unit_filter.certainty != "all":
+        passed["certainty"] = _is_certain(labels, unit_filter.certainty)
+    words = unit_filter.search.lower().split()
+    if words:
+        passed["search"] = np.logical_and.reduce([_holds(labels, word) for word in words])
+    if unit_filter.measured:
+        keys = zip(labels.layer.astype(str), labels.unit.tolist(), strict=True)
+        belong = {key for key, one in measured.items() if one.label}
+        passed["measured"] = np.array([key in belong for key in keys], bool)
+    return passed
+
+
+def _is_certain(labels: pd.DataFrame, certainty: str) -> np.ndarray:
+    """Which rows have one of ``CERTAINTIES``."""
+    if certainty == "all":
+        return np.ones(len(labels), bool)
+    if certainty in _RUNGS:
+        return (labels.rung >= _RUNGS[certainty]).to_numpy(bool)
+    named = labels.is_named.to_numpy(bool)
+    if certainty == "unnamed":
+        return ~named
+    if certainty == "sure":
+        return named & labels.same_in_halves.to_numpy(bool)
+    return named | (labels.second != "").to_numpy(bool)
 
 
 def _ranks(names: pd.Series) -> pd.Series:

@@ -31,6 +31,8 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (cards && list) list.append(...cards.map(drawCard));
       return window.dash_clientside.no_update;
     },
+    // The size of the pictures, without drawing them again.
+    cardSize: (size) => `units-body size-${size}`,
     // The two runs that are ticked; the latest pair is kept where there are not two.
     compareTicked(ticks, href) {
       const picks = window.dash_clientside.callback_context.inputs_list[0];
@@ -129,7 +131,9 @@ function drawCard(data) {
   if (data.effect) link.append(makeElement("span", "measured", data.effect));
   link.href = data.href;
   link.addEventListener("click", (event) => followLink(event, data.href));
-  return makeElement("li", "card", link);
+  const card = makeElement("li", "card", link);
+  if (data.pick) addPick(card, data); // units.js
+  return card;
 }
 
 // A heat map of concepts and layers, from the data in its place (components/layers.py).
@@ -187,7 +191,13 @@ function drawHeat(box) {
 
 // Lists of cards and heat maps are drawn when they come onto the page, or change.
 (function () {
-  const DRAWN = { cards: (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard)), heat: drawHeat };
+  const DRAWN = {
+    cards: (list) => list.replaceChildren(...JSON.parse(list.dataset.cards).map(drawCard)),
+    heat: drawHeat,
+    facet: (box) => drawFacet(box), // units.js, as the next two
+    picks: (bar) => drawPicks(bar),
+    unfold: (box) => (box.open = window.innerWidth > Number(box.dataset.unfold)),
+  };
   const draw = (box) => Object.keys(DRAWN).forEach((name) => name in box.dataset && DRAWN[name](box));
   const chosen = Object.keys(DRAWN).map((name) => `[data-${name}]`).join();
   const look = (node) => {
@@ -215,7 +225,8 @@ function drawHeat(box) {
   const itemsOf = (box) => [...box.querySelectorAll(box.dataset.roving)];
   function settle(box) {
     const items = itemsOf(box);
-    const kept = items.find((item) => item.tabIndex === 0 && item.dataset.roved) || items[0];
+    const focused = items.find((item) => item === document.activeElement);
+    const kept = focused || items.find((item) => item.tabIndex === 0 && item.dataset.roved) || items[0];
     for (const item of items) {
       item.tabIndex = item === kept ? 0 : -1;
       item.dataset.roved = "";

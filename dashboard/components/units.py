@@ -99,7 +99,12 @@ def second_label(name: str) -> Component | None:
 
 
 def cards(
-    opened: OpenRun, units: pd.DataFrame, *, query: str = "", large: bool = False
+    opened: OpenRun,
+    units: pd.DataFrame,
+    *,
+    query: str = "",
+    large: bool = False,
+    pickable: bool = False,
 ) -> Component:
     """Units as pictures that link to their pages.
 
@@ -111,20 +116,27 @@ def cards(
         units: Rows of ``filter_units``.
         query: Query for the links, which names the list of the units.
         large: Two per row if there is room, for a few units.
+        pickable: Whether they can be ticked, on a page with a bar of picks.
     """
-    data = card_data(opened, units, query=query)
+    data = card_data(opened, units, query=query, pickable=pickable)
     name = "cards large" if large else "cards"
     values = data_attributes(cards=json.dumps(data), roving="a")
     return html.Ul(className=name, role="list", **values)
 
 
-def card_data(opened: OpenRun, units: pd.DataFrame, *, query: str = "") -> list[dict[str, object]]:
+def card_data(
+    opened: OpenRun, units: pd.DataFrame, *, query: str = "", pickable: bool = False
+) -> list[dict[str, object]]:
     """The data for ``drawCard`` of app.js; see ``cards``."""
     people = second_labels(opened)
-    return [
-        _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
-        for row in rows_of(units)
-    ]
+    found = []
+    for row in rows_of(units):
+        card = _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
+        if pickable:
+            concept = str(row.concept) if row.is_named else ""
+            card["pick"] = {"layer": str(row.layer), "unit": int(row.unit), "concept": concept}
+        found.append(card)
+    return found
 
 
 def _card(opened: OpenRun, row: Any, people: str, query: str) -> dict[str, object]:

@@ -48,8 +48,8 @@ _BEST = "(best)"
 def layout(visit: RunVisit) -> Component:
     """The page for an address.
 
-    ``?name=`` shows one effect, ``?concept=&layer=&units=`` fill the form; otherwise the form has
-    the settings of the displayed effect.
+    ``?name=`` shows one effect, ``?kind=&concept=&layer=&units=`` fill the form; otherwise the form
+    has the settings of the displayed effect.
     """
     run, name = visit.run.run, visit.query.get("name")
     fault, jobs = _advance(), _jobs(visit.run)
@@ -137,6 +137,8 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
     concept = concept if concept in names else names[n_named.argmax()]
     layer = layer if layer in run.layers else _BEST
     picked = query.get("units", "")
+    known = [kind for kind, _, _ in _kinds()]
+    kind = query.get("kind", "")
     kinds = html.Div(
         [dmc.Radio(value=value, label=label, description=hint) for value, label, hint in _kinds()],
         className="kinds",
@@ -182,7 +184,10 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
         [
             html.H2("Measure"),
             dmc.RadioGroup(
-                kinds, id="effects-kind", value=_kinds()[0][0], label="What is done to the units?"
+                kinds,
+                id="effects-kind",
+                value=kind if kind in known else known[0],
+                label="What is done to the units?",
             ),
             html.Div(fields, className="controls"),
             dmc.Switch(

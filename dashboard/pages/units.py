@@ -1,9 +1,11 @@
 """The page ``/run/<run>/units``: units, filtered and sorted, as pictures or as a table."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import dash_mantine_components as dmc
+import pandas as pd
 from dash import (
     ALL,
     MATCH,
@@ -20,25 +22,39 @@ from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import shows_errors, text
+from dashboard.components.attributes import aria, data_attributes
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
 from dashboard.components.units import card_data, cards, empty
 from dashboard.links import run_href
-from dashboard.pairs import labels_of, ladder_of
+from dashboard.notes.labels import second_labels
+from dashboard.pairs import labels_of, ladder_of, measured_of
 from dashboard.routing import RunPage, RunVisit
+from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
-from dashboard.unit_filter import STEP, VIEWS, UnitFilter, list_query, read_filter, sorts
+from dashboard.unit_filter import (
+    FACETS,
+    SIZES,
+    STEP,
+    VIEWS,
+    UnitFilter,
+    count_facets,
+    list_query,
+    read_filter,
+    sorts,
+)
 from dissect.errors import DissectError
-from segmenters.vocabulary import CATEGORIES
 
 _CONTROLS = tuple(asdict(UnitFilter()))
 _CERTAINTIES = {
+    "all": "All units",
     "matches": "Match at least",
     "named": "Named",
     "sure": "Named, both halves agree",
     "causal": "Causal",
     "unnamed": "Named after nothing",
-    "all": "All units",
 }
+_TITLES = {"certainty": "Evidence"}  # of facets; of the others their names
+_NARROW = 960  # pixels: below, facets are folded
 
 
 def layout(visit: RunVisit) -> Component:
@@ -51,31 +67,85 @@ def layout(visit: RunVisit) -> Component:
             _controls(opened, unit_filter),
             dcc.Store(id="units-run", data=opened.id),
             dcc.Store(id="units-most", data=unit_filter.most),
+            *[dcc.Store(id=f"units-{name}", data=getattr(unit_filter, name)) for name in FACETS],
             dcc.Store(id="units-defaults", data=asdict(UnitFilter())),
             dcc.Store(id="units-headers", data=header_sorts(opened)),
             dcc.Store(id="units-written"),
             dcc.Store(id="units-next"),
             dcc.Store(id="units-drawn"),
-            html.Div(results(opened, unit_filter), id="units-results", className="results"),
+            html.Div(
+                html.Div(results(opened, unit_filter), id="units-results", className="results"),
+                id="units-body",
+                className=f"units-body size-{unit_filter.size}",
+            ),
+            _picks(opened),
         ]
     )
+
+
+def _picks(opened: OpenRun) -> Component:
+    """The bar of units that are ticked, which units.js fills."""
+    home = json.dumps({"run": opened.id, "home": run_href(opened.id)})
+    return html.Div(className="picks", hidden=True, **data_attributes(picks=home))
 
 
 def results(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     """The chosen units as a grid or table, with their number."""
     found = chosen(opened, unit_filter)
+    return html.Div(
+        [_facets(opened, unit_filter), html.Div(_listed(opened, unit_filter, found))],
+        className="units-page",
+    )
+
+
+def _listed(opened: OpenRun, unit_filter: UnitFilter, found: pd.DataFrame) -> list[Component]:
     count: Component = html.P(_count(opened, len(found)), className="count", role="status")
     if unit_filter.layer in opened.run.layers:
         count = html.Div([html.P(ladder_of(opened, [unit_filter.layer])), count])
     if not len(found):
-        return html.Div([count, _nothing(opened, unit_filter)])
+        return [count, _nothing(opened, unit_filter)]
     if unit_filter.view == "table":
-        return html.Div([count, unit_table(opened, unit_filter, len(found))])
+        return [count, unit_table(opened, unit_filter, len(found))]
     shown = found.head(unit_filter.most)
     label, hidden = _more(len(shown), len(found))
     more = html.Button(label, id="units-more", className="action", hidden=hidden)
-    grid = cards(opened, shown, query=list_query(unit_filter))
-    return html.Div([count, html.Div(grid, id="units-grid"), more])
+    grid = cards(opened, shown, query=list_query(unit_filter), pickable=True)
+    return [count, html.Div(grid, id="units-grid"), more]
+
+
+def _facets(opened: OpenRun, unit_filter: UnitFilter) -> Component:
+    """What can be chosen, each with how many units it would give; units.js draws it."""
+    counts = count_facets(
+        ranked_labels(opened), unit_filter, measured_of(opened.run), second_labels(opened)
+    )
+    boxes = []
+    for facet in FACETS:
+        value, found = getattr(unit_filter, facet), counts[facet]
+        keys = list(found)
+        if facet == "certainty":
+            keys = [key for key in _CERTAINTIES if found[key] or key in ("all", value)]
+        elif facet != "layer":  # layers stand in the order of the run
+            keys = [keys[0], *sorted(keys[1:], key=lambda key: -found[key])]
+        if value not in keys:
+            keys.append(value)
+        options = [_option(opened, facet, key, found.get(key, 0)) for key in keys]
+        data = {
+            "name": facet,
+            "title": _TITLES.get(facet, facet.capitalize()),
+            "value": value,
+            "options": options,
+        }
+        boxes.append(html.Div(className="facet", **data_attributes(facet=json.dumps(data))))
+    summary = html.Summary("Evidence, layer, concept, category", className="action")
+    values = data_attributes(unfold=_NARROW)
+    return html.Details([summary, *boxes], className="units-side", **values)
+
+
+def _option(opened: OpenRun, facet: str, key: str, count: int) -> dict[str, str]:
+    label = _CERTAINTIES[key] if facet == "certainty" else key or "All"
+    names = opened.run.vocabulary.names
+    colour = opened.run.vocabulary[key].colour if facet == "concept" and key in names else ""
+    return {"key": key, "label": label, "count": f"{count:,}", "colour": colour}
 
 
 def _more(n_shown: int, n_found: int) -> tuple[str, bool]:
@@ -105,8 +175,6 @@ def _nothing(opened: OpenRun, unit_filter: UnitFilter) -> Component:
 
 
 def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
-    vocabulary = opened.run.vocabulary
-    categories = [c for c in CATEGORIES if any(concept.category == c for concept in vocabulary)]
     orders = {name: sort.title for name, sort in sorts().items()}
     return html.Div(
         [
@@ -117,10 +185,6 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
                 value=unit_filter.search,
                 debounce=300,
             ),
-            _select("layer", "Layer", list(opened.run.layers), unit_filter.layer),
-            _select("concept", "Concept", list(vocabulary.names), unit_filter.concept),
-            _select("category", "Category", categories, unit_filter.category),
-            _select("certainty", "Certainty", _CERTAINTIES, unit_filter.certainty, clearable=False),
             dmc.NumberInput(
                 id="units-iou",
                 label="IoU at least",
@@ -131,7 +195,14 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
                 decimalScale=2,
                 debounce=300,
             ),
-            _select("sort", "Sort by", orders, unit_filter.sort, clearable=False),
+            dmc.Select(
+                id="units-sort",
+                label="Sort by",
+                data=[{"value": name, "label": title} for name, title in orders.items()],
+                value=unit_filter.sort,
+                allowDeselect=False,
+                searchable=True,
+            ),
             html.Div(
                 [
                     dmc.Checkbox(
@@ -144,6 +215,13 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
                         id="units-view",
                         data=[{"value": view, "label": view.capitalize()} for view in VIEWS],
                         value=unit_filter.view,
+                        **aria(label="Pictures or a table"),
+                    ),
+                    dmc.SegmentedControl(
+                        id="units-size",
+                        data=[{"value": size, "label": size.capitalize()} for size in SIZES],
+                        value=unit_filter.size,
+                        **aria(label="Size of the pictures"),
                     ),
                     html.A("Clear", href=run_href(opened.id, "units")),
                 ],
@@ -155,35 +233,21 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     )
 
 
-def _select(
-    name: str,
-    label: str,
-    options: Sequence[str] | Mapping[str, str],
-    value: str,
-    *,
-    clearable: bool = True,
-) -> Component:
-    named = options.items() if isinstance(options, Mapping) else zip(options, options, strict=True)
-    return dmc.Select(
-        id=f"units-{name}",
-        label=label,
-        data=[{"value": key, "label": label} for key, label in named],
-        value=value or None,
-        placeholder="All",
-        clearable=clearable,
-        allowDeselect=clearable,
-        searchable=len(options) > 8,
-    )
-
-
 def _callbacks(app: Dash) -> None:
     held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
-    most = "units-most"  # its pages are added to the grid without redrawing it
+    held_in |= dict.fromkeys(FACETS, "data")
+    # Further cards are added to the grid, and their size is a style: neither redraws it.
+    quiet = ("units-most", "units-size")
     values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
 
     @app.callback(
         Output("units-results", "children"),
-        *[value if value.component_id != most else State(most, "data") for value in values],
+        *[
+            State(value.component_id, value.component_property)
+            if value.component_id in quiet
+            else value
+            for value in values
+        ],
         State("units-run", "data"),
         prevent_initial_call=True,
     )
@@ -220,9 +284,15 @@ def _callbacks(app: Dash) -> None:
         unit_filter = read_filter(_named(given))
         found, start = chosen(opened, unit_filter), unit_filter.most
         shown = found.iloc[start : start + STEP]
-        added = card_data(opened, shown, query=list_query(unit_filter))
+        added = card_data(opened, shown, query=list_query(unit_filter), pickable=True)
         return added, *_more(start + len(shown), len(found)), start + STEP
 
+    app.clientside_callback(
+        ClientsideFunction("dissect", "cardSize"),
+        Output("units-body", "className"),
+        Input("units-size", "value"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("dissect", "appendCards"),
         Output("units-drawn", "data"),

@@ -1,10 +1,23 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.pairs import Measured
-from dashboard.unit_filter import MOST, STEP, UnitFilter, filter_units, read_filter, sorts
+from dashboard.unit_filter import (
+    CERTAINTIES,
+    FACETS,
+    MOST,
+    SIZES,
+    STEP,
+    UnitFilter,
+    count_facets,
+    filter_units,
+    read_filter,
+    sorts,
+)
 
 
 @pytest.fixture
@@ -101,6 +114,39 @@ def test_only_units_of_measured_sets_are_left_where_that_is_asked_for(labels):
     assert _found(labels, effects, sort="effect")[0] == ("low", 0)
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"layer": "high"},
+        {"certainty": "matches", "concept": "red"},
+        {"search": "red", "certainty": "all"},
+        {"iou": 0.4, "category": "colour"},
+        {"measured": True, "certainty": "all"},
+        {"certainty": "unnamed", "layer": "low"},
+    ],
+)
+def test_a_facet_counts_what_choosing_its_value_would_give(labels, chosen):
+    effects = {("low", 0): Measured("one", 1, "red removed", 0.75)}
+    second = {("high", 0): "Arch"}
+    unit_filter = UnitFilter(**chosen)
+    counts = count_facets(labels, unit_filter, effects, second)
+    assert list(counts) == list(FACETS)
+    values = {
+        "certainty": CERTAINTIES,
+        **{name: ["", *map(str, labels[name].unique())] for name in FACETS if name != "certainty"},
+    }
+    for facet, possible in values.items():
+        expected = {
+            value: len(
+                filter_units(labels, replace(unit_filter, **{facet: value}), effects, second)
+            )
+            for value in possible
+        }
+        kept = {v: n for v, n in expected.items() if n or facet == "certainty" or not v}
+        assert counts[facet] == kept
+
+
 choices = st.builds(
     UnitFilter,
     layer=st.text(max_size=20),
@@ -111,6 +157,7 @@ choices = st.builds(
     search=st.text(max_size=20),
     sort=st.sampled_from(["clearest", "iou", "unit"]),
     view=st.sampled_from(["grid", "table"]),
+    size=st.sampled_from(SIZES),
     most=st.integers(STEP, MOST),
 )
 

@@ -52,13 +52,12 @@ def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
     labels = open_run(scenes_run).units("b32.conv1")
     unit = labels[labels.concept == "window"].sort_values("iou").unit.iloc[-1]
     go(page, f"{scenes_url}/run/scenes/units")
-    page.get_by_role("textbox", name="Concept").click()
-    page.get_by_role("option", name="window", exact=True).click()
-    page.wait_for_url("**/units?concept=window")
     # Such a unit may match windows without being named after them.
-    page.get_by_role("textbox", name="Certainty").click()
-    page.get_by_role("option", name="All units").click()
-    page.wait_for_url("**/units?concept=window&certainty=all")
+    page.get_by_role("group", name="Evidence").get_by_role("button", name="All units").click()
+    page.wait_for_url("**/units?certainty=all")
+    concepts = page.get_by_role("group", name="Concept")
+    concepts.get_by_role("button", name=re.compile("^window ?[0-9]")).click()
+    page.wait_for_url(re.compile(r"\?(?=.*concept=window)(?=.*certainty=all)"))
     page.get_by_role("link", name=re.compile(f"b32.conv1 · unit {unit}\\b")).click()
     page.get_by_text(re.compile(f"Unit {unit} of b32.conv1 .*window")).wait_for()
     until(lambda: share(page) is not None)

@@ -33,6 +33,7 @@ def test_nothing_is_measured_until_a_generator_of_the_same_weights_is_found(page
     for name in (*others[:1], "scenes-stylegan2"):
         field.click()
         page.get_by_role("option", name=name, exact=True).click()
+        expect(field).to_have_value(name)
         page.get_by_role("button", name="Use it if it is the same").click()
         if name in others:
             page.get_by_role("alert").get_by_text("other weights").wait_for()

@@ -1,28 +1,29 @@
-"""Which space an image is inverted into best, encoders, restoration, drags and faces.
+"""Benchmark of inversion: comparison of spaces, encoders, restoration, drags and faces.
 
     python -m benchmarks.inversion [--parts spaces encoders tasks drags faces] [--keep FILE]
         [--images 8] [--steps 100] [--starts 1] [--restored 50] [--restore-steps 60] [--drags 30]
         [--faces 20] [--pictures FOLDER] [--json]
 
-spaces    samples of the generator (they can be found again) and fresh renders of scenes (it has
-          seen their like), inverted in each space: mean MSE in units of range², PSNR, SSIM, the
+spaces    samples of the generator (an exact latent exists) and new renders of scenes (similar to
+          its training data), inverted in each space: mean MSE in units of range², PSNR, SSIM, the
           Fréchet distance between answers and images in the segmenter's pooled features (too large
-          for few images, but alike for all rows), processor time of an image. Of samples also the
-          error after an edit: the same move, applied to what was found and to the sample.
-encoders  renders: the encoder alone, the search alone from the mean, and the search from the
-          encoder's answer, without and with the in-domain term, at about equal processor time.
-tasks     renders are spoiled and restored, beside plain answers: one of them the mean of the
-          training world's colours, one scikit-image's total variation at the best of three
-          weights. ``gain_db``: how much nearer than the best plain answer of each image, in PSNR,
+          for few images, but equally for all rows), processor time per image. For samples also the
+          error after an edit: the same move, applied to the result and to the sample.
+encoders  renders: the encoder alone, the optimisation alone from the mean, and the optimisation
+          from the encoder's answer, without and with the in-domain term, at about equal processor
+          time.
+tasks     renders are degraded and restored, and compared with plain answers: one is the mean of
+          the training world's colours, one scikit-image's total variation with the best of three
+          weights. ``gain_db``: improvement over the best plain answer of each image, in PSNR,
           with the half width of the mean's 95 % interval.
-drags     a point of a sample is moved by 6 to 12 pixels: how far from its target its feature ends,
-          and, by no feature of the generator, where the patch around it is found again (normalised
-          correlation of 9 × 9 pixels).
+drags     a point of a sample is moved by 6 to 12 pixels: the final distance of its feature from
+          the target and, without any feature of the generator, the new place of the patch around
+          it (normalised correlation of 9 × 9 pixels).
 faces     faces-dcgan: samples, and photographs of faces (scikit-image's, grey, 25 pixels,
           enlarged): inverted in z, and with several codes.
 
-Rows are kept in FILE as they are measured: the same command takes up where it was stopped, and
-leaves out rows of the same weights and budget.
+Rows are written to FILE as they are measured: the same command continues after an interruption, and
+skips rows with the same weights and budget.
 """
 
 import argparse
@@ -60,7 +61,7 @@ from segmenters.scenes import load_network
 
 _RENDER_SEED, _SAMPLE_SEED, _DRAG_SEED, _FACE_SEED = 60_000, 60_001, 60_002, 60_003
 SPACES = ("z", "w", "w+", "s", "p", "p+")
-# Task, how images are spoiled, the space that is searched and the weight of its prior.
+# Task, degradation of the images, space of the optimisation and weight of its prior.
 TASKS = (
     ("colorize", "grey", "w+", 0.02),
     ("upscale:4", "down:4", "w+", 0.02),
@@ -68,15 +69,15 @@ TASKS = (
     ("inpaint:hole:20,20,44,44", "hole:20,20,44,44", "w+", 0.02),
     ("denoise", "noise:40", "w+", 0.02),
 )
-_TV_WEIGHTS = (0.05, 0.1, 0.2)  # for images from 0 to 1
-_PATCH, _REACH = 4, 16  # pixels: half of a patch, how far it is looked for
+_TV_WEIGHTS = (0.05, 0.1, 0.2)  # for images in [0, 1]
+_PATCH, _REACH = 4, 16  # pixels: half of a patch, search radius
 _CODES, _CODES_LAYER = 8, "main.4"  # of faces-dcgan
 _SHOWN = 8  # drags in the picture
 Row = dict[str, Any]
 
 
 class Rows:
-    """Rows that were measured, in a file if one is given."""
+    """Measured rows, in a file if one is given."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -84,7 +85,7 @@ class Rows:
         self._rows: dict[str, Row] = json.loads(path.read_text()) if path and there else {}
 
     def get(self, name: str, about: Row, measure: Callable[[], Row]) -> Row:
-        """The row of a name, measured unless it is there for the same ``about``."""
+        """The row of a name, measured unless it exists for the same ``about``."""
         row = self._rows.get(name)
         if row is None or row["about"] != about:
             row = self._rows[name] = {"about": about, "found": measure()}
@@ -95,7 +96,7 @@ class Rows:
 
 
 def compare(drawn: Tensor, truth: Tensor) -> dict[str, float]:
-    """Means over images."""
+    """Means of the errors over images."""
     return {
         "mse": round(mean_squared_error(drawn, truth).mean().item(), 6),
         "psnr": round(psnr(drawn, truth).mean().item(), 2),
@@ -104,7 +105,7 @@ def compare(drawn: Tensor, truth: Tensor) -> dict[str, float]:
 
 
 def half_width(values: Float[np.ndarray, " image"]) -> float:
-    """Of the 95 % interval of their mean, by Student's t."""
+    """Half width of the 95 % interval of their mean, by Student's t."""
     from scipy.stats import t  # noqa: PLC0415 - takes a while to import
 
     n = len(values)
@@ -118,7 +119,7 @@ def draw_all(generator: Generator, found: list[Inversion]) -> Float[Tensor, "ima
 
 
 class Edit:
-    """One move, half way to another sample, for what was found in any space."""
+    """One move, half way to another sample, for latents of any space."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
@@ -126,7 +127,7 @@ class Edit:
         self._step = (two - one) / 2
         ends = torch.stack([torch.zeros_like(one), self._step])
         mean, moved = generator.convert(Latent("w", ends), "s").data
-        self._styles = moved - mean  # styles are affine in w, so this is the move everywhere
+        self._styles = moved - mean  # styles are affine in w, so this move is the same everywhere
 
     def draw(self, latent: Latent) -> Float[Tensor, "1 c h w"]:
         if latent.space == "z":
@@ -138,7 +139,7 @@ class Edit:
 def measure_space(
     generator: Generator, images: Tensor, settings: InversionSettings, truth: Latent | None
 ) -> Row:
-    """Reconstruction of images in one space; ``truth``: their latents, where they are samples."""
+    """Reconstruction errors of images in one space; ``truth``: their latents, for samples."""
     started = time.process_time()
     found = invert(generator, images, settings)
     seconds = (time.process_time() - started) / len(images)
@@ -158,7 +159,7 @@ def measure_space(
 def measure_encoder(
     generator: Generator, images: Tensor, encoder: Encoder | None, steps: int, domain: float
 ) -> Row:
-    """A search of so many steps, from the encoder's answer or from the mean; 0: the answer."""
+    """Optimisation with ``steps`` steps, from the encoder's answer or the mean; 0: the answer."""
     started = time.process_time()
     if not steps:
         assert encoder is not None
@@ -174,7 +175,7 @@ def measure_encoder(
 def measure_task(
     generator: Generator, images: Tensor, task: str, spoiled: str, search: InversionSettings
 ) -> Row:
-    """Restoration of spoiled renders, beside plain answers."""
+    """Restoration of degraded renders, compared with plain answers."""
     degradation = parse_task(task)
     observed = parse_degradation(spoiled).observe(images, seed=0)
     started = time.process_time()
@@ -196,8 +197,8 @@ def measure_task(
 
 
 def other_answers(observed: Tensor, degradation: Degradation, truth: Tensor) -> dict[str, Tensor]:
-    """Of grey images the mean colour of the world at their luma; of a hole, zeros; of noise total
-    variation at the weight that is best for these images.
+    """More plain answers: for grey images the world's mean colour at their luma; for a hole, zeros;
+    for noise, total variation with the best weight for these images.
     """
     if isinstance(degradation, Grey):
         world = render_scenes(range(256), seed=_RENDER_SEED + 1, size=32).images
@@ -219,7 +220,7 @@ def other_answers(observed: Tensor, degradation: Degradation, truth: Tensor) -> 
 
 
 def found_again(before: Tensor, after: Tensor, point: np.ndarray) -> np.ndarray | None:
-    """Where the patch around a point is in another image; None at the border.
+    """The place of the patch around a point in another image; None at the border.
 
     Zero-mean normalised correlation of the RGB patch, at whole pixels around the point.
     """
@@ -229,7 +230,7 @@ def found_again(before: Tensor, after: Tensor, point: np.ndarray) -> np.ndarray 
         return None
     area = slice(row - _PATCH, row + _PATCH + 1), slice(column - _PATCH, column + _PATCH + 1)
     patch = before[:, area[0], area[1]].flatten()
-    patches = functional.unfold(after[None], side)[0].T  # one row for each place
+    patches = functional.unfold(after[None], side)[0].T  # one row per place
     patch, patches = patch - patch.mean(), patches - patches.mean(dim=1, keepdim=True)
     likeness = (patches @ patch) / (patches.norm(dim=1) * patch.norm()).clamp(min=1e-6)
     n = size - side + 1
@@ -240,7 +241,7 @@ def found_again(before: Tensor, after: Tensor, point: np.ndarray) -> np.ndarray 
 
 
 def measure_drags(generator: Generator, n_drags: int, pictures: Path | None) -> Row:
-    """How far from their targets points end."""
+    """Final distances of dragged points from their targets."""
     size, ends, ways, patches, shown = generator.image_size, [], [], [], []
     for number in range(n_drags):
         random = stream(_DRAG_SEED, number)
@@ -287,7 +288,7 @@ def photographs(n: int, size: int) -> Float[Tensor, "image 3 size size"]:
 
 
 def measure_faces(generator: Generator, images: Tensor, steps: int, starts: int) -> Row:
-    """One code, and several codes blended."""
+    """Errors with one code, and with several blended codes."""
     one = invert(generator, images, InversionSettings(space="z", n_steps=steps, n_starts=starts))
     row: Row = {"z": compare(draw_all(generator, one), images)}
     settings = MultiCodeSettings(n_codes=_CODES, n_steps=steps)

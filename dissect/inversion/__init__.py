@@ -1,9 +1,9 @@
-"""A latent for an image of one's own: inversion, and the generator as an image prior.
+"""Inversion: finds a latent for your own image; the generator as an image prior.
 
-    image ─► inversion ─► latent ─► all that starts from a latent: edits, directions
+    image ─► inversion ─► latent ─► everything that takes a latent: edits, directions
 
-``optimise`` finds it, ``degradations`` says what of the image was seen (all, its grey values, a
-small copy, all but a hole), ``tuning`` moves the generator itself for as long as a ``with`` lasts.
+``optimise`` finds the latent. ``degradations`` defines the observed part of the image (all, its
+luma, a small copy, all but a hole). ``tuning`` changes the generator's weights within a ``with``.
 """
 
 from typing import TYPE_CHECKING

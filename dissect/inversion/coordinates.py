@@ -1,4 +1,4 @@
-"""The spaces an image can be inverted into, each with a start, a way to a latent and a prior.
+"""The spaces for inversion, each with a start, a conversion to a latent and a prior.
 
 | space | values | start |
 |---|---|---|
@@ -7,9 +7,9 @@
 | p, p+ | whitened p | as w |
 | s | offset from s(w̄) over the spread of each style value | as w |
 
-The prior is the mean square of the values; in z, where that is 1 for samples, (mean z² − 1)².
+The prior is the mean square of the values; in z, where it is 1 for samples, (mean z² − 1)².
 
-In p (see ``dissect.generators.styled``) samples are near to normal, so p is written as
+In p (see ``dissect.generators.styled``) samples are nearly normal, so p is written as
 μ + Σ_k σ_k v_k c_k with the principal components of 10,000 samples, and values v are white.
 
 References:
@@ -30,19 +30,19 @@ from dissect.inversion.settings import SPACES
 from dissect.latents import Latent
 
 _N_SAMPLES, _SEED, _BLOCK = 10_000, 123, 1000
-_FEWEST_SPREAD = 1e-6  # of a style value that never moves
+_FEWEST_SPREAD = 1e-6  # spread of a style value that never varies
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Values that are optimised, and what they stand for.
+    """Values to optimise, and their meaning.
 
     Args:
         space: One of ``SPACES``.
-        shape: Of one sample's values.
-        starts: (number, seed) → values to begin from.
+        shape: Shape of one sample's values.
+        starts: (number, seed) → values at the start.
         decode: Values → latent, differentiable.
-        prior: Values → how far they are from what the generator was trained on, per sample.
+        prior: Values → distance from the generator's training distribution, per sample.
         encode: Points of the space → their values, in w, w+ and s; None in other spaces.
     """
 
@@ -67,8 +67,8 @@ def coordinates(generator: Generator, space: str, *, label: int | None = None) -
         label: Class of the image, for a generator with classes.
 
     Raises:
-        GeneratorError: a space that the generator lacks, such as p where the mapping does not end
-            in a leaky ReLU, or classes without a label.
+        GeneratorError: the generator does not have the space (p requires a mapping that ends in a
+            leaky ReLU), or it has classes and there is no label.
     """
     known = [name for name in SPACES if name in generator.spaces]
     if space not in known:
@@ -131,7 +131,7 @@ def _sampled_starts(
 
 
 def _layered(generator: Generator, space: str) -> int | None:
-    """Layers of w+, for a space that has them."""
+    """Number of layers of w+; None for other spaces."""
     return generator.spaces["w+"].shape[0] if space.endswith("+") else None
 
 
@@ -162,7 +162,7 @@ def _of_p(generator: Generator, space: str, w: Float[Tensor, "sample w"]) -> Coo
     variances, axes = torch.linalg.eigh(torch.cov(p.double().T))
     spread = variances.clamp(min=0).sqrt().float()
     axes = axes.float()
-    kept = spread > 1e-4 * spread.max()  # what hardly varies cannot be whitened
+    kept = spread > 1e-4 * spread.max()  # components that hardly vary cannot be whitened
     spread, axes = spread[kept], axes[:, kept]
 
     def encode(w: Tensor) -> Tensor:

@@ -1,19 +1,19 @@
-"""What of an image was seen: an operator that takes a whole image to the observation.
+"""The observed part of an image: operators that map a whole image to the observation.
 
-| spec | observation | how the answer is held to it |
+| spec | observation | how an answer is made consistent with it |
 |---|---|---|
 | ``none`` | the image | – |
-| ``grey`` | its luma, .2989 R + .587 G + .114 B | the observed luma is put in |
-| ``down:K`` | means of K × K pixels | what is missing is added, spread over K × K |
-| ``hole:T,L,B,R`` | all but a rectangle: top, left, bottom, right | observed pixels are put in |
-| ``mask:FILE`` | all but where a PNG is white | observed pixels are put in |
+| ``grey`` | its luma, .2989 R + .587 G + .114 B | its luma is replaced |
+| ``down:K`` | means of K × K pixels | the missing difference is added, spread over K × K |
+| ``hole:T,L,B,R`` | all but a rectangle: top, left, bottom, right | observed pixels are copied |
+| ``mask:FILE`` | all but where a PNG is white | observed pixels are copied |
 | ``noise:SIGMA`` | with normal noise of that σ, in levels of 255 | not: the observation is noisy |
 | ``blur:SIGMA`` | a Gaussian of σ pixels | not |
 | ``jpeg:QUALITY`` | after JPEG; compared as it is | not |
 
-``apply`` is differentiable and has no randomness: the mean of the observation. ``observe`` makes
-an observation of a whole image, with the noise of a seed or real JPEG. ``consistent`` changes an
-answer so that ``apply`` gives the observation exactly, where the table says so.
+``apply`` is differentiable and without randomness: it gives the mean of the observation.
+``observe`` makes an observation of a whole image, with seeded noise or real JPEG. ``consistent``
+changes an answer so that ``apply`` gives exactly the observation, if the table allows it.
 
 References:
     Pan et al., Exploiting Deep Generative Prior for Versatile Image Restoration, ECCV 2020.
@@ -46,10 +46,10 @@ _WIDEST_BLUR = 64.0
 
 
 class Degradation(Protocol):
-    """An operator on images; see the head of this module.
+    """An operator on images; see the module docstring.
 
     Attributes:
-        spec: What it is written as.
+        spec: Its name in text form.
     """
 
     @property
@@ -66,13 +66,13 @@ class Degradation(Protocol):
     ) -> Float[Tensor, "batch c h w"]: ...
 
     def weight(self, size: int) -> Float[Tensor, "i j"] | None:
-        """1 where a pixel of the observation counts, 0 where it was not seen; None: all count."""
+        """1 for observed pixels, which count, 0 for hidden pixels; None: all pixels count."""
         ...
 
 
 @dataclass(frozen=True)
 class Whole:
-    """Everything was seen; the base of the others."""
+    """The whole image is observed; the base class of the others."""
 
     spec: str
 
@@ -95,7 +95,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Grey(Whole):
-    """Only luma was seen, one channel."""
+    """Only luma is observed, one channel."""
 
     def apply(self, images: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch 1 h w"]:
         if images.shape[1] == 1:
@@ -127,11 +127,11 @@ class Down(Whole):
 
 @dataclass(frozen=True, eq=False)
 class Hole(Whole):
-    """Part of the image was not seen.
+    """A part of the image is not observed.
 
     Args:
-        hidden: 1 where it was not, in the image's pixels; None: ``corners`` say.
-        corners: Top, left, bottom, right of a rectangle that was not.
+        hidden: 1 for hidden pixels of the image; None: ``corners`` gives them.
+        corners: Top, left, bottom, right of a hidden rectangle.
     """
 
     hidden: Region | None = None
@@ -163,7 +163,7 @@ class Hole(Whole):
 
 @dataclass(frozen=True)
 class Noise(Whole):
-    """Normal noise was added; its mean is the image."""
+    """Normal noise is added; its mean is the image."""
 
     sigma: float
 
@@ -179,7 +179,7 @@ class Noise(Whole):
 
 @dataclass(frozen=True)
 class Blur(Whole):
-    """A Gaussian of ``sigma`` pixels, the border repeated."""
+    """A Gaussian of ``sigma`` pixels, with repeated border."""
 
     sigma: float
 
@@ -196,7 +196,7 @@ class Blur(Whole):
 
 @dataclass(frozen=True)
 class Jpeg(Whole):
-    """JPEG of a quality from 1 to 95; in ``apply`` the image itself, since JPEG has no gradient."""
+    """JPEG with quality 1 to 95; ``apply`` is the identity, since JPEG has no gradient."""
 
     quality: int
 
@@ -265,7 +265,7 @@ _WITHOUT = ("none", "grey")
 
 
 def parse_degradation(spec: str) -> Degradation:
-    """The degradation that a spec stands for; see the head of this module.
+    """Parse a spec; see the module docstring.
 
     Raises:
         ConfigError: an unknown kind, or a number that is missing or out of range.

@@ -1,29 +1,30 @@
-"""An encoder: a network that tells an image's latent at once, where a search takes minutes.
+"""Encoder: maps an image to a latent in one forward pass; optimisation takes minutes.
 
     encoder = find_encoder(generator)
     latent = encoder.encode(images)                                    # in encoder.space
-    one = invert(generator, images, settings, encoder=encoder)[0]      # hybrid: go on from there
+    one = invert(generator, images, settings, encoder=encoder)[0]      # hybrid: optimise from there
 
-| space | what it tells | whose idea |
+| space | output | method |
 |---|---|---|
 | w | one vector for all layers | ALAE's encoder |
 | w+ | a vector for each layer | IDinvert |
 | s | every style value | GH-Feat (there γ and β of StyleGAN1) |
 
 A small residual network halves the image down to 4 × 4 pixels. The deepest map, and the means of
-maps over space, give the offset of each number from its mean, in its spreads (those of
-``coordinates``). Numbers are told in levels, coarse layers first: the first level reads the deepest
-map alone, each further one also the map before, and the last one all of them. For w and w+ there is
-one level; for s three, of 4, 4 and 6 in 14 of the layers, as published. (A pyramid whose laterals
-are linear, and whose maps are averaged, is linear in the means of these maps.)
+maps over space, give the offset of each number from its mean, in units of its spread (from
+``coordinates``). Numbers are computed in levels, coarse layers first: the first level uses only the
+deepest map, each further one also the previous map, and the last one all maps. For w and w+ there
+is one level; for s three, of 4, 4 and 6 in 14 of the layers, as published. (A pyramid with linear
+laterals and averaged maps is linear in the means of these maps.)
 
-It is trained by ``recipes/scenes_encoder`` on images of the generator with their latents, and on
-images of its domain through the generator: in-domain, so that what it answers can be edited like a
-sample. ALAE itself trains its generator together with the encoder; here the generator is given, and
-what is left of it is its reciprocity, mean (E(G(w)) − w)².
+``recipes/scenes_encoder`` trains it on images of the generator with their latents, and on images of
+its domain through the generator. This keeps answers in-domain, so they can be edited like samples.
+ALAE trains its generator together with the encoder. Here the generator is fixed, and only ALAE's
+reciprocity remains, mean (E(G(w)) − w)².
 
-An encoder is of one generator: its file carries the fingerprint, and it is refused with others. The
-one that comes with a generator of the zoo lies beside its weights, as ``NAME-encoder.safetensors``.
+An encoder belongs to one generator: its file has the fingerprint, and other generators are
+rejected. The encoder of a generator in the zoo is beside its weights, as
+``NAME-encoder.safetensors``.
 
 References:
     Zhu et al., In-Domain GAN Inversion for Real Image Editing, ECCV 2020, section 3.1.
@@ -55,20 +56,20 @@ from segmenters.received import parse_json, reading
 
 FORMAT, SUFFIX = "gan-dissection/encoder", ".safetensors"
 SPACES = ("w", "w+", "s")
-"""Spaces that encoders tell."""
+"""Spaces that encoders support."""
 _VERSION = 2
 _LARGEST_FILE = 64 << 20
-_FIRST, _MOST, _SMALLEST = 64, 192, 4  # channels of the first and of the deepest maps; pixels
+_FIRST, _MOST, _SMALLEST = 64, 192, 4  # channels of first and deepest maps; pixels
 _HIDDEN = 256
-_LARGEST_SIZE, _MOST_NUMBERS = 1024, 1 << 16  # of an image, of a latent: limits on a file's claims
+_LARGEST_SIZE, _MOST_NUMBERS = 1024, 1 << 16  # of an image, of a latent: limits for a file
 _MOST_LEVELS = 8
-_STYLE_LEVELS = (4 / 14, 8 / 14)  # parts of the style layers at which a new level begins
+_STYLE_LEVELS = (4 / 14, 8 / 14)  # shares of the style layers where a new level begins
 _LEAK = 0.2
 _ADVICE = "get or train the encoder again"
 
 
 class _Down(nn.Module):
-    """Two convolutions beside a shortcut, then half the size."""
+    """Two convolutions with a shortcut, then half the size."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -83,16 +84,16 @@ class _Down(nn.Module):
 
 
 class EncoderNetwork(nn.Module):
-    """Images to offsets from a latent's mean, in its spreads.
+    """Maps images to offsets from a latent's mean, in units of its spread.
 
     Args:
-        size: Of the images, a power of two from 8.
-        channels: Of the images.
-        shape: Of a latent in its space.
-        levels: How many of its numbers, in order, each level tells; None: all are of one.
+        size: Size of the images, a power of two from 8.
+        channels: Channels of the images.
+        shape: Shape of a latent in its space.
+        levels: Number of latent numbers of each level, in order; None: one level for all.
 
     Raises:
-        GeneratorError: sizes that no such network has.
+        GeneratorError: unsupported sizes.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class EncoderNetwork(nn.Module):
             nn.Linear(_HIDDEN + sum(widths[-n:]), length)
             for n, length in zip(self._read, levels, strict=True)
         )
-        for head in self.heads:  # training begins at the mean
+        for head in self.heads:  # the untrained output is the mean
             for one in head.parameters():
                 nn.init.zeros_(one)
 
@@ -153,7 +154,7 @@ class EncoderNetwork(nn.Module):
 
 
 def style_levels(generator: Generator) -> list[int] | None:
-    """How many style values each level of an encoder to s tells; None for a generator without."""
+    """Number of style values in each level of an encoder to s; None for a generator without s."""
     if not isinstance(generator, HasStyles):
         return None
     parts = list(generator.style_slices.values())
@@ -165,14 +166,14 @@ def style_levels(generator: Generator) -> list[int] | None:
 
 
 class Encoder:
-    """A trained network with what its answers are offsets from.
+    """A trained network with the mean and spread of its output.
 
     Args:
         network: Its network.
-        space: What it tells, one of ``SPACES``.
-        mean: Where an answer of zeros lies.
-        spread: Of each number.
-        generator: Fingerprint of the generator whose latents it tells.
+        space: Space of its output, one of ``SPACES``.
+        mean: Latent for an output of zeros.
+        spread: Spread of each number.
+        generator: Fingerprint of its generator.
     """
 
     def __init__(
@@ -194,16 +195,16 @@ class Encoder:
         return Latent(self.space, self.mean + self.spread * self.network(images))
 
     def check(self, generator: Generator) -> None:
-        """Refuse another generator than the encoder's.
+        """Check that a generator is the encoder's own.
 
         Raises:
-            GeneratorError: a generator with another fingerprint.
+            GeneratorError: the generator has another fingerprint.
         """
         advice = "train an encoder for this one, or leave it out"
         check_belongs(generator, self.generator, what="encoder", advice=advice)
 
     def save(self, path: str | Path) -> Path:
-        """Write its file, numbers as float16, whole or not at all.
+        """Write its file atomically, with float16 numbers.
 
         Raises:
             ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
@@ -222,7 +223,7 @@ class Encoder:
 
 
 def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
-    """Read what ``Encoder.save`` wrote; nothing in the file is run.
+    """Read a file of ``Encoder.save``; nothing in the file is run.
 
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.

@@ -1,9 +1,9 @@
-"""An inversion: the latent that was found for an image, how near it comes, and its file.
+"""Result of an inversion: the latent found for an image, its errors, and its file.
 
-The file is safetensors: ``latent`` (float32) and, where they are there, ``label`` and noise maps
-(``noise/`` and the name of the generator's buffer); in the metadata, under
-``gan-dissection/inversion``, all else as JSON. ``Inversion.latent`` goes into whatever starts from
-a latent, on the generator whose fingerprint it carries; with its noise maps, inside
+The file is safetensors: ``latent`` (float32) and, if present, ``label`` and noise maps
+(``noise/`` and the name of the generator's buffer). The metadata has everything else as JSON, under
+``gan-dissection/inversion``. ``Inversion.latent`` works with everything that takes a latent, on the
+generator with the same fingerprint; if there are noise maps, inside
 
     with noise_maps(generator, one.noise):
         images = generator.synthesize(one.latent)
@@ -40,16 +40,16 @@ class Inversion:
     """The latent found for one image.
 
     Args:
-        latent: One point, in the space of the generator that synthesizes from it.
-        space: What it was searched in: that space, or p and p+ for w and w+.
-        degradation: What of the image was seen, as a spec; ``none`` for all.
-        errors: ``mse`` in units of range², ``psnr`` in dB, ``ssim``, ``perceptual`` where features
-            were at hand: of G(latent) against the image; of a degraded one, ``mse`` over what was
-            seen only.
+        latent: One point, in a space that the generator synthesizes from.
+        space: Space of the optimisation: that space, or p and p+ for w and w+.
+        degradation: Spec of the observed part of the image; ``none`` for all.
+        errors: ``mse`` in units of range², ``psnr`` in dB, ``ssim``, and ``perceptual`` with
+            features, of G(latent) against the image. For a degraded image only ``mse``, over the
+            observed part.
         trace: Loss after each step.
-        settings: What it took: steps, starts, rate, seed.
+        settings: Its settings: steps, starts, rate, seed.
         generator: Fingerprint of the generator.
-        noise: Noise maps that were searched too, see ``dissect.inversion.noise``.
+        noise: Optimised noise maps, see ``dissect.inversion.noise``.
     """
 
     latent: Latent
@@ -62,16 +62,16 @@ class Inversion:
     noise: Mapping[str, Float[Tensor, "1 1 h w"]] = field(default_factory=dict)
 
     def check(self, generator: Generator) -> None:
-        """Refuse another generator than the one it was found for.
+        """Check that a generator is the inversion's own.
 
         Raises:
-            GeneratorError: a generator with another fingerprint.
+            GeneratorError: the generator has another fingerprint.
         """
         advice = "invert the image with this one"
         check_belongs(generator, self.generator, what="inversion", advice=advice)
 
     def save(self, path: str | Path) -> Path:
-        """Write its file, whole or not at all.
+        """Write its file atomically.
 
         Raises:
             ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
@@ -99,7 +99,7 @@ class Inversion:
 
 
 def read_inversion(path: str | Path) -> Inversion:
-    """Read what ``Inversion.save`` wrote; nothing in the file is run.
+    """Read a file of ``Inversion.save``; nothing in the file is run.
 
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.

@@ -3,11 +3,11 @@
     image = G₂(Σₙ αₙ ⊙ G₁(zₙ))
 
 G₁ is the generator up to a layer, G₂ the rest, αₙ one weight for each channel of that layer. Codes
-begin as samples and weights as 1/N, and Adam moves both. One code with weights 1 is the generator
-itself. (The authors' code divides the sum by N once more; here it is divided once.)
+start as samples and weights as 1/N, and Adam optimises both. One code with weights 1 is the
+generator itself. (The authors' code divides the sum by N once more; here it is divided once.)
 
-Only for generators whose layers behind the blend read nothing but the map: plain chains such as
-DCGAN and PGGAN. What is found is no latent, so nothing that starts from one can go on from it.
+It requires that layers after the blend read only the map: plain chains such as DCGAN and PGGAN. The
+result is not a latent, so it cannot be edited.
 
 References:
     Gu et al., Image Processing Using Multi-Code GAN Prior, CVPR 2020, section 3.
@@ -34,14 +34,14 @@ from dissect.tracing import resolve_layers
 
 @dataclass(frozen=True, eq=False)
 class MultiCode:
-    """What was found for one image.
+    """Result for one image.
 
     Args:
         codes: Points of z.
         weights: α of each code and channel.
-        layer: Where they are blended.
+        layer: Layer of the blend.
         image: G₂ of the blend.
-        errors: As ``Inversion.errors``.
+        errors: Same as in ``Inversion.errors``.
         trace: Loss after each step.
     """
 
@@ -57,7 +57,7 @@ class MultiCode:
 def _blended(
     generator: Generator, layer: str, weights: Float[Tensor, "image code channel"]
 ) -> Iterator[None]:
-    """While it lasts, the layer gives one map for each image instead of one for each code."""
+    """Within it, the layer outputs one map per image instead of one per code."""
 
     def blend(module: nn.Module, given: object, found: Tensor) -> Tensor:
         del module, given
@@ -96,14 +96,14 @@ def multi_code(
 
     Args:
         generator: A plain chain from z.
-        images: RGB in [-1, 1] at its size, or what a degradation left of them.
-        layer: Where codes are blended.
-        settings: How many codes, steps and rate.
-        degradation: What of the images was seen; None: all.
-        progress: Show a bar.
+        images: RGB in [-1, 1] at its size, or observations of a degradation.
+        layer: Layer of the blend.
+        settings: Number of codes, steps and rate.
+        degradation: The observed part of the images; None: all.
+        progress: Show a progress bar.
 
     Raises:
-        LayerError: a layer that it lacks.
+        LayerError: a layer that the generator does not have.
         GeneratorError: a generator with a mapping or with classes, or whose later layers read the
             latent too.
     """
@@ -157,7 +157,7 @@ def multi_code(
 
 
 def _check_chain(generator: Generator, layer: str) -> None:
-    """Refuse a generator whose layers behind the blend need more than the map."""
+    """Reject a generator whose layers after the blend need more than the map."""
     if list(generator.spaces) != ["z"] or generator.n_classes:
         raise GeneratorError(
             f"{generator.name} has the spaces {', '.join(generator.spaces)} and "

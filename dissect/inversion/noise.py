@@ -1,20 +1,20 @@
-"""Noise maps of a generator, as values that an inversion may search too.
+"""Noise maps of a generator, as values that an inversion can optimise too.
 
-A StyleGAN adds to each layer a map of noise that is stored with its weights. Another map changes
-fine detail alone, so searching them brings an image nearer where no latent can. Left to itself the
-search would paint the image into the noise; the **regulariser** keeps the maps noise-like: of each
-map, at its own size and at halves of it down to 8 pixels, the correlation with its neighbours is
-pressed to 0,
+A StyleGAN adds to each layer a map of noise that is stored with its weights. Other maps change
+only fine detail, so optimising them reduces the error further than any latent. Without a
+constraint, the optimisation would paint the image into the noise. The **regulariser** keeps the
+maps noise-like: for each map, at its own size and at halves of it down to 8 pixels, it minimises
+the correlation with its neighbours,
 
     R = Σ over maps and sizes of (mean n(y, x) n(y − 1, x))² + (mean n(y, x) n(y, x − 1))²,
 
 where a half is the mean of 2 × 2 pixels, times 2, which keeps the variance of noise. White noise on
-N pixels has 2 / N of that on average, so R is told over the sum of these: 1 for noise, whatever the
-sizes. After every step each map is brought back to mean 0 and variance 1.
+N pixels has 2 / N of that on average, so R is divided by the sum of these: 1 for noise, for any
+sizes. After every step each map is normalised to mean 0 and variance 1.
 
 The published weight of 1e5 is for R itself, maps of up to 1024² pixels and a distance of features;
-on maps of 64² pixels beside a mean square the image has no say. Here a weight of 1 makes noise
-as dear as the pixel term at the start.
+on maps of 64² pixels with a mean square, the image would have no influence. Here a weight of 1
+makes the regulariser of white noise as large as the pixel term at the start.
 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix D.
@@ -32,14 +32,14 @@ from dissect.errors import GeneratorError
 from dissect.generators.base import Generator
 
 _NAMES = ("noise", "noise_const")  # buffers of StyleGAN1's and StyleGAN2's layers
-_SMALLEST = 8  # pixels of the last half
+_SMALLEST = 8  # least size in pixels
 
 
 def stored_maps(generator: Generator) -> dict[str, Float[Tensor, "h w"]]:
     """Its noise maps, by the names of their buffers.
 
     Raises:
-        GeneratorError: a generator that has none.
+        GeneratorError: the generator has none.
     """
     found = {
         name: buffer.reshape(buffer.shape[-2:])
@@ -58,14 +58,14 @@ def stored_maps(generator: Generator) -> dict[str, Float[Tensor, "h w"]]:
 def noise_maps(
     generator: Generator, maps: Mapping[str, Float[Tensor, "batch 1 h w"]]
 ) -> Iterator[None]:
-    """While it lasts, images are made with these maps, one of each for every latent of a batch.
+    """Within it, images are generated with these maps, one set for every latent of a batch.
 
     Args:
-        generator: Its own maps are back behind the ``with``, also after an exception.
-        maps: By the names of ``stored_maps``; none at all changes nothing.
+        generator: Gets its own maps back after the ``with``, also after an exception.
+        maps: By the names of ``stored_maps``; an empty mapping changes nothing.
 
     Raises:
-        GeneratorError: maps that the generator does not have, or of another size.
+        GeneratorError: the generator does not have a map, or it has another size.
     """
     stored = stored_maps(generator) if maps else {}
     odd = [n for n, m in maps.items() if n not in stored or m.shape[-2:] != stored[n].shape]
@@ -86,7 +86,7 @@ def noise_maps(
 
 
 def regularity(maps: Mapping[str, Float[Tensor, "batch 1 h w"]]) -> Float[Tensor, " batch"]:
-    """The regulariser of each sample, about 1 for noise; see the head of this module."""
+    """The regulariser of each sample, about 1 for noise; see the module docstring."""
     total, expected = torch.zeros(()), 0.0
     for one in maps.values():
         noise = one
@@ -103,7 +103,7 @@ def regularity(maps: Mapping[str, Float[Tensor, "batch 1 h w"]]) -> Float[Tensor
 
 @torch.no_grad()
 def standardise(maps: Mapping[str, Float[Tensor, "batch 1 h w"]]) -> None:
-    """Bring each map to mean 0 and variance 1, in place."""
+    """Normalise each map to mean 0 and variance 1, in place."""
     for noise in maps.values():
         noise.sub_(noise.mean(dim=(2, 3), keepdim=True))
         noise.mul_(noise.square().mean(dim=(2, 3), keepdim=True).rsqrt())

@@ -1,13 +1,13 @@
-"""What an inversion makes small: a sum of named terms, each one number for each image.
+"""The loss of an inversion: a sum of named terms, each with one number per image.
 
-    pixel       mean (D(G(x)) − y)² over what was seen, images in [-1, 1]
-    perceptual  Σ over maps of mean (n(φ(D(G(x)))) − n(φ(y)))², n: each place's features to length 1
-    prior       how far the latent is from those of samples, see ``coordinates``
+    pixel       mean (D(G(x)) − y)² over the observed part, images in [-1, 1]
+    perceptual  Σ over maps of mean (n(φ(D(G(x)))) − n(φ(y)))², n: features at a place to length 1
+    prior       distance of the latent from samples, see ``coordinates``
 
-D is the degradation, y the observation, φ a network's feature maps. A perceptual weight is given
+D is the degradation, y the observation, φ a network's feature maps. A perceptual weight is
 relative to the pixel term: weight 1 makes both equally large at the start, where
 ``Objective.calibrate`` measures them. A number that was tuned for one network (5e-5, for features
-of VGG16 on inputs from 0 to 255) means nothing for another.
+of VGG16 on inputs from 0 to 255) cannot be used for another network.
 
 References:
     Zhang et al., The Unreasonable Effectiveness of Deep Features …, CVPR 2018 (unit length).
@@ -25,7 +25,7 @@ from dissect.inversion.degradations import Degradation
 from dissect.pictures import as_rgb
 
 Features = Callable[[Float[Tensor, "batch 3 h w"]], Sequence[Tensor]]
-_LEAST_SIDE = 32  # pixels that a features network is shown at least
+_LEAST_SIDE = 32  # least input size of a features network, in pixels
 
 
 def unit_features(features: Features, images: Float[Tensor, "batch c h w"]) -> list[Tensor]:
@@ -72,7 +72,7 @@ class Objective:
                 self._target = unit_features(features, observed)
         if prior:
             self.weights["prior"] = prior
-        weight = degradation.weight(observed.shape[-1])  # only for observations of whole size
+        weight = degradation.weight(observed.shape[-1])  # only for observations of full size
         self._weight = None if weight is None else weight.to(observed.device)
 
     def terms(
@@ -81,12 +81,12 @@ class Objective:
         rows: Tensor,
         prior: Callable[[], Float[Tensor, " batch"]] | None = None,
     ) -> dict[str, Float[Tensor, " batch"]]:
-        """Each term before its weight.
+        """Each term without its weight.
 
         Args:
             images: G(x).
-            rows: For each of them the number of its observation.
-            prior: Makes the prior's values, where it has a weight.
+            rows: Index of the observation of each image.
+            prior: Computes the prior's values; called if it has a weight.
         """
         seen = self.degradation.apply(images)
         weight = self._weight

@@ -1,16 +1,16 @@
-"""Inversion by gradient descent: many starts in one batch, the best of each image is kept.
+"""Inversion by gradient descent: many starts in one batch, the best one of each image is kept.
 
 Adam with betas (0.9, 0.999). With t from 0 to 1 over the steps, the rate rises over the first 5 %
-and falls over the last 25 % as a cosine, and values (but those of z) are jittered with a normal
-noise of σ = 0.05 (1 − t / 0.75)²₊ spreads, so that early steps don't settle in the nearest hollow.
-With ``noise`` a StyleGAN's maps of noise are searched beside the latent: each start begins with the
-generator's own, and which start is kept does not hang on their regulariser. With an ``encoder`` an
-image's search begins at its answer alone, without jitter, and w may be held where the encoder finds
-it again: mean (w − E(G(w)))², in spreads of w (in-domain).
-After a fifth of the steps only the better half of an image's starts goes on, and after two fifths
-only the best: most of the time is spent on one. In w+ and p+ all layers begin alike.
+and falls over the last 25 % as a cosine. Values (except in z) are jittered with normal
+noise of σ = 0.05 (1 − t / 0.75)²₊ spreads, so that early steps do not stop in the nearest local
+minimum. With ``noise``, a StyleGAN's noise maps are optimised too: each start begins with the
+generator's own maps, and the choice of the start ignores their regulariser. With an ``encoder``, an
+image has one start, the encoder's answer, without jitter; w can be kept where the encoder
+finds it again: mean (w − E(G(w)))², in spreads of w (in-domain).
+After a fifth of the steps only the better half of an image's starts continues, and after two fifths
+only the best: most of the time is spent on one. In w+ and p+ all layers start with equal values.
 
-The latent that is kept is the one of smallest loss that was seen, not the last one.
+The result is the latent with the smallest loss of all steps, not the last one.
 
 References:
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix D.
@@ -47,19 +47,19 @@ from dissect.progress import ProgressBar
 
 _RISE, _FALL = 0.05, 0.25
 _JITTER, _JITTER_END = 0.05, 0.75
-_HALVE_AT = (0.2, 0.4)  # after these parts of the steps starts are given up
+_HALVE_AT = (0.2, 0.4)  # after these shares of the steps, starts are dropped
 _SMALLEST_FOR_SSIM = 11
 
 
 @dataclass
 class _Search:
-    """The rows of a batch that are searched at once: image × start."""
+    """The rows that are optimised at the same time: image × start."""
 
     values: Tensor
-    rows: Tensor  # which image each row belongs to
+    rows: Tensor  # index of each row's image
     best: Tensor  # loss of each row
-    kept: Tensor  # values that gave it
-    noise: dict[str, Tensor] = field(default_factory=dict)  # maps of each row, if searched
+    kept: Tensor  # values with this loss
+    noise: dict[str, Tensor] = field(default_factory=dict)  # maps of each row, if optimised
     kept_noise: dict[str, Tensor] = field(default_factory=dict)
     noise_unit: float = 0.0  # the pixel term at the start
 
@@ -69,26 +69,26 @@ class _Search:
 
 
 class Inverter:
-    """A search for the latents of some images, step by step; ``invert`` goes through all of them.
+    """Finds the latents of some images, step by step; ``invert`` runs all steps.
 
     Args:
-        generator: Whose latents are sought; its weights stay as they are.
+        generator: The generator; its weights do not change.
         images: RGB in [-1, 1] at the generator's size; with a degradation, its observations.
         settings: Space, steps, starts, weights.
-        degradation: What of the images was seen; None: all.
+        degradation: The observed part of the images; None: all.
         features: A network's feature maps, for the perceptual term.
-        encoder: Of the generator: the search begins at its answer instead of several starts.
-        within: The coordinates of the settings' space, made before (they take 10,000 latents).
+        encoder: Encoder of the generator: its answer is the only start.
+        within: Precomputed coordinates of the settings' space (they take 10,000 latents).
         label: Class of the images, for a generator with classes.
 
     Raises:
         ConfigError: images of another size than the generator's, a perceptual weight without
-            features, or an encoder of another space or for what is no whole image.
-        GeneratorError: a space that it lacks, a generator without gradients, or without noise maps
-            where they were to be searched.
+            features, or an encoder for another space or with a degradation.
+        GeneratorError: the generator does not have the space or gradients, or it does not have the
+            noise maps to optimise.
 
     Attributes:
-        n_done: Steps that were taken.
+        n_done: Number of steps so far.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Inverter:
 
     @property
     def done(self) -> bool:
-        """Whether all steps were taken."""
+        """Whether all steps are done."""
         return self.n_done >= self._settings.n_steps
 
     def advance(self) -> None:
@@ -151,7 +151,7 @@ class Inverter:
 
     @torch.no_grad()
     def found(self) -> list[Inversion]:
-        """The best so far of each image."""
+        """The best result so far of each image."""
         values, noise = _best(self._search, len(self._images))
         latent, drawn = self._space.decode(values), self.draw()
         return [
@@ -188,19 +188,19 @@ def invert(
     progress: bool = False,
     watch: Callable[[int, Float[Tensor, "image c h w"]], None] | None = None,
 ) -> list[Inversion]:
-    """Find latents whose images look like these.
+    """Find latents whose images are similar to the given ones.
 
     Args:
-        generator, images, settings, degradation, features, encoder, within, label: As ``Inverter``
-            takes them.
-        progress: Show a bar.
+        generator, images, settings, degradation, features, encoder, within, label: See
+            ``Inverter``.
+        progress: Show a progress bar.
         watch: Called after some steps with their number and the best images so far.
 
     Returns:
         One inversion for each image.
 
     Raises:
-        ConfigError, GeneratorError: as ``Inverter``.
+        ConfigError, GeneratorError: the errors of ``Inverter``.
     """
     settings = settings or InversionSettings()
     search = Inverter(
@@ -217,7 +217,7 @@ def invert(
 
 
 def told_settings(settings: InversionSettings, encoder: Encoder | None) -> dict[str, object]:
-    """What an inversion says of how it was made."""
+    """The settings that an inversion stores."""
     said: dict[str, object] = asdict(settings)
     return said if encoder is None else {**said, "encoder": encoder.fingerprint}
 
@@ -318,7 +318,7 @@ def _step(
     settings: InversionSettings,
     encoder: Encoder | None,
 ) -> Float[Tensor, " row"]:
-    """One step of all rows; their losses before it."""
+    """One step of all rows; returns their losses before it."""
     fraction = step / settings.n_steps
     jitter = _JITTER * max(0.0, 1 - fraction / _JITTER_END) ** 2
     if space.space == "z" or encoder is not None:
@@ -364,7 +364,7 @@ def _step(
 def _give_up(
     search: _Search, adam: torch.optim.Adam, n_images: int, *, last: bool
 ) -> tuple[_Search, torch.optim.Adam]:
-    """Keep the better half of each image's starts, or the best one; Adam's state goes with them."""
+    """Keep the better half of each image's starts, or the best one, with their Adam state."""
     kept: list[int] = []
     for image in range(n_images):
         rows = (search.rows == image).nonzero().flatten()
@@ -405,7 +405,7 @@ def errors(
     degradation: Degradation,
     features: Features | None,
 ) -> dict[str, float]:
-    """How near an image is to what was seen; see ``Inversion.errors``."""
+    """Errors of an image against the observation; see ``Inversion.errors``."""
     seen = degradation.apply(drawn)
     weight = degradation.weight(drawn.shape[-1])
     if weight is not None:

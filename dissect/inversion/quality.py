@@ -1,11 +1,11 @@
-"""How near an answer is to an image: PSNR, SSIM and a perceptual distance.
+"""Similarity of an answer and an image: PSNR, SSIM and a perceptual distance.
 
     PSNR = 10 log₁₀(range² / MSE), range 2 for images in [-1, 1]
     SSIM: mean over places and channels of
           (2 μ₁ μ₂ + C₁)(2 σ₁₂ + C₂) / ((μ₁² + μ₂² + C₁)(σ₁² + σ₂² + C₂)),
           means in Gaussian windows of 11 × 11 pixels, σ 1.5, C₁ = (.01 · 2)², C₂ = (.03 · 2)²
 
-Values are cut to [-1, 1] before, as a saved picture is.
+Values are first clipped to [-1, 1], as in a saved picture.
 
 References:
     Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004.
@@ -23,7 +23,7 @@ _WINDOW, _SIGMA = 11, 1.5
 def mean_squared_error(
     first: Float[Tensor, "batch c h w"], second: Float[Tensor, "batch c h w"]
 ) -> Float[Tensor, " batch"]:
-    """Of images cut to [-1, 1], in units of range²: 1 is the largest there is."""
+    """Mean squared error of images clipped to [-1, 1], in units of range²; 1 is the maximum."""
     difference = first.clamp(-1, 1) - second.clamp(-1, 1)
     return (difference / _RANGE).square().mean(dim=(1, 2, 3))
 
@@ -31,7 +31,7 @@ def mean_squared_error(
 def psnr(
     first: Float[Tensor, "batch c h w"], second: Float[Tensor, "batch c h w"]
 ) -> Float[Tensor, " batch"]:
-    """In dB; infinite for equal images.
+    """Peak signal-to-noise ratio in dB; infinite for equal images.
 
     Example:
         >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.2)).round(decimals=2).tolist()
@@ -50,7 +50,8 @@ def _window(channels: int, like: Tensor) -> Tensor:
 def ssim(
     first: Float[Tensor, "batch c h w"], second: Float[Tensor, "batch c h w"]
 ) -> Float[Tensor, " batch"]:
-    """From -1 to 1; 1 for equal images. Windows lie wholly inside the image (11 pixels at least).
+    """Structural similarity, from -1 to 1; 1 for equal images. Windows are within the image (11
+    pixels at least).
 
     Example:
         >>> x = torch.rand(2, 3, 16, 16) * 2 - 1

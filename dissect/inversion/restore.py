@@ -1,21 +1,21 @@
 """Restoring images with a generator as prior: colour, resolution, holes, noise.
 
-| task | what was seen |
+| task | observation |
 |---|---|
 | ``colorize`` | ``grey`` |
 | ``upscale:K`` | ``down:K`` |
 | ``inpaint:MASK`` | ``mask:FILE``, or ``hole:T,L,B,R`` |
-| ``denoise`` | the image itself; the prior of the latent keeps noise out |
+| ``denoise`` | the image itself; the prior of the latent removes noise |
 | ``deblur:SIGMA`` | ``blur:SIGMA`` |
 
-The answer is G(x) of the latent whose degraded image is nearest to what was seen, and beside it the
-same made consistent, where a degradation can: what was seen is in it exactly.
+The answer is G(x) of the latent whose degraded image is closest to the observation. A second answer
+is made consistent, if the degradation allows it: it contains exactly the observation.
 
-``baseline`` is what has no prior at all: the plain answer that a restoration should beat.
+``baseline`` is an answer without a prior, which a restoration should beat.
 
     colorize   grey; upscale: bicubic; inpaint: harmonic, Σ over neighbours equal (Laplace's
     equation in the hole); denoise, deblur: total variation, argmin ½‖x − y‖² + λ TV(x) with
-    λ = σ, the image's own noise as its finest wavelet tells it, median |d| / .6745
+    λ = σ, the image's own noise, estimated from its finest wavelet as median |d| / .6745
 
 References:
     Pan et al., Exploiting Deep Generative Prior …, ECCV 2020 (tasks).
@@ -49,7 +49,7 @@ TASKS = {
     "deblur": "blur",
 }
 _TV_STEPS, _LEAST_NOISE = 200, 1e-3  # σ of images in [-1, 1]
-_MEDIAN_OF_NORMAL = 0.6745  # of |x|, for σ 1
+_MEDIAN_OF_NORMAL = 0.6745  # median of |x| for σ = 1
 _LAPLACE_STEPS = 2000
 
 
@@ -58,9 +58,9 @@ class Restored:
     """One restored image.
 
     Args:
-        image: G(x) of the latent that was found.
-        consistent: The same with what was seen put in; equal to ``image`` where nothing can be.
-        inversion: The latent and how near it comes to what was seen.
+        image: G(x) of the found latent.
+        consistent: The same, made consistent with the observation; ``image`` if that is impossible.
+        inversion: The latent and its error on the observation.
     """
 
     image: Float[Tensor, "1 c h w"]
@@ -72,7 +72,7 @@ def parse_task(task: str) -> Degradation:
     """The degradation that a task undoes.
 
     Raises:
-        ConfigError: an unknown task, or one whose value is missing or out of range.
+        ConfigError: an unknown task, or a missing or invalid value.
 
     Example:
         >>> parse_task("upscale:4").spec
@@ -108,12 +108,12 @@ def restore(
 
     Args:
         generator: The prior.
-        observed: What ``degradation`` left of each image.
-        degradation: What happened to them.
-        settings, features, within, label, progress: As ``invert`` takes them.
+        observed: Observation of each image.
+        degradation: The degradation of the images.
+        settings, features, within, label, progress: See ``invert``.
 
     Raises:
-        ConfigError, GeneratorError: as ``invert``.
+        ConfigError, GeneratorError: the errors of ``invert``.
     """
     found = invert(
         generator, observed, settings, degradation=degradation, features=features, within=within,
@@ -130,7 +130,7 @@ def restore(
 def baseline(
     observed: Float[Tensor, "image d i j"], degradation: Degradation, size: int, channels: int
 ) -> Float[Tensor, "image c h w"]:
-    """The plain answer of each kind; see the head of this module."""
+    """The plain answer for each kind of degradation; see the module docstring."""
     if isinstance(degradation, Grey):
         return observed.expand(-1, channels, -1, -1)
     if isinstance(degradation, Down):

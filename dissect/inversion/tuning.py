@@ -1,25 +1,25 @@
-"""Moving the generator itself towards an image, for as long as a ``with`` lasts.
+"""Tuning: changes the generator's weights to reproduce an image, within a ``with``.
 
     with tune(generator, inversion, image) as tuned:
-        images = generator.synthesize(tuned.latent)     # the generator that knows this image
+        images = generator.synthesize(tuned.latent)     # the generator fits this image
 
-**Pivotal.** Adam on all weights from the latent of an inversion, the pivot, which stays.
+**Pivotal.** Adam on all weights. The latent of the inversion, the pivot, is fixed.
 
-**Progressive** (DGP). Five stages of equal length: the first frees the weights of the first fifth
-of the layers, the last those of all, so that what the early layers know of the image's layout is
-used before the late ones can paint over it. The latent moves along. Rates of weights and latent,
-stage by stage, in parts of the tuning's rate: 1, 1, .4, .2, .2 and 40, 20, .4, .2, .2, as published
-for BigGAN (5e-5 and 2e-3 at first).
+**Progressive** (DGP). Five stages of equal length: the first trains the weights of the first fifth
+of the layers, the last those of all layers. So the early layers' information on the image's layout
+is used before the late layers can paint over it. The latent is optimised too. The rates of weights
+and latent, by stage, are multiples of the tuning's rate: 1, 1, .4, .2, .2 and 40, 20, .4, .2, .2,
+as published for BigGAN (5e-5 and 2e-3 at first).
 
-The loss is the inversion's pixel term, plus the perceptual one where features are given (DGP takes
-features of the discriminator, which few files have). Behind the ``with`` the generator is what it
-was, to the bit: parameters, buffers, flags for gradients, train or eval mode; also after an
-exception. Nothing of the tuned weights is kept.
+The loss is the inversion's pixel term, plus the perceptual one with features (DGP uses
+features of the discriminator, which few files contain). After the ``with`` the generator is
+restored bit by bit: parameters, buffers, gradient flags, train or eval mode; also after an
+exception. The tuned weights are not stored.
 
 References:
     Roich et al., Pivotal Tuning for Latent-based Editing of Real Images, 2021.
     Pan et al., Exploiting Deep Generative Prior for Versatile Image Restoration and Manipulation,
-    ECCV 2020, section 3.2 (progressive reconstruction); rates and stages as its program has them.
+        ECCV 2020, section 3.2 (progressive reconstruction); rates and stages from its program.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,12 +42,12 @@ from dissect.latents import Latent
 from dissect.progress import ProgressBar
 
 _STAGES = ((1.0, 40.0), (1.0, 20.0), (0.4, 0.4), (0.2, 0.2), (0.2, 0.2))
-"""Rates of weights and of the latent in each stage, in parts of the tuning's rate."""
+"""Rates of weights and of the latent in each stage, as multiples of the tuning's rate."""
 
 
 @contextmanager
 def kept(module: nn.Module) -> Iterator[None]:
-    """Give a network back as it was: parameters, buffers, gradient flags, mode."""
+    """Restore a network at the end: parameters, buffers, gradient flags, mode."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     values = {name: tensor.detach().clone() for name, tensor in tensors.items()}
     flags = {name: tensor.requires_grad for name, tensor in tensors.items()}
@@ -67,10 +67,10 @@ def kept(module: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What a tuning came to.
+    """Result of a tuning.
 
     Args:
-        latent: That the tuned generator draws the image from: the pivot, or where it moved to.
+        latent: Latent of the image for the tuned generator: the pivot, or the optimised one.
         trace: The pixel term after each step.
     """
 
@@ -88,22 +88,22 @@ def tune(
     features: Features | None = None,
     progress: bool = False,
 ) -> Iterator[Tuned]:
-    """Move the weights, see the head of this module.
+    """Change the weights; see the module docstring.
 
     Args:
         generator: The inversion's; changed inside the ``with``, with the inversion's noise maps.
-        inversion: Where it starts; its degradation says what ``image`` shows.
-        image: What was inverted.
-        settings: Steps, rate, whether in stages, and the loss that is enough.
+        inversion: The start; its degradation defines what ``image`` shows.
+        image: The inverted image.
+        settings: Steps, rate, whether in stages, and the loss at which to stop.
         features: A network's feature maps, for a perceptual term as large as the pixel term.
-        progress: Show a bar.
+        progress: Show a progress bar.
 
     Yields:
-        The latent and the way there.
+        The latent and the losses.
 
     Raises:
         GeneratorError: another generator than the inversion's, or one that cannot be edited.
-        ConfigError: an image of another shape than the inversion saw.
+        ConfigError: an image of another shape than the inverted one.
     """
     settings = settings or TuningSettings()
     check_editable(generator)
@@ -132,7 +132,7 @@ def _move(
     *,
     progress: bool,
 ) -> Tuned:
-    """Move the weights, and the latent in stages; the weights are free for gradients no more."""
+    """Optimise the weights, and the latent if in stages; freezes the weights at the end."""
     row = torch.zeros(1, dtype=torch.int64, device=generator.device)
     parameters = list(generator.module.parameters())
     depths = _depths(generator, latent) if settings.progressive else [0.0] * len(parameters)
@@ -172,11 +172,11 @@ def _move(
 
 @torch.no_grad()
 def _depths(generator: Generator, latent: Latent) -> list[float]:
-    """Of each parameter the share of the generator's layers that come before its own.
+    """For each parameter, the share of the generator's layers before its own.
 
-    A parameter belongs to the first of the layers with whose module it shares the longest part of
-    its name, as the scales of a layer that are computed before all layers do; where names tell
-    nothing, to the layer that is made next when its module runs.
+    A parameter belongs to the first of the layers with whose module its name shares the longest
+    prefix, such as the affine maps of a layer that run before all layers. If names give no
+    result, it belongs to the layer that is computed next when its module runs.
     """
     network = generator.module
     modules = [info.module for info in generator.layers.values()]
@@ -184,7 +184,7 @@ def _depths(generator: Generator, latent: Latent) -> list[float]:
     made: list[str] = []
     first: dict[str, int] = {}
 
-    def note(name: str) -> None:  # a hook that gives something would change what is computed
+    def note(name: str) -> None:  # a hook with a result would change the output
         first.setdefault(name, len(made))
 
     handles = [
@@ -213,6 +213,6 @@ def _depths(generator: Generator, latent: Latent) -> list[float]:
 
 
 def _shared(names: Sequence[str]) -> list[str]:
-    """The first parts of dotted names that all of them have."""
+    """The first parts that all dotted names share."""
     parts = zip(*(name.split(".") for name in names), strict=False)
     return [own[0] for own in takewhile(lambda own: len({*own}) == 1, parts)]

@@ -1,4 +1,4 @@
-"""Train an encoder of scenes and measure it: ``python -m recipes.scenes_encoder``."""
+"""Trains an encoder of scenes and measures it: ``python -m recipes.scenes_encoder``."""
 
 import argparse
 import json

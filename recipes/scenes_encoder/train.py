@@ -1,18 +1,18 @@
 """Training of an encoder: images of the generator with their latents, and drawn scenes.
 
-Two stages. In the first, images G(x) of known latents, styles mixed at a random layer (but for w),
-teach the encoder E what latent an image has; nothing goes back through the generator, so it is
-fast. In the second, half of each batch are such images and half renders of the drawn world, which
-the generator was trained on:
+Two stages. The first uses images G(x) of known latents, with styles mixed at a random layer (except
+for w), to train the encoder E to find the latent. No gradient passes through the generator, so it
+is fast. In the second, half of each batch are such images and half renders of the drawn world, the
+generator's training data:
 
     first       mean (E(G(x)) − x)² / σ²
     second      mean (G(E(y)) − y)²  +  λ_f d_f(G(E(y)), y)       of all images y
                 + λ_x mean (E(G(x)) − x)² / σ²                    of the generator's own
 
 d_f is the distance of unit features of the segmenter of scenes, σ the spread of each number of the
-space. The generator stays as it is. The paper's adversarial term is left out: the term of known
-latents keeps answers in its domain here. Each step's random numbers are keyed by the images seen,
-so a training that is stopped and taken up sees the same images.
+space. The generator does not change. The paper's adversarial term is left out: here the term of
+known latents keeps answers in the domain. Each step's random numbers are keyed by the number of
+images so far, so a resumed training uses the same images.
 
 References:
     Zhu et al., In-Domain GAN Inversion for Real Image Editing, ECCV 2020, equations 3 and 4.
@@ -42,7 +42,7 @@ from recipes.scenes_gan.state import load_state, save_state
 
 RENDER_SEED, SAMPLE_SEED, TEST_SEED = 70_000, 70_001, 70_002
 _BATCH, _PEAK_RATE = 16, 1e-3  # of each kind of images
-_RISE = 0.05  # of the training, until the peak
+_RISE = 0.05  # share of the training until the peak
 _FEATURES, _LATENT = 0.1, 0.1  # λ_f, λ_x
 Draw = Callable[[range, int], Float[Tensor, "batch c h w"]]
 """Indices and a seed → images of the domain."""
@@ -50,10 +50,10 @@ Draw = Callable[[range, int], Float[Tensor, "batch c h w"]]
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is.
+    """Length of a training.
 
     Args:
-        first, second: Images seen in each stage, of the second half are the generator's own.
+        first, second: Images in each stage; half of the second are the generator's own.
         every: Images between two saves.
         half: Compute in bfloat16.
     """
@@ -71,8 +71,8 @@ class Length:
 def known_latents(
     generator: Generator, indices: range, *, space: str, seed: int
 ) -> Float[Tensor, "batch *shape"]:
-    """Points of w, or of w+ and s whose first layers are of one sample and whose others, half of
-    the time, of another.
+    """Points of w, or of w+ and s, whose first layers come from one sample and, half of the time,
+    the others from another sample.
     """
     if space == "w":
         return generator.convert(generator.sample(indices, seed=seed), "w").data
@@ -105,16 +105,16 @@ def train(
     features: Features | None = None,
     start: nn.Module | None = None,
 ) -> Encoder:
-    """Train to the end, or take up where it stopped.
+    """Train to the end, or resume an interrupted training.
 
     Args:
-        folder: Where the state is kept.
-        generator: Whose latents are told.
+        folder: Folder of the state.
+        generator: The generator whose latents are encoded.
         draw: Images of its domain.
-        length: Of both stages; the rate is one cycle over them.
-        space: That is told: w, w+ or s.
+        length: Length of both stages; the rate is one cycle over them.
+        space: Output space: w, w+ or s.
         features: For d_f; None leaves it out.
-        start: A network to begin from, such as that of an encoder of earlier weights.
+        start: Initial network, such as that of an encoder of earlier weights.
     """
     torch.manual_seed(0)
     coords = coordinates(generator, space)
@@ -165,7 +165,7 @@ def _half(length: Length, device: torch.device) -> torch.autocast:
 
 
 def as_encoder(network: EncoderNetwork, generator: Generator, coords: Coordinates) -> Encoder:
-    """The network with mean and spread, taken from the way values of the space become latents."""
+    """The network with mean and spread, from the coordinates of the space."""
     shape = (1, *coords.shape)
     mean = coords.decode(torch.zeros(shape, device=generator.device)).data[0]
     one = coords.decode(torch.ones(shape, device=generator.device)).data[0]
@@ -188,8 +188,8 @@ def _terms(
     *,
     through: bool,
 ) -> dict[str, Float[Tensor, ""]]:
-    """The terms of a stage; ``through``: the second one, through the generator."""
-    assert coords.encode is not None  # the spaces that are told have it
+    """The terms of a stage; ``through``: of the second one, through the generator."""
+    assert coords.encode is not None  # present in all output spaces
     values = network(images.contiguous(memory_format=torch.channels_last)).float()
     latent = (values[: len(known)] - coords.encode(known)).square().mean()
     if not through:

@@ -20,6 +20,7 @@ PREFIXES = {
     "smp": ("smp_models", "a folder or hub id of segmentation-models-pytorch"),
     "torchvision": ("torchvision_models", "a network of torchvision, @WEIGHTS or @FILE"),
     "hf": ("transformers_models", "a folder or hub id of transformers"),
+    "clip": ("clip", "words with | between them, found by a CLIP of open_clip"),
 }
 """``PREFIX:TARGET`` → the module here with ``load(spec, device)``, and the meaning of TARGET."""
 

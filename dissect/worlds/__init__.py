@@ -1,6 +1,12 @@
 """Worlds with known truth: generated images with exact masks, attributes and captions."""
 
-from dissect.worlds.captions import Caption, caption_scenes, describe_scenes, scene_facts
+from dissect.worlds.captions import (
+    Caption,
+    caption_scenes,
+    describe_scenes,
+    scene_facts,
+    short_captions,
+)
 from dissect.worlds.distribution import SceneParameters, draw_scenes
 from dissect.worlds.scenes import Scenes, render, render_scenes
 
@@ -14,4 +20,5 @@ __all__ = [
     "render",
     "render_scenes",
     "scene_facts",
+    "short_captions",
 ]

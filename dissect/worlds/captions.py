@@ -144,6 +144,7 @@ def caption_scenes(
     """The texts of ``describe_scenes``.
 
     Example:
+        >>> from dissect.worlds import render_scenes
         >>> len(caption_scenes(render_scenes([3, 8], seed=0), [3, 8], seed=0))
         2
     """
@@ -190,6 +191,24 @@ def scene_facts(scenes: Scenes) -> list[frozenset[str]]:
         _facts(planes[row], dict(zip(ATTRIBUTES, attributes[row], strict=True)))
         for row in range(len(scenes))
     ]
+
+
+def short_captions() -> list[Caption]:
+    """Every caption that names one thing, or one setting, in every wording."""
+    short = [
+        Caption(text, frozenset({fact})) for fact, (_, alone) in _SETTINGS.items() for text in alone
+    ]
+    short += [
+        Caption(text, frozenset(facts)) for _, group in _THINGS for text, facts in group.items()
+    ]
+    short.append(Caption("a house", frozenset({"house"})))
+    before, walls, behind = _HOUSE
+    for wordings in (before, walls):
+        short += [Caption(f"a {word} house", frozenset({"house", fact}))
+                  for word, fact in wordings.items()]  # fmt: skip
+    short += [Caption(f"a house {place}", frozenset({"house", fact}))
+              for place, fact in behind.items()]  # fmt: skip
+    return short
 
 
 def _facts(planes: np.ndarray, values: Mapping[str, float]) -> frozenset[str]:

@@ -1,0 +1,97 @@
+"""Crops of renders with captions of what each crop shows.
+
+A caption of a whole scene says little of where things are. Crops teach that: a roof without its
+house, a window large. What a crop cannot show, such as a house's size in the scene, its captions
+do not say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from dissect.worlds import Caption, Scenes, describe_scenes, render_scenes, scene_facts
+from recipes.scenes_segmenter.augment import augment
+from segmenters.scenes_vocabulary import ATTRIBUTES
+
+SIZE = 64
+"""Pixels of what the image tower reads."""
+RENDERED = 96
+"""Pixels of the renders that are cropped."""
+_WHOLE = 0.4  # share of images that are not cropped
+_SMALLEST, _LARGEST = 0.3, 0.9  # sides of crops as fractions of the scene's
+# Values of attributes of which captions say nothing: a crop does not show them.
+_UNSEEN = {"view": 0.0, "house size": 0.53, "vegetation": 2.0}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images, a caption of each, and all facts of each."""
+
+    images: Float[Tensor, "batch 3 size size"]
+    captions: list[Caption]
+    facts: list[frozenset[str]]
+
+
+def render_once(path: Path, *, n_images: int, seed: int) -> None:
+    """Write renders, their planes and attributes to a file, unless it is there."""
+    if path.exists():
+        return
+    images = np.empty((n_images, 3, RENDERED, RENDERED), np.uint8)
+    planes = np.empty((n_images, 3, RENDERED, RENDERED), np.uint8)
+    attributes = np.empty((n_images, len(ATTRIBUTES)), np.float32)
+    for first in range(0, n_images, 64):
+        part = range(first, min(first + 64, n_images))
+        scenes = render_scenes(part, seed=seed, size=RENDERED, n_threads=1)
+        images[first : part.stop] = ((scenes.images + 1) * 127.5).round().byte().numpy()
+        planes[first : part.stop] = scenes.planes.numpy()
+        attributes[first : part.stop] = scenes.attributes.numpy()
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, images=images, planes=planes, attributes=attributes)
+    partial.replace(path)
+
+
+class Renders:
+    """What ``render_once`` wrote, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            self.images, self.planes, self.attributes = (
+                torch.from_numpy(file[name]) for name in ("images", "planes", "attributes")
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: Sequence[int], *, seed: int, step: int) -> Batch:
+        """Crops of some renders, augmented, each with a caption; the same for the same step."""
+        draws = np.random.default_rng([seed, step])
+        images, captions, facts = [], [], []
+        for place, row in enumerate(rows):
+            image, planes, values = self.images[row], self.planes[row], self.attributes[row]
+            if draws.random() >= _WHOLE:
+                side = round(float(draws.uniform(_SMALLEST, _LARGEST)) * RENDERED)
+                top, left = (int(draws.integers(RENDERED - side + 1)) for _ in range(2))
+                window = (..., slice(top, top + side), slice(left, left + side))
+                image, planes, values = image[window], planes[window], values.clone()
+                for name, value in _UNSEEN.items():
+                    values[ATTRIBUTES.index(name)] = value
+            image = image[None].float() / 127.5 - 1
+            one = Scenes(image, planes[None], values[None])
+            captions += describe_scenes(one, [step * len(rows) + place], seed=seed)
+            facts += scene_facts(one)
+            images.append(
+                functional.interpolate(
+                    image, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
+                )
+            )
+        whole = torch.cat(images)
+        nothing = torch.zeros(len(rows), 1, SIZE, SIZE, dtype=torch.uint8)
+        changed, _ = augment(whole, nothing, torch.Generator().manual_seed(seed + step))
+        return Batch(changed, captions, facts)

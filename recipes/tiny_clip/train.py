@@ -1,0 +1,262 @@
+"""Training of two towers on renders and captions, and what they are worth on fresh renders.
+
+The contrastive loss of CLIP takes every other caption of a batch as wrong, though "clouds" is true
+of most scenes. Here truth is known: a caption is true of every image that has all of its facts. So
+the target is not the diagonal but the table of truth, its rows (or columns) divided by their sums:
+
+    loss = ½ [mean over captions of CE(softmax over images, truth) + the same over images]
+
+Each step has one caption for each image, and some of the captions that name one thing.
+
+References:
+    Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021,
+    section 2.3 (the loss with the diagonal).
+    Khosla et al., Supervised Contrastive Learning, 2020, equation 2 (several positives).
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from open_clip.model import CustomTextCLIP
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dissect.worlds import Caption, describe_scenes, render_scenes, scene_facts, short_captions
+from recipes.rates import one_cycle
+from recipes.scenes_gan.state import load_state, save_state
+from recipes.tiny_clip.crops import SIZE, Renders
+
+TRAIN_SEED, TEST_SEED = 40_000, 10_000
+_N_CONTEXT, _N_TOKENS = 42, 49408
+_BATCH, _PEAK_RATE, _RISE = 64, 2e-3, 0.1
+_N_SHORT = 48  # captions of one thing in each step
+_FIRST_SCALE, _LARGEST_SCALE = 10.0, 100.0
+MODEL = {
+    "embed_dim": 128,
+    "vision_cfg": {
+        "image_size": SIZE,
+        "timm_model_name": "regnetx_002",
+        "timm_model_pretrained": False,
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+    },
+    "text_cfg": {
+        "context_length": _N_CONTEXT,
+        "vocab_size": _N_TOKENS,
+        "width": 64,
+        "heads": 4,
+        "layers": 2,
+    },
+    "custom_text": True,
+}
+"""The model as open_clip configures it."""
+PREPROCESS = {
+    "size": SIZE, "mode": "RGB", "mean": [0.5] * 3, "std": [0.5] * 3,
+    "interpolation": "bicubic", "resize_mode": "squash",
+}  # fmt: skip
+_EMBEDDING = "text.token_embedding.weight"
+
+
+class Words:
+    """Tokens of the captions, counted from 0 in the order of open_clip's own ids.
+
+    The table of all 49,408 tokens would be most of the work of a step, and captions know few.
+    """
+
+    def __init__(self) -> None:
+        self._tokenize = SimpleTokenizer(context_length=_N_CONTEXT)
+        scenes = render_scenes(range(600), seed=TRAIN_SEED, size=32, n_threads=1)
+        texts = [caption.text for caption in short_captions()]
+        for variant in range(3):
+            described = describe_scenes(scenes, range(600), seed=TRAIN_SEED, variant=variant)
+            texts += [caption.text for caption in described]
+        self.ids: Int[Tensor, " known"] = self._tokenize(texts).unique()
+        self._place = torch.full((_N_TOKENS,), -1, dtype=torch.long)
+        self._place[self.ids] = torch.arange(len(self.ids))
+
+    def __call__(self, texts: Sequence[str]) -> Int[Tensor, "text context"]:
+        """Places of the tokens; the sign of the end stays the largest, as the tower expects.
+
+        Raises:
+            ValueError: a text with a token that no caption has.
+        """
+        places = self._place[self._tokenize(list(texts))]
+        if (places < 0).any():
+            raise ValueError("a caption has a token that was not counted")
+        return places
+
+
+def make_model(n_tokens: int) -> CustomTextCLIP:
+    """Both towers, untrained."""
+    torch.manual_seed(0)
+    config = {name: value for name, value in MODEL.items() if name != "custom_text"}
+    config["text_cfg"] = MODEL["text_cfg"] | {"vocab_size": n_tokens}  # type: ignore[operator]
+    model = CustomTextCLIP(**config, init_logit_scale=math.log(_FIRST_SCALE))  # type: ignore[arg-type]
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def truth_table(
+    facts: Sequence[frozenset[str]], captions: Sequence[Caption]
+) -> Bool[Tensor, "image caption"]:
+    """Which captions are true of which images."""
+    return torch.tensor([[c.facts <= held for c in captions] for held in facts])
+
+
+def contrast(
+    similarity: Float[Tensor, "image caption"], truth: Bool[Tensor, "image caption"]
+) -> Float[Tensor, ""]:
+    """The loss at the head of this module; rows and columns without any truth are left out.
+
+    Args:
+        similarity: Cosines times the scale.
+        truth: See ``truth_table``.
+    """
+    total = similarity.new_zeros(())
+    for logits, true in ((similarity, truth), (similarity.T, truth.T)):
+        held = true.any(dim=1)
+        target = true[held] / true[held].sum(dim=1, keepdim=True)
+        total = total - (target * logits[held].log_softmax(dim=1)).sum(dim=1).mean() / 2
+    return total
+
+
+def train(folder: Path, *, n_images: int, n_renders: int, every: int = 1920) -> CustomTextCLIP:
+    """Train to the end, or take up where it stopped.
+
+    Args:
+        folder: Where the renders and the state are.
+        n_images: Crops seen in all; the learning rate follows one cycle over them.
+        n_renders: In the folder's file.
+        every: Images between two saves, a multiple of the batch.
+    """
+    words, renders = Words(), Renders(folder / "renders.npz")
+    short = short_captions()
+    model = make_model(len(words.ids))
+    adam = torch.optim.AdamW(
+        model.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    path = folder / "state.safetensors"
+    modules, optimizers, seen = {"model": model}, {"adam": ("model", adam)}, 0
+    if path.exists():
+        seen = int(load_state(path, modules, optimizers)["seen"])
+    model.train()
+    since, losses = time.monotonic(), []
+    while seen < n_images:
+        for group in adam.param_groups:
+            group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
+        step = seen // _BATCH
+        draws = np.random.default_rng([TRAIN_SEED, 1, step])
+        rows = draws.choice(n_renders, _BATCH, replace=False).tolist()
+        batch = renders.batch(rows, seed=TRAIN_SEED, step=step)
+        chosen = [short[k] for k in draws.choice(len(short), _N_SHORT, replace=False)]
+        captions = [*batch.captions, *chosen]
+        images = model.encode_image(
+            batch.images.contiguous(memory_format=torch.channels_last), normalize=True
+        )
+        texts = model.encode_text(words([c.text for c in captions]), normalize=True)
+        loss = contrast(
+            model.logit_scale.exp() * images @ texts.T, truth_table(batch.facts, captions)
+        )
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
+        losses.append(loss.item())
+        seen += _BATCH
+        if seen % every == 0 or seen >= n_images:
+            rate = len(losses) * _BATCH / (time.monotonic() - since)
+            line = {"images": seen, "loss": round(sum(losses) / len(losses), 4)}
+            line["scale"] = round(model.logit_scale.exp().item(), 2)
+            print(json.dumps(line | {"images_per_s": round(rate, 1)}), flush=True)
+            save_state(path, modules, optimizers, {"seen": seen})
+            since, losses = time.monotonic(), []
+    return model.eval()
+
+
+def release(model: CustomTextCLIP, folder: Path) -> None:
+    """Write the folder that open_clip reads: its configuration, and float16 weights.
+
+    Tokens that no caption has get a row of zeros.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().half().contiguous() if value.is_floating_point() else value
+               for name, value in model.state_dict().items()}  # fmt: skip
+    known = tensors[_EMBEDDING]
+    table = known.new_zeros(_N_TOKENS, known.shape[1])
+    table[Words().ids] = known
+    partial = folder / "open_clip_model.safetensors.partial"
+    save_file(tensors | {_EMBEDDING: table}, partial)
+    partial.replace(folder / "open_clip_model.safetensors")
+    config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+@torch.no_grad()
+def evaluate(folder: Path, *, n_images: int) -> dict[str, Any]:
+    """What the released folder is worth on fresh renders, none of them cropped or changed.
+
+    Returns:
+        ``recall``: share of images whose own caption is among the best 1 and 5 of all, and of
+        captions whose own image is; ``true``: share of captions that are true of the image they
+        find first, beside the share over all images; ``auc``: for each fact the probability that
+        an image which has it lies nearer to its words than one which has not (½ by chance).
+    """
+    from segmenters.clip_models import load_clip  # noqa: PLC0415
+
+    clip = load_clip(str(folder))
+    scenes = render_scenes(range(n_images), seed=TEST_SEED, size=SIZE, n_threads=1)
+    captions = longest(scenes, n_images)
+    images = torch.cat([clip.encode_images(part) for part in scenes.images.split(64)])
+    texts = clip.encode_texts([caption.text for caption in captions])
+    similarity = images @ texts.T
+    facts = scene_facts(scenes)
+    truth = truth_table(facts, captions)
+    best = similarity.argmax(dim=0)
+    found = {
+        "seed": TEST_SEED,
+        "n": n_images,
+        "n_tokens": len(Words().ids) - 3,  # without padding, start and end
+        "words per caption": float(np.mean([len(c.text.split()) for c in captions])),
+        "recall": {
+            f"{way} @{k}": _recall(table, k)
+            for way, table in (("image to caption", similarity), ("caption to image", similarity.T))
+            for k in (1, 5)
+        },
+        "true": truth[best, torch.arange(n_images)].float().mean().item(),
+        "true by chance": truth.float().mean().item(),
+        "auc": {},
+    }
+    wordings: dict[frozenset[str], list[str]] = {}
+    for caption in short_captions():
+        wordings.setdefault(caption.facts, []).append(caption.text)
+    for said, texts_of in wordings.items():
+        held = np.array([said <= own for own in facts])
+        if 10 <= held.sum() <= n_images - 10:
+            scores = (images @ clip.encode_texts(texts_of).mean(dim=0)).numpy()
+            found["auc"][texts_of[0]] = (area_under_curve(scores, held), int(held.sum()))
+    return found
+
+
+def longest(scenes: Any, n_images: int) -> list[Caption]:
+    """Of eight captions of each scene the one that says most."""
+    rows = [describe_scenes(scenes, range(n_images), seed=TEST_SEED, variant=v) for v in range(8)]
+    return [max(own, key=lambda caption: len(caption.facts)) for own in zip(*rows, strict=True)]
+
+
+def _recall(similarity: Float[Tensor, "n n"], k: int) -> float:
+    own = similarity.diagonal()[:, None]
+    return ((similarity > own).sum(dim=1) < k).float().mean().item()
+
+
+def area_under_curve(scores: np.ndarray, held: np.ndarray) -> float:
+    """P(score of one that has it > score of one that has not), ties half: Mann-Whitney's U."""
+    above = scores[held][:, None] - scores[~held][None, :]
+    return float((above > 0).mean() + (above == 0).mean() / 2)

@@ -1,0 +1,127 @@
+"""Words as a segmenter: ``clip:WORDS``, each pixel the word that its CLIP vector lies nearest to.
+
+    clip:a window|a door|a tree
+    clip:a window|a door,model=models/ViT-B-32,other=a wall|the sky,background=0.5
+
+Let s be the softmax of scale · cos(pixel, word) over the words and the other words. A pixel is the
+word of the largest s, or nothing where that is below ``background`` or belongs to an other word.
+Without ``other`` it is "an image". What such masks are worth: ``segmenters.clip_models``.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from segmenters import class_names
+from segmenters.clip_models import SCENES_CLIP, ClipModel, load_clip
+from segmenters.errors import SegmenterError
+from segmenters.images import resize
+from segmenters.network_segmenter import NetworkSegmenter
+from segmenters.spec import Spec, parse_spec
+
+OPTIONS = {
+    "model": f"{SCENES_CLIP}_OR_FOLDER",
+    "other": "WORDS",
+    "background": "NUMBER",
+    "zoom": "NUMBER",
+}
+_OTHER = "an image"
+_BACKGROUND, _ZOOM = 0.3, 2
+
+
+def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
+    """The segmenter of a spec.
+
+    Args:
+        text: ``clip:WORDS``, words or phrases with ``|`` between them, with options: ``model``,
+            ``other`` (what marks nothing), ``background`` in [0, 1), and ``zoom`` (how many times
+            larger than the model's size images are read, 1 to 16).
+        device: Where it should run.
+
+    Raises:
+        SegmenterError: no words, words that the model never saw, or an option out of range.
+    """
+    spec = parse_spec(text, OPTIONS)
+    words = split_words(spec.target, text)
+    others = split_words(spec.options.get("other", _OTHER), text)
+    background = _number(spec, "background", _BACKGROUND, 0, 1)
+    zoom = int(_number(spec, "zoom", _ZOOM, 1, 17))
+    clip = load_clip(spec.options.get("model", SCENES_CLIP), device=device)
+    for word in words:
+        unknown = clip.unknown_words(word)
+        if unknown:
+            raise SegmenterError(
+                f"segmenter {text!r}: {clip.name} never saw the word {unknown[0]!r}; expected "
+                "words that it knows, or another model with model=FOLDER"
+            )
+    classes = class_names.from_labels(
+        [*map(bare, words), *["background"] * (len(others) + 1)], plane="words", source=text
+    )
+    forward = _Forward(clip, words + others, background, zoom)
+    side = zoom * clip.size  # a large image is read at that size, not enlarged from a smaller one
+    reading = replace(clip.reading, size=(side, side))
+    return NetworkSegmenter(
+        text, clip.network, forward, classes, reading, device=device,
+        settings=(words, others, background, zoom),
+    )  # fmt: skip
+
+
+def split_words(text: str, spec: str) -> list[str]:
+    """Phrases of a list with ``|`` between them.
+
+    Raises:
+        SegmenterError: an empty phrase, or one that stands twice.
+    """
+    words = [" ".join(word.split()) for word in text.split("|")]
+    if not all(words) or len(set(map(bare, words))) < len(words):
+        raise SegmenterError(
+            f"{spec!r}: the words are {text!r}; expected different ones with | between them, such "
+            "as 'a window|a door|a tree'"
+        )
+    return words
+
+
+def bare(phrase: str) -> str:
+    """A phrase without its article: what the concept is called."""
+    first, _, rest = phrase.partition(" ")
+    return rest if rest and first.lower() in ("a", "an", "the") else phrase
+
+
+class _Forward:
+    """The logits of words, of other words and of the background at each pixel of a read image."""
+
+    def __init__(self, clip: ClipModel, words: list[str], background: float, zoom: int) -> None:
+        self.clip, self.background, self.zoom = clip, background, zoom
+        self.texts = clip.encode_texts(words, templates=clip.known_templates())
+
+    def __call__(
+        self, read: Float[Tensor, "1 3 rows columns"]
+    ) -> Float[Tensor, "1 class rows columns"]:
+        reading = self.clip.reading
+        mean, std = (read.new_tensor(v)[:, None, None] for v in (reading.mean, reading.std))
+        images = (read * std + mean) * 2 - 1
+        places = functional.normalize(self.clip.dense(images, zoom=self.zoom), dim=1)
+        logits = self.clip.scale * torch.einsum("behw,te->bthw", places, self.texts)
+        logits = resize(logits, (read.shape[-2], read.shape[-1]))
+        # It has the largest logit exactly where every softmax is below the threshold.
+        nothing = logits.logsumexp(dim=1, keepdim=True) + torch.tensor(self.background).log()
+        return torch.cat([logits, nothing], dim=1)
+
+
+def _number(spec: Spec, option: str, default: float, low: float, high: float) -> float:
+    given = spec.options.get(option)
+    if given is None:
+        return default
+    try:
+        value = float(given)
+    except ValueError:
+        value = high
+    if not low <= value < high:
+        raise SegmenterError(
+            f"segmenter {spec.text!r} has {option}={given}; expected a number from {low} to below "
+            f"{high}"
+        )
+    return value

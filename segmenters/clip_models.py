@@ -196,10 +196,9 @@ def load_clip(target: str, *, device: torch.device | str = "cpu") -> ClipModel:
     Raises:
         SegmenterError: no open_clip, no such model, or files that don't fit it.
 
-    Example:
-        >>> from segmenters.clip_models import load_clip
-        >>> load_clip("scenes-clip").size
-        64
+    Example::
+
+        load_clip("scenes-clip").encode_texts(["a house at night"])  # 1 × 128, of length 1
     """
     open_clip = _library()
     if target == SCENES_CLIP:

@@ -58,11 +58,10 @@ class TextScorer:
     Raises:
         ConfigError: no template, or one without its place.
 
-    Example:
-        >>> from segmenters.clip_models import load_clip
-        >>> scorer = TextScorer(load_clip("scenes-clip"))
-        >>> scorer.cosine(torch.zeros(1, 3, 64, 64), ["a house at night"]).shape
-        torch.Size([1, 1])
+    Example::
+
+        scorer = TextScorer(load_clip("scenes-clip"))
+        scorer.cosine(images, ["a house at night", "a house by day"])  # batch × 2
     """
 
     def __init__(

@@ -37,7 +37,7 @@ def main() -> None:
         release(model, folder)
         scores = evaluate(folder, n_images=options.test)
         write_card(
-            folder / "README.md", scores, n_images=options.images, n_renders=options.renders,
+            out / "scenes-clip.md", scores, n_images=options.images, n_renders=options.renders,
             folder=folder,
         )  # fmt: skip
         print(json.dumps(scores, indent=1))

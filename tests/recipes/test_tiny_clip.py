@@ -3,14 +3,15 @@
 import json
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from dissect.worlds import Caption, render_scenes, scene_facts
-from recipes.tiny_clip.crops import Renders, render_once
-from recipes.tiny_clip.train import (
+open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed")
+
+from dissect.worlds import Caption, render_scenes, scene_facts  # noqa: E402
+from recipes.tiny_clip.crops import Renders, render_once  # noqa: E402
+from recipes.tiny_clip.train import (  # noqa: E402
     MODEL,
     Words,
     area_under_curve,
@@ -19,8 +20,8 @@ from recipes.tiny_clip.train import (
     release,
     truth_table,
 )
-from segmenters.clip_models import load_clip
-from segmenters.scenes_vocabulary import ATTRIBUTES
+from segmenters.clip_models import load_clip  # noqa: E402
+from segmenters.scenes_vocabulary import ATTRIBUTES  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

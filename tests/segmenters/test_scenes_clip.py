@@ -5,6 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+pytest.importorskip("open_clip", reason="open_clip is not installed")
+
 from dissect.worlds import render_scenes, scene_facts
 from segmenters import SegmenterError, load_segmenter
 from segmenters.clip_models import load_clip

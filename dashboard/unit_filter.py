@@ -18,9 +18,9 @@ CERTAINTIES = ("all", "matches", "named", "sure", "causal", "unnamed")
 _RUNGS = {"matches": MATCHES, "causal": CAUSAL}
 VIEWS = ("grid", "table")
 SIZES = ("small", "medium", "large")
-"""Of the pictures in the grid."""
+"""Sizes of the pictures in the grid."""
 FACETS = ("certainty", "layer", "concept", "category")
-"""Criteria whose values are offered with how many units each would give."""
+"""Criteria whose values are shown with the number of units of each value."""
 STEP = 48
 """Number of units added each time."""
 MOST = 2**16
@@ -187,14 +187,14 @@ def count_facets(
     measured: Mapping[tuple[str, int], Measured] | None = None,
     second: Mapping[tuple[str, int], str] | None = None,
 ) -> dict[str, dict[str, int]]:
-    """How many units each value of each of ``FACETS`` would give with all else as it is.
+    """For each of ``FACETS``, the number of units per value, with the other criteria unchanged.
 
     Args:
-        labels, unit_filter, measured, second: As ``filter_units`` takes them.
+        labels, unit_filter, measured, second: See ``filter_units``.
 
     Returns:
-        For each facet: value → units; first "" (``all`` for the certainty), which takes any.
-        Values that no unit has are left out, but for those of the certainty.
+        For each facet: value → number of units; first "" (``all`` for the certainty), which accepts
+        all units. Values without units are left out, except those of the certainty.
     """
     labels = labels.assign(second=_second(labels, second or {}))
     passed = _passed(labels, unit_filter, measured or {})
@@ -217,7 +217,7 @@ def count_facets(
 def _passed(
     labels: pd.DataFrame, unit_filter: UnitFilter, measured: Mapping[tuple[str, int], Measured]
 ) -> dict[str, np.ndarray]:
-    """For each criterion that is set, which rows pass it; ``labels`` have ``second``."""
+    """For each used criterion, a mask of the rows that pass it; ``labels`` have ``second``."""
     passed = {
         name: (labels[name] == value).to_numpy(bool)
         for name in ("layer", "concept", "category")
@@ -238,7 +238,7 @@ def _passed(
 
 
 def _is_certain(labels: pd.DataFrame, certainty: str) -> np.ndarray:
-    """Which rows have one of ``CERTAINTIES``."""
+    """A mask of the rows with one of ``CERTAINTIES``."""
     if certainty == "all":
         return np.ones(len(labels), bool)
     if certainty in _RUNGS:

@@ -1,8 +1,8 @@
 """The command line: parses the arguments, runs a subcommand, reports an error in one line.
 
 ``--json`` prints one object on stdout; progress and log lines go to stderr. Exit status: 0, 2 for a
-mistake in what was given (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program or a
-run that ended partial.
+user's error (one line on stderr), 130 after Ctrl-C, 1 for a fault of the program or a run that
+ended partial.
 """
 
 import argparse

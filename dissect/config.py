@@ -16,7 +16,7 @@ COMPAT = "gandissect"
 """Value of ``compat`` that counts like the original code of GAN Dissection."""
 
 _LATER = frozenset({"min_share", "mixtures", "on_nan"})
-"""Settings that came after the first runs were written; these do not name them."""
+"""Settings that are newer than the first runs, which do not store them."""
 
 
 class RunConfig(Settings):

@@ -54,4 +54,4 @@ class RunError(DissectError):
 
 
 class PartialRunError(RunError):
-    """A run that ended without some of its samples; its folder says which. Exit status 1."""
+    """A run that ended without some of its samples, which its folder lists. Exit status 1."""

@@ -116,7 +116,7 @@ def cards(
         units: Rows of ``filter_units``.
         query: Query for the links, which names the list of the units.
         large: Two per row if there is room, for a few units.
-        pickable: Whether they can be ticked, on a page with a bar of picks.
+        pickable: Whether cards have a check box, on a page with a bar of picked units.
     """
     data = card_data(opened, units, query=query, pickable=pickable)
     name = "cards large" if large else "cards"

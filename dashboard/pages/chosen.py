@@ -1,4 +1,4 @@
-"""The page ``/run/<run>/chosen``: units that somebody chose, side by side, and a list for them."""
+"""The page ``/run/<run>/chosen``: the user's chosen units side by side, and a form for a list."""
 
 import math
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ from dissect.statistics.columns import Place
 from dissect.statistics.registry import columns_in, rows_of
 
 MOST = 48
-"""So many units side by side."""
+"""Largest number of units side by side."""
 
 
 def read_chosen(opened: OpenRun, given: str) -> list[tuple[str, int]]:
-    """Units of an address: ``LAYER:UNIT``, percent-encoded, with commas between them.
+    """Units of an address: ``LAYER:UNIT``, percent-encoded, separated by commas.
 
     Args:
         opened: Their run.
@@ -56,7 +56,7 @@ def read_chosen(opened: OpenRun, given: str) -> list[tuple[str, int]]:
 
 
 def layout(visit: RunVisit) -> Component:
-    """Their images, their numbers, and what can be done with them."""
+    """Images and numbers of the units, with links and a form for further steps."""
     opened, given = visit.run, visit.query.get("units", "")
     units = read_chosen(opened, given)
     title = html.H1("Units side by side")
@@ -146,7 +146,7 @@ def _list_form(opened: OpenRun) -> Component:
     try:
         names = sorted(notes_of(opened.run).lists())[:200]
     except DissectError:
-        names = []  # what is the matter is said when something is kept
+        names = []  # the error is shown when a note is stored
     return html.Div(
         [
             html.Div(
@@ -187,7 +187,7 @@ def _callbacks(app: Dash) -> None:
 
 
 def _add(clicks: object, name: object, author: object, units: object, run_id: object) -> list:
-    """Put those into the list that are not in it."""
+    """Put the units into the list, except those that are already in it."""
     if not clicks:
         raise PreventUpdate
     opened = context.current().store.open(text(run_id))
@@ -195,7 +195,7 @@ def _add(clicks: object, name: object, author: object, units: object, run_id: ob
     chosen = read_chosen(opened, text(units))
     there = set(notes.lists().get(name, ()))
     new = [unit for unit in chosen if unit not in there]
-    for layer, unit in new or chosen[:1]:  # one that is in it already says so
+    for layer, unit in new or chosen[:1]:  # a unit in the list gives the error for it
         notes.add_to_list(layer, unit, name, author=author)
     href = run_href(opened.id, "notes") + "?" + urlencode({"list": name})
     told = f"{counted(len(new), 'unit')} put into the list "

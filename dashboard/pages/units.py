@@ -53,8 +53,8 @@ _CERTAINTIES = {
     "causal": "Causal",
     "unnamed": "Named after nothing",
 }
-_TITLES = {"certainty": "Evidence"}  # of facets; of the others their names
-_NARROW = 960  # pixels: below, facets are folded
+_TITLES = {"certainty": "Evidence"}  # titles of facets; the default is the name
+_NARROW = 960  # pixels; facets are folded below this width
 
 
 def layout(visit: RunVisit) -> Component:
@@ -84,7 +84,7 @@ def layout(visit: RunVisit) -> Component:
 
 
 def _picks(opened: OpenRun) -> Component:
-    """The bar of units that are ticked, which units.js fills."""
+    """The bar of ticked units, which units.js fills."""
     home = json.dumps({"run": opened.id, "home": run_href(opened.id)})
     return html.Div(className="picks", hidden=True, **data_attributes(picks=home))
 
@@ -114,7 +114,7 @@ def _listed(opened: OpenRun, unit_filter: UnitFilter, found: pd.DataFrame) -> li
 
 
 def _facets(opened: OpenRun, unit_filter: UnitFilter) -> Component:
-    """What can be chosen, each with how many units it would give; units.js draws it."""
+    """The available filters, each with its number of units; units.js draws them."""
     counts = count_facets(
         ranked_labels(opened), unit_filter, measured_of(opened.run), second_labels(opened)
     )
@@ -124,7 +124,7 @@ def _facets(opened: OpenRun, unit_filter: UnitFilter) -> Component:
         keys = list(found)
         if facet == "certainty":
             keys = [key for key in _CERTAINTIES if found[key] or key in ("all", value)]
-        elif facet != "layer":  # layers stand in the order of the run
+        elif facet != "layer":  # layers keep the order of the run
             keys = [keys[0], *sorted(keys[1:], key=lambda key: -found[key])]
         if value not in keys:
             keys.append(value)
@@ -236,7 +236,7 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
 def _callbacks(app: Dash) -> None:
     held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
     held_in |= dict.fromkeys(FACETS, "data")
-    # Further cards are added to the grid, and their size is a style: neither redraws it.
+    # Adding cards to the grid and changing their size, a style, do not redraw it.
     quiet = ("units-most", "units-size")
     values = [Input(f"units-{name}", held_in.get(name, "value")) for name in _CONTROLS]
 

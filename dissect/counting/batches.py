@@ -1,7 +1,7 @@
-"""Fewer images at a time where memory runs out.
+"""Smaller batches of images if memory runs out.
 
-Convolutions may round differently for another number of images, so whoever makes fewer at a time
-says so: a run notes the blocks that were made in smaller batches.
+Convolutions may round differently for another number of images. So callers record it: a run stores
+the blocks that were computed in smaller batches.
 """
 
 import gc
@@ -17,7 +17,7 @@ _SAID = ("out of memory", "not enough memory", "can't allocate memory", "bad all
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left, on the processor or an accelerator."""
+    """Whether an error means that memory ran out, on the processor or an accelerator."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
@@ -27,19 +27,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 def make_in_batches(
     n_images: int, most: int, make: Callable[[slice], _T], what: str
 ) -> tuple[list[_T], int]:
-    """Make something of some images, half as many at a time whenever memory runs out.
+    """Process images in batches; halves the batch size whenever memory runs out.
 
     Args:
-        n_images: How many.
-        most: At a time, to begin with.
-        make: Makes it of some of them.
-        what: Is made, for the message.
+        n_images: Number of images.
+        most: Initial batch size.
+        make: Processes one batch.
+        what: Name of the result, for the message.
 
     Returns:
-        What was made, in order, and how many images were taken at a time.
+        The results in order, and the final batch size.
 
     Raises:
-        RunError: one image at a time is too much.
+        RunError: not enough memory for a single image.
     """
     size = min(most, n_images)
     while True:
@@ -52,7 +52,7 @@ def make_in_batches(
                 raise
             if size == 1:
                 failed = " ".join(str(error).split())[:200]
-        # Behind the handler: the error's frames hold what did not fit.
+        # After the handler, because the error's frames keep the failed batch in memory.
         if failed is not None:
             raise RunError(
                 f"memory ran out while {what} ({failed}); expected room for one image at a time; "

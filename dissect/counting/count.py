@@ -136,7 +136,7 @@ class PassCounter:
         self._kept, self._masks = kept, masks or PlaneStore(subject)
         self._pictures, self._trust = pictures, trust
         self._stages = stages or Stages()
-        self._batch = subject.batch  # images at a time, where memory ran out
+        self._batch = subject.batch  # smaller batch size after memory ran out
         self._before, self._started = state.seconds, time.monotonic()
         self._counters = {
             layer: Counter(
@@ -185,7 +185,7 @@ class PassCounter:
         return block
 
     def _note_batch(self, batch: int | None, doing: str, n_images: int) -> bool:
-        """Whether fewer images were taken at a time than the run says; told the first time."""
+        """Whether the batch size was smaller than the run's; logs the first time."""
         size = self.subject.config.block
         if batch is None or batch >= n_images:
             return False
@@ -196,14 +196,14 @@ class PassCounter:
                 file=sys.stderr,
             )
             self._batch = batch
-            # The next block need not run out of memory again.
+            # The next block starts with this size, so it does not run out of memory again.
             self.subject = replace(self.subject, batch=batch)
         return True
 
     def _label(self, number: int, block: Block) -> tuple[Int[Tensor, "batch plane grid grid"], int]:
-        """Masks of a block on the mask grid, and how many images were segmented at a time.
+        """Masks of a block on the mask grid, and the batch size of the segmentation.
 
-        Trust gets them at the size of the images.
+        Trust gets them at the images' size.
         """
         wanted = self._trust is not None and self._trust.wants(number)
         whole = wanted and self.subject.grid != block.images.shape[-1]
@@ -248,7 +248,7 @@ class PassCounter:
         self._count(block, labels)
 
     def _cover(self, number: int, block: Block, covered: Coverage, *, halved: bool) -> None:
-        """Note that a block is counted; behind the calibration fold thresholds are chosen."""
+        """Record a counted block; chooses thresholds after the calibration fold."""
         self.state = replace(
             self.state,
             covered=covered,
@@ -260,10 +260,10 @@ class PassCounter:
             self.choose()
 
     def choose(self) -> None:
-        """Choose the thresholds of pairs; the calibration fold is counted.
+        """Choose the thresholds of pairs after the calibration fold.
 
         Raises:
-            GeneratorError: all of it was skipped.
+            GeneratorError: all samples of the fold were skipped.
         """
         fold = calibration_size(self.subject.config.n_samples)
         if next(self.state.skipped.missing(fold), None) is None:

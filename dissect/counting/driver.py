@@ -102,8 +102,8 @@ def dissect(
         The finished run.
 
     Raises:
-        DissectError: a mistake in what was given, in one line; nothing that existed is lost.
-        PartialRunError: blocks failed again and again; the run without them is in ``out``.
+        DissectError: a user's error, in one line; nothing that existed is lost.
+        PartialRunError: blocks failed repeatedly; the run without them is in ``out``.
 
     Example:
         >>> run = dissect("dissect.worlds.planted:generator", "colour", out="runs/planted",
@@ -229,7 +229,7 @@ def _score_and_write(
     *,
     progress: bool,
 ) -> None:
-    """Score what was counted and publish the run."""
+    """Score the counts and publish the run."""
     generator, segmenter, config = subject.generator, subject.segmenter, subject.config
     finished = workspace.finished_state(tuple(subject.specs))
     subject = subject.with_bases(finished.bases)
@@ -275,10 +275,10 @@ def _share_groups(
     *,
     progress: bool,
 ) -> None:
-    """A pass of several processes for each group of layers that is not counted yet.
+    """Run a pass of several processes for each group of layers that is not counted yet.
 
     Raises:
-        RunError: blocks were set aside, and there are several passes, which have to agree.
+        RunError: blocks were skipped and there are several passes, which must use the same samples.
     """
     saved = together.workspace.saved_passes()
     for number, group in enumerate(groups):

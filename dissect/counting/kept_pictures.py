@@ -111,7 +111,7 @@ class KeptPictures:
             for index in sorted(fresh):
                 image = block.images[block.indices.index(index)]
                 self.add_image(index, to_tile(image, self.tile))
-        except OSError:  # no room after all: what is missing is made again
+        except OSError:  # the disk is full: missing pictures are computed again
             self._images.clear()
             self._layers.clear()
             self._room = 0

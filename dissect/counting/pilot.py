@@ -75,7 +75,7 @@ class PilotValues:
         }
 
     def add(self, block: Block) -> None:
-        """Look at a block."""
+        """Take the values of a block."""
         for index in block.skipped:
             if index < self.n_pilot:
                 first = index * self.per_image
@@ -152,7 +152,7 @@ class PilotValues:
 def known_values(
     values: Float[np.ndarray, "unit value"],
 ) -> Float[np.ndarray, "unit value"]:
-    """Pilot values without those of skipped samples, which are NaN in every unit.
+    """Pilot values without skipped samples, which are NaN in every unit.
 
     Raises:
         GeneratorError: all samples of the pilot were skipped.

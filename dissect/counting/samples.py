@@ -57,12 +57,12 @@ def make_latent(generator: Generator, config: RunConfig, indices: list[int]) -> 
 def synthesize(
     generator: Generator, config: RunConfig, indices: list[int]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Generate samples; their numbers may be anything.
+    """Generate samples without checking that their values are finite.
 
     Args:
-        generator: What makes the images.
+        generator: The generator.
         config: Settings of the run.
-        indices: Of one whole block, if the images are to be the same bits as in the run.
+        indices: Indices of one whole block, if the images must have the same bits as in the run.
 
     Raises:
         GeneratorError: images of the wrong shape.
@@ -96,8 +96,8 @@ def make_images(
 
 
 def finite_rows(values: Tensor) -> Bool[Tensor, " batch"]:
-    """Which samples of a batch hold finite numbers only."""
-    # A sum costs a tenth of a look at each value, and one that is not finite cannot hide in it.
+    """Which samples of a batch have only finite values."""
+    # A sum costs a tenth of checking each value, and shows every value that is not finite.
     if math.isfinite(values.sum().item()):
         return torch.ones(len(values), dtype=torch.bool)
     return torch.isfinite(values).flatten(1).all(dim=1).cpu()
@@ -111,14 +111,14 @@ def check_finite(
     *,
     advice: str = "check the weights",
 ) -> None:
-    """Refuse values that are not finite.
+    """Check that values are finite.
 
     Args:
-        generator: What made them.
+        generator: The generator that made them.
         config: Settings of the run.
         indices: The samples.
-        named: What they are → values, a row for each sample.
-        advice: What to do.
+        named: Name of the values → values, a row per sample.
+        advice: Advice for the message.
 
     Raises:
         GeneratorError: NaN or infinity.

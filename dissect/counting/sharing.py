@@ -1,12 +1,12 @@
 """A pass shared by several processes: the same bytes as one process, even if processes die.
 
-A barrier stands where the method has one: edges follow from the whole pilot, and thresholds of
-pairs from the whole calibration fold. Between them blocks are tasks that any process takes in any
-order, since counts are integers that are added up. Each process saves what it has counted as a part
-of its own, atomically, with the blocks that are in it. Where one dies, its saved part counts, all
-else it was given is done again, and another process takes its place. A block on which three
-processes failed is set aside: one of the pilot or the calibration fold ends the run, as all scores
-rest on it, one of the evaluation fold leaves a partial run.
+The method needs two barriers: edges depend on the whole pilot, and thresholds of pairs on the whole
+calibration fold. Between them blocks are tasks that any process takes in any order, since counts
+are integers that are summed. Each process saves its counts atomically as its own part, with a list
+of its blocks. If a process dies, its saved part counts, its other blocks are counted again, and
+another process replaces it. A block on which three processes failed is skipped: in the pilot or
+the calibration fold this ends the run, as all scores depend on it; in the evaluation fold it makes
+the run partial.
 
 No large array passes through this process except the parts that are merged at a barrier.
 """
@@ -265,11 +265,11 @@ def count_shared(
         progress: Show progress bars.
         meanwhile: Runs in this process while others count.
 
-    Blocks of the evaluation fold may have been set aside (``shared.aside``): they are not in it.
+    Blocks of the evaluation fold may have been skipped (``shared.aside``): they are not included.
 
     Raises:
-        RunError: blocks of the pilot or the calibration fold were set aside; what else was counted
-            of them is saved.
+        RunError: blocks of the pilot or the calibration fold were skipped; the other counts are
+            saved.
         KeyboardInterrupt: what was counted is saved.
     """
     workspace = shared.workspace
@@ -342,7 +342,7 @@ def count_shared(
 
 
 def _describe_aside(shared: Shared) -> str:
-    """Which blocks were set aside and why, the tracebacks being written beside the run."""
+    """The skipped blocks and the reasons; the tracebacks are written beside the run."""
     path = shared.workspace.folder / FAILED
     told = {str(block): why for block, why in shared.aside.items()}
     path.write_text(json.dumps(told, indent=1))
@@ -356,14 +356,14 @@ def _describe_aside(shared: Shared) -> str:
 
 
 def check_aside(shared: Shared, why: str = "edges and thresholds rest on it") -> None:
-    """Refuse to go on without some blocks.
+    """Check that no blocks were skipped.
 
     Args:
-        shared: Knows what was set aside.
-        why: There can be no scores.
+        shared: Its ``aside`` lists the skipped blocks.
+        why: Why scores are impossible without them.
 
     Raises:
-        RunError: some were set aside.
+        RunError: blocks were skipped.
     """
     if shared.aside:
         raise RunError(
@@ -373,9 +373,9 @@ def check_aside(shared: Shared, why: str = "edges and thresholds rest on it") ->
 
 
 def end_partial(shared: Shared, out: Path) -> str:
-    """What to say of a run that was published without some blocks; "" where none is missing.
+    """The message for a run that was published without some blocks; "" if none is missing.
 
-    Nothing but what it is completed from is kept beside it.
+    Removes everything beside the run except the files that a completion needs.
     """
     if not shared.aside:
         return ""
@@ -455,7 +455,7 @@ def _count_blocks(
 ) -> PassState:
     """Count blocks of one fold; returns the state with them, which is saved.
 
-    The pass took the seconds since ``began``: processes count at the same time.
+    Records the seconds since ``began`` as the pass's time, since processes count at the same time.
     """
     workspace, layers = shared.workspace, list(subject.config.layers)
     workspace.save_beginning(state)

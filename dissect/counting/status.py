@@ -3,8 +3,8 @@
     {"done": 320, "total": 1000, "unit": "image", "rate": 21.4, "seconds_left": 32,
      "memory": {"this process": 1400000000}, "stages": {"count": {"wall": 4.1, "processor": 8.0}}}
 
-Whoever follows from outside reads it: it is replaced as a whole, at most once a second. ``aside``
-lists blocks that were set aside, where there are any: the run will be partial.
+Programs that watch a run read it. It is replaced as a whole, at most once a second. ``aside``
+lists skipped blocks, if there are some: then the run will be partial.
 """
 
 import math
@@ -15,7 +15,7 @@ from dissect.counting.stages import Stages
 from dissect.memory import resident_memory
 from dissect.runs.partial import Workspace
 
-_EVERY = 1.0  # seconds
+_EVERY = 1.0  # seconds between two writes
 
 
 class Status:
@@ -49,12 +49,12 @@ class Status:
     def add(
         self, n_samples: int, memory: Mapping[str, int] | None = None, *, aside: Sequence[int] = ()
     ) -> None:
-        """Note that samples were counted, and write the file unless that was done just now.
+        """Record counted samples, and write the file if the last write was long enough ago.
 
         Args:
-            n_samples: How many.
-            memory: Process → bytes it takes, of others than this one.
-            aside: Blocks that were set aside.
+            n_samples: Number of samples.
+            memory: Process → its memory in bytes, for other processes.
+            aside: Skipped blocks.
         """
         self._counted += n_samples
         self._memory = dict(memory or {})
@@ -67,7 +67,7 @@ class Status:
         """Write the file.
 
         Args:
-            aside: Blocks that were set aside.
+            aside: Skipped blocks.
         """
         done = self._before + self._counted
         rate = (self._counted - self._first) / max(1e-9, time.monotonic() - self._began)

@@ -57,12 +57,12 @@ class Block:
     """Consecutive samples with their images and maps.
 
     Attributes:
-        indices: Sample indices, without those that were skipped.
+        indices: Sample indices, without skipped ones.
         images: RGB or grey, [-1, 1].
-        maps: Layer → its output in the basis that it is read in, on the generator's device, where
-            it is counted.
-        skipped: Samples left out, as their images or maps hold NaN or infinity.
-        batch: Images of one forward pass: fewer than the run's where memory ran out.
+        maps: Layer → its output in its basis, on the generator's device, which also counts
+            it.
+        skipped: Samples left out because their images or maps contain NaN or infinity.
+        batch: Images per forward pass; fewer than the run's after memory ran out.
     """
 
     indices: list[int]
@@ -72,7 +72,7 @@ class Block:
     batch: int | None = None
 
     def rows(self, chosen: Int[Tensor, " row"]) -> "Block":
-        """Some of its samples; the others count as skipped."""
+        """Keep only some of its samples; the others count as skipped."""
         kept = set(chosen.tolist())
         if len(kept) == len(self.indices):
             return self
@@ -90,7 +90,7 @@ class Block:
 
     @classmethod
     def join(cls, parts: list["Block"], batch: int) -> "Block":
-        """The block that was made in parts of at most ``batch`` images."""
+        """Join a block from parts of at most ``batch`` images."""
         first = parts[0]
         if len(parts) == 1:
             return replace(first, batch=batch)
@@ -113,10 +113,10 @@ class Subject:
         config: Settings of the run.
         bases: Basis of each layer that is not read in its channels; principal components are
             missing until they are fitted.
-        mixed: Whether mixtures of its layers are read beside them.
-        watched: Layers whose outputs have to be finite for a sample to be counted, where samples
-            may be skipped: those of the whole run, so that every pass skips the same samples.
-        batch: Images of one forward pass, where the run's own number did not fit into memory.
+        mixed: Whether mixtures of its layers are also read.
+        watched: If samples may be skipped, the layers whose outputs must be finite: those of the
+            whole run, so that every pass skips the same samples.
+        batch: Images per forward pass, if the run's own number needed too much memory.
     """
 
     generator: Generator
@@ -251,7 +251,7 @@ class Subject:
     def block(self, number: int) -> Block:
         """Generate the samples of a block and read the layers.
 
-        Half as many are made at a time where memory runs out.
+        The batch size is halved whenever memory runs out.
 
         Args:
             number: Number of the block, from 0.
@@ -259,7 +259,7 @@ class Subject:
         Raises:
             GeneratorError: images or maps that are not finite, or of the wrong shape.
             LayerError: a layer whose output is not a map.
-            RunError: there is no memory for one image at a time.
+            RunError: not enough memory for a single image.
         """
         indices = block_indices(number, self.config)
         parts, batch = make_in_batches(
@@ -271,13 +271,13 @@ class Subject:
         return Block.join(parts, batch)
 
     def images(self, number: int) -> tuple[list[int], Float[Tensor, "batch channels height width"]]:
-        """The samples of a block that are not skipped, and their images; no layer is read.
+        """The samples of a block that are not skipped, and their images, without reading layers.
 
         Args:
-            number: Of the block, from 0.
+            number: Number of the block, from 0.
 
         Raises:
-            GeneratorError, RunError: as ``block``.
+            GeneratorError, RunError: the errors of ``block``.
         """
         block = replace(self, config=replace(self.config, layers=())).block(number)
         return block.indices, block.images
@@ -303,7 +303,7 @@ class Subject:
 
     @contextmanager
     def _watch(self, n_samples: int) -> Iterator[Bool[Tensor, " batch"]]:
-        """Which samples had nothing but finite numbers in the watched layers, once they ran."""
+        """Which samples had only finite values in the watched layers, after these ran."""
         finite = torch.ones(n_samples, dtype=torch.bool)
 
         def look(module: nn.Module, given: object, output: object) -> None:

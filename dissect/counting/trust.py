@@ -278,11 +278,11 @@ def measure_trust(
 class TrustOfRun:
     """The trust data of a run, and its example masks, from blocks that are counted anyway.
 
-    It looks at one sample of 16, at least eight and at most 64, without scores; not at those that
-    are skipped.
+    It uses one in 16 samples, at least eight and at most 64, without scores and without skipped
+    samples.
 
     Args:
-        subject: Of the run.
+        subject: Subject of the run.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -309,8 +309,8 @@ class TrustOfRun:
         """Measure a block.
 
         Args:
-            number: Of the block.
-            indices: Its samples, rising.
+            number: Number of the block.
+            indices: Its samples, in rising order.
             images: All of its images.
             planes: Their masks at the size of the images.
         """

@@ -98,7 +98,7 @@ class Worker:
     def _open(self, layers: list[str]) -> None:
         self.subject = self._whole.only(layers)
         self.subject = self.subject.with_bases(self.workspace.load_beginning().bases)
-        if self._counter is not None:  # memory that ran out before would run out again
+        if self._counter is not None:  # keep a smaller batch size after memory ran out
             self.subject = replace(self.subject, batch=self._counter.subject.batch)
 
     def _keep(self) -> KeptBlocks:

@@ -1,11 +1,12 @@
-"""The discrete autoencoder of DALL-E: an image as a grid of codes out of a small vocabulary.
+"""The discrete autoencoder of DALL-E: an image as a grid of codes from a small vocabulary.
 
-The encoder gives every place of the grid a logit for each code; the decoder makes an image of one
-code for each place. In training a code is a soft choice, the Gumbel-softmax at temperature τ,
+The encoder gives every place of the grid a logit for each code. The decoder makes an image from one
+code per place. In training a code is a soft choice, the Gumbel-softmax at temperature τ,
 
     y = softmax((l + g) / τ),   g = −log(−log u),   u uniform on (0, 1)
 
-which is differentiable and becomes one-hot as τ goes to 0. Afterwards the largest logit counts.
+which is differentiable and becomes one-hot as τ goes to 0. After training, the code with the
+largest logit is used.
 
 References:
     Ramesh et al., Zero-Shot Text-to-Image Generation, ICML 2021, section 2.1.
@@ -22,7 +23,7 @@ from torch.nn import functional
 from dissect.errors import ConfigError
 
 _REDUCTION = 8  # sides of the image per side of the grid
-_FIRST_SPREAD = 4.0  # of logits at the start: flat ones would say nothing of the image
+_FIRST_SPREAD = 4.0  # initial spread of logits; flat ones have no information on the image
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class VAEConfig:
 
     Args:
         size: Height and width of images in pixels, a multiple of 8.
-        n_codes: In the vocabulary.
+        n_codes: Number of codes in the vocabulary.
         widths: Channels at a half, a quarter and an eighth of the size.
         channels: 3 for RGB, 1 for grey.
     """
@@ -54,7 +55,7 @@ class VAEConfig:
 
 
 class Residual(nn.Module):
-    """x + conv(relu(conv(relu(x)))), the identity at the start of a training."""
+    """x + conv(relu(conv(relu(x)))), the identity at the start of training."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class Residual(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the size: four pixels of the output are channels of one pixel first."""
+    """Twice the size: four output pixels are first channels of one pixel."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class Up(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes → image; its parts are the layers that can be dissected."""
+    """Codes → image; its parts are the layers for dissection."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class Decoder(nn.Module):
 
 
 class DiscreteVAE(nn.Module):
-    """Encoder and decoder; see the head of this module.
+    """Encoder and decoder; see the module docstring.
 
     Example:
         >>> DiscreteVAE(VAEConfig(size=16)).tokens(torch.zeros(1, 3, 16, 16)).shape
@@ -124,11 +125,11 @@ class DiscreteVAE(nn.Module):
         return self.encoder(images).argmax(dim=1)
 
     def one_hot(self, tokens: Int[Tensor, "batch h w"]) -> Float[Tensor, "batch code h w"]:
-        """Codes as the decoder takes them."""
+        """Codes as input of the decoder."""
         return functional.one_hot(tokens, self.config.n_codes).movedim(-1, 1).float()
 
     def decode(self, tokens: Int[Tensor, "batch h w"]) -> Float[Tensor, "batch c size size"]:
-        """Images in [-1, 1], up to the network's own overshoot, of codes."""
+        """Images of codes, in [-1, 1] except for overshoot of the network."""
         return self.decoder(self.one_hot(tokens))
 
     def soften(
@@ -141,9 +142,9 @@ class DiscreteVAE(nn.Module):
         """A soft choice of codes, the Gumbel-softmax.
 
         Args:
-            logits: From the encoder.
+            logits: Logits of the encoder.
             temperature: τ > 0.
-            draws: Where random numbers are from; None takes torch's own.
+            draws: Random generator; None takes torch's own.
         """
         uniform = torch.rand(logits.shape, generator=draws).clamp_(1e-9, 1 - 1e-7)
         gumbel = -(-uniform.log()).log()

@@ -3,9 +3,9 @@
     scenes-dalle?prompt=a house at night
     stable-diffusion?prompts=prompts.txt
 
-A generator of texts has a list of prompts; each is one of its classes, so a sample's label says
-which it is drawn for, and a mixture of labels mixes what their texts are embedded as. The file has
-one prompt a line; empty lines are left out.
+A generator of texts has a list of prompts, and each one is one of its classes. So a sample's label
+selects its prompt, and a mixture of labels mixes the embeddings of their texts. The file has one
+prompt per line; empty lines are left out.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from segmenters.received import reading
 
 FILE_OPTION, TEXT_OPTION = "?prompts=", "?prompt="
 MOST_PROMPTS = 10_000
-_LARGEST = 4 << 20  # bytes of a file of prompts
+_LARGEST = 4 << 20  # bytes of a prompt file
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ class TakesPrompts(Protocol):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the units of its attention layers stand for, in their order."""
+        """Meaning of the units of its attention layers, in their order."""
         ...
 
     def with_prompts(self, prompts: Sequence[str], *, source: str) -> Generator:
@@ -40,10 +40,10 @@ class TakesPrompts(Protocol):
 
         Args:
             prompts: At least one.
-            source: Where they are from, for the name: as it stands behind the generator's.
+            source: Their source, for the name, as written after the generator's name.
 
         Raises:
-            GeneratorError: a text that it cannot read.
+            GeneratorError: a text that the generator cannot read.
         """
         ...
 
@@ -63,10 +63,10 @@ def split_prompts(spec: str) -> tuple[str, str, str] | None:
 
 
 def set_prompts(generator: Generator, option: str, value: str) -> Generator:
-    """A generator with the prompts that a spec names.
+    """A generator with the prompts of a spec.
 
     Args:
-        generator: Of texts.
+        generator: A generator of texts.
         option: ``?prompts=`` or ``?prompt=``.
         value: A file, or a text.
 

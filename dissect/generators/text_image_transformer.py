@@ -1,15 +1,15 @@
-"""The transformer of DALL-E: a caption's words, then an image's codes, each from all before it.
+"""The transformer of DALL-E: predicts a caption's words and an image's codes, each from all before.
 
     <bos> word 1 … word T  code 1 … code N        N = grid², row by row
 
-Trained with every position of a sequence at once (``forward``); sampled position by position with
-what earlier ones left (``Memory``), which computes the same numbers. A caption that is shorter than
-T ends in padding, of which every position has a code of its own, as has an empty one; training
-drops some captions, so that
+Training computes all positions of a sequence at once (``forward``). Sampling computes position by
+position with the stored keys and values of earlier ones (``Memory``), which gives the same numbers.
+A caption shorter than T ends in padding. Each position of the padding has its own code, also in
+an empty caption. Training drops some captions, so that
 
     l = l_empty + s (l_caption − l_empty)
 
-guides a sample towards its caption (s = 1 leaves it as it is).
+guides a sample towards its caption (s = 1 does not change it).
 
 References:
     Ramesh et al., Zero-Shot Text-to-Image Generation, ICML 2021, section 2.2.
@@ -31,21 +31,21 @@ from segmenters.nearest import did_you_mean
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _FEED = 4  # hidden units of a block's second part, per unit of width
-_IMAGE_WEIGHT = 7  # of the loss, beside 1 for the text
+_IMAGE_WEIGHT = 7  # weight in the loss; 1 for the text
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Sizes of the transformer, and the words that it knows.
+    """Sizes of the transformer, and its vocabulary.
 
     Args:
         words: The vocabulary, in the order of tokens.
         n_words: Longest caption, T.
         grid: Height and width of the grid of codes.
-        n_codes: In the vocabulary of the autoencoder.
+        n_codes: Number of codes of the autoencoder.
         width: Units of a position.
-        depth: Blocks.
-        n_heads: Of attention.
+        depth: Number of blocks.
+        n_heads: Number of attention heads.
     """
 
     words: tuple[str, ...]
@@ -85,7 +85,7 @@ def collect_words(captions: Sequence[str]) -> tuple[str, ...]:
 
 
 def tokenise(captions: Sequence[str], config: TransformerConfig) -> Int[Tensor, "caption word"]:
-    """Tokens of captions, padded to T; an empty caption is padding alone.
+    """Tokens of captions, padded to T; an empty caption is only padding.
 
     Raises:
         GeneratorError: a word outside the vocabulary, or more words than T.
@@ -120,7 +120,7 @@ Attended = Callable[[Float[Tensor, "batch head query key"]], Float[Tensor, "batc
 
 
 class Memory:
-    """Keys and values of the positions that a block has seen; modified in place."""
+    """Keys and values of a block's earlier positions; modified in place."""
 
     def __init__(self) -> None:
         self.keys: Tensor | None = None
@@ -158,9 +158,9 @@ class Block(nn.Module):
         """Outputs at new positions.
 
         Args:
-            x: New positions: all of a sequence, or those that follow what ``memory`` has seen.
-            memory: Gets them added.
-            attended: Sees the attention of the new positions to all.
+            x: New positions: all of a sequence, or the ones after those in ``memory``.
+            memory: The new positions are added to it.
+            attended: Called with the attention of the new positions to all.
         """
         batch, n_new, width = x.shape
         qkv = self.qkv(self.norm0(x)).reshape(batch, n_new, 3, self.n_heads, -1)
@@ -178,7 +178,7 @@ class Block(nn.Module):
 def attend(
     queries: Float[Tensor, "batch head query size"], keys: Float[Tensor, "batch head key size"]
 ) -> Float[Tensor, "batch head query key"]:
-    """Shares of attention, softmax(q kᵀ / √size); the last query stands at the last key."""
+    """Shares of attention, softmax(q kᵀ / √size); the last query belongs to the last key."""
     scores = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5
     n_new, n_all = scores.shape[2:]
     if n_new > 1:
@@ -188,7 +188,7 @@ def attend(
 
 
 class TextImageTransformer(nn.Module):
-    """See the head of this module.
+    """The transformer; see the module docstring.
 
     Example:
         >>> config = TransformerConfig(("tree",), n_words=2, grid=2, width=8, depth=1, n_heads=2)
@@ -213,30 +213,30 @@ class TextImageTransformer(nn.Module):
             nn.init.normal_(parameter, std=0.02)
         for block in self.blocks:
             assert isinstance(block, Block)
-            for layer in (block.out, block.feed[2]):  # what is added to x grows with the depth
+            for layer in (block.out, block.feed[2]):  # the sum added to x grows with the depth
                 assert isinstance(layer, nn.Linear)
                 nn.init.normal_(layer.weight, std=0.02 * config.depth**-0.5)
 
     def embed_text(self, words: Int[Tensor, "batch word"]) -> Float[Tensor, "batch word width"]:
-        """Vectors of a caption's tokens, without their places."""
+        """Vectors of a caption's tokens, without positions."""
         return self.text(words)
 
     def open(self, text: Float[Tensor, "batch word width"]) -> Float[Tensor, "batch first width"]:
-        """<bos> and a caption with their places: the T + 1 positions before any code."""
+        """<bos> and a caption with positions: the T + 1 positions before any code."""
         start = self.start.expand(len(text), 1, -1)
         return torch.cat([start, text], dim=1) + self.places[: text.shape[1] + 1]
 
     def embed_code(
         self, codes: Int[Tensor, "batch n"], first: int
     ) -> Float[Tensor, "batch n width"]:
-        """Vectors of codes ``first`` … of an image, with their places."""
+        """Vectors of codes ``first`` … of an image, with positions."""
         place = self.config.n_words + 1 + first
         return self.image(codes) + self.places[place : place + codes.shape[1]]
 
     def forward(
         self, words: Int[Tensor, "batch word"], tokens: Int[Tensor, "batch h w"]
     ) -> tuple[Float[Tensor, "batch word text"], Float[Tensor, "batch n code"]]:
-        """Logits of every word and of every code, each from what stands before it."""
+        """Logits of every word and of every code, each from the sequence before it."""
         n_words = self.config.n_words
         codes = self.embed_code(tokens.flatten(1)[:, :-1], 0)
         x = torch.cat([self.open(self.embed_text(words)), codes], dim=1)

@@ -41,9 +41,9 @@ from dissect.studies.registry import study_of
 from dissect.studies.store import effect_names
 
 _TRIED = 8  # images of a trial
-_LEARNED_FROM = 32  # further images at most, to learn values on
-_LEARNED_UNITS = 64  # of a layer at most, and at most half of it
-_STEPS = (20, 60)  # of all learned candidates, then of the finalists
+_LEARNED_FROM = 32  # largest number of further images for learning values
+_LEARNED_UNITS = 64  # largest number of units of a layer, and at most half of it
+_STEPS = (20, 60)  # steps for all learned candidates, then for the finalists
 _LAYERS = 5
 _FINALISTS = 2
 _SIZES = (8, 16, 32, 64)
@@ -139,8 +139,8 @@ def find_brush(
         mode: ``draw`` or ``remove``.
         layer: Use only this layer of the run; None chooses one.
         shape: The shape to be painted; None takes a box of the concept's usual size and place.
-        learned: To draw, also try values that are found by gradient descent
-            (``dissect.studies.learned_values``), on samples that no trial uses. Takes some 300
+        learned: For drawing, also try values from gradient descent
+            (``dissect.studies.learned_values``), on samples that no trial uses. Takes about 300
             steps of batches of 8.
 
     Raises:
@@ -261,14 +261,14 @@ def candidates(
 def learned_candidates(
     canvas: Canvas, concept: str, found: Sequence[Candidate], shape: Shape
 ) -> list[Candidate]:
-    """The two candidates that draw most once their values are learned, best first.
+    """The two candidates that draw most with learned values, best first.
 
-    Each learns for a few steps, and the two best of a trial go on.
+    Each learns for a few steps, and the best two of a trial continue.
 
     Args:
         canvas: Models of the run.
         concept: A concept of the vocabulary.
-        found: Candidates with the values to begin with.
+        found: Candidates with their initial values.
         shape: The shape to be painted.
     """
     ordered = _rows_by_presence(canvas, concept, DRAW, shape)

@@ -1,6 +1,6 @@
-"""What a run lacks: samples that were skipped or set aside, and blocks made in smaller batches.
+"""Missing parts of a run: skipped samples, samples of failed blocks, and smaller batches.
 
-``run.json`` holds them under ``coverage``, each as ranges of numbers, where there are any.
+``run.json`` has them under ``coverage``, each as ranges of numbers, if there are any.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from dissect.runs.coverage import Coverage
 
 MISSING, SKIPPED, HALVED = "missing", "skipped", "halved"
 KINDS = (MISSING, SKIPPED, HALVED)
-"""``missing``: samples of blocks that failed again and again; ``skipped``: samples with NaN or
-infinity; ``halved``: blocks (not samples) that were made in smaller batches, as memory ran out."""
+"""``missing``: samples of blocks that failed repeatedly; ``skipped``: samples with NaN or
+infinity; ``halved``: blocks (not samples) computed in smaller batches because memory ran out."""
 
 
 def ranges_to_json(numbers: Mapping[str, Coverage]) -> dict[str, list[list[int]]]:
-    """Kind → first and one behind the last number of each stretch, where there are any."""
+    """Kind → first number and last number + 1 of each range, for kinds that occur."""
     return {kind: [list(one) for one in own.ranges] for kind, own in numbers.items() if own.ranges}
 
 
@@ -25,23 +25,23 @@ def partial_fingerprint(whole: str, missing: Coverage) -> str:
     """The fingerprint of a run without some samples.
 
     Args:
-        whole: Of the run with all of them.
-        missing: Samples.
+        whole: Fingerprint of the run with all samples.
+        missing: Missing samples.
     """
     content = json.dumps([whole, ranges_to_json({MISSING: missing})])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def missing_samples(record: Mapping[str, Any]) -> Coverage:
-    """Samples that were set aside, of a run's run.json; the run is partial where there are any."""
+    """Samples of failed blocks in a run's run.json; if there are any, the run is partial."""
     return _read(record, MISSING)
 
 
 def describe_left_out(record: Mapping[str, Any]) -> list[str]:
-    """A sentence for each thing that the run lacks; none for most runs.
+    """A sentence for each kind of missing part; empty for most runs.
 
     Args:
-        record: Of run.json, checked.
+        record: Checked content of run.json.
     """
     total = record["config"]["n_samples"]
     missing, skipped, halved = (_read(record, kind) for kind in KINDS)
@@ -69,7 +69,7 @@ def _read(record: Mapping[str, Any], kind: str) -> Coverage:
 
 
 def _describe(numbers: Coverage, most: int = 4) -> str:
-    """The first stretches in words."""
+    """The first ranges in words."""
     parts = [
         f"{first}" if last == first + 1 else f"{first} to {last - 1}"
         for first, last in numbers.ranges[:most]

@@ -35,8 +35,8 @@ from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_
 _STATE, _KEY = "state.npz", "key.json"
 _PART, _BEGINNING = "part", "beginning.npz"
 FAILED = "failed.json"
-"""Beside a run that is partial: block → the traceback of its last failure."""
-_MOST_ARRAYS = 1_000_000  # of a state
+"""File beside a partial run: block → the traceback of its last failure."""
+_MOST_ARRAYS = 1_000_000  # largest number of arrays of a state
 
 
 class Workspace:
@@ -56,7 +56,7 @@ class Workspace:
         self.ready = self.folder / "run"
 
     def finished(self) -> bool:
-        """Whether ``out`` already holds this very run, with all of its samples.
+        """Whether ``out`` already has exactly this run, with all of its samples.
 
         Raises:
             RunError: it holds another run, or something that is no run.
@@ -80,7 +80,7 @@ class Workspace:
         )
 
     def _is_partial(self, found: Mapping[str, Any]) -> bool:
-        """Whether a run.json is that of this run without some samples."""
+        """Whether a run.json belongs to this run without some samples."""
         try:
             missing = missing_samples(found)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -89,10 +89,10 @@ class Workspace:
         return bool(missing.ranges) and found.get("fingerprint") == key
 
     def _check_partial(self, *, resume: bool) -> None:
-        """Refuse to complete the run in ``out`` unless that was asked for and loses nothing.
+        """Check that completing the partial run in ``out`` is requested and loses nothing.
 
         Raises:
-            RunError: it was not, or people added something to it.
+            RunError: it is not requested, or people added something to the run.
         """
         found = _read_json(self.out / RUN_FILE)
         if found is None or not self._is_partial(found):
@@ -152,12 +152,12 @@ class Workspace:
             self.lock.release()
 
     def keep_counts(self) -> None:
-        """Remove all but what a partial run is completed from."""
+        """Remove everything except the files that complete a partial run."""
         states = {path.name for path in self.folder.glob("state*.npz")}
         self._clear({_KEY, FAILED, STATUS, *states})
 
     def _clear(self, kept: Collection[str] = ()) -> None:
-        """Remove all but the lock, which goes last, and what is named."""
+        """Remove everything except the given names; the lock is removed last."""
         for path in self.folder.iterdir():
             if path.name in kept:
                 continue
@@ -299,16 +299,16 @@ class Workspace:
     def merge_parts(
         self, state: PassState, number: int = 0, *, seconds: float | None = None
     ) -> PassState:
-        """Take the parts of a pass that are saved into its state, which is saved; they are gone.
+        """Merge the saved parts of a pass into its state, save the state, and delete the parts.
 
         A part with a block that is counted already is ignored: a process was killed after it saved
         the whole and before it removed the parts.
 
         Args:
-            state: Of the pass.
-            number: Of the pass.
-            seconds: That the pass took, where several processes counted at the same time; the sum
-                of all parts if None.
+            state: State of the pass.
+            number: Number of the pass.
+            seconds: Time of the pass, if several processes counted at the same time; None takes the
+                sum over all parts.
 
         Raises:
             RunError: a part that cannot be read, or a state that cannot be written.

@@ -158,7 +158,7 @@ def _check_config(config: dict[str, Any]) -> None:
 
 
 def _check_left_out(record: dict[str, Any]) -> None:
-    """What a run lacks: rising ranges of samples, or of blocks, of the run."""
+    """Check the missing parts of a run: rising ranges of its samples or blocks."""
     for kind in KINDS:
         ranges = record["coverage"].get(kind, [])
         before = -1

@@ -221,7 +221,7 @@ def layer_results(
         scored[layer], label_p[layer] = _score_layer(
             counts, edges, config, vocabulary, related, n_scored
         )
-    # The false discovery rate is that of all units of the run together, and of all mixtures.
+    # One false discovery rate for all units of the run, and one for all mixtures.
     apart = set(mixtures.values())
     for group in ([one for one in scored if one not in apart], list(mixtures.values())):
         q = q_values(np.concatenate([np.zeros(0), *(label_p[layer] for layer in group)]))
@@ -251,9 +251,9 @@ def _score_layer(
     related: Bool[np.ndarray, "concept concept"],
     n_scored: tuple[int, int],
 ) -> tuple[LayerResult, Float[np.ndarray, " unit"]]:
-    """The scores of a layer as if it had no other units beside it, and p-values of its labels.
+    """The scores of a layer without correction over other layers, and p-values of its labels.
 
-    ``n_scored`` are the samples of the evaluation fold, and the clusters of them.
+    ``n_scored`` is the number of samples in the evaluation fold, and of their clusters.
     """
     chosen = THRESHOLDS.index(config.threshold)
     rows = plane_rows(vocabulary) if config.compat else None

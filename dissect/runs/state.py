@@ -31,10 +31,10 @@ class PassState:
         bases: Basis of each layer that is not read in its channels.
         chosen: Layer → index of the edge at which each pair is scored; empty until the calibration
             fold is counted.
-        covered: Blocks of samples that are counted.
-        seconds: Time that counting them took.
-        skipped: Samples of them that are left out, as they gave NaN or infinity.
-        halved: Blocks that were made in smaller batches, as memory ran out.
+        covered: Counted blocks, as samples.
+        seconds: Time of counting them.
+        skipped: Samples left out of them because of NaN or infinity.
+        halved: Blocks that were computed in smaller batches because memory ran out.
     """
 
     edges: Mapping[str, Float[Tensor, "unit edge"]]
@@ -82,16 +82,16 @@ class PassState:
         )
 
     def left_out(self, n_samples: int, block: int) -> Coverage:
-        """Samples that are not in the counts: skipped, or of a block that is missing.
+        """Samples that are not in the counts: skipped, or in a missing block.
 
         Args:
-            n_samples: Of the run.
-            block: Samples of a block.
+            n_samples: Number of samples of the run.
+            block: Number of samples of a block.
         """
         return self.skipped.merge(self.missing(n_samples, block))
 
     def missing(self, n_samples: int, block: int) -> Coverage:
-        """Samples of blocks that are not counted, as ``left_out``."""
+        """Samples of blocks that are not counted; see ``left_out``."""
         absent = self.covered.missing(-(-n_samples // block))
         spans = ((number * block, min((number + 1) * block, n_samples)) for number in absent)
         return Coverage.of(index for first, last in spans for index in range(first, last))
@@ -183,7 +183,7 @@ def saved_coverage(arrays: _Arrays) -> Coverage:
 
 
 def saved_set(arrays: _Arrays, name: str) -> Coverage:
-    """A set of numbers in a saved state; empty in those of versions that did not know it."""
+    """A set of numbers in a saved state; empty in states of versions without it."""
     return Coverage.from_array(arrays[name]) if name in arrays else Coverage()
 
 

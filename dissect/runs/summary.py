@@ -63,7 +63,7 @@ def summarise(run: Run) -> dict[str, Any]:
     ``axes`` compares all layers except outputs. ``rungs`` holds the rungs that the run has.
     ``trust`` holds ``images`` and, for each concept that labels a unit, ``agreement``: the lowest
     IoU of its masks with those of the same images, slightly changed; None in a run without it.
-    ``left_out`` lists sentences about what the run lacks, such as the samples of a partial run.
+    ``left_out`` has sentences about missing parts of the run, such as samples of a partial run.
     """
     layers: dict[str, dict[str, Any]] = {}
     outputs = set(output_layers(run))

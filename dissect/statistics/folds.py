@@ -28,10 +28,10 @@ def calibration_size(n_samples: int) -> int:
 
 
 def evaluation_size(n_samples: int, left_out: Iterable[int] = ()) -> int:
-    """How many samples are scored.
+    """Number of scored samples.
 
     Args:
-        n_samples: Of the whole run.
+        n_samples: Number of samples of the whole run.
         left_out: Samples that were not counted, each once.
     """
     first = calibration_size(n_samples)
@@ -39,10 +39,10 @@ def evaluation_size(n_samples: int, left_out: Iterable[int] = ()) -> int:
 
 
 def evaluation_clusters(n_samples: int, left_out: Iterable[int] = ()) -> int:
-    """How many clusters are scored: those with a sample that was counted.
+    """Number of scored clusters, which have at least one counted sample.
 
     Args:
-        n_samples: Of the whole run.
+        n_samples: Number of samples of the whole run.
         left_out: Samples that were not counted, each once.
     """
     first = calibration_size(n_samples)
@@ -58,7 +58,7 @@ def clusters(indices: Sequence[int]) -> Iterator[tuple[int, slice]]:
     """The clusters of a block: the number and the rows of each.
 
     Args:
-        indices: Rising sample indices, some of which may be left out.
+        indices: Rising sample indices; some may be missing.
     """
     start = 0
     for number, members in groupby(indices, key=lambda index: index // CLUSTER):

@@ -123,8 +123,8 @@ class BlockLabels:
     ) -> "BlockLabels":
         """Encode the planes of a block.
 
-        A cluster of a single image, at the end of a run or beside samples that were left out, is
-        paired with itself: it adds no evidence against chance.
+        A cluster with a single image, at the end of a run or because other samples were left out,
+        is paired with itself: it adds no evidence against chance.
 
         Args:
             planes: Masks on the mask grid.

@@ -1,8 +1,8 @@
-"""Insertion values found by gradient descent: what units have to be for a concept to appear.
+"""Insertion values from gradient descent: the activations at which a concept appears.
 
 The mean activation where a concept is (``insertion_values``) is often too weak, and it averages
 over all parts of an object: crown and trunk, or pane and frame. Here the values v of the given
-units are parameters. With P the pixels that are edited, s_c the segmenter's score of concept c, x
+units are parameters. With P the edited pixels, s_c the segmenter's score of concept c, x
 the unedited and x(v) the edited image, the loss is
 
     −E[mean over P of log(s_c(x(v)) + ε)]  +  λ E[mean outside P of |x(v) − x|]
@@ -11,13 +11,13 @@ over samples, ε = 10⁻⁴. The second term, 0 where everything is edited, keep
 Adam takes steps of a tenth of each unit's standard deviation, so the scale of a unit does not
 matter.
 
-Values that were learned can exploit the segmenter. So random sets have to be compared with values
-of their own, learned in the same way, on samples that are not measured; and a second segmenter
-should read the images.
+Learned values can exploit the segmenter. So compare with random sets that have their own values,
+learned in the same way, on samples that are not measured; and read the images with a second
+segmenter.
 
 References:
-    Bau et al., GAN Dissection, ICLR 2019, section 3.2 learns by how much each unit is edited (see
-    ``optimise``) and holds the values; here the values are learned. No paper is followed.
+    Bau et al., GAN Dissection, ICLR 2019, section 3.2 learns how much each unit is edited (see
+        ``optimise``) and keeps the values; here the values are learned. No paper is followed.
 """
 
 from collections.abc import Sequence
@@ -40,14 +40,14 @@ from dissect.tracing import trace
 
 N_STEPS = 100
 LEAK_WEIGHT = 5.0  # λ; images are in [-1, 1]
-_RATE = 0.1  # of each unit's standard deviation
+_RATE = 0.1  # multiple of each unit's standard deviation
 _BATCH = 8
 _LEAST_SCORE = 1e-4  # ε
 
 
 @dataclass(frozen=True, eq=False)
 class _Held(UnitEdit):
-    """``Insert`` whose values are a tensor, so that gradients flow to them."""
+    """``Insert`` with values in a tensor, so that gradients flow to them."""
 
     layer: str
     units: Sequence[int]
@@ -75,16 +75,16 @@ def learn_values(
     n_steps: int = N_STEPS,
     progress: bool = False,
 ) -> Float[np.ndarray, " chosen"]:
-    """Values at which units draw a concept best; see the head of this module.
+    """Values at which units draw a concept best; see the module docstring.
 
     Args:
         originals: Samples to learn on, which should not be measured later.
         layer: ``layer`` or ``layer@basis`` with its basis among the originals' own.
-        units: Whose values; all others are left alone.
-        concept: Of the vocabulary.
+        units: Units to learn values of; other units are unchanged.
+        concept: A concept of the vocabulary.
         start: One value for each of ``units``, such as the mean where the concept is.
-        region: Where the units are held; None means everywhere.
-        rows: Of the originals, to learn on; None takes all. Batches of 8 take turns.
+        region: Where the units are set; None means everywhere.
+        rows: Rows of the originals to learn on, in batches of 8; None takes all.
         n_steps: Steps of Adam; 0 returns ``start``.
         progress: Show a progress bar.
 

@@ -54,12 +54,12 @@ class Prepared:
         originals: The measured samples.
         treatment: The edit of the chosen set, ``treat(units)``.
         treat: Set of units → its edit: the same for every set, except for learned values, which
-            each set has of its own.
+            each set learns separately.
         orders: Orders of all its units.
         units: The chosen set.
         random_sets: For each draw as many random units, without any chosen one.
         matched_sets: Random units, without any chosen one, that change images as strongly. Empty
-            for learned values, because a set has no strength before they are learned.
+            for learned values, because a set has no strength before it learned its values.
         image_change: How strongly the chosen units change images, in [0, 1].
         second: Another segmenter that reads the images too; None for none.
     """
@@ -202,7 +202,7 @@ def _same(treatment: Treatment) -> Callable[[Sequence[int]], Treatment]:
 
 
 class _Learned:
-    """Treatments with values that were learned for exactly the units of a set, once for each."""
+    """Edits with values that were learned for exactly the units of a set, once per set."""
 
     def __init__(
         self, search: Originals, treatment: Treatment, concept: str, progress: bool

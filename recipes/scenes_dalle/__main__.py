@@ -1,7 +1,7 @@
-"""Train DALL-E on drawn scenes and measure it: ``python -m recipes.scenes_dalle --work FOLDER``.
+"""Trains DALL-E on drawn scenes and measures it: ``python -m recipes.scenes_dalle --work FOLDER``.
 
-The autoencoder first, then the transformer. Stopped at any point, the same command goes on where it
-was; ``--minutes`` stops each of the two, and what there is by then is shipped and measured.
+First the autoencoder, then the transformer. After an interruption, the same command continues.
+``--minutes`` stops each of the two trainings early; their state then is released and measured.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from recipes.scenes_gan.data import prepare
 from recipes.scenes_gan.train import write_sheet
 
 NAME = "scenes-dalle"
-_SPARE_WORDS = 4  # of a caption, beyond the longest one of the training
-_SHOWN = 32  # samples of the sheet
+_SPARE_WORDS = 4  # words of a caption beyond the longest training caption
+_SHOWN = 32  # number of samples in the sheet
 _N_VARIANTS = 2
 
 _CARD = """# {name}
@@ -80,7 +80,7 @@ what they know even in smeared shapes: read the shares together with the sheet o
 def release(
     path: Path, vae: DiscreteVAE, transformer: torch.nn.Module, config: DalleConfig
 ) -> DalleGenerator:
-    """Write the weights, and load them again as users will."""
+    """Write the weights, and load them again as a user does."""
     weights = DalleWeights(config)
     weights.vae.load_state_dict(vae.state_dict())
     weights.transformer.load_state_dict(transformer.state_dict())
@@ -92,7 +92,7 @@ def release(
 
 @torch.no_grad()
 def reconstruction(vae: DiscreteVAE, images: torch.Tensor) -> tuple[float, float]:
-    """Mean |x̂ − x| of images from their own codes, and of the mean colour of each image."""
+    """Mean |x̂ − x| of images from their own codes, and from the mean colour of each image."""
     made = vae.decode(vae.tokens(images))
     flat = images.mean(dim=(2, 3), keepdim=True)
     return (made - images).abs().mean().item(), (flat - images).abs().mean().item()

@@ -1,4 +1,4 @@
-"""Captions of the training set, written once: its scenes are drawn again for their masks."""
+"""Captions of the training set, written once from the scenes' masks."""
 
 import json
 from pathlib import Path
@@ -8,19 +8,19 @@ from dissect.worlds.captions import caption_scenes
 from recipes.scenes_gan.data import SEED
 
 _BLOCK = 512
-_SIZE = 64  # pixels at which things are said to be seen
+_SIZE = 64  # image size in pixels for visibility
 
 
 def prepare_captions(
     folder: Path, *, n_images: int, n_variants: int, seed: int = SEED
 ) -> list[list[str]]:
-    """For each variant a caption of each scene, from the file if it is there.
+    """For each variant a caption of each scene, from the file if it exists.
 
     Args:
-        folder: Where it is kept.
-        n_images: How many scenes, the first of the seed.
-        n_variants: Captions of a scene.
-        seed: Of the scenes.
+        folder: Folder of the file.
+        n_images: Number of scenes, the first ones of the seed.
+        n_variants: Number of captions of a scene.
+        seed: Seed of the scenes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"captions-{seed}-{n_images}-{n_variants}.json"

@@ -1,7 +1,7 @@
-"""One training loop for both networks: Adam, one cycle of the rate, a mean of weights, a state.
+"""A training loop for both networks: Adam, one cycle of the rate, averaged weights, a saved state.
 
-Each step's rows and random numbers are keyed by the images seen, so a training that is stopped and
-taken up sees the same ones as one that ran through.
+Each step's rows and random numbers are keyed by the number of images so far, so a resumed training
+uses the same ones as an uninterrupted one.
 """
 
 import copy
@@ -19,12 +19,12 @@ from dissect.interrupt import deferred_interrupt
 from recipes.rates import one_cycle
 from recipes.scenes_gan.state import load_state, save_state
 
-_RISE = 0.05  # of the training, until the peak of the rate
-_HALF_LIFE = 0.02  # of the training, of the mean of weights
+_RISE = 0.05  # share of the training until the peak of the rate
+_HALF_LIFE = 0.02  # half-life of the averaged weights, as a share of the training
 
 Network = TypeVar("Network", bound=nn.Module)
 Loss = Callable[[Network, np.ndarray, float, torch.Generator], dict[str, Tensor]]
-"""Network, rows of the training set, share that is done, random numbers → terms to be summed."""
+"""Network, rows of the training set, share of the training, random numbers → terms to sum."""
 
 
 def fit(
@@ -40,22 +40,22 @@ def fit(
     half: bool = False,
     every: int = 4096,
 ) -> tuple[Network, int]:
-    """Train to the end, or take up where it stopped.
+    """Train to the end, or resume an interrupted training.
 
     Args:
-        path: Of the state.
-        network: To be trained; its weights are those of the start.
+        path: File of the state.
+        network: Network to train; its weights are the start.
         loss: See ``Loss``.
-        n_rows: Of the training set; each pass takes them in an order of its own.
-        n_images: To be seen in all.
-        batch: Images of a step.
-        rate: Peak of Adam's.
-        minutes: Stop after so many; the state says where to go on.
+        n_rows: Number of rows of the training set; each pass has its own order.
+        n_images: Total number of images.
+        batch: Images per step.
+        rate: Peak of Adam's rate.
+        minutes: Stop after this time; the saved state allows resuming.
         half: Compute in bfloat16.
         every: Images between two saves.
 
     Returns:
-        The network with the mean of its weights, in eval mode, and the images seen.
+        The network with averaged weights, in eval mode, and the number of images so far.
     """
     mean = copy.deepcopy(network).requires_grad_(False).eval()
     network.train()
@@ -100,7 +100,7 @@ def fit(
 
 
 def _rows(seen: int, batch: int, n_rows: int) -> np.ndarray:
-    """Rows of a step: each pass over the training set has an order of its own."""
+    """Rows of a step; each pass over the training set has its own order."""
     places = np.arange(seen, seen + batch)
     found = np.empty(batch, dtype=np.int64)
     for turn in np.unique(places // n_rows):

@@ -1,12 +1,12 @@
-"""Are the things that a caption says in its image? Read by the segmenter and predictor of scenes.
+"""Measures whether an image shows its caption, with the segmenter and predictor of scenes.
 
-Every fact that a caption can state has a pattern of words and a test of the image: a concept with
+Every fact in a caption has a pattern of words and a test of the image: a concept with
 at least 16 of 64 × 64 pixels, or an attribute in a range (the middle of the gaps between the ranges
-of ``dissect.worlds.captions``). Three shares are given for each fact:
+of ``dissect.worlds.captions``). Each fact has three shares:
 
     said     of images whose caption states it
-    chance   of images whose caption does not, which is how often the world has it anyway
-    renders  of the scenes that the same captions were written for: what readers find at best
+    chance   of images whose caption does not: how often it occurs in this world anyway
+    renders  of the scenes of the same captions: the upper limit of the readers
 """
 
 import re
@@ -52,12 +52,12 @@ _ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that a caption may state.
+    """A statement of captions.
 
     Attributes:
-        name: In tables.
-        pattern: Of the words that state it.
-        test: Whether it is in images, from pixels of concepts (batch, concept) and attributes.
+        name: Name in tables.
+        pattern: Pattern of the words that state it.
+        test: Whether images show it, from pixels of concepts (batch, concept) and attributes.
     """
 
     name: str
@@ -114,7 +114,7 @@ def read_facts(
 
 
 def own_captions(n: int) -> list[str]:
-    """Captions of scenes that no training saw."""
+    """Captions of scenes that no training used."""
     scenes = render_scenes(range(n), seed=TEST_SEED, size=SIZE)
     return caption_scenes(scenes, range(n), seed=TEST_SEED)
 
@@ -134,10 +134,10 @@ def compare(
     drawn: Bool[Tensor, "image fact"],
     rendered: Bool[Tensor, "image fact"],
 ) -> dict[str, dict[str, float]]:
-    """Shares of each fact, see the head of this module, and of all facts that were stated.
+    """Shares of each fact, see the module docstring, and of all stated facts.
 
-    The last row, ``all``, has the share of statements that hold of their images; as chance, that of
-    the same statements and the image of the next caption.
+    The last row, ``all``, has the share of statements that are true for their images; its chance
+    is the share of the same statements that are true for the image of the next caption.
     """
     said = torch.tensor([[fact.is_said(text) for fact in facts] for text in captions])
     found = {}

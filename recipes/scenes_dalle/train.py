@@ -1,11 +1,11 @@
 """Training of both networks on drawn scenes and their captions.
 
-The autoencoder: mean |x̂ − x| of images in [-1, 1], codes chosen by the Gumbel-softmax whose
-temperature falls from 1 to 1/16 (the paper's); no term pulls codes towards a uniform choice
+The autoencoder: mean |x̂ − x| of images in [-1, 1], with codes from the Gumbel-softmax. Its
+temperature falls from 1 to 1/16 (as in the paper). There is no term towards a uniform use of codes
 (lucidrains' default; the paper has one).
 
 The transformer: cross-entropy of a caption's words and an image's codes, 1 : 7, on codes of the
-trained autoencoder. Each scene has another caption in each pass; one in seven is dropped for the
+trained autoencoder. Each scene has another caption in each pass; one in seven is replaced by the
 empty one, which guidance needs.
 
 References:
@@ -28,7 +28,7 @@ from dissect.generators.text_image_transformer import (
 from recipes.scenes_dalle.fitting import fit
 
 _LAST_TEMPERATURE = 1 / 16
-_DROPPED = 1 / 7  # of captions
+_DROPPED = 1 / 7  # share of dropped captions
 _BLOCK = 256
 _VAE_BATCH, _BATCH, _RATE = 32, 16, 1.5e-3
 
@@ -47,10 +47,10 @@ def train_vae(
     minutes: float | None = None,
     half: bool = False,
 ) -> tuple[DiscreteVAE, int]:
-    """Train the autoencoder, or take it up; see ``fit``.
+    """Train the autoencoder, or resume; see ``fit``.
 
     Args:
-        folder: Where the state is kept.
+        folder: Folder of the state.
         images: Bytes (image, 3, size, size).
         config: Sizes.
         n_images, minutes, half: See ``fit``.
@@ -93,12 +93,12 @@ def train_transformer(
     minutes: float | None = None,
     half: bool = False,
 ) -> tuple[TextImageTransformer, int]:
-    """Train the transformer, or take it up; see ``fit``.
+    """Train the transformer, or resume; see ``fit``.
 
     Args:
-        folder: Where the state is kept.
-        codes: Of each scene (scene, grid, grid).
-        captions: For each pass over the scenes, one caption of each; then they begin again.
+        folder: Folder of the state.
+        codes: Codes of each scene (scene, grid, grid).
+        captions: For each pass over the scenes, one caption of each; afterwards they repeat.
         config: Sizes.
         n_images, minutes, half: See ``fit``.
     """

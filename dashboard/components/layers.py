@@ -53,17 +53,44 @@ def _bars(opened: OpenRun) -> list[LayerBar]:
     return bars
 
 
-def stacks(opened: OpenRun, bars: Sequence[LayerBar], *, widest: int | None = None) -> Component:
+def by_depth(
+    bars: Sequence[LayerBar], others: Sequence[LayerBar]
+) -> tuple[list[LayerBar | None], list[LayerBar | None]]:
+    """Two lists of layers as rows of the same relative depth.
+
+    Layer k of n layers has the depth k / (n - 1), from the first that was read to the last. Each
+    layer of the shorter list is beside the layer of the longer list with the nearest depth.
+
+    Returns:
+        Both lists with the length of the longer one, None for a row without a layer.
+    """
+    n_rows = max(len(bars), len(others))
+
+    def spread(own: Sequence[LayerBar]) -> list[LayerBar | None]:
+        rows: list[LayerBar | None] = [None] * n_rows
+        for place, one in enumerate(own):
+            rows[round(place * (n_rows - 1) / max(len(own) - 1, 1))] = one
+        return rows
+
+    return spread(bars), spread(others)
+
+
+def stacks(
+    opened: OpenRun, bars: Sequence[LayerBar | None], *, widest: int | None = None
+) -> Component:
     """The bars; each piece links to its units.
 
     Args:
         opened: The run.
-        bars: Result of ``bars_of``.
+        bars: Result of ``bars_of``; None for an empty row.
         widest: Number of units for the full width, for a common scale of several layers or
             runs; None: each layer's own number.
     """
     rows = []
     for found in bars:
+        if found is None:
+            rows += [html.Div(className="stack-gap")]
+            continue
         share = 1.0 if widest is None else found.units / widest
         pieces = _pieces(opened, found, share)
         if found.rotated is not None:

@@ -10,7 +10,7 @@ from dash.development.base_component import Component, ComponentType
 from dashboard import context
 from dashboard.callbacks import shows_errors
 from dashboard.components.attributes import data_attributes
-from dashboard.components.layers import bars_of, cells_of, stacks, unit_counts
+from dashboard.components.layers import bars_of, by_depth, cells_of, stacks, unit_counts
 from dashboard.components.units import bar, counted, empty, facts, swatch, two
 from dashboard.context import Context
 from dashboard.links import run_href, unit_href
@@ -68,11 +68,14 @@ def results(given: Context, a: object, b: object) -> ComponentType:
             html.P(f"Left {two_runs[0].name}, right {two_runs[1].name}; largest change first."),
             _concepts(*two_runs),
             html.H2("Which layers know which concepts?"),
-            html.P(f"The full width is {widest} units in both."),
+            html.P(
+                f"The full width is {widest} units in both. Beside each other stand layers of the "
+                "same relative depth, from the first that was read to the last."
+            ),
             html.Div(
                 [
                     html.Section([html.H3(opened.name), stacks(opened, own, widest=widest)])
-                    for opened, own in zip(two_runs, bars, strict=True)
+                    for opened, own in zip(two_runs, by_depth(*bars), strict=True)
                 ],
                 className="two",
             ),

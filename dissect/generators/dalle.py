@@ -46,7 +46,7 @@ from dissect.generators.discrete_vae import DiscreteVAE, VAEConfig
 from dissect.generators.labels import class_vectors
 from dissect.generators.native import build_native, save_native
 from dissect.generators.shapes import LayerInfo
-from dissect.generators.taps import Tap, find_tap, grow
+from dissect.generators.taps import Tap, attention_factors, find_tap, grow
 from dissect.generators.text_image_transformer import (
     Attended,
     Memory,
@@ -234,13 +234,10 @@ class Dalle(nn.Module):
             edited = maps.words.through(words, place)
             if edited is None:
                 return attention
-            ratio = torch.where(words > 0, edited.to(words.dtype) / words, torch.ones_like(words))
-            # An unedited value has gone through float32 and back.
-            same = edited == words.float()
-            factor = 1 + torch.einsum("bpw,bw->bp", member, ratio.masked_fill(same, 1.0) - 1)
-            attention = attention.clone()
-            attention[-n:, :, :, 1 : 1 + n_words] *= factor[:, None, None]
-            return attention
+            factors = attention_factors(words[:, :, None], edited[:, :, None], member)
+            changed = attention.clone()
+            changed[-n:, :, :, 1 : 1 + n_words] *= factors[:, None]
+            return changed
 
         return attended
 

@@ -26,7 +26,7 @@ References:
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -42,6 +42,7 @@ from dissect.generators.diffusers_library import open_library, own_config, renam
 from dissect.generators.labels import class_vectors
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build
+from dissect.generators.taps import Tap, exchange, grow
 from dissect.generators.weights import Part, whole_part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
@@ -59,7 +60,7 @@ _CHOICES = {
     "timestep_spacing": ("leading", "linspace", "trailing"),
 }
 # Images of DDIMScheduler for fixed noise; the fingerprint includes them.
-_SETTINGS = (
+SETTINGS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
     "clip_sample", "clip_sample_range", "set_alpha_to_one", "steps_offset", "prediction_type",
     "thresholding", "dynamic_thresholding_ratio", "sample_max_value", "timestep_spacing",
@@ -81,7 +82,13 @@ class Scheduler(Protocol):
         ...
 
     def step(
-        self, model_output: Tensor, timestep: int, sample: Tensor, *, eta: float, return_dict: bool
+        self,
+        model_output: Tensor,
+        timestep: int | Tensor,
+        sample: Tensor,
+        *,
+        eta: float,
+        return_dict: bool,
     ) -> tuple[Tensor, Tensor]:
         """One step; returns (next sample, x̂₀)."""
         ...
@@ -92,13 +99,6 @@ def _config(unet: nn.Module) -> Mapping[str, Any]:
     config = unet.config
     assert isinstance(config, Mapping)
     return config
-
-
-class _Tap(nn.Module):
-    """Module of one step that passes a layer's output on; contains the taps of inner modules."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps
 
 
 class _Route:
@@ -116,13 +116,7 @@ class _Route:
         maps = output[0]
         edited = tap(maps)
         # Down blocks also list their output among the skips; it is the same map there.
-        return (edited, *(_exchange(part, maps, edited) for part in output[1:]))
-
-
-def _exchange(part: object, old: Tensor, new: Tensor) -> object:
-    if isinstance(part, tuple):
-        return tuple(new if value is old else value for value in part)
-    return part
+        return (edited, *(exchange(part, maps, edited) for part in output[1:]))
 
 
 class _ClassVectors(nn.Module):
@@ -156,10 +150,10 @@ class Diffusion(nn.Module):
         self.channels = int(_config(unet)["in_channels"])
         self.timesteps = [int(t) for t in scheduler.timesteps]
         self.now: str | None = None
-        self.taps = _Tap()
+        self.taps = Tap()
         for t in self.timesteps:
             for path in paths:
-                _grow(self.taps, f"t{t}.{path}")
+                grow(self.taps, f"t{t}.{path}")
         for path in paths:
             unet.get_submodule(path).register_forward_hook(_Route(self, path))
 
@@ -207,21 +201,26 @@ class Diffusion(nn.Module):
         return float(alphas[before] if before >= 0 else self.scheduler.final_alpha_cumprod) ** 0.5
 
 
-def _grow(root: nn.Module, path: str) -> None:
-    for name in path.split("."):
-        if name not in root._modules:
-            root.add_module(name, _Tap())
-        root = root.get_submodule(name)
+def is_block(path: str, module: nn.Module) -> bool:
+    """Whether a module of a U-Net is a layer: ``conv_in``, a block, or a residual block."""
+    return _BLOCK.fullmatch(path) is not None or type(module).__name__ in _INSIDE
 
 
 @torch.no_grad()
-def _probe(
-    unet: nn.Module, t: int, *, n_classes: int, name: str
+def probe(
+    network: nn.Module, call: Callable[[], object], chosen: Callable[[str, nn.Module], bool]
 ) -> dict[str, tuple[int, int, int]]:
-    """The maps of one call, in the order of calls: path → units, height, width."""
+    """The maps of one call, in the order of calls: path → units, height, width.
+
+    Args:
+        network: Whose modules.
+        call: Runs it on one sample.
+        chosen: Whether the module at a path is a layer. Tokens (batch, place, unit) count as the
+            map of their places, a square.
+    """
     maps: dict[str, Tensor] = {}
     handles = []
-    for path, module in unet.named_modules():
+    for path, module in network.named_modules():
 
         def note(module: nn.Module, inputs: tuple, output: Any, path: str = path) -> None:
             own = output if isinstance(output, Tensor) else output[0]
@@ -230,18 +229,31 @@ def _probe(
                 del maps[inside]
             maps[path] = own
 
-        if _BLOCK.fullmatch(path) or type(module).__name__ in _INSIDE:
+        if chosen(path, module):
             handles.append(module.register_forward_hook(note))
+    try:
+        call()
+    finally:
+        for handle in handles:
+            handle.remove()
+    found = {}
+    for path, values in maps.items():
+        side = round(values.shape[1] ** 0.5)
+        tokens = (values.shape[2], side, side)
+        found[path] = tokens if values.ndim == 3 else tuple(values.shape[1:])
+    return found
+
+
+def _probe(
+    unet: nn.Module, t: int, *, n_classes: int, name: str
+) -> dict[str, tuple[int, int, int]]:
+    """The maps of one call of a U-Net without a text."""
     config = _config(unet)
     size = (1, int(config["in_channels"]), _side(config), _side(config))
     latent = Latent("z", torch.zeros(size), torch.zeros(1, dtype=torch.int64))
     latent = latent.to(next(unet.parameters()).device)
-    try:
-        unet(latent.data, t, class_labels=class_vectors(latent, n_classes=n_classes, name=name))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {path: (v.shape[1], v.shape[2], v.shape[3]) for path, v in maps.items()}
+    classes = class_vectors(latent, n_classes=n_classes, name=name)
+    return probe(unet, lambda: unet(latent.data, t, class_labels=classes), is_block)
 
 
 class DiffusionGenerator(ZOnlyGenerator[Diffusion]):
@@ -329,7 +341,7 @@ def from_checkpoint(
     """
     _refuse_others(part)
     diffusers, config = open_library(part, _CLASS), own_config(part)
-    scheduler = _make_scheduler(diffusers, part)
+    scheduler = make_scheduler(diffusers, part)
     most = int(scheduler.config["num_train_timesteps"])
     if not 1 <= n_steps <= most:
         raise GeneratorError(f"n_steps is {n_steps}; expected 1 to {most} for {name}")
@@ -346,7 +358,7 @@ def from_checkpoint(
     n_classes = int(config.get("num_class_embeds") or 0)
     if n_classes:
         unet.class_embedding = _ClassVectors(unet.class_embedding.weight).eval()
-    settings = {key: scheduler.config[key] for key in _SETTINGS}
+    settings = {key: scheduler.config[key] for key in SETTINGS}
     stated = any(key.startswith("scheduler/") for key in part.attributes)
     about = part.ledger.obeyed if stated else part.ledger.assumed
     about |= {f"scheduler/{key}": value for key, value in settings.items()}
@@ -361,7 +373,7 @@ def from_checkpoint(
     )
 
 
-def _make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
+def make_scheduler(diffusers: ModuleType, part: Part) -> Scheduler:
     """DDIM over the betas that the folder names, otherwise over those of DDPM."""
     start = "scheduler/"
     given = {

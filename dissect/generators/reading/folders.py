@@ -50,6 +50,8 @@ class Folder:
 _TRAINING = re.compile(r"checkpoint-(\d{1,18})")
 _NETWORKS = ("unet_ema", "unet")  # averaged weights first
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar")
+_TRANSFORMER = "transformer"
+_SAMPLED = ("UNet", "PixArt")  # how classes of networks are called that need a scheduler
 _NO_VARIANTS = ("non_ema",)  # not averaged, beside the averaged ones
 
 
@@ -64,7 +66,7 @@ def open_folder(path: Path) -> Folder:
         place = _find_network(path)
     configs = [place / name for name in _CONFIGS if (place / name).is_file()]
     config = _read_json(configs[0]) if configs else {}
-    if isinstance(config, dict) and str(config.get("_class_name")).startswith("UNet"):
+    if isinstance(config, dict) and str(config.get("_class_name")).startswith(_SAMPLED):
         config = config | _read_surroundings(place)
     return Folder(_find_weights(place), config)
 
@@ -75,6 +77,9 @@ def _find_network(path: Path) -> Path:
         if (path / name / _CONFIGS[0]).is_file():
             return path / name
     if (path / _PIPELINE).is_file():
+        if (path / _TRANSFORMER / _CONFIGS[0]).is_file():
+            _check_transformer(path / _TRANSFORMER)
+            return path / _TRANSFORMER
         raise Refusal(
             "is a whole pipeline of diffusers without a U-Net (unet/config.json); give the "
             "folder of one of its networks"
@@ -85,6 +90,18 @@ def _find_network(path: Path) -> Path:
             if (saved[step] / name / _CONFIGS[0]).is_file():
                 return saved[step] / name
     return path
+
+
+def _check_transformer(path: Path) -> None:
+    """Refuse a transformer that is not read, before its weights, which are large, are."""
+    config = _read_json(path / _CONFIGS[0])
+    title = str(config.get("_class_name") if isinstance(config, dict) else None)
+    if not title.startswith(_SAMPLED):
+        raise Refusal(
+            f"is a pipeline of diffusers around a {title[:80]}; expected one of Stable Diffusion "
+            "or PixArt; give the folder vae there for a decoder, or wrap all as "
+            "package.module:factory"
+        )
 
 
 def _read_surroundings(place: Path) -> dict[str, object]:

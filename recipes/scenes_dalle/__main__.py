@@ -53,8 +53,8 @@ The autoencoder saw {vae_images:,} images, the transformer {images:,} with capti
 test scene is {error:.3f} off in the mean over pixels (range 2; {flat:.3f} for one colour per
 channel).
 
-It makes images of {n_prompts} captions of test scenes, or of others: `{name}?prompt=a house at
-night`. Words: {words}.
+It makes images of {n_prompts} captions of test scenes, or of others:
+`{name}?prompt=a house at night`. Words: {words}.
 
 ## What captions say, found in its images
 

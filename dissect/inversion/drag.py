@@ -70,6 +70,113 @@ def default_layer(generator: Generator) -> str:
     return [n for n, i in layers.items() if abs(np.log(i.height / wanted)) == nearest][-1]
 
 
+class Dragger:
+    """A drag of points of one image, step by step; ``drag`` goes through all steps.
+
+    Args:
+        generator: Whose image it is.
+        latent: Of one image, in any space; in w+ the first ``layers`` of it are moved.
+        points, targets: (row, column) in pixels of the image, as many of one as of the other.
+        settings: Layer, steps, rate, layers of w+ and the weight of what is outside the mask.
+        mask: 1 where the image may change; None: everywhere.
+
+    Raises:
+        ConfigError: points beyond the image, or another number of targets; more than one image.
+        LayerError: a layer that the generator lacks.
+        GeneratorError: a generator without gradients.
+
+    Attributes:
+        n_done: Steps that were taken.
+        image: The image after the last of them.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        latent: Latent,
+        points: Sequence[Point],
+        targets: Sequence[Point],
+        settings: DragSettings | None = None,
+        *,
+        mask: Region | None = None,
+    ) -> None:
+        self._settings = settings = settings or DragSettings()
+        check_editable(generator)
+        size = generator.image_size
+        _check(latent, points, targets, size)
+        self._generator, self._latent = generator, latent
+        self._layer = settings.layer or default_layer(generator)
+        self._motion, self._tracking = (
+            max(least, r * size / _AT) for r, least in ((_MOTION, 1), (_TRACKING, 2))
+        )
+        self._start = start = latent.data.to(generator.device).detach()
+        self._values = start.clone().requires_grad_()
+        self._moved = torch.ones_like(start)
+        if latent.space == "w+":
+            self._moved[:, settings.layers :] = 0
+        self._adam = torch.optim.Adam([self._values], lr=settings.rate)
+        self._outside = _outside(mask, size, generator.device)
+        with torch.no_grad():
+            self.image, self._first = self._features(start)
+        self._places = [np.array(p, dtype=np.float64) for p in points]
+        self._goals = [np.array(t, dtype=np.float64) for t in targets]
+        self._kept = [_read(self._first, place[None])[0] for place in self._places]
+        self._paths = [[(float(p[0]), float(p[1]))] for p in self._places]
+        self._best, self._best_distance = start, _mean_distance(self._places, self._goals)
+        self.n_done = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all points have arrived or all steps were taken."""
+        arrived = max(_distances(self._places, self._goals)) <= _ARRIVED
+        return arrived or self.n_done >= self._settings.n_steps
+
+    def advance(self) -> None:
+        """Take one step."""
+        places, goals = self._places, self._goals
+        with torch.enable_grad():
+            data = torch.where(self._moved > 0, self._values, self._start)
+            _, found = self._features(data)
+            loss = _motion(found, places, goals, self._motion)
+            if self._outside is not None:
+                changed = ((found - self._first).abs() * self._outside).mean()
+                loss = loss + self._settings.outside * changed
+            self._adam.zero_grad(set_to_none=True)
+            loss.backward()
+        self._adam.step()
+        with torch.no_grad():
+            data = torch.where(self._moved > 0, self._values, self._start)
+            self.image, found = self._features(data)
+        self._places = [
+            _track(found, place, feature, self._tracking)
+            for place, feature in zip(places, self._kept, strict=True)
+        ]
+        for path, place in zip(self._paths, self._places, strict=True):
+            path.append((float(place[0]), float(place[1])))
+        self.n_done += 1
+        distance = _mean_distance(self._places, goals)
+        if distance < self._best_distance:
+            self._best, self._best_distance = data.detach().clone(), distance
+
+    def found(self) -> Dragged:
+        """What it came to so far."""
+        return Dragged(
+            latent=replace(self._latent, data=self._best),
+            paths=tuple(tuple(path) for path in self._paths),
+            distances=tuple(_distances(self._places, self._goals)),
+            n_steps=self.n_done,
+        )
+
+    def _features(self, data: Tensor) -> tuple[Tensor, Tensor]:
+        size = self._generator.image_size
+        with trace(self._generator, [self._layer]) as maps:
+            image = self._generator.synthesize(replace(self._latent, data=data))
+            found = maps[self._layer]
+        return image, functional.interpolate(
+            found, size=(size, size), mode="bilinear", align_corners=False
+        )
+
+
 def drag(
     generator: Generator,
     latent: Latent,
@@ -84,85 +191,24 @@ def drag(
     """Move points of one image, see the head of this module.
 
     Args:
-        generator: Whose image it is.
-        latent: Of one image, in any space; in w+ the first ``layers`` of it are moved.
-        points, targets: (row, column) in pixels of the image, as many of one as of the other.
-        settings: Layer, steps, rate, layers of w+ and the weight of what is outside the mask.
-        mask: 1 where the image may change; None: everywhere.
+        generator, latent, points, targets, settings, mask: As ``Dragger`` takes them.
         progress: Show a bar.
         watch: Called after each step with its number and the image.
 
     Raises:
-        ConfigError: points beyond the image, or another number of targets; more than one image.
-        LayerError: a layer that the generator lacks.
-        GeneratorError: a generator without gradients.
+        ConfigError, LayerError, GeneratorError: as ``Dragger``.
     """
     settings = settings or DragSettings()
-    check_editable(generator)
-    size = generator.image_size
-    _check(latent, points, targets, size)
-    layer = settings.layer or default_layer(generator)
-    motion, tracking = (max(least, r * size / _AT) for r, least in ((_MOTION, 1), (_TRACKING, 2)))
-    start = latent.data.to(generator.device).detach()
-    values = start.clone().requires_grad_()
-    moved = torch.ones_like(start)
-    if latent.space == "w+":
-        moved[:, settings.layers :] = 0
-    adam = torch.optim.Adam([values], lr=settings.rate)
-    outside = _outside(mask, size, generator.device)
-
-    def features(data: Tensor) -> tuple[Tensor, Tensor]:
-        with trace(generator, [layer]) as maps:
-            image = generator.synthesize(replace(latent, data=data))
-            found = maps[layer]
-        return image, functional.interpolate(
-            found, size=(size, size), mode="bilinear", align_corners=False
-        )
-
-    with torch.no_grad():
-        _, first = features(start)
-    places = [np.array(p, dtype=np.float64) for p in points]
-    goals = [np.array(t, dtype=np.float64) for t in targets]
-    kept = [_read(first, place[None])[0] for place in places]
-    paths = [[(float(p[0]), float(p[1]))] for p in places]
-    best, best_distance = start, _mean_distance(places, goals)
-    steps = ProgressBar(
+    dragger = Dragger(generator, latent, points, targets, settings, mask=mask)
+    for _ in ProgressBar(
         range(settings.n_steps), desc="drag", unit="step", disable=None if progress else True
-    )
-    done = 0
-    for done in steps:
-        if max(_distances(places, goals)) <= _ARRIVED:
+    ):
+        if dragger.done:
             break
-        with torch.enable_grad():
-            data = torch.where(moved > 0, values, start)
-            image, found = features(data)
-            loss = _motion(found, places, goals, motion)
-            if outside is not None:
-                loss = loss + settings.outside * ((found - first).abs() * outside).mean()
-            adam.zero_grad(set_to_none=True)
-            loss.backward()
-        adam.step()
-        with torch.no_grad():
-            data = torch.where(moved > 0, values, start)
-            image, found = features(data)
-        places = [
-            _track(found, place, feature, tracking)
-            for place, feature in zip(places, kept, strict=True)
-        ]
-        for path, place in zip(paths, places, strict=True):
-            path.append((float(place[0]), float(place[1])))
+        dragger.advance()
         if watch is not None:
-            watch(done + 1, image)
-        if _mean_distance(places, goals) < best_distance:
-            best, best_distance = data.detach().clone(), _mean_distance(places, goals)
-    else:
-        done = settings.n_steps
-    return Dragged(
-        latent=replace(latent, data=best),
-        paths=tuple(tuple(path) for path in paths),
-        distances=tuple(_distances(places, goals)),
-        n_steps=done,
-    )
+            watch(dragger.n_done, dragger.image)
+    return dragger.found()
 
 
 def _check(latent: Latent, points: Sequence[Point], targets: Sequence[Point], size: int) -> None:

@@ -2,6 +2,11 @@
 
 Transparent pixels are put on white. 16 bits are brought to 8, CMYK and palettes to RGB. The largest
 square in the middle is cut out and averaged to the size of the generator's images, or enlarged.
+
+``dissect.photographs`` reads the images of a folder for runs, and differs on purpose: it scales by
+Lanczos, and takes what a file has below its transparency and above 8 bits as Pillow converts it.
+Fingerprints and results of runs hang on these bytes, so it stays as it is. Here means of pixels are
+wanted, the small copies that a search and ``down:K`` compare with, and files straight from people.
 """
 
 import io

@@ -159,6 +159,28 @@ def test_mistakes_are_one_line(network_file, pictures, tmp_path, capsys, words, 
     assert message in error
 
 
+def test_pictures_that_cannot_be_taken_are_one_line(network_file, pictures, tmp_path, capsys):
+    """Not an image, 100 megapixels, a mask of another size, a space that the generator lacks."""
+    text, large, mask = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
+    text.write_text("no image")
+    Image.new("1", (10_000, 10_000)).save(large)
+    half = Image.new("L", (32, 32))
+    half.paste(255, (0, 0, 16, 16))
+    half.save(mask)
+    one, out = pictures / "0.png", ("--out", tmp_path / "out", *SMALL)
+    inpaint = ("restore", network_file, one, "--task", f"inpaint:{mask}")
+    for words, message in (
+        (("invert", network_file, text), "a.png cannot be read as an image"),
+        (("invert", network_file, large), "has 10,000 × 10,000 pixels; expected at most"),
+        (inpaint, "the mask has 32 × 32 pixels, the image 16 × 16; expected the same"),
+        (("invert", "scenes-pggan", one), "space 'w+' is not one that images can be inverted into"),
+    ):
+        assert run(*words, *out) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+
+
 def test_a_task_of_another_name(network_file, pictures, tmp_path, capsys):
     words = ("restore", network_file, pictures / "0.png", "--task", "colour", "--out", tmp_path)
     assert run(*words) == 2

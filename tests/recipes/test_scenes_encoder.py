@@ -52,12 +52,12 @@ def test_known_latents_are_of_two_samples_and_the_same_in_any_batch(generator):
 
 @pytest.mark.parametrize("space", ["w", "w+", "s"])
 def test_a_short_training_beats_the_mean_image(generator, draw, tmp_path, capsys, space):
-    length = Length(1600, 1600, every=1600)
+    length = Length(960, 640, every=960)
     encoder = train(tmp_path, generator, draw, length, space=space)
     assert capsys.readouterr().out.count("images_per_s") == 2
     found = evaluate(encoder, generator, draw, n_images=64)
     for kind in ("samples", "renders"):
-        assert found[kind]["mse"] < 0.6 * found[kind]["mean_image_mse"]
+        assert found[kind]["mse"] < 0.75 * found[kind]["mean_image_mse"]
 
 
 def test_a_training_that_was_stopped_ends_in_the_same_bits(generator, draw, tmp_path):

@@ -17,6 +17,7 @@ from dissect.commands import (
     shell,
     show,
     studies,
+    text,
     trust,
 )
 from dissect.commands.command import Command
@@ -38,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     *paint.COMMANDS,
     *invert.COMMANDS,
     *drag.COMMANDS,
+    *text.COMMANDS,
     *blind.COMMANDS,
     *shell.COMMANDS,
 )

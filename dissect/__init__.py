@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
         DissectError as DissectError,
         GeneratorError as GeneratorError,
         LayerError as LayerError,
-        PartialRunError as PartialRunError,
         RunError as RunError,
         SegmenterError as SegmenterError,
     )
@@ -63,7 +62,6 @@ else:
             "LayerError": "dissect.errors",
             "LayerInfo": "dissect.generators.base",
             "Move": "dissect.edits",
-            "PartialRunError": "dissect.errors",
             "Run": "dissect.runs",
             "RunConfig": "dissect.config",
             "RunError": "dissect.errors",

@@ -215,6 +215,15 @@ class RunOptions(Settings, kw_only=True):
         details="The bytes of the run do not depend on it. Models must be given by name.",
     )  # fmt: skip
     no_strips: bool = setting("keep no pictures of the top images of units", default=False)
+    keep_counts: bool = setting(
+        "keep the counts in a folder beside the run, so that extend can add samples to it later",
+        default=False,
+    )
+    extend: int | None = setting(
+        "add samples to the run in OUT, made with the same settings and with its counts kept, "
+        "until it has so many",
+        default=None, at_least=1, metavar="N",
+    )  # fmt: skip
     profile: str | Path | None = setting(
         "file for a trace of where the time goes, which a browser's trace viewer opens",
         default=None, metavar="FILE.json", reader=str,

@@ -55,7 +55,17 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
                                     "top_images"],
     )  # fmt: skip
     add_settings(
-        parser, RunOptions, "device", "resume", "workers", "memory", "cache", "no_strips", "profile"
+        parser,
+        RunOptions,
+        "device",
+        "resume",
+        "workers",
+        "memory",
+        "cache",
+        "no_strips",
+        "profile",
+        "keep_counts",
+        "extend",
     )
     add_settings(parser, WeightsOptions)
     add_settings(parser, SampleOptions)
@@ -86,7 +96,8 @@ def _run(options: argparse.Namespace) -> None:
             *models, out=str(options.out), resume=options.resume, cache=options.cache,
             memory=options.memory, device=options.device, progress=not options.quiet,
             workers=options.workers, no_strips=options.no_strips,
-            profile=options.profile, **config,
+            profile=options.profile, keep_counts=options.keep_counts, extend=options.extend,
+            **config,
         )  # fmt: skip
     except PartialRunError as error:
         partial, run = error, open_run(str(options.out))

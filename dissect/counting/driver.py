@@ -20,6 +20,7 @@ import numpy as np
 
 from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.counting.count import PassCounter, empty_state
+from dissect.counting.extending import check_keepable, find_extended
 from dissect.counting.fitting import fit_bases
 from dissect.counting.grouping import Group, divide
 from dissect.counting.kept_pictures import KeptPictures, Pictures, PicturesOfMany
@@ -74,6 +75,8 @@ def dissect(
     save_every: float = 60.0,
     workers: int | str = 1,
     no_strips: bool = False,
+    keep_counts: bool = False,
+    extend: int | None = None,
     profile: str | Path | None = None,
     **settings: Unpack[RunSettings],
 ) -> Run:
@@ -95,6 +98,10 @@ def dissect(
         workers: Processes that count at the same time, or ``"auto"``; needs models given by name.
             The bytes of the run do not depend on it.
         no_strips: Store no pictures of the top images of units.
+        keep_counts: Keep the counts beside the run, so that ``extend`` can add samples later.
+        extend: Number of samples that the run in ``out`` gets, of the same settings and with its
+            counts kept; takes the place of ``n_samples``. The run that replaces it has the bytes
+            of one of that many samples.
         profile: File for a trace of all stages, for a browser's trace viewer.
         **settings: Further fields of ``RunConfig``: ``n_samples``, ``seed``, ``threshold``, …
 
@@ -119,11 +126,15 @@ def dissect(
     given: dict[str, Any] = {  # of any types
         "layers": layers, "device": device, "resume": resume, "progress": progress,
         "memory": memory, "cache": cache, "save_every": save_every, "workers": workers,
-        "no_strips": no_strips, "profile": profile,
+        "no_strips": no_strips, "profile": profile, "keep_counts": keep_counts, "extend": extend,
     }  # fmt: skip
     RunOptions(**given)
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
-    RunConfig(generator_spec, segmenter_spec, (), **settings)
+    if extend is not None:
+        settings["n_samples"] = extend
+    config = RunConfig(generator_spec, segmenter_spec, (), **settings)
+    if keep_counts:
+        check_keepable(config)
     if workers != 1 and not (isinstance(generator, str) and isinstance(segmenter, str)):
         raise SettingError(
             "workers",
@@ -139,6 +150,7 @@ def dissect(
             layers=layers, device=device, resume=resume, progress=progress, budget=budget,
             cache=cache, save_every=save_every, workers=workers, no_strips=no_strips,
             profile=None if profile is None else Path(profile), settings=settings,
+            keep_counts=keep_counts, extends=extend is not None,
         )  # fmt: skip
 
 
@@ -160,6 +172,8 @@ def _make_run(
     no_strips: bool,
     profile: Path | None,
     settings: RunSettings,
+    keep_counts: bool,
+    extends: bool,
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
     with ExitStack() as stack:
@@ -178,10 +192,13 @@ def _make_run(
         check_text(config, generator, segmenter)
         subject = Subject.of(generator, segmenter, config)
         workspace = Workspace(out, subject.fingerprint, lock)
+        if extends:
+            workspace.extends = find_extended(workspace, subject)
         if workspace.finished():
             return open_run(out)
         stages = Stages(keep_spans=profile is not None)
         with workspace.claim(resume=resume):
+            workspace.begin_extension()
             budget = None if budget is None else budget // n_workers
             groups = divide(subject, workspace.saved_passes(), budget)
             trust = TrustOfRun(subject)
@@ -212,6 +229,7 @@ def _make_run(
                 )  # fmt: skip
             _score_and_write(workspace, subject, groups, pictures, trust, stages, progress=progress)
             problem = "" if together is None else end_partial(together, out)
+            workspace.end_extension(keep=keep_counts and not problem)
         if profile is not None:
             write_trace(profile, stages)
         if problem:

@@ -46,14 +46,19 @@ class Workspace:
         out: The future run folder.
         key: Fingerprint of the run.
         lock: Lock of the run's owner; a new one if None.
+
+    Attributes:
+        extends: Fingerprint of the run in ``out`` that this one adds samples to and replaces.
     """
 
     def __init__(self, out: Path, key: str, lock: RunLock | None = None) -> None:
         self.out = out
         self.key = key
+        self.extends: str | None = None
         self.lock = lock or RunLock(out)
         self.folder = out.with_name(out.name + ".partial")
         self.ready = self.folder / "run"
+        self.counts = out.with_name(out.name + ".counts")
 
     def finished(self) -> bool:
         """Whether ``out`` already has exactly this run, with all of its samples.
@@ -72,12 +77,17 @@ class Workspace:
         if found.get("fingerprint") == self.key:
             self._tidy()
             return True
-        if self._is_partial(found):
+        if self._is_replaced(found):
             return False
         raise RunError(
             f"{self.out} holds another run ({_describe(found)}); expected a new folder; "
             "choose another --out, or delete it"
         )
+
+    def _is_replaced(self, found: Mapping[str, Any]) -> bool:
+        """Whether this run takes the place of the one of a run.json."""
+        extended = self.extends is not None and found.get("fingerprint") == self.extends
+        return extended or self._is_partial(found)
 
     def _is_partial(self, found: Mapping[str, Any]) -> bool:
         """Whether a run.json belongs to this run without some samples."""
@@ -88,16 +98,16 @@ class Workspace:
         key = partial_fingerprint(self.key, missing)
         return bool(missing.ranges) and found.get("fingerprint") == key
 
-    def _check_partial(self, *, resume: bool) -> None:
-        """Check that completing the partial run in ``out`` is requested and loses nothing.
+    def _check_replaced(self, *, resume: bool) -> None:
+        """Check that replacing the run in ``out`` is requested and loses nothing.
 
         Raises:
             RunError: it is not requested, or people added something to the run.
         """
         found = _read_json(self.out / RUN_FILE)
-        if found is None or not self._is_partial(found):
+        if found is None or not self._is_replaced(found):
             return
-        if not resume:
+        if not resume and self._is_partial(found):
             raise RunError(
                 f"{self.out} holds a partial run; add --resume to complete it, or choose another "
                 "--out"
@@ -106,8 +116,8 @@ class Workspace:
         added = sorted(path.name for path in self.out.iterdir() if path.name not in own)
         if added:
             raise RunError(
-                f"{self.out} holds a partial run to which {added[0]!r} was added since, which "
-                "completing it would lose; expected the run alone; move that away, or choose "
+                f"{self.out} holds a run to which {added[0]!r} was added since, which completing "
+                "or extending it would lose; expected the run alone; move that away, or choose "
                 "another --out"
             )
 
@@ -142,7 +152,7 @@ class Workspace:
                     f"{self.folder} holds an unfinished run; add --resume to go on with it, or "
                     "delete it"
                 )
-        self._check_partial(resume=resume)
+        self._check_replaced(resume=resume)
         _replace_text(self.folder / _KEY, json.dumps({"fingerprint": self.key}))
         try:
             yield
@@ -150,6 +160,42 @@ class Workspace:
             if not (self.folder / _STATE).is_file() or (self.out.exists() and self.finished()):
                 self._clear()
             self.lock.release()
+
+    def begin_extension(self) -> None:
+        """Begin with the counts that were kept of the shorter run, unless this was begun before.
+
+        Raises:
+            RunError: none were kept, or they cannot be read or written.
+        """
+        if self.extends is None or self._path(0).is_file():
+            return
+        kept = Workspace(self.out, self.extends, self.lock)
+        kept.folder = self.counts
+        passes = len(kept.saved_passes())
+        if not passes:
+            raise RunError(
+                f"{self.out} was made without --keep-counts, so there is nothing to add to; "
+                f"expected {self.counts}; make a longer run in another --out"
+            )
+        for number in range(passes):
+            state = kept.load(number)
+            assert state is not None
+            self.save(state, number)
+
+    def end_extension(self, *, keep: bool) -> None:
+        """Move the counts of the published run beside it, or remove what was kept before.
+
+        Args:
+            keep: Whether it may be extended later.
+        """
+        if keep:
+            fresh = self.folder / "counts"
+            fresh.mkdir()
+            for path in self.folder.glob("state*.npz"):
+                os.replace(path, fresh / path.name)
+            replace_folder(fresh, self.counts)
+        elif self.extends is not None:
+            shutil.rmtree(self.counts, ignore_errors=True)
 
     def keep_counts(self) -> None:
         """Remove everything except the files that complete a partial run."""
@@ -399,7 +445,7 @@ class Workspace:
         check_files(self.ready, record["files"])
         found = _read_json(self.out / RUN_FILE)
         try:
-            if found is not None and self._is_partial(found):
+            if found is not None and self._is_replaced(found):
                 replace_folder(self.ready, self.out)
             else:
                 os.rename(self.ready, self.out)

@@ -1,9 +1,10 @@
 """The two folds of a run (calibration and evaluation) and the clusters of samples.
 
 Samples are taken in *clusters* of eight consecutive indices. The first quarter of the clusters, at
-most ``_MOST`` samples, is the calibration fold: it gives each pair of unit and concept its
-threshold. All others are the evaluation fold. Thresholds are fixed before the first evaluation
-sample comes, so the counts at them can be kept per cluster; certainty is computed from these.
+most ``LONGEST_CALIBRATION`` samples, is the calibration fold: it gives each pair of unit and
+concept its threshold. All others are the evaluation fold. Thresholds are fixed before the first
+evaluation sample comes, so the counts at them can be kept per cluster; certainty is computed from
+these.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 CLUSTER = 8
-_MOST = 1024
+LONGEST_CALIBRATION = 1024
 
 SETS = ("calibration", "evaluation", "shuffled")
 """Sets counted separately: both folds, and the evaluation fold with masks of other images."""
@@ -24,7 +25,7 @@ def calibration_size(n_samples: int) -> int:
         n_samples: Samples of the whole run, at least two clusters.
     """
     n_clusters = -(-n_samples // CLUSTER)
-    return min(max(1, n_clusters // 4) * CLUSTER, _MOST)
+    return min(max(1, n_clusters // 4) * CLUSTER, LONGEST_CALIBRATION)
 
 
 def evaluation_size(n_samples: int, left_out: Iterable[int] = ()) -> int:

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from dissect import ConfigError, GeneratorError, PartialRunError, RunError, dissect, open_run
+from dissect import ConfigError, GeneratorError, RunError, dissect, open_run
+from dissect.errors import PartialRunError
 from dissect.terminal import describe_run
 from tests import patience
 from tests.counting.sharing_models import FAILS, KILLS, NAN

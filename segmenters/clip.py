@@ -1,11 +1,11 @@
-"""Words as a segmenter: ``clip:WORDS``, each pixel the word that its CLIP vector lies nearest to.
+"""Words as a segmenter: ``clip:WORDS``; each pixel gets the word closest to its CLIP vector.
 
     clip:a window|a door|a tree
     clip:a window|a door,model=models/ViT-B-32,other=a wall|the sky,background=0.5
 
-Let s be the softmax of scale · cos(pixel, word) over the words and the other words. A pixel is the
-word of the largest s, or nothing where that is below ``background`` or belongs to an other word.
-Without ``other`` it is "an image". What such masks are worth: ``segmenters.clip_models``.
+Let s be the softmax of scale · cos(pixel, word) over the words and the other words. A pixel gets
+the word with the largest s, or nothing if s is below ``background`` or it is an other word.
+The default of ``other`` is "an image". For the quality of the masks see ``segmenters.clip_models``.
 """
 
 from dataclasses import replace
@@ -36,13 +36,13 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     """The segmenter of a spec.
 
     Args:
-        text: ``clip:WORDS``, words or phrases with ``|`` between them, with options: ``model``,
-            ``other`` (what marks nothing), ``background`` in [0, 1), and ``zoom`` (how many times
-            larger than the model's size images are read, 1 to 16).
-        device: Where it should run.
+        text: ``clip:WORDS``, words or phrases separated by ``|``, with options: ``model``,
+            ``other`` (words without a mask), ``background`` in [0, 1), and ``zoom`` (images are
+            read at ``zoom`` times the model's size, 1 to 16).
+        device: Device of the model.
 
     Raises:
-        SegmenterError: no words, words that the model never saw, or an option out of range.
+        SegmenterError: no words, words that the model does not know, or an option out of range.
     """
     spec = parse_spec(text, OPTIONS)
     words = split_words(spec.target, text)
@@ -70,10 +70,10 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
 
 
 def split_words(text: str, spec: str) -> list[str]:
-    """Phrases of a list with ``|`` between them.
+    """Phrases of a list separated by ``|``.
 
     Raises:
-        SegmenterError: an empty phrase, or one that stands twice.
+        SegmenterError: an empty or repeated phrase.
     """
     words = [" ".join(word.split()) for word in text.split("|")]
     if not all(words) or len(set(map(bare, words))) < len(words):
@@ -85,7 +85,7 @@ def split_words(text: str, spec: str) -> list[str]:
 
 
 def bare(phrase: str) -> str:
-    """A phrase without its article: what the concept is called."""
+    """A phrase without its article: the name of the concept."""
     first, _, rest = phrase.partition(" ")
     return rest if rest and first.lower() in ("a", "an", "the") else phrase
 
@@ -106,7 +106,7 @@ class _Forward:
         places = functional.normalize(self.clip.dense(images, zoom=self.zoom), dim=1)
         logits = self.clip.scale * torch.einsum("behw,te->bthw", places, self.texts)
         logits = resize(logits, (read.shape[-2], read.shape[-1]))
-        # It has the largest logit exactly where every softmax is below the threshold.
+        # Its logit is the largest exactly if every softmax is below the threshold.
         nothing = logits.logsumexp(dim=1, keepdim=True) + torch.tensor(self.background).log()
         return torch.cat([logits, nothing], dim=1)
 

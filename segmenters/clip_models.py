@@ -1,20 +1,20 @@
-"""CLIP through open_clip: images and words as vectors of one space, from files at hand.
+"""CLIP through open_clip: images and words as vectors of one space, from local files.
 
     load_clip("scenes-clip")                     comes with the package: drawn scenes, their words
     load_clip("models/ViT-B-32-laion2b")         a folder: open_clip_config.json and its weights
     load_clip("ViT-B-32@weights.safetensors")    an architecture of open_clip and a file
 
-Nothing is downloaded and no code of a file is run. Images are read as the model was trained: its
-size, interpolation, mean and deviation; so a text and an image have open_clip's cosine.
+Nothing is downloaded and no code of a file is run. Images are read as in the model's training
+(size, interpolation, mean and deviation), so a text and an image have open_clip's cosine.
 
 ``ClipModel.dense`` gives a vector of the same space for each place of an image:
 
-- a convolutional tower whose last steps are a mean over places and a linear map: the map of each
-  place. Their mean is the image's own vector, exactly.
-- a vision transformer: each token of the last block attends to itself alone (MaskCLIP).
+- a convolutional tower that ends in a mean over places and a linear map: the map of each
+  place. Their mean is exactly the image's own vector.
+- a vision transformer: each token of the last block attends only to itself (MaskCLIP).
 - CLIP's ResNet: the value of each place in its attention pooling (MaskCLIP).
 
-Dense vectors of a CLIP were never trained to say what is at a place, so they are rough: good for
+Dense vectors of a CLIP were never trained to represent their place, so they are rough: good for
 large things and materials, poor at borders and for small things. See docs/text.md for measured IoU.
 
 References:
@@ -46,7 +46,7 @@ SCENES_CLIP = "scenes-clip"
 """The name of the model that comes with the package."""
 CONFIG = "open_clip_config.json"
 TEMPLATES = ("{}", "a picture of {}", "an image of {}", "a drawing of {}", "a photo of {}")
-"""Sentences that a text is put into; the mean of their vectors stands for it."""
+"""Sentences for a text; the mean of their vectors represents it."""
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _PROBE_TOLERANCE = 1e-3
 
@@ -56,10 +56,10 @@ class ClipModel:
     """Both towers of a model; made by ``load_clip``.
 
     Args:
-        name: As ``load_clip`` finds it.
+        name: Name for ``load_clip``.
         network: open_clip's own module, frozen, in eval mode.
         tokenize: Texts → tokens.
-        reading: How an image is prepared.
+        reading: Preparation of images.
         fingerprint: Hex digest of weights and preparation.
     """
 
@@ -81,13 +81,13 @@ class ClipModel:
 
     @property
     def scale(self) -> float:
-        """What cosines are multiplied by before a softmax, as trained."""
+        """Trained factor of cosines before a softmax."""
         return float(self.network.logit_scale.detach().exp())
 
     def read(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 size size"]:
-        """Images in [-1, 1] as the image tower takes them, differentiable.
+        """Images in [-1, 1] as input of the image tower, differentiable.
 
         Raises:
             SegmenterError: images of a wrong shape, type or device.
@@ -95,7 +95,7 @@ class ClipModel:
         check_images(images, self.device, name=self.name)
         side = (self.size, self.size)
         sized = resize(images.clamp(-1, 1), side, mode=self.reading.mode, antialias=True)
-        return self.reading.scale(sized.clamp(-1, 1))  # bicubic goes beyond
+        return self.reading.scale(sized.clamp(-1, 1))  # bicubic overshoots
 
     def encode_images(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -111,7 +111,7 @@ class ClipModel:
     def encode_texts(
         self, texts: Sequence[str], *, templates: Sequence[str] = ("{}",)
     ) -> Float[Tensor, "text embedding"]:
-        """Unit vectors of texts: of each, the normalised mean of the unit vectors of its sentences.
+        """Unit vectors of texts: the normalised mean of the unit vectors of each text's sentences.
 
         Args:
             texts: One or more.
@@ -125,11 +125,11 @@ class ClipModel:
         return functional.normalize(torch.stack(rows), dim=-1)
 
     def known_templates(self) -> tuple[str, ...]:
-        """``TEMPLATES`` without those that have a word which the model does not know."""
+        """``TEMPLATES`` without those that contain a word unknown to the model."""
         return tuple(t for t in TEMPLATES if not self.unknown_words(t.replace("{}", "")))
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words of a text that the model never saw: each has a token with an embedding of zeros."""
+        """Unknown words of a text: each has a token with an embedding of zeros."""
         table = self._token_table()
         if table is None:
             return []
@@ -149,16 +149,16 @@ class ClipModel:
     def dense(
         self, images: Float[Tensor, "batch 3 height width"], *, zoom: int = 1
     ) -> Float[Tensor, "batch embedding rows columns"]:
-        """A vector for each place, not normalised; see the head of this module.
+        """A vector for each place, not normalised; see the module docstring.
 
         Args:
             images: RGB in [-1, 1].
-            zoom: How many times larger than ``size`` the image is read: each place then sees that
-                much less of it. A tower that takes one size only reads it in overlapping tiles.
+            zoom: The image is read at ``zoom`` times ``size``, so each place sees a smaller part. A
+                tower with a fixed size reads overlapping tiles.
 
         Raises:
-            SegmenterError: images of a wrong shape, type or device, or a tower of which no way to
-                dense vectors is known.
+            SegmenterError: images of a wrong shape, type or device, or a tower without a known way
+                to dense vectors.
         """
         check_images(images, self.device, name=self.name)
         side = zoom * self.size
@@ -190,8 +190,8 @@ def load_clip(target: str, *, device: torch.device | str = "cpu") -> ClipModel:
     """Read a model from files.
 
     Args:
-        target: ``scenes-clip``, a folder, or ``ARCHITECTURE@FILE``; see the head of this module.
-        device: Where it should run.
+        target: ``scenes-clip``, a folder, or ``ARCHITECTURE@FILE``; see the module docstring.
+        device: Device of the model.
 
     Raises:
         SegmenterError: no open_clip, no such model, or files that don't fit it.
@@ -242,7 +242,7 @@ def _library() -> Any:
 
 
 def _check_config(folder: Path) -> None:
-    """Refuse a folder that open_clip would complete from elsewhere."""
+    """Reject a folder that open_clip would complete by a download."""
     path = folder / CONFIG
     if not path.is_file():
         raise SegmenterError(
@@ -265,7 +265,7 @@ def _check_config(folder: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's reports of what it loads; its errors are raised, not logged."""
+    """Suppress the library's log of what it loads; its errors are raised, not logged."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -322,7 +322,7 @@ def _dense_convolutional(visual: Any, read: Tensor, name: str) -> Tensor:
 
 
 def _dense_tile(visual: Any, read: Tensor, name: str) -> Tensor:
-    """Dense vectors of a tower that takes one size."""
+    """Dense vectors of a tower with a fixed input size."""
     if hasattr(visual, "attnpool"):
         x = visual.stem(read)
         for stage in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):

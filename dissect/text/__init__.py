@@ -1,1 +1,1 @@
-"""Words: scorers of images against texts, StyleCLIP's edits, painting by words, labels of units."""
+"""Texts and images: scorers, StyleCLIP's edits, painting by words, labels of units."""

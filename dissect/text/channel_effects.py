@@ -1,21 +1,20 @@
-"""What each channel of s changes in the space of images and words: StyleCLIP's table F.
+"""Measures the effect of each channel of s on the image's CLIP vector: StyleCLIP's table F.
 
     d_ci = E(G(s_i with s_c = μ_c + k σ_c)) - E(G(s_i with s_c = μ_c - k σ_c))
     F_c  = mean over images i of d_ci / |d_ci|
 
-(k = 5; 0 where nothing changes.) The original takes 100 images and every channel: 1.2 million
-images at 1024 pixels, 4 to 24 hours. Three things make it shorter here:
+(k = 5; 0 for a channel without effect.) The original uses 100 images and every channel: 1.2 million
+images at 1024 pixels, 4 to 24 hours. Three things make it faster here:
 
 - **Screening.** One backward pass of v·E(G(s)) gives v·∂E/∂s_c for all channels at once (a product
   with the Jacobian). Over random normal v the mean of its square is the squared length of ∂E/∂s_c;
-  times σ_c, that orders channels. Only the first ``keep`` of them are measured; rows of the others
-  are 0. It sees small steps only, so a channel that acts at large ones alone can be missed.
-- **A cached prefix.** A channel of a layer changes nothing before that layer, so what earlier
-  layers put out is computed once for each image.
+  times σ_c, it gives the order of the channels. Only the first ``keep`` are measured; rows of the
+  others are 0. The estimate sees only small steps, so it can miss channels that act at large ones.
+- **A cached prefix.** A channel of a layer changes nothing before that layer, so the outputs of
+  earlier layers are computed once per image.
 - **20 images** instead of 100.
 
-Layers are finished one by one, and the file is written after each: a measurement that was stopped
-goes on where it was.
+The file is written after each layer: an interrupted measurement continues where it stopped.
 
 References:
     Patashnik et al., StyleCLIP, ICCV 2021, section 6, equations 3 and 4.
@@ -52,19 +51,19 @@ FORMAT = "gan-dissection/channel-effects"
 SUFFIX = ".safetensors"
 _VERSION = 1
 _FORWARD = 32  # images of one forward pass
-_NOTHING = 1e-5  # length of a difference of unit vectors that is rounding
-_PROBES = 8  # random vectors of each image
+_NOTHING = 1e-5  # length of a difference of unit vectors that counts as rounding
+_PROBES = 8  # random vectors per image
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelEffects:
-    """The table F, see the head of this module.
+    """The table F; see the module docstring.
 
     Args:
-        table: A row for each channel of s; zeros where it was not measured or changes nothing.
-        measured: Which channels were.
+        table: A row per channel of s; zeros if it was not measured or has no effect.
+        measured: Mask of the measured channels.
         statistics: Mean and deviation of the channels.
-        settings: Fingerprints and options that it was measured with.
+        settings: Fingerprints and options of the measurement.
     """
 
     table: Float[np.ndarray, "channel embedding"]
@@ -85,22 +84,22 @@ def measure_effects(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> ChannelEffects:
-    """Measure F, or go on with a file of it.
+    """Measure F, or continue a measurement from its file.
 
     Args:
-        generator: With styles and gradients.
+        generator: A generator with styles and gradients.
         scorer: Its image tower is used.
-        n_images: Images that each channel is moved in: samples 0, 1, … of the seed.
-        step: k, in deviations of the channel.
-        keep: Share of the channels that are measured, those of the largest estimated effect; 1
+        n_images: Number of images, samples 0, 1, … of the seed.
+        step: k, in standard deviations of the channel.
+        keep: Share of the channels to measure, those with the largest estimated effect; 1
             measures all, without an estimate. Channels of ToRGB are left out, as in the original.
-        seed: Of the images and of the estimate.
-        truncation: Of the images.
-        out: File to keep it in, ``NAME.safetensors``.
-        progress: Whether to draw a bar.
+        seed: Seed of the images and the estimate.
+        truncation: Truncation of the images.
+        out: File for the result, ``NAME.safetensors``.
+        progress: Show a progress bar.
 
     Raises:
-        ConfigError: numbers out of range, or a file of another question.
+        ConfigError: numbers out of range, or a file with other settings.
         GeneratorError: a generator without styles or gradients.
     """
     check_editable(generator)
@@ -154,10 +153,10 @@ def estimate_sizes(
     random vectors v of (v·∂E/∂s_c)².
 
     Args:
-        generator, scorer: As for ``measure_effects``.
+        generator, scorer: See ``measure_effects``.
         styles: Points; the first ``n_images`` are used.
-        seed: Of the random vectors.
-        n_images: Images.
+        seed: Seed of the random vectors.
+        n_images: Number of images.
     """
     total = np.zeros(styles.shape[1])
     few = styles[:n_images]
@@ -213,17 +212,17 @@ def _layer_effects(
 def prefix(
     generator: GeneratorWithStyles, styles: Float[Tensor, "1 channel"], layer: str
 ) -> Iterator[None]:
-    """Inside, layers before one that has a style put out what they do for these styles.
+    """Within it, layers before one with a style return cached outputs for these styles.
 
     Args:
-        generator: Its images inside are right for styles that differ from the given ones in the
-            channels of ``layer`` and later ones alone.
-        styles: Of one image.
-        layer: A style layer. Where the generator lists layers under other names nothing is cached.
+        generator: Within it, its images are only correct for styles that differ from the given ones
+            only in the channels of ``layer`` and later ones.
+        styles: Styles of one image.
+        layer: A style layer. If the generator lists layers under other names, nothing is cached.
     """
     names = list(generator.layers)
     before = names[: names.index(layer)] if layer in names else []
-    # Without a style of its own, a layer may mean anything.
+    # The meaning of a layer without its own style is not known.
     modules = [
         generator.module.get_submodule(generator.layers[name].module)
         for name in before
@@ -251,7 +250,7 @@ def prefix(
 
 
 class _Repeat:
-    """A layer's forward that gives one image's output, once for each style that it is given."""
+    """A layer's forward that repeats one image's output for each given style."""
 
     def __init__(self, output: Tensor) -> None:
         self.output = output

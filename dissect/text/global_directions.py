@@ -3,8 +3,8 @@
     r = F Δt;   channels of |r_c| < β are left out;   v_c = r_c / max|r| · σ_c;   s' = s + α v
 
 F is the table of ``channel_effects``, Δt the normalised difference of the texts' vectors. α is the
-strength: 1 moves the most relevant channel by its own deviation σ_c. Texts that are the same have
-no difference, and their edit is the identity (the original divides by zero there).
+strength: 1 moves the most relevant channel by its own deviation σ_c. Equal texts have
+no difference, and their edit is the identity (the original divides by zero).
 
 References:
     Patashnik et al., StyleCLIP, ICCV 2021, section 6, equations 4 and 5.
@@ -31,7 +31,7 @@ class GlobalEdit:
     """The edit of a pair of texts.
 
     Args:
-        direction: In s; None for texts without a difference, whose edit is the identity.
+        direction: Direction in s; None for texts without a difference, whose edit is the identity.
         relevance: r of every channel.
         passed: Channels with |r| ≥ β, most relevant first.
     """
@@ -58,10 +58,10 @@ def global_edit(
     """The edit from a neutral text to a target.
 
     Args:
-        effects: Of the generator's channels, measured with the same towers.
-        scorer: Its texts.
-        target: Such as ``a house at night``.
-        neutral: Such as ``a house``.
+        effects: Channel effects of the generator, measured with the same towers.
+        scorer: Scorer of the texts.
+        target: Target text, such as ``a house at night``.
+        neutral: Neutral text, such as ``a house``.
         threshold: β, at least 0.
 
     Raises:

@@ -1,9 +1,9 @@
-"""StyleCLIP by optimisation: a latent is moved until its image is near the words.
+"""StyleCLIP by optimisation: moves a latent until its image matches a text.
 
     minimise over x   distance(G(x), t) + λ · Σ (x - x₀)²
 
-by Adam, its rate ramped up over the first 5 % and down (cosine) over the last 25 %. The original
-reads images without the normalisation that its CLIP was trained with; here they have it.
+by Adam. The rate rises over the first 5 % and falls (cosine) over the last 25 %. The original
+reads images without the normalisation from CLIP's training; here they are normalised.
 
 References:
     Patashnik et al., StyleCLIP, ICCV 2021, section 4, equation 1 (without its identity loss).
@@ -27,11 +27,11 @@ _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
 
 @dataclass(frozen=True, eq=False)
 class TextEdit:
-    """What an optimisation came to.
+    """Result of an optimisation.
 
     Args:
-        latent: Of the edited images.
-        distances: To the words: before, then after each step, for each image.
+        latent: Latent of the edited images.
+        distances: Distances to the text: before, then after each step, for each image.
     """
 
     latent: Latent
@@ -49,17 +49,17 @@ def optimise(
     keep: float = 0.008,
     progress: bool = False,
 ) -> TextEdit:
-    """Move latents towards a text; each image on its own.
+    """Move latents towards a text, each image separately.
 
     Args:
-        generator: That has gradients.
-        scorer: Of its images.
-        latent: Where they are, x₀; in the space that is searched, w+ where there is one.
-        text: Words; none at all is the empty edit, which changes nothing.
+        generator: A generator with gradients.
+        scorer: Scorer of its images.
+        latent: The start, x₀; in the space to optimise, w+ if there is one.
+        text: The text; an empty text is the empty edit, which changes nothing.
         n_steps: Steps of Adam; 0 changes nothing.
-        rate: Adam's, in units of the space.
-        keep: λ; larger stays nearer to x₀.
-        progress: Whether to draw a bar.
+        rate: Adam's rate, in units of the space.
+        keep: λ; larger values stay closer to x₀.
+        progress: Show a progress bar.
 
     Raises:
         ConfigError: a negative number of steps, rate or λ.
@@ -96,6 +96,6 @@ def optimise(
 
 
 def _schedule(done: float) -> float:
-    """The share of the rate: up, level, then down along a cosine."""
+    """The share of the rate: rising, constant, then falling along a cosine."""
     down = min(1.0, (1 - done) / _RAMP_DOWN)
     return min(1.0, done / _RAMP_UP) * (0.5 - 0.5 * math.cos(math.pi * down))

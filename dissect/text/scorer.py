@@ -1,11 +1,11 @@
-"""How near images are to words, as losses and numbers, differentiable in the images.
+"""Similarity of images and texts, as losses and numbers, differentiable in the images.
 
     cosine        cos(E(x), t)
     distance      1 - mean over crops of cos(E(crop of x), t)
     directional   1 - cos(E(x) - E(x₀), Δt),   Δt = normalised(t - t₀)
 
-E is the image tower, t the vector of a text: of its sentences' unit vectors the mean, normalised.
-Crops make a loss see the whole image instead of a pattern that pleases the tower at one size.
+E is the image tower, t the vector of a text: the normalised mean of its sentences' unit vectors.
+Crops make a loss use the whole image instead of a pattern that only works at one size.
 
 References:
     Patashnik et al., StyleCLIP, ICCV 2021, equation 1 (distance).
@@ -29,7 +29,7 @@ _NO_CHANGE = 1e-6  # length of a difference of unit vectors below which it has n
 
 
 class Towers(Protocol):
-    """What a scorer needs: ``segmenters.clip_models.ClipModel``, or one's own."""
+    """The members that a scorer uses, of ``segmenters.clip_models.ClipModel`` or your own class."""
 
     @property
     def name(self) -> str: ...
@@ -47,16 +47,16 @@ class Towers(Protocol):
 
 
 class TextScorer:
-    """Images against texts.
+    """Compares images with texts.
 
     Args:
         towers: Image and text tower, giving unit vectors.
-        templates: Sentences with a place ``{}`` that a text is put into.
-        n_crops: Crops of each image for ``distance``, beside the whole; 0 means the whole alone.
-        seed: Of the crops.
+        templates: Sentences with a place ``{}`` for a text.
+        n_crops: Number of crops per image for ``distance``, besides the whole image; 0: no crops.
+        seed: Seed of the crops.
 
     Raises:
-        ConfigError: no template, or one without its place.
+        ConfigError: no template, or one without ``{}``.
 
     Example::
 
@@ -88,7 +88,7 @@ class TextScorer:
 
     @property
     def fingerprint(self) -> str:
-        """Of the towers."""
+        """The fingerprint of the towers."""
         return self.towers.fingerprint
 
     def encode_images(
@@ -109,7 +109,7 @@ class TextScorer:
         return self.towers.encode_texts(texts, templates=self.templates)
 
     def difference(self, target: str, neutral: str) -> Float[Tensor, " embedding"] | None:
-        """Δt of length 1; None where both are the same words, or of the same vector: no edit."""
+        """Δt of length 1; None if both are the same text or have the same vector: no edit."""
         if target.split() == neutral.split():
             return None
         found, start = self.encode_texts([target, neutral])
@@ -130,12 +130,12 @@ class TextScorer:
         *,
         step: int = 0,
     ) -> Float[Tensor, " batch"]:
-        """See the head of this module.
+        """The distance; see the module docstring.
 
         Args:
             images: RGB in [-1, 1].
             text: A row of ``encode_texts``.
-            step: Of an optimisation; each has its own crops, the same for all images.
+            step: Step of an optimisation; each one has its own crops, the same for all images.
         """
         views = [images, *self.crops(images, step=step)]
         cosines = torch.stack([self.encode_images(view) @ text for view in views])
@@ -144,7 +144,7 @@ class TextScorer:
     def crops(
         self, images: Float[Tensor, "batch 3 height width"], *, step: int
     ) -> list[Float[Tensor, "batch 3 side side"]]:
-        """``n_crops`` squares of random side and place; the same for the same seed and step."""
+        """``n_crops`` squares with random side and place; the same for the same seed and step."""
         draws = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         found, size = [], images.shape[-1]
         for share, down, right in torch.rand(self.n_crops, 3, generator=draws).tolist():
@@ -159,7 +159,7 @@ class TextScorer:
         originals: Float[Tensor, "batch 3 height width"],
         delta: Float[Tensor, " embedding"],
     ) -> Float[Tensor, " batch"]:
-        """See the head of this module; 1 where the image has not changed.
+        """The directional loss; see the module docstring. It is 1 for an unchanged image.
 
         Args:
             images: RGB in [-1, 1].

@@ -1,14 +1,14 @@
 """Captions of drawn scenes: short English phrases, true by construction, from seed and index.
 
-A caption says a few of the facts that a scene's masks and attributes hold:
+A caption states a few facts from a scene's masks and attributes:
 
     a small brick house on the left with lit windows and a fence, at night
     autumn trees
     a lake, mountains and the moon, in fog
 
-A concept of ``SCENES_VOCABULARY`` is a fact where its mask has at least ``SEEN`` of the pixels; an
-attribute where its value lies inside one of these ranges, which have gaps between them, so that no
-caption depends on a hair's breadth:
+A concept of ``SCENES_VOCABULARY`` is a fact if its mask has at least ``SEEN`` of the pixels; an
+attribute if its value is inside one of these ranges. There are gaps between the ranges, so that
+no caption depends on a tiny difference:
 
 ==========  ==================================================================
 lighting    night below 0.28, dusk from 0.34 to 0.48, day from 0.62
@@ -20,8 +20,8 @@ view        the house on the left below -0.5, on the right from 0.5
 vegetation  many trees from 4, of trees that are seen
 ==========  ==================================================================
 
-What is not said is not denied: a caption is true of every scene whose facts include its own. One
-caption in five is one fact alone, so that single words keep a meaning of their own.
+Facts without mention are not denied: a caption is true of every scene whose facts include its own.
+One caption in five has a single fact, so that single words have a meaning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,16 +38,16 @@ from segmenters.scenes_vocabulary import ATTRIBUTES, SCENES_VOCABULARY
 _T = TypeVar("_T")
 
 SEEN = 0.004
-"""The share of the pixels from which on a thing is said to be there: 16 of 64 × 64."""
+"""The least share of the pixels at which a thing is visible: 16 of 64 × 64."""
 N_VARIANTS = 2**16
-"""How many captions a scene can have; some of them are the same words."""
+"""Number of captions of a scene; some of them have the same words."""
 _MOST_INDICES = 2**44
 
-_ALONE = 0.2  # share of captions that are one fact alone
+_ALONE = 0.2  # share of captions with a single fact
 _OPENINGS = ("a drawing of ", "a picture of ", "an image of ")
-_OPENED = 0.25  # share of the others that begin with one of them
-_HOUSE_FIRST = 0.6  # how often a house that is seen is said, and said first
-_SAID = 0.6  # how often its size, walls and place are
+_OPENED = 0.25  # share of the others that begin with an opening
+_HOUSE_FIRST = 0.6  # how often a visible house is mentioned, as the first thing
+_SAID = 0.6  # how often its size, walls and place are mentioned
 
 _RANGES = (
     ("night", "lighting", -np.inf, 0.28),
@@ -65,12 +65,12 @@ _RANGES = (
     ("house on the right", "view", 0.5, np.inf),
     ("many trees", "vegetation", 4, np.inf),
 )
-# What a fact of a range needs beside its value.
+# The concept that a fact of a range requires, besides its value.
 _NEEDS = {"small house": "house", "large house": "house", "house on the left": "house",
           "house on the right": "house", "many trees": "tree"}  # fmt: skip
 _WALLS = {"brick": "brick wall", "wood": "wooden wall", "stone": "stone wall"}
 
-# Fact → its wordings behind things, and alone.
+# Fact → its wordings after things, and alone.
 _SETTINGS = {
     "night": (("at night", "in the dark"), ("night", "a dark night")),
     "dusk": (("at dusk", "in the evening"), ("dusk", "the evening")),
@@ -85,8 +85,8 @@ _SETTINGS = {
     "sand": (("on sand", "on a beach"), ("sand", "a beach")),
     "snow": (("in the snow", "on snow"), ("snow", "snow on the ground")),
 }
-# Wordings of one thing: how often it is said beside others (what all scenes have, seldom),
-# and each wording with the facts that it says.
+# Wordings of one thing: how often it is mentioned with others (rarely, if all scenes have it),
+# and each wording with its facts.
 _THINGS: tuple[tuple[float, Mapping[str, tuple[str, ...]]], ...] = (
     (1.5, {"trees": ("tree",), "a tree": ("tree",), "many trees": ("tree", "many trees"),
            "green trees": ("tree", "summer"), "a green tree": ("tree", "summer"),
@@ -114,7 +114,7 @@ _THINGS: tuple[tuple[float, Mapping[str, tuple[str, ...]]], ...] = (
     (0.1, {"the sky": ("sky",), "sky": ("sky",)}),
     (0.1, {"the ground": ("ground",)}),
 )  # fmt: skip
-# Adjectives of a house in their order, then its place: wordings with the fact that each says.
+# Adjectives of a house in their order, then its place: wordings with their facts.
 _HOUSE: tuple[Mapping[str, str], ...] = (
     {"small": "small house", "large": "large house", "big": "large house"},
     {"brick": "brick wall", "red brick": "brick wall", "wooden": "wooden wall",
@@ -127,10 +127,10 @@ _PLACES = {c.name: (SCENES_VOCABULARY.planes.index(c.plane), c.id) for c in SCEN
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption and what it says.
+    """A caption and its facts.
 
     Args:
-        text: For people and for networks.
+        text: The caption.
         facts: It is true of every scene that has all of them (``scene_facts``).
     """
 
@@ -158,8 +158,8 @@ def describe_scenes(
     """A caption for each scene; the same scene, index, seed and variant give the same words.
 
     Args:
-        scenes: Rendered, at any size; what their masks and attributes hold is said.
-        indices: Of the scenes, one each; with the seed they choose which facts are said, and how.
+        scenes: Rendered scenes of any size; captions come from their masks and attributes.
+        indices: Index of each scene; with the seed it selects facts and words.
         seed: 0 ≤ seed < 2⁶⁴, such as that of the scenes.
         variant: 0 ≤ variant < ``N_VARIANTS``: another choice of facts and words.
 
@@ -185,7 +185,7 @@ def describe_scenes(
 
 
 def scene_facts(scenes: Scenes) -> list[frozenset[str]]:
-    """All facts of each scene, from its masks and attributes; see the head of this module."""
+    """All facts of each scene, from its masks and attributes; see the module docstring."""
     planes, attributes = scenes.planes.numpy(), scenes.attributes.tolist()
     return [
         _facts(planes[row], dict(zip(ATTRIBUTES, attributes[row], strict=True)))
@@ -194,7 +194,7 @@ def scene_facts(scenes: Scenes) -> list[frozenset[str]]:
 
 
 def short_captions() -> list[Caption]:
-    """Every caption that names one thing, or one setting, in every wording."""
+    """Every caption with one thing or one setting, in every wording."""
     short = [
         Caption(text, frozenset({fact})) for fact, (_, alone) in _SETTINGS.items() for text in alone
     ]
@@ -228,7 +228,7 @@ def _facts(planes: np.ndarray, values: Mapping[str, float]) -> frozenset[str]:
         facts.add("clear sky")
     if facts & {"window", "lit window"}:
         facts.add("any window")
-    # A material is said of the ground alone.
+    # Only the ground has a material.
     ground = planes[_PLACES["ground"][0]] == _PLACES["ground"][1]
     for material in ("grass", "sand", "snow"):
         plane, number = _PLACES[material]
@@ -270,7 +270,7 @@ def _write(facts: frozenset[str], draws: np.random.Generator) -> Caption:
             text, also = _one(things[k][1], draws)
             names.append(text)
             said.update(also)
-    if not names:  # a house so near that nothing else is seen
+    if not names:  # a house so close that nothing else is visible
         text, also = _house(facts, draws)
         names.append(text)
         said |= also
@@ -300,7 +300,7 @@ def _one(choices: Sequence[_T], draws: np.random.Generator) -> _T:
 
 
 def _joined(names: Sequence[str], *, holds: bool) -> str:
-    """``a, b and c``; where the first holds the others, ``a with b and c``."""
+    """``a, b and c``; if the first contains the others, ``a with b and c``."""
     if holds and len(names) > 1:
         return f"{names[0]} with {_joined(names[1:], holds=False)}"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

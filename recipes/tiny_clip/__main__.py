@@ -1,4 +1,4 @@
-"""Train scenes-clip on renders with captions and measure it: ``python -m recipes.tiny_clip``."""
+"""Trains scenes-clip on renders with captions and measures it: ``python -m recipes.tiny_clip``."""
 
 import argparse
 import json

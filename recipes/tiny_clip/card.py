@@ -1,4 +1,4 @@
-"""The card of scenes-clip: what it is and what it is worth, as measured."""
+"""The card of scenes-clip: description and measured quality."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ words, so a sentence of another kind may mean nothing to it.
 def write_card(
     path: Path, scores: Mapping[str, Any], *, n_images: int, n_renders: int, folder: Path
 ) -> None:
-    """Say in Markdown what the model is and how well it does."""
+    """The model card in Markdown: description and measured quality."""
     n, areas = scores["n"], scores["auc"]
     weights = folder / "open_clip_model.safetensors"
     rows = sorted(areas.items(), key=lambda item: -item[1][0])

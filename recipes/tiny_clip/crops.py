@@ -1,8 +1,8 @@
-"""Crops of renders with captions of what each crop shows.
+"""Crops of renders with captions of their contents.
 
-A caption of a whole scene says little of where things are. Crops teach that: a roof without its
-house, a window large. What a crop cannot show, such as a house's size in the scene, its captions
-do not say.
+A caption of a whole scene has little information on places. Crops teach it: a roof without its
+house, a large window. Captions omit facts that a crop cannot show, such as a house's size in the
+scene.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from recipes.scenes_segmenter.augment import augment
 from segmenters.scenes_vocabulary import ATTRIBUTES
 
 SIZE = 64
-"""Pixels of what the image tower reads."""
+"""Input size of the image tower in pixels."""
 RENDERED = 96
-"""Pixels of the renders that are cropped."""
-_WHOLE = 0.4  # share of images that are not cropped
+"""Size in pixels of the renders to crop."""
+_WHOLE = 0.4  # share of uncropped images
 _SMALLEST, _LARGEST = 0.3, 0.9  # sides of crops as fractions of the scene's
-# Values of attributes of which captions say nothing: a crop does not show them.
+# Values of attributes that captions omit: a crop does not show them.
 _UNSEEN = {"view": 0.0, "house size": 0.53, "vegetation": 2.0}
 
 
@@ -58,7 +58,7 @@ def render_once(path: Path, *, n_images: int, seed: int) -> None:
 
 
 class Renders:
-    """What ``render_once`` wrote, in memory."""
+    """The data of ``render_once``, in memory."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as file:

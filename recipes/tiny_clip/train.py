@@ -1,12 +1,12 @@
-"""Training of two towers on renders and captions, and what they are worth on fresh renders.
+"""Trains two towers on renders and captions, and measures them on new renders.
 
-The contrastive loss of CLIP takes every other caption of a batch as wrong, though "clouds" is true
-of most scenes. Here truth is known: a caption is true of every image that has all of its facts. So
-the target is not the diagonal but the table of truth, its rows (or columns) divided by their sums:
+The contrastive loss of CLIP treats every other caption of a batch as wrong, although "clouds" is
+true of most scenes. Here the ground truth is known: a caption is true of every image with all of
+its facts. So the target is not the diagonal but the table of truth, with normalised rows (columns):
 
     loss = ½ [mean over captions of CE(softmax over images, truth) + the same over images]
 
-Each step has one caption for each image, and some of the captions that name one thing.
+Each step has one caption per image, and some of the captions of one thing.
 
 References:
     Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021,
@@ -37,7 +37,7 @@ from recipes.tiny_clip.crops import SIZE, Renders
 TRAIN_SEED, TEST_SEED = 40_000, 10_000
 _N_CONTEXT, _N_TOKENS = 42, 49408
 _BATCH, _PEAK_RATE, _RISE = 64, 2e-3, 0.1
-_N_SHORT = 48  # captions of one thing in each step
+_N_SHORT = 48  # captions of one thing per step
 _FIRST_SCALE, _LARGEST_SCALE = 10.0, 100.0
 MODEL = {
     "embed_dim": 128,
@@ -57,7 +57,7 @@ MODEL = {
     },
     "custom_text": True,
 }
-"""The model as open_clip configures it."""
+"""The model as configured in open_clip."""
 PREPROCESS = {
     "size": SIZE, "mode": "RGB", "mean": [0.5] * 3, "std": [0.5] * 3,
     "interpolation": "bicubic", "resize_mode": "squash",
@@ -68,7 +68,7 @@ _EMBEDDING = "text.token_embedding.weight"
 class Words:
     """Tokens of the captions, counted from 0 in the order of open_clip's own ids.
 
-    The table of all 49,408 tokens would be most of the work of a step, and captions know few.
+    The table of all 49,408 tokens would be most of the work of a step, and captions use few.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Words:
         self._place[self.ids] = torch.arange(len(self.ids))
 
     def __call__(self, texts: Sequence[str]) -> Int[Tensor, "text context"]:
-        """Places of the tokens; the sign of the end stays the largest, as the tower expects.
+        """Indices of the tokens; the end token has the largest one, as the tower expects.
 
         Raises:
             ValueError: a text with a token that no caption has.
@@ -113,7 +113,7 @@ def truth_table(
 def contrast(
     similarity: Float[Tensor, "image caption"], truth: Bool[Tensor, "image caption"]
 ) -> Float[Tensor, ""]:
-    """The loss at the head of this module; rows and columns without any truth are left out.
+    """The loss in the module docstring; rows and columns without any truth are left out.
 
     Args:
         similarity: Cosines times the scale.
@@ -128,12 +128,12 @@ def contrast(
 
 
 def train(folder: Path, *, n_images: int, n_renders: int, every: int = 1920) -> CustomTextCLIP:
-    """Train to the end, or take up where it stopped.
+    """Train to the end, or resume an interrupted training.
 
     Args:
-        folder: Where the renders and the state are.
-        n_images: Crops seen in all; the learning rate follows one cycle over them.
-        n_renders: In the folder's file.
+        folder: Folder of the renders and the state.
+        n_images: Total number of crops; the learning rate follows one cycle over them.
+        n_renders: Number of renders in the folder's file.
         every: Images between two saves, a multiple of the batch.
     """
     words, renders = Words(), Renders(folder / "renders.npz")
@@ -182,9 +182,9 @@ def train(folder: Path, *, n_images: int, n_renders: int, every: int = 1920) -> 
 
 
 def release(model: CustomTextCLIP, folder: Path) -> None:
-    """Write the folder that open_clip reads: its configuration, and float16 weights.
+    """Write the folder for open_clip: its configuration, and float16 weights.
 
-    Tokens that no caption has get a row of zeros.
+    Tokens that no caption contains have a row of zeros.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().half().contiguous() if value.is_floating_point() else value
@@ -201,13 +201,13 @@ def release(model: CustomTextCLIP, folder: Path) -> None:
 
 @torch.no_grad()
 def evaluate(folder: Path, *, n_images: int) -> dict[str, Any]:
-    """What the released folder is worth on fresh renders, none of them cropped or changed.
+    """Measure the released folder on new renders, without crops or changes.
 
     Returns:
         ``recall``: share of images whose own caption is among the best 1 and 5 of all, and of
-        captions whose own image is; ``true``: share of captions that are true of the image they
-        find first, beside the share over all images; ``auc``: for each fact the probability that
-        an image which has it lies nearer to its words than one which has not (½ by chance).
+            captions whose own image is; ``true``: share of captions that are true of their best
+            image, and the share over all images; ``auc``: for each fact the probability that an
+            image with it is closer to its words than one without it (½ by chance).
     """
     from segmenters.clip_models import load_clip  # noqa: PLC0415
 
@@ -246,7 +246,7 @@ def evaluate(folder: Path, *, n_images: int) -> dict[str, Any]:
 
 
 def longest(scenes: Any, n_images: int) -> list[Caption]:
-    """Of eight captions of each scene the one that says most."""
+    """The caption with most facts of eight captions of each scene."""
     rows = [describe_scenes(scenes, range(n_images), seed=TEST_SEED, variant=v) for v in range(8)]
     return [max(own, key=lambda caption: len(caption.facts)) for own in zip(*rows, strict=True)]
 
@@ -257,6 +257,6 @@ def _recall(similarity: Float[Tensor, "n n"], k: int) -> float:
 
 
 def area_under_curve(scores: np.ndarray, held: np.ndarray) -> float:
-    """P(score of one that has it > score of one that has not), ties half: Mann-Whitney's U."""
+    """P(score with the fact > score without it), ties count half: Mann-Whitney's U."""
     above = scores[held][:, None] - scores[~held][None, :]
     return float((above > 0).mean() + (above == 0).mean() / 2)

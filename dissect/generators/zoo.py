@@ -89,6 +89,13 @@ ENTRIES: dict[str, ZooEntry] = {
             source="recipes/scenes_gan",
             data="scenes",
         ),
+        ZooEntry(
+            name="scenes-dalle",
+            title="DALL-E of drawn scenes, 64 px: captions to images",
+            licence="Apache-2.0",
+            source="recipes/scenes_dalle",
+            data="scenes",
+        ),
         FetchedEntry(
             name="faces-dcgan",
             title="DCGAN of faces, 64 px, trained on DigiFace-1M",

@@ -1,6 +1,7 @@
 """Share of a rectangle that becomes a concept painted there, over fresh samples.
 
     python -m benchmarks.insertion RUN [--samples 50] [--concepts tree door window] [--learned]
+        [--layer LAYER]
 
 Trees are painted into rectangles of ground of half the image's height, doors and windows into
 rectangles of wall. For each concept one brush is found as on the paint page, with one rectangle, on
@@ -102,12 +103,16 @@ def covered(canvas: Canvas, stroke: Stroke, seed: int, index: int) -> float:
 
 
 @torch.no_grad()
-def measure(canvas: Canvas, case: Case, n_samples: int, learned: bool) -> dict[str, object]:
+def measure(
+    canvas: Canvas, case: Case, n_samples: int, *, learned: bool, layer: str | None
+) -> dict[str, object]:
     """Shares of the rectangles that became the concept; see the module docstring."""
     trial = next(places(canvas, case, _SEED + 1, 1), None)
     if trial is None:
         return {"concept": case.concept, "samples": 0}
-    brush = find_brush(canvas, case.concept, DRAW, shape=Shape(box=trial[1]), learned=learned)
+    brush = find_brush(
+        canvas, case.concept, DRAW, layer=layer, shape=Shape(box=trial[1]), learned=learned
+    )
     units, values = brush.units[: brush.n_units], brush.values[: brush.n_units]
     others = sorted(set(range(canvas.run.layers[brush.layer].units)) - set(units))
     draws = np.random.Generator(np.random.Philox(key=[_SEED, 0]))
@@ -161,6 +166,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run of scenes-stylegan2")
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--concepts", nargs="+", default=[case.concept for case in CASES])
+    parser.add_argument("--layer", help="only in this layer; default: the brush chooses")
     parser.add_argument("--learned", action="store_true", help="try learned values too")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -168,7 +174,9 @@ def main() -> None:
     for case in CASES:
         if case.concept not in options.concepts:
             continue
-        result = measure(canvas, case, options.samples, options.learned)
+        result = measure(
+            canvas, case, options.samples, learned=options.learned, layer=options.layer
+        )
         if options.json:
             print(json.dumps(result), flush=True)
         elif not result["samples"]:

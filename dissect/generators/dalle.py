@@ -354,9 +354,8 @@ class DalleGenerator(ZOnlyGenerator[Dalle]):
         weights.config = DalleConfig.from_plain(config)
         key = hash_tensors({}, "dalle", self.fingerprint, changes)
         base = self.name.partition("?")[0]
-        return DalleGenerator(
-            weights, name=f"{base}{source}" if source else self.name, device=self.device, key=key
-        )
+        name = f"{base}{source}" if source else self.name
+        return self._same_file(DalleGenerator(weights, name=name, device=self.device, key=key))
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

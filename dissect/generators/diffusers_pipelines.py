@@ -402,10 +402,12 @@ class TextToImageGenerator(ZOnlyGenerator[TextDiffusion]):
 
     def with_prompts(self, prompts: Sequence[str], *, source: str) -> "TextToImageGenerator":
         """The same networks with other prompts; see ``TakesPrompts``."""
-        return TextToImageGenerator(
-            self.module, self.encoder, prompts, key=self._key, maps=self._maps,
-            name=f"{self.name.partition('?')[0]}{source}",
-        )  # fmt: skip
+        name = f"{self.name.partition('?')[0]}{source}"
+        return self._same_file(
+            TextToImageGenerator(
+                self.module, self.encoder, prompts, key=self._key, maps=self._maps, name=name
+            )
+        )
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

@@ -213,6 +213,7 @@ def test_a_file_and_a_text_as_prompts(tmp_path):
     generator = load_generator(f"{path}?prompts={lines}")
     assert isinstance(generator, DalleGenerator)
     assert generator.prompts == ("A tree.", "night")
+    assert (generator.family, generator.source.group) == ("DALL-E", "")
     alone = load_generator(f"{path}?prompt=night")
     latent = alone.sample([0], seed=0)
     second = Latent("z", latent.data, torch.tensor([1]))

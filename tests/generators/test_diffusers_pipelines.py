@@ -160,6 +160,7 @@ def test_a_folder_alone_draws_the_empty_text(folders):
     latent = generator.sample([0], seed=0)
     assert not torch.equal(generator.synthesize(latent), again.synthesize(latent))
     assert generator.fingerprint != again.fingerprint
+    assert again.family == generator.family
 
 
 # Layers and edits

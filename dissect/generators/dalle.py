@@ -355,7 +355,9 @@ class DalleGenerator(ZOnlyGenerator[Dalle]):
         key = hash_tensors({}, "dalle", self.fingerprint, changes)
         base = self.name.partition("?")[0]
         name = f"{base}{source}" if source else self.name
-        return self._same_file(DalleGenerator(weights, name=name, device=self.device, key=key))
+        found = DalleGenerator(weights, name=name, device=self.device, key=key)
+        found.take_source(self)
+        return found
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

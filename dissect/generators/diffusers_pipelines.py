@@ -403,11 +403,11 @@ class TextToImageGenerator(ZOnlyGenerator[TextDiffusion]):
     def with_prompts(self, prompts: Sequence[str], *, source: str) -> "TextToImageGenerator":
         """The same networks with other prompts; see ``TakesPrompts``."""
         name = f"{self.name.partition('?')[0]}{source}"
-        return self._same_file(
-            TextToImageGenerator(
-                self.module, self.encoder, prompts, key=self._key, maps=self._maps, name=name
-            )
+        found = TextToImageGenerator(
+            self.module, self.encoder, prompts, key=self._key, maps=self._maps, name=name
         )
+        found.take_source(self)
+        return found
 
     def synthesize(
         self, latent: Latent, *, noise: str = "const"

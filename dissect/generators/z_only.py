@@ -6,7 +6,7 @@ truncation and synthesis are here; a family overrides them if it differs.
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -70,12 +70,11 @@ class ZOnlyGenerator(ShownGenerator, Generic[Network]):
         self.spaces = {"z": Space("z", z_shape)}
         self.n_classes = n_classes
 
-    def _same_file(self, other: Self) -> Self:
-        """Another generator of the same file, with its family and the origin of its weights."""
-        other.family = self.family
-        if hasattr(self, "source"):
-            other.source = self.source
-        return other
+    def take_source(self, of: "ZOnlyGenerator[Network]") -> None:
+        """Take the family and the origin of weights of another generator of the same file."""
+        self.family = of.family
+        if hasattr(of, "source"):
+            self.source = of.source
 
     @property
     def device(self) -> torch.device:

@@ -3,11 +3,10 @@
     generator = load_generator("stable-diffusion?prompt=a house at night")
     generator = load_pipeline("pixart", prompts=["a tree", "a lake"], n_steps=20)
 
-Two kinds of folders are read: ``StableDiffusionPipeline``, a U-Net with cross-attention, and
-``PixArtAlphaPipeline`` and ``PixArtSigmaPipeline``, a transformer (DiT). A prompt is a class of the
-generator, so a sample's label says which it is drawn for. Networks, schedulers and text encoders
-are the libraries' own (diffusers, transformers); only safetensors and JSON are read, and nothing of
-a folder is run. The safety checker is not: what it hides could not be dissected.
+Reads folders of ``StableDiffusionPipeline`` (U-Net with cross-attention), ``PixArtAlphaPipeline``
+and ``PixArtSigmaPipeline`` (transformer, DiT). A prompt is a class, selected by a sample's label.
+Networks, schedulers and text encoders come from diffusers and transformers. Only safetensors and
+JSON are read; nothing in a folder is run. The safety checker is not used: it would hide images.
 
 The steps are DDIM's without further noise (η = 0), as for ``diffusers_unets``, so a latent has one
 image for a prompt. At each step the network runs on the empty text and on the prompt,
@@ -16,14 +15,12 @@ image for a prompt. At each step the network runs on the empty text and on the p
 
 with the guidance s (none at s ≤ 1), and the autoencoder decodes the last latent.
 
-**Layers belong to a step**, as for ``diffusers_unets``: ``t801/mid_block``. Traces see the maps of
-the prompt; edits act on those of the empty text too, so that a unit that is removed is gone.
-A transformer's tokens are a map of their places: ``t801/transformer_blocks.3``.
+**Layers belong to a step**: ``t801/mid_block``. Traces see the prompt's maps; edits also change
+those of the empty text. A transformer's tokens form a map: ``t801/transformer_blocks.3``.
 
-**Cross-attention.** ``t801/….attn2`` is the share of attention that each place pays to each token
-of the prompts, in the mean over heads: unit k is ``words[k]``, 0 where a prompt lacks it. An edit
-scales what all heads pay to the token, for the prompt alone; shares are not made to sum to 1 again.
-``vae/decoder.…`` are the layers of the autoencoder.
+**Cross-attention.** ``t801/….attn2`` is the mean share of attention of all heads from each place to
+each token: unit k is ``words[k]``, 0 if the prompt lacks it. An edit scales it for the prompt only,
+without normalising the shares again. ``vae/decoder.…`` are the layers of the autoencoder.
 
 References:
     Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022.
@@ -165,7 +162,7 @@ class TextEncoder:
 
     @property
     def _masks(self) -> bool:
-        """Whether the encoder is told which tokens are padding."""
+        """Whether the encoder gets a mask of the padding tokens."""
         uses = getattr(self.network.config, "use_attention_mask", False)
         return bool(self.kind.n_tokens or uses)
 
@@ -210,7 +207,7 @@ class TextDiffusion(nn.Module):
 
     @property
     def is_guided(self) -> bool:
-        """Whether the empty text is asked too."""
+        """Whether the network also runs on the empty text."""
         return self.guidance > 1
 
     def tap(self, path: str) -> Tap | None:

@@ -1,7 +1,7 @@
 """Several samples of a generator for one text, the nearest to it first: DALL-E's re-ranking.
 
 Each sample is scored by the cosine of its image and the text; what a generator draws well and badly
-by chance is told apart by another network.
+by chance is judged by another network.
 
 References:
     Ramesh et al., Zero-Shot Text-to-Image Generation, ICML 2021, section 2.6.
@@ -49,7 +49,7 @@ def rerank(
 
     Args:
         generator: Of this text, such as ``scenes-dalle?prompt=TEXT``; its first class is drawn.
-        scorer: Tells how near an image is.
+        scorer: Scores images against the text.
         text: In words that the scorer knows.
         n_samples: Drawn, the first ones of the seed.
         keep: Kept of them.

@@ -8,19 +8,16 @@ and ``PixArtSigmaPipeline`` (transformer, DiT). A prompt is a class, selected by
 Networks, schedulers and text encoders come from diffusers and transformers. Only safetensors and
 JSON are read; nothing in a folder is run. The safety checker is not used: it would hide images.
 
-The steps are DDIM's without further noise (η = 0), as for ``diffusers_unets``, so a latent has one
-image for a prompt. At each step the network runs on the empty text and on the prompt,
-
-    ε̂ = ε̂_empty + s (ε̂_prompt − ε̂_empty)
-
-with the guidance s (none at s ≤ 1), and the autoencoder decodes the last latent.
+Steps are DDIM's without further noise (η = 0), as in ``diffusers_unets``, so a latent has one image
+for a prompt. With guidance s > 1 the network runs on the empty text and on the prompt at each step,
+ε̂ = ε̂_empty + s (ε̂_prompt − ε̂_empty). The autoencoder decodes the last latent.
 
 **Layers belong to a step**: ``t801/mid_block``. Traces see the prompt's maps; edits also change
 those of the empty text. A transformer's tokens form a map: ``t801/transformer_blocks.3``.
 
-**Cross-attention.** ``t801/….attn2`` is the mean share of attention of all heads from each place to
-each token: unit k is ``words[k]``, 0 if the prompt lacks it. An edit scales it for the prompt only,
-without normalising the shares again. ``vae/decoder.…`` are the layers of the autoencoder.
+**Cross-attention.** ``t801/….attn2`` is the mean share of attention from each place to each token:
+unit k is ``words[k]``, 0 if the prompt lacks it. An edit scales the prompt's shares without
+normalising them again. ``vae/decoder.…`` are the autoencoder's layers.
 
 References:
     Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class TextOptions(Settings):
     """The model of images and words, the sample, and the output."""
 
-    out: str = setting("edit: PNG to write, before and after; directions: folder", metavar="PATH")
+    out: str = setting("edit, generate: PNG to write; directions: folder", metavar="PATH")
     model: str = setting(
         "scenes-clip, a folder of open_clip, or ARCHITECTURE@FILE",
         default="scenes-clip", metavar="MODEL",
@@ -68,14 +68,21 @@ class EffectsOptions(Settings):
     )  # fmt: skip
 
 
+class GenerateOptions(Settings):
+    """The samples of ``generate``."""
+
+    samples: int = setting("generate: samples drawn, from 0 of the seed", default=16, at_least=1)
+    keep: int = setting("generate: how many are kept, the nearest first", default=4, at_least=1)
+
+
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=list(_ACTIONS))
     parser.add_argument("generator", metavar="GENERATOR", help="as dissect run takes it")
     parser.add_argument(
         "words", nargs="+", metavar="WORDS",
-        help="edit: one text · directions: the target and the neutral text, each in quotes",
+        help="edit, generate: one text · directions: the target and the neutral one, in quotes",
     )  # fmt: skip
-    for settings in (TextOptions, OptimiseOptions, EffectsOptions):
+    for settings in (TextOptions, OptimiseOptions, EffectsOptions, GenerateOptions):
         add_settings(parser, settings)
     add_settings(parser, RunOptions, "device")
     add_settings(parser, WeightsOptions)
@@ -194,19 +201,46 @@ def _directions(options: argparse.Namespace) -> None:
     print(f"\ndissect directions apply {options.generator} {out} 0 --out strip.webp")
 
 
+def _generate(options: argparse.Namespace) -> None:
+    from dissect.generators.prompts import TEXT_OPTION, set_prompts
+    from dissect.pictures import side_by_side
+    from dissect.text.reranking import rerank
+
+    text = options.words[0]
+    with nothing_kept("no image was written"):
+        generator, scorer = _open(options)
+        drawn = rerank(
+            set_prompts(generator, TEXT_OPTION, text), scorer, text,
+            n_samples=options.samples, keep=options.keep, seed=options.of_seed,
+        )  # fmt: skip
+        write_file(Path(options.out), side_by_side([one[None].cpu() for one in drawn.images]))
+    kept = [
+        {"sample": index, "cosine": cosine}
+        for index, cosine in zip(drawn.indices, drawn.cosines, strict=True)
+    ]
+    if options.json:
+        print_json({"file": options.out, "text": text, "kept": kept})
+        return
+    for one in kept:
+        print(f"sample {one['sample']}: cosine {one['cosine']:.3f} with {text!r}")
+    print(f"\nopen {options.out}")
+
+
 _ACTIONS: dict[str, tuple[int, str, Callable[[argparse.Namespace], None]]] = {
     "edit": (1, "one text", _edit),
+    "generate": (1, "one text", _generate),
     "directions": (2, "two, the target and the neutral text", _directions),
 }
 
 COMMANDS = (
     Command(
         "text",
-        "edit images by words",
+        "edit images by words, and generate them",
         _add_options,
         _text,
         examples=(
             'dissect text edit scenes-stylegan2 "a house at night" --sample 4 --out night.png',
+            'dissect text generate scenes-dalle "a house at night" --out night.png',
             'dissect text directions scenes-stylegan2 "a house at night" "a house by day" '
             "--out words/night",
         ),

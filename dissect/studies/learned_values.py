@@ -147,7 +147,7 @@ def _deviations(
     """Standard deviation of each unit over pixels of some samples; 1 for a constant unit."""
     generator = originals.generator
     with trace(generator, layer, bases=originals.bases) as recorded:
-        generator.synthesize(make_latent(generator, originals.config, samples))
+        generator.synthesize(make_latent(generator, originals.config, list(samples)))
     maps = recorded[layer][:, list(units)].float()
     found = maps.std(dim=(0, 2, 3))
     return torch.where(found > 0, found, torch.ones_like(found))

@@ -80,7 +80,12 @@ class ColumnPages(SphinxDirective):
 def _add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the first page the list of pages, which a reader of README.md would see as code."""
     if docname == app.config.root_doc:
-        source[0] += "\n" + CONTENTS.read_text()
+        text = CONTENTS.read_text()
+        pages = [f"docs/{path.stem}" for path in sorted(CONTENTS.parents[1].glob("*.md"))]
+        others = [page for page in pages if f"{page}\n" not in text]
+        if others:
+            text += "\n".join(["", "```{toctree}", ":hidden:", ":caption: More", "", *others, "```"])
+        source[0] += "\n" + text
 
 
 def _add_index(app: Sphinx, exception: Exception | None) -> None:

@@ -12,7 +12,9 @@ from dissect.bases.rotation import Rotation
 from dissect.bases.sae import SparseAutoencoder
 from dissect.generators.base import Generator
 from dissect.generators.biggan import BigGAN
+from dissect.generators.dalle import DalleGenerator
 from dissect.generators.dcgan import DCGAN
+from dissect.generators.diffusers_pipelines import TextToImageGenerator
 from dissect.generators.diffusers_unets import DiffusionGenerator
 from dissect.generators.eigengan import EigenGAN
 from dissect.generators.given_latents import GivenLatents
@@ -47,6 +49,7 @@ AnyGenerator = (
     ZOnlyGenerator[Any]
     | BigGAN
     | DCGAN
+    | DalleGenerator
     | DiffusionGenerator
     | EigenGAN
     | GivenLatents
@@ -58,6 +61,7 @@ AnyGenerator = (
     | R3GAN
     | WrappedGenerator
     | StyledGenerator
+    | TextToImageGenerator
     | MappedGenerator
     | StyleGAN2
     | StyleGAN3

@@ -45,7 +45,7 @@ def one_line(text):
         (["ablate", "R", "--concept", "red", "--units", "0"], "--units is 0; expected a whole number of at least 1"),
         (["ablate", "R", "--concept", "red", "--order", "gready"], "--order is 'gready'; did you mean 'greedy'?"),
         (["ablate", "R", "--concept", "red", "--region", "1,2,3"], "--region is '1,2,3'; expected four whole numbers"),
-        (["insert", "R", "--concept", "red", "--value", "q1.5"], "--value is 'q1.5'; expected mean, or a quantile"),
+        (["insert", "R", "--concept", "red", "--value", "q1.5"], "--value is 'q1.5'; expected mean, learned, or a quantile"),
         (["insert", "R", "--concept", "red", "--pick", "3,x"], "--pick is '3,x'; expected different numbers of units"),
         (["context", "R", "--concept", "red", "--side", "0"], "--side is 0; expected a whole number of at least 1"),
         (["repair", "R", "--bad", "b16.conv1"], "--bad is 'b16.conv1'; expected a layer and units of it"),

@@ -96,6 +96,7 @@ def unit_table(opened: OpenRun, unit_filter: UnitFilter, n_rows: int) -> Compone
             "maxBlocksInCache": 20,
             "infiniteInitialRowCount": min(n_rows, BLOCK),
             "rowHeight": 36,
+            "suppressColumnVirtualisation": True,  # a reader of the screen finds every column
         },
         className="ag-theme-quartz-auto-dark table",
         style={"height": "70vh"},

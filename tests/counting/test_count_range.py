@@ -158,6 +158,7 @@ def test_progress_counts_all_passes_and_goes_on_where_this_one_was_interrupted(
         save=lambda state, number: None,
     )
     monkeypatch.setenv(PROGRESS_VARIABLE, LINES)
+    monkeypatch.setattr("dissect.counting.status._EVERY", 0.0)  # after every block
     capsys.readouterr()
     with KeptBlocks(0, folder=tmp_path) as kept:
         count_pass(subject, state, kept, workspace, number=1, n_passes=3, progress=True)

@@ -25,6 +25,7 @@ from dissect.painting.starts import N_TRIED, best_starts
 from dissect.painting.strokes import Stroke
 from dissect.painting.suggestions import advise
 from dissect.painting.verdict import Verdict, compare, judge, judge_all, painted_pixels, summarise
+from dissect.studies.learned_values import learn_values
 
 BOX = (0, 0, 16, 12)
 

@@ -7,6 +7,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from dissect.config import RunConfig
 from dissect.counting.pilot import N_EDGES
+from dissect.runs.coverage import Coverage
 from dissect.runs.results import layer_results
 from dissect.runs.state import PassState
 from dissect.statistics import BlockLabels, Counter, LayerCounts
@@ -52,7 +53,8 @@ def results(maps, planes):
         labels = BlockLabels.prepare(planes[block], block, n_concepts=N_CONCEPTS, n_samples=N)
         counter.add(maps[block], labels)
         overlap += count_overlap(labels, N_CONCEPTS)
-    state = PassState({"layer": edges}, {"layer": counts}, overlap, overlap)
+    covered = Coverage.of(range(-(-N // config.block)))
+    state = PassState({"layer": edges}, {"layer": counts}, overlap, overlap, covered=covered)
     return layer_results(state, config, SCENES_VOCABULARY)["layer"]
 
 

@@ -192,7 +192,7 @@ def test_a_quantile_is_that_of_the_units_values(planted, planted_run, originals)
     expected = values.quantile(0.99, dim=1).numpy()
     np.testing.assert_allclose(found[:4], expected[:4], rtol=0.1)
     for how in ("q1.5", "median", "q0.0"):
-        with pytest.raises(ConfigError, match="expected mean, or a quantile"):
+        with pytest.raises(ConfigError, match="expected mean, learned, or a quantile"):
             insertion_values(planted_run, originals, "units", "red", how)
 
 

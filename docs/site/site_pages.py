@@ -84,7 +84,9 @@ def _add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
         pages = [f"docs/{path.stem}" for path in sorted(CONTENTS.parents[1].glob("*.md"))]
         others = [page for page in pages if f"{page}\n" not in text]
         if others:
-            text += "\n".join(["", "```{toctree}", ":hidden:", ":caption: More", "", *others, "```"])
+            text += "\n".join(
+                ["", "```{toctree}", ":hidden:", ":caption: More", "", *others, "```"]
+            )
         source[0] += "\n" + text
 
 

@@ -67,6 +67,7 @@ class Process:
         self._n_tickets = 0
         self._child: subprocess.Popen | None = None
         self._last_words: deque[str] = deque(maxlen=8)
+        self._listener: threading.Thread | None = None
         self._failure = ("", 0.0)
 
     @property
@@ -182,7 +183,10 @@ class Process:
             start_new_session=True,  # Ctrl-C is for the server, which closes the pipe
         )
         self._child = child
-        threading.Thread(target=_listen, args=(child.stderr, self._last_words), daemon=True).start()
+        self._listener = threading.Thread(
+            target=_listen, args=(child.stderr, self._last_words), daemon=True
+        )
+        self._listener.start()
         ready = self._read(child, _START_SECONDS)
         if "problem" in ready.content:
             reason = str(ready.content["problem"])
@@ -233,6 +237,8 @@ class Process:
             status = child.wait(timeout=2)
         except subprocess.TimeoutExpired:
             status = None
+        if self._listener is not None:
+            self._listener.join(timeout=2)  # the last line may not have been read yet
         self._stop()
         if status is not None and status < 0:
             why = f"killed by signal {-status}" + (

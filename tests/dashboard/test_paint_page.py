@@ -216,7 +216,10 @@ def test_the_page_has_no_serious_barriers(paint):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = paint("index=3&concept=grass")
     page.emulate_media(color_scheme="dark")
-    page.evaluate(  # colours change over a moment
+    page.locator("html[data-mantine-color-scheme=dark]").wait_for()
+    # Colours change over a moment, which begins with the next frame.
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(
         "Promise.allSettled(document.getAnimations().filter("
         "a => a.effect.getComputedTiming().endTime < 1e6).map(a => a.finished)).then(() => 0)"
     )

@@ -85,16 +85,16 @@ class ClipModel:
         return float(self.network.logit_scale.detach().exp())
 
     def read(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 3 size size"]:
-        """Images in [-1, 1] as input of the image tower, differentiable.
+        self, images: Float[Tensor, "batch 3 height width"], *, zoom: int = 1
+    ) -> Float[Tensor, "batch 3 side side"]:
+        """Images in [-1, 1] as input of the image tower, ``zoom`` times ``size``; differentiable.
 
         Raises:
             SegmenterError: images of a wrong shape, type or device.
         """
         check_images(images, self.device, name=self.name)
-        side = (self.size, self.size)
-        sized = resize(images.clamp(-1, 1), side, mode=self.reading.mode, antialias=True)
+        side = zoom * self.size
+        sized = resize(images.clamp(-1, 1), (side, side), mode=self.reading.mode, antialias=True)
         return self.reading.scale(sized.clamp(-1, 1))  # bicubic overshoots
 
     def encode_images(
@@ -160,10 +160,8 @@ class ClipModel:
             SegmenterError: images of a wrong shape, type or device, or a tower without a known way
                 to dense vectors.
         """
-        check_images(images, self.device, name=self.name)
-        side = zoom * self.size
-        sized = resize(images.clamp(-1, 1), (side, side), mode=self.reading.mode, antialias=True)
-        read = self.reading.scale(sized.clamp(-1, 1))
+        read = self.read(images, zoom=zoom)
+        side = read.shape[-1]
         visual = self.network.visual
         if hasattr(visual, "trunk"):
             return _dense_convolutional(visual, read, self.name)

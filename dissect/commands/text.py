@@ -162,7 +162,7 @@ def _directions(options: argparse.Namespace) -> None:
     with nothing_kept(f"what was measured is in {effects_file}; run the same command again"):
         generator, scorer = _open(options)
         effects = measure_effects(
-            generator, scorer, n_images=options.images, keep=options.screened,  # type: ignore[arg-type]
+            generator, scorer, n_images=options.images, keep=options.screened,
             seed=options.of_seed, out=effects_file, progress=not options.quiet,
         )  # fmt: skip
         edit = global_edit(effects, scorer, target, neutral, threshold=options.relevance)

@@ -251,10 +251,7 @@ class _Step:
     @classmethod
     def of(cls, edits: list[UnitEdit], opened: Mapping[str, Basis], info: LayerInfo) -> "_Step":
         grid = (info.height, info.width)
-        masks = tuple(
-            torch.ones(grid) if edit.region is None else torch.from_numpy(pool(edit.region, grid))
-            for edit in edits
-        )
+        masks = tuple(torch.from_numpy(pool(edit.region, grid)) for edit in edits)
         if info.margin:  # a region at the image's border extends into the margin
             masks = tuple(
                 nn.functional.pad(mask[None, None], [info.margin] * 4, mode="replicate")[0, 0]

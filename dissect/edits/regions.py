@@ -77,19 +77,21 @@ def box(image_size: int, corners: Sequence[int]) -> Region:
     return check_region(region)
 
 
-def pool(region: Region, grid: tuple[int, int]) -> Region:
+def pool(region: Region | None, grid: tuple[int, int]) -> Region:
     """Resize the region to another grid: the mean over the area of each cell.
 
     With o(i, j) the overlap of target cell i and source pixel j along an axis, m = O R Oᵀ. This
     holds for smaller and larger grids, and a region that is 1 everywhere stays exactly 1.
 
     Args:
-        region: In [0, 1].
+        region: In [0, 1]; None: 1 everywhere.
         grid: Height and width of the result.
 
     Returns:
         float32 in [0, 1], (height, width) of the grid.
     """
+    if region is None:
+        return np.ones(grid, np.float32)
     rows, columns = (
         _overlap(size, target) for size, target in zip(region.shape, grid, strict=True)
     )

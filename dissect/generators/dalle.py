@@ -41,10 +41,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import ConfigError
-from dissect.generators.base import check_conversion
 from dissect.generators.discrete_vae import DiscreteVAE, VAEConfig
-from dissect.generators.labels import class_vectors
 from dissect.generators.native import build_native, save_native
+from dissect.generators.prompts import prompt_weights
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.taps import Tap, attention_factors, find_tap, grow
 from dissect.generators.text_image_transformer import (
@@ -367,9 +366,7 @@ class DalleGenerator(ZOnlyGenerator[Dalle]):
         Raises:
             GeneratorError: a latent that is not of this generator.
         """
-        check_conversion(self, latent, latent.space)
-        weights = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        assert weights is not None  # a prompt at least
+        weights = prompt_weights(self, latent)
         text, member = self.captioned.mix(weights)
         return self.module(self._z(latent).to(self.device), text, member, self.captioned.empty)
 

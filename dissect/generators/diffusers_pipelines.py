@@ -38,7 +38,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dissect.errors import CheckpointError, GeneratorError
-from dissect.generators.base import check_conversion
 from dissect.generators.checkpoint import read
 from dissect.generators.diffusers_library import open_library, own_config, rename_attentions
 from dissect.generators.diffusers_unets import (
@@ -49,7 +48,7 @@ from dissect.generators.diffusers_unets import (
     make_scheduler,
     probe,
 )
-from dissect.generators.labels import class_vectors
+from dissect.generators.prompts import prompt_weights
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build
 from dissect.generators.taps import Tap, attention_factors, exchange, find_tap, grow
@@ -411,9 +410,7 @@ class TextToImageGenerator(ZOnlyGenerator[TextDiffusion]):
         Raises:
             GeneratorError: a latent that is not of this generator.
         """
-        check_conversion(self, latent, latent.space)
-        weights = class_vectors(latent, n_classes=self.n_classes, name=self.name)
-        assert weights is not None  # a prompt at least
+        weights = prompt_weights(self, latent)
         texts = self._texts.mix(weights.to(self.device))
         return self.module(self._z(latent).to(self.device), self._empty, texts)
 

@@ -12,8 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float
+from torch import Tensor
+
 from dissect.errors import GeneratorError
-from dissect.generators.base import Generator
+from dissect.generators.base import Generator, check_conversion
+from dissect.generators.labels import class_vectors
+from dissect.latents import Latent
 from segmenters.received import reading
 
 FILE_OPTION, TEXT_OPTION = "?prompts=", "?prompt="
@@ -46,6 +51,22 @@ class TakesPrompts(Protocol):
             GeneratorError: a text that the generator cannot read.
         """
         ...
+
+
+def prompt_weights(generator: Generator, latent: Latent) -> Float[Tensor, "batch prompt"]:
+    """How much of each prompt the samples of a latent have, from their labels.
+
+    Args:
+        generator: A generator whose classes are prompts, at least one.
+        latent: Its latent.
+
+    Raises:
+        GeneratorError: a latent of another generator, or labels that are missing or wrong.
+    """
+    check_conversion(generator, latent, latent.space)
+    weights = class_vectors(latent, n_classes=generator.n_classes, name=generator.name)
+    assert weights is not None  # there is a prompt
+    return weights
 
 
 def split_prompts(spec: str) -> tuple[str, str, str] | None:

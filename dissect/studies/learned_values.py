@@ -21,7 +21,6 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,10 +30,10 @@ from torch import Tensor
 from dissect.counting.samples import make_latent
 from dissect.edits.applying import intervene
 from dissect.edits.regions import Region, pool
-from dissect.edits.unit_edits import UnitEdit
 from dissect.errors import ConfigError
 from dissect.pictures import as_rgb
 from dissect.progress import ProgressBar
+from dissect.studies.optimise import PartialEdit, check_differentiable
 from dissect.studies.originals import Originals
 from dissect.tracing import trace
 
@@ -43,24 +42,6 @@ LEAK_WEIGHT = 5.0  # λ; images are in [-1, 1]
 _RATE = 0.1  # multiple of each unit's standard deviation
 _BATCH = 8
 _LEAST_SCORE = 1e-4  # ε
-
-
-@dataclass(frozen=True, eq=False)
-class _Held(UnitEdit):
-    """``Insert`` with values in a tensor, so that gradients flow to them."""
-
-    layer: str
-    units: Sequence[int]
-    values: Float[Tensor, " unit"]
-    region: Region | None
-
-    def apply(
-        self,
-        maps: Float[Tensor, "batch edited height width"],
-        mask: Float[Tensor, "height width"],
-    ) -> Float[Tensor, "batch edited height width"]:
-        """See ``UnitEdit.apply``."""
-        return maps * (1 - mask) + self.values[:, None, None] * mask
 
 
 def learn_values(
@@ -100,7 +81,7 @@ def learn_values(
     column = originals.vocabulary[concept].id - 1
     generator, segmenter = originals.generator, originals.segmenter
     size = generator.image_size
-    places = np.ones((size, size), np.float32) if region is None else pool(region, (size, size))
+    places = pool(region, (size, size))
     inside = torch.tensor(places, device=segmenter.device)
     outside = 1 - inside
     samples = [
@@ -111,6 +92,7 @@ def learn_values(
     first = torch.tensor(np.asarray(start), dtype=torch.float32, device=generator.device)
     scale = _deviations(originals, layer, units, batches[0]).to(first)
     moved = torch.zeros_like(first).requires_grad_()  # from the start, in standard deviations
+    whole = torch.ones_like(first)  # every unit is held at its value
     adam = torch.optim.Adam([moved], lr=_RATE)
     unedited: dict[int, Tensor] = {}
     steps = ProgressBar(
@@ -123,15 +105,11 @@ def learn_values(
             with torch.no_grad():
                 unedited[number] = as_rgb(generator.synthesize(latent)).to(inside.device)
         with torch.enable_grad():
-            edit = _Held(layer, units, first + moved * scale, region)
+            edit = PartialEdit(layer, units, whole, first + moved * scale, region)
             with intervene(generator, [edit], bases=originals.bases):
                 images = as_rgb(generator.synthesize(latent)).to(inside.device)
             scores = torch.log(segmenter.score(images)[:, column] + _LEAST_SCORE)
-            if not scores.requires_grad:
-                raise ConfigError(
-                    f"scores of {segmenter.name} have no gradient to units of {layer}; expected "
-                    "differentiable ones for the value learned; take mean"
-                )
+            check_differentiable(scores, originals, layer, what="the value learned", instead="mean")
             loss = -(scores * inside).sum() / (inside.sum() * len(images))
             leak = (images - unedited[number]).abs().mean(dim=1) * outside
             loss = loss + LEAK_WEIGHT * leak.sum() / (outside.sum().clamp(min=1) * len(images))

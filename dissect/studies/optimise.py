@@ -45,7 +45,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Partly(UnitEdit):
+class PartialEdit(UnitEdit):
     """Edits every unit in proportion to its weight; differentiable in the weights."""
 
     layer: str
@@ -63,6 +63,28 @@ class _Partly(UnitEdit):
         share = self.weights[:, None, None] * mask
         kept = maps * (1 - share)
         return kept if self.values is None else kept + share * self.values[:, None, None]
+
+
+def check_differentiable(
+    scores: Tensor, originals: Originals, layer: str, *, what: str, instead: str
+) -> None:
+    """Check that scores of edited images have a gradient.
+
+    Args:
+        scores: The scores, or a loss that depends on nothing else.
+        originals: Their segmenter is named in the message.
+        layer: Layer of the edited units.
+        what: What needs the gradient.
+        instead: What needs none.
+
+    Raises:
+        ConfigError: they have no gradient.
+    """
+    if not scores.requires_grad:
+        raise ConfigError(
+            f"scores of {originals.segmenter.name} have no gradient to units of {layer}; expected "
+            f"differentiable ones for {what}; take {instead}"
+        )
 
 
 def optimise(
@@ -99,7 +121,7 @@ def optimise(
     size = generator.image_size
     usual = originals.pixels()[:, column].mean() / size**2
     region = treatment.region
-    places = np.ones((size, size), np.float32) if region is None else pool(region, (size, size))
+    places = pool(region, (size, size))
     places = torch.tensor(places / places.sum(), device=originals.segmenter.device)
     values = None if treatment.values is None else _tensor(treatment.values, device)
     kinds = [None] if values is None else [None, values]
@@ -118,17 +140,14 @@ def optimise(
             latent = make_latent(generator, originals.config, batches[step % len(batches)])
             loss = torch.zeros((), device=device)
             for inserted in kinds:
-                edit = _Partly(treatment.layer, range(len(alpha)), alpha, inserted, region)
+                edit = PartialEdit(treatment.layer, range(len(alpha)), alpha, inserted, region)
                 with intervene(generator, [edit], bases=originals.bases):
                     images = as_rgb(generator.synthesize(latent)).to(places.device)
                 shown = (originals.segmenter.score(images)[:, column] * places).sum() / len(images)
                 loss = loss + (shown if inserted is None else -shown).to(device) / usual
-            if not loss.requires_grad:
-                raise ConfigError(
-                    f"scores of {originals.segmenter.name} have no gradient to units of "
-                    f"{treatment.layer}; expected differentiable ones for the order optimise; "
-                    "take greedy"
-                )
+            check_differentiable(
+                loss, originals, treatment.layer, what="the order optimise", instead="greedy"
+            )
             (alpha.grad,) = torch.autograd.grad(loss + penalty * alpha.norm(), alpha)
             adam.step()
             with torch.no_grad():

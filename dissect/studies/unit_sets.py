@@ -52,7 +52,6 @@ class Prepared:
         run: The run.
         layer: The layer that was given or found.
         originals: The measured samples.
-        treatment: The edit of the chosen set, ``treat(units)``.
         treat: Set of units → its edit: the same for every set, except for learned values, which
             each set learns separately.
         orders: Orders of all its units.
@@ -67,7 +66,6 @@ class Prepared:
     run: Run
     layer: str
     originals: Originals
-    treatment: Treatment
     treat: Callable[[Sequence[int]], Treatment]
     orders: "Orders"
     units: list[int]
@@ -75,6 +73,11 @@ class Prepared:
     matched_sets: list[RandomSet]
     image_change: float
     second: Segmenter | None
+
+    @property
+    def treatment(self) -> Treatment:
+        """The edit of the chosen set."""
+        return self.treat(self.units)
 
     def heading(
         self, kind: str, question: UnitQuestion, images_per_second: float
@@ -191,7 +194,7 @@ def prepare(
         n_layer, units, draws=draws if matched and not learned else 0, seed=seed,
     )  # fmt: skip
     return Prepared(
-        run, layer, originals, treat(units), treat, orders, units,
+        run, layer, originals, treat, orders, units,
         random_sets=plain_sets(n_layer, units, range(draws), seed=seed),
         matched_sets=alike, image_change=strength, second=second,
     )  # fmt: skip

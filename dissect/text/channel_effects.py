@@ -39,8 +39,8 @@ from torch.nn import functional
 from dissect.directions.samples import WHOLE, Truncation, truncate
 from dissect.directions.stylespace import StyleStatistics, style_statistics
 from dissect.errors import ConfigError
-from dissect.generators.base import check_editable
-from dissect.generators.styled import GeneratorWithStyles
+from dissect.generators.base import Generator, check_editable
+from dissect.generators.styled import GeneratorWithStyles, HasStyles
 from dissect.latents import Latent
 from dissect.latents.sampling import DIRECTION_STREAMS, stream
 from dissect.progress import ProgressBar
@@ -73,7 +73,7 @@ class ChannelEffects:
 
 
 def measure_effects(
-    generator: GeneratorWithStyles,
+    generator: Generator,
     scorer: TextScorer,
     *,
     n_images: int = 20,
@@ -105,6 +105,7 @@ def measure_effects(
     check_editable(generator)
     _check(n_images=(n_images, 1, 10_000), step=(step, 1e-3, 1e3), keep=(keep, 1e-6, 1))
     statistics = style_statistics(generator, seed=seed, truncation=truncation)
+    assert isinstance(generator, HasStyles)  # style_statistics raised an error for all others
     settings = {
         "generator": generator.fingerprint, "towers": scorer.fingerprint, "n_images": n_images,
         "step": float(step), "keep": float(keep), "seed": seed,

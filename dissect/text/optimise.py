@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dissect.errors import ConfigError
-from dissect.generators.base import Generator
+from dissect.generators.base import Generator, check_editable
 from dissect.latents import Latent
 from dissect.progress import ProgressBar
 from dissect.text.scorer import TextScorer
@@ -65,8 +65,6 @@ def optimise(
         ConfigError: a negative number of steps, rate or λ.
         GeneratorError: a generator without gradients.
     """
-    from dissect.generators.base import check_editable  # noqa: PLC0415
-
     check_editable(generator)
     for name, value in (("n_steps", n_steps), ("rate", rate), ("keep", keep)):
         if not (math.isfinite(value) and value >= 0):

@@ -61,12 +61,13 @@ def rerank(
     if not 1 <= keep <= n_samples:
         raise ConfigError(f"{keep} of {n_samples} samples were to be kept; expected 1 to all")
     label = 0 if generator.n_classes else None
+    target = scorer.encode_texts([text])[0]
     images, cosines = [], []
     for start in range(0, n_samples, _BATCH):
         indices = range(start, min(start + _BATCH, n_samples))
         drawn = generator.synthesize(generator.sample(indices, seed=seed, label=label))
         images.append(drawn.clamp(-1, 1))
-        cosines.append(scorer.cosine(images[-1], [text])[:, 0])
+        cosines.append(scorer.encode_images(images[-1]) @ target)
     scores = torch.cat(cosines)
     order = scores.argsort(descending=True, stable=True)[:keep]
     return Ranked(torch.cat(images)[order], tuple(order.tolist()), tuple(scores[order].tolist()))

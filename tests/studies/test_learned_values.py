@@ -2,7 +2,6 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
 from dissect import open_run
 from dissect.edits import Insert
@@ -12,7 +11,6 @@ from dissect.studies import measure as measure_study
 from dissect.studies.learned_values import learn_values
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import measure
-from segmenters import Vocabulary
 
 REGION = (0, 0, 16, 16)
 
@@ -98,19 +96,8 @@ def test_what_cannot_be_learned_is_refused_in_one_line(planted_run, more, line):
         measure_study(planted_run, **settings)
 
 
-def test_scores_without_a_gradient_are_refused(planted, planted_run):
-    class Hard:
-        name, fingerprint, device = "hard", "hard", torch.device("cpu")
-        vocabulary = Vocabulary.build([("paint", "colour", "colour", "#e50000")])
-
-        def segment(self, images):
-            return (images > -0.9).any(dim=1, keepdim=True).long()
-
-        def score(self, images):
-            return self.segment(images).float()
-
-    originals = Originals(planted, Hard(), planted_run.config, n_samples=32, first=224)
+def test_scores_without_a_gradient_are_refused(hard_originals):
     with pytest.raises(ConfigError, match=r"hard have no gradient to units of units; .*take mean"):
-        learn_values(originals, "units", [0], "paint", np.zeros(1))
+        learn_values(hard_originals, "units", [0], "paint", np.zeros(1))
     with pytest.raises(ConfigError, match="no units were given"):
-        learn_values(originals, "units", [], "paint", [])
+        learn_values(hard_originals, "units", [], "paint", [])

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from dissect.edits.regions import box
 from dissect.errors import ConfigError
@@ -8,7 +7,6 @@ from dissect.studies.optimise import optimise, rank_by_weight
 from dissect.studies.originals import Originals, open_models
 from dissect.studies.pixels import Treatment
 from dissect.worlds.planted import PAINTS
-from segmenters import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +64,8 @@ def test_a_concept_that_never_appears_has_nothing_to_learn_from(originals):
         optimise(originals, Treatment("units"), "orange", np.zeros(9))
 
 
-def test_scores_without_a_gradient_are_told(planted, planted_run):
-    class Hard:
-        name, fingerprint, device = "hard", "hard", torch.device("cpu")
-        vocabulary = Vocabulary.build([("paint", "colour", "colour", "#e50000")])
-
-        def segment(self, images):
-            return (images > -0.9).any(dim=1, keepdim=True).long()
-
-        def score(self, images):
-            return self.segment(images).float()
-
-    originals = Originals(planted, Hard(), planted_run.config, n_samples=32, first=224)
+def test_scores_without_a_gradient_are_told(hard_originals):
     with pytest.raises(
         ConfigError, match=r"hard have no gradient to units of units; .*take greedy"
     ):
-        optimise(originals, Treatment("units"), "paint", np.zeros(9))
+        optimise(hard_originals, Treatment("units"), "paint", np.zeros(9))

@@ -1,4 +1,4 @@
-"""The command ``text``: images are edited by words.
+"""The command ``text``: images are edited by words, and units labelled.
 
 Heavy imports are inside functions, so that ``--help`` answers at once.
 """
@@ -18,33 +18,51 @@ from dissect.commands.command import (
 )
 from dissect.config import RunOptions
 from dissect.directions.question import RELEVANCE
-from dissect.errors import ConfigError
-from dissect.settings import Settings, add_settings, setting
+from dissect.errors import ConfigError, GeneratorError
+from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from dissect.edits.regions import Region
     from dissect.generators.base import Generator
+    from dissect.latents import Latent
     from dissect.text.scorer import TextScorer
 
 
 class TextOptions(Settings):
     """The model of images and words, the sample, and the output."""
 
-    out: str = setting("edit, generate: PNG to write; directions: folder", metavar="PATH")
+    out: str = setting(
+        "edit, paint, generate: PNG to write; directions: folder; label: CSV", metavar="PATH"
+    )
     model: str = setting(
         "scenes-clip, a folder of open_clip, or ARCHITECTURE@FILE",
         default="scenes-clip", metavar="MODEL",
     )  # fmt: skip
-    sample: int = setting("edit: sample of the seed", default=0, at_least=0)
+    sample: int = setting("edit, paint: sample of the seed", default=0, at_least=0)
     of_seed: int = setting("seed of the samples", default=0, at_least=0, flag="--seed")
 
 
 class OptimiseOptions(Settings):
-    """The optimisation of ``edit``."""
+    """The ways of ``edit``."""
 
+    way: str = setting(
+        "edit: optimise, each image anew, or mapper, a network that is trained once for the text",
+        default="optimise", choices=("optimise", "mapper"),
+    )  # fmt: skip
+    mapper: str | None = setting(
+        "edit: file of the mapper, trained and written if it is not there; default: OUT with "
+        ".safetensors",
+        default=None, metavar="FILE",
+    )  # fmt: skip
+    strength: float = setting("edit: strength of the mapper's edit (α)", default=1.0)
     steps: int = setting("edit: steps of Adam", default=100, at_least=0)
     rate: float = setting("edit: Adam's learning rate", default=0.1, above=0)
     keep_near: float = setting("edit: weight of staying near the start", default=0.008, at_least=0)
-    crops: int = setting("edit: crops of the image in each step", default=4, at_least=0)
+    crops: int = setting("edit, paint: crops of the image in each step", default=4, at_least=0)
 
 
 class EffectsOptions(Settings):
@@ -68,6 +86,33 @@ class EffectsOptions(Settings):
     )  # fmt: skip
 
 
+class RegionOptions(Settings):
+    """The region of ``paint``."""
+
+    box: str | None = setting(
+        "paint: rectangle, top,left,bottom,right in pixels", default=None, metavar="BOX"
+    )
+    mask: str | None = setting(
+        "paint: mask instead, a PNG of the image's size, light where it is painted",
+        default=None, metavar="FILE",
+    )  # fmt: skip
+    latent: str | None = setting(
+        "paint: latent of an image of one's own, from dissect invert", default=None, metavar="FILE"
+    )
+
+
+class LabelOptions(Settings):
+    """The images and words of ``label``."""
+
+    choices: str | None = setting(
+        "label: words with | between them; default: the run's concepts that the model knows",
+        default=None, metavar="WORDS",
+    )  # fmt: skip
+    probe: int = setting("label: first samples of the run that are looked at", default=1000,
+                         at_least=2)  # fmt: skip
+    top: int = setting("label: images that describe a unit", default=100, at_least=1)
+
+
 class GenerateOptions(Settings):
     """The samples of ``generate``."""
 
@@ -76,13 +121,21 @@ class GenerateOptions(Settings):
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
+    from dissect.text.settings import MapperSettings, PaintSettings
+
     parser.add_argument("action", choices=list(_ACTIONS))
-    parser.add_argument("generator", metavar="GENERATOR", help="as dissect run takes it")
     parser.add_argument(
-        "words", nargs="+", metavar="WORDS",
-        help="edit, generate: one text · directions: the target and the neutral one, in quotes",
+        "generator", metavar="GENERATOR", help="as dissect run takes it · label: a run folder"
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="WORDS",
+        help="edit, paint, generate: one text · directions: the target and the neutral one, in "
+        "quotes · label: none",
     )  # fmt: skip
-    for settings in (TextOptions, OptimiseOptions, EffectsOptions, GenerateOptions):
+    for settings in (
+        TextOptions, OptimiseOptions, MapperSettings, RegionOptions, PaintSettings, EffectsOptions,
+        GenerateOptions, LabelOptions,
+    ):  # fmt: skip
         add_settings(parser, settings)
     add_settings(parser, RunOptions, "device")
     add_settings(parser, WeightsOptions)
@@ -100,12 +153,22 @@ def _text(options: argparse.Namespace) -> None:
 
 def _open(options: argparse.Namespace, *, n_crops: int = 0) -> "tuple[Generator, TextScorer]":
     from dissect.generators import load_generator
+
+    generator = load_generator(find_generator(options), device=options.device)
+    return generator, _open_scorer(options, n_crops=n_crops)
+
+
+def _open_scorer(
+    options: argparse.Namespace, *, n_crops: int = 0, known_only: bool = False
+) -> "TextScorer":
+    """The scorer of the given words; ``known_only`` leaves the unknown ones out of them."""
     from dissect.text.scorer import TextScorer
     from segmenters.clip_models import load_clip
     from segmenters.devices import find_device
 
-    generator = load_generator(find_generator(options), device=options.device)
     clip = load_clip(options.model, device=find_device(options.device))
+    if known_only:
+        options.words = [text for text in options.words if not clip.unknown_words(text)]
     for text in options.words:
         unknown = clip.unknown_words(text)
         if unknown:
@@ -113,8 +176,7 @@ def _open(options: argparse.Namespace, *, n_crops: int = 0) -> "tuple[Generator,
                 f"{clip.name} never saw the word {unknown[0]!r}; expected words that it knows, or "
                 "another model; give --model FOLDER"
             )
-    templates = clip.known_templates()
-    return generator, TextScorer(clip, templates=templates, n_crops=n_crops)
+    return TextScorer(clip, templates=clip.known_templates(), n_crops=n_crops)
 
 
 def _edit(options: argparse.Namespace) -> None:
@@ -129,12 +191,15 @@ def _edit(options: argparse.Namespace) -> None:
         latent = generator.sample([options.sample], seed=options.of_seed)
         if "w+" in generator.spaces:
             latent = generator.convert(latent, "w+")
-        done = optimise(
-            generator, scorer, latent, text, n_steps=options.steps, rate=options.rate,
-            keep=options.keep_near, progress=not options.quiet,
-        )  # fmt: skip
+        if options.way == "mapper":
+            edited = _mapped(options, generator, scorer, latent)
+        else:
+            edited = optimise(
+                generator, scorer, latent, text, n_steps=options.steps, rate=options.rate,
+                keep=options.keep_near, progress=not options.quiet,
+            ).latent  # fmt: skip
         with torch.no_grad():
-            images = [generator.synthesize(one) for one in (latent, done.latent)]
+            images = [generator.synthesize(one) for one in (latent, edited)]
             near = [float(scorer.cosine(one, [text])) if text.strip() else 1.0 for one in images]
         write_file(Path(options.out), side_by_side([one.cpu() for one in images]))
     if options.json:
@@ -147,6 +212,142 @@ def _edit(options: argparse.Namespace) -> None:
         )
         return
     print(f"cosine with {text!r}: {near[0]:.3f} before, {near[1]:.3f} after\n\nopen {options.out}")
+
+
+def _mapped(
+    options: argparse.Namespace, generator: "Generator", scorer: "TextScorer", latent: "Latent"
+) -> "Latent":
+    """The latent edited by a mapper: the file's, or one that is trained and written there."""
+    from dissect.text.mapper import read_mapper, save_mapper, train_mapper
+    from dissect.text.settings import MapperSettings
+
+    text = options.words[0]
+    file = Path(options.mapper or Path(options.out).with_suffix(".safetensors"))
+    if file.exists():
+        mapper = read_mapper(file, generator)
+        if mapper.text.split() != text.split():
+            raise ConfigError(
+                f"{file} holds a mapper for {mapper.text!r}, not {text!r}; expected the same text; "
+                "give another --mapper FILE, where a new one is written"
+            )
+    else:
+        settings = MapperSettings(**given_settings(options, MapperSettings))
+        mapper = train_mapper(
+            generator, scorer, text, settings, seed=options.of_seed, progress=not options.quiet
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_mapper(mapper, file)
+    return mapper.apply(generator, latent, options.strength)
+
+
+def _paint(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from dissect.generators.styled import HasStyles
+    from dissect.inversion.inversion import read_inversion
+    from dissect.inversion.noise import noise_maps
+    from dissect.pictures import side_by_side
+    from dissect.text.paint import paint
+    from dissect.text.settings import PaintSettings
+
+    text = options.words[0]
+    with nothing_kept("no image was written"):
+        generator, scorer = _open(options, n_crops=options.crops)
+        region = _region(options, generator)
+        noise: Mapping[str, Tensor] = {}
+        latent = generator.sample([options.sample], seed=options.of_seed)
+        if options.latent is not None:
+            inversion = read_inversion(options.latent)
+            inversion.check(generator)
+            latent, noise = inversion.latent.to(generator.device), inversion.noise
+        if not isinstance(generator, HasStyles):
+            raise GeneratorError(
+                f"{generator.name} has no styles to be masked; expected a StyleGAN; the "
+                "dashboard's page Paint paints with the units of any generator"
+            )
+        settings = PaintSettings(**given_settings(options, PaintSettings))
+        with noise_maps(generator, noise):
+            done = paint(
+                generator, scorer, latent, region, text, settings, seed=options.of_seed,
+                progress=not options.quiet,
+            )  # fmt: skip
+        write_file(
+            Path(options.out), side_by_side([x.detach().cpu() for x in (done.original, done.image)])
+        )
+    first, _, last = done.distances
+    if options.json:
+        print_json(
+            {
+                "file": options.out, "text": text,
+                "distance": dict(zip(("before", "searched", "after"), done.distances, strict=True)),
+                "leak": asdict(done.leak), "unmasked": asdict(done.unmasked),
+            }
+        )  # fmt: skip
+        return
+    print(
+        f"distance of the region from {text!r}: {first:.3f} before, {last:.3f} after\n"
+        "outside the region the image has the original's bits; without compositing its colours "
+        f"would change by {done.leak.mean:.1f} of 255 in the mean (without a mask "
+        f"{done.unmasked.mean:.1f})\n\nopen {options.out}"
+    )
+
+
+def _region(options: argparse.Namespace, generator: "Generator") -> "Region":
+    """The region of ``--box`` or ``--mask``."""
+    from dissect.edits.regions import box, check_region
+    from dissect.painting.masks import read_mask
+
+    if (options.box is None) == (options.mask is None):
+        raise ConfigError(
+            "text paint needs a region; expected either --box TOP,LEFT,BOTTOM,RIGHT or --mask FILE"
+        )
+    if options.box is not None:
+        parts = options.box.split(",")
+        if not all(part.strip().isdigit() for part in parts):
+            raise ConfigError(f"--box is {options.box!r}; expected top,left,bottom,right in pixels")
+        return box(generator.image_size, [int(part) for part in parts])
+    try:
+        content = Path(options.mask).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{options.mask} cannot be read ({error.strerror}); expected a PNG"
+        ) from error
+    return check_region(read_mask(content))
+
+
+def _label(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from dissect.runs import open_run
+    from dissect.spreadsheets import to_csv
+    from dissect.studies.originals import open_generator
+    from dissect.text.unit_labels import describe_agreement, label_units
+    from segmenters.clip import split_words
+
+    with nothing_kept("no labels were written"):
+        run = open_run(options.generator)
+        if options.choices is None:
+            options.words = list(run.vocabulary.names)
+            scorer = _open_scorer(options, known_only=True)
+        else:
+            options.words = split_words(options.choices, "--choices")
+            scorer = _open_scorer(options)
+        table = label_units(
+            run, open_generator(run, device=options.device), scorer, options.words,
+            n_samples=options.probe, top=options.top, seed=options.of_seed,
+            progress=not options.quiet,
+        )  # fmt: skip
+        write_file(Path(options.out), to_csv(table).encode())
+    found = describe_agreement(table, run.vocabulary)
+    if options.json:
+        print_json({"file": options.out, "words": options.words, **asdict(found)})
+        return
+    print(
+        f"{len(options.words)} words, {found.units} units: the words of {found.above_chance} are "
+        f"above chance (at most {found.expected:.0f} of them by chance)\n"
+        f"the run names {found.both} of these; for {found.same} word and label are the same thing "
+        f"(by chance {found.by_chance:.0f})\n\nopen {options.out}"
+    )
 
 
 def _directions(options: argparse.Namespace) -> None:
@@ -228,18 +429,22 @@ def _generate(options: argparse.Namespace) -> None:
 
 _ACTIONS: dict[str, tuple[int, str, Callable[[argparse.Namespace], None]]] = {
     "edit": (1, "one text", _edit),
+    "paint": (1, "one text", _paint),
     "generate": (1, "one text", _generate),
     "directions": (2, "two, the target and the neutral text", _directions),
+    "label": (0, "none, the words are --choices", _label),
 }
 
 COMMANDS = (
     Command(
         "text",
-        "edit images by words, and generate them",
+        "edit, paint and generate images by words, and label units",
         _add_options,
         _text,
         examples=(
             'dissect text edit scenes-stylegan2 "a house at night" --sample 4 --out night.png',
+            'dissect text paint scenes-stylegan2 "snow" --sample 4 --box 36,0,64,40 --out snow.png',
+            "dissect text label runs/a --out words.csv",
             'dissect text generate scenes-dalle "a house at night" --out night.png',
             'dissect text directions scenes-stylegan2 "a house at night" "a house by day" '
             "--out words/night",

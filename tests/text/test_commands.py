@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -69,3 +71,67 @@ def test_a_mistake_is_one_line(network_file, tmp_path, capsys, words, said):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_words_are_painted_into_a_box_or_a_mask_and_nowhere_else(network_file, tmp_path, capsys):
+    out = tmp_path / "painted.png"
+    short = ("--generations", 2, "--population", 4, "--refine", 2, "--crops", 0, "--quiet")
+    given = ("text", "paint", network_file, "night", "--out", out, *short)
+    assert run(*given, "--box", "8,8,16,16", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["distance"]["after"] <= found["distance"]["before"]
+    assert found["leak"]["mean"] >= 0
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    before, after = pixels[:, : picture.height], pixels[:, -picture.height :]
+    half = picture.height // 2
+    assert np.array_equal(before[:half], after[:half])
+    assert np.array_equal(before[:, :half], after[:, :half])
+    mask = np.zeros((16, 16), np.uint8)
+    mask[8:, 8:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    painted = out.read_bytes()
+    assert run(*given, "--mask", tmp_path / "mask.png") == 0
+    assert "the original's bits" in capsys.readouterr().out
+    assert out.read_bytes() == painted
+    for wrong, said in (
+        ((), "text paint needs a region"),
+        (("--box", "1,2,3"), "region has 3 numbers"),
+        (("--box", "a,b,c,d"), "expected top,left,bottom,right in pixels"),
+        (("--mask", tmp_path / "no.png"), "cannot be read"),
+    ):
+        assert run(*given, *wrong) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+
+
+def test_a_mapper_is_trained_once_and_read_again(network_file, tmp_path, capsys):
+    out, file = tmp_path / "night.png", tmp_path / "night.safetensors"
+    given = ("text", "edit", network_file, "night", "--out", out, "--way", "mapper", "--quiet")
+    assert run(*given, "--mapper-steps", 2, "--crops", 0) == 0
+    written, first = file.read_bytes(), out.read_bytes()
+    assert run(*given, "--mapper-steps", 1000000) == 0  # it is not trained again
+    assert (file.read_bytes(), out.read_bytes()) == (written, first)
+    assert run(*given, "--strength", 0, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["cosine"]["after"] == pytest.approx(found["cosine"]["before"], abs=1e-6)
+    again = ("text", "edit", network_file, "snow", "--out", out, "--way", "mapper")
+    assert run(*again, "--mapper", file, "--quiet") == 2
+    assert "holds a mapper for 'night', not 'snow'" in capsys.readouterr().err
+
+
+def test_units_of_a_run_get_words_beside_their_labels(planted_run, tmp_path, capsys):
+    out = tmp_path / "words.csv"
+    given = ("text", "label", planted_run.path, "--out", out, "--quiet", "--top", 20)
+    assert run(*given, "--choices", "snow|night|a house", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["words"] == ["snow", "night", "a house"]
+    assert found["units"] == sum(info.units for info in planted_run.layers.values())
+    table = pd.read_csv(out)
+    assert len(table) == found["units"]
+    assert table.above_chance.sum() == found["above_chance"]
+    assert run(*given, "--choices", "snow|a red dragon") == 2
+    assert "never saw the word 'dragon'" in capsys.readouterr().err
+    assert run("text", "label", planted_run.path, "snow", "--out", out) == 2
+    assert "expected none, the words are --choices" in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""Settings of Paint by Word and of StyleCLIP's mapper; without torch, for the command line."""
+
+from dissect.settings import Settings, setting
+
+
+class PaintSettings(Settings):
+    """The search of ``paint``."""
+
+    generations: int = setting("paint: generations of the search in w", default=10, at_least=0)
+    population: int = setting("paint: points of each generation", default=16, at_least=4)
+    spread: float = setting(
+        "paint: first step of the search, in deviations of w", default=0.5, above=0
+    )
+    refine: int = setting("paint: steps of Adam after it, one w per layer", default=40, at_least=0)
+    refine_rate: float = setting(
+        "paint: Adam's learning rate, in deviations of w", default=0.05, above=0
+    )
+    near: float = setting(
+        "paint: weight of staying near the image's own w", default=0.02, at_least=0
+    )
+    smallest: int = setting(
+        "paint: layers of fewer pixels a side keep the original's styles", default=8, at_least=1
+    )
+
+
+class MapperSettings(Settings):
+    """The training of a mapper."""
+
+    mapper_steps: int = setting("edit: steps of the mapper's training", default=200, at_least=1)
+    mapper_rate: float = setting("edit: Adam's learning rate for the mapper", default=0.01, above=0)
+    mapper_batch: int = setting("edit: samples of each step", default=2, at_least=1)
+    mapper_near: float = setting(
+        "edit: weight of the mapper's mean squared step", default=0.8, at_least=0
+    )

@@ -160,7 +160,7 @@ class Gate:
     def refuse(self, request: Request) -> Refusal | None:
         """Why a request is rejected for any sender: a foreign host name or another site."""
         if not self._settings.behind_proxy and not _host_is_known(request, self._settings):
-            return Refusal(f"{request.host!r} is no name of this dashboard", 421)
+            return Refusal(f"{request.host!r} is not a name of this dashboard", 421)
         if request.path != HEALTH and _comes_from_elsewhere(request):
             return Refusal("another site sent this request; open the dashboard itself", 403)
         return None

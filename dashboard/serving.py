@@ -40,7 +40,7 @@ def serve(
         RunError: no such folder.
     """
     if not Path(runs_dir).is_dir():
-        raise RunError(f"{runs_dir} is no folder; expected one that holds runs; check the path")
+        raise RunError(f"{runs_dir} is not a folder; expected one that holds runs; check the path")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         sock = listen(settings.host, settings.port)

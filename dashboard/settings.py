@@ -61,7 +61,7 @@ class Settings(DeclaredSettings):
         if self.models is not None and not self.models.is_dir():
             raise SettingError(
                 "models",
-                f"is {str(self.models)!r}, which is no folder; expected one that holds "
+                f"is {str(self.models)!r}, which is not a folder; expected one that holds "
                 "checkpoints; check the path",
             )
         if not (self.is_local or self.token or self.behind_proxy):

@@ -141,7 +141,7 @@ def _reading(run: Run, layer: str) -> Iterator[zarr.Group]:
 def _array(group: zarr.Group, name: str) -> zarr.Array:
     found = group[name]
     if not isinstance(found, zarr.Array):
-        raise ValueError(f"{name} is no array")
+        raise ValueError(f"{name} is not an array")
     return found
 
 

@@ -60,7 +60,7 @@ class _Parser(argparse.ArgumentParser):
             flag = argument.partition("=")[0]
             if flag.startswith("--") and not any(one.startswith(flag) for one in known):
                 raise ConfigError(
-                    f"{flag} is no option; {did_you_mean(flag, known)}{self.prog} --help lists "
+                    f"{flag} is not an option; {did_you_mean(flag, known)}{self.prog} --help lists "
                     "what it takes"
                 )
 

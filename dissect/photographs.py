@@ -32,7 +32,7 @@ def read_image(
         grey: One channel instead of three.
 
     Raises:
-        ConfigError: a damaged file, or one that is no image.
+        ConfigError: a damaged file, or one that is not an image.
     """
     try:
         with Image.open(path) as file:

@@ -210,7 +210,7 @@ def load_clip(target: str, *, device: torch.device | str = "cpu") -> ClipModel:
     elif at and Path(file).expanduser().is_file() and file.endswith(_SUFFIXES):
         if architecture not in open_clip.list_models():
             raise SegmenterError(
-                f"{architecture!r} is no architecture of open_clip; expected one of its "
+                f"{architecture!r} is not an architecture of open_clip; expected one of its "
                 f"{len(open_clip.list_models())}, such as ViT-B-32, before @FILE"
             )
         spec, pretrained = architecture, str(Path(file).expanduser())

@@ -69,4 +69,6 @@ def import_target(spec: str, *, error: type[DissectError]) -> Any:
 
 def _failed(error: type[DissectError], what: str, cause: Exception) -> DissectError:
     reason = " ".join(str(cause).split())[:200]
-    return error(f"{what} and raised {type(cause).__name__}: {reason}; it is to be mended there")
+    return error(
+        f"{what} and raised {type(cause).__name__}: {reason}; the error is in that function"
+    )

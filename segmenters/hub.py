@@ -62,7 +62,7 @@ def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Pa
     except errors.RevisionNotFoundError:
         fault = "has no such revision; expected a branch, a tag or a commit after @"
     except errors.HFValidationError:
-        fault = "is no id; expected OWNER/NAME of the hub, or a folder"
+        fault = "is not an id; expected OWNER/NAME of the hub, or a folder"
     except (OSError, errors.OfflineModeIsEnabled, hub.utils.HfHubHTTPError) as error:
         fault = f"can't be fetched ({_first_words(error)}); fetch it where there is a network with "
         fault += f"hf download {repository}, or give the folder it lies in"

@@ -89,7 +89,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     # A pipe must not block: it is opened without waiting, and is an error.
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")
@@ -103,7 +103,7 @@ def read_json(
 
     Args:
         path: A regular file, in UTF-8.
-        error: Raised where the file cannot be read, is no JSON, is larger than ``most`` bytes,
+        error: Raised where the file cannot be read, is not JSON, is larger than ``most`` bytes,
             nested deeper than ``DEEPEST_JSON``, or holds a number that is not finite or text with
             control characters.
         advice: What to do about it.
@@ -139,7 +139,7 @@ def parse_json(content: bytes | str, *, any_text: bool = False) -> Any:
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"it holds {name}, which is no JSON")
+    raise ValueError(f"it holds {name}, which is not JSON")
 
 
 def _children(value: object, *, any_text: bool) -> list[object]:
@@ -170,7 +170,7 @@ def inside(folder: Path, name: str) -> Path:
     """
     parts = name.split("/") if isinstance(name, str) else []
     if not parts or find_control(name) or any(p in ("", ".", "..") or "\\" in p for p in parts):
-        raise ValueError(f"it names {one_line(str(name))[:80]!r}, which is no file inside of it")
+        raise ValueError(f"it names {one_line(str(name))[:80]!r}, which is not a file inside of it")
     path = folder.joinpath(*parts)
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise ValueError(f"{one_line(name)[:80]!r} in it is a link that leads out of it")
@@ -189,7 +189,7 @@ def open_image(
     try:
         image = Image.open(io.BytesIO(content), formats=list(formats))
     except UnidentifiedImageError as cause:
-        raise ValueError(f"it is no image of the format {' or '.join(formats)}") from cause
+        raise ValueError(f"it is not an image of the format {' or '.join(formats)}") from cause
     if image.width * image.height > most_pixels:
         raise ValueError(
             f"an image of {image.width:,} × {image.height:,} pixels; expected at most "

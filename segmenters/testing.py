@@ -83,7 +83,7 @@ class _Laws:
             yield "the highest score is the label", self.agreement
         yield "gradients reach the image they are of, and no other", self.gradients
         yield "any size is read, and comes back", self.sizes
-        yield "what is no image is refused in one line", self.refusals
+        yield "what is not an image is refused in one line", self.refusals
         if isinstance(self.segmenter, HasFeatures):
             features = functools.partial(self.features, self.segmenter)
             yield "features are of one image each", features
@@ -317,7 +317,7 @@ def check_predictor(
         else:
             demand(False, f"takes {what}", "SegmenterError")
     demand(predictor.fingerprint == key, "changes its fingerprint by being used", "the same")
-    return [*checked, "what is no image is refused in one line", "the fingerprint stays"]
+    return [*checked, "what is not an image is refused in one line", "the fingerprint stays"]
 
 
 def _smooth_images(height: int, width: int, *, seed: int) -> Tensor:

@@ -47,7 +47,7 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     known = models.list_models(module=models.segmentation)
     if architecture not in known:
         raise SegmenterError(
-            f"{architecture!r} is no segmentation network of torchvision; expected one of "
+            f"{architecture!r} is not a segmentation network of torchvision; expected one of "
             f"{', '.join(known)}"
         )
     weights = models.get_model_weights(architecture)
@@ -128,7 +128,7 @@ def _reading(weights: Any, options: Mapping[str, str]) -> Reading:
     shortest = preset.resize_size[0] if preset.resize_size else None
     if "size" in options:
         if not options["size"].isdecimal() or int(options["size"]) == 0:
-            raise SegmenterError(f"size={options['size']} is no number of pixels")
+            raise SegmenterError(f"size={options['size']} is not a number of pixels")
         shortest = int(options["size"])
     return Reading(
         mean=tuple(preset.mean), std=tuple(preset.std), shortest=shortest,

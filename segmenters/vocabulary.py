@@ -122,7 +122,8 @@ class Vocabulary:
         unknown = sorted(set(wholes) - {row[0] for row in rows})
         if unknown:
             raise SegmenterError(
-                f"{', '.join(map(repr, unknown))} of part_of is no concept; expected names of rows"
+                f"{', '.join(map(repr, unknown))} of part_of is not a concept; expected names "
+                "of rows"
             )
         return cls(
             tuple(

@@ -71,7 +71,7 @@ def test_answers_are_kept_and_the_last_one_of_a_person_counts(run):
         ("", first.unit, True), ("", second.unit, True), ("Ada", first.unit, False),
     ]  # fmt: skip
     open_run(run.path)  # still whole
-    with pytest.raises(ConfigError, match="'orange' does not stand to choose"):
+    with pytest.raises(ConfigError, match="'orange' is not among the choices"):
         answer(first, "orange") if "orange" not in first.choices else answer(first, "")
 
 
@@ -113,7 +113,7 @@ def test_a_causal_unit_is_a_rung_of_its_own(run):
         ({"version": 2}, "version 2; expected"),
         ({"run": "0" * 64}, "answers another run"),
         ({"answers": {"units/99": "red"}}, "the answer is to 'units/99', which this test does not"),
-        ({"answers": {"units/0": "<script>"}}, "does not stand to choose"),
+        ({"answers": {"units/0": "<script>"}}, "is not among the choices"),
         ({"answers": [1]}, "is damaged; expected answers by unit"),
         ({"n_units": "many"}, "n_units is 'many'; expected a whole number"),
         ({"by": "\x07"}, "control characters"),
@@ -136,7 +136,7 @@ def test_files_that_are_none_are_told(run, tmp_path):
         read_answer_file(run, tmp_path / "none.json")
     for data in (b"{", b"[]", b"x" * (2 << 20)):
         (tmp_path / "a.json").write_bytes(data)
-        with pytest.raises(ConfigError, match="no JSON object"):
+        with pytest.raises(ConfigError, match="not a JSON object"):
             read_answer_file(run, tmp_path / "a.json")
     (run.path / "blind").mkdir()
     (run.path / "blind" / "answers.jsonl").write_text('{"by": 1}\n')

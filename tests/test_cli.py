@@ -155,7 +155,7 @@ def test_a_second_run_of_the_same_settings_is_the_same_run(command, run_folder):
         (["show", "{run}", "--concept", "sea"], "'sea' is not in the vocabulary"),
         (["report", "{run}", "--out", "{run}"], "exists and is not a report"),
         (["run", PLANTED, "--segmenter", "colour", "--out", "{run}"], "holds another run"),
-        (["inspect", "nothing"], "no zoo name, no file"),
+        (["inspect", "nothing"], "not a zoo name, a file"),
         (["zoo", "get"], "zoo get was given no name"),
         (["zoo", "card"], "zoo card was given no name"),
         (["zoo", "card", "identit"], "has no card; did you mean 'identity'"),

@@ -45,7 +45,9 @@ def test_the_command_line_takes_every_command_of_a_page(page):
 
 
 def test_a_command_with_a_wrong_flag_is_seen():
-    assert "--sampels is no option" in refusal(["run", "g", "--segmenter", "s", "--sampels", "5"])
+    assert "--sampels is not an option" in refusal(
+        ["run", "g", "--segmenter", "s", "--sampels", "5"]
+    )
     assert refusal(["zoo"]) is None
 
 

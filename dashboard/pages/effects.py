@@ -172,7 +172,7 @@ def _form(opened: OpenRun, query: Mapping[str, str]) -> Component:
             id="effects-by-hand", hidden=not picked,
         ),
         dmc.NumberInput(
-            id="effects-samples", label="Samples", description="images that are looked at",
+            id="effects-samples", label="Samples", description="number of images to measure",
             value=200, min=2, allowDecimal=False,
         ),
         dmc.TextInput(

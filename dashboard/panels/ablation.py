@@ -30,7 +30,7 @@ def build(visit: UnitVisit) -> Component:
             dmc.Switch(
                 id="ablation-go",
                 label="Ablate this unit",
-                description="The images above are made again with it at zero, and labelled again.",
+                description="Generates the images above with the unit at zero and segments them.",
                 checked=False,
             ),
             html.P(id="ablation-status", role="status"),

@@ -187,7 +187,7 @@ def _labels(opened: OpenRun, layer: str, unit: int) -> dict[str, str]:
 def _unit(given: object) -> tuple[str, int]:
     layer, unit = (given.get(n) for n in ("layer", "unit")) if isinstance(given, dict) else (0, 0)
     if not isinstance(layer, str) or type(unit) is not int:
-        raise ConfigError("this is no unit; reload the page")
+        raise ConfigError("this is not a unit; reload the page")
     return layer, unit
 
 

@@ -60,7 +60,7 @@ class InversionResponder:
             question: ``image``, a file in base64; ``space``; ``steps``.
 
         Raises:
-            ConfigError: a file that is no image, or a setting out of its range.
+            ConfigError: a file that is not an image, or a setting out of its range.
             DissectError: a generator without gradients, or a space that it lacks.
         """
         space, n_steps = question.get("space"), question.get("steps")

@@ -21,7 +21,7 @@ def perform(action: object, job_id: object) -> tuple[str, str]:
         RunError: the records cannot be written.
     """
     if action not in _ACTIONS:
-        raise ConfigError(f"{str(action)[:40]!r} is no action; reload the page")
+        raise ConfigError(f"{str(action)[:40]!r} is not an action; reload the page")
     job = work().find(job_id)
     getattr(work(), str(action))(job.id)
     if action == "cancel":

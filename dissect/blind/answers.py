@@ -98,7 +98,7 @@ def _read(content: Any) -> Answer:
     answer = Answer(**{**content, "choices": tuple(content["choices"])})
     texts = (answer.by, answer.layer, answer.label, answer.chosen, *answer.choices)
     if not all(isinstance(one, str) for one in texts) or type(answer.unit) is not int:
-        raise ValueError("an answer has other types")
+        raise ValueError("an answer has fields of other types")
     return answer
 
 
@@ -110,7 +110,7 @@ def answer(question: BlindQuestion, chosen: str, *, by: str = "") -> Answer:
     """
     if chosen not in question.choices:
         raise ConfigError(
-            f"{chosen[:60]!r} does not stand to choose for unit {question.unit} of "
+            f"{chosen[:60]!r} is not among the choices for unit {question.unit} of "
             f"{question.layer}; expected one of {', '.join(question.choices)}"
         )
     return Answer(
@@ -181,6 +181,6 @@ def _parse(data: bytes) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
     raise ConfigError(
-        f"the answers are no JSON object of at most {LARGEST_BYTES:,} bytes; expected a file "
+        f"the answers are not a JSON object of at most {LARGEST_BYTES:,} bytes; expected a file "
         "downloaded from the page"
     )

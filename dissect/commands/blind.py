@@ -42,9 +42,9 @@ def _blind(options: argparse.Namespace) -> None:
     if options.answers is not None:
         keep_answers(run, read_answer_file(run, options.answers))
     else:
-        asked = BlindOptions(**given_settings(options, BlindOptions))
-        page = Path(options.out or run.path / "blind" / f"test-{asked.seed}.html")
-        write_file(page, blind_page(run, asked).encode())
+        blind_options = BlindOptions(**given_settings(options, BlindOptions))
+        page = Path(options.out or run.path / "blind" / f"test-{blind_options.seed}.html")
+        write_file(page, blind_page(run, blind_options).encode())
     found = scores(run)
     if options.json:
         rungs = [one.to_json() for one in found]

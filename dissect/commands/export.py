@@ -72,7 +72,7 @@ def _export(options: argparse.Namespace) -> None:
     kind = "json" if options.json and options.out is None else options.format
     if kind == "parquet" and options.out is None:
         raise ConfigError(
-            "--format is parquet but there is no --out; expected --out FILE, as it is no text"
+            "--format is parquet but there is no --out; expected --out FILE, as it is not text"
         )
     table = units_table(
         run, layer=options.layer, concept=options.concept,

@@ -168,13 +168,13 @@ def _finished(
 ) -> "Inversion | None":
     """The existing inversion, if it was made with this generator and settings."""
     from dissect.inversion.inversion import read_inversion
-    from dissect.inversion.optimise import told_settings
+    from dissect.inversion.optimise import recorded_settings
 
     if not path.exists():
         return None
     one = read_inversion(path)
-    told = told_settings(settings, encoder)
-    return one if one.generator == generator.fingerprint and one.settings == told else None
+    recorded = recorded_settings(settings, encoder)
+    return one if one.generator == generator.fingerprint and one.settings == recorded else None
 
 
 def _encoder(options: argparse.Namespace, generator: "Generator", space: str) -> "Encoder | None":

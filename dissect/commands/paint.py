@@ -50,8 +50,8 @@ def _paint(options: argparse.Namespace) -> None:
             {**asdict(one), "became": dict(one.became), "worked": one.worked, "words": one.words}
             for one in verdicts
         ]
-        told = [] if advice is None else advice.lines
-        found = {"verdicts": judged, "advice": told}
+        advice_lines = [] if advice is None else advice.lines
+        found = {"verdicts": judged, "advice": advice_lines}
         print_json({"file": str(out), **counts, **found, "changes": rows})
         return
     parts = f"{len(painting.strokes)} strokes"

@@ -341,7 +341,7 @@ class TrustOfRun:
             "images": self._trust.images,
             "columns": list(table.columns),
             "concepts": [
-                [None if value != value else value for value in row]  # NaN is no JSON  # noqa: PLR0124
+                [None if value != value else value for value in row]  # NaN is not JSON  # noqa: PLR0124
                 for row in table.astype(object).values.tolist()
             ],
         }

@@ -169,7 +169,7 @@ def condition(
     gram = basis @ basis.T
     if np.linalg.matrix_rank(gram, tol=_SAME, hermitian=True) < len(basis):
         raise ConfigError(
-            f"the {len(basis)} directions that were to be kept fixed depend on each other, so the "
+            f"the {len(basis)} directions to be kept fixed depend on each other, so the "
             "system for them is singular; expected independent ones; leave one out"
         )
     flat = vector.ravel() / length
@@ -177,7 +177,7 @@ def condition(
     left = np.linalg.norm(rest)
     if left < _SAME:
         raise ConfigError(
-            "a direction lies within those that were to be kept fixed, so nothing of it is left; "
+            "a direction lies within those to be kept fixed, so nothing of it is left; "
             "expected one that leaves them; condition on fewer"
         )
     rest = rest / left

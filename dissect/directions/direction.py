@@ -82,7 +82,7 @@ class Provenance:
             plain = json.loads(json.dumps(dict(self.settings), allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
-                f"settings of the provenance are no plain values ({error}); expected numbers, "
+                f"settings of the provenance are not plain values ({error}); expected numbers, "
                 "text, lists and objects"
             ) from None
         if not isinstance(self.fingerprints, Mapping) or not all(

@@ -274,8 +274,8 @@ def _read_higan(path: Path, count: int | None) -> list[Direction]:
         raise ConfigError(f"{path} has no array 'boundary'; expected a boundary of HiGAN")
     about = given.get("meta_data")
     about = about if isinstance(about, dict) else {}
-    told = about.get("manipulate_layers")
-    layers = None if told in (None, "") else parse_layers(str(told))
+    listed = about.get("manipulate_layers")
+    layers = None if listed in (None, "") else parse_layers(str(listed))
     values = boundary.tensor.numpy()
     plain = _boundary(path, values)
     kind = about.get("type")

@@ -105,7 +105,7 @@ def factorize(
 def _eigenvectors(gram: Float[np.ndarray, "d d"], n_directions: int, source: str) -> Factors:
     if not 1 <= n_directions <= len(gram):
         raise ConfigError(
-            f"{n_directions} directions were wanted; expected 1 to {len(gram)}, the size of the "
+            f"{n_directions} directions were requested; expected 1 to {len(gram)}, the size of the "
             "space"
         )
     values, columns = np.linalg.eigh(gram)

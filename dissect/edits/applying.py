@@ -355,6 +355,6 @@ def check_reach(generator: Generator, layers: Sequence[str], *, seed: int) -> No
             handle.remove()
         if not reached:
             raise LayerError(
-                f"nothing that is done to layer {layer!r} reaches the image of {generator.name}; "
+                f"no edit of layer {layer!r} reaches the image of {generator.name}; "
                 "expected a layer that the image is made from; dissect inspect lists the others"
             )

@@ -165,7 +165,8 @@ def check_vector(values: Any) -> Float[np.ndarray, "*space"]:
         vector = np.array(given, dtype=np.float32)
     except (TypeError, ValueError):
         raise ConfigError(
-            "vector is no array of numbers; expected one number for each coordinate of the space"
+            "vector is not an array of numbers; expected one number for each coordinate of the "
+            "space"
         ) from None
     if vector.ndim == 0 or not 0 < vector.size <= _LARGEST_VECTOR:
         raise ConfigError(

@@ -52,7 +52,7 @@ def read_recipe(data: bytes) -> list[Edit]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise ConfigError("the recipe is no JSON; expected a list of edits") from None
+        raise ConfigError("the recipe is not JSON; expected a list of edits") from None
     return from_json(content.get("edits") if isinstance(content, Mapping) else content)
 
 

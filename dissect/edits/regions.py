@@ -28,7 +28,7 @@ def check_region(values: object) -> Region:
         region = np.array(values, dtype=np.float32)
     except (TypeError, ValueError):
         raise ConfigError(
-            "region is no array of numbers; expected a mask (height, width) in [0, 1]"
+            "region is not an array of numbers; expected a mask (height, width) in [0, 1]"
         ) from None
     if region.ndim != 2 or region.size == 0:
         raise ConfigError(

@@ -317,7 +317,7 @@ def channels_of(norm: nn.Module) -> int:
         return norm.num_channels
     if isinstance(norm, nn.BatchNorm2d | nn.InstanceNorm2d):
         return norm.num_features
-    raise TypeError(f"{type(norm).__name__} is no norm of a chain")
+    raise TypeError(f"{type(norm).__name__} is not a norm of a chain")
 
 
 def _class(title: object) -> str:

@@ -151,7 +151,7 @@ def _infer(state: Mapping[str, Tensor], part: Part) -> Chain:
     pairs = pair({name: w.shape[1] for name, w in weights.items()}, norms, listed)
     if pairs is None:
         raise CheckpointError(
-            f"{part.path} is a DCGAN but for its batch norms ({', '.join(list(norms)[:3])}), "
+            f"{part.path} is a DCGAN except for its batch norms ({', '.join(list(norms)[:3])}), "
             f"which fit its convolutions in no way or several; {_WRAP}"
         )
     steps: list[Step] = []
@@ -245,7 +245,7 @@ class DCGAN(ZOnlyGenerator[_Network]):
         if set(given) != set(expected):
             odd = sorted(set(given) ^ set(expected))
             raise CheckpointError(
-                f"{where} is a DCGAN but for {', '.join(odd[:4])}; expected only transposed "
+                f"{where} is a DCGAN except for {', '.join(odd[:4])}; expected only transposed "
                 "convolutions and batch norms; wrap it as package.module:factory instead"
             )
         network.load_state_dict(given)

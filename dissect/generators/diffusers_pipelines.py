@@ -462,7 +462,7 @@ def load_pipeline(
     part, name = whole_part(read(path)), Path(path).stem if name is None else name
     if not matches(part):
         raise CheckpointError(
-            f"{path} is no text-to-image pipeline that is read here; expected a folder of "
+            f"{path} is not a text-to-image pipeline that is read here; expected a folder of "
             f"{', '.join(KINDS)}"
         )
     if not prompts:

@@ -325,7 +325,7 @@ def load_unet(
     """
     part, name = whole_part(read(path)), Path(path).stem if name is None else name
     if not matches(part):
-        raise CheckpointError(f"{path} is no U-Net of diffusers; expected the folder of one")
+        raise CheckpointError(f"{path} is not a U-Net of diffusers; expected the folder of one")
     return from_checkpoint(part, name=name, device=device, n_steps=n_steps)
 
 

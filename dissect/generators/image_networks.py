@@ -74,7 +74,7 @@ class Photographs:
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
-            raise ConfigError(f"{self.folder} is no folder; expected one with {KINDS} images")
+            raise ConfigError(f"{self.folder} is not a folder; expected one with {KINDS} images")
         object.__setattr__(self, "files", tuple(image_files(self.folder)))
         if not self.files:
             raise ConfigError(f"{self.folder} holds no {KINDS} images; expected some right in it")
@@ -279,7 +279,8 @@ def _of_library(target: str) -> tuple[nn.Module, int, Sequence[float], Sequence[
     known = models.list_models(module=models)
     if architecture not in known:
         raise GeneratorError(
-            f"{architecture!r} is no classifier of torchvision; expected one of {', '.join(known)}"
+            f"{architecture!r} is not a classifier of torchvision; expected one of "
+            f"{', '.join(known)}"
         )
     weights = models.get_model_weights(architecture)
     is_file = chosen.endswith(_WEIGHT_FILES)

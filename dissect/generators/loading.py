@@ -23,7 +23,7 @@ def choose_weights(spec: str, group: str | None) -> str:
     """Spec of a file's generator with a chosen group of weights: ``g.pt#G``.
 
     Raises:
-        GeneratorError: a spec that is no file.
+        GeneratorError: a spec that is not a file.
 
     Example:
         >>> choose_weights("dcgan.pt", None)
@@ -33,8 +33,8 @@ def choose_weights(spec: str, group: str | None) -> str:
         return spec
     if not Path(spec).exists():
         raise GeneratorError(
-            f"the weights {group!r} were chosen of {spec!r}, which is no file or folder; expected "
-            "one that holds several groups of weights"
+            f"the weights {group!r} were chosen from {spec!r}, which is not a file or folder; "
+            "expected one that holds several groups of weights"
         )
     return f"{spec}{_CHOOSES}{group}"
 
@@ -79,7 +79,7 @@ def _load(text: str, device: torch.device | str) -> Generator:
     if ":" in text and not text.startswith((".", "/")):
         return call_factory(text, protocol=Generator, error=GeneratorError, complete=complete)
     raise GeneratorError(
-        f"{text!r} is no zoo name, no file and no package.module:factory; "
+        f"{text!r} is not a zoo name, a file or package.module:factory; "
         f"{did_you_mean(text, zoo.ENTRIES)}the zoo has {', '.join(zoo.ENTRIES)}; dissect zoo lists "
         "them"
     )

@@ -15,7 +15,7 @@ OTHER_NETWORKS = frozenset(
     """d dis disc discriminator netd critic e enc encoder optim optimizer opt augment
     pipe""".split()  # noqa: SIM905
 )
-"""Words in the names of what is no generator."""
+"""Words in the names of what is not a generator."""
 
 
 def words_of(name: str) -> set[str]:

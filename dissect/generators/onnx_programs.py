@@ -217,7 +217,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
     """Load the generator of a program.
 
     Raises:
-        CheckpointError: a program that is no generator, draws random numbers, holds loops, or
+        CheckpointError: a program that is not a generator, draws random numbers, holds loops, or
             fails in onnxruntime; or onnxruntime is not installed.
         GeneratorError: another device than the CPU.
     """
@@ -225,7 +225,7 @@ def from_checkpoint(part: Part, *, name: str, device: torch.device | str) -> Onn
     part.ledger.used.update(part.tensors)
     if torch.device(device).type != "cpu":
         raise GeneratorError(
-            f"{path} is an ONNX program, which was to run on {device}; expected the device cpu"
+            f"{path} is an ONNX program, which cannot run on {device}; expected the device cpu"
         )
     try:
         import onnxruntime  # noqa: PLC0415, an extra
@@ -302,7 +302,7 @@ def _check_operations(program: Program) -> None:
     if program.kinds & _LOOPS:
         raise Refusal(
             f"holds loops ({', '.join(sorted(program.kinds & _LOOPS))}), which may run for ever "
-            "and which a generator has no need of; export it without"
+            "and which a generator does not need; export it without"
         )
 
 

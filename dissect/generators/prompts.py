@@ -108,7 +108,7 @@ def read_prompts(path: Path) -> list[str]:
     """The lines of a file, without empty ones.
 
     Raises:
-        GeneratorError: no such file, one that is no text, or one without a line.
+        GeneratorError: no such file, one that is not text, or one without a line.
     """
     with reading(path, GeneratorError, "write one prompt a line, in UTF-8"):
         if path.stat().st_size > _LARGEST:

@@ -29,7 +29,7 @@ def lay_out(make: Callable[[], Layout], path: Path, *, family: str) -> Layout:
             return make()
     except KeyError as error:
         raise CheckpointError(
-            f"{path} is a {family} but for {error.args[0]}, which is missing: the file "
+            f"{path} is a {family} except for {error.args[0]}, which is missing: the file "
             "is damaged, or of a program that changed the network"
         ) from error
 
@@ -70,7 +70,7 @@ def build(
             for name in odd[:3]
         )
         raise CheckpointError(
-            f"{path} is a {family} but for {len(odd)} of its tensors: {shown}; "
+            f"{path} is a {family} except for {len(odd)} of its tensors: {shown}; "
             "wrap the generator as package.module:factory instead"
         )
     copies = {

@@ -215,7 +215,7 @@ def _from_genforce(part: Part) -> dict[str, Tensor]:
     odd = [name for name in state if name not in known]
     if odd:
         raise CheckpointError(
-            f"{part.path} is a StyleGAN2 of genforce but for {', '.join(odd[:3])}; expected its "
+            f"{part.path} is a StyleGAN2 of genforce except for {', '.join(odd[:3])}; expected its "
             "architecture 'skip' without classes; wrap it as package.module:factory instead"
         )
     return tensors

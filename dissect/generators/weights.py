@@ -230,7 +230,7 @@ def choose_part(checkpoint: Checkpoint, name: str, parts: Sequence[Part]) -> Par
     known = ", ".join(dict.fromkeys(repr(p.group) for p in parts if p.group and p.tensors))
     what = "is none of its groups" if not found else f"fits {len(found)} of its groups"
     raise CheckpointError(
-        f"the weights {name!r} were chosen of {checkpoint.path}, which {what}; expected one of "
+        f"the weights {name!r} were chosen from {checkpoint.path}, which {what}; expected one of "
         f"{known[:400] or 'none: all of them stand at the top'}; dissect inspect FILE lists them"
     )
 

@@ -228,7 +228,7 @@ def _hole(spec: str, text: str) -> Degradation:
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
         raise ConfigError(
-            f"{spec!r} is no rectangle; expected hole:TOP,LEFT,BOTTOM,RIGHT in pixels"
+            f"{spec!r} is not a rectangle; expected hole:TOP,LEFT,BOTTOM,RIGHT in pixels"
         )
     return Hole(spec, corners=tuple(int(part) for part in parts))
 

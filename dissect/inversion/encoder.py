@@ -211,7 +211,7 @@ class Encoder:
         """
         path = Path(path)
         if path.suffix != SUFFIX:
-            raise ConfigError(f"{path} was to hold an encoder; expected a file NAME{SUFFIX}")
+            raise ConfigError(f"{path} cannot hold an encoder; expected a file NAME{SUFFIX}")
         tensors = {name: one.half().contiguous() for name, one in self.network.state_dict().items()}
         for name, one in (("mean", self.mean), ("spread", self.spread)):
             tensors[name] = one.float().contiguous()

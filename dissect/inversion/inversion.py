@@ -78,7 +78,7 @@ class Inversion:
         """
         path = Path(path)
         if path.suffix != SUFFIX:
-            raise ConfigError(f"{path} was to hold an inversion; expected a file NAME{SUFFIX}")
+            raise ConfigError(f"{path} cannot hold an inversion; expected a file NAME{SUFFIX}")
         tensors = {"latent": np.ascontiguousarray(self.latent.data.detach().cpu().numpy(), "<f4")}
         if self.latent.label is not None:
             tensors["label"] = np.ascontiguousarray(self.latent.label.cpu().numpy())

@@ -167,7 +167,7 @@ class Inverter:
                     drawn[k : k + 1], self._images[k : k + 1], self._degradation, self._features
                 ),
                 trace=tuple(self._traces[k]),
-                settings=told_settings(self._settings, self._encoder),
+                settings=recorded_settings(self._settings, self._encoder),
                 generator=self._generator.fingerprint,
                 noise={name: one[k : k + 1].detach() for name, one in noise.items()},
             )
@@ -216,7 +216,7 @@ def invert(
     return search.found()
 
 
-def told_settings(settings: InversionSettings, encoder: Encoder | None) -> dict[str, object]:
+def recorded_settings(settings: InversionSettings, encoder: Encoder | None) -> dict[str, object]:
     """The settings that an inversion stores."""
     said: dict[str, object] = asdict(settings)
     return said if encoder is None else {**said, "encoder": encoder.fingerprint}
@@ -262,7 +262,7 @@ def _check_encoder(
     if settings.space != encoder.space or degradation.spec != "none":
         raise ConfigError(
             f"an encoder was given for the space {settings.space} and images seen through "
-            f"{degradation.spec}; expected {encoder.space}, which it tells, and whole images; "
+            f"{degradation.spec}; expected {encoder.space}, which it predicts, and whole images; "
             "leave the encoder out"
         )
 

@@ -67,7 +67,7 @@ def _check_header(data: bytes) -> tuple[int, int, int]:
         )
     # Signature, length and type of the first chunk, its 13 bytes, its checksum.
     if len(data) < 33 or data[:8] != _SIGNATURE or data[8:16] != b"\x00\x00\x00\rIHDR":
-        raise ConfigError("the mask is no PNG; expected a PNG of one grey or RGBA picture")
+        raise ConfigError("the mask is not a PNG; expected a PNG of one grey or RGBA picture")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
         raise ConfigError(

@@ -107,7 +107,7 @@ class Painting(Settings):
             ConfigError: no recipe, a newer version, a missing, unknown or invalid field.
         """
         if not isinstance(content, Mapping) or content.get("kind") != KIND:
-            raise ConfigError(f"this is no recipe of a painted image; expected kind {KIND!r}")
+            raise ConfigError(f"this is not a recipe of a painted image; expected kind {KIND!r}")
         if not is_whole(content.get("version"), 1, VERSION):
             raise ConfigError(
                 f"the recipe has version {short(content.get('version'))}; this version reads up "
@@ -136,7 +136,7 @@ def read_recipe(data: bytes) -> Painting:
         content = json.loads(data)
     except (ValueError, RecursionError):
         raise ConfigError(
-            "the recipe is no JSON; expected a file saved from the paint page"
+            "the recipe is not JSON; expected a file saved from the paint page"
         ) from None
     return Painting.from_json(content)
 

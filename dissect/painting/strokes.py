@@ -150,4 +150,4 @@ def decode_mask(text: object) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigError("a mask is no base64; expected a PNG in base64") from None
+        raise ConfigError("a mask is not base64; expected a PNG in base64") from None

@@ -45,23 +45,23 @@ def describe_left_out(record: Mapping[str, Any]) -> list[str]:
     """
     total = record["config"]["n_samples"]
     missing, skipped, halved = (_read(record, kind) for kind in KINDS)
-    told = []
+    lines = []
     if missing.ranges:
-        told.append(
+        lines.append(
             f"Partial: {len(missing):,} of {total:,} samples ({_describe(missing)}) are missing, "
             "as counting them failed three times; dissect run … --resume tries them again."
         )
     if skipped.ranges:
-        told.append(
+        lines.append(
             f"{len(skipped):,} of {total:,} samples ({_describe(skipped)}) were skipped, as their "
             "images or maps hold NaN or infinity."
         )
     if halved.ranges:
-        told.append(
+        lines.append(
             f"Memory ran out at {len(halved):,} of {-(-total // record['config']['block']):,} "
             "blocks, which were made in smaller batches: elsewhere the last digits may differ."
         )
-    return told
+    return lines
 
 
 def _read(record: Mapping[str, Any], kind: str) -> Coverage:

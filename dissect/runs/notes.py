@@ -362,7 +362,7 @@ def _check_unchanged(found: tuple[str] | None, was: str) -> None:
 
 def _one(database: sqlite3.Connection, number: int) -> Note:
     if type(number) is not int or not 0 < number < 2**63:
-        raise ConfigError(f"note {str(number)[:20]!r} is no number; reload the page")
+        raise ConfigError(f"note {str(number)[:20]!r} is not a number; reload the page")
     row = database.execute("SELECT * FROM notes WHERE id = ?", (number,)).fetchone()
     if row is None:
         raise ConfigError(f"note {number} is not there: it was deleted; reload the page")

@@ -64,7 +64,7 @@ class Workspace:
         """Whether ``out`` already has exactly this run, with all of its samples.
 
         Raises:
-            RunError: it holds another run, or something that is no run.
+            RunError: it holds another run, or something that is not a run.
         """
         if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
             return False

@@ -211,7 +211,7 @@ class Run(ShownRun):
         names = np.array(self.vocabulary.names)
         with reading(self.path / schema.ARRAYS / group.path, RunError, ADVICE):
             if len(label) and not 0 <= label.min() <= label.max() < len(names):
-                raise ValueError("its mixtures have labels that are no concepts")
+                raise ValueError("its mixtures have labels that are not concepts")
             own = excess[np.arange(len(label)), label]
         return pd.DataFrame(
             {"concept": names[label], "selective": selective, "excess_information": own}

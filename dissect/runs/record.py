@@ -178,7 +178,7 @@ def _check_names(record: dict[str, Any]) -> None:
     for layer, (units, height, width) in layers.items():
         # A name becomes a part of paths.
         if schema.layer_key(layer) in ("", ".", ".."):
-            raise ValueError(f"{layer!r} is no name of a layer")
+            raise ValueError(f"{layer!r} is not a name of a layer")
         if not (units and height and width):
             raise ValueError(f"layer {layer[:60]!r} has no units or no pixels")
     if not 0 < len(vocabulary) <= MOST_CONCEPTS:

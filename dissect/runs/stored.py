@@ -68,7 +68,7 @@ def open_group(run: Path, key: str, expected: Mapping[str, int | Sequence[str]])
         for place in (store, folder):
             about = _read_metadata(place)
             if about["node_type"] != "group":
-                raise ValueError(f"{place.name} is no group")
+                raise ValueError(f"{place.name} is not a group")
         labels, lengths = about["attributes"], {}
         for name, wanted in expected.items():
             lengths[name] = wanted if isinstance(wanted, int) else len(wanted)
@@ -83,7 +83,7 @@ def open_group(run: Path, key: str, expected: Mapping[str, int | Sequence[str]])
             raise ValueError("it has other bins than between its edges")
         found = zarr.open_group(store, mode="r", zarr_format=3)[key]
         if not isinstance(found, zarr.Group):
-            raise ValueError(f"{key} is no group")
+            raise ValueError(f"{key} is not a group")
         return found
 
 
@@ -95,7 +95,7 @@ def read_array(group: zarr.Group, name: str) -> xr.DataArray:
     """
     stored, labels = group[name], group.attrs.asdict()
     if not isinstance(stored, zarr.Array):
-        raise ValueError(f"{name} is no array")
+        raise ValueError(f"{name} is not an array")
     # None for a scalar
     dimensions: Any = getattr(stored.metadata, "dimension_names", None) or ()
     places: dict[str, Any] = {key: labels[key] for key in dimensions if key in labels}
@@ -127,7 +127,7 @@ def _check_array(folder: Path, lengths: dict[str, int]) -> None:
     shape, kind, grid = about["shape"], about["data_type"], about["chunk_grid"]
     chunk = grid["configuration"]["chunk_shape"]
     if about["node_type"] != "array" or kind not in _TYPES or grid["name"] != "regular":
-        raise ValueError(f"{folder.name} is no array of numbers")
+        raise ValueError(f"{folder.name} is not an array of numbers")
     keys = about["chunk_key_encoding"]["name"]
     if about.get("storage_transformers") or len(chunk) != len(shape) or keys != "default":
         raise ValueError(f"{folder.name} is stored in another way than runs are")
@@ -205,7 +205,7 @@ def _inner_chunks(file: BinaryIO, count: int) -> Iterator[int]:
 def _frame_size(head: bytes) -> int:
     """The uncompressed size that a zstd frame declares."""
     if not head.startswith(_ZSTD) or len(head) < 6:
-        raise ValueError("a chunk is no zstd frame")
+        raise ValueError("a chunk is not a zstd frame")
     descriptor = head[4]
     single = descriptor >> 5 & 1
     at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
@@ -267,7 +267,7 @@ def read_any_table(file: Path, advice: str) -> pd.DataFrame:
         ]
         odd = [name for name in text if not _is_text(stored.schema_arrow.field(name).type)]
         if odd:
-            raise ValueError(f"its column {odd[0]!r} is no column of numbers or text")
+            raise ValueError(f"its column {odd[0]!r} is not a column of numbers or text")
         for name in text:
             column = pq.ParquetFile(file, read_dictionary=[name]).read([name])[name]
             longest = max((_longest(chunk) for chunk in column.chunks), default=0)

@@ -117,8 +117,8 @@ ROW_COLUMNS = (
     ),
     Column(
         name="concept", title="concept", of=Of.ROW, digits="",
-        meaning="the concept that the row compares the unit with; without --concept the one about "
-        "which the unit tells most",
+        meaning="the concept that the row compares the unit with; without --concept the one that "
+        "the unit is most informative about",
     ),
     Column(
         name="category", title="category", of=Of.ROW, digits="",
@@ -133,7 +133,7 @@ NAMED = Column(
 )  # fmt: skip
 IS_LABEL = Column(
     name="is_label", title="is label", of=Of.ROW, digits="", places=frozenset(),
-    meaning="whether the row's concept is the one about which the unit tells most",
+    meaning="whether the row's concept is the one that the unit is most informative about",
 )  # fmt: skip
 
 IS_NAMED = Column(
@@ -246,7 +246,8 @@ CORE = (
         name="mixtures_below", title="above mixtures", full="Above random mixtures", since=2,
         key="above", places=frozenset({Place.LABELS, Place.DASHBOARD, Place.REPORT}),
         sort=("mixtures", "Above mixtures"),
-        meaning="share of the layer's random mixtures that tell less about the unit's label",
+        meaning="share of the layer's random mixtures that are less informative about the unit's "
+        "label",
     ),
     Column(
         name="interpretable", title="interpretable", digits="", falling=None, until=1,

@@ -51,7 +51,10 @@ class UnitQuestion(Settings, kw_only=True):
         expected=any_of([repr(order) for order in ORDERS]),
     )  # fmt: skip
     n_samples: int = setting(
-        "samples that are measured, from the run's first", default=500, at_least=2, flag="--samples"
+        "number of samples to measure, from the run's first",
+        default=500,
+        at_least=2,
+        flag="--samples",
     )
     n_search: int = setting(
         "further samples, for searches and the inserted mean",

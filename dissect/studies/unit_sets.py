@@ -285,7 +285,7 @@ class Orders:
         if n_candidates < n_units:
             raise SettingError(
                 "n_candidates",
-                f"is {n_candidates}; expected at least the {n_units} units that are to be found",
+                f"is {n_candidates}; expected at least the {n_units} units to find",
             )
         ranked = rank_by_match(self._run, layer, question.concept, by="excess")
         table = sweep(self._search, self._treatment, ranked[:n_candidates], progress=self._progress)

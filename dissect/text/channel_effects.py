@@ -273,7 +273,7 @@ def _write(
     path: Path, table: np.ndarray, chosen: np.ndarray, done: list[str], settings: Mapping[str, Any]
 ) -> None:
     if path.suffix != SUFFIX:
-        raise ConfigError(f"{path} was to hold effects of channels; expected a file NAME{SUFFIX}")
+        raise ConfigError(f"{path} cannot hold effects of channels; expected a file NAME{SUFFIX}")
     record = {"version": _VERSION, "done": done, "settings": dict(settings)}
     tensors = {
         "table": torch.from_numpy(table),

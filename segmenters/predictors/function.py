@@ -81,7 +81,8 @@ class FunctionPredictor:
         except Exception as cause:
             raise SegmenterError(
                 f"{self.name} was called with images of the shape {tuple(images.shape)} and raised "
-                f"{type(cause).__name__}: {one_line(str(cause))[:200]}; it is to be mended there"
+                f"{type(cause).__name__}: {one_line(str(cause))[:200]}; "
+                "the error is in that function"
             ) from cause
         try:
             values = given if isinstance(given, Tensor) else torch.from_numpy(np.asarray(given))

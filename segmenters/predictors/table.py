@@ -67,7 +67,7 @@ def load_scores(path: str | Path) -> SampleScores:
     """Read scores by sample.
 
     Raises:
-        SegmenterError: no such file, no such table, or a value that is no finite number.
+        SegmenterError: no such file, no such table, or a value that is not a finite number.
     """
     path = Path(path)
     with reading(path, SegmenterError, _ADVICE):

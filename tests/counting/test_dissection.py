@@ -372,7 +372,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path, models, message):
 
 
 def test_a_generator_may_be_given_as_a_path(tmp_path):
-    with pytest.raises(GeneratorError, match="is no zoo name, no file"):
+    with pytest.raises(GeneratorError, match="is not a zoo name, a file"):
         dissect(tmp_path / "none.pth", "colour", out=tmp_path / "r", progress=False)
 
 

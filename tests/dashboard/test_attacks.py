@@ -272,7 +272,7 @@ def test_scripts_run_by_their_hash_only_and_nothing_comes_from_elsewhere(client)
         ({"token": "short"}, "at least 16"),
         ({"port": "8050"}, "port is '8050'; expected a whole number from 0 to 65,535"),
         ({"tokn": TOKEN}, "did you mean 'token'"),
-        ({"models": "no/such/folder"}, "models is 'no/such/folder', which is no folder"),
+        ({"models": "no/such/folder"}, "models is 'no/such/folder', which is not a folder"),
     ],
 )
 def test_an_open_door_is_refused(settings, message):

@@ -192,9 +192,9 @@ def test_mistakes_are_told_in_one_line_and_the_page_lives_on(paint, tmp_path):
     opened = page.locator("#paint-opened")
     for number, (content, told) in enumerate(
         (
-            ("{", "no JSON; expected a file saved from the paint page"),
-            (json.dumps({"kind": "run"}), "this is no recipe of a painted image"),
-            ("[" * 5000, "no JSON; expected a list of edits"),
+            ("{", "not JSON; expected a file saved from the paint page"),
+            (json.dumps({"kind": "run"}), "this is not a recipe of a painted image"),
+            ("[" * 5000, "not JSON; expected a list of edits"),
         )
     ):
         file = tmp_path / f"recipe-{number}.json"  # the same name again is no change to a browser

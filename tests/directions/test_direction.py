@@ -272,7 +272,7 @@ def test_a_wrong_value_is_one_line(values, message):
 
 
 def test_provenance_holds_plain_values_only():
-    with pytest.raises(ConfigError, match="no plain values"):
+    with pytest.raises(ConfigError, match="not plain values"):
         Provenance(settings={"x": float("nan")})
     with pytest.raises(ConfigError, match="fingerprints is"):
         Provenance(fingerprints={"generator": 3})

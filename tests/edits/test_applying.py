@@ -244,5 +244,5 @@ def test_a_layer_that_never_reaches_the_image_is_refused(planted):
         lambda module, inputs, output: (blind.module.aside(output), output)[1]
     )
     blind.layers = {"aside": LayerInfo(9, 32, 32, "aside")}
-    with pytest.raises(LayerError, match="nothing that is done to layer 'aside' reaches the image"):
+    with pytest.raises(LayerError, match="no edit of layer 'aside' reaches the image"):
         check_reach(blind, ["aside"], seed=0)

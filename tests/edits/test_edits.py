@@ -78,7 +78,7 @@ def test_an_edit_does_not_follow_the_array_it_was_given():
         (lambda: Ablate("a", [1], np.ones(4)), "region has the shape"),
         (lambda: Ablate("a", [1], [[2.0]]), "expected numbers from 0 to 1"),
         (lambda: Ablate("a", [1], [[float("nan")]]), "expected numbers from 0 to 1"),
-        (lambda: Ablate("a", [1], "left"), "region is no array"),
+        (lambda: Ablate("a", [1], "left"), "region is not an array"),
         (lambda: box(32, (0, 0, 33, 4)), "region 0,0,33,4 is not inside the image"),
         (lambda: box(32, (4, 4, 4, 8)), "is not inside the image"),
         (lambda: box(32, (1, 2)), "region has 2 numbers"),

@@ -226,7 +226,7 @@ def test_a_move_by_default_adds_its_vector_once_and_cannot_be_changed():
         (lambda: Move("w", [1.0], mode="put"), "mode is 'put'; expected add or set"),
         (lambda: Move("w", [0.0, 0.0]), "vector is zero"),
         (lambda: Move("w", [float("nan")]), "not finite"),
-        (lambda: Move("w", "far"), "vector is no array of numbers"),
+        (lambda: Move("w", "far"), "vector is not an array of numbers"),
         (lambda: Move("w", 3.0), r"vector has the shape \(\)"),
         (lambda: Move("w", [1.0], strength=float("inf")), "strength is inf"),
         (lambda: Move("w+", [1.0], layers=[]), "layers is"),

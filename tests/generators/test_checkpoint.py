@@ -205,7 +205,7 @@ def test_an_index_that_leads_astray_is_refused(tmp_path, places, message):
         ("notes.txt", "", "a folder without weights"),
         ("model_index.json", "{}", "whole pipeline of diffusers"),
         ("saved_model.pb", "", "SavedModel of TensorFlow"),
-        ("model.safetensors.index.json", "[" * 100_000, "is no JSON"),
+        ("model.safetensors.index.json", "[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_folder_without_weights_is_told_in_one_line(tmp_path, file, content, message):

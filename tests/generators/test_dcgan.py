@@ -143,7 +143,7 @@ def test_a_mistake_in_the_latent_is_told_in_one_line(tmp_path, call, message):
 
 def test_a_chain_with_foreign_parts_is_refused_by_their_name(tmp_path):
     save_file(small_state() | {"extra.scale": torch.ones(2)}, tmp_path / "g.safetensors")
-    with pytest.raises(CheckpointError, match=r"a DCGAN but for extra\.scale"):
+    with pytest.raises(CheckpointError, match=r"a DCGAN except for extra\.scale"):
         load_generator(tmp_path / "g.safetensors")
 
 

@@ -60,7 +60,7 @@ def test_another_size_and_class_load_too(tmp_path):
     save_file(old, weights)
     assert load_generator(tmp_path / "vq").fingerprint == generator.fingerprint
     save_file({name: value for name, value in state.items() if "conv_out" not in name}, weights)
-    with pytest.raises(CheckpointError, match="is a VQModel but for 4 of its tensors"):
+    with pytest.raises(CheckpointError, match="is a VQModel except for 4 of its tensors"):
         load_generator(tmp_path / "vq")
     assert json.loads((tmp_path / "vq" / "config.json").read_text())["_class_name"] == "VQModel"
 

@@ -294,7 +294,7 @@ def test_a_unet_without_a_scheduler_takes_that_of_ddpm(tmp_path):
         ("unet/config.json", {"time_embedding_type": "fourier"}, "embeds levels of noise"),
         ("unet/config.json", {"layers_per_block": 10**9}, "layers_per_block is 1000000000"),
         ("unet/config.json", {"norm_num_groups": "many"}, "do not fit together"),
-        ("unet/config.json", {"block_out_channels": [8, 32]}, "but for .* of its tensors"),
+        ("unet/config.json", {"block_out_channels": [8, 32]}, "except for .* of its tensors"),
         ("scheduler/scheduler_config.json", {"_class_name": "ScoreSdeVeScheduler"},
          "ScoreSdeVeScheduler, whose steps are not those of DDIM"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "prediction_type is 'flow'"),
@@ -326,7 +326,7 @@ def test_a_pipeline_without_a_unet_and_a_file_without_one_are_told(tmp_path):
     with pytest.raises(CheckpointError, match=r"without a U-Net \(unet/config.json\)"):
         load_generator(tmp_path)
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="is no U-Net of diffusers"):
+    with pytest.raises(CheckpointError, match="is not a U-Net of diffusers"):
         load_unet(tmp_path / "a.safetensors")
 
 

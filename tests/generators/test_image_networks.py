@@ -138,10 +138,10 @@ def test_the_fingerprint_is_that_of_the_network_and_of_the_photographs(network, 
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ("{eye}?images=nowhere", ConfigError, "nowhere is no folder; expected one with PNG"),
+        ("{eye}?images=nowhere", ConfigError, "nowhere is not a folder; expected one with PNG"),
         ("{eye}?images={empty}", ConfigError, "holds no PNG, JPEG or WebP images"),
         ("scenes-stylegan2?images={photos}", GeneratorError, "expected a network that looks at"),
-        ("torchvision:resnet?images={photos}", GeneratorError, "no classifier of torchvision"),
+        ("torchvision:resnet?images={photos}", GeneratorError, "not a classifier of torchvision"),
         ("torchvision:resnet18@BEST?images={photos}", GeneratorError, "has no weights 'BEST'"),
         ("torch:tensor?images={photos}", GeneratorError, "was called and raised"),
         ("dissect.worlds.planted:generator?images={photos}", GeneratorError, "expected an object"),

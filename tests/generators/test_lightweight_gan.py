@@ -159,7 +159,7 @@ def test_missing_tensors_are_named(tmp_path):
     del state["layers.3.0.2.1.bias"]
     save_file(state, tmp_path / "g.safetensors")
     with pytest.raises(
-        CheckpointError, match=r"lightweight-gan but for .*layers\.3\.0\.2\.1\.bias"
+        CheckpointError, match=r"lightweight-gan except for .*layers\.3\.0\.2\.1\.bias"
     ):
         load_generator(tmp_path / "g.safetensors")
 

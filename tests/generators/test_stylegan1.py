@@ -168,7 +168,7 @@ def test_from_128_pixels_on_the_doubling_is_a_transposed_convolution(tmp_path):
         ({"synthesis.layer3.bias": None}, r"layer3\.bias missing \(expected \(5,\)\)"),
         (
             {"synthesis.output2.weight": None},
-            r"but for synthesis\.output2\.weight, which is missing",
+            r"except for synthesis\.output2\.weight, which is missing",
         ),
         ({"synthesis.layer3.bias": torch.ones(9)}, r"layer3\.bias \(9,\) \(expected \(5,\)\)"),
         ({"synthesis.layer3.extra": torch.ones(9)}, r"layer3\.extra \(9,\) \(expected nothing\)"),

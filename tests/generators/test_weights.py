@@ -183,7 +183,7 @@ def test_a_wrong_choice_is_one_line(tmp_path, name, message):
 def test_weights_are_chosen_of_files_only():
     from dissect.generators.loading import choose_weights
 
-    with pytest.raises(GeneratorError, match="which is no file or folder"):
+    with pytest.raises(GeneratorError, match="which is not a file or folder"):
         choose_weights("faces-dcgan", "G")
 
 

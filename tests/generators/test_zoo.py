@@ -74,7 +74,7 @@ def test_pip_failing_is_told_in_one_line(empty_cache, monkeypatch):
     ("spec", "message"),
     [
         ("faces-dcgam", "did you mean 'faces-dcgan'"),
-        ("nowhere/at/all.pth", "no zoo name, no file"),
+        ("nowhere/at/all.pth", "not a zoo name, a file"),
         ("dissect.worlds.planted:nothing", "cannot be imported"),
         ("no_such_package:make", "cannot be imported"),
         ("builtins:dict", "gave a dict; expected an object that follows the Generator protocol"),

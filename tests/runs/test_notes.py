@@ -116,7 +116,7 @@ def test_a_text_is_never_part_of_a_statement(notes):
         (lambda n: n.comment("a", 0, "a\x00b"), ConfigError, r"U\+0000"),
         (lambda n: n.comment("a", 0, "a\ud800"), ConfigError, r"U\+D800"),
         (lambda n: n.edit(1, "t"), ConfigError, "was deleted"),
-        (lambda n: n.delete(2**70), ConfigError, "no number"),
+        (lambda n: n.delete(2**70), ConfigError, "not a number"),
         (lambda n: [n.add_to_list("a", 0, "l") for _ in "ab"], ConfigError, "'l' already"),
     ],
 )

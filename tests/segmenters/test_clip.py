@@ -218,7 +218,7 @@ class TestFiles:
         with pytest.raises(SegmenterError, match=r"has no open_clip_config\.json"):
             load_clip(str(folder))
         torch.save({}, tmp_path / "w.pt")
-        with pytest.raises(SegmenterError, match="no architecture of open_clip"):
+        with pytest.raises(SegmenterError, match="not an architecture of open_clip"):
             load_clip(f"RN5@{tmp_path / 'w.pt'}")
 
     def test_a_file_with_code_is_not_run(self, tmp_path):

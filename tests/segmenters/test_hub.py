@@ -96,7 +96,7 @@ def test_an_id_is_fetched_once_and_read_without_a_network_afterwards(hub, smp_fo
     [
         ("tiny/other", "does not exist, or is private"),
         ("tiny/unet@v9", "has no such revision"),
-        ("tiny/un--et", "is no id"),
+        ("tiny/un--et", "is not an id"),
     ],
 )
 def test_what_the_hub_does_not_have_is_told_in_one_line(hub, target, message):

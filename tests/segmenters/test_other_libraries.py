@@ -273,7 +273,7 @@ def test_mistakes_are_told_in_one_line_with_status_2(
         f"{lraspp}@BEST": "has no weights 'BEST'",
         f"{lraspp}@{tmp_path}/no.pth": "cannot read the weights",
         f"torchvision:deeplabv3_mobilenet_v3_large@{torchvision_file}": "does not fit a DeepLabV3",
-        f"torchvision:unet@{torchvision_file}": "is no segmentation network of torchvision",
+        f"torchvision:unet@{torchvision_file}": "is not a segmentation network of torchvision",
         "torchvison:fcn_resnet50": "cannot be imported",
     }.items():  # fmt: skip
         done = command("run", "scenes-stylegan2", "--segmenter", spec, "--samples", 16,

@@ -79,7 +79,7 @@ def test_a_factory_is_called(own):
     [
         ("words", "gave a str; expected a tensor"),
         ("whole", r"gave values of the shape \(\) for 1 images"),
-        ("fails", "raised RuntimeError: first second; it is to be mended there"),
+        ("fails", "raised RuntimeError: first second; the error is in that function"),
         ("twice", r"lists the attributes \('a', 'a', 'b'\); expected different names"),
         ("odd", "gave a int; expected an object that follows the Predictor protocol"),
         ("nothing", "cannot be imported"),

@@ -41,7 +41,10 @@ def test_joining_moves_ids_up_and_keeps_the_rest():
             lambda: Vocabulary.build([SKY, SAND], part_of={"sky": "sand", "sand": "sky"}),
             "'sky' is a part of itself",
         ),
-        (lambda: Vocabulary.build([SKY], part_of={"sea": "sky"}), "'sea' of part_of is no concept"),
+        (
+            lambda: Vocabulary.build([SKY], part_of={"sea": "sky"}),
+            "'sea' of part_of is not a concept",
+        ),
     ],
 )
 def test_a_vocabulary_that_cannot_be_is_refused_in_one_line(make, message):

@@ -78,7 +78,7 @@ def test_a_wrong_type_that_no_command_line_can_give_is_refused_with_the_same_wor
 def test_an_unknown_setting_names_the_nearest(tmp_path, capsys):
     assert "did you mean 'n_samples'?" in in_python(tmp_path, "sampels", 50)
     told = on_the_command_line(tmp_path, capsys, "--sampels", 50)
-    assert told.startswith("dissect: --sampels is no option; did you mean '--samples'?")
+    assert told.startswith("dissect: --sampels is not an option; did you mean '--samples'?")
     with pytest.raises(ConfigError, match="did you mean 'n_samples'"):
         RunRequest(name="r", generator=PLANTED, segmenters=("colour",), n_sampels=50)
 

@@ -212,7 +212,7 @@ def test_a_segmenter_without_features_is_asked_for_its_scores():
     ("settings", "error", "message"),
     [
         ({}, ConfigError, "repair was given no data"),
-        ({"data": "nowhere"}, ConfigError, "'nowhere', which is no folder"),
+        ({"data": "nowhere"}, ConfigError, "'nowhere', which is not a folder"),
         ({"bad": (("units", 9),)}, LayerError, "unit 9 is not in units"),
         ({"bad": (("unit", 0),)}, LayerError, "layer 'unit' is not in"),
         ({"bad": (("units", 0),), "layer": "units"}, ConfigError, "expected one of the two"),

@@ -1,4 +1,4 @@
-"""Scorers: their formulas, their crops, and what is no text."""
+"""Scorers: their formulas, their crops, and what is not text."""
 
 import pytest
 import torch

@@ -222,4 +222,4 @@ def _read_json(path: Path) -> object:
             raise Refusal(f"has a {path.name} of more than 16 MB; get the folder again")
         return json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"has a {path.name} that is no JSON; get the folder again") from error
+        raise Refusal(f"has a {path.name} that is not JSON; get the folder again") from error

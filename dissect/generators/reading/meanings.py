@@ -54,7 +54,7 @@ class Reader:
             Refusal: not a name, invalid arguments, or an unsupported kind of tensor.
         """
         if not isinstance(function, Global):
-            raise Refusal(f"calls something that is no name; {SAVE_WEIGHTS}")
+            raise Refusal(f"calls something that is not a name; {SAVE_WEIGHTS}")
         if not isinstance(arguments, tuple) or not isinstance(keywords, dict):
             raise damaged("a call without arguments")
         self.allowance.charge(16 * len(arguments))
@@ -193,7 +193,7 @@ def _tensor_of_dtype(
 
 def _parameter(reader: Reader, data: object, *rest: object) -> Tensor:
     if not isinstance(data, Tensor):
-        raise damaged("a parameter that is no tensor")
+        raise damaged("a parameter that is not a tensor")
     return data
 
 

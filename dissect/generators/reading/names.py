@@ -88,7 +88,7 @@ def make_global(module: object, name: object) -> Global:
         Refusal: a forbidden name, or an invalid one.
     """
     if not (isinstance(module, str) and isinstance(name, str)):
-        raise damaged("a name that is no text")
+        raise damaged("a name that is not text")
     if len(module) + len(name) > _LONGEST:
         raise damaged(f"a name of more than {_LONGEST} letters")
     if "." in name:
@@ -98,7 +98,7 @@ def make_global(module: object, name: object) -> Global:
         )
     parts = module.split(".")
     if not all(part.isidentifier() for part in [*parts, name]):
-        raise damaged(f"{_short(module)}.{_short(name)} is no name")
+        raise damaged(f"{_short(module)}.{_short(name)} is not a name")
     module = _OLD_MODULES.get(module, module)
     found = f"{module}.{name}"
     prefixes = {".".join([*parts, name][:n]) for n in range(1, len(parts) + 2)}
@@ -111,7 +111,7 @@ def make_global(module: object, name: object) -> Global:
         if found == "types.SimpleNamespace":
             return Global(module, name)
         raise Refusal(
-            f"names {found}, which could run anything and which weights have no need of; nothing "
+            f"names {found}, which could run anything and which weights do not need; nothing "
             f"of it was run; do not load the file elsewhere, and if you trust who made it, "
             f"{SAVE_WEIGHTS}"
         )

@@ -52,18 +52,18 @@ def load_storage(reader: Reader, data: object) -> Storage:
     if isinstance(data, str):
         data = data.encode("latin-1")
     if not isinstance(data, bytes | memoryview):
-        raise damaged("a storage that is no bytes")
+        raise damaged("a storage that is not bytes")
     if reader.depth >= _DEEPEST:
         raise Refusal(f"holds files within files within files; {SAVE_WEIGHTS}")
     reader.depth += 1
     data = memoryview(data)
     magic, end = unpickle(data, 0, reader)
     if type(magic) is not int or magic != _MAGIC:
-        raise Refusal(f"holds a file within the file that is no storage; {SAVE_WEIGHTS}")
+        raise Refusal(f"holds a file within the file that is not a storage; {SAVE_WEIGHTS}")
     value = _read_legacy(reader, data, end)
     reader.depth -= 1
     if not isinstance(value, Storage):
-        raise Refusal(f"holds a file within the file that is no storage; {SAVE_WEIGHTS}")
+        raise Refusal(f"holds a file within the file that is not a storage; {SAVE_WEIGHTS}")
     return value
 
 
@@ -104,7 +104,7 @@ def check_identity(identity: object) -> tuple[object, str, int, object]:
         or len(identity) not in (5, 6)
         or identity[:1] != ("storage",)
     ):
-        raise damaged("a reference to something that is no storage")
+        raise damaged("a reference to something that is not a storage")
     _, kind, key, _, n_values, *part = identity
     if (
         not isinstance(key, str)

@@ -104,7 +104,7 @@ def view(storage: object, offset: object, size: object, stride: object) -> Tenso
 
 def _lengths(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or len(values) > _MOST_DIMENSIONS:
-        raise damaged("a tensor whose sizes are no numbers")
+        raise damaged("a tensor whose sizes are not numbers")
     for value in values:
         if type(value) is not int or not 0 <= value <= _LONGEST:
             raise damaged("a tensor with sizes or strides out of range")

@@ -22,7 +22,7 @@ class CausalQuestion(Settings, kw_only=True):
         default=(), metavar="LAYER,…", expected="names of layers, with commas",
     )  # fmt: skip
     n_samples: int = like(
-        UnitQuestion, "n_samples", default=128, meaning="samples that are measured"
+        UnitQuestion, "n_samples", default=128, meaning="number of samples to measure"
     )
     n_alike: int = setting(
         "other units of the layer that each is compared with: those which change images most "

@@ -30,7 +30,7 @@ class MoveQuestion(Settings):
         "moves that are made together, instead of a file", default=(), expected="moves"
     )
     n_samples: int = like(
-        UnitQuestion, "n_samples", default=200, meaning="samples that are measured"
+        UnitQuestion, "n_samples", default=200, meaning="number of samples to measure"
     )
     draws: int = like(
         UnitQuestion, "draws", default=5, meaning="random directions of the same length, to "

@@ -54,13 +54,13 @@ class RepairQuestion(Settings):
     layer: str | None = setting("search only this layer; default: all of the run", default=None)
     n_units: int = like(UnitQuestion, "n_units", default=20, meaning="most units to propose")
     n_samples: int = like(
-        UnitQuestion, "n_samples", default=500, meaning="samples that are measured"
+        UnitQuestion, "n_samples", default=500, meaning="number of samples to measure"
     )
     n_search: int = like(
         UnitQuestion, "n_search", default=128, meaning="further samples on which suspects are tried"
     )
     n_candidates: int = like(
-        UnitQuestion, "n_candidates", default=24, meaning="suspects that are tried"
+        UnitQuestion, "n_candidates", default=24, meaning="number of suspects to try"
     )
     draws: int = like(UnitQuestion, "draws", default=5)
     second: str | None = like(UnitQuestion, "second", default=None)

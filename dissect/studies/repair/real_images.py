@@ -81,7 +81,7 @@ def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SettingError(
             "data",
-            f"is {str(folder)!r}, which is no folder; expected one with images, or {SCENES!r}",
+            f"is {str(folder)!r}, which is not a folder; expected one with images, or {SCENES!r}",
         )
     files = image_files(folder)
     if len(files) < FEWEST:

@@ -208,10 +208,17 @@ class RunOptions(Settings, kw_only=True):
     save_every: float = setting(
         "seconds between saves of what is counted", default=60.0, at_least=0
     )
-    workers: int | str = setting(
-        "processes that count at the same time, or auto: one for each core",
-        default=1, at_least=1, at_most=1024, choices=("auto",), metavar="N",
+    workers: int | str | None = setting(
+        "processes that count at the same time, or auto: one for each core; default: 1, with "
+        "cluster: auto",
+        default=None, at_least=1, at_most=1024, choices=("auto",), metavar="N",
         expected="a number of processes, at least 1, or 'auto'",
+        details="The bytes of the run do not depend on it. Models must be given by name.",
+    )  # fmt: skip
+    cluster: str | None = setting(
+        "count on a cluster of Ray: its address, auto for the one that this machine belongs to, "
+        "local for a new one on this machine alone",
+        default=None, metavar="ADDRESS", expected="HOST:PORT, 'auto' or 'local'",
         details="The bytes of the run do not depend on it. Models must be given by name.",
     )  # fmt: skip
     no_strips: bool = setting("keep no pictures of the top images of units", default=False)

@@ -36,6 +36,22 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_run_imports_no_library_of_models_that_it_does_not_use(tmp_path):
+    code = (
+        "import sys; from dissect.cli import main; main(sys.argv[1:]); "
+        "print(sorted({'timm', 'segmentation_models_pytorch', 'torchvision', 'transformers', "
+        "'diffusers', 'sklearn', 'ray', 'dash'} & set(sys.modules)))"
+    )
+    arguments = [
+        *("run", "dissect.worlds.planted:generator", "--segmenter", "colour", "--samples", "16"),
+        *("--out", str(tmp_path / "r"), "--quiet"),
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.splitlines()[-1:] == ["[]"], ended.stderr
+
+
 def test_run_prints_one_object_with_units_named_and_concepts_for_each_layer(run_folder):
     _, summary = run_folder
     layer = summary["layers"]["units"]

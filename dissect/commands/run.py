@@ -60,8 +60,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "device",
         "resume",
         "workers",
+        "cluster",
         "memory",
         "cache",
+        "save_every",
         "no_strips",
         "profile",
         "keep_counts",
@@ -95,9 +97,9 @@ def _run(options: argparse.Namespace) -> None:
         run = dissect(
             *models, out=str(options.out), resume=options.resume, cache=options.cache,
             memory=options.memory, device=options.device, progress=not options.quiet,
-            workers=options.workers, no_strips=options.no_strips,
-            profile=options.profile, keep_counts=options.keep_counts, extend=options.extend,
-            **config,
+            workers=options.workers, cluster=options.cluster, save_every=options.save_every,
+            no_strips=options.no_strips, profile=options.profile, keep_counts=options.keep_counts,
+            extend=options.extend, **config,
         )  # fmt: skip
     except PartialRunError as error:
         partial, run = error, open_run(str(options.out))

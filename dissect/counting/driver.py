@@ -20,6 +20,7 @@ import numpy as np
 
 from dissect.config import RunConfig, RunOptions, RunSettings
 from dissect.counting.count import PassCounter, empty_state
+from dissect.counting.crews import brief_crew, open_crew
 from dissect.counting.extending import check_keepable, find_extended
 from dissect.counting.fitting import fit_bases
 from dissect.counting.grouping import Group, divide
@@ -27,15 +28,7 @@ from dissect.counting.kept_pictures import KeptPictures, Pictures, PicturesOfMan
 from dissect.counting.pilot import KEPT_BYTES, KeptBlocks, pilot_edges
 from dissect.counting.planes import PlaneStore, cache_folder
 from dissect.counting.samples import check_device, n_blocks
-from dissect.counting.sharing import (
-    Shared,
-    brief_crew,
-    check_aside,
-    count_shared,
-    end_partial,
-    number_of_workers,
-    start_crew,
-)
+from dissect.counting.sharing import Shared, check_aside, count_shared, end_partial
 from dissect.counting.stages import Stages, write_trace
 from dissect.counting.status import Status
 from dissect.counting.subject import Subject
@@ -73,7 +66,8 @@ def dissect(
     memory: str | int | None = None,
     cache: str | Path | None = None,
     save_every: float = 60.0,
-    workers: int | str = 1,
+    workers: int | str | None = None,
+    cluster: str | None = None,
     no_strips: bool = False,
     keep_counts: bool = False,
     extend: int | None = None,
@@ -96,7 +90,9 @@ def dissect(
             in the user's cache. The bytes of the run do not depend on it.
         save_every: Seconds between saves of the counts.
         workers: Processes that count at the same time, or ``"auto"``; needs models given by name.
-            The bytes of the run do not depend on it.
+            The bytes of the run do not depend on it. None: 1, with ``cluster`` as for ``"auto"``.
+        cluster: Count on a cluster of Ray: its address, ``"auto"`` for the one that this machine
+            belongs to, ``"local"`` for a new one on this machine alone.
         no_strips: Store no pictures of the top images of units.
         keep_counts: Keep the counts beside the run, so that ``extend`` can add samples later.
         extend: Number of samples that the run in ``out`` gets, of the same settings and with its
@@ -126,7 +122,8 @@ def dissect(
     given: dict[str, Any] = {  # of any types
         "layers": layers, "device": device, "resume": resume, "progress": progress,
         "memory": memory, "cache": cache, "save_every": save_every, "workers": workers,
-        "no_strips": no_strips, "profile": profile, "keep_counts": keep_counts, "extend": extend,
+        "cluster": cluster, "no_strips": no_strips, "profile": profile,
+        "keep_counts": keep_counts, "extend": extend,
     }  # fmt: skip
     RunOptions(**given)
     check_names(settings, [*RunSettings.__annotations__, *RunOptions.declared], of="dissect()")
@@ -135,12 +132,14 @@ def dissect(
     config = RunConfig(generator_spec, segmenter_spec, (), **settings)
     if keep_counts:
         check_keepable(config)
-    if workers != 1 and not (isinstance(generator, str) and isinstance(segmenter, str)):
-        raise SettingError(
-            "workers",
-            f"is {workers!r} with a model that is an object, which other processes cannot load; "
-            "expected a generator and a segmenter by name; name them, or leave it out",
-        )
+    named = isinstance(generator, str) and isinstance(segmenter, str)
+    for setting, value in {"workers": workers, "cluster": cluster}.items():
+        if value not in (None, 1) and not named:
+            raise SettingError(
+                setting,
+                f"is {value!r} with a model that is an object, which other processes cannot load; "
+                "expected a generator and a segmenter by name; name them, or leave it out",
+            )
     budget = None if memory is None else parse_size(memory)
     check_device(device)
     # Before models are loaded, so that an error comes at once.
@@ -148,9 +147,9 @@ def dissect(
         return _make_run(
             lock, generator, segmenter, (generator_spec, segmenter_spec), out=Path(out),
             layers=layers, device=device, resume=resume, progress=progress, budget=budget,
-            cache=cache, save_every=save_every, workers=workers, no_strips=no_strips,
-            profile=None if profile is None else Path(profile), settings=settings,
-            keep_counts=keep_counts, extends=extend is not None,
+            cache=cache, save_every=save_every, workers=workers, cluster=cluster,
+            no_strips=no_strips, profile=None if profile is None else Path(profile),
+            settings=settings, keep_counts=keep_counts, extends=extend is not None,
         )  # fmt: skip
 
 
@@ -168,7 +167,8 @@ def _make_run(
     budget: int | None,
     cache: str | Path | None,
     save_every: float,
-    workers: int | str,
+    workers: int | str | None,
+    cluster: str | None,
     no_strips: bool,
     profile: Path | None,
     settings: RunSettings,
@@ -177,12 +177,14 @@ def _make_run(
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
     with ExitStack() as stack:
-        n_workers = number_of_workers(workers, n_blocks(RunConfig(*specs, (), **settings)))
-        helpers, crew = stack.enter_context(ExitStack()), None
-        if n_workers > 1:
-            # They load the models while this process does.
-            crew = start_crew(*specs, n_workers=n_workers, device=device)
-            helpers.enter_context(crew)
+        helpers = stack.enter_context(ExitStack())
+        # They load the models while this process does.
+        crew = helpers.enter_context(
+            open_crew(
+                *specs, workers=workers, cluster=cluster, device=device,
+                n_blocks=n_blocks(RunConfig(*specs, (), **settings)),
+            )
+        )  # fmt: skip
         if isinstance(generator, str):
             generator = load_generator(generator, device=device)
         if isinstance(segmenter, str):
@@ -199,14 +201,16 @@ def _make_run(
         stages = Stages(keep_spans=profile is not None)
         with workspace.claim(resume=resume):
             workspace.begin_extension()
-            budget = None if budget is None else budget // n_workers
+            if budget is not None and crew is not None:
+                budget //= crew.n_here
             groups = divide(subject, workspace.saved_passes(), budget)
             trust = TrustOfRun(subject)
             own = None if no_strips else stack.enter_context(_kept_pictures(workspace, subject))
             pictures: Pictures | None = own
             # With several passes, later ones use the masks of the first.
-            shared = workspace.folder / "planes" if len(groups) > 1 else None
-            planes = cache_folder(cache) or shared
+            shared = Path("planes") if len(groups) > 1 else None
+            kept = cache_folder(cache)
+            planes = shared if kept is None else kept.absolute()
             together: Shared | None = None
             if crew is not None:
                 brief_crew(
@@ -223,8 +227,9 @@ def _make_run(
                     ]
                     pictures = PicturesOfMany(own, others)
             else:
+                masks = PlaneStore(subject, None if planes is None else workspace.folder / planes)
                 _count_groups(
-                    subject, groups, workspace, PlaneStore(subject, planes), save_every=save_every,
+                    subject, groups, workspace, masks, save_every=save_every,
                     progress=progress, pictures=own, trust=trust, stages=stages,
                 )  # fmt: skip
             _score_and_write(workspace, subject, groups, pictures, trust, stages, progress=progress)

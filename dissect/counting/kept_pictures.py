@@ -229,8 +229,8 @@ class KeptPictures:
     def _resize(self, maps: Float[Tensor, "pair h w"]) -> Float[Tensor, "pair tile tile"]:
         return resize(maps[:, None], (self.tile, self.tile), nearest=self._native)[:, 0]
 
-    def save_index(self) -> None:
-        """Write the index of a named file beside it, for ``reopen``."""
+    def save_index(self) -> list[str]:
+        """Write the index of a named file beside it, for ``reopen``; returns the names of both."""
         assert self._path is not None
         layers = list(self._layers)
         content = {
@@ -242,7 +242,9 @@ class KeptPictures:
                 for n, own in enumerate(self._layers.values())
             },
         }
-        np.savez(_index_of(self._path), allow_pickle=False, **content)
+        index = _index_of(self._path)
+        np.savez(index, allow_pickle=False, **content)
+        return [self._path.name, index.name]
 
     @classmethod
     def reopen(

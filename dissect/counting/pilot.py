@@ -3,7 +3,7 @@
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -49,11 +49,10 @@ class PilotValues:
     Args:
         units: Layer → number of units.
         grid: Height and width of the mask grid.
-        n_pilot: Reads samples first … first + n_pilot - 1 only, for any size of blocks.
+        n_pilot: Number of samples of the pilot, which are the first ones.
         seed: Seed of the run.
         nearest: Resize to the nearest cell, not bilinearly.
-        stored: Layer → float32 (unit, value) to fill, such as a file shared by several
-            processes; None: own memory.
+        samples: Samples to read; None: the whole pilot.
     """
 
     def __init__(
@@ -64,24 +63,25 @@ class PilotValues:
         n_pilot: int,
         seed: int,
         nearest: bool = False,
-        stored: Mapping[str, Float[np.ndarray, "unit value"]] | None = None,
+        samples: range | None = None,
     ) -> None:
         self._nearest, self._taps = nearest, _nearest_taps if nearest else taps
         self.grid, self.n_pilot, self.seed = grid, n_pilot, seed
         self.per_image = values_per_image(grid, n_pilot)
-        self._values = dict(stored or {}) or {
-            layer: np.empty((n_units, n_pilot * self.per_image), np.float32)
+        self._samples = range(n_pilot) if samples is None else samples
+        self._values = {
+            layer: np.empty((n_units, len(self._samples) * self.per_image), np.float32)
             for layer, n_units in units.items()
         }
 
     def add(self, block: Block) -> None:
         """Take the values of a block."""
         for index in block.skipped:
-            if index < self.n_pilot:
-                first = index * self.per_image
+            if index in self._samples:
+                first = self._column(index)
                 for values in self._values.values():
                     values[:, first : first + self.per_image] = np.nan
-        rows = [row for row, index in enumerate(block.indices) if index < self.n_pilot]
+        rows = [row for row, index in enumerate(block.indices) if index in self._samples]
         pixels = [
             pilot_pixels(
                 block.indices[row], seed=self.seed, n_pixels=self.grid**2, per_image=self.per_image
@@ -102,7 +102,7 @@ class PilotValues:
             content = contents[layer]
             down, across = (self._taps(size, self.grid) for size in content.shape[2:])
             for row in rows:
-                first = block.indices[row] * self.per_image
+                first = self._column(block.indices[row])
                 values = self._values[layer][share, first : first + self.per_image]
                 sample(content[row, share], pixels[row], self.grid, down, across, values)
 
@@ -121,8 +121,16 @@ class PilotValues:
             places = torch.from_numpy(own).to(maps.device)
             grid = (self.grid, self.grid)
             values = values_at(maps[row].float(), places, grid, nearest=self._nearest)
-            first = indices[row] * self.per_image
+            first = self._column(indices[row])
             self._values[layer][:, first : first + self.per_image] = values.cpu().numpy()
+
+    def _column(self, index: int) -> int:
+        """First column of a sample's values."""
+        return (index - self._samples.start) * self.per_image
+
+    def of(self, layer: str) -> Float[np.ndarray, "unit value"]:
+        """Values of the units of a layer."""
+        return self._values[layer]
 
     def edges(self, tail: float) -> dict[str, Tensor]:
         """Layer → Float[unit edge]. Frees the values."""

@@ -1,5 +1,8 @@
 """A pass shared by several processes: the same bytes as one process, even if processes die.
 
+The processes are local ones or actors on a cluster (``counting.crews``), which makes no difference
+here.
+
 The method needs two barriers: edges depend on the whole pilot, and thresholds of pairs on the whole
 calibration fold. Between them blocks are tasks that any process takes in any order, since counts
 are integers that are summed. Each process saves its counts atomically as its own part, with a list
@@ -16,7 +19,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,84 +29,33 @@ import numpy as np
 import torch
 
 import dissect.errors
-from dissect.config import RunConfig
 from dissect.counting.count import PassCounter, choose_thresholds, empty_state
 from dissect.counting.fitting import fit_bases
 from dissect.counting.kept_pictures import KeptPictures
-from dissect.counting.pilot import KEPT_BYTES
-from dissect.counting.stages import Stages
+from dissect.counting.stages import Stages, clock
 from dissect.counting.status import Status
 from dissect.counting.subject import Subject
-from dissect.counting.worker import pilot_file
+from dissect.counting.worker import (
+    edges_file,
+    pilot_file,
+    remove_pilot_files,
+    shares_of_units,
+)
 from dissect.errors import RunError
 from dissect.interrupt import deferred_interrupt
 from dissect.progress import ProgressBar
 from dissect.runs.coverage import Coverage
-from dissect.runs.partial import FAILED, Workspace
+from dissect.runs.partial import BEGINNING, FAILED, Workspace
 from dissect.runs.state import PassState
 from dissect.statistics import calibration_size
 from dissect.statistics.edges import N_EDGES
-from dissect.workers.crew import Crew, usable_cores
+from dissect.workers.crew import Crew
 from segmenters.plain_text import one_line
 
-WORKER = "dissect.counting.worker"
 MOST_FAILURES = 3
 _IN_FLIGHT = 2  # tasks per process: the current one and the next
 _WAIT = 0.5  # seconds
-_EDGE_UNITS = 64  # units whose edges are one task
 _Task = int
-
-
-def number_of_workers(asked: int | str, n_blocks: int) -> int:
-    """Number of counting processes: at most the number of blocks.
-
-    Args:
-        asked: The setting.
-        n_blocks: Number of blocks of the run.
-    """
-    wanted = usable_cores() if asked == "auto" else int(asked)
-    return max(1, min(wanted, n_blocks))
-
-
-def start_crew(generator: str, segmenter: str, *, n_workers: int, device: str) -> Crew:
-    """Start processes that load the models of a run, while this one does.
-
-    Args:
-        generator, segmenter: Names of the models.
-        n_workers: Number of processes.
-        device: Device of the models.
-    """
-    threads = max(1, min(torch.get_num_threads(), usable_cores() // n_workers))
-    greeting = {
-        "generator": generator, "segmenter": segmenter, "device": device, "threads": threads,
-    }  # fmt: skip
-    return Crew(WORKER, greeting, n_workers=n_workers, n_threads=threads)
-
-
-def brief_crew(
-    crew: Crew,
-    workspace: Workspace,
-    config: RunConfig,
-    *,
-    save_every: float,
-    planes: Path | None,
-    keep_spans: bool,
-) -> None:
-    """Send the run's settings to the processes.
-
-    Args:
-        crew: The processes.
-        workspace: Workspace of the run.
-        config: Settings of the run.
-        save_every: Seconds between saves.
-        planes: Folder of the mask cache; None: no cache.
-        keep_spans: Record every stay in a stage.
-    """
-    crew.tell_all(
-        do="brief", config=config.to_json(), out=str(workspace.out), key=workspace.key,
-        save_every=save_every, planes=None if planes is None else str(planes),
-        room=KEPT_BYTES // crew.n_wanted, spans=keep_spans,
-    )  # fmt: skip
 
 
 @dataclass
@@ -154,11 +106,12 @@ class Shared:
             interrupted: Stops the distribution when it returns True.
         """
         self._failures.clear()
-        waiting, flying = list(tasks), {worker: deque[_Task]() for worker in self.crew.workers}
-        for worker in flying:
-            begin(worker)
+        waiting, flying = list(tasks), dict[int, deque[_Task]]()
         while (waiting or any(flying.values())) and not interrupted():
-            for worker, own in flying.items():
+            for worker in self.crew.workers:
+                if worker not in flying:
+                    begin(worker)
+                own = flying.setdefault(worker, deque())
                 while waiting and len(own) < _IN_FLIGHT:
                     task = min(waiting, key=lambda one, worker=worker: prefer(worker, one))
                     waiting.remove(task)
@@ -166,24 +119,29 @@ class Shared:
                     self.crew.send(worker, **order(task))
             for worker, answer in self.crew.answers(_WAIT):
                 if answer is None:
-                    again = lost(worker, list(flying.pop(worker)))
+                    again = lost(worker, list(flying.pop(worker, ())))
                     waiting = [*self._after_death(worker, again), *waiting]
-                    fresh = self.crew.hire()
-                    flying[fresh] = deque()
-                    begin(fresh)
+                    self.crew.refill()
                 elif self._is_told(worker, answer) and "done" in answer:
                     flying[worker].remove(answer["done"])
                     done(worker, answer)
 
-    def collect(self, do: str, key: str, lost: Callable[[int], Sequence[_Task]]) -> list[_Task]:
-        """Send an order to all and wait for the answers; returns the tasks of dead processes.
+    def collect(
+        self,
+        do: str,
+        key: str,
+        lost: Callable[[int], Sequence[_Task]],
+        workers: Collection[int],
+    ) -> list[_Task]:
+        """Send an order and wait for the answers; returns the tasks of dead processes.
 
         Args:
             do: The order.
             key: Key of its answer.
             lost: Tasks of a dead process to repeat.
+            workers: Processes that get the order, if they are alive.
         """
-        open_, again = set(self.crew.workers), []
+        open_, again = {worker for worker in self.crew.workers if worker in workers}, []
         for worker in open_:
             self.crew.send(worker, do=do)
         while open_:
@@ -194,14 +152,15 @@ class Shared:
                 elif self._is_told(worker, answer) and key in answer and "done" not in answer:
                     open_.discard(worker)
                     self._take(worker, answer)
-        while len(self.crew.workers) < self.crew.n_wanted:
-            self.crew.hire()
+        self.crew.refill()
         return again
 
     def _take(self, worker: int, answer: dict[str, Any]) -> None:
         """Store the final results of a process."""
         if "finished" in answer:
-            self.stages.replace_part(f"worker {worker}", answer["stages"], answer["spans"])
+            ahead = answer["clock"] - clock()  # clocks of other machines begin elsewhere
+            spans = [(stage, begin + ahead, seconds) for stage, begin, seconds in answer["spans"]]
+            self.stages.replace_part(f"worker {worker}", answer["stages"], spans)
             if self.own_pictures is not None:
                 self.pictures.add(_pictures_name(worker))
 
@@ -399,8 +358,6 @@ def _shared_pilot(
         overlap=np.zeros((0, 0), np.int64), bases=fitted.bases,
     )  # fmt: skip
     workspace.save_beginning(start)
-    for layer in fitted.specs:
-        pilot_file(folder, fitted, layer, "w+")
     blocks = fitted.blocks_of(fitted.n_pilot)
     bar = ProgressBar(
         total=len(blocks), desc="pilot", unit="block", disable=None if progress else True,
@@ -413,25 +370,26 @@ def _shared_pilot(
 
     with bar:
         shared.share(
-            blocks, lambda block: {"do": "pilot", "block": block, "layers": layers}, done=took
+            blocks,
+            lambda block: {"do": "pilot", "block": block, "layers": layers, "needs": [BEGINNING]},
+            done=took,
         )
-        shares = [
-            (layer, first, min(first + _EDGE_UNITS, info.units))
-            for layer, info in fitted.shapes.items()
-            for first in range(0, info.units, _EDGE_UNITS)
-        ]
+        check_aside(shared)
+        shares = shares_of_units(fitted)
         shared.share(
             range(len(shares)),
-            lambda task: {"do": "edges", "task": task, "units": shares[task], "layers": layers},
-        )
+            lambda task: {
+                "do": "edges", "task": task, "blocks": list(blocks),
+                "needs": [pilot_file(block, task) for block in blocks],
+            },
+        )  # fmt: skip
     check_aside(shared)
     edges: dict[str, list[np.ndarray]] = {layer: [] for layer in fitted.specs}
     for task, (layer, _, _) in enumerate(shares):
-        path = folder / f"edges-{task}.npy"
+        path = folder / edges_file(task)
         edges[layer].append(np.load(path, allow_pickle=False))
         path.unlink()
-    for path in folder.glob("pilot-*.values"):
-        path.unlink()
+    remove_pilot_files(folder)
     found = {layer: torch.from_numpy(np.concatenate(parts)) for layer, parts in edges.items()}
     return empty_state(
         fitted,
@@ -469,7 +427,7 @@ def _count_blocks(
             pictures = None if shared.own_pictures is None else _pictures_name(worker)
             shared.crew.send(
                 worker, do="begin", layers=layers, part=parts[worker], pictures=pictures,
-                **{"pass": number},
+                needs=[BEGINNING], **{"pass": number},
             )  # fmt: skip
 
     def lost(worker: int, unanswered: Sequence[_Task] = ()) -> list[_Task]:
@@ -492,7 +450,7 @@ def _count_blocks(
             todo, lambda block: {"do": "count", "block": block},
             begin=begin, prefer=prefer, lost=lost, done=done, interrupted=interrupted,
         )  # fmt: skip
-        todo = shared.collect("finish", "finished", lost)
+        todo = shared.collect("finish", "finished", lost, parts)
     state = workspace.merge_parts(state, number, seconds=time.monotonic() - began)
     if interrupted():
         raise KeyboardInterrupt

@@ -146,6 +146,11 @@ class Stages:
                 self.spans_of[HERE].append(Span(name, opened.begin, wall))
 
 
+def clock() -> float:
+    """Seconds of the wall clock when ``time.perf_counter`` was zero, which differs by machine."""
+    return time.time() - time.perf_counter()
+
+
 def write_trace(path: Path, stages: Stages) -> None:
     """Write every stay of every process as a trace for a browser's trace viewer.
 

@@ -33,7 +33,9 @@ from dissect.runs.state import PassState, SavedPass, saved_basis, saved_coverage
 from segmenters.received import LARGEST_JSON, open_stored_zip, parse_json, read_bytes, reading
 
 _STATE, _KEY = "state.npz", "key.json"
-_PART, _BEGINNING = "part", "beginning.npz"
+_PART = "part"
+BEGINNING = "beginning.npz"
+"""File with what all parts of a pass have in common."""
 FAILED = "failed.json"
 """File beside a partial run: block → the traceback of its last failure."""
 _MOST_ARRAYS = 1_000_000  # largest number of arrays of a state
@@ -303,8 +305,8 @@ class Workspace:
         Raises:
             RunError: it cannot be written.
         """
-        self._save(self.folder / _BEGINNING, replace(state, counts={}))
-        return self.folder / _BEGINNING
+        self._save(self.folder / BEGINNING, replace(state, counts={}))
+        return self.folder / BEGINNING
 
     def load_beginning(self) -> PassState:
         """Read the file of ``save_beginning``.
@@ -312,13 +314,13 @@ class Workspace:
         Raises:
             RunError: it cannot be read.
         """
-        path = self.folder / _BEGINNING
+        path = self.folder / BEGINNING
         with self._reading(path), np.load(path, allow_pickle=False) as file:
             self._check_key(file)
             return PassState.beginning(file)
 
-    def save_part(self, state: PassState, number: int, name: str) -> None:
-        """Replace a saved part of a pass.
+    def save_part(self, state: PassState, number: int, name: str) -> Path:
+        """Replace a saved part of a pass; returns its file.
 
         Args:
             state: Counts of one process.
@@ -328,7 +330,9 @@ class Workspace:
         Raises:
             RunError: it cannot be written; the previous one is kept.
         """
-        self._save(self.folder / f"{_PART}-{number}-{name}.npz", state)
+        path = self.folder / f"{_PART}-{number}-{name}.npz"
+        self._save(path, state)
+        return path
 
     def part_coverage(self, number: int, name: str) -> Coverage:
         """The blocks of a saved part; none if it is not saved.

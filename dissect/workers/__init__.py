@@ -1,1 +1,1 @@
-"""Local worker processes: they read orders as lines of JSON and answer in lines."""
+"""Worker processes, on this machine or on a cluster: they take orders and give answers."""

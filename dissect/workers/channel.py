@@ -10,8 +10,11 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Any
+
+from dissect.errors import DissectError
 
 
 class Channel:
@@ -33,6 +36,13 @@ class Channel:
         """Send an answer."""
         self._answers.write(json.dumps(content) + "\n")
         self._answers.flush()
+
+
+def describe_error(error: Exception) -> dict[str, str]:
+    """The answer for an error: a user's mistake, or a fault with its traceback."""
+    if isinstance(error, DissectError):
+        return {"mistake": str(error), "kind": type(error).__name__}
+    return {"fault": "".join(traceback.format_exception(error))}
 
 
 def _end_with(orders: int) -> None:

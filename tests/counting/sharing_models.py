@@ -2,15 +2,16 @@
 
 import math
 import os
+import time
 from pathlib import Path
 
 import torch
 
 from dissect.worlds.planted import PlantedGenerator
 
-NAN, KILLS, FAILS, SOME_NAN, SHORT = (
+NAN, KILLS, FAILS, SOME_NAN, SHORT, WAITS = (
     f"tests.counting.sharing_models:{name}"
-    for name in ("nan", "kills", "fails", "some_nan", "short")
+    for name in ("nan", "kills", "fails", "some_nan", "short", "waits")
 )
 
 
@@ -41,6 +42,18 @@ def _kill_once(mark):
 def _raise(mark):
     if not mark.exists():
         raise ValueError("planted fault")
+
+
+class _Waiting(PlantedGenerator):
+    """Says that it waits from block 10 on, until a file says that it need not."""
+
+    def sample(self, indices, **settings):
+        mark = Path(os.environ["TEST_MARK"])
+        if indices[0] >= 320:
+            mark.with_name(f"waits-{os.getpid()}").touch()
+            while not mark.exists():
+                time.sleep(0.01)
+        return super().sample(indices, **settings)
 
 
 def nan():
@@ -75,6 +88,10 @@ class _Short(PlantedGenerator):
         if len(latent) > 12:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return super().synthesize(latent, **settings)
+
+
+def waits():
+    return _Waiting()
 
 
 def some_nan():

@@ -337,6 +337,18 @@ function drawHeat(box) {
   });
 })();
 
+// dcc.Upload takes no label for its field, and draws that later than the page.
+new MutationObserver((changes) => {
+  const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);
+  for (const node of added.filter((one) => one.nodeType === Node.ELEMENT_NODE)) {
+    const fields = [...node.querySelectorAll("input[type=file]")];
+    if (node.matches("input[type=file]")) fields.push(node);
+    for (const field of fields) {
+      field.setAttribute("aria-label", field.parentElement.textContent.trim());
+    }
+  }
+}).observe(document.documentElement, { childList: true, subtree: true });
+
 // A strip of square images becomes a grid of them, each cut out by its place.
 document.addEventListener(
   "load",

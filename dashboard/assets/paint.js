@@ -108,6 +108,16 @@
       data: { png: png, number: Date.now() + state.count },
     });
   }
+  // Ctrl-Z and Ctrl-Shift-Z are the buttons of the picture, but not while one writes in a field.
+  document.addEventListener("keydown", function (event) {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || !canvas()) return;
+    if (event.target.closest("input:not([type=checkbox]), textarea")) return;
+    const button = document.getElementById(event.shiftKey ? "paint-redo" : "paint-undo");
+    if (!button || button.disabled) return;
+    event.preventDefault();
+    button.click();
+  });
+
   document.addEventListener("pointerup", finish);
   document.addEventListener("pointercancel", finish);
 
@@ -116,9 +126,6 @@
     "load",
     function (event) {
       if (event.target.id !== "paint-after" || state.painting) return;
-      // dcc.Upload takes no label for its field, and is there later than the page.
-      const field = document.querySelector("#paint-upload input");
-      if (field) field.setAttribute("aria-label", "Open recipe");
       const shown = canvas();
       if (shown) shown.getContext("2d").clearRect(0, 0, shown.width, shown.height);
     },
@@ -146,6 +153,9 @@
       const cause = window.dash_clientside.callback_context.triggered_id;
       if (!cause || !(clicks || []).some(Boolean)) return [none, none, none];
       return [Number(cause.name), origin.seed, origin.truncation];
+    },
+    unfold: function (concept) {
+      return concept === "(by hand)" ? true : window.dash_clientside.no_update;
     },
     forget: function () {
       return null;

@@ -146,18 +146,23 @@ def how_far(job: Job) -> Progress:
     return Progress(job.done, job.total, counted)
 
 
-def run_form(generators: Collection[str], segmenters: Collection[str]) -> Component:
-    """The form with the settings of a run."""
-    first = next(iter(generators), None)
+def run_form(generators: Collection[str], segmenters: Collection[str], *, first: bool) -> Component:
+    """The form with the settings of a run.
+
+    Args:
+        generators, segmenters: Names to choose from.
+        first: Whether its heading is the page's first button, and filled.
+    """
+    generator = next(iter(generators), None)
     # Segmenters show what they mark, generators what they draw.
-    kin = next((name for name in segmenters if str(first).startswith(name)), None)
+    kin = next((name for name in segmenters if str(generator).startswith(name)), None)
     declared = RunRequest.declared
     made = {
         name: setting_field(one, "runs") for name, one in declared.items()
     } | {
         "generator": dmc.Select(
             id="runs-generator", label=declared["generator"].label, data=list(generators),
-            value=first, allowDeselect=False, searchable=True,
+            value=generator, allowDeselect=False, searchable=True,
         ),
         "segmenters": dmc.MultiSelect(
             id="runs-segmenters", label=declared["segmenters"].label, data=list(segmenters),
@@ -169,7 +174,7 @@ def run_form(generators: Collection[str], segmenters: Collection[str]) -> Compon
     switches = [made[name] for name in SWITCHES]
     return html.Details(
         [
-            html.Summary("Start a new run", className="action filled"),
+            html.Summary("Start a new run", className="action filled" if first else "action"),
             html.Div(fields, className="controls"),
             html.Div(switches, className="switches"),
             html.Details(

@@ -7,6 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.components.attributes import aria, aria_of
+from dashboard.components.first_visit import first_visit
 from dashboard.components.rungs import rung_mark
 from dashboard.components.units import counted, empty, swatch
 from dashboard.links import compare_href, run_href
@@ -25,6 +26,7 @@ def run_list(
     free: int | None = None,
     search: object = "",
     tag: object = None,
+    begun: bool = False,
 ) -> list[Component]:
     """The chosen runs, newest first.
 
@@ -35,11 +37,10 @@ def run_list(
         free: Free bytes of the disk.
         search: Words that must all occur. Untrusted.
         tag: Required tag; "" or None for any. Untrusted.
+        begun: Whether the demo of a first visit runs, waits or was stopped already.
     """
     if not entries:
-        text = "There is no run in this folder yet. dissect demo makes one in a minute; "
-        more = " makes others, and so does the form below."
-        return [empty([text, html.Code("dissect run … --out FOLDER/NAME"), more])]
+        return [first_visit(begun=begun)]
     words = search.lower().split() if isinstance(search, str) else []
     chosen = [
         entry

@@ -125,11 +125,7 @@ def _concepts(a: OpenRun, b: OpenRun) -> Component:
         if known
         else empty("No concept that both could mark names a unit of either."),
         _folded(rest, two_runs),
-        *(
-            html.P(f"Only {opened.name} could mark {', '.join(own)}.", className="quiet")
-            for opened, own in apart
-            if own
-        ),
+        *(_only(opened, own) for opened, own in apart if own),
     ]
     return html.Div(parts)
 
@@ -225,6 +221,13 @@ def _folded(rows: Sequence[_Row], two_runs: Sequence[OpenRun]) -> Component | No
             html.Li([swatch(_colour(row.name, *two_runs)), f"{row.name}: best IoU {values}"])
         )
     return html.Details([html.Summary(label), html.Ul(items, className="plain-list")])
+
+
+def _only(opened: OpenRun, names: Sequence[str]) -> Component:
+    """Concepts that the other run's segmenter cannot mark, as a folded list."""
+    items = [html.Li([swatch(_colour(name, opened)), name]) for name in names]
+    label = f"{counted(len(names), 'concept')} that only {opened.name} could mark"
+    return html.Details([html.Summary(label), html.Ul(items, className="plain-list many")])
 
 
 def _signed(value: float) -> str:

@@ -23,6 +23,7 @@ from dash.exceptions import PreventUpdate
 
 from dashboard import context
 from dashboard.callbacks import line_of, problem, shows_errors
+from dashboard.components.first_visit import DEMO, demo_request
 from dashboard.components.jobs import (
     FIELDS,
     SWITCHES,
@@ -54,6 +55,7 @@ from dissect.generators import zoo
 from segmenters import SEGMENTERS
 
 _TICK = 1000  # milliseconds
+_ABOUT = "Each run opened one generator and says which of its units match what."
 
 
 def layout(visit: Visit) -> Component:
@@ -63,17 +65,19 @@ def layout(visit: Visit) -> Component:
     entries, tags, jobs = own.store.entries(), _tags(own).all(), _jobs()
     search, tag = visit.query.get("search", ""), visit.query.get("tag", "")
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
+    form = run_form(_generators(own), SEGMENTERS, first=bool(entries))
     return html.Div(
         [
             html.H1("Runs"),
-            html.P("Each run opened one generator and says which of its units match what."),
-            run_form(_generators(own), SEGMENTERS),
+            *([html.P(_ABOUT), form] if entries else []),
             html.Div(
                 run_choice(known, search=search, tag=tag),
                 id="runs-choose", hidden=not entries,
             ),
             html.Div(compare_link(entries), id="runs-compared"),
-            html.Div(_list(own, entries, tags, search, tag), id="runs-list", className="results"),
+            html.Div(
+                _list(own, entries, tags, jobs, search, tag), id="runs-list", className="results"
+            ),
             html.Div(job_rows(jobs, "runs"), id="runs-jobs"),
             html.P(id="runs-answer", role="status", className="message"),
             html.Div(fault, id="runs-news", role="status", className="message"),
@@ -81,6 +85,7 @@ def layout(visit: Visit) -> Component:
             dcc.Store(id="runs-moving", data=moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
             *progress_stores("runs"),
+            None if entries else form,
             tag_form(run_names(entries), known),
             dcc.Store(id="runs-address"),
         ]
@@ -91,6 +96,7 @@ def _list(
     own: Context,
     entries: list[Entry],
     tags: Mapping[str, list[str]],
+    jobs: list[Job],
     search: object,
     tag: object,
 ) -> list[Component]:
@@ -98,7 +104,8 @@ def _list(
     sizes = {entry.id: disk.of(entry.path) for entry in entries}
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(own.store.folder).free
-    return run_list(entries, tags, sizes, free=free, search=search, tag=tag)
+    begun = any(job.name == DEMO and (job.live or job.turn or job.resumable) for job in jobs)
+    return run_list(entries, tags, sizes, free=free, search=search, tag=tag, begun=begun)
 
 
 def register(app: Dash) -> None:
@@ -188,6 +195,8 @@ def _start(clicks: object, *given: object) -> str:
 def _act(clicks: object) -> str:
     if not isinstance(clicks, list) or not any(clicks) or not isinstance(ctx.triggered_id, dict):
         raise PreventUpdate  # buttons that were only added or removed
+    if ctx.triggered_id.get("action") == DEMO:
+        return f"{DEMO} is {standing(work().start(demo_request()))}"
     job_id, done = perform(ctx.triggered_id.get("action"), ctx.triggered_id.get("name"))
     return done or f"{job_id} is {standing(work().find(job_id))}"
 
@@ -250,7 +259,7 @@ def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple
     entries, tags = own.store.entries(), _tags(own).all()
     known = sorted({one for entry in entries for one in tags.get(entry.id, ())})
     try:
-        shown = _list(own, entries, tags, search, tag)
+        shown = _list(own, entries, tags, jobs, search, tag)
     except DissectError as error:
         shown = [problem(error)]
     none = not entries

@@ -39,6 +39,14 @@ def register_browser(app: Dash) -> None:
         here("forget"),
         Output("paint-brush", "data", allow_duplicate=True),
         *[Input(f"paint-{name}", "value") for name in ("concept", "mode", "layer", "units")],
+        Input("paint-learned", "checked"),
+        prevent_initial_call=True,
+    )
+    # Units by hand are of a layer, which is chosen there.
+    app.clientside_callback(
+        here("unfold"),
+        Output("paint-advanced", "open"),
+        Input("paint-concept", "value"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

@@ -21,10 +21,13 @@ from dissect.edits import recipes
 from dissect.errors import ConfigError, DissectError
 from dissect.painting.recipe import LARGEST_BYTES, read_recipe, write_recipe
 
+_LEARNING_SECONDS = 1800.0  # until a search for learned values counts as hung
 _ANY_SAMPLE = {"seed": 0, "index": 0, "truncation": 1, "label": None}
 _JUDGING = "What the stroke did is being measured …"
 _TRYING = "The brush is tried on other images …"
-_LOOKING = "The units are being searched, a few seconds the first time …"
+_LOOKING = (
+    "The units are being searched: a few seconds the first time, minutes with learned values …"
+)
 
 
 def register(app: Dash) -> None:
@@ -47,6 +50,7 @@ def register(app: Dash) -> None:
         Input("paint-mode", "value"),
         Input("paint-layer", "value"),
         Input("paint-units", "value"),
+        Input("paint-learned", "checked"),
         *[State(f"paint-{name}", "value") for name in CORNERS],
         State("paint-history", "data"),
         State("paint-about", "data"),
@@ -76,11 +80,15 @@ def register(app: Dash) -> None:
     )(_render)
     app.callback(
         Output("paint-verdict", "children"),
+        Output("paint-advice", "children"),
         Input("paint-shown", "data"),
         State("paint-run", "data"),
         State("paint-view", "data"),
         prevent_initial_call=True,
-        running=[(Output("paint-verdict", "children"), _JUDGING, "")],
+        running=[
+            (Output("paint-verdict", "children"), _JUDGING, ""),
+            (Output("paint-advice", "children"), "", ""),
+        ],
     )(_judge)
     app.callback(
         Output("paint-starts", "children"),
@@ -157,6 +165,7 @@ def _brush(
     mode: object,
     layer: object,
     units: object,
+    learned: object,
     *given: object,
 ) -> tuple:
     *corners, history, about, run_id, view = given
@@ -172,8 +181,9 @@ def _brush(
             question |= {"units": read_units(units)}
         else:
             where, place = _shape(corners, history)
-            question |= {"concept": concept, **place}
-        brush = ask(run_id, question, view=f"{view}-brush").content
+            question |= {"concept": concept, "learned": learned is True, **place}
+        limit = {"seconds": _LEARNING_SECONDS} if question.get("learned") else {}
+        brush = ask(run_id, question, view=f"{view}-brush", **limit).content
     except SupersededError:
         return (no_update,) * 5
     except DissectError as error:
@@ -273,22 +283,22 @@ def _render(about: object, history: object, *given: object) -> tuple:
     return (*pictures, *labels, table, "", now, judged)
 
 
-def _judge(shown: object, run_id: object, view: object) -> object:
-    """The result of the last stroke, in sentences; nothing if no stroke is shown, as after an
-    error, which the status shows.
+def _judge(shown: object, run_id: object, view: object) -> tuple:
+    """The result of the last stroke in one sentence, then further ones; nothing if no stroke is
+    shown, as after an error, which the status shows.
     """
     if not isinstance(shown, dict) or not shown.get("strokes"):
-        return ""
+        return "", ""
     question = {"ask": "verdict", "recipe": shown}
     try:
         found = ask(run_id, question, view=f"{view}-verdict").content
     except SupersededError:
-        return no_update
+        return no_update, no_update
     except DissectError as error:
-        return line_of(error)
+        return line_of(error), ""
     first, *others = [f"{line[0].upper()}{line[1:]}." for line in found["lines"]]
-    worked = {True: "worked", False: "failed"}.get(found["worked"], "")
-    return [html.P(first, className=f"paint-verdict-first {worked}"), *map(html.P, others)]
+    worked = {True: "worked", False: "missed"}.get(found["worked"], "")
+    return html.P(first, className=f"paint-verdict-first {worked}"), list(map(html.P, others))
 
 
 def _starts(clicks: object, history: object, brush: object, *given: Any) -> object:

@@ -20,6 +20,11 @@ from dissect.painting.strokes import DRAW, REMOVE
 from dissect.statistics.registry import rows_of
 
 _CHIPS = 12  # concepts shown with a picture
+_LEARNED = (
+    "Learned values are found by gradient descent on other images, in about a minute, and draw "
+    "much more. They prove less: in most layers any units, also random ones, can learn to draw "
+    "as much. They show what the layer can draw, not what these units do."
+)
 
 
 def layout(visit: RunVisit) -> Component:
@@ -42,8 +47,7 @@ def layout(visit: RunVisit) -> Component:
             html.H1("Paint"),
             html.P(
                 "Choose what to draw and brush over the image: the units that draw it are held at "
-                "a value there. Or remove it: they are ablated there. Below the image stands what "
-                "the last stroke did."
+                "a value there. Or remove it: they are ablated there."
             ),
             *_stores(visit),
             html.Div(
@@ -96,16 +100,26 @@ def _picture(size: int) -> Component:
     )
     return html.Div(
         [
-            stage,
             html.Div(
-                id="paint-status",
-                className="paint-status",
-                role="status",
-                children="The generator is being loaded …",
+                [
+                    # Each message has one callback, so that the next image does not remove it.
+                    html.Div(
+                        id="paint-status", role="status", children="The generator is being loaded …"
+                    ),
+                    html.Div(id="paint-refused", role="status"),
+                    html.Div(id="paint-verdict", role="status"),
+                ],
+                className="paint-told",
             ),
-            # Each message has one callback, so that the next image does not remove it.
-            html.Div(id="paint-refused", role="status"),
-            html.Div(id="paint-verdict", className="paint-verdict", role="status"),
+            html.Div(
+                [
+                    _disabled("paint-undo", "Undo"),
+                    _disabled("paint-redo", "Redo"),
+                    _disabled("paint-clear", "Clear"),
+                ],
+                className="paint-row",
+            ),
+            stage,
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
             dmc.Slider(
                 id="paint-reveal",
@@ -115,6 +129,7 @@ def _picture(size: int) -> Component:
                 updatemode="drag",
                 thumbLabel="Painted image uncovered, in percent",
             ),
+            html.Div(id="paint-advice", role="status"),
         ],
         className="paint-picture",
     )
@@ -128,13 +143,14 @@ def _sample(view: View, n_classes: int) -> Component:
                     dmc.Button("Previous", id="paint-previous", variant="default"),
                     dmc.Button("Next", id="paint-next", variant="default"),
                     dmc.Button("Random", id="paint-random", variant="default"),
+                    _whole("paint-index", "Sample", view.index),
                     dmc.Switch(id="paint-smooth", label="Smooth", checked=False),
                 ],
                 className="paint-row",
             ),
-            html.Div(
+            _advanced(
+                "paint-more",
                 [
-                    _whole("paint-index", "Sample", view.index),
                     _whole("paint-seed", "Seed", view.seed),
                     dmc.NumberInput(
                         id="paint-truncation",
@@ -150,7 +166,8 @@ def _sample(view: View, n_classes: int) -> Component:
                         hidden=not n_classes,
                     ),
                 ],
-                className="paint-row",
+                title="Seed and truncation",
+                shown=False,
             ),
             html.Div(
                 [
@@ -178,6 +195,16 @@ def _sample(view: View, n_classes: int) -> Component:
         ],
         className="paint-sample",
     )
+
+
+def _advanced(
+    name: str, fields: list[Component], *, title: str, shown: bool, told: str = ""
+) -> Component:
+    """Fields that one can do without, folded; the text below them is about the last one."""
+    parts: list[Component] = [html.Summary(title), html.Div(fields, className="paint-row")]
+    if told:
+        parts.append(html.P(told, className="quiet"))
+    return html.Details(parts, id=name, open=shown, className="paint-advanced")
 
 
 def _disabled(name: str, label: str) -> Component:
@@ -246,13 +273,12 @@ def _tools(view: View, names: tuple[str, ...], opened: OpenRun, size: int) -> Co
                         searchable=True,
                         allowDeselect=False,
                     ),
-                    dmc.Select(
-                        id="paint-layer",
-                        label="Layer",
-                        value=view.layer or BEST,
-                        data=[BEST, *run.layers],
-                        searchable=True,
-                        allowDeselect=False,
+                    dmc.NumberInput(
+                        id="paint-size",
+                        label="Brush, pixels",
+                        value=max(2, size // 4),
+                        min=1,
+                        max=size,
                     ),
                 ],
                 className="paint-row",
@@ -269,23 +295,28 @@ def _tools(view: View, names: tuple[str, ...], opened: OpenRun, size: int) -> Co
                 hidden=bool(view.concept),
             ),
             html.P(id="paint-how", role="status", children="The renderer is starting …"),
-            html.Div(
+            _advanced(
+                "paint-advanced",
                 [
+                    dmc.Select(
+                        id="paint-layer",
+                        label="Layer",
+                        value=view.layer or BEST,
+                        data=[BEST, *run.layers],
+                        searchable=True,
+                        allowDeselect=False,
+                    ),
                     dmc.NumberInput(
                         id="paint-n-units", label="Units", value=16, min=1, allowDecimal=False
                     ),
                     dmc.NumberInput(
                         id="paint-strength", label="Strength", value=1, min=0, max=10, step=0.25
                     ),
-                    dmc.NumberInput(
-                        id="paint-size",
-                        label="Brush, pixels",
-                        value=max(2, size // 4),
-                        min=1,
-                        max=size,
-                    ),
+                    dmc.Switch(id="paint-learned", label="Learned values", checked=False),
                 ],
-                className="paint-row",
+                title="Advanced: layer, units, strength, learned values",
+                shown=not view.concept or bool(view.layer),
+                told=_LEARNED,
             ),
             html.Fieldset(
                 [
@@ -316,14 +347,6 @@ def _tools(view: View, names: tuple[str, ...], opened: OpenRun, size: int) -> Co
             html.Fieldset(
                 [
                     html.Legend("Strokes"),
-                    html.Div(
-                        [
-                            _disabled("paint-undo", "Undo"),
-                            _disabled("paint-redo", "Redo"),
-                            _disabled("paint-clear", "Clear"),
-                        ],
-                        className="paint-row",
-                    ),
                     html.Div(stroke_list(History()), id="paint-strokes"),
                 ]
             ),

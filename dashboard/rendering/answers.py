@@ -4,7 +4,8 @@
 ask      with                                            answer
 =======  ==============================================  ========================================
 about    –                                               sizes, layers, concepts of the models
-brush    concept or units, mode, layer, box or mask      a ``Brush``
+brush    concept or units, mode, layer, box or mask,     a ``Brush``
+         learned
 image    recipe                                          view, and one picture for each plane
 verdict  recipe                                          what its last stroke did, in sentences
 starts   recipe                                          samples where its last stroke gains most,
@@ -41,7 +42,7 @@ from dissect.painting.canvas import Canvas, changes, labels_to_png, to_png
 from dissect.painting.checks import check_list, check_text
 from dissect.painting.recipe import Painting
 from dissect.painting.starts import N_TRIED, best_starts
-from dissect.painting.strokes import MOST_UNITS, REMOVE, decode_mask
+from dissect.painting.strokes import DRAW, MOST_UNITS, REMOVE, decode_mask
 from dissect.painting.suggestions import advise
 from dissect.pictures import to_picture
 from dissect.runs import open_run
@@ -50,7 +51,7 @@ from dissect.settings.kinds import short
 
 _LARGEST_PLAIN = 256  # largest side in pixels of a view sent as PNG
 _BRUSHES = "painting/brushes.json"
-_BRUSH_VERSION = 2
+_BRUSH_VERSION = 3
 _MOST_BRUSHES = 500  # stored beside the run
 
 
@@ -125,11 +126,15 @@ class Responder:
             return Frame(asdict(pick_brush(self._canvas, units, str(mode), layer=layer)))
         concept = check_text("concept", concept)
         layer = None if layer is None else check_text("layer", layer)
+        learned = question.get("learned", False)
+        if not isinstance(learned, bool):
+            raise ConfigError(f"learned is {short(learned)}; expected true or false")
         shape = read_shape(question)
-        return Frame(self._found(concept, str(mode), layer, shape) | {"fleeting": True})
+        found = self._found(concept, str(mode), layer, shape, learned and mode == DRAW)
+        return Frame(found | {"fleeting": True})
 
     def _found(
-        self, concept: str, mode: str, layer: str | None, shape: Shape | None
+        self, concept: str, mode: str, layer: str | None, shape: Shape | None, learned: bool
     ) -> dict[str, object]:
         """A brush that was tried before, or a new one, which is stored beside the run."""
         measured = sorted(
@@ -137,9 +142,11 @@ class Responder:
         )
         box, mask = (None, None) if shape is None else (shape.box, shape.mask)
         marked = None if mask is None else hashlib.sha256(mask).hexdigest()
-        key = json.dumps([concept, mode, layer, measured, box, marked])
+        key = json.dumps([concept, mode, layer, measured, box, marked, learned])
         if key not in self._kept:
-            brush = find_brush(self._canvas, concept, mode, layer=layer, shape=shape)
+            brush = find_brush(
+                self._canvas, concept, mode, layer=layer, shape=shape, learned=learned
+            )
             while len(self._kept) >= _MOST_BRUSHES:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = asdict(brush)

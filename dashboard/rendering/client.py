@@ -8,20 +8,23 @@ import flask
 from dashboard import context
 from dashboard.moved import places
 from dashboard.rendering.frames import Frame
-from dashboard.rendering.process import next_order
+from dashboard.rendering.process import ASK_SECONDS, next_order
 from dashboard.rendering.renderers import Renderers
 from dissect.errors import ConfigError
 
 _ORDER = "dissect_order"
 
 
-def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Frame:
+def ask(
+    run_id: object, question: Mapping[str, object], *, view: object, seconds: float = ASK_SECONDS
+) -> Frame:
     """Send a question about a run; the questions of one request of a view count as one.
 
     Args:
         run_id: Id from the address. Untrusted.
         question: See ``answers``.
         view: The waiting view; for one view, the latest request wins. Untrusted.
+        seconds: Time after which the worker counts as hung and is killed.
 
     Raises:
         DissectError: an unknown run, an error, a renderer that cannot answer, or superseded.
@@ -38,6 +41,7 @@ def ask(run_id: object, question: Mapping[str, object], *, view: object) -> Fram
         question,
         view=view[:80],
         order=order,
+        seconds=seconds,
         generator=places().get(run),
     )
 

@@ -21,7 +21,7 @@ from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dissect.errors import DissectError
 
 _START_SECONDS = 180.0
-_ASK_SECONDS = 300.0
+ASK_SECONDS = 300.0
 _REMEMBERED = 20.0
 """Seconds without a new start after a worker could not start; its error is repeated."""
 
@@ -89,7 +89,7 @@ class Process:
         *,
         view: str,
         order: int | None = None,
-        seconds: float = _ASK_SECONDS,
+        seconds: float = ASK_SECONDS,
     ) -> Frame:
         """Send a question and wait for its answer.
 
@@ -123,7 +123,7 @@ class Process:
         with self._turn:
             self._closed = True
             self._turn.notify_all()
-            self._turn.wait_for(lambda: not self._busy, timeout=_ASK_SECONDS)
+            self._turn.wait_for(lambda: not self._busy, timeout=ASK_SECONDS)
             self._stop()
 
     def kill(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dashboard.rendering.frames import Frame
-from dashboard.rendering.process import Process, RenderError, SupersededError
+from dashboard.rendering.process import ASK_SECONDS, Process, RenderError, SupersededError
 from dissect.errors import RunError
 
 __all__ = ["AnswerCache", "RenderError", "Renderers", "SupersededError"]
@@ -81,6 +81,7 @@ class Renderers:
         *,
         view: str,
         order: int | None = None,
+        seconds: float = ASK_SECONDS,
         generator: str | None = None,
     ) -> Frame:
         """An answer from memory or from the run's worker.
@@ -90,7 +91,8 @@ class Renderers:
             fingerprint: Fingerprint of the run; another run in the same place gets another worker.
             question: Plain values; see ``answers``.
             parts: Files with it.
-            view, order: The waiting view, and the number of the question; see ``Process.ask``.
+            view, order, seconds: The waiting view, the number of the question, and how long to
+                wait; see ``Process.ask``.
             generator: Current place of the run's generator; None: the run's own spec.
 
         Raises:
@@ -101,7 +103,7 @@ class Renderers:
         if known is not None:
             return known
         answer = self._worker(run, fingerprint, generator).ask(
-            question, parts, view=view, order=order
+            question, parts, view=view, order=order, seconds=seconds
         )
         if not answer.content.get("fleeting"):
             self._answers.put(key, answer)

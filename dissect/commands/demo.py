@@ -11,6 +11,8 @@ from dissect.config import RunConfig
 from dissect.settings import Settings, add_settings, like, setting
 
 _LOG = logging.getLogger(__name__)
+DEMO_GENERATOR, DEMO_SEGMENTER = "scenes-stylegan2", "scenes"
+"""What the demo opens, and with what; both come with this package."""
 
 
 class DemoOptions(Settings):
@@ -34,7 +36,7 @@ def _demo(options: argparse.Namespace) -> None:
     generator, segmenter, layer = (
         ("faces-dcgan", "faces", "main.4")
         if options.faces
-        else ("scenes-stylegan2", "scenes", "b16.conv1")
+        else (DEMO_GENERATOR, DEMO_SEGMENTER, "b16.conv1")
     )
     entry = zoo.find_entry(generator)
     if isinstance(entry, zoo.FetchedEntry) and not zoo.is_at_hand(generator):

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import textwrap
 import threading
@@ -12,6 +13,7 @@ from dashboard.rendering import client as rendering
 from dashboard.rendering.frames import Frame, FrameError, pack, read
 from dashboard.rendering.process import Process, RenderError, SupersededError
 from dashboard.rendering.renderers import AnswerCache, Renderers
+from dissect.errors import ConfigError
 from tests import patience
 
 # A worker that needs no torch: it sleeps, dies or tells what it was asked.
@@ -224,6 +226,36 @@ def test_few_workers_live_at_once_and_the_same_question_is_answered_from_memory(
     )
     renderers.close()
     assert renderers.pids() == []
+
+
+def test_values_are_learned_where_that_is_asked_for_and_kept_apart(
+    planted_run, tmp_path, monkeypatch
+):
+    from dashboard.rendering import answers
+    from dissect.painting.brushes import Brush
+
+    searched = []
+
+    def find(canvas, concept, mode, *, layer, shape, learned):
+        searched.append((mode, learned))
+        how = "with learned values" if learned else "that match best"
+        return Brush(concept, mode, "units", (0,), (1.0,), 1, 1.0, 0.5, how)
+
+    monkeypatch.setattr(answers, "find_brush", find)
+    shutil.copytree(planted_run.path, tmp_path / "planted")
+    responder = answers.Responder(str(tmp_path / "planted"))
+
+    def found(**question):
+        given = {"ask": "brush", "concept": "red", "mode": "draw", "layer": None} | question
+        return responder.answer(answers.Frame(given)).content["how"]
+
+    assert found() == "that match best"
+    assert [found(learned=True) for _ in range(2)] == ["with learned values"] * 2
+    assert found() == "that match best"
+    assert found(learned=True, mode="remove") == "that match best"  # nothing is inserted
+    assert searched == [("draw", False), ("draw", True), ("remove", False)]
+    with pytest.raises(ConfigError, match="expected true or false"):
+        found(learned="yes")
 
 
 def test_the_worker_of_a_run_answers_and_tells_of_mistakes(planted_run):

@@ -17,7 +17,6 @@ it), and a stopped command continues there.
 import argparse
 import json
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ import torch
 
 from dissect import load_generator
 from dissect.directions.effects import Effects, measure_effects
-from dissect.directions.rescoring import rescore
+from dissect.directions.rescoring import rescore, step_length
 from dissect.directions.samples import AttributeReader
 from dissect.edits.regions import Region, box
 from dissect.generators.styled import StyledGenerator
@@ -47,7 +46,7 @@ GENERATOR, SEED = "scenes-stylegan2", 11
 WORDS = ("a tree=tree", "a brick house=house", "snow=snow")
 SEEN, ABSENT = 0.25, 0.05
 """Share of a box from which a concept counts as seen, and up to which as absent."""
-SEARCH = PaintSettings(generations=6, population=12, refine=20)
+SEARCH = PaintSettings()
 EDITS = {
     "a house at night": ("a house by day", "lighting"),
     "clouds": ("a clear sky", "cloudiness"),
@@ -56,6 +55,8 @@ EDITS = {
 }
 """Words → neutral words, and the attribute that they should move."""
 DRAWS = 20
+STRENGTH = 3.0
+"""α of global directions."""
 _FRESH = 1_000_000  # samples that are edited start here
 _OTHER = 100_000  # samples whose styles are the chance level start here
 
@@ -195,24 +196,24 @@ def edit_table(n_images: int, out: Path | None) -> dict[str, Any]:
     reader = AttributeReader([load_predictor("scenes")])
     lines = Lines(out, models.fingerprints)
     done = {row["way"] for row in lines.rows}
-    if "global" not in done:
-        began = time.process_time()
+    wanted = [target for target in EDITS if f"global {target}" not in done]
+    if wanted:
         file = None if out is None else out.with_suffix(".safetensors")
         table = measure_channels(models.generator, models.scorer, n_images=n_images, out=file)
-        seconds = time.process_time() - began
-        directions = [
-            edit.direction
-            for target, (neutral, _) in EDITS.items()
-            if (edit := global_edit(table, models.scorer, target, neutral)).direction is not None
-        ]
-        effects = rescore(models.generator, reader, directions, n_samples=3 * n_images, draws=DRAWS)
-        lines.add({"way": "global", "seconds": seconds, "rows": _rows(effects)})
+        for target in wanted:
+            direction = global_edit(table, models.scorer, target, EDITS[target][0]).direction
+            assert direction is not None  # the texts differ
+            length = STRENGTH * float(np.linalg.norm(direction.vector))
+            effects = rescore(
+                models.generator, reader, [direction], n_samples=3 * n_images, draws=DRAWS,
+                strength=length / step_length(models.generator, direction, seed=0),
+            )  # fmt: skip
+            lines.add({"way": f"global {target}", "rows": _rows(effects)})
     for target in EDITS:
         way = f"optimise {target}"
         if way not in done:
-            began = time.process_time()
             effects = _optimised(models, reader, target, n_images)
-            lines.add({"way": way, "seconds": time.process_time() - began, "rows": _rows(effects)})
+            lines.add({"way": way, "rows": _rows(effects)})
     return {"weights": models.fingerprints, "ways": lines.rows}
 
 

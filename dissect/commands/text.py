@@ -18,7 +18,7 @@ from dissect.commands.command import (
 )
 from dissect.config import RunOptions
 from dissect.directions.question import RELEVANCE
-from dissect.errors import ConfigError, GeneratorError
+from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ class LabelOptions(Settings):
         "label: words with | between them; default: the run's concepts that the model knows",
         default=None, metavar="WORDS",
     )  # fmt: skip
-    probe: int = setting("label: first samples of the run that are looked at", default=1000,
-                         at_least=2)  # fmt: skip
+    probe: int = setting(
+        "label: first samples of the run that are looked at", default=1000, at_least=2
+    )
     top: int = setting("label: images that describe a unit", default=100, at_least=1)
 
 
@@ -243,7 +244,6 @@ def _mapped(
 def _paint(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from dissect.generators.styled import HasStyles
     from dissect.inversion.inversion import read_inversion
     from dissect.inversion.noise import noise_maps
     from dissect.pictures import side_by_side
@@ -260,11 +260,6 @@ def _paint(options: argparse.Namespace) -> None:
             inversion = read_inversion(options.latent)
             inversion.check(generator)
             latent, noise = inversion.latent.to(generator.device), inversion.noise
-        if not isinstance(generator, HasStyles):
-            raise GeneratorError(
-                f"{generator.name} has no styles to be masked; expected a StyleGAN; the "
-                "dashboard's page Paint paints with the units of any generator"
-            )
         settings = PaintSettings(**given_settings(options, PaintSettings))
         with noise_maps(generator, noise):
             done = paint(
@@ -346,7 +341,7 @@ def _label(options: argparse.Namespace) -> None:
         f"{len(options.words)} words, {found.units} units: the words of {found.above_chance} are "
         f"above chance (at most {found.expected:.0f} of them by chance)\n"
         f"the run names {found.both} of these; for {found.same} word and label are the same thing "
-        f"(by chance {found.by_chance:.0f})\n\nopen {options.out}"
+        f"(by chance {found.by_chance:.1f}, p = {found.p:.3f})\n\nopen {options.out}"
     )
 
 

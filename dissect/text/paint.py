@@ -36,8 +36,8 @@ from torch.nn import functional
 
 from dissect.edits.regions import Region, check_region, pool
 from dissect.errors import ConfigError, GeneratorError
-from dissect.generators.base import LayerInfo, check_editable
-from dissect.generators.styled import GeneratorWithStyles
+from dissect.generators.base import Generator, LayerInfo, check_editable
+from dissect.generators.styled import GeneratorWithStyles, HasStyles
 from dissect.latents import Latent
 from dissect.latents.sampling import DIRECTION_STREAMS, stream
 from dissect.pictures import as_rgb
@@ -97,7 +97,7 @@ class Painted:
 
 
 def paint(
-    generator: GeneratorWithStyles,
+    generator: Generator,
     scorer: TextScorer,
     latent: Latent,
     region: Region,
@@ -124,6 +124,11 @@ def paint(
         GeneratorError: a generator without styles or gradients, or a latent in s.
     """
     settings = settings or PaintSettings()
+    if not isinstance(generator, HasStyles) or "w+" not in generator.spaces:
+        raise GeneratorError(
+            f"{generator.name} has no styles to be masked; expected a StyleGAN; the dashboard's "
+            "page Paint paints with the units of any generator"
+        )
     region = _check(generator, latent, region)
     target = scorer.encode_texts([text])[0].detach()
     start = generator.convert(latent, "w+").data.detach()
@@ -250,13 +255,8 @@ def _mask(region: Region, info: LayerInfo) -> Float[Tensor, "height width"]:
     return functional.pad(mask[None, None], [info.margin] * 4, mode="replicate")[0, 0]
 
 
-def _check(generator: GeneratorWithStyles, latent: Latent, region: Region) -> Region:
+def _check(generator: Generator, latent: Latent, region: Region) -> Region:
     check_editable(generator)
-    if "w+" not in generator.spaces or not hasattr(generator, "style_slices"):
-        raise GeneratorError(
-            f"{generator.name} has no styles to be masked; expected a StyleGAN; paint units of it "
-            "on the dashboard's page Paint"
-        )
     if latent.space == "s":
         raise GeneratorError("a latent in 's' was to be painted; expected z, w or w+")
     if len(latent) != 1:
@@ -282,10 +282,9 @@ def _crop(region: Region) -> tuple[slice, slice]:
 
 
 @torch.no_grad()
-def _deviation(generator: GeneratorWithStyles) -> Float[Tensor, " w"]:
+def _deviation(generator: Generator) -> Float[Tensor, " w"]:
     """Deviation of each coordinate of w."""
-    label = 0 if generator.n_classes else None
-    samples = generator.sample(range(_SPREAD_SAMPLES), seed=0, label=label)
+    samples = generator.sample(range(_SPREAD_SAMPLES), seed=0)
     return generator.convert(samples, "w").data.std(dim=0).clamp_min(1e-6)
 
 

@@ -6,20 +6,20 @@ from dissect.settings import Settings, setting
 class PaintSettings(Settings):
     """The search of ``paint``."""
 
-    generations: int = setting("paint: generations of the search in w", default=10, at_least=0)
-    population: int = setting("paint: points of each generation", default=16, at_least=4)
+    generations: int = setting("paint: generations of the search in w", default=25, at_least=0)
+    population: int = setting("paint: points of each generation", default=12, at_least=4)
     spread: float = setting(
         "paint: first step of the search, in deviations of w", default=0.5, above=0
     )
-    refine: int = setting("paint: steps of Adam after it, one w per layer", default=40, at_least=0)
+    refine: int = setting("paint: steps of Adam after it, one w per layer", default=10, at_least=0)
     refine_rate: float = setting(
         "paint: Adam's learning rate, in deviations of w", default=0.05, above=0
     )
     near: float = setting(
-        "paint: weight of staying near the image's own w", default=0.02, at_least=0
+        "paint: weight of staying near the image's own w", default=0.005, at_least=0
     )
     smallest: int = setting(
-        "paint: layers of fewer pixels a side keep the original's styles", default=8, at_least=1
+        "paint: layers of fewer pixels a side keep the original's styles", default=1, at_least=1
     )
 
 

@@ -56,7 +56,7 @@ FALSE_DISCOVERIES = 0.05
 _SHARPNESS = 10.0  # factor of cosines before the softmax over words
 _FIRST, _LAST = 0.998, 0.97  # p of the first and the last top image
 _LEAST = 1e-7  # so that no image alone excludes a word
-_SETS = 2000  # random sets of images
+_SETS = 2000  # random sets of images, and deals of words
 _UNITS_AT_ONCE = 64
 
 
@@ -204,6 +204,7 @@ class Agreement:
         both: Of them, units that the run names.
         same: Of them, with the same concept, or one that is a part of the other.
         by_chance: Expected value of ``same`` if words were dealt out among these units.
+        p: Share of deals with at least ``same`` units.
     """
 
     units: int
@@ -212,6 +213,7 @@ class Agreement:
     both: int
     same: int
     by_chance: float
+    p: float
 
 
 def describe_agreement(table: pd.DataFrame, vocabulary: Vocabulary) -> Agreement:
@@ -225,14 +227,13 @@ def describe_agreement(table: pd.DataFrame, vocabulary: Vocabulary) -> Agreement
     words = [find_concept(vocabulary, word) for word in both.word]
     same = np.array([[_same(vocabulary, w, c) for c in both.concept] for w in words], bool)
     same = same.reshape(len(both), len(both))
-    n_above = int(table.above_chance.sum())
+    n_above, n_same = int(table.above_chance.sum()), int(np.trace(same))
+    draws, rows = stream(0, PROBE_STREAMS - 2), np.arange(len(both))
+    deals = [int(same[rows, draws.permutation(len(both))].sum()) for _ in range(_SETS)]
+    p = (1 + sum(deal >= n_same for deal in deals)) / (1 + _SETS)
+    expected = float(same.mean(axis=1).sum()) if len(both) else 0.0
     return Agreement(
-        len(table),
-        n_above,
-        FALSE_DISCOVERIES * n_above,
-        len(both),
-        int(np.trace(same)),
-        float(same.mean(axis=1).sum()) if len(both) else 0.0,
+        len(table), n_above, FALSE_DISCOVERIES * n_above, len(both), n_same, expected, p
     )
 
 

@@ -1,5 +1,6 @@
 """Words of units: a unit that fires on images of one word gets it, and no unit does by chance."""
 
+import itertools
 import math
 
 import numpy as np
@@ -143,3 +144,14 @@ def test_agreement_counts_the_same_things_and_what_chance_would_give():
     assert (found.units, found.above_chance, found.both, found.same) == (5, 4, 4, 2)
     # Trees meet two of four labels, the sky twice two of four, fog none.
     assert found.by_chance == pytest.approx(2 / 4 + 2 * 2 / 4)
+    assert found.p == pytest.approx(count_deals(table[table.above_chance]), abs=0.05)
+
+
+def count_deals(table):
+    """The share of all deals of words in which at least two are the same thing as their label."""
+    alike = {("trees", "crown"), ("trees", "tree"), ("the sky", "sky")}
+    deals = [
+        sum(pair in alike for pair in zip(words, table.concept, strict=True))
+        for words in itertools.permutations(table.word)
+    ]
+    return np.mean([n >= 2 for n in deals])

@@ -168,3 +168,54 @@ def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_wor
     assert process.wait(timeout=patience.PROCESS) == 0
     assert files(open_run(out)) == files(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+
+
+def start_command(out):
+    command = [
+        *(sys.executable, "-m", "dissect", "run", PLANTED, "--segmenter", "colour", "--resume"),
+        *("--samples", "640", "--workers", "2", "--save-every", "0", "--out", str(out), "--quiet"),
+    ]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def wait_for_owner(process, out):
+    """Wait until a process owns the run; its models are loaded then."""
+    owner = out.with_name(f"{out.name}.partial") / "owner.json"
+    deadline = time.monotonic() + patience.PROCESS
+    while process.poll() is None and f'"pid": {process.pid},' not in content_of(owner):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def content_of(path):
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.slow
+def test_the_command_with_workers_is_killed_at_random_moments_and_resumes(tmp_path):
+    draws = random.Random(int(os.environ.get("TEST_SEED", "0")))
+    to_kill, killed, names = int(os.environ.get("TEST_KILLS", "4")), 0, ["0"]
+    process = start_command(tmp_path / "0")
+    wait_for_owner(process, tmp_path / "0")
+    began = time.monotonic()
+    assert process.wait(timeout=patience.PROCESS) == 0
+    seconds = time.monotonic() - began
+    whole = files(open_run(tmp_path / "0"))
+    while killed < to_kill:
+        names.append(str(len(names)))
+        out, ended = tmp_path / names[-1], False
+        while not ended:
+            process = start_command(out)
+            if killed < to_kill:
+                wait_for_owner(process, out)
+                time.sleep(draws.uniform(0, seconds))
+                process.send_signal(signal.SIGKILL)
+            ended = process.wait(timeout=patience.PROCESS) == 0
+            killed += not ended
+            left = sorted(path.name for path in out.with_name(f"{out.name}.partial").glob("*"))
+            print(f"{killed} killed; {len(names)} runs; {'whole' if ended else left}", flush=True)
+        assert files(open_run(out)) == whole
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

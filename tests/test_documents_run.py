@@ -23,6 +23,7 @@ PAGES = [
     "docs/tutorials/ablation.md",
     "docs/tutorials/directions.md",
     "docs/tutorials/image.md",
+    "docs/tutorials/words.md",
 ]
 # Budget → the most of it that is taken here.
 CAPS = {

@@ -1,4 +1,4 @@
-"""Parts of the site that are derived: list of pages, command line, columns of a run's table."""
+"""Parts of the site that are derived: list of pages, command line, columns of a table, messages."""
 
 import argparse
 import re
@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import messages
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -77,6 +78,32 @@ class ColumnPages(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class MessagePages(SphinxDirective):
+    """``{messages}``: the message of every mistake, by kind, with its anchor."""
+
+    def run(self) -> list[nodes.Node]:
+        found = messages.read_messages()
+        for one in messages.files(found):
+            self.env.note_dependency(one)
+        sections: list[nodes.Node] = []
+        for kind in sorted({one.kind for one in found}):
+            lines = [f"## {kind}", "", f"[Causes and remedies](errors.md#{kind.lower()})", ""]
+            sections += self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+            sections[-1] += message_list([one for one in found if one.kind == kind])
+        return sections
+
+
+def message_list(found: list[messages.Message]) -> nodes.definition_list:
+    """A list of messages: each with its anchor, its cause, and what it says to do."""
+    shown = nodes.definition_list()
+    for one in found:
+        cause, *rest = one.parts
+        item = nodes.definition_list_item("", nodes.term(text=cause), ids=[one.anchor])
+        item += nodes.definition("", *[nodes.paragraph(text=part) for part in rest])
+        shown += item
+    return shown
+
+
 def _add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the first page the list of pages, which a reader of README.md would see as code."""
     if docname == app.config.root_doc:
@@ -101,6 +128,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Add what is derived to the site."""
     app.add_directive("commands", CommandPages)
     app.add_directive("columns", ColumnPages)
+    app.add_directive("messages", MessagePages)
     app.connect("source-read", _add_contents)
     app.connect("build-finished", _add_index)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,6 +29,10 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
         that forward pass), fingerprint and, for a file, weights: group (taken), averaged, others
         (name, averaged, family, tensors), unused (names), missing (name → replacement),
         borrowed (name → group), settings (obeyed), assumed.
+
+    Example:
+        >>> inspect_generator(generator)["image_size"]
+        32
     """
     if isinstance(generator, str):
         generator = load_generator(generator)

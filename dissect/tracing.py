@@ -81,6 +81,12 @@ def trace(
     Raises:
         LayerError: an unknown layer, one whose output differs from its listed shape, or a missing
             basis.
+
+    Example:
+        >>> with trace(generator, ["units"]) as maps:
+        ...     images = generator.synthesize(generator.sample([0, 1], seed=0))
+        >>> maps["units"].shape
+        torch.Size([2, 9, 32, 32])
     """
     recorded: dict[str, tuple[Tensor, int]] = {}
     specs = resolve_layers(generator, layers)

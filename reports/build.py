@@ -62,6 +62,11 @@ def build_report(
     Raises:
         LayerError: a layer that the run did not read.
         RunError: the path has something that is not a report, or a single file exceeds its budget.
+
+    Example:
+        >>> from dissect import open_run
+        >>> build_report(open_run("runs/demo"), out="page").name
+        'index.html'
     """
     if units is not None and units < 0:
         raise ConfigError(f"units is {units}; expected 0 or more")

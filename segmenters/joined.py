@@ -19,6 +19,10 @@ class JoinedSegmenter(ShownSegmenter):
 
     Raises:
         SegmenterError: a segmenter joined to itself.
+
+    Example:
+        >>> JoinedSegmenter(load_segmenter("scenes"), load_segmenter("colour")).name
+        'scenes+colour'
     """
 
     def __init__(self, first: Segmenter, second: Segmenter) -> None:

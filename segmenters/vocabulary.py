@@ -34,6 +34,13 @@ class Concept:
         plane: Name of the plane that carries it.
         colour: Its colour as ``#rrggbb``.
         part_of: Name of the concept that it is a part of, or None.
+
+    Raises:
+        SegmenterError: an unknown category, or a colour that is not ``#rrggbb``.
+
+    Example:
+        >>> Concept(1, "window", "part", "parts", "#4477aa", part_of="house").name
+        'window'
     """
 
     id: int

@@ -70,7 +70,12 @@ NO_BASES: Mapping[str, Basis] = MappingProxyType({})
 
 
 class Channels:
-    """The default basis of every layer: its unchanged channels."""
+    """The default basis of every layer: its unchanged channels.
+
+    Example:
+        >>> Channels(9).encode(torch.ones(1, 9, 4, 4)).shape
+        torch.Size([1, 9, 4, 4])
+    """
 
     exact = True
 

@@ -29,6 +29,11 @@ def open_bases(generator: Generator, layers: Iterable[LayerSpec]) -> dict[str, B
     Raises:
         ConfigError: more components than a layer has channels.
         CheckpointError: a file without a sparse autoencoder for its layer.
+
+    Example:
+        >>> layer = LayerSpec.parse("units@rotation:0", generator.layers)
+        >>> list(open_bases(generator, [layer]))
+        ['units@rotation:0']
     """
     opened: dict[str, Basis] = {}
     for spec in layers:
@@ -80,7 +85,12 @@ def rebuild_basis(name: str, tensors: Mapping[str, Tensor]) -> Basis:
 def layer_info(
     generator: Generator, layer: LayerSpec | str, bases: Mapping[str, Basis]
 ) -> LayerInfo:
-    """Units and size of a layer in its basis, given as a spec or as ``layer@basis``."""
+    """Units and size of a layer in its basis, given as a spec or as ``layer@basis``.
+
+    Example:
+        >>> layer_info(generator, "units", {}).units
+        9
+    """
     spec = LayerSpec.parse(layer, generator.layers) if isinstance(layer, str) else layer
     info, basis = generator.layers[spec.layer], bases.get(str(layer))
     return info if basis is None else replace(info, units=basis.n_units)

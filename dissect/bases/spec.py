@@ -27,6 +27,10 @@ class BasisSpec:
     Attributes:
         kind: ``rotation``, ``pca`` or ``sae``.
         argument: Seed, number of components, or file.
+
+    Example:
+        >>> BasisSpec.parse("rotation:0").kind
+        'rotation'
     """
 
     kind: str
@@ -75,6 +79,10 @@ class LayerSpec:
     Attributes:
         layer: Name of the generator's layer.
         basis: The basis; None for the layer's channels.
+
+    Example:
+        >>> str(LayerSpec.parse("units@rotation:0", ["units"]))
+        'units@rotation:0'
     """
 
     layer: str

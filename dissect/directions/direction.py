@@ -70,6 +70,10 @@ class Provenance:
 
     Raises:
         ConfigError: settings that JSON cannot store, or fingerprints that are not text.
+
+    Example:
+        >>> Provenance("sefa", {"count": 5}).method
+        'sefa'
     """
 
     method: str = "unknown"
@@ -320,6 +324,11 @@ def save_direction(direction: Direction, path: str | Path) -> Path:
 
     Raises:
         ConfigError: another suffix, or a file that cannot be written.
+
+    Example:
+        >>> smile = Direction("smile", "z", [0.0, 2.0])
+        >>> save_direction(smile, "smile.safetensors").name
+        'smile.safetensors'
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -338,6 +347,11 @@ def read_direction(path: str | Path) -> Direction:
 
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.
+
+    Example:
+        >>> path = save_direction(Direction("smile", "z", [0.0, 2.0]), "smile.safetensors")
+        >>> read_direction(path).name
+        'smile'
     """
     path = Path(path)
     with reading(path, ConfigError, _ADVICE):

@@ -22,7 +22,12 @@ _KINDS: dict[str, type[Edit]] = {kind.kind: kind for kind in (Ablate, Insert, Sc
 
 
 def to_json(edits: Sequence[Edit]) -> list[dict[str, object]]:
-    """A recipe as plain values; a region becomes runs of equal numbers, row by row."""
+    """A recipe as plain values; a region becomes runs of equal numbers, row by row.
+
+    Example:
+        >>> to_json([Ablate("b16.conv1", [3])])[0]["edit"]
+        'ablate'
+    """
     return [{"edit": edit.kind, **edit.to_plain()} for edit in edits]
 
 

@@ -36,7 +36,11 @@ _LARGEST_REGION = 8192  # pixels along an axis of a region from a file
 
 
 class UnitEdit(Edit):
-    """Base of edits of units: a layer, its units, and a region or None for everywhere."""
+    """Base of edits of units: a layer, its units, and a region or None for everywhere.
+
+    Raises:
+        ConfigError: no name of a layer, units given twice or below 0, an empty region.
+    """
 
     layer: str
     units: Sequence[int]

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Space:
-    """A named latent space; ``shape`` is the shape of one sample, without the batch dimension."""
+    """A named latent space; ``shape`` is the shape of one sample, without the batch dimension.
+
+    Example:
+        >>> Space("w", (512,)).shape
+        (512,)
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -21,6 +26,10 @@ class LayerInfo:
         module: Dotted path below ``Generator.module``.
         margin: Extra pixels on each side of the module's output. They are cropped before the map is
             read; an edit without a region reaches them.
+
+    Example:
+        >>> LayerInfo(512, 16, 16, "b16.conv1").units
+        512
     """
 
     units: int

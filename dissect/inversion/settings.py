@@ -7,7 +7,12 @@ SPACES = ("z", "w", "w+", "s", "p", "p+")
 
 
 class InversionSettings(Settings):
-    """Settings of an inversion."""
+    """Settings of an inversion.
+
+    Example:
+        >>> InversionSettings(n_steps=100).n_starts
+        4
+    """
 
     space: str = setting("space to search in", default="w+", choices=SPACES)
     n_steps: int = setting("steps of Adam", default=300, at_least=1, flag="--steps")

@@ -55,6 +55,10 @@ def open_run(
 
     Raises:
         RunError: no run in the folder, a damaged one (names the file), or one of a newer version.
+
+    Example:
+        >>> list(open_run("runs/demo").layers)
+        ['units']
     """
     path = Path(path)
     file = path / schema.RUN_FILE
@@ -83,6 +87,9 @@ class Run(ShownRun):
         vocabulary: Concepts of its segmenter.
         layers: Layer → shape of its maps.
         named: ``generator``, ``segmenter`` → specs to load them, if the user gave them.
+
+    Raises:
+        RunError: a damaged file, or a record that does not describe a run.
 
     Example:
         >>> run = open_run("runs/demo")

@@ -195,7 +195,13 @@ def read_effect(run: Run, name: str) -> StoredEffect:
 
 
 def effect_names(run: Run) -> list[str]:
-    """Names of all stored effects, sorted. Ignores folders with invalid names."""
+    """Names of all stored effects, sorted. Ignores folders with invalid names.
+
+    Example:
+        >>> from dissect import open_run
+        >>> effect_names(open_run("runs/demo"))
+        []
+    """
     folder = _place(run)
     if not folder.is_dir():
         return []

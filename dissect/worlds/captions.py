@@ -132,6 +132,10 @@ class Caption:
     Args:
         text: The caption.
         facts: It is true of every scene that has all of them (``scene_facts``).
+
+    Example:
+        >>> Caption("a house", frozenset({"house"})).text
+        'a house'
     """
 
     text: str
@@ -166,6 +170,12 @@ def describe_scenes(
     Raises:
         ConfigError: another number of indices than of scenes, an index from 2⁴⁴ on, or a variant
             out of range.
+
+    Example:
+        >>> from dissect.worlds import render_scenes
+        >>> scenes = render_scenes([0, 1], seed=0)
+        >>> len(describe_scenes(scenes, [0, 1], seed=0))
+        2
     """
     if len(indices) != len(scenes):
         raise ConfigError(
@@ -185,7 +195,14 @@ def describe_scenes(
 
 
 def scene_facts(scenes: Scenes) -> list[frozenset[str]]:
-    """All facts of each scene, from its masks and attributes; see the module docstring."""
+    """All facts of each scene, from its masks and attributes; see the module docstring.
+
+    Example:
+        >>> from dissect.worlds import render_scenes
+        >>> scenes = render_scenes([0, 1], seed=0)
+        >>> [len(facts) > 0 for facts in scene_facts(scenes)]
+        [True, True]
+    """
     planes, attributes = scenes.planes.numpy(), scenes.attributes.tolist()
     return [
         _facts(planes[row], dict(zip(ATTRIBUTES, attributes[row], strict=True)))
@@ -194,7 +211,12 @@ def scene_facts(scenes: Scenes) -> list[frozenset[str]]:
 
 
 def short_captions() -> list[Caption]:
-    """Every caption with one thing or one setting, in every wording."""
+    """Every caption with one thing or one setting, in every wording.
+
+    Example:
+        >>> Caption("a house", frozenset({"house"})) in short_captions()
+        True
+    """
     short = [
         Caption(text, frozenset({fact})) for fact, (_, alone) in _SETTINGS.items() for text in alone
     ]

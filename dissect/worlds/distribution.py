@@ -54,6 +54,10 @@ class SceneParameters:
     """All parameters of a batch of scenes; float32, the first dimension is the batch.
 
     Use :meth:`edited` to change one attribute of a scene and keep everything else.
+
+    Example:
+        >>> len(draw_scenes([0, 1], seed=0))
+        2
     """
 
     lighting: np.ndarray

@@ -36,6 +36,10 @@ class Scenes:
         images: RGB in [-1, 1], at 256 levels.
         planes: Concept ids in ``SCENES_VOCABULARY``, planes in its order, 0 = none of the plane.
         attributes: Values of ``ATTRIBUTES``, in its order.
+
+    Example:
+        >>> len(render_scenes([0, 1], seed=0, size=16))
+        2
     """
 
     images: Float[Tensor, "batch 3 height width"]
@@ -56,6 +60,10 @@ def render(parameters: SceneParameters, *, size: int = 64, n_threads: int = 2) -
 
     Raises:
         ConfigError: a size below 8 pixels.
+
+    Example:
+        >>> render(draw_scenes([0, 1], seed=0), size=16).images.shape
+        torch.Size([2, 3, 16, 16])
     """
     if size < 8:
         raise ConfigError(f"the size of a scene is {size} pixels; expected at least 8")

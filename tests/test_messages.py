@@ -169,7 +169,7 @@ def test_every_kind_has_its_causes_and_remedies(messages):
 def test_the_page_has_the_anchor_of_every_message(site, messages):
     pytest.importorskip("sphinx")
     shown = load_site("site_pages").message_list(messages)
-    anchors = [anchor for item in shown for anchor in item["ids"]]
+    anchors = [anchor for item in shown for anchor in item[0]["ids"]]
     assert anchors == [one.anchor for one in messages]
     assert len(set(anchors)) == len(anchors) > 500
     for item, one in zip(shown, messages, strict=True):

@@ -67,9 +67,10 @@ def is_error(one):
 
 
 def run_code():
-    """The Python of pages that are run."""
+    """The Python of pages and of docstrings that are run."""
     pages = [path.relative_to(ROOT).as_posix() for path in RUN_PAGES]
     code = [one.text for page in pages for one in blocks(page) if one.language == "python"]
+    code += re.findall(r">>> (.*)", "\n".join(inspect.getdoc(one) or "" for one in NAMES.values()))
     return "\n".join([*code, *(path.read_text() for path in NOTEBOOKS)])
 
 

@@ -55,10 +55,6 @@ def open_run(
 
     Raises:
         RunError: no run in the folder, a damaged one (names the file), or one of a newer version.
-
-    Example:
-        >>> list(open_run("runs/demo").layers)
-        ['units']
     """
     path = Path(path)
     file = path / schema.RUN_FILE
@@ -86,7 +82,7 @@ class Run(ShownRun):
         config: Settings of the run.
         vocabulary: Concepts of its segmenter.
         layers: Layer → shape of its maps.
-        named: ``generator``, ``segmenter`` → specs to load them, if the user gave them.
+        named: ``generator``, ``segmenter`` → specs of the user, if given.
 
     Raises:
         RunError: a damaged file, or a record that does not describe a run.

@@ -87,9 +87,11 @@ class MessagePages(SphinxDirective):
             self.env.note_dependency(one)
         sections: list[nodes.Node] = []
         for kind in sorted({one.kind for one in found}):
-            lines = [f"## {kind}", "", f"[Causes and remedies](errors.md#{kind.lower()})", ""]
-            sections += self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
-            sections[-1] += message_list([one for one in found if one.kind == kind])
+            about = f"[Causes and remedies](errors.md#{kind.lower()})"
+            section = nodes.section("", nodes.title(text=kind), ids=[f"messages-{kind.lower()}"])
+            section += self.parse_text_to_nodes(about)
+            section += message_list([one for one in found if one.kind == kind])
+            sections.append(section)
         return sections
 
 
@@ -98,7 +100,7 @@ def message_list(found: list[messages.Message]) -> nodes.definition_list:
     shown = nodes.definition_list()
     for one in found:
         cause, *rest = one.parts
-        item = nodes.definition_list_item("", nodes.term(text=cause), ids=[one.anchor])
+        item = nodes.definition_list_item("", nodes.term(text=cause, ids=[one.anchor]))
         item += nodes.definition("", *[nodes.paragraph(text=part) for part in rest])
         shown += item
     return shown

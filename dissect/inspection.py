@@ -12,6 +12,7 @@ from dissect.generators import Generator, load_generator, zoo
 from dissect.generators.base import complete
 from dissect.generators.bounding import one_image
 from dissect.generators.checkpoint import read
+from dissect.generators.prompts import TakesPrompts
 from dissect.generators.weights import Source
 from dissect.sizes import format_size
 from dissect.terminal import describe_generator
@@ -24,11 +25,12 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
 
     Returns:
         name, family (of a file; otherwise the class), image_size, channels, n_classes, parameters
-        (their number), spaces (name → shape), layers
-        (name → units, height, width), range (lowest and highest value of one image), seconds (of
-        that forward pass), fingerprint and, for a file, weights: group (taken), averaged, others
-        (name, averaged, family, tensors), unused (names), missing (name → replacement),
-        borrowed (name → group), settings (obeyed), assumed.
+        (their number), spaces (name → shape), layers (name → units, height, width), range (lowest
+        and highest value of one image), seconds (of that forward pass) and fingerprint. For a
+        generator of texts also prompts and words (what units of its layers of attention stand for).
+        For a file also weights: group (taken), averaged, others (name, averaged, family, tensors),
+        unused (names), missing (name → replacement), borrowed (name → group), settings (obeyed),
+        assumed.
 
     Example:
         >>> inspect_generator(generator)["image_size"]
@@ -57,10 +59,21 @@ def inspect_generator(generator: Generator | str) -> dict[str, object]:
             name: {"units": info.units, "height": info.height, "width": info.width}
             for name, info in generator.layers.items()
         },
+        **_describe_texts(generator),
         "range": [float(image.min()), float(image.max())],
         "seconds": seconds,
         "fingerprint": generator.fingerprint,
     } | _describe_source(getattr(generator, "source", None))
+
+
+def _describe_texts(generator: Generator) -> dict[str, object]:
+    """Prompts and words; empty for a generator that takes no text."""
+    if not isinstance(generator, TakesPrompts):
+        return {}
+    return {
+        "prompts": [_text(prompt) for prompt in generator.prompts],
+        "words": [_text(word) for word in generator.words],
+    }
 
 
 def _describe_source(source: Source | None) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Text for the terminal: summaries of runs, tables, plans and generators."""
 
 import math
+from collections.abc import Iterable
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ from dissect.runs import Run
 from dissect.runs.summary import describe_ladder
 from dissect.sizes import format_size
 from dissect.statistics.columns import NAMED as NAMED_AFTER
-from dissect.statistics.columns import Column, Place
+from dissect.statistics.columns import STANDS_FOR, Column, Place
 from dissect.statistics.ladder import NAMED
 from dissect.statistics.registry import columns_in, rows_of
 from dissect.studies.causes import describe_causes
+from segmenters.plain_text import one_line
 
 if TYPE_CHECKING:  # planning needs torch
     from dissect.counting.planning import Plan
@@ -131,11 +133,26 @@ def select_rows(run: Run, layer: str | None, concept: str | None) -> pd.DataFram
     units = pd.concat([run.units(name).assign(layer=name) for name in layers], ignore_index=True)
     if concept is not None:
         pairs = run.pairs(concept)
-        return pairs[pairs.layer.isin(layers)]
+        return _with_unit_names(run, pairs[pairs.layer.isin(layers)])
     units["named"] = units.concept.where(units.is_named, "")
     order = ["is_named", "excess_information"]
     units = units.sort_values(order, ascending=False, kind="stable").drop(columns="is_named")
-    return units[["layer", *units.columns.drop("layer")]]
+    return _with_unit_names(run, units[["layer", *units.columns.drop("layer")]])
+
+
+def _with_unit_names(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a column of what each unit stands for, if any unit has such a name."""
+    names = {layer: info.unit_names for layer, info in run.layers.items() if info.unit_names}
+    if not names:
+        return table
+    found = [
+        names[layer][unit] if layer in names else ""
+        for layer, unit in zip(table.layer, table.unit, strict=True)
+    ]
+    place = list(table.columns).index("unit") + 1
+    table = table.copy()
+    table.insert(place, STANDS_FOR.name, found)
+    return table
 
 
 def format_rows(table: pd.DataFrame, most: int) -> str:
@@ -143,22 +160,31 @@ def format_rows(table: pd.DataFrame, most: int) -> str:
     shown = table.head(most)
     layer_width = max([len("layer"), *map(len, shown.layer)]) + 2
     concept_width = max([len("concept"), *map(len, shown.concept)]) + 2
-    columns = [(one, max(6, len(one.title) + 2)) for one in columns_in(Place.TERMINAL, table)]
+    columns = [(one, _width(one)) for one in columns_in(Place.TERMINAL, table)]
     head = "".join(f"{one.title:>{width}}" for one, width in columns)
+    # What units stand for, in runs of generators of texts.
+    words = [f"{one}  " for one in shown.get(STANDS_FOR.name, [])]
+    word_width = max([len(STANDS_FOR.title) + 2, *map(len, words)]) if words else 0
     lines = [
-        f"{'layer':<{layer_width}} unit  {'concept':<{concept_width}}{head}  {NAMED_AFTER.title}"
+        f"{'layer':<{layer_width}} unit  {STANDS_FOR.title if words else '':<{word_width}}"
+        f"{'concept':<{concept_width}}{head}  {NAMED_AFTER.title}"
     ]
-    for row in rows_of(shown):
+    for place, row in enumerate(rows_of(shown)):
         values = "".join(
             f"{format_value(one, getattr(row, one.name)):>{width}}" for one, width in columns
         )
+        word = words[place] if words else ""
         lines.append(
-            f"{row.layer:<{layer_width}}{row.unit:>5}  {row.concept:<{concept_width}}{values}  "
-            f"{row.named or '–'}"
+            f"{row.layer:<{layer_width}}{row.unit:>5}  {word:<{word_width}}"
+            f"{row.concept:<{concept_width}}{values}  {row.named or '–'}"
         )
     if len(table) > most:
         lines.append(f"… {len(table) - most:,} more (--rows N, --csv)")
     return "\n".join(lines)
+
+
+def _width(column: Column) -> int:
+    return max(6, 2 + max(map(len, [column.title, *column.words])))
 
 
 def format_value(column: Column, value: float) -> str:
@@ -167,16 +193,29 @@ def format_value(column: Column, value: float) -> str:
         return "yes" if value else "no"
     if column.words:
         return column.words[int(value)]
+    if math.isnan(value):
+        return "–"
     return format(value, column.digits)
+
+
+def _list_texts(title: str, texts: Iterable[str], most: int, between: str) -> list[str]:
+    """A line with the first of some texts."""
+    listed = [one_line(text) for text in texts]
+    more = f" … {len(listed) - most:,} more (--json)" if len(listed) > most else ""
+    return [f"  {title}: {between.join(listed[:most])}{more}"]
 
 
 def describe_generator(found: dict) -> str:
     """The result of ``inspect_generator``: a line for each space and layer."""
+    prompts, n_classes = found.get("prompts", []), found["n_classes"]
+    classes = ("prompt", "prompts") if prompts else ("class", "classes")
     lines = [
         f"{found['name']}: {found['family']}, {found['image_size']} × {found['image_size']} px, "
         f"{found['channels']} channels, {found['parameters']:,} parameters"
-        + (f", {found['n_classes']:,} classes" if found["n_classes"] else "")
+        + (f", {n_classes:,} {classes[n_classes > 1]}" if n_classes else "")
     ]
+    if prompts:
+        lines += _list_texts("prompt", map(repr, prompts), 5, "; ")
     lines += [
         f"  space {name:<4} {' × '.join(map(str, shape))}"
         for name, shape in found["spaces"].items()
@@ -186,6 +225,8 @@ def describe_generator(found: dict) -> str:
         f"  layer {name:<{width}}  {info['units']:>5} units  {info['height']} × {info['width']}"
         for name, info in found["layers"].items()
     ]
+    if prompts:
+        lines += _list_texts("word of each unit of attention", found["words"], 100, ", ")
     low, high = found["range"]
     return "\n".join(
         [

@@ -11,7 +11,7 @@ from dissect.errors import ConfigError
 from dissect.runs import Run
 from dissect.runs.notes import SECOND, with_second
 from dissect.spreadsheets import to_csv
-from dissect.statistics.columns import Place
+from dissect.statistics.columns import STANDS_FOR, Place
 from dissect.statistics.registry import columns_in, meanings, rows_of
 from dissect.terminal import select_rows
 from segmenters.plain_text import escape_json
@@ -28,7 +28,9 @@ _SPECIAL = {
 def column_meanings() -> dict[str, str]:
     """Name of each column of an export → its meaning."""
     return meanings() | {
-        SECOND: "what people call the unit, empty if nobody named it; only where somebody named one"
+        STANDS_FOR.name: STANDS_FOR.meaning,
+        SECOND: "what people call the unit, empty if nobody named it; only where somebody named "
+        "one",
     }
 
 

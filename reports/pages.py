@@ -151,6 +151,7 @@ def page_text(
             for e in effects
         ],
         **given_labels(noted, layers),
+        **_texts_given(run, layers),
     }
     said = bool(noted.notes)
     script, style = script_text(notes=said), style_text(notes=said)
@@ -215,6 +216,17 @@ def _where(contents: Contents, inline: Mapping[str, str] | None) -> str | None:
     if not any(contents.shown.values()):
         return None
     return "files" if inline is None else "inside"
+
+
+def _texts_given(run: Run, layers: Sequence[str]) -> dict[str, object]:
+    """Of a generator of texts: the text of each top image, and what units stand for."""
+    given: dict[str, object] = {}
+    if run.prompts:
+        tops = [run.array(layer, "top_indices").values.ravel() for layer in layers]
+        samples = sorted({int(sample) for top in tops for sample in top if sample >= 0})
+        given["prompts"] = dict(zip(samples, run.prompts_of(samples), strict=True))
+    names = [list(run.layers[layer].unit_names) for layer in layers]
+    return given | ({"unit_names": names} if any(names) else {})
 
 
 def _column_given(column: Column) -> dict[str, object]:

@@ -71,7 +71,7 @@ def layout(visit: RunVisit) -> Component:
                     html.Span(second, id="unit-second", className="second"),
                 ]
             ),
-            html.P([rung_mark(rung), f"{layer} · unit {unit}"], className="headline-rung"),
+            html.P([rung_mark(rung), _place(opened, layer, unit)], className="headline-rung"),
             html.Div(
                 [
                     html.Div(
@@ -94,6 +94,12 @@ def layout(visit: RunVisit) -> Component:
             ),
         ]
     )
+
+
+def _place(opened: OpenRun, layer: str, unit: int) -> str:
+    """Layer and unit, and what the unit stands for where it has such a name."""
+    names = opened.run.layers[layer].unit_names
+    return f"{layer} · unit {unit}" + (f" · attention to “{names[unit]}”" if names else "")
 
 
 def _shown(built: Component | Absent) -> Component:

@@ -1,6 +1,6 @@
 """Panel of a unit's page: its images, by interval, with its mask at any threshold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -20,6 +20,7 @@ from dashboard.rendering.process import SupersededError
 from dashboard.routing import Panel, UnitVisit
 from dashboard.unit_facts import edges_of, matches, row_of
 from dissect.errors import DissectError
+from dissect.runs import Run
 
 _STEPS = 200
 _NEW, N_RANKED = 64, 128  # samples searched for each strip of new ones
@@ -36,6 +37,7 @@ def build(visit: UnitVisit) -> Component:
     row, pairs = row_of(opened, visit.layer, visit.unit), pairs_of(opened)
     own = min(max(float(pairs.scores["threshold"][row, pairs.best[row]]), low), high)
     matched = [match.concept for match in matches(opened, row)]
+    top = opened.run.array(visit.layer, "top_indices").values[visit.unit].tolist()
     return html.Div(
         [
             dcc.Store(
@@ -67,6 +69,7 @@ def build(visit: UnitVisit) -> Component:
                 hidden=True,
             ),
             html.P(id="images-status", role="status", children="The generator is being loaded …"),
+            html.Div(prompts_of(opened.run, top), id="images-prompts"),
             html.Div(
                 [
                     html.Div(
@@ -121,11 +124,20 @@ def shots(name: str, source: str, label: str) -> Component:
     )
 
 
+def prompts_of(run: Run, samples: Sequence[int]) -> list[Component]:
+    """The text that each sample was drawn for; empty if the generator takes none."""
+    shown = [sample for sample in samples if sample >= 0]
+    texts = zip(shown, run.prompts_of(shown), strict=False)
+    rows = [html.Div([html.Dt(f"Sample {sample}"), html.Dd(text)]) for sample, text in texts]
+    return [html.Dl(rows, className="quiet", **aria(label="Text of each image"))] if rows else []
+
+
 def register(app: Dash) -> None:
     """Register its callbacks."""
     app.callback(
         Output("images-strip", "src"),
         Output("images-status", "children"),
+        Output("images-prompts", "children"),
         Output("images-first", "data"),
         Output("images-shown", "data"),
         Input("images-threshold", "value"),
@@ -152,16 +164,18 @@ def _look(
     try:
         found = ask_unit(unit, question, view="images")
     except SupersededError:
-        return (no_update,) * 4
+        return (no_update,) * 5
     except DissectError as error:
         told = html.Span([line_of(error), *_where(unit)], className="failed")
-        return no_update, told, no_update, no_update
+        return no_update, told, no_update, no_update, no_update
     message = (
         f"{100 * found.content['share']:.1f} % of the pixels are above "
         f"{_signed(found.content['threshold'])}. {_which(question)}: samples "
         f"{', '.join(map(str, found.content['indices']))}."
     )
-    return to_uri(found.parts[0], "image/webp"), message, first, found.content["indices"]
+    indices = found.content["indices"]
+    texts = prompts_of(context.current().store.open(run_of(unit)).run, indices)
+    return to_uri(found.parts[0], "image/webp"), message, texts, first, indices
 
 
 def _where(unit: object) -> list[Component | str]:

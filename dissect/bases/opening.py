@@ -93,4 +93,4 @@ def layer_info(
     """
     spec = LayerSpec.parse(layer, generator.layers) if isinstance(layer, str) else layer
     info, basis = generator.layers[spec.layer], bases.get(str(layer))
-    return info if basis is None else replace(info, units=basis.n_units)
+    return info if basis is None else replace(info, units=basis.n_units, unit_names=())

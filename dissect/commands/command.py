@@ -67,15 +67,26 @@ class WeightsOptions(Settings):
     )  # fmt: skip
 
 
+class PromptsOptions(Settings):
+    """The texts that a generator draws."""
+
+    prompts: str | None = setting(
+        "texts to draw, one a line, for a generator of texts; GENERATOR?prompt=TEXT is one text",
+        default=None, metavar="FILE",
+    )  # fmt: skip
+
+
 def find_generator(options: argparse.Namespace) -> str:
-    """The given generator, with the chosen group of weights of its file.
+    """The given generator, with the chosen group of weights and the texts of files.
 
     Raises:
         GeneratorError: weights were chosen, but the generator is not a file.
     """
     from dissect.generators.loading import choose_weights
+    from dissect.generators.prompts import add_prompts
 
-    return choose_weights(options.generator, options.weights)
+    spec = choose_weights(options.generator, options.weights)
+    return add_prompts(spec, getattr(options, "prompts", None))
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,13 @@ Heavy imports are inside functions, so that ``--help`` answers at once.
 import argparse
 from collections.abc import Mapping
 
-from dissect.commands.command import Command, WeightsOptions, find_generator, print_json
+from dissect.commands.command import (
+    Command,
+    PromptsOptions,
+    WeightsOptions,
+    find_generator,
+    print_json,
+)
 from dissect.errors import ConfigError
 from dissect.settings import add_settings
 from segmenters.nearest import did_you_mean
@@ -33,6 +39,7 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
         "--raw", action="store_true", help="list what the file holds, whatever it is"
     )
     add_settings(parser, WeightsOptions)
+    add_settings(parser, PromptsOptions)
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +170,11 @@ COMMANDS = (
         "spaces, layers and shapes of a generator; one forward pass",
         _add_inspect,
         _inspect,
-        examples=("dissect inspect scenes-stylegan2", "dissect inspect network.pkl --raw"),
+        examples=(
+            "dissect inspect scenes-stylegan2",
+            "dissect inspect network.pkl --raw",
+            "dissect inspect stable-diffusion --prompts prompts.txt",
+        ),
     ),
     Command(
         "convert",

@@ -5,7 +5,13 @@ Heavy imports are inside functions, so that ``--help`` answers at once.
 
 import argparse
 
-from dissect.commands.command import Command, WeightsOptions, find_generator, print_json
+from dissect.commands.command import (
+    Command,
+    PromptsOptions,
+    WeightsOptions,
+    find_generator,
+    print_json,
+)
 from dissect.config import RunConfig, RunOptions
 from dissect.errors import ConfigError, PartialRunError
 from dissect.settings import Settings, add_settings, given_settings, setting
@@ -31,8 +37,9 @@ def _with_samples(spec: str, options: argparse.Namespace) -> str:
     from dissect.generators.given_latents import add_latents
     from dissect.generators.image_networks import add_images
 
-    if options.latents is not None and options.images is not None:
-        raise ConfigError("both --latents and --images were given; expected one of the two")
+    for other in ("latents", "prompts"):
+        if options.images is not None and getattr(options, other) is not None:
+            raise ConfigError(f"both --{other} and --images were given; expected one of the two")
     return add_images(add_latents(spec, options.latents), options.images)
 
 
@@ -71,6 +78,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser, WeightsOptions)
     add_settings(parser, SampleOptions)
+    add_settings(parser, PromptsOptions)
     add_settings(parser, OutOptions, "dry_run")
 
 

@@ -403,8 +403,11 @@ def _list_layers(config: DalleConfig) -> dict[str, LayerInfo]:
     found = {}
     for number in range(sizes.depth):
         path = f"blocks.{number}"
-        for name, units in ((f"{path}.attention", len(sizes.words)), (path, sizes.width)):
-            found[name] = LayerInfo(units, grid, grid, f"taps.{name}")
+        for name, units, names in (
+            (f"{path}.attention", len(sizes.words), sizes.words),
+            (path, sizes.width, ()),
+        ):
+            found[name] = LayerInfo(units, grid, grid, f"taps.{name}", unit_names=names)
     half, quarter, eighth = config.vae.widths
     shapes = {
         "codes": (eighth, 1), "res0": (eighth, 1), "res1": (eighth, 1),

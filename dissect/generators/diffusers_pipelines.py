@@ -27,7 +27,8 @@ References:
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -380,8 +381,10 @@ class TextToImageGenerator(ZOnlyGenerator[TextDiffusion]):
         found = {}
         for name in self.module.names:
             for path, (units, height, width) in self._maps.items():
-                n = len(self.words) if path.endswith(_ATTENTION) else units
-                found[f"{name}/{path}"] = LayerInfo(n, height, width, f"taps.{name}.{path}")
+                names = self.words if path.endswith(_ATTENTION) else ()
+                found[f"{name}/{path}"] = LayerInfo(
+                    len(names) or units, height, width, f"taps.{name}.{path}", unit_names=names
+                )
         side = self.spaces["z"].shape[1:]
         shapes = _probe_decoder(self.module, (1, self.spaces["z"].shape[0], *side))
         for path, shape in shapes.items():
@@ -519,6 +522,7 @@ def from_checkpoint(
     module = TextDiffusion(network, vae, scheduler, list(maps), guidance=strength)
     settings = {key: scheduler.config[key] for key in SETTINGS}
     part.ledger.obeyed |= {f"scheduler/{key}": value for key, value in settings.items()}
+    part.ledger.assumed |= {"steps": f"{n_steps}, DDIM's with η = 0", "guidance": f"{strength:g}"}
     plain = {key: value for key, value in config.items() if not key.startswith("_")}
     about = json.dumps([plain, settings, n_steps, strength], sort_keys=True)
     tensors = network.state_dict() | {
@@ -579,14 +583,28 @@ def _read_text_encoder(
         ) from error
     advice = "expected the folders that save_pretrained of the pipeline writes, as safetensors"
     with reading(home, CheckpointError, advice):
-        network = getattr(transformers, kind.text).from_pretrained(
-            home / "text_encoder", use_safetensors=True, local_files_only=True,
-            dtype=torch.float32,
-        )  # fmt: skip
+        with _no_progress_bar(transformers):
+            network = getattr(transformers, kind.text).from_pretrained(
+                home / "text_encoder", use_safetensors=True, local_files_only=True,
+                dtype=torch.float32,
+            )  # fmt: skip
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             home / "tokenizer", local_files_only=True, trust_remote_code=False
         )
     return TextEncoder(kind, tokenizer, network.to(device).eval().requires_grad_(False))
+
+
+@contextmanager
+def _no_progress_bar(transformers: Any) -> Iterator[None]:
+    """Load without the library's own bar, which would stand between the lines of a command."""
+    logging = transformers.utils.logging
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
 
 
 def _config(network: Any) -> Mapping[str, Any]:

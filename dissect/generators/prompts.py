@@ -69,6 +69,16 @@ def prompt_weights(generator: Generator, latent: Latent) -> Float[Tensor, "batch
     return weights
 
 
+def add_prompts(spec: str, prompts: str | None) -> str:
+    """Spec of a generator with the prompts of a file; None returns the spec unchanged.
+
+    Example:
+        >>> add_prompts("stable-diffusion", "prompts.txt")
+        'stable-diffusion?prompts=prompts.txt'
+    """
+    return spec if prompts is None else f"{spec}{FILE_OPTION}{prompts}"
+
+
 def split_prompts(spec: str) -> tuple[str, str, str] | None:
     """Generator, option and value of a spec that ends in prompts; None for any other.
 

@@ -26,6 +26,8 @@ class LayerInfo:
         module: Dotted path below ``Generator.module``.
         margin: Extra pixels on each side of the module's output. They are cropped before the map is
             read; an edit without a region reaches them.
+        unit_names: What each unit stands for, such as a word of a text; empty where units have no
+            names.
 
     Example:
         >>> LayerInfo(512, 16, 16, "b16.conv1").units
@@ -37,3 +39,4 @@ class LayerInfo:
     width: int
     module: str
     margin: int = 0
+    unit_names: tuple[str, ...] = ()

@@ -110,10 +110,28 @@ class Run(ShownRun):
                 self.vocabulary = Vocabulary.build(rows, part_of=part_of)
             except DissectError as error:
                 raise ValueError(str(error)) from error
+            names = record["generator"].get("unit_names", {})
             self.layers = {
-                name: LayerInfo(units, height, width, name)
+                name: LayerInfo(units, height, width, name, unit_names=tuple(names.get(name, ())))
                 for name, (units, height, width) in record["generator"]["layers"].items()
             }
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Texts that its samples were drawn for; empty if the generator takes none."""
+        return tuple(self.record["generator"].get("prompts", ()))
+
+    def prompts_of(self, samples: Sequence[int]) -> list[str]:
+        """The text of each sample; empty if the generator takes none."""
+        if not self.prompts:
+            return []
+        from dissect.latents.sampling import uniform_labels  # noqa: PLC0415, needs torch
+
+        if self.config.label is not None:
+            return [self.prompts[self.config.label]] * len(samples)
+        n = len(self.prompts)
+        labels = uniform_labels(samples, seed=self.config.seed, n_classes=n)
+        return [self.prompts[label] for label in labels.tolist()]
 
     def array(self, layer: str, name: str) -> xr.DataArray:
         """A stored array of a layer: ``histogram``, ``edges``, ``top_indices``, ``iou``, …

@@ -79,6 +79,7 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_config(record["config"])
         _check_left_out(record)
         _check_names(record)
+        _check_texts(record["generator"], record["config"].get("label"))
     return record
 
 
@@ -186,6 +187,21 @@ def _check_names(record: dict[str, Any]) -> None:
     part_of = record["segmenter"].get("part_of")
     if part_of is not None:  # runs of the first versions do not name parts
         _check(part_of, {str: str}, "part_of")
+
+
+def _check_texts(generator: dict[str, Any], label: int | None) -> None:
+    """Check what only runs of generators of texts have: names of units, and prompts."""
+    names, prompts = generator.get("unit_names", {}), generator.get("prompts", [])
+    _check(names, {str: [str]}, "unit_names")
+    for layer, given in names.items():
+        units = generator["layers"].get(layer, (0,))[0]
+        if len(given) != units:
+            raise ValueError(f"layer {layer[:60]!r} has {len(given)} names of its {units} units")
+    _check(prompts, [str], "prompts")
+    if prompts and len(prompts) != generator.get("n_classes"):
+        raise ValueError(f"it has {len(prompts)} prompts, another number than its classes")
+    if prompts and label is not None and not 0 <= label < len(prompts):
+        raise ValueError(f"label is {_short(label)} of {len(prompts)} prompts")
 
 
 def _short(value: object) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from dissect.bases import Basis, layer_info
 from dissect.config import RunConfig
 from dissect.generators.base import Generator
+from dissect.generators.prompts import TakesPrompts
 from dissect.runs import schema
 from dissect.runs.arrays import write_arrays
 from dissect.runs.examples import ConceptStrip, write_examples
@@ -25,6 +26,7 @@ from dissect.runs.state import PassState
 from dissect.runs.strips import Strip
 from dissect.statistics import evaluation_size
 from segmenters import Segmenter
+from segmenters.plain_text import one_line
 
 _PACKAGES = ("gan-dissection", "numpy", "torch", "numba", "zarr")
 
@@ -134,6 +136,10 @@ def _describe_generator(
     generator: Generator, config: RunConfig, bases: Mapping[str, Basis]
 ) -> dict[str, object]:
     layers = {layer: layer_info(generator, layer, bases) for layer in config.layers}
+    # Only generators of texts have these two.
+    names = {name: info.unit_names for name, info in layers.items() if info.unit_names}
+    texts = {name: [one_line(one) for one in given] for name, given in names.items()}
+    prompts = list(map(one_line, generator.prompts)) if isinstance(generator, TakesPrompts) else []
     return {
         "name": generator.name,
         "fingerprint": generator.fingerprint,
@@ -141,6 +147,8 @@ def _describe_generator(
         "channels": generator.channels,
         "n_classes": generator.n_classes,
         "layers": {name: [info.units, info.height, info.width] for name, info in layers.items()},
+        **({"unit_names": texts} if texts else {}),
+        **({"prompts": prompts} if prompts else {}),
     }
 
 

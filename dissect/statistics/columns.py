@@ -131,6 +131,12 @@ NAMED = Column(
     name="named", title="named", of=Of.ROW, digits="",
     meaning="the concept that the unit is named after, empty if it is not named",
 )  # fmt: skip
+STANDS_FOR = Column(
+    name="stands_for", title="stands for", of=Of.ROW, digits="", places=frozenset(),
+    meaning="what the unit itself stands for, such as a word of a prompt; only where units of a "
+    "layer have such names",
+)  # fmt: skip
+"""Known from the generator, not measured."""
 IS_LABEL = Column(
     name="is_label", title="is label", of=Of.ROW, digits="", places=frozenset(),
     meaning="whether the row's concept is the one that the unit is most informative about",

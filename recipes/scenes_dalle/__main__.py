@@ -39,6 +39,7 @@ NAME = "scenes-dalle"
 _SPARE_WORDS = 4  # words of a caption beyond the longest training caption
 _SHOWN = 32  # number of samples in the sheet
 _N_VARIANTS = 2
+_TESTED, _BLOCK = 1024, 128  # test scenes whose codes are counted, and of one batch
 
 _CARD = """# {name}
 
@@ -51,7 +52,8 @@ project.
 The autoencoder saw {vae_images:,} images, the transformer {images:,} with captions (of
 {n_scenes:,} scenes); the weights are the running mean. Decoded from its own codes, an image of a
 test scene is {error:.3f} off in the mean over pixels (range 2; {flat:.3f} for one colour per
-channel).
+channel). {n_tested:,} test scenes use {n_used} of its {n_codes} codes (as {n_evenly:.0f} that
+were used equally often); {unused:.0%} never occur.
 
 It makes images of {n_prompts} captions of test scenes, or of others:
 `{name}?prompt=a house at night`. Words: {words}.
@@ -97,6 +99,13 @@ def reconstruction(vae: DiscreteVAE, images: torch.Tensor) -> tuple[float, float
     made = vae.decode(vae.tokens(images))
     flat = images.mean(dim=(2, 3), keepdim=True)
     return (made - images).abs().mean().item(), (flat - images).abs().mean().item()
+
+
+def code_use(tokens: torch.Tensor, n_codes: int) -> tuple[int, float]:
+    """How many codes occur, and how many codes of equal frequency have the same entropy."""
+    counts = tokens.flatten().bincount(minlength=n_codes)
+    shares = counts[counts > 0] / counts.sum()
+    return len(shares), torch.exp(-(shares * shares.log()).sum()).item()
 
 
 def main() -> None:
@@ -186,6 +195,9 @@ def measure_and_release(
     first = next(draw_captions(generator, _SHOWN))
     write_sheet(first, options.sheet or out / f"{NAME}.png", n_columns=8, zoom=2)
     error, flat = reconstruction(vae, rendered[:256])
+    tested = render_scenes(range(_TESTED), seed=TEST_SEED).images.split(_BLOCK)
+    codes = torch.cat([vae.tokens(images) for images in tested])
+    n_used, n_evenly = code_use(codes, sizes.n_codes)
     guidances = ["| guidance | said | chance |", "|--:|--:|--:|"]
     for guidance, rows in found.items():
         whole = rows["all"]
@@ -196,6 +208,7 @@ def measure_and_release(
         grid=sizes.grid, n_words=len(sizes.words), depth=sizes.depth, width=sizes.width,
         size=path.stat().st_size, vae_images=vae_images, images=n_seen, n_scenes=n, error=error,
         flat=flat, n_prompts=len(tests), words=", ".join(sizes.words), n_captions=len(tests),
+        n_tested=_TESTED, n_used=n_used, n_evenly=n_evenly, unused=1 - n_used / sizes.n_codes,
         seed=TEST_SEED, guidance=options.guidance, rows=table(found[options.guidance]),
         guidances="\n".join(guidances),
     )  # fmt: skip

@@ -73,15 +73,32 @@ def test_it_keeps_all_laws(generator):
     assert len(check_generator(generator)) == 11
 
 
-def test_place_by_place_gives_the_logits_of_one_pass_guided(generator):
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0, 2.0, 3.5])
+def test_place_by_place_gives_the_logits_of_one_pass_guided(generator, guidance):
+    generator = generator.with_guidance(guidance)
     latent = generator.sample(range(8), seed=0)
     captions = [PROMPTS[k] for k in latent.label]
     tokens, logits = draw(generator, latent)
     transformer = generator.module.transformer
     said = logits_at_once(transformer, captions, tokens)
     empty = logits_at_once(transformer, [""] * 8, tokens)
-    expected = empty + 2.0 * (said - empty)
+    expected = empty + guidance * (said - empty)
     assert torch.allclose(logits.flatten(2).transpose(1, 2), expected, atol=1e-10)
+    if guidance == 1:  # what the network says of the captions alone
+        assert torch.allclose(logits.flatten(2).transpose(1, 2), said, atol=1e-12)
+        assert (said - empty).abs().max() > 0.1
+
+
+def test_a_guidance_of_one_never_runs_the_empty_caption(generator, monkeypatch):
+    seen = []
+    transformer = generator.module.transformer
+    opened = transformer.open
+    monkeypatch.setattr(transformer, "open", lambda text: seen.append(len(text)) or opened(text))
+    for guidance in (1.0, 2.0):
+        one = generator.with_guidance(guidance)
+        monkeypatch.setattr(one.module.transformer, "open", transformer.open)
+        draw(one, one.sample(range(3), seed=0))
+    assert seen == [3, 6]
 
 
 def test_the_training_pass_is_the_same_pass(generator):

@@ -118,6 +118,7 @@ function unitTable(units) {
 async function unitPage(number, unit) {
   const layer = await loadLayer(number);
   const info = run.layers[number];
+  const word = standsFor(number, unit);
   if (!(unit >= 0 && unit < layer.units)) return missingPage(`${info.name} has no unit ${unit}; it has 0 to ${layer.units - 1}`);
   const facts = unitOf(layer, number, unit);
   const concept = run.concepts[facts.concept];
@@ -130,10 +131,11 @@ async function unitPage(number, unit) {
     title: `${info.name} unit ${unit}`,
     content: [
       crumbs(h("a", { href: "#layers" }, "Layers"), h("a", { href: layerHref(number) }, info.name), `unit ${unit}`),
-      h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`), rungMark(facts), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
+      h("div", { class: "heading" }, h("h1", {}, `${info.name} unit ${unit}`, word !== null && h("span", { class: "stands-for" }, ` “${word}”`)), rungMark(facts), h("span", { class: "steps" }, step(unit - 1, "←"), step(unit + 1, "→"))),
       h("p", { class: "lead" }, facts.is_named
         ? [run.knows_names ? "It is named after " : "It matches ", conceptLink(facts.concept), `: ${match}.`]
         : [facts.rung >= 1 ? "It is not named. It matches " : "It is not named. Nearest is ", conceptLink(facts.concept), `, ${match}: ${whyNot(facts)}.`]),
+      word !== null && h("p", {}, `Its map is the share of attention that each place pays to “${word}”.`),
       h("h2", {}, "Where does it fire most?"),
       h("p", {}, `The ${many(layer.samples[unit].length, "sample")} with its highest activations${info.masks ? `; outlined where it is above ${four(facts.threshold)}` : ""}. Below each: which sample of seed ${run.seed}, and the activation.`),
       tiles(facts, layer.samples[unit], layer.values[unit]),

@@ -29,6 +29,10 @@ const unitHref = (number, unit) => `${layerHref(number)}/unit/${unit}`;
 const conceptHref = (number) => `#concept/${encodeURIComponent(run.concepts[number].name)}`;
 const effectHref = (name) => `#effect/${encodeURIComponent(name)}`;
 
+// Of a generator of texts: what a unit stands for, and the text of a sample; otherwise nothing.
+const standsFor = (number, unit) => run.unit_names?.[number]?.[unit] ?? null;
+const promptOf = (sample) => run.prompts?.[sample] ?? null;
+
 function swatch(colour) {
   return h("span", { class: "swatch", style: { background: colour }, "aria-hidden": "true" });
 }
@@ -114,11 +118,13 @@ function tiles(unit, samples, values) {
   const images = [], masks = [];
   const shown = samples.filter((sample) => sample >= 0);
   const list = shown.map((sample, rank) => {
+    const prompt = promptOf(sample);
+    const said = prompt === null ? "" : `, “${prompt}”`;
     const at = `${(100 * rank) / Math.max(1, shown.length - 1)}% 0`;
     const size = { width: 128, height: 128, decoding: "async", style: { "object-position": at } };
     const picture = h("img", {
       ...size,
-      alt: rank ? `sample ${sample}` : `${finding(unit)}: the images on which it fires most, sample ${sample}`,
+      alt: (rank ? `sample ${sample}` : `${finding(unit)}: the images on which it fires most, sample ${sample}`) + said,
     });
     const mask = h("img", { ...size, alt: "", class: "mask" });
     images.push(picture);
@@ -127,6 +133,7 @@ function tiles(unit, samples, values) {
       "li", {},
       h("div", { class: "tile" }, picture, mask),
       h("span", { class: "quiet" }, h("span", { class: "word" }, "sample "), sample), h("span", { class: "quiet" }, four(values[rank])),
+      prompt !== null && h("span", { class: "prompt" }, prompt),
     );
   });
   setPictures(unit.layer, unit.unit, images, masks);
@@ -159,7 +166,7 @@ function card(unit) {
   return h(
     "li", { class: unit.is_named ? "card" : "card weak" },
     h("a", { href: unitHref(unit.layer, unit.unit), class: "card-link" },
-      h("span", { class: "card-name" }, h("b", {}, unit.showLayer ? `${name} unit ${unit.unit}` : `unit ${unit.unit}`)),
+      h("span", { class: "card-name" }, h("b", {}, unit.showLayer ? `${name} unit ${unit.unit}` : `unit ${unit.unit}`, standsFor(unit.layer, unit.unit) !== null && ` “${standsFor(unit.layer, unit.unit)}”`)),
       thumbnails(unit)),
     h("div", { class: "card-facts" },
       h("span", { class: "card-concept" }, conceptLink(unit.concept),

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from dissect.generators import load_generator
 from dissect.generators.base import Generator
+from dissect.generators.prompts import TakesPrompts
 from dissect.latents import Latent
 from dissect.text.scorer import TextScorer
 from recipes.scenes_dalle.measure import list_facts, read_facts
@@ -127,6 +128,8 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="+", default=[4, 8, 16], help="k")
     options = parser.parse_args()
     generator = load_generator(options.generator)
+    if not isinstance(generator, TakesPrompts):
+        parser.error(f"{options.generator} takes no text; expected a generator of captions")
     clip = load_clip("scenes-clip")
     scorer = TextScorer(clip, templates=clip.known_templates())
     captions = list(generator.prompts[: options.captions])

@@ -79,7 +79,8 @@ def test_the_run_knows_what_units_stand_for_and_what_samples_were_drawn_for(
     unit = generator.words.index("d</w>")
     assert re.search(rf"{re.escape(WORDS)} +{unit}  d</w> ", table)
     report = (home / "runs/sd/report/index.html").read_text()
-    given = json.loads(re.search(r'id="run">(.*?)</script>', report, re.DOTALL)[1])
+    (inside,) = re.findall(r'id="run">(.*?)</script>', report, re.DOTALL)
+    given = json.loads(inside)
     place = [layer["name"] for layer in given["layers"]].index(WORDS)
     assert given["unit_names"][place] == list(generator.words)
     shown = run.array(WORDS, "top_indices").values[unit].tolist()
@@ -111,7 +112,8 @@ def test_what_ablate_stored_removes_its_units_at_its_step_and_nothing_before(
         read_recipe((one / "recipe.json").read_bytes())
         for one in (home / "runs/sd/effects").glob("ablate*")
     ]
-    ((edit,),) = (recipe for recipe in recipes if recipe[0].layer == layer)
+    edits = [edit for recipe in recipes for edit in recipe if isinstance(edit, Ablate)]
+    (edit,) = (edit for edit in edits if edit.layer == layer)
     units = list(edit.units)
     others = [unit for unit in range(generator.layers[layer].units) if unit not in units]
     step = LAYER.removeprefix("t801/")

@@ -220,11 +220,10 @@ def _where(contents: Contents, inline: Mapping[str, str] | None) -> str | None:
 
 def _texts_given(run: Run, layers: Sequence[str]) -> dict[str, object]:
     """Of a generator of texts: the text of each top image, and what units stand for."""
-    given: dict[str, object] = {}
-    if run.prompts:
-        tops = [run.array(layer, "top_indices").values.ravel() for layer in layers]
-        samples = sorted({int(sample) for top in tops for sample in top if sample >= 0})
-        given["prompts"] = dict(zip(samples, run.prompts_of(samples), strict=True))
+    tops = [run.array(layer, "top_indices").values.ravel() for layer in layers]
+    samples = sorted({int(sample) for top in tops for sample in top if sample >= 0})
+    texts = run.prompts_of(samples)
+    given: dict[str, object] = {"prompts": dict(zip(samples, texts, strict=True))} if texts else {}
     names = [list(run.layers[layer].unit_names) for layer in layers]
     return given | ({"unit_names": names} if any(names) else {})
 

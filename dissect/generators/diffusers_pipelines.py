@@ -27,9 +27,7 @@ References:
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +47,7 @@ from dissect.generators.diffusers_unets import (
     make_scheduler,
     probe,
 )
+from dissect.generators.pipeline_texts import KINDS, TextEncoder, Texts, read_text_encoder
 from dissect.generators.prompts import prompt_weights
 from dissect.generators.shapes import LayerInfo
 from dissect.generators.states import build
@@ -57,111 +56,11 @@ from dissect.generators.weights import Part, whole_part
 from dissect.generators.z_only import ZOnlyGenerator
 from dissect.latents import Latent
 from segmenters.base import hash_tensors
-from segmenters.received import reading
 
 _ATTENTION = ".attn2"
 _DECODER_LAYERS = ("ResnetBlock2D", "Attention", "Upsample2D")
 _LARGE_PIXART = 128  # latent size from which on PixArt is told the size of the image
 _VAE_REDUCTION = 2  # of each stage of an autoencoder but the first
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What differs between pipelines.
-
-    Attributes:
-        network: Class of the network that is called at each step.
-        text: Class of the text encoder, in transformers.
-        guidance: The library's default s.
-        n_tokens: Longest prompt; None takes the tokenizer's.
-        lower: Whether prompts are put in lower case first.
-    """
-
-    network: str
-    text: str
-    guidance: float
-    n_tokens: int | None = None
-    lower: bool = False
-
-
-KINDS: dict[str, _Kind] = {
-    "StableDiffusionPipeline": _Kind("UNet2DConditionModel", "CLIPTextModel", 7.5),
-    "PixArtAlphaPipeline": _Kind("PixArtTransformer2DModel", "T5EncoderModel", 4.5, 120, True),
-    "PixArtSigmaPipeline": _Kind("PixArtTransformer2DModel", "T5EncoderModel", 4.5, 300, True),
-}
-"""Class of a pipeline → what differs."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Prompts, encoded.
-
-    Attributes:
-        vectors: Of each token (prompt, token, size).
-        mask: 1 for tokens that count (prompt, token); None where all do.
-        member: Which of ``words`` stands at which place (prompt, token, word).
-        words: Distinct tokens of the prompts, in the order in which they appear.
-    """
-
-    vectors: Float[Tensor, "prompt token size"]
-    mask: Float[Tensor, "prompt token"] | None
-    member: Float[Tensor, "prompt token word"]
-    words: tuple[str, ...]
-
-    def mix(self, weights: Float[Tensor, "batch prompt"]) -> "Texts":
-        """Those of a batch, mixed by the weights of its labels."""
-        mask = None if self.mask is None else ((weights > 0).to(weights) @ self.mask).clamp(max=1)
-        return replace(
-            self,
-            vectors=torch.einsum("bp,pts->bts", weights, self.vectors),
-            mask=mask,
-            member=torch.einsum("bp,ptw->btw", weights, self.member),
-        )
-
-
-class TextEncoder:
-    """Tokenizer and text encoder of a pipeline.
-
-    Args:
-        kind: Of the pipeline.
-        tokenizer, network: Of transformers.
-    """
-
-    def __init__(self, kind: _Kind, tokenizer: Any, network: nn.Module) -> None:
-        self.kind, self.tokenizer, self.network = kind, tokenizer, network
-        self.n_tokens = kind.n_tokens or int(tokenizer.model_max_length)
-
-    @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> Texts:
-        """Encode prompts one by one, so that none depends on the others."""
-        ids, masks, vectors = [], [], []
-        for prompt in prompts:
-            text = prompt.lower().strip() if self.kind.lower else prompt
-            given = self.tokenizer(
-                text, padding="max_length", max_length=self.n_tokens, truncation=True,
-                return_tensors="pt",
-            )  # fmt: skip
-            device = next(self.network.parameters()).device
-            mask = given.attention_mask.to(device) if self._masks else None
-            ids.append(given.input_ids[0])
-            masks.append(given.attention_mask[0])
-            vectors.append(self.network(given.input_ids.to(device), attention_mask=mask)[0][0])
-        tokens = torch.stack(ids)
-        kinds = list(dict.fromkeys(tokens.flatten().tolist()))
-        stacked = torch.stack(vectors)
-        member = (tokens[..., None] == torch.tensor(kinds)).to(stacked)
-        return Texts(
-            stacked,
-            torch.stack(masks).to(stacked) if self.kind.n_tokens else None,
-            member,
-            tuple(self.tokenizer.convert_ids_to_tokens(kinds)),
-        )
-
-    @property
-    def _masks(self) -> bool:
-        """Whether the encoder gets a mask of the padding tokens."""
-        uses = getattr(self.network.config, "use_attention_mask", False)
-        return bool(self.kind.n_tokens or uses)
 
 
 class TextDiffusion(nn.Module):
@@ -504,7 +403,7 @@ def from_checkpoint(
         lambda: getattr(diffusers, kind.network).from_config(config), part.tensors, part.path,
         kind.network,
     ).to(device)  # fmt: skip
-    encoder = _read_text_encoder(kind, home, title, device)
+    encoder = read_text_encoder(kind, home, title, device)
     vae_part = whole_part(read(home / "vae"))
     vae = build(
         lambda: diffusers.AutoencoderKL.from_config(own_config(vae_part)),
@@ -569,42 +468,6 @@ def _build_filled(
             where, _, last = name.rpartition(".")
             network.get_submodule(where)._buffers[last] = fresh[name]
     return network
-
-
-def _read_text_encoder(
-    kind: _Kind, home: Path, title: str, device: torch.device | str
-) -> TextEncoder:
-    try:
-        import transformers  # noqa: PLC0415
-    except ImportError as error:
-        raise CheckpointError(
-            f"{home} is a {title}, whose text encoder is one of transformers, which is not "
-            "installed; pip install 'gan-dissection[transformers]'"
-        ) from error
-    advice = "expected the folders that save_pretrained of the pipeline writes, as safetensors"
-    with reading(home, CheckpointError, advice):
-        with _no_progress_bar(transformers):
-            network = getattr(transformers, kind.text).from_pretrained(
-                home / "text_encoder", use_safetensors=True, local_files_only=True,
-                dtype=torch.float32,
-            )  # fmt: skip
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            home / "tokenizer", local_files_only=True, trust_remote_code=False
-        )
-    return TextEncoder(kind, tokenizer, network.to(device).eval().requires_grad_(False))
-
-
-@contextmanager
-def _no_progress_bar(transformers: Any) -> Iterator[None]:
-    """Load without the library's own bar, which would stand between the lines of a command."""
-    logging = transformers.utils.logging
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_on:
-            logging.enable_progress_bar()
 
 
 def _config(network: Any) -> Mapping[str, Any]:

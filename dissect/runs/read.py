@@ -13,15 +13,15 @@ import zarr
 from dissect.bases.spec import LayerSpec
 from dissect.config import RunConfig
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
-from dissect.generators.shapes import LayerInfo
 from dissect.runs import schema
 from dissect.runs.examples import ConceptStrip, read_examples
 from dissect.runs.integrity import check_files
 from dissect.runs.notebook import ShownRun
-from dissect.runs.record import ADVICE, read_record
+from dissect.runs.record import ADVICE, layers_of, read_record
 from dissect.runs.stored import open_group, read_array, read_table
 from dissect.runs.strips import UNLABELLED, Strip, read_strips
 from dissect.runs.summary import summarise
+from dissect.runs.texts import prompts_of
 from dissect.statistics.columns import IS_NAMED, NAMED, Column, Place
 from dissect.statistics.folds import SETS
 from dissect.statistics.ladder import MATCHES, NONE
@@ -110,28 +110,11 @@ class Run(ShownRun):
                 self.vocabulary = Vocabulary.build(rows, part_of=part_of)
             except DissectError as error:
                 raise ValueError(str(error)) from error
-            names = record["generator"].get("unit_names", {})
-            self.layers = {
-                name: LayerInfo(units, height, width, name, unit_names=tuple(names.get(name, ())))
-                for name, (units, height, width) in record["generator"]["layers"].items()
-            }
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """Texts that its samples were drawn for; empty if the generator takes none."""
-        return tuple(self.record["generator"].get("prompts", ()))
+            self.layers = layers_of(record)
 
     def prompts_of(self, samples: Sequence[int]) -> list[str]:
-        """The text of each sample; empty if the generator takes none."""
-        if not self.prompts:
-            return []
-        from dissect.latents.sampling import uniform_labels  # noqa: PLC0415, needs torch
-
-        if self.config.label is not None:
-            return [self.prompts[self.config.label]] * len(samples)
-        n = len(self.prompts)
-        labels = uniform_labels(samples, seed=self.config.seed, n_classes=n)
-        return [self.prompts[label] for label in labels.tolist()]
+        """The text that each sample was drawn for; empty if the generator takes none."""
+        return prompts_of(self.record, self.config, samples)
 
     def array(self, layer: str, name: str) -> xr.DataArray:
         """A stored array of a layer: ``histogram``, ``edges``, ``top_indices``, ``iou``, …

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissect.errors import ConfigError, RunError
+from dissect.generators.shapes import LayerInfo
 from dissect.runs import schema
 from dissect.runs.left_out import KINDS
 from segmenters.plain_text import find_control, one_line
@@ -81,6 +82,15 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_names(record)
         _check_texts(record["generator"], record["config"].get("label"))
     return record
+
+
+def layers_of(record: dict[str, Any]) -> dict[str, LayerInfo]:
+    """Layer → shape of its maps, from a checked record."""
+    names = record["generator"].get("unit_names", {})
+    return {
+        name: LayerInfo(units, height, width, name, unit_names=tuple(names.get(name, ())))
+        for name, (units, height, width) in record["generator"]["layers"].items()
+    }
 
 
 def check_text(config: "RunConfig", generator: "Generator", segmenter: "Segmenter") -> None:

@@ -22,8 +22,8 @@ from dissect.statistics.registry import rows_of
 _CHIPS = 12  # concepts shown with a picture
 _LEARNED = (
     "Learned values are found by gradient descent on other images, in about a minute, and draw "
-    "much more. They prove less: in most layers any units, also random ones, can learn to draw "
-    "as much. They show what the layer can draw, not what these units do."
+    "much more. They prove less: in some layers random units can learn to draw as much. They "
+    "show what the layer can draw, not what these units do."
 )
 
 

@@ -170,7 +170,7 @@ def test_of_the_questions_of_a_view_the_latest_wins_whichever_came_first_and_oth
 
 def test_what_one_request_asks_is_older_than_what_a_later_one_asks(planted_run):
     class Recorded:
-        def ask(self, *question, view, order, generator):
+        def ask(self, *question, view, order, seconds, generator):
             seen.append(order)
 
     seen, server = [], create_app(planted_run.path).server

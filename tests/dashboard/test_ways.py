@@ -67,8 +67,8 @@ def test_two_runs_are_ticked_and_compared(page, hands, dashboard_url, until):
     for name in ("evil", "planted"):
         hands.tick(page.get_by_role("checkbox", name=f"Compare {name}", exact=True))
     link = page.get_by_role("link", name="Compare two runs")
-    until(
-        lambda: set(re.findall("[ab]=([a-z]+)", link.get_attribute("href"))) == {"evil", "planted"}
+    until(  # whole ids: there is a run "planted too", which the link may name before the second tick
+        lambda: set(re.findall("[ab]=([^&]+)", link.get_attribute("href"))) == {"evil", "planted"}
     )
     hands.press(link)
     page.get_by_role("heading", name="Which concepts changed most?").wait_for()

@@ -106,7 +106,10 @@ def _check(page, until, fits):
     assert page.evaluate(_SMALL) == []
 
 
-@pytest.mark.parametrize("address", [*ADDRESSES.values(), *MORE])
+@pytest.mark.parametrize(
+    "address",
+    [*ADDRESSES.values(), *(pytest.param(one, marks=pytest.mark.slow) for one in MORE)],
+)
 def test_a_page_has_no_barriers_is_legible_and_fits_a_telephone(
     page, pages_url, until, fits, address
 ):

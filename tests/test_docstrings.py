@@ -29,6 +29,8 @@ MODULES = sorted(
 def test_examples_print_what_they_say(
     name, planted, planted_run, checkpoints, tmp_path, monkeypatch
 ):
+    if name.endswith("diffusers_unets"):
+        pytest.importorskip("diffusers", reason="diffusers is not installed")
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
     Path("runs/demo").symlink_to(planted_run.path)

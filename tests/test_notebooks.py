@@ -2,10 +2,11 @@
 
 import re
 
-import nbformat
 import pytest
 
 from tests.documents import ROOT
+
+nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 BUDGET = re.compile(r"^n_samples = \d+", re.M)

@@ -59,8 +59,8 @@ def box(image_size: int, corners: Sequence[int]) -> Region:
         ConfigError: a box that exceeds the image or holds no pixel.
 
     Example:
-        >>> box(4, (0, 0, 2, 4)).sum()
-        np.float32(8.0)
+        >>> float(box(4, (0, 0, 2, 4)).sum())
+        8.0
     """
     if len(corners) != 4:
         raise ConfigError(

@@ -38,6 +38,7 @@ def styled():
 
 @pytest.fixture(scope="module")
 def diffusion(checkpoints):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
     return load_generator(str(checkpoints / "diffusers_ddpm16"))
 
 

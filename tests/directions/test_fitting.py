@@ -48,6 +48,8 @@ def test_a_kept_attribute_does_not_move_with_it():
 def test_every_method_gives_directions_that_move_its_generator(checkpoints, file, method, space):
     from dissect import intervene
 
+    if file.startswith("diffusers"):
+        pytest.importorskip("diffusers", reason="diffusers is not installed")
     world = load_generator(checkpoints / file)
     question = FitQuestion(method=method, n_directions=2, n_samples=60, steps=2)
     reader = READER if method == "stylespace" else None
@@ -62,6 +64,7 @@ def test_every_method_gives_directions_that_move_its_generator(checkpoints, file
 
 
 def test_a_diffusion_model_has_boundaries_in_its_bottleneck(checkpoints):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
     world = load_generator(checkpoints / "diffusers_ddpm16")
     question = FitQuestion(method="hspace", n_samples=60, attributes=("red",), keep=("blue",))
     (red,) = fit_directions(world, question, reader=READER)

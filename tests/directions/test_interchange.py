@@ -83,8 +83,8 @@ def higan_file(path, boundary, *, protocol=2, old=False, layers="2-4", **more):
     )
     pickled = pickle.dumps(array, protocol=protocol)
     if old:
-        assert b"numpy._core.multiarray" in pickled
         pickled = pickled.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+        assert b"numpy.core.multiarray" in pickled
     path.write_bytes(content.getvalue() + pickled)
     return path
 

@@ -35,6 +35,8 @@ def test_a_changed_bit_of_the_pickle_is_told_in_one_line(tmp_path):
 
 
 def test_a_file_without_checksums_is_read(tmp_path):
+    if not hasattr(torch.serialization, "get_crc32_options"):
+        pytest.skip("torch before 2.6 cannot leave checksums out")
     usual = torch.serialization.get_crc32_options()
     try:
         torch.serialization.set_crc32_options(False)

@@ -137,6 +137,7 @@ def program(path, shape, *, metadata=None, columns=3, values=("batch", 3)):
 
 
 def test_an_onnx_file_is_a_predictor(tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     weight = program(tmp_path / "mean.onnx", ("batch", 3, "h", "w"))
     found = load_predictor(str(tmp_path / "mean.onnx"))
     assert isinstance(found, Predictor)
@@ -146,6 +147,7 @@ def test_an_onnx_file_is_a_predictor(tmp_path):
 
 
 def test_an_onnx_file_says_how_it_reads_images(tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     about = {
         "attributes": "one, two,three",
         "image_range": "0,255",
@@ -177,6 +179,7 @@ def test_an_onnx_file_says_how_it_reads_images(tmp_path):
     ],
 )
 def test_a_program_that_does_not_fit_is_one_line(tmp_path, shape, metadata, message):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     program(tmp_path / "p.onnx", shape, metadata=metadata)
     with pytest.raises(SegmenterError, match=message) as caught:
         load_predictor(str(tmp_path / "p.onnx"))
@@ -184,6 +187,7 @@ def test_a_program_that_does_not_fit_is_one_line(tmp_path, shape, metadata, mess
 
 
 def test_a_file_that_is_no_program_is_one_line(tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     with pytest.raises(SegmenterError, match=r"none.onnx cannot be read"):
         load_predictor(str(tmp_path / "none.onnx"))
     (tmp_path / "p.onnx").write_bytes(field(1, 9))
@@ -234,6 +238,7 @@ def test_a_table_that_is_none_is_one_line(tmp_path, text, message):
 
 
 def test_predictors_keep_their_laws(own, tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     for spec in ("scenes", "areas:colour", "own_predictors:rgb"):
         assert len(check_predictor(load_predictor(spec))) == 6
     program(tmp_path / "mean.onnx", ("batch", 3, "h", "w"))

@@ -17,7 +17,6 @@ from dissect.commands.command import (
     write_file,
 )
 from dissect.config import RunOptions
-from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def _start(
 def _drag(options: argparse.Namespace) -> None:
     import torch
 
-    from dissect.edits.regions import box
+    from dissect.edits.regions import parse_box
     from dissect.generators import load_generator
     from dissect.inversion.drag import drag
     from dissect.inversion.noise import noise_maps
@@ -98,12 +97,7 @@ def _drag(options: argparse.Namespace) -> None:
         generator = load_generator(find_generator(options), device=options.device)
         mask = None
         if options.mask is not None:
-            parts = options.mask.split(",")
-            if not all(part.strip().isdigit() for part in parts):
-                raise ConfigError(
-                    f"--mask is {options.mask!r}; expected top,left,bottom,right in pixels"
-                )
-            mask = box(generator.image_size, [int(part) for part in parts])
+            mask = parse_box(options.mask, generator.image_size, name="--mask")
         latent, noise = _start(options, generator)
         with noise_maps(generator, noise):
             done = drag(

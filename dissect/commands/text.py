@@ -22,7 +22,7 @@ from dissect.errors import ConfigError
 from dissect.settings import Settings, add_settings, given_settings, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dissect.generators.base import Generator
     from dissect.latents import Latent
     from dissect.text.scorer import TextScorer
+    from segmenters.clip_models import ClipModel
 
 
 class TextOptions(Settings):
@@ -156,21 +157,21 @@ def _open(options: argparse.Namespace, *, n_crops: int = 0) -> "tuple[Generator,
     from dissect.generators import load_generator
 
     generator = load_generator(find_generator(options), device=options.device)
-    return generator, _open_scorer(options, n_crops=n_crops)
+    return generator, _scorer(_open_clip(options), options.words, n_crops=n_crops)
 
 
-def _open_scorer(
-    options: argparse.Namespace, *, n_crops: int = 0, known_only: bool = False
-) -> "TextScorer":
-    """The scorer of the given words; ``known_only`` leaves the unknown ones out of them."""
-    from dissect.text.scorer import TextScorer
+def _open_clip(options: argparse.Namespace) -> "ClipModel":
     from segmenters.clip_models import load_clip
     from segmenters.devices import find_device
 
-    clip = load_clip(options.model, device=find_device(options.device))
-    if known_only:
-        options.words = [text for text in options.words if not clip.unknown_words(text)]
-    for text in options.words:
+    return load_clip(options.model, device=find_device(options.device))
+
+
+def _scorer(clip: "ClipModel", texts: "Sequence[str]", *, n_crops: int = 0) -> "TextScorer":
+    """The scorer of texts whose words the model knows."""
+    from dissect.text.scorer import TextScorer
+
+    for text in texts:
         unknown = clip.unknown_words(text)
         if unknown:
             raise ConfigError(
@@ -289,7 +290,7 @@ def _paint(options: argparse.Namespace) -> None:
 
 def _region(options: argparse.Namespace, generator: "Generator") -> "Region":
     """The region of ``--box`` or ``--mask``."""
-    from dissect.edits.regions import box, check_region
+    from dissect.edits.regions import check_region, parse_box
     from dissect.painting.masks import read_mask
 
     if (options.box is None) == (options.mask is None):
@@ -297,10 +298,7 @@ def _region(options: argparse.Namespace, generator: "Generator") -> "Region":
             "text paint needs a region; expected either --box TOP,LEFT,BOTTOM,RIGHT or --mask FILE"
         )
     if options.box is not None:
-        parts = options.box.split(",")
-        if not all(part.strip().isdigit() for part in parts):
-            raise ConfigError(f"--box is {options.box!r}; expected top,left,bottom,right in pixels")
-        return box(generator.image_size, [int(part) for part in parts])
+        return parse_box(options.box, generator.image_size, name="--box")
     try:
         content = Path(options.mask).read_bytes()
     except OSError as error:
@@ -322,23 +320,24 @@ def _label(options: argparse.Namespace) -> None:
     with nothing_kept("no labels were written"):
         run = open_run(options.generator)
         if options.choices is None:
-            options.words = list(run.vocabulary.names)
-            scorer = _open_scorer(options, known_only=True)
+            clip = _open_clip(options)
+            words = [name for name in run.vocabulary.names if not clip.unknown_words(name)]
         else:
-            options.words = split_words(options.choices, "--choices")
-            scorer = _open_scorer(options)
+            words = split_words(options.choices, "--choices")
+            clip = _open_clip(options)
+        scorer = _scorer(clip, words)
         table = label_units(
-            run, open_generator(run, device=options.device), scorer, options.words,
+            run, open_generator(run, device=options.device), scorer, words,
             n_samples=options.probe, top=options.top, seed=options.of_seed,
             progress=not options.quiet,
         )  # fmt: skip
         write_file(Path(options.out), to_csv(table).encode())
     found = describe_agreement(table, run.vocabulary)
     if options.json:
-        print_json({"file": options.out, "words": options.words, **asdict(found)})
+        print_json({"file": options.out, "words": words, **asdict(found)})
         return
     print(
-        f"{len(options.words)} words, {found.units} units: the words of {found.above_chance} are "
+        f"{len(words)} words, {found.units} units: the words of {found.above_chance} are "
         f"above chance (at most {found.expected:.0f} of them by chance)\n"
         f"the run names {found.both} of these; for {found.same} word and label are the same thing "
         f"(by chance {found.by_chance:.1f}, p = {found.p:.3f})\n\nopen {options.out}"

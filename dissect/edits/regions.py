@@ -77,6 +77,27 @@ def box(image_size: int, corners: Sequence[int]) -> Region:
     return check_region(region)
 
 
+def parse_box(text: str, image_size: int, *, name: str) -> Region:
+    """The region of a rectangle given as text.
+
+    Args:
+        text: top,left,bottom,right in pixels.
+        image_size: Height and width of the image.
+        name: Name of the setting, for the message.
+
+    Raises:
+        ConfigError: other text, or a rectangle that ``box`` refuses.
+
+    Example:
+        >>> float(parse_box("0,0,2,4", 4, name="--box").sum())
+        8.0
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        raise ConfigError(f"{name} is {text!r}; expected top,left,bottom,right in pixels")
+    return box(image_size, [int(part) for part in parts])
+
+
 def pool(region: Region | None, grid: tuple[int, int]) -> Region:
     """Resize the region to another grid: the mean over the area of each cell.
 

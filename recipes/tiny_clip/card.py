@@ -15,7 +15,7 @@ Trained by `recipes/tiny_clip` on {n_images:,} crops of {n_renders:,} renders of
 data. Licence: that of this project. It shares no weights with the segmenter of scenes.
 
 It knows the words of those captions, {n_tokens} tokens. Every other token has an embedding of
-zeros, so an unknown word is not a word; `ClipModel.unknown_words` names those of a text.
+zeros, so an unknown word says nothing; `ClipModel.unknown_words` names those of a text.
 
 Measured on {n} fresh renders (seed {seed}), with the weights as shipped. Captions have
 {length:.0f} words in the mean (of eight captions the one that says most).

@@ -79,6 +79,9 @@ def made_runs(planted_run, command, tmp_path_factory):
         shutil.copytree(planted_run.path, folder / name)
         (folder / name / "run.json").write_text(content)
     shutil.copytree(planted_run.path, folder / "changed")
+    # Times are whole seconds: a copy with its original's could be among the newest two.
+    older = json.dumps(record | {"created": "2020-01-01T00:00:00+00:00"})
+    (folder / "changed" / "run.json").write_text(older)
     with (folder / "changed" / "units.parquet").open("ab") as file:
         file.write(b"more")
     return folder

@@ -20,6 +20,7 @@ from dissect.blind.questions import blind_questions
 from dissect.blind.score import score_of, scores
 from dissect.errors import ConfigError, RunError
 from reports.blind import blind_page
+from tests import patience
 
 SIX = BlindOptions(n_units=6, seed=3)
 
@@ -163,6 +164,7 @@ def test_a_person_answers_the_file_without_a_server_and_the_command_reads_it(
     assert "nothing was answered yet" in made.stdout
     questions = blind_questions(run, SIX)
     view = chromium.new_page()
+    view.set_default_timeout(1000 * patience.PAGE)
     problems = []
     view.on("console", lambda message: problems.append(message.text))
     view.on("pageerror", lambda error: problems.append(str(error)))

@@ -153,6 +153,7 @@ def fits():
 def browser(chromium):
     """One context for all journeys, so that scripts are fetched and compiled once."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(1000 * patience.PAGE)
     yield context
     context.close()
 
@@ -164,7 +165,6 @@ def page(browser, request):
         if name == "url" or name.endswith("_url"):
             request.getfixturevalue(name)  # a server that starts before the page outlives it
     view = browser.new_page()
-    view.set_default_timeout(1000 * patience.PAGE)
     problems = []
     view.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
     view.on("pageerror", lambda error: problems.append(str(error)))

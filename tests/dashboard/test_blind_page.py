@@ -30,4 +30,5 @@ def test_the_dashboard_asks_keeps_and_scores(planted_run, tmp_path, serving, pag
         expect(row).to_contain_text("0.67")
         page.reload()
         expect(page.get_by_text("That is all")).to_be_visible()
+        page.goto("about:blank")  # so that nothing is asked of a server that is gone
     assert [one.is_right for one in answers_of(run)] == [True, True, False]

@@ -29,7 +29,7 @@ def test_sliders_move_the_sample_and_a_random_direction_beside_it(directed_url, 
     page.goto(f"{directed_url}/run/planted/directions")
     page.get_by_role("heading", name="Directions", exact=True).wait_for()
     until(lambda: pixels(page, "moved").startswith("data:image/png"))
-    assert pixels(page, "plain") == pixels(page, "moved") == pixels(page, "random")
+    until(lambda: pixels(page, "plain") == pixels(page, "moved") == pixels(page, "random"))
     slider = page.get_by_role("slider").first
     slider.focus()
     for _ in range(12):
@@ -50,7 +50,7 @@ def test_sliders_move_the_sample_and_a_random_direction_beside_it(directed_url, 
     # Names are text, whatever they hold.
     expect(page.get_by_text(NAMES[1]).first).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})
-    assert fits(page)
+    until(lambda: fits(page))
 
 
 def test_a_run_without_directions_says_what_finds_them(dashboard_url, page):

@@ -100,7 +100,7 @@ def _check(page, until, fits):
     assert _serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     try:
-        until(lambda: fits(page), 10)
+        until(lambda: fits(page))
     except AssertionError:
         raise AssertionError(page.evaluate(_WIDE)) from None
     assert page.evaluate(_SMALL) == []

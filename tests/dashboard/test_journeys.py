@@ -113,7 +113,7 @@ def test_runs_show_their_images_and_two_of_them_are_ticked_to_compare(page, dash
         page.get_by_role("checkbox", name=f"Compare {name}", exact=True).check(force=True)
     link = page.get_by_role("link", name="Compare two runs")
     until(
-        lambda: set(re.findall("[ab]=([a-z]+)", link.get_attribute("href"))) == {"evil", "planted"}
+        lambda: set(re.findall("[ab]=([^&]+)", link.get_attribute("href"))) == {"evil", "planted"}
     )
     link.click()
     page.get_by_role("heading", name="Which concepts changed most?").wait_for()
@@ -121,6 +121,7 @@ def test_runs_show_their_images_and_two_of_them_are_ticked_to_compare(page, dash
 
 def test_everything_can_be_reached_by_keyboard(page, dashboard_url):
     _open(page, f"{dashboard_url}/run/planted/units")
+    page.locator(".card a").first.wait_for()
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the page")
     seen = set()

@@ -84,7 +84,7 @@ def test_a_picture_is_inverted_in_sight_and_moved(own_url, own_runs, page, until
         lambda: not np.array_equal(pixels(shown(page, "moved")), pixels(shown(page, "found"))), LONG
     )
     page.set_viewport_size({"width": 390, "height": 800})
-    assert fits(page)
+    until(lambda: fits(page))
 
 
 def test_what_is_no_picture_is_said_and_stays(own_url, tmp_path, page):

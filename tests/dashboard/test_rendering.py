@@ -2,7 +2,6 @@ import os
 import shutil
 import signal
 import textwrap
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,6 +40,8 @@ while True:
     word = asked.content["ask"]
     if word == "sleep":
         time.sleep(asked.content["seconds"])
+    if "started" in asked.content:
+        open(asked.content["started"], "w").close()
     while word == "wait" and not os.path.exists(asked.content["file"]):
         time.sleep(0.01)
     if word == "die":
@@ -132,11 +133,15 @@ def test_a_worker_that_dies_is_told_of_in_one_line_and_started_by_the_next_quest
     assert ask(process).content["pid"] != first
 
 
-def test_a_worker_that_is_killed_at_work_is_told_of_too(process):
+def test_a_worker_that_is_killed_at_work_is_told_of_too(process, tmp_path):
     pid = ask(process).content["pid"]
-    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
-    with pytest.raises(RenderError, match="signal 9"):
-        ask(process, "sleep", seconds=30)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(ask, process, "wait", started=str(tmp_path / "at work"), file="")
+        while not (tmp_path / "at work").exists():
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(RenderError, match="signal 9"):
+            working.result()
     assert ask(process).content["pid"] != pid
 
 

@@ -46,7 +46,7 @@ def create_app(*given):
     threading.Thread(target=ask, daemon=True).start()
     while not renderers.pids():
         time.sleep(0.01)
-    work = Work(given[0], program="import time; time.sleep(60)")
+    work = Work(given[0], program="import time; time.sleep(600)")
     work.start(RunRequest(name="run", generator="g", segmenters=("colour",)))
     work.start(EffectRequest(run="any", edit="ablate", concept="red", name="effect"))
     print(*renderers.pids(), flush=True)

@@ -15,6 +15,7 @@ from dissect.runs import open_run
 from dissect.runs.notes import notes_of
 from tests import patience
 from tests.dashboard.hands import WAYS
+from tests.dashboard.slow_world import GATE, SPEC
 from tests.dashboard.test_work import begin  # noqa: F401 - a fixture
 
 PLANTED = "dissect.worlds.planted:generator"
@@ -39,8 +40,9 @@ def test_the_button_of_the_first_visit_makes_the_run_of_the_command_demo(tmp_pat
 
 
 def test_the_demo_is_run_from_the_first_page_in_sight(page, hands, serving, tmp_path, monkeypatch):
-    # The planted world in place of the demo's, which takes a minute.
-    small = RunRequest(name="demo", generator=PLANTED, segmenters=("colour",), n_samples=64)
+    # In place of the demo's world, which takes a minute, a planted one that waits for a file.
+    small = RunRequest(name="demo", generator=SPEC, segmenters=("colour",), n_samples=64)
+    monkeypatch.setenv(GATE, str(tmp_path / "go"))
     monkeypatch.setattr("dashboard.pages.runs.demo_request", lambda: small)
     with serving(tmp_path) as url:
         _open(page, url)
@@ -52,6 +54,7 @@ def test_the_demo_is_run_from_the_first_page_in_sight(page, hands, serving, tmp_
         hands.press(filled)
         page.get_by_role("progressbar", name="Progress of demo").wait_for()
         expect(page.get_by_role("button", name="Run the demo")).to_have_count(0)
+        (tmp_path / "go").touch()
         link = page.locator("#runs-list").get_by_role("link", name="demo", exact=True)
         link.wait_for()
         expect(page.locator(".first")).to_have_count(0)

@@ -3,7 +3,7 @@
     python -m tests.generators.watched GOOD FILE…
 
 Prints a line of JSON for a call of os.system, then one for each file: message ("" if it was read), events that reading has no need
-of, bytes of memory above those of reading GOOD, seconds.
+of, bytes of memory above those of reading GOOD, seconds of its processor.
 """
 
 import encodings.utf_8_sig  # noqa: F401 - a codec that Python imports when it is first used
@@ -22,12 +22,12 @@ NEEDED = {"open", "mmap.__new__", "os.listdir", "builtins.id"}
 def watch(path, read):
     events = []
     sys.addaudithook(lambda event, _: event in NEEDED or events.append(event))
-    started, message = time.monotonic(), ""
+    started, message = time.process_time(), ""
     try:
         read(path)
     except CheckpointError as error:
         message = str(error)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     found = list(events)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"message": message, "events": found, "memory": memory, "seconds": seconds}

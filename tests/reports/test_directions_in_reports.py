@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from dissect.runs import open_run
 from reports import build_report
+from tests import patience
 from tests.directions.folders import add_directions
 
 
@@ -22,6 +23,7 @@ def test_a_report_names_the_directions_and_shows_strips(run, single_file, chromi
     text = path.read_text()
     assert "<b>second</b>" not in text
     page = chromium.new_page()
+    page.set_default_timeout(1000 * patience.PAGE)
     problems = []
     page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else 0)
     page.goto(f"{path.as_uri()}#directions")
@@ -46,6 +48,7 @@ def test_without_directions_there_is_no_such_page(run, chromium):
     path = build_report(open_run(run), single_file=True)
     assert 'id="directions"' not in path.read_text()
     page = chromium.new_page()
+    page.set_default_timeout(1000 * patience.PAGE)
     page.goto(f"{path.as_uri()}#methods")
     page.locator("#methods h1").wait_for()
     assert page.get_by_role("link", name="Directions").count() == 0

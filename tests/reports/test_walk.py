@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from reports import build_report
 from reports.compact import compact_layer, to_script_text
 from reports.facts import layer_facts
+from tests import patience
 
 ADDRESSES = {
     "summary": "",
@@ -248,6 +249,7 @@ def test_a_part_that_is_missing_is_told(site, tmp_path, chromium):
     copy = shutil.copytree(site, tmp_path / "torn")
     (copy / "data" / "layers" / "units.js").unlink()
     view = chromium.new_page()
+    view.set_default_timeout(1000 * patience.PAGE)
     view.goto((copy / "index.html").as_uri() + "#layer/units")
     view.get_by_role("heading", name="This part of the report could not be read").wait_for()
     view.close()

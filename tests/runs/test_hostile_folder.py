@@ -84,6 +84,7 @@ def test_a_dashboard_over_it_starts_nothing_and_shows_the_others(hostile, chromi
     )  # fmt: skip
     url = json.loads(process.stdout.readline())["url"]
     page = chromium.new_page()
+    page.set_default_timeout(1000 * patience.PAGE)
     try:
         page.goto(url)
         page.get_by_text("formula").first.wait_for()

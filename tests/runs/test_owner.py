@@ -23,7 +23,7 @@ from pathlib import Path
 from dissect.runs.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("mine", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

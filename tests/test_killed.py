@@ -1,22 +1,35 @@
 """A run that is killed again and again ends in the same bytes as one that is left alone."""
 
+import os
 import random
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
+
 from dissect import dissect
 from tests import patience
 
 PLANTED = "dissect.worlds.planted:generator"
 N_SAMPLES = 1600
-_CODE = """
-import sys
+# For each line, a child of this process makes a run; says its number, and how it ended.
+_STARTS = """
+import os, sys
+import dissect.counting.driver, dissect.runs.write, dissect.worlds.planted, segmenters.colour
 from dissect import dissect
-dissect("dissect.worlds.planted:generator", "colour", out=sys.argv[1], n_samples=int(sys.argv[2]),
-        resume=True, save_every=0, progress=False)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        dissect("dissect.worlds.planted:generator", "colour", out=line.strip(), resume=True,
+                n_samples=int(sys.argv[1]), save_every=0, progress=False)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -28,19 +41,37 @@ def contents(folder):
     }
 
 
-def start(out):
-    return subprocess.Popen([sys.executable, "-c", _CODE, str(out), str(N_SAMPLES)])
+class Runs:
+    """Makes runs, one after the other, in processes that need not import everything again."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def start(self, out):
+        self._process.stdin.write(f"{out}\n".encode())
+        self._number = int(self._process.stdout.readline())
+
+    def ended(self, seconds=0.0):
+        """Whether it ended, within some seconds."""
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
+
+    def kill(self):
+        os.kill(self._number, signal.SIGKILL)
+
+    def status(self):
+        assert self.ended(patience.PROCESS)
+        return int(self._process.stdout.readline())
 
 
-def kill_after(process, happened, seconds):
-    """Kill a process a little after something happened; says whether it had not ended before."""
-    deadline = time.monotonic() + patience.PROCESS
-    while process.poll() is None and not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    return process.wait(timeout=patience.PROCESS) == -signal.SIGKILL
+@pytest.fixture
+def runs():
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STARTS, str(N_SAMPLES)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+    )  # fmt: skip
+    yield Runs(process)
+    process.kill()
+    process.communicate()
 
 
 def version(path):
@@ -64,7 +95,7 @@ def saves(path, number):
     return happened
 
 
-def test_a_run_killed_at_five_random_moments_and_resumed_is_the_same_bytes(tmp_path):
+def test_a_run_killed_at_five_random_moments_and_resumed_is_the_same_bytes(runs, tmp_path):
     draws, killed, tries = random.Random(0), 0, 0
     out, partial = tmp_path / "killed", tmp_path / "killed.partial"
     while killed < 5:
@@ -74,15 +105,22 @@ def test_a_run_killed_at_five_random_moments_and_resumed_is_the_same_bytes(tmp_p
         happened, seconds = saves(partial / "state.npz", draws.randint(1, 6)), 0.03
         if killed == 4:  # the fifth falls into the writing of the finished files
             happened, seconds = (partial / "run" / "arrays.zarr").exists, 0.05
-        alive = kill_after(start(out), happened, draws.uniform(0, seconds))
+        runs.start(out)
+        while not runs.ended(0.001) and not happened():
+            pass
+        time.sleep(draws.uniform(0, seconds))
+        if not runs.ended():
+            runs.kill()
+        status = runs.status()
         if out.exists():  # on a busy machine a kill may come too late
             shutil.rmtree(out)
             shutil.rmtree(partial, ignore_errors=True)
             continue
-        assert alive
+        assert status == -signal.SIGKILL
         assert (partial / "state.npz").is_file()
         killed += 1
-    assert start(out).wait(timeout=patience.PROCESS) == 0
+    runs.start(out)
+    assert runs.status() == 0
     whole = dissect(PLANTED, "colour", out=tmp_path / "whole", n_samples=N_SAMPLES, progress=False)
     assert contents(out) == contents(whole.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

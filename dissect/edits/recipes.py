@@ -58,7 +58,14 @@ def read_recipe(data: bytes) -> list[Edit]:
         content = json.loads(data)
     except (ValueError, RecursionError):
         raise ConfigError("the recipe is not JSON; expected a list of edits") from None
-    return from_json(content.get("edits") if isinstance(content, Mapping) else content)
+    if isinstance(content, Mapping):
+        if "edits" not in content:
+            raise ConfigError(
+                "the recipe has no 'edits'; expected a list of edits, or the recipe.json of a "
+                "measured effect"
+            )
+        content = content["edits"]
+    return from_json(content)
 
 
 def _edit_from_json(entry: Any) -> Edit:

@@ -166,6 +166,11 @@ def load_latents(generator: Generator, text: str) -> GivenLatents:
     if not (colon and space in generator.spaces):
         space, name = "", text
     path = Path(name)
+    if not path.exists():
+        raise GeneratorError(
+            f"latents {text} cannot be read: there is no such file; expected FILE or SPACE:FILE, "
+            f"with a space of {', '.join(generator.spaces)}; check the path"
+        )
     with reading(path, GeneratorError, _ADVICE):
         arrays = _read(path)
     key = _choose(arrays, space, path)

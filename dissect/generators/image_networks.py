@@ -37,6 +37,7 @@ from dissect.photographs import KINDS, image_files, read_image
 from segmenters.base import hash_tensors
 from segmenters.factory import call_factory
 from segmenters.hub import load_state, read_weights
+from segmenters.nearest import did_you_mean
 
 OPTION = "?images="
 LIBRARY = "torchvision:"
@@ -279,8 +280,8 @@ def _of_library(target: str) -> tuple[nn.Module, int, Sequence[float], Sequence[
     known = models.list_models(module=models)
     if architecture not in known:
         raise GeneratorError(
-            f"{architecture!r} is not a classifier of torchvision; expected one of "
-            f"{', '.join(known)}"
+            f"{architecture!r} is not a classifier of torchvision; "
+            f"{did_you_mean(architecture, known)}expected one of {', '.join(known)}"
         )
     weights = models.get_model_weights(architecture)
     is_file = chosen.endswith(_WEIGHT_FILES)

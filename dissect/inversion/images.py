@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from dissect.errors import ConfigError
+from segmenters.received import describe
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
@@ -65,7 +66,10 @@ def square_of(
 
 
 def _refusal(name: object, error: Exception) -> ConfigError:
-    reason = " ".join(str(error).split())[:160]
+    if isinstance(error, UnidentifiedImageError):  # whose own text has no more than an address
+        reason = "it holds none"
+    else:
+        reason = getattr(error, "strerror", None) or describe(error)
     return ConfigError(
         f"{name} cannot be read as an image ({reason}); expected {', '.join(_FORMATS)}"
     )

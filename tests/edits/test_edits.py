@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissect.edits import Ablate, Insert, Scale, from_json, to_json
+from dissect.edits.recipes import read_recipe
 from dissect.edits.regions import box, check_region, overlaps, pool
 from dissect.errors import ConfigError
 
@@ -83,6 +84,7 @@ def test_an_edit_does_not_follow_the_array_it_was_given():
         (lambda: box(32, (4, 4, 4, 8)), "is not inside the image"),
         (lambda: box(32, (1, 2)), "region has 2 numbers"),
         (lambda: from_json({}), "the recipe is a dict"),
+        (lambda: read_recipe(b"{}"), "the recipe has no 'edits'"),
         (lambda: from_json([{"edit": "remove"}]), "is 'remove'; expected ablate, insert, scale"),
         (lambda: from_json(["ablate"]), "is 'ablate'"),
         (lambda: from_json([{"edit": "ablate", "layer": "a"}]), "differs in units"),

@@ -111,8 +111,9 @@ def test_latents_that_do_not_fit_are_refused_in_one_line(styled, tmp_path, data,
 
 
 def test_a_missing_file_and_objects_are_refused_in_one_line(styled, tmp_path):
-    with pytest.raises(GeneratorError, match="cannot be read"):
-        load_latents(styled, str(tmp_path / "none.npy"))
+    for text in (str(tmp_path / "none.npy"), "q:none.npy"):
+        with pytest.raises(GeneratorError, match=r"cannot be read: there is no such file.* z, "):
+            load_latents(styled, text)
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(GeneratorError, match="is damaged"):
         load_latents(styled, str(tmp_path / "a.npy"))

@@ -198,9 +198,9 @@ def test_images_of_people_are_read(tmp_path):
 
 def test_wrong_images_are_one_line(tmp_path):
     (tmp_path / "a.png").write_text("no image")
-    for path in (tmp_path / "a.png", tmp_path / "missing.png"):
-        with pytest.raises(ConfigError, match="cannot be read as an image"):
-            read_square(path, 8)
+    for name, reason in (("a.png", "it holds none"), ("missing.png", "No such file or directory")):
+        with pytest.raises(ConfigError, match=rf"cannot be read as an image \({reason}\)"):
+            read_square(tmp_path / name, 8)
     big = Image.new("1", (10_000, 10_000))
     big.save(tmp_path / "big.png")
     with pytest.raises(ConfigError, match="10,000 × 10,000 pixels; expected at most 64,000,000"):

@@ -36,27 +36,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.numpy import save
 
 from dissect.edits.edit import check_number
 from dissect.edits.moves import ADD, MODES, SET, Move, check_layers, check_vector
 from dissect.errors import ConfigError
-from dissect.runs.replacing import write_named_file
+from dissect.record_file import RecordFile
 from segmenters.plain_text import find_control
-from segmenters.received import parse_json, reading
 
 if TYPE_CHECKING:
     from dissect.generators.base import Generator
 
-FORMAT = "gan-dissection/direction"
-SUFFIX = ".safetensors"
 ONE, SIGMA = UNITS = ("1", "σ")
-_VERSION = 1
-_LARGEST_FILE = 64 << 20
-_LONGEST_NAME, _LONGEST_RECORD = 120, 1 << 20
-_ADVICE = "make or import the direction again"
+_LONGEST_NAME = 120
+FILE = RecordFile(
+    "gan-dissection/direction",
+    holds="a direction",
+    expected="a file that dissect directions wrote; dissect directions import reads those of other "
+    "programs",
+    advice="make or import the direction again",
+)
+"""Files of directions."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,8 @@ class Direction:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all fields."""
-        digest = hashlib.sha256(json.dumps(self._record(), sort_keys=True).encode())
+        record = {"version": FILE.version, **self._record()}
+        digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
         for part in (self.vector, self.origin):
             values = np.zeros(0, "<f4") if part is None else np.asarray(part, "<f4")
             digest.update(f"|{values.shape}|".encode() + values.tobytes())
@@ -299,7 +301,6 @@ class Direction:
     def _record(self) -> dict[str, object]:
         """All fields that are not tensors, as plain values."""
         return {
-            "version": _VERSION,
             "name": self.name,
             "space": self.space,
             "layers": None if self.layers is None else list(self.layers),
@@ -330,16 +331,10 @@ def save_direction(direction: Direction, path: str | Path) -> Path:
         >>> save_direction(smile, "smile.safetensors").name
         'smile.safetensors'
     """
-    path = Path(path)
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"{path} was to hold a direction; expected a file NAME{SUFFIX}")
-    tensors = {"vector": np.ascontiguousarray(direction.vector, "<f4")}
+    tensors = {"vector": torch.tensor(direction.vector, dtype=torch.float32)}
     if direction.origin is not None:
-        tensors["origin"] = np.ascontiguousarray(direction.origin, "<f4")
-    record = json.dumps(direction._record(), ensure_ascii=False, sort_keys=True)
-    # A single entry, because the order of several entries varies.
-    content = save(tensors, metadata={FORMAT: record})
-    return write_named_file(path, content)
+        tensors["origin"] = torch.tensor(direction.origin, dtype=torch.float32)
+    return FILE.write(path, tensors, direction._record())
 
 
 def read_direction(path: str | Path) -> Direction:
@@ -353,35 +348,13 @@ def read_direction(path: str | Path) -> Direction:
         >>> read_direction(path).name
         'smile'
     """
-    path = Path(path)
-    with reading(path, ConfigError, _ADVICE):
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(f"{path} has more than {_LARGEST_FILE:,} bytes; expected a direction")
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            names = set(file.keys())
-            if FORMAT not in about or not {"vector"} <= names <= {"vector", "origin"}:
-                raise ConfigError(
-                    f"{path} holds no direction; expected a file that dissect directions wrote; "
-                    "dissect directions import reads those of other programs"
-                )
-            tensors = {name: file.get_tensor(name) for name in names}
-        record = about[FORMAT]
-        if len(record) > _LONGEST_RECORD:
-            raise ValueError("its record is too long")
-        return _from_record(parse_json(record), tensors)
-
-
-def _from_record(record: Any, tensors: Mapping[str, np.ndarray]) -> Direction:
-    version = record.pop("version")
-    if version != _VERSION:
-        raise ConfigError(
-            f"the direction has the version {version!r}; expected {_VERSION}; a newer version of "
-            "this program may read it"
-        )
-    provenance = Provenance(**record.pop("provenance"))
-    vector, origin = tensors["vector"], tensors.get("origin")
-    return Direction(vector=vector, origin=origin, provenance=provenance, **record)
+    record, tensors = FILE.read(
+        path, names=lambda found: {"vector"} <= found <= {"vector", "origin"}
+    )
+    with FILE.reading(path):
+        provenance = Provenance(**record.pop("provenance"))
+        arrays = {name: one.numpy() for name, one in tensors.items()}
+        return Direction(provenance=provenance, **arrays, **record)
 
 
 def _check_text(name: str, value: object) -> None:

@@ -33,39 +33,38 @@ References:
     Pidhorskyi et al., Adversarial Latent Autoencoders, CVPR 2020, section 4 (reciprocity in w).
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import ConfigError, GeneratorError
+from dissect.errors import GeneratorError
 from dissect.generators.base import Generator, check_belongs
 from dissect.generators.styled import HasStyles
 from dissect.generators.zoo import SHIPPED
 from dissect.latents import Latent
-from dissect.runs.replacing import write_named_file
+from dissect.record_file import SUFFIX, RecordFile
 from segmenters.base import hash_tensors
-from segmenters.received import parse_json, reading
 
-FORMAT, SUFFIX = "gan-dissection/encoder", ".safetensors"
 SPACES = ("w", "w+", "s")
 """Spaces that encoders support."""
-_VERSION = 2
-_LARGEST_FILE = 64 << 20
 _FIRST, _MOST, _SMALLEST = 64, 192, 4  # channels of first and deepest maps; pixels
 _HIDDEN = 256
 _LARGEST_SIZE, _MOST_NUMBERS = 1024, 1 << 16  # of an image, of a latent: limits for a file
 _MOST_LEVELS = 8
 _STYLE_LEVELS = (4 / 14, 8 / 14)  # shares of the style layers where a new level begins
 _LEAK = 0.2
-_ADVICE = "get or train the encoder again"
+_FILE = RecordFile(
+    "gan-dissection/encoder",
+    holds="an encoder",
+    expected="a file that recipes.scenes_encoder wrote",
+    advice="get or train the encoder again",
+    version=2,
+)
 
 
 class _Down(nn.Module):
@@ -209,17 +208,12 @@ class Encoder:
         Raises:
             ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
         """
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            raise ConfigError(f"{path} cannot hold an encoder; expected a file NAME{SUFFIX}")
-        tensors = {name: one.half().contiguous() for name, one in self.network.state_dict().items()}
-        for name, one in (("mean", self.mean), ("spread", self.spread)):
-            tensors[name] = one.float().contiguous()
+        tensors = {name: one.half() for name, one in self.network.state_dict().items()}
+        tensors |= {"mean": self.mean.float(), "spread": self.spread.float()}
         record = {
-            "version": _VERSION, "config": self.network.config, "space": self.space,
-            "generator": self.generator,
+            "config": self.network.config, "space": self.space, "generator": self.generator,
         }  # fmt: skip
-        return write_named_file(path, save(tensors, metadata={FORMAT: json.dumps(record)}))
+        return _FILE.write(path, tensors, record)
 
 
 def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
@@ -228,23 +222,9 @@ def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Enc
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.
     """
-    path = Path(path)
-    with reading(path, ConfigError, _ADVICE):
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(f"{path} has more than {_LARGEST_FILE:,} bytes; expected an encoder")
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            if FORMAT not in about:
-                raise ConfigError(
-                    f"{path} holds no encoder; expected a file that recipes.scenes_encoder wrote"
-                )
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        record = parse_json(about[FORMAT])
-        if record["version"] != _VERSION:
-            raise ConfigError(
-                f"{path} has the version {record['version']!r}; expected {_VERSION}, which this "
-                f"program reads; {_ADVICE}"
-            )
+    record, halves = _FILE.read(path)
+    with _FILE.reading(path):
+        tensors = {name: one.float() for name, one in halves.items()}
         config, space = record["config"], record["space"]
         network = EncoderNetwork(
             size=int(config["size"]), channels=int(config["channels"]),
@@ -253,8 +233,7 @@ def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Enc
         mean, spread = tensors.pop("mean"), tensors.pop("spread")
         network.load_state_dict(tensors)
         whole = mean.shape == spread.shape == network.shape and bool((spread > 0).all())
-        finite = all(torch.isfinite(one).all() for one in [mean, spread, *tensors.values()])
-        if not whole or not finite or space not in SPACES:
+        if not whole or space not in SPACES:
             raise ValueError("its numbers are not those of an encoder")
         return Encoder(
             network.to(device), space=space, mean=mean.to(device), spread=spread.to(device),

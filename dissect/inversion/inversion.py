@@ -9,30 +9,26 @@ generator with the same fingerprint; if there are noise maps, inside
         images = generator.synthesize(one.latent)
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.numpy import save
 from torch import Tensor
 
-from dissect.errors import ConfigError
 from dissect.generators.base import Generator, check_belongs
 from dissect.latents import Latent
-from dissect.runs.replacing import write_named_file
-from segmenters.received import parse_json, reading
+from dissect.record_file import RecordFile
 
-FORMAT = "gan-dissection/inversion"
-SUFFIX = ".safetensors"
-_VERSION, _NOISE = 1, "noise/"
-_LARGEST_FILE = 256 << 20
-_ADVICE = "invert the image again"
+_NOISE = "noise/"  # before the names of noise maps
+_FILE = RecordFile(
+    "gan-dissection/inversion",
+    holds="an inversion",
+    expected="a file that dissect invert wrote",
+    advice="invert the image again",
+    largest=256 << 20,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +72,11 @@ class Inversion:
         Raises:
             ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
         """
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            raise ConfigError(f"{path} cannot hold an inversion; expected a file NAME{SUFFIX}")
-        tensors = {"latent": np.ascontiguousarray(self.latent.data.detach().cpu().numpy(), "<f4")}
+        tensors = {"latent": self.latent.data.float()}
         if self.latent.label is not None:
-            tensors["label"] = np.ascontiguousarray(self.latent.label.cpu().numpy())
-        for name, one in self.noise.items():
-            tensors[f"{_NOISE}{name}"] = np.ascontiguousarray(one.cpu().numpy(), "<f4")
+            tensors["label"] = self.latent.label
+        tensors |= {f"{_NOISE}{name}": one.float() for name, one in self.noise.items()}
         record = {
-            "version": _VERSION,
             "latent space": self.latent.space,
             "space": self.space,
             "degradation": self.degradation,
@@ -94,8 +85,7 @@ class Inversion:
             "settings": dict(self.settings),
             "generator": self.generator,
         }
-        content = save(tensors, metadata={FORMAT: json.dumps(record, allow_nan=False)})
-        return write_named_file(path, content)
+        return _FILE.write(path, tensors, record)
 
 
 def read_inversion(path: str | Path) -> Inversion:
@@ -104,31 +94,11 @@ def read_inversion(path: str | Path) -> Inversion:
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.
     """
-    path = Path(path)
-    with reading(path, ConfigError, _ADVICE):
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(
-                f"{path} has more than {_LARGEST_FILE:,} bytes; expected an inversion"
-            )
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            names = set(file.keys())
-            noise = {name for name in names if name.startswith(_NOISE)}
-            if FORMAT not in about or not {"latent"} <= names - noise <= {"latent", "label"}:
-                raise ConfigError(
-                    f"{path} holds no inversion; expected a file that dissect invert wrote"
-                )
-            tensors = {name: file.get_tensor(name) for name in names}
-        record = parse_json(about[FORMAT])
-        version = record["version"]
-        if version != _VERSION:
-            raise ConfigError(
-                f"{path} has the version {version!r}; expected {_VERSION}; a newer version of this "
-                "program may read it"
-            )
-        odd = any(not torch.isfinite(one).all() for one in tensors.values())
-        if odd or any(len(one) != 1 for one in tensors.values()):
-            raise ConfigError(f"{path} holds no latent of one image; {_ADVICE}")
+    record, tensors = _FILE.read(path, names=_are_names)
+    with _FILE.reading(path):
+        noise = {name for name in tensors if name.startswith(_NOISE)}
+        if any(len(one) != 1 for one in tensors.values()):
+            raise ValueError("it is of more than one image")
         return Inversion(
             latent=Latent(str(record["latent space"]), tensors["latent"], tensors.get("label")),
             space=str(record["space"]),
@@ -139,3 +109,8 @@ def read_inversion(path: str | Path) -> Inversion:
             generator=str(record["generator"]),
             noise={name.removeprefix(_NOISE): tensors[name] for name in sorted(noise)},
         )
+
+
+def _are_names(names: set[str]) -> bool:
+    """Whether tensors of an inversion may have these names."""
+    return {"latent"} <= {one for one in names if not one.startswith(_NOISE)} <= {"latent", "label"}

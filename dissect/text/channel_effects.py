@@ -21,7 +21,6 @@ References:
     Hutchinson, 1990 (the squared length from random vectors).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +30,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,12 +41,15 @@ from dissect.generators.styled import GeneratorWithStyles, HasStyles
 from dissect.latents import Latent
 from dissect.latents.sampling import DIRECTION_STREAMS, stream
 from dissect.progress import ProgressBar
-from dissect.runs.replacing import write_named_file
+from dissect.record_file import RecordFile
 from dissect.text.scorer import TextScorer
 
-FORMAT = "gan-dissection/channel-effects"
-SUFFIX = ".safetensors"
-_VERSION = 1
+_FILE = RecordFile(
+    "gan-dissection/channel-effects",
+    holds="effects of channels",
+    expected="a file that dissect text directions wrote, or another name",
+    advice="delete it, or give another file",
+)
 _FORWARD = 32  # images of one forward pass
 _NOTHING = 1e-5  # length of a difference of unit vectors that counts as rounding
 _PROBES = 8  # random vectors per image
@@ -272,27 +272,18 @@ def _check(**given: tuple[float, float, float]) -> None:
 def _write(
     path: Path, table: np.ndarray, chosen: np.ndarray, done: list[str], settings: Mapping[str, Any]
 ) -> None:
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"{path} cannot hold effects of channels; expected a file NAME{SUFFIX}")
-    record = {"version": _VERSION, "done": done, "settings": dict(settings)}
     tensors = {
         "table": torch.from_numpy(table),
         "chosen": torch.from_numpy(chosen.astype(np.uint8)),
     }
-    write_named_file(path, save(tensors, metadata={FORMAT: json.dumps(record, sort_keys=True)}))
+    _FILE.write(path, tensors, {"done": done, "settings": dict(settings)})
 
 
 def _read(path: Path, settings: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            record = json.loads((file.metadata() or {})[FORMAT])
-            table, chosen = file.get_tensor("table"), file.get_tensor("chosen").astype(bool)
-        found, done = record["settings"], list(record["done"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as cause:
-        raise ConfigError(
-            f"{path} holds no effects of channels; expected a file that dissect text directions "
-            "wrote, or another name"
-        ) from cause
+    record, tensors = _FILE.read(path, names={"table", "chosen"}.__eq__)
+    with _FILE.reading(path):
+        table, chosen = tensors["table"].numpy(), tensors["chosen"].numpy().astype(bool)
+        found, done = dict(record["settings"]), list(record["done"])
     differing = [name for name in settings if found.get(name) != settings[name]]
     if differing:
         name = differing[0]
@@ -300,4 +291,4 @@ def _read(path: Path, settings: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarr
             f"{path} was measured with {name} {str(found.get(name))[:20]}, not "
             f"{str(settings[name])[:20]}; expected the same question; give another file"
         )
-    return table.copy(), chosen, done
+    return table, chosen, done

@@ -17,30 +17,30 @@ References:
     Patashnik et al., StyleCLIP, ICCV 2021, section 5, equations 2 and 3 (no identity loss here).
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dissect.errors import ConfigError, GeneratorError
+from dissect.errors import GeneratorError
 from dissect.generators.base import Generator, check_belongs, check_editable
 from dissect.latents import Latent
 from dissect.progress import ProgressBar
-from dissect.runs.replacing import write_named_file
+from dissect.record_file import RecordFile
 from dissect.text.scorer import TextScorer
 from dissect.text.settings import MapperSettings
 from segmenters.plain_text import one_line
 
-FORMAT = "gan-dissection/text-mapper"
-SUFFIX = ".safetensors"
-_VERSION = 1
+_FILE = RecordFile(
+    "gan-dissection/text-mapper",
+    holds="a mapper",
+    expected="a file that dissect text edit --way mapper wrote",
+    advice="train the mapper again",
+)
 _STEP = 0.1  # scale of M's output
 _DEPTH, _LEAK = 4, 0.2
 _COARSE, _MEDIUM = 4 / 18, 8 / 18  # ends of the groups, as fractions of the layers
@@ -185,17 +185,11 @@ def save_mapper(mapper: Mapper, path: str | Path) -> None:
     Raises:
         ConfigError: a name that does not end in ``.safetensors``.
     """
-    path = Path(path)
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"{path} was to hold a mapper; expected a file NAME{SUFFIX}")
     record = {
-        "version": _VERSION, "text": mapper.text, "generator": mapper.generator,
+        "text": mapper.text, "generator": mapper.generator,
         "towers": mapper.towers, "settings": asdict(mapper.settings),
     }  # fmt: skip
-    tensors = {
-        name: value.contiguous().cpu() for name, value in mapper.network.state_dict().items()
-    }
-    write_named_file(path, save(tensors, metadata={FORMAT: json.dumps(record, sort_keys=True)}))
+    _FILE.write(path, mapper.network.state_dict(), record)
 
 
 def read_mapper(path: str | Path, generator: Generator) -> Mapper:
@@ -205,25 +199,18 @@ def read_mapper(path: str | Path, generator: Generator) -> Mapper:
         ConfigError: a file that holds no mapper.
         GeneratorError: a mapper of another generator.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            record: dict[str, Any] = json.loads((file.metadata() or {})[FORMAT])
-            text, of, towers = (str(record[key]) for key in ("text", "generator", "towers"))
-            settings = MapperSettings(**record["settings"])
-            check_belongs(generator, of, what="mapper", advice="train one for this generator")
-            network = MapperNetwork(*generator.spaces["w+"].shape)
-            state = network.state_dict()
-            names = list(file.keys())
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-            if shapes != {name: tuple(value.shape) for name, value in state.items()}:
-                raise ValueError("its tensors are not those of a mapper of this generator")
-            network.load_state_dict({name: file.get_tensor(name) for name in state})
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as cause:
-        if isinstance(cause, (ConfigError, GeneratorError)):
-            raise
-        raise ConfigError(
-            f"{path} holds no mapper; expected a file that dissect text edit --way mapper wrote"
-        ) from cause
+    network = MapperNetwork(*generator.spaces["w+"].shape)
+
+    def shapes(record: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        advice = "train one for this generator"
+        check_belongs(generator, str(record["generator"]), what="mapper", advice=advice)
+        return {name: tuple(one.shape) for name, one in network.state_dict().items()}
+
+    record, tensors = _FILE.read(path, shapes=shapes)
+    with _FILE.reading(path):
+        text, of, towers = (str(record[key]) for key in ("text", "generator", "towers"))
+        settings = MapperSettings(**record["settings"])
+        network.load_state_dict(tensors)
     network.eval().requires_grad_(False).to(generator.device)
     return Mapper(network, one_line(text), of, towers, settings)
 

@@ -10,6 +10,7 @@ import torch
 from recipes.scenes_gan.data import prepare
 from recipes.scenes_gan.families import CHANNELS_128, PGGANFamily, StyleGAN2Family
 from recipes.scenes_gan.train import Schedule, Stage, Training
+from segmenters.scenes import load_network
 
 # The shipped PGGAN saw 10 thousand images (139 to 149) with R1 weight 2 at 64 px, at which the
 # discriminator could hardly tell images apart, before it was lowered to 0.7.
@@ -27,7 +28,7 @@ def _at_full_size(size: int) -> Schedule:
             Stage(size=size, until=1000, batch=32, r1=1.0),
             Stage(size=size, until=3000, batch=32, r1=1.0, rate=0.001),
         ),
-        mean_half_life_kimg=8.0,
+        mean_half_life_kimg=16.0,
         projected=1.0,
         pixel=0.3,
     )
@@ -65,6 +66,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="images per step, instead of the schedule's")
     parser.add_argument("--start", type=Path, help="weights to begin from, of --save-start")
     parser.add_argument("--save-start", type=Path, help="write such weights at the end")
+    parser.add_argument(
+        "--segmenter",
+        type=Path,
+        help="weights of recipes.scenes_segmenter with a --seed of their own, for proportions",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="compute in bfloat16")
@@ -93,6 +99,7 @@ def main() -> None:
                 device=options.device,
                 half=options.half,
                 start=options.start,
+                segmenter=load_network(options.segmenter) if options.segmenter else None,
             )
             training.run(
                 until=options.until,

@@ -50,15 +50,18 @@ def load_state(
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, tuple[str, torch.optim.Adam]],
 ) -> dict[str, float]:
-    """Put a saved state back into networks and optimizers; returns the progress."""
+    """Put a saved state back into networks and optimizers; returns the progress.
+
+    A network of which the file has nothing stays as it is: a loss may be added to a training.
+    """
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         progress = json.loads(file.metadata()["progress"])
     for name, module in modules.items():
         prefix = f"{name}/"
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        )
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if own:
+            module.load_state_dict(own)
     for name, (of, optimizer) in optimizers.items():
         for key, parameter in modules[of].named_parameters():
             start = f"{name}/{key}/"

@@ -37,8 +37,11 @@ from recipes.scenes_gan.projected import (
     hinge_real,
     mean_score,
 )
+from recipes.scenes_gan.proportions import Proportions
 from recipes.scenes_gan.state import load_state, save_state
-from segmenters.scenes import SIZE, load_network
+from segmenters.scenes import SIZE, ScenesNetwork, load_network
+
+_PROPORTIONS_OF = 4096  # images of the training set
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Schedule:
     r1_every: int = 16
     mixing: float = 0.3  # probability of two w's in one image
     projected: float = 0.0  # weight of the projected discriminator in the generator's loss; 0: none
+    proportions: float = 1.0  # weight of the proportions there, where a segmenter says them
     pixel: float = 1.0  # weight of the pixel discriminator there
 
     def stage(self, kimg: float) -> tuple[Stage, float]:
@@ -123,6 +127,7 @@ class Training:
         device: Where the networks are.
         half: Compute in bfloat16.
         start: Weights to begin from where the folder has no state, as ``save_start`` writes them.
+        segmenter: Says proportions, another one than the package's; None does without them.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class Training:
         device: torch.device | str = "cpu",
         half: bool = False,
         start: Path | None = None,
+        segmenter: ScenesNetwork | None = None,
     ) -> None:
         self.family, self.schedule, self.folder = family, schedule, folder
         self.images, self.device, self.half = images, torch.device(device), half
@@ -160,6 +166,12 @@ class Training:
             )
         self.step, self.kimg = 0, 0.0
         self._small: tuple[int, np.ndarray] = (0, images)
+        self.proportions: Proportions | None = None
+        if segmenter is not None:
+            seen = (self._rows(slice(at, at + 64), SIZE) for at in range(0, _PROPORTIONS_OF, 64))
+            self.proportions = Proportions(
+                segmenter.to(**place), (one for one in seen if len(one))
+            ).to(self.device)
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_path.exists():
             progress = load_state(self.state_path, self._modules, self._optimizers)
@@ -185,7 +197,11 @@ class Training:
     @property
     def _modules(self) -> dict[str, nn.Module]:
         modules = {"generator": self.generator, "mean": self.mean, "judge": self.judge}
-        return modules | ({"projected": self.projected.heads} if self.projected else {})
+        if self.projected is not None:
+            modules["projected"] = self.projected.heads
+        if self.proportions is not None:
+            modules["proportions"] = self.proportions
+        return modules
 
     @property
     def _optimizers(self) -> dict[str, tuple[str, torch.optim.Adam]]:
@@ -196,10 +212,10 @@ class Training:
         progress = {"step": self.step, "kimg": self.kimg}
         save_state(self.state_path, self._modules, self._optimizers, progress)
 
-    def _reals(self, size: int, numbers: np.random.Generator, n: int) -> Tensor:
+    def _rows(self, rows: np.ndarray | slice, size: int) -> Float[Tensor, "row 3 size size"]:
+        """Images of the training set at a size."""
         if self._small[0] != size:
             self._small = (size, shrink(self.images, size))
-        rows = numbers.integers(len(self.images), size=n)
         images = torch.from_numpy(self._small[1][rows]).to(self.device).float() / 127.5 - 1
         return images.to(memory_format=torch.channels_last)
 
@@ -226,7 +242,7 @@ class Training:
                 mixing=self.schedule.mixing,
             )
         fakes = fakes.float()
-        reals = self._reals(stage.size, numbers, stage.batch)
+        reals = self._rows(numbers.integers(len(self.images), size=stage.batch), stage.size)
         losses = self._move_discriminators(fakes.detach(), reals, stage, fade, draws)
 
         self.judge.requires_grad_(False)
@@ -237,6 +253,11 @@ class Training:
                 self.projected.heads.requires_grad_(False)
                 scores = self.projected(augment(fakes, draws))
                 loss = loss - self.schedule.projected * mean_score(scores)
+            if self.proportions is not None:
+                some = fakes[: len(fakes) // 2]  # the others would cost more than they tell
+                wrong = self.proportions(functional.adaptive_avg_pool2d(some, SIZE))
+                loss = loss + self.schedule.proportions * wrong
+                losses["proportions"] = wrong.item()
         self.adam_g.zero_grad(set_to_none=True)
         loss.backward()
         self.adam_g.step()

@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for weights and card; as --work if absent")
     parser.add_argument("--images", type=int, default=40_000, help="renders to train on")
     parser.add_argument("--test", type=int, default=2000, help="renders to measure on")
+    parser.add_argument("--seed", type=int, default=0, help="of first weights and renders")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--smoke", action="store_true", help="four steps, then a check")
     options = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
         work = options.work or Path(spare)
         out = options.out or work
         out.mkdir(parents=True, exist_ok=True)
-        network = train(work, n_images=options.images)
+        network = train(work, n_images=options.images, seed=options.seed)
         path = out / "scenes.safetensors"
         save_network(network, path)
         scores = evaluate(load_network(path), n_images=options.test)

@@ -52,15 +52,16 @@ def plane_loss(
     return total
 
 
-def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
+def train(folder: Path, *, n_images: int, seed: int = 0, every: int = 2048) -> ScenesNetwork:
     """Train to the end, or resume an interrupted training.
 
     Args:
         folder: Folder of the state.
         n_images: Total number of renders; the learning rate follows one cycle over them.
+        seed: Of the network's first weights and of the renders; that of the package has 0.
         every: Images between two saves.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     network = ScenesNetwork().to(memory_format=torch.channels_last)
     adam = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=1e-2, fused=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def train(folder: Path, *, n_images: int, every: int = 2048) -> ScenesNetwork:
     while seen < n_images:
         for group in adam.param_groups:
             group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
-        scenes = render_scenes(range(seen, seen + _BATCH), seed=TRAIN_SEED, size=SIZE)
+        scenes = render_scenes(range(seen, seen + _BATCH), seed=TRAIN_SEED + seed, size=SIZE)
         images, planes = augment(scenes.images, scenes.planes, torch.Generator().manual_seed(seen))
         logits, attributes = network(images.contiguous(memory_format=torch.channels_last))
         loss = plane_loss(logits, planes)

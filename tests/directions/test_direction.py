@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dissect import Ablate, Latent, intervene, load_generator, trace
 from dissect.directions.direction import (
-    FORMAT,
+    FILE,
     Direction,
     Provenance,
     read_direction,
@@ -290,10 +290,10 @@ def changed_record(path, change):
     data = path.read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     head = json.loads(data[8 : 8 + size])
-    record = json.loads(head["__metadata__"][FORMAT])
+    record = json.loads(head["__metadata__"][FILE.format])
     change(head, record)
     if "__metadata__" in head:
-        head["__metadata__"][FORMAT] = json.dumps(record)
+        head["__metadata__"][FILE.format] = json.dumps(record)
     text = json.dumps(head).encode()
     return struct.pack("<Q", len(text)) + text + data[8 + size :]
 

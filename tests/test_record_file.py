@@ -70,10 +70,10 @@ def test_other_tensors_than_the_kinds_are_one_line(tmp_path):
     with pytest.raises(ConfigError, match="holds no example; expected a file of this test"):
         KIND.read(path, names={"b"}.__eq__)
     KIND.write(path, {"a": torch.zeros(3)}, {"n": 2})
-    with pytest.raises(ConfigError, match="is damaged .*other names or shapes"):
+    with pytest.raises(ConfigError, match=r"is damaged .*other names or shapes"):
         KIND.read(path, shapes=shapes)
     KIND.write(path, {"a": torch.tensor([1.0, torch.inf])}, {})
-    with pytest.raises(ConfigError, match="is damaged .*a has a number that is not finite"):
+    with pytest.raises(ConfigError, match=r"is damaged .*a has a number that is not finite"):
         KIND.read(path)
     KIND.write(path, {"a": torch.zeros(2000)}, {})
     with pytest.raises(ConfigError, match="more than 4,096 bytes; expected an example"):

@@ -8,7 +8,8 @@ Distances are Fréchet distances between normal distributions fitted to two sets
 - *wavelet*: how strong each band of a Haar wavelet transform is, and the coarsest image itself;
 - *encoder*: pooled features of the scenes segmenter's encoder, which the projected discriminator
   looks through: no judge of quality, given since earlier cards had it;
-- *areas*: how many percent of the image each object covers, as segmented.
+- *areas*: how many percent of the image each object covers, as segmented. A training with
+  proportions brings their means and variances to those of renders, as another segmenter sees them.
 
 Beside them precision and recall in the VGG features, and things that can be counted (suns in a
 daytime sky, doors of a house). The floor of each is its value between two sets of fresh renders of

@@ -74,7 +74,7 @@ class Schedule:
     r1_every: int = 16
     mixing: float = 0.3  # probability of two w's in one image
     projected: float = 0.0  # weight of the projected discriminator in the generator's loss; 0: none
-    proportions: float = 1.0  # weight of the proportions there, where a segmenter says them
+    proportions: float = 0.5  # weight of the proportions there, where a segmenter says them
     pixel: float = 1.0  # weight of the pixel discriminator there
 
     def stage(self, kimg: float) -> tuple[Stage, float]:
@@ -216,7 +216,7 @@ class Training:
         """Images of the training set at a size."""
         if self._small[0] != size:
             self._small = (size, shrink(self.images, size))
-        images = torch.from_numpy(self._small[1][rows]).to(self.device).float() / 127.5 - 1
+        images = torch.tensor(self._small[1][rows], device=self.device).float() / 127.5 - 1
         return images.to(memory_format=torch.channels_last)
 
     def _autocast(self) -> torch.autocast:

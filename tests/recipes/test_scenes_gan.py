@@ -47,13 +47,22 @@ def one_thread():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", NARROW)
-def test_a_training_that_is_stopped_and_taken_up_gives_the_same_bytes(name, images, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "proportions"), [("stylegan2", False), ("stylegan2", True), ("pggan", False)]
+)
+def test_a_training_that_is_stopped_and_taken_up_gives_the_same_bytes(
+    name, proportions, images, tmp_path
+):
+    segmenter = load_network() if proportions else None
     family, schedule = NARROW[name], smoke(SCHEDULES[name])
-    whole = Training(family, schedule, images, tmp_path / "whole")
+
+    def training(folder):
+        return Training(family, schedule, images, tmp_path / folder, segmenter=segmenter)
+
+    whole = training("whole")
     whole.run(until=0.08)
-    Training(family, schedule, images, tmp_path / "parts").run(until=0.05)
-    parts = Training(family, schedule, images, tmp_path / "parts")
+    training("parts").run(until=0.05)
+    parts = training("parts")
     assert 0 < parts.step < whole.step
     parts.run(until=0.08)
     assert parts.step == whole.step

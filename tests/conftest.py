@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import expect, sync_playwright
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch; see dissect/cli.py
@@ -22,11 +22,20 @@ import torch
 from tests import patience, shape_checks
 
 shape_checks.install()
-settings.register_profile("any machine", deadline=None)  # a busy one is no fault of the code
-settings.load_profile("any machine")
+# A busy machine is no fault of the code.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same examples", derandomize=True, **_PATIENT)
+settings.register_profile("new examples", **_PATIENT)
+settings.load_profile("same examples")
 
 DATA = Path(__file__).resolve().parent / "data"
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
+
+
+def pytest_configure(config):
+    """In random order, and so in `make test-all`, hypothesis looks for new examples each time."""
+    if config.pluginmanager.hasplugin("randomly"):
+        settings.load_profile("new examples")
 
 
 @pytest.fixture(scope="session", autouse=True)

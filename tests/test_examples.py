@@ -1,12 +1,9 @@
-import os
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from tests import patience
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -19,12 +16,17 @@ def run_folder(planted_run, tmp_path_factory):
     return path
 
 
-def run_example(name, *arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
-        capture_output=True, text=True, timeout=patience.PROCESS, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+@pytest.fixture
+def run_example(monkeypatch, capsys):
+    """Runs a script in this process, where importing takes no time again; gives what it printed."""
+
+    def run(name, *arguments):
+        path = ROOT / "examples" / name
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -32,33 +34,32 @@ def test_an_example_is_short(path):
     assert len(path.read_text().splitlines()) < 60
 
 
-def test_ablate_windows_compares_orders(run_folder):
-    done = run_example(
+def test_ablate_windows_compares_orders(run_example, run_folder):
+    told = run_example(
         "ablate_windows.py", run_folder, "--concept", "red", "--units", 1, "--samples", 32,
         "--orders", "iou,greedy",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = told.splitlines()
     assert [line.split()[0] for line in lines] == ["iou", "greedy"]
     assert all("1.00 [1.00, 1.00] of red net removed" in line for line in lines)
 
 
-def test_compare_generators_draws_a_line_for_each_run_and_concept(run_folder, tmp_path):
+def test_compare_generators_draws_a_line_for_each_run_and_concept(
+    run_example, run_folder, tmp_path
+):
     out = tmp_path / "curves.svg"
-    done = run_example(
+    told = run_example(
         "compare_generators.py", run_folder, "--concepts", "red,blue", "--samples", 32, "--most", 2,
         "--out", out,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "red: 1.00 by 2 units of units" in done.stdout
+    assert "red: 1.00 by 2 units of units" in told
     assert out.read_text().count("<polyline") == 2
 
 
-def test_door_context_tells_each_group(run_folder):
-    done = run_example(
+def test_door_context_tells_each_group(run_example, run_folder):
+    told = run_example(
         "door_context.py", run_folder, "--concept", "red", "--units", 1, "--samples", 8,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    groups = {line.split()[0]: line for line in done.stdout.splitlines()[1:-1]}
+    groups = {line.split()[0]: line for line in told.splitlines()[1:-1]}
     assert {"black", "red"} <= groups.keys()
     assert "by random units" in groups["black"]

@@ -22,6 +22,7 @@ from dissect.errors import DissectError
 
 _START_SECONDS = 180.0
 ASK_SECONDS = 300.0
+_END_SECONDS = 10.0  # for a worker that closed its pipe to end, and for its last words
 _REMEMBERED = 20.0
 """Seconds without a new start after a worker could not start; its error is repeated."""
 
@@ -234,11 +235,11 @@ class Process:
 
     def _died(self, child: subprocess.Popen) -> RenderError:
         try:
-            status = child.wait(timeout=2)
+            status = child.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             status = None
         if self._listener is not None:
-            self._listener.join(timeout=2)  # the last line may not have been read yet
+            self._listener.join(timeout=_END_SECONDS)  # the last line may not have been read yet
         self._stop()
         if status is not None and status < 0:
             why = f"killed by signal {-status}" + (

@@ -11,6 +11,14 @@ import pytest
 from tests import patience
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_renderers():
+    """A busy machine takes minutes to start a renderer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashboard.rendering.process._START_SECONDS", patience.PROCESS)
+        yield
+
+
 @contextlib.contextmanager
 def _serving(runs_dir, settings=None):
     """A dashboard on a free port; gives its address."""

@@ -189,7 +189,10 @@ def test_what_one_request_asks_is_older_than_what_a_later_one_asks(planted_run):
     assert first == second < later
 
 
-def test_a_generator_that_is_not_at_hand_is_told_of_without_starting_again_and_again(toy):
+def test_a_generator_that_is_not_at_hand_is_told_of_without_starting_again_and_again(
+    toy, monkeypatch
+):
+    monkeypatch.setattr("dashboard.rendering.process._REMEMBERED", patience.PROCESS)
     worker = Process(toy / "broken", module="toyworker")
     for _ in range(2):
         with pytest.raises(RenderError, match="no generator at hand"):

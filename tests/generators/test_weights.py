@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -211,11 +209,10 @@ def test_inspect_names_the_group_the_others_and_what_is_not_used(tmp_path):
     assert "assumed: activations: ReLU" in text
 
 
-def test_the_command_line_takes_weights(tmp_path):
+def test_the_command_line_takes_weights(tmp_path, command):
     torch.save({"G": RAW, "G_ema": AVERAGED}, tmp_path / "g.pt")
-    command = [sys.executable, "-m", "dissect", "inspect", str(tmp_path / "g.pt"), "--json"]
     for extra, expected in (([], "G_ema"), (["--weights", "G"], "G")):
-        done = subprocess.run([*command, *extra], capture_output=True, text=True, check=True)
+        done = command("inspect", tmp_path / "g.pt", "--json", *extra)
         assert json.loads(done.stdout)["weights"]["group"] == expected
 
 

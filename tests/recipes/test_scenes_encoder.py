@@ -84,6 +84,7 @@ def test_a_training_may_begin_from_another_encoder(generator, draw, tmp_path):
     assert again.fingerprint == first.fingerprint
 
 
+@pytest.mark.slow
 def test_the_command_trains_writes_weights_and_a_card(tmp_path):
     command = [sys.executable, "-m", "recipes.scenes_encoder", "--smoke", "--threads", "1"]
     done = subprocess.run(

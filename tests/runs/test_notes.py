@@ -18,6 +18,7 @@ import dissect.runs
 from dissect.errors import ConfigError, DissectError, LayerError, RunError
 from dissect.runs import open_run
 from dissect.runs.notes import FILE, LONGEST, Notes, notes_of, to_csv, to_json
+from tests import patience
 
 UNITS = {"a": 4, "b/c é": 2}
 
@@ -126,13 +127,16 @@ def test_a_mistake_is_one_line(notes, act, error, words):
     assert "\n" not in str(caught.value)
 
 
-def test_two_processes_that_write_at_once_lose_nothing(notes, tmp_path):
+def test_two_processes_that_write_at_once_lose_nothing(notes, tmp_path, monkeypatch):
+    monkeypatch.setattr("dissect.runs.database._WAIT", patience.PROCESS)  # for a busy machine
     # The package of runs is stood in for, since it brings torch along, which takes seconds.
     code = (
         "import sys, types\n"
         "sys.modules['dissect.runs'] = package = types.ModuleType('dissect.runs')\n"
         "package.__path__ = [sys.argv[2]]\n"
+        "from dissect.runs import database\n"
         "from dissect.runs.notes import Notes\n"
+        "database._WAIT = float(sys.argv[3])\n"
         "assert 'torch' not in sys.modules\n"
         "notes = Notes(sys.argv[1], {'a': 4})\n"
         "print(flush=True)\n"
@@ -140,7 +144,8 @@ def test_two_processes_that_write_at_once_lose_nothing(notes, tmp_path):
     )
     package = Path(dissect.runs.__file__).parent
     child = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path, package], stdout=subprocess.PIPE
+        [sys.executable, "-c", code, tmp_path, package, str(patience.PROCESS)],
+        stdout=subprocess.PIPE,
     )
     with child:
         child.stdout.readline()

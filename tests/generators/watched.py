@@ -16,7 +16,7 @@ import time
 from dissect.errors import CheckpointError
 from dissect.generators.checkpoint import read
 
-NEEDED = {"open", "mmap.__new__", "os.listdir", "builtins.id"}
+NEEDED = {"open", "mmap.__new__", "os.listdir", "os.scandir", "builtins.id"}
 
 
 def watch(path, read):

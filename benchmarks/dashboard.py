@@ -260,11 +260,17 @@ def _more(page: "Page", pages: int = 10) -> list[float]:
         found = session.send("Performance.getMetrics")["metrics"]
         return 1000 * next(one["value"] for one in found if one["name"] == "ScriptDuration")
 
-    times, drawn, button = [], page.locator(".card"), page.locator("#units-more")
+    def drawn() -> int:
+        # A locator of all cards would itself be script that grows with their number.
+        return page.evaluate("document.querySelector('#units-grid ul').childElementCount")
+
+    times, button = [], page.locator("#units-more")
     for _ in range(pages):
-        before, count = script(), drawn.count()
-        button.click()
-        drawn.nth(count).wait_for(state="attached")
+        count, before = drawn(), script()
+        with page.expect_response(lambda one: "units-next" in (one.request.post_data or "")):
+            button.click()
+        while drawn() == count:
+            page.wait_for_timeout(20)
         page.wait_for_load_state("networkidle")
         times.append(round(script() - before, 1))
     return times

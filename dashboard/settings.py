@@ -35,6 +35,11 @@ class Settings(DeclaredSettings):
         "folder of checkpoints from which runs may be started, besides those of the zoo",
         default=None, metavar="FOLDER",
     )  # fmt: skip
+    words: str | None = setting(
+        "CLIP model with which units are searched by words: a folder that open_clip wrote, or "
+        "ARCHITECTURE@FILE; default: scenes-clip, for runs of drawn scenes",
+        default=None, metavar="MODEL",
+    )  # fmt: skip
     open_runs: int = setting("most runs that are kept open", default=8, at_least=1)
     max_request_bytes: int = setting(
         "size of the largest request that is read", default=8_000_000, at_least=1

@@ -223,11 +223,12 @@ function drawHeat(box) {
 (function () {
   let seeking = false;
   const itemsOf = (box) => [...box.querySelectorAll(box.dataset.roving)];
+  // Changes only new items, so that a long list may grow.
   function settle(box) {
     const items = itemsOf(box);
-    const focused = items.find((item) => item === document.activeElement);
-    const kept = focused || items.find((item) => item.tabIndex === 0 && item.dataset.roved) || items[0];
+    const kept = box.querySelector('[data-roved][tabindex="0"]') || items[0];
     for (const item of items) {
+      if ("roved" in item.dataset && item !== kept) continue;
       item.tabIndex = item === kept ? 0 : -1;
       item.dataset.roved = "";
     }

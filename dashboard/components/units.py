@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from dashboard.links import unit_href
 from dashboard.media import strip_url
 from dashboard.notes.labels import second_labels
 from dashboard.store import OpenRun
-from dissect.statistics.ladder import RUNGS
+from dissect.statistics.ladder import MATCHES, RUNGS
 from dissect.statistics.registry import rows_of
 
 READING = (
@@ -87,8 +87,10 @@ def _strip_text(opened: OpenRun, layer: str, unit: int, what: str) -> str:
 
 
 def label_of(row: Any) -> str:
-    """Name of a unit: its concept, or that it has none."""
-    return str(row.concept) if row.is_named else "no concept"
+    """Name of a unit: its concept, the one that it only matches, or that it has none."""
+    if row.is_named:
+        return str(row.concept)
+    return f"matches {row.concept}" if row.rung >= MATCHES else "no concept"
 
 
 def second_label(name: str) -> Component | None:
@@ -105,6 +107,7 @@ def cards(
     query: str = "",
     large: bool = False,
     pickable: bool = False,
+    told: Mapping[tuple[str, int], str] | None = None,
 ) -> Component:
     """Units as pictures that link to their pages.
 
@@ -117,21 +120,30 @@ def cards(
         query: Query for the links, which names the list of the units.
         large: Two per row if there is room, for a few units.
         pickable: Whether cards have a check box, on a page with a bar of picked units.
+        told: A line for a card, by layer and unit, in place of its measured effect.
     """
-    data = card_data(opened, units, query=query, pickable=pickable)
+    data = card_data(opened, units, query=query, pickable=pickable, told=told)
     name = "cards large" if large else "cards"
     values = data_attributes(cards=json.dumps(data), roving="a")
     return html.Ul(className=name, role="list", **values)
 
 
 def card_data(
-    opened: OpenRun, units: pd.DataFrame, *, query: str = "", pickable: bool = False
+    opened: OpenRun,
+    units: pd.DataFrame,
+    *,
+    query: str = "",
+    pickable: bool = False,
+    told: Mapping[tuple[str, int], str] | None = None,
 ) -> list[dict[str, object]]:
     """The data for ``drawCard`` of app.js; see ``cards``."""
     people = second_labels(opened)
     found = []
     for row in rows_of(units):
-        card = _card(opened, row, people.get((str(row.layer), int(row.unit)), ""), query)
+        place = str(row.layer), int(row.unit)
+        card = _card(opened, row, people.get(place, ""), query)
+        if told is not None:
+            card["effect"] = told[place]
         if pickable:
             concept = str(row.concept) if row.is_named else ""
             card["pick"] = {"layer": str(row.layer), "unit": int(row.unit), "concept": concept}

@@ -20,6 +20,7 @@ from dashboard.components.units import (
     counted,
     empty,
     facts,
+    label_of,
     second_label,
     swatch,
     two,
@@ -48,7 +49,7 @@ def layout(visit: RunVisit) -> Component:
     row = unit_facts.row_of(opened, layer, unit)
     found = unit_facts.matches(opened, row)
     named = bool(pairs_of(opened).is_named[row])
-    title = found[0].concept if named and found else "no concept"
+    title = label_of(labels_of(opened).iloc[row])
     of = UnitVisit(visit.context, visit.path, visit.query, opened, layer, unit)
     second = second_label(second_labels(opened).get((layer, unit), ""))
     rung = int(ranked_labels(opened).rung.iloc[row])
@@ -290,14 +291,12 @@ def _coactive(opened: OpenRun, layer: str, unit: int) -> Component | Absent:
     rows = []
     for other, value in found:
         row = labels.iloc[start + other]
-        name = row.concept if row.is_named else "no concept"
+        name = label_of(row)
         link = dcc.Link(f"unit {other}", href=unit_href(opened.id, layer, other))
         correlation = html.Span(f"correlation {value:.2f}", className="n")
         second = second_label(people.get((layer, other), ""))
         called = [" ", html.Span(second, className="second")] if second else []
-        rows.append(
-            html.Li([link, html.Span([str(name), *called], className="quiet"), correlation])
-        )
+        rows.append(html.Li([link, html.Span([name, *called], className="quiet"), correlation]))
     return html.Ul(rows, className="rows", **data_attributes(roving="a"))
 
 

@@ -1,6 +1,7 @@
 """The page ``/run/<run>/units``: units, filtered and sorted, as pictures or as a table."""
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -25,6 +26,8 @@ from dashboard.callbacks import shows_errors, text
 from dashboard.components.attributes import aria, data_attributes
 from dashboard.components.unit_table import BLOCK, chosen, header_sorts, rows, unit_table
 from dashboard.components.units import card_data, cards, empty
+from dashboard.components.words import by_words
+from dashboard.components.words import register as register_words
 from dashboard.links import run_href
 from dashboard.notes.labels import second_labels
 from dashboard.pairs import labels_of, ladder_of, measured_of
@@ -38,6 +41,7 @@ from dashboard.unit_filter import (
     VIEWS,
     UnitFilter,
     count_facets,
+    filter_units,
     list_query,
     read_filter,
     sorts,
@@ -66,6 +70,7 @@ def layout(visit: RunVisit) -> Component:
             html.H1("Units"),
             _controls(opened, unit_filter),
             dcc.Store(id="units-run", data=opened.id),
+            dcc.Store(id="units-view", data=f"units-{uuid.uuid4()}"),
             dcc.Store(id="units-most", data=unit_filter.most),
             *[dcc.Store(id=f"units-{name}", data=getattr(unit_filter, name)) for name in FACETS],
             dcc.Store(id="units-defaults", data=asdict(UnitFilter())),
@@ -171,7 +176,13 @@ def _nothing(opened: OpenRun, unit_filter: UnitFilter) -> Component:
     elif unit_filter.certainty != "all":
         hint += "Units that are named after nothing are hidden; "
     link = html.A("show all units", href=run_href(opened.id, "units") + "?certainty=all")
-    return empty([hint, link, "."])
+    nothing = empty([hint, link, "."])
+    # Words that mean no unit may still tell what the images of units show.
+    alone = UnitFilter(certainty="all", search=unit_filter.search)
+    meant = filter_units(labels_of(opened), alone, second=second_labels(opened))
+    if not alone.search or len(meant):
+        return nothing
+    return html.Div([nothing, *by_words(opened, unit_filter.search)])
 
 
 def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
@@ -234,6 +245,7 @@ def _controls(opened: OpenRun, unit_filter: UnitFilter) -> Component:
 
 
 def _callbacks(app: Dash) -> None:
+    register_words(app)
     held_in = {"measured": "checked", "reverse": "checked", "most": "data"}
     held_in |= dict.fromkeys(FACETS, "data")
     # Adding cards to the grid and changing their size, a style, do not redraw it.

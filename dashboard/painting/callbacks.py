@@ -10,6 +10,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard import context
 from dashboard.callbacks import line_of, problem, text
+from dashboard.components.attributes import data_attributes
 from dashboard.notes.labels import quoted, second_labels
 from dashboard.painting.browser import CORNERS, FIELDS, register_browser
 from dashboard.painting.history import History
@@ -296,9 +297,17 @@ def _judge(shown: object, run_id: object, view: object) -> tuple:
         return no_update, no_update
     except DissectError as error:
         return line_of(error), ""
-    first, *others = [f"{line[0].upper()}{line[1:]}." for line in found["lines"]]
+    first, *others = found["lines"]
+    if found["worked"]:
+        first = f"it worked: {first}"  # where it did not, the sentence says so
+    first, *others = [f"{line[0].upper()}{line[1:]}." for line in (first, *others)]
     worked = {True: "worked", False: "missed"}.get(found["worked"], "")
-    return html.P(first, className=f"paint-verdict-first {worked}"), list(map(html.P, others))
+    told = html.P(
+        first,
+        className=f"paint-verdict-first {worked}",
+        **data_attributes(sample=shown.get("index")),
+    )
+    return told, list(map(html.P, others))
 
 
 def _starts(clicks: object, history: object, brush: object, *given: Any) -> object:

@@ -45,10 +45,7 @@ def layout(visit: RunVisit) -> Component:
     return html.Div(
         [
             html.H1("Paint"),
-            html.P(
-                "Choose what to draw and brush over the image: the units that draw it are held at "
-                "a value there. Or remove it: they are ablated there."
-            ),
+            html.P("Brush a concept into the image, or out of it, by the units that draw it."),
             *_stores(visit),
             html.Div(
                 [
@@ -102,6 +99,15 @@ def _picture(size: int) -> Component:
         [
             html.Div(
                 [
+                    _disabled("paint-undo", "Undo"),
+                    _disabled("paint-redo", "Redo"),
+                    _disabled("paint-clear", "Clear"),
+                ],
+                className="paint-row",
+            ),
+            stage,
+            html.Div(
+                [
                     # Each message has one callback, so that the next image does not remove it.
                     html.Div(
                         id="paint-status", role="status", children="The generator is being loaded …"
@@ -111,15 +117,7 @@ def _picture(size: int) -> Component:
                 ],
                 className="paint-told",
             ),
-            html.Div(
-                [
-                    _disabled("paint-undo", "Undo"),
-                    _disabled("paint-redo", "Redo"),
-                    _disabled("paint-clear", "Clear"),
-                ],
-                className="paint-row",
-            ),
-            stage,
+            html.Div(id="paint-advice", role="status"),
             html.Label("Painted image uncovered, in percent", id="paint-reveal-label"),
             dmc.Slider(
                 id="paint-reveal",
@@ -129,7 +127,6 @@ def _picture(size: int) -> Component:
                 updatemode="drag",
                 thumbLabel="Painted image uncovered, in percent",
             ),
-            html.Div(id="paint-advice", role="status"),
         ],
         className="paint-picture",
     )

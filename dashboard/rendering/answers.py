@@ -20,6 +20,7 @@ move     folder, strengths, index, seed, layers          a sample as it is, move
 invert   image, space, steps                             a search for a person's own picture begins
 search   token                                           some more steps of it: errors, both images
 own      token, folder, strengths                        as ``move``, of what the search has found
+words    model, text                                     units whose top images match the text
 =======  ==============================================  ========================================
 """
 
@@ -36,6 +37,7 @@ from dashboard.rendering.directions import DirectionResponder
 from dashboard.rendering.frames import Frame
 from dashboard.rendering.inversion import InversionResponder
 from dashboard.rendering.units import UnitResponder, strip_of
+from dashboard.rendering.words import WordsResponder
 from dissect.errors import ConfigError
 from dissect.painting.brushes import Brush, Shape, find_brush, pick_brush
 from dissect.painting.canvas import Canvas, changes, labels_to_png, to_png
@@ -87,6 +89,7 @@ class Responder:
             "invert": inversions.begin,
             "search": inversions.go_on,
             "own": inversions.move,
+            "words": WordsResponder(self._canvas).find,
         }
 
     def answer(self, question: Frame) -> Frame:

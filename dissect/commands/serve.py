@@ -34,7 +34,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, TokenOptions)
     # No longer an option: everyone on the machine can read the arguments of a process.
     parser.add_argument("--token", help=argparse.SUPPRESS)
-    add_settings(parser, Settings, "behind_proxy", "models")
+    add_settings(parser, Settings, "behind_proxy", "models", "words")
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -19,7 +19,8 @@ is held against that of random images in place of the top ones (images shuffled)
 
 p is the share of random sets whose largest Z over all words reaches that of the unit's own word. A
 word is *above chance* if the unit's q-value over all units of all layers (Benjamini and Hochberg)
-is at most 0.05.
+is at most 0.05. ``search_units`` asks the reverse: which units does one text w fit? There p is the
+share of random sets whose own Z(·, w) reaches that of the unit.
 
 A word describes whole images: of two things that always occur together, it cannot say which one the
 unit draws. The IoU label of a run does; ``describe_agreement`` compares both.
@@ -37,6 +38,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from scipy import special, stats
+from torch import Tensor
 
 from dissect.counting.samples import block_indices, make_images, n_blocks
 from dissect.errors import ConfigError
@@ -120,27 +122,66 @@ def score_words(
     Raises:
         ConfigError: more top images than half of the images, fewer than two words.
     """
-    n_images, n_words = cosines.shape
-    if not 1 <= top <= n_images // 2:
-        raise ConfigError(
-            f"{top} top images of {n_images} were to describe a unit; expected at most half of "
-            "them; give a smaller --top or more samples"
-        )
-    if n_words < 2:
-        raise ConfigError(f"{n_words} word was given; expected two or more to choose from")
-    probabilities = special.softmax(_SHARPNESS * cosines.astype(np.float64), axis=1)
+    probabilities = _probabilities(cosines, top)
     evidence = _evidence(_top(activations, top), probabilities)
     scores = _against_units(evidence)
     best = scores.argmax(axis=1)
-    draws = stream(seed, PROBE_STREAMS - 1)
-    sets = np.stack([draws.permutation(n_images)[:top] for _ in range(n_sets)])
-    random = _evidence(sets, probabilities)
+    random = _evidence(_random_sets(len(cosines), top, n_sets, seed), probabilities)
     mean, deviation = random.mean(axis=0), random.std(axis=0) + 1e-12
     z = ((evidence - mean) / deviation)[np.arange(len(best)), best]
     largest = ((random - mean) / deviation).max(axis=1)
     n_reached = (largest >= z[:, None]).sum(axis=1)
     p = (1 + n_reached) / (1 + n_sets)
     return WordScores(scores, best, z, p, float(np.quantile(largest, 0.95)))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What units and towers say of the first samples of a run.
+
+    Args:
+        means: Layer → mean of each unit over each image.
+        vectors: Unit vectors of the images.
+    """
+
+    means: Mapping[str, Float[np.ndarray, "image unit"]]
+    vectors: Float[Tensor, "image embedding"]
+
+    def cosines(self, texts: Float[Tensor, "text embedding"]) -> Float[np.ndarray, "image text"]:
+        """Cosine of each image and each text.
+
+        Args:
+            texts: See ``TextScorer.encode_texts``.
+        """
+        return (self.vectors @ texts.T).float().cpu().numpy()
+
+
+@torch.no_grad()
+def look_at(
+    run: Run, generator: Generator, scorer: TextScorer, n_samples: int, *, progress: bool = False
+) -> Seen:
+    """Make the first samples of a run again and keep what units and towers say of them.
+
+    Args:
+        run: A finished run.
+        generator: Its generator, see ``open_generator``.
+        scorer: Scorer of its images.
+        n_samples: Number of samples; at most all.
+        progress: Show a progress bar.
+    """
+    bases = {layer: run.basis(layer) for layer in run.layers if layer not in generator.layers}
+    last = min(n_samples, run.config.n_samples)
+    means: dict[str, list[np.ndarray]] = {layer: [] for layer in run.layers}
+    vectors: list[Tensor] = []
+    blocks: Iterable[int] = range(n_blocks(run.config, last))
+    for number in ProgressBar(blocks, desc="images", disable=not progress):
+        indices = block_indices(number, run.config, last)
+        with trace(generator, list(run.layers), bases=bases) as maps:
+            images = make_images(generator, run.config, indices)
+            for layer in run.layers:
+                means[layer].append(maps[layer].mean(dim=(2, 3)).float().cpu().numpy())
+        vectors.append(scorer.encode_images(as_rgb(images.clamp(-1, 1))))
+    return Seen({layer: np.concatenate(own) for layer, own in means.items()}, torch.cat(vectors))
 
 
 def label_units(
@@ -173,9 +214,11 @@ def label_units(
     Raises:
         ConfigError: see ``score_words``.
     """
-    activations, cosines = _look(run, generator, scorer, words, n_samples, progress=progress)
+    texts = scorer.encode_texts(words)
+    seen = look_at(run, generator, scorer, n_samples, progress=progress)
+    cosines = seen.cosines(texts)
     rows = []
-    for layer, means in activations.items():
+    for layer, means in seen.means.items():
         found = score_words(means, cosines, top=top, seed=seed)
         units = run.units(layer)
         rows.append(
@@ -191,6 +234,51 @@ def label_units(
     table["q"] = stats.false_discovery_control(table.p, method="bh")
     table["above_chance"] = table.q <= FALSE_DISCOVERIES
     return table
+
+
+def search_units(
+    seen: Seen,
+    scorer: TextScorer,
+    text: str,
+    others: Sequence[str],
+    *,
+    top: int = TOP_IMAGES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Units whose top images match one text, the clearest first.
+
+    With this text as w, Z and p are those of the module docstring, and q that of p over all units
+    of all layers. Z says how far the images stand out, not that the unit draws the thing.
+
+    Args:
+        seen: See ``look_at``.
+        scorer: Its scorer.
+        text: The words.
+        others: Texts that P(w | i) weighs it against, at least one.
+        top: Number of top images of a unit.
+        seed: Seed of the random sets.
+
+    Returns:
+        A row for each unit with q ≤ 0.05: ``layer``, ``unit``, ``z``, ``p``, ``q``.
+
+    Raises:
+        ConfigError: see ``score_words``; a text without a letter.
+    """
+    words = [text, *(other for other in others if other.lower() != text.lower())]
+    cosines = seen.cosines(scorer.encode_texts(words))
+    own = _probabilities(cosines, top)[:, :1]
+    random = _evidence(_random_sets(len(own), top, _SETS, seed), own)[:, 0]
+    mean, deviation = random.mean(), random.std() + 1e-12
+    rows = []
+    for layer, means in seen.means.items():
+        evidence = _evidence(_top(means, top), own)[:, 0]
+        p = (1 + (random >= evidence[:, None]).sum(axis=1)) / (1 + _SETS)
+        z = (evidence - mean) / deviation
+        rows.append(pd.DataFrame({"layer": layer, "unit": np.arange(len(z)), "z": z, "p": p}))
+    table = pd.concat(rows, ignore_index=True)
+    table["q"] = stats.false_discovery_control(table.p, method="bh")
+    found = table[table.q <= FALSE_DISCOVERIES]
+    return found.sort_values("z", ascending=False, kind="stable", ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -259,6 +347,30 @@ def _with_wholes(vocabulary: Vocabulary, concept: str | None) -> Iterator[str]:
         concept = vocabulary[concept].part_of
 
 
+def _probabilities(
+    cosines: Float[np.ndarray, "image word"], top: int
+) -> Float[np.ndarray, "image word"]:
+    """P(w | i).
+
+    Raises:
+        ConfigError: more top images than half of the images, fewer than two words.
+    """
+    n_images, n_words = cosines.shape
+    if not 1 <= top <= n_images // 2:
+        raise ConfigError(
+            f"{top} top images of {n_images} were to describe a unit; expected at most half of "
+            "them; give a smaller --top or more samples"
+        )
+    if n_words < 2:
+        raise ConfigError(f"{n_words} word was given; expected two or more to choose from")
+    return special.softmax(_SHARPNESS * cosines.astype(np.float64), axis=1)
+
+
+def _random_sets(n_images: int, top: int, n_sets: int, seed: int) -> Int[np.ndarray, "set top"]:
+    draws = stream(seed, PROBE_STREAMS - 1)
+    return np.stack([draws.permutation(n_images)[:top] for _ in range(n_sets)])
+
+
 def _top(activations: Float[np.ndarray, "image unit"], top: int) -> Int[np.ndarray, "unit top"]:
     """The top images of each unit, the highest first."""
     return np.argsort(-activations, axis=0, kind="stable")[:top].T
@@ -281,31 +393,3 @@ def _against_units(
 ) -> Float[np.ndarray, "unit word"]:
     """S from E."""
     return evidence - (special.logsumexp(evidence, axis=0) - np.log(len(evidence)))
-
-
-@torch.no_grad()
-def _look(
-    run: Run,
-    generator: Generator,
-    scorer: TextScorer,
-    words: Sequence[str],
-    n_samples: int,
-    *,
-    progress: bool,
-) -> tuple[Mapping[str, Float[np.ndarray, "image unit"]], Float[np.ndarray, "image word"]]:
-    """Means of the units over the first samples of a run, and their cosines with words."""
-    texts = scorer.encode_texts(words)
-    bases = {layer: run.basis(layer) for layer in run.layers if layer not in generator.layers}
-    last = min(n_samples, run.config.n_samples)
-    means: dict[str, list[np.ndarray]] = {layer: [] for layer in run.layers}
-    cosines: list[np.ndarray] = []
-    blocks: Iterable[int] = range(n_blocks(run.config, last))
-    for number in ProgressBar(blocks, desc="images", disable=not progress):
-        indices = block_indices(number, run.config, last)
-        with trace(generator, list(run.layers), bases=bases) as maps:
-            images = make_images(generator, run.config, indices)
-            for layer in run.layers:
-                means[layer].append(maps[layer].mean(dim=(2, 3)).float().cpu().numpy())
-        seen = scorer.encode_images(as_rgb(images.clamp(-1, 1)))
-        cosines.append((seen @ texts.T).float().cpu().numpy())
-    return {layer: np.concatenate(own) for layer, own in means.items()}, np.concatenate(cosines)

@@ -1,6 +1,6 @@
-"""Two ways to use a page besides a mouse at a desk: the keyboard alone, and a telephone.
+"""Three ways to use a page: a pointer at a desk, the keyboard alone, and a telephone.
 
-Both have the same few actions, so that one journey can be gone either way.
+All have the same few actions, so that one journey can be gone in each way.
 """
 
 from tests import patience
@@ -15,12 +15,11 @@ _AT = """(one) => {
 }"""
 
 
-class Telephone:
-    """Taps on a screen of 390 × 844."""
+class Pointer:
+    """Clicks on a screen of 1440 × 900."""
 
     def __init__(self, page):
         self.page = page
-        page.set_viewport_size({"width": 390, "height": 844})
 
     def press(self, one):
         """A button, a link, or the heading of something folded."""
@@ -34,8 +33,20 @@ class Telephone:
         field.click()
         self.page.get_by_role("option", name=option, exact=True).click()
 
+    def pick(self, group, option):
+        """One of a few values that stand side by side."""
+        group.get_by_text(option, exact=True).click()
+
     def tick(self, box):
         box.click(force=True)  # what is drawn covers it
+
+
+class Telephone(Pointer):
+    """Taps on a screen of 390 × 844."""
+
+    def __init__(self, page):
+        super().__init__(page)
+        page.set_viewport_size({"width": 390, "height": 844})
 
 
 class Keyboard:
@@ -69,9 +80,19 @@ class Keyboard:
         self.page.get_by_role("option", name=option, exact=True).wait_for()
         self.page.keyboard.press("Enter")
 
+    def pick(self, group, option):
+        self.reach(group.get_by_role("radio", checked=True))
+        wanted = group.get_by_role("radio", name=option, exact=True)
+        for _ in range(_MOST_STOPS):
+            if wanted.is_checked():
+                return
+            self.page.keyboard.press("ArrowRight")
+        raise AssertionError(f"{option} cannot be picked by keyboard")
+
     def tick(self, box):
         self.reach(box)
         self.page.keyboard.press("Space")
 
 
-WAYS = {"keyboard": Keyboard, "telephone": Telephone}
+WAYS = {"pointer": Pointer, "keyboard": Keyboard, "telephone": Telephone}
+"""All of them."""

@@ -77,7 +77,7 @@ def test_grass_is_painted_judged_undone_saved_and_reopened_to_the_same_bytes(pai
     changes(page, "grass", 50)
     expect(page.locator("#paint-strokes")).to_contain_text("Draw grass, brushed")
     expect(page.locator("#paint-verdict")).to_contain_text(
-        re.compile(r"Grass \+\d+ px of \d+ painted")
+        re.compile(r"[Gg]rass \+\d+ px of \d+ painted")
     )
     page.reload()  # the tab keeps strokes, and what can be undone
     until(page, "s => document.querySelector('#paint-after')?.src === s", arg=painted)

@@ -7,7 +7,6 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
-from dissect import open_run
 from tests import patience
 
 
@@ -44,41 +43,6 @@ def go(page, address):
     page.set_default_timeout(1000 * patience.PROCESS)  # a worker starts
     page.goto(address)
     page.get_by_role("heading", level=1).wait_for()
-
-
-def test_a_window_unit_is_found_its_threshold_moved_and_without_it_windows_go(
-    page, scenes_url, scenes_run, until
-):
-    labels = open_run(scenes_run).units("b32.conv1")
-    unit = labels[labels.concept == "window"].sort_values("iou").unit.iloc[-1]
-    go(page, f"{scenes_url}/run/scenes/units")
-    # Such a unit may match windows without being named after them.
-    page.get_by_role("group", name="Evidence").get_by_role("button", name="All units").click()
-    page.wait_for_url("**/units?certainty=all")
-    concepts = page.get_by_role("group", name="Concept")
-    concepts.get_by_role("button", name=re.compile("^window ?[0-9]")).click()
-    page.wait_for_url(re.compile(r"\?(?=.*concept=window)(?=.*certainty=all)"))
-    page.get_by_role("link", name=re.compile(f"b32.conv1 · unit {unit}\\b")).click()
-    page.get_by_text(re.compile(f"Unit {unit} of b32.conv1 .*window")).wait_for()
-    until(lambda: share(page) is not None)
-    before, pixels = strip(page), share(page)
-    page.get_by_role("slider").press("End")
-    until(lambda: share(page) < pixels)
-    until(lambda: strip(page) != before)
-    page.get_by_role("switch", name="Ablate this unit").click(force=True)
-    row = page.locator("#ablation-found tr[data-concept='window']")
-    row.wait_for(state="attached")  # folded
-    assert int(row.get_attribute("data-change")) < 0
-    told = page.inner_text("#ablation-status")
-    assert re.search(r"window from [0-9,]+ to [0-9,]+ pixels, −[0-9]+ %", told), told
-    # Without it they stand in the place of the images, which come back.
-    without = page.get_by_role("img", name="The same images without the unit")
-    expect(without).to_be_visible()
-    expect(without.locator(".shot")).to_have_count(8)
-    expect(page.locator("#images-box")).to_be_hidden()
-    page.get_by_role("switch", name="Ablate this unit").click(force=True)
-    expect(page.locator("#images-box .shot")).to_have_count(8)
-    expect(without).to_be_hidden()
 
 
 def test_the_threshold_moves_new_images_come_and_the_run_is_found_again(page, url, until, fits):

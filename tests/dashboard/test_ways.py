@@ -21,7 +21,7 @@ from tests.dashboard.test_work import begin  # noqa: F401 - a fixture
 PLANTED = "dissect.worlds.planted:generator"
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=("keyboard", "telephone"))
 def hands(page, request):
     return WAYS[request.param](page)
 
@@ -145,27 +145,3 @@ def test_a_generator_that_moved_is_pointed_to(page, hands, serving, planted_run,
         hands.press(page.get_by_role("button", name="Use it if it is the same"))
         measure.wait_for()
         page.goto("about:blank")
-
-
-@pytest.mark.slow
-def test_grass_is_painted_and_what_it_did_is_said(page, hands, scenes_url, tmp_path):
-    page.set_default_timeout(1000 * patience.PROCESS)  # a brush is tried
-    expect.set_options(timeout=1000 * patience.PROCESS)
-    _open(page, f"{scenes_url}/run/scenes/paint?index=5002&concept=sun")
-    chip = page.locator(".paint-tools .chip", has_text="grass")
-    hands.press(chip)
-    expect(chip).to_have_attribute("aria-pressed", "true")
-    box = page.get_by_role("button", name="Paint this rectangle")
-    expect(box).to_be_enabled()
-    hands.press(box)
-    expect(page.locator("#paint-verdict")).to_contain_text(
-        re.compile(r"Grass [+−-]\d+ px of 672 painted")
-    )
-    hands.press(page.get_by_role("button", name="Undo"))
-    expect(page.locator("#paint-strokes")).to_have_text("None yet.")
-    hands.press(page.get_by_role("button", name="Redo"))
-    expect(page.locator("#paint-strokes li")).to_have_count(1)
-    with page.expect_download() as waiting:
-        hands.press(page.get_by_role("button", name="Save recipe"))
-    saved = json.loads(waiting.value.path().read_text())
-    assert [stroke["box"] for stroke in saved["strokes"]] == [[32, 0, 64, 21]]

@@ -11,10 +11,12 @@ from dissect.errors import ConfigError
 from dissect.studies.originals import open_generator
 from dissect.text.scorer import TextScorer
 from dissect.text.unit_labels import (
+    Seen,
     describe_agreement,
     find_concept,
     label_units,
     score_words,
+    search_units,
     soft_wpmi,
 )
 from segmenters.vocabulary import Vocabulary
@@ -119,6 +121,40 @@ def test_a_runs_units_have_words_beside_their_labels_whatever_the_blocks(planted
         label_units(run, generator, TextScorer(Colours()), words, n_samples=12, top=7)
     with pytest.raises(ConfigError, match="expected two or more"):
         label_units(run, generator, TextScorer(Colours()), words[:1], top=2)
+
+
+def test_units_are_found_by_words_that_their_top_images_show_and_none_by_chance():
+    draws = np.random.default_rng(5)
+    activations, cosines, words = planted_scores(draws)
+    fires = np.arange(N_UNITS) % 2 == 0
+    # A vector of an image is its row of cosines, that of text w the unit vector w.
+    scorer = TextScorer(Rows())
+    texts = [str(n) for n in range(N_WORDS)]
+    seen = Seen({"layer": activations}, torch.tensor(cosines))
+    for word in range(0, N_WORDS, 2):
+        found = search_units(seen, scorer, str(word), texts, top=50)
+        right = set(np.flatnonzero(fires & (words == word)))
+        assert set(found.unit[: len(right)]) == right
+        assert found.z.is_monotonic_decreasing
+        assert (found.q <= 0.05).all()
+    shuffled = Seen({"layer": activations}, torch.tensor(cosines[draws.permutation(N_IMAGES)]))
+    n_found = [len(search_units(shuffled, scorer, text, texts, top=50)) for text in texts]
+    assert sum(n_found) <= 2
+    # Two texts give the same probabilities as ``score_words``, hence the same Z of the best word.
+    alone = score_words(activations, cosines[:, :2], top=50)
+    found = search_units(seen, scorer, "0", ["0", "1"], top=50).set_index("unit")
+    of_both = [unit for unit in found.index if alone.best[unit] == 0]
+    assert of_both
+    assert np.allclose(found.z[of_both], alone.z[of_both])
+
+
+class Rows:
+    """Towers whose texts are the unit vectors."""
+
+    name, fingerprint = "rows", "rows"
+
+    def encode_texts(self, texts, *, templates=("{}",)):
+        return torch.eye(N_WORDS, dtype=torch.float64)[[int(text) for text in texts]]
 
 
 def test_agreement_counts_the_same_things_and_what_chance_would_give():

@@ -117,7 +117,7 @@ function drawCard(data) {
     makeElement(
       "span",
       "names",
-      makeElement("span", "", swatch, makeElement("b", "", data.name)),
+      makeElement("span", "", swatch, makeElement(data.certain ? "b" : "span", "", data.name)),
       makeElement("span", "quiet", data.place),
     ),
   );
@@ -223,10 +223,12 @@ function drawHeat(box) {
 (function () {
   let seeking = false;
   const itemsOf = (box) => [...box.querySelectorAll(box.dataset.roving)];
-  // Changes only new items, so that a long list may grow.
+  // Changes only new items and the stop itself, so that a long list may grow.
   function settle(box) {
     const items = itemsOf(box);
-    const kept = box.querySelector('[data-roved][tabindex="0"]') || items[0];
+    const before = box.querySelector('[data-roved][tabindex="0"]');
+    const kept = items.find((item) => item === document.activeElement) || before || items[0];
+    if (before && before !== kept) before.tabIndex = -1;
     for (const item of items) {
       if ("roved" in item.dataset && item !== kept) continue;
       item.tabIndex = item === kept ? 0 : -1;

@@ -1,4 +1,4 @@
-"""Memory of a run does not grow with the number of samples."""
+"""Memory of a run: it does not grow with the samples, and freed memory is used again."""
 
 import json
 import os
@@ -24,6 +24,37 @@ def highest(out, n_samples):
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return json.loads(done.stdout)
+
+
+_FAULTS = """
+import json, os, resource, torch
+from contextlib import nullcontext
+from dissect.memory import reused_memory
+
+def faults(context):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with context:
+        for _ in range(24):
+            torch.empty(9 << 20).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+found = [faults(nullcontext()), faults(reused_memory()), faults(nullcontext())]
+os.environ["MALLOC_TRIM_THRESHOLD_"] = "1"
+print(json.dumps([*found, faults(reused_memory())]))
+"""
+
+
+@pytest.mark.skipif(
+    "CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()), reason="another C library"
+)
+def test_freed_memory_is_used_again_inside_and_given_back_after():
+    done = subprocess.run(
+        [sys.executable, "-c", _FAULTS], check=True, capture_output=True, text=True
+    )
+    before, inside, after, with_a_choice_of_the_user = json.loads(done.stdout)
+    assert inside < before / 3
+    assert after > before / 2
+    assert with_a_choice_of_the_user > before / 2
 
 
 @pytest.mark.slow

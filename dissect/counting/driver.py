@@ -37,6 +37,7 @@ from dissect.counting.trust import TrustOfRun
 from dissect.errors import PartialRunError, SettingError
 from dissect.generators import Generator, load_generator
 from dissect.interrupt import deferred_interrupt
+from dissect.memory import reused_memory
 from dissect.progress import ProgressBar
 from dissect.runs.lock import RunLock
 from dissect.runs.partial import Workspace
@@ -177,6 +178,7 @@ def _make_run(
 ) -> Run:
     """Load the models and make the run, as its only owner; see ``dissect``."""
     with ExitStack() as stack:
+        stack.enter_context(reused_memory())
         helpers = stack.enter_context(ExitStack())
         # They load the models while this process does.
         crew = helpers.enter_context(

@@ -32,7 +32,7 @@ from dissect.counting.stages import HERE, Stages, clock
 from dissect.counting.subject import Block, Subject
 from dissect.errors import RunError
 from dissect.generators import load_generator
-from dissect.memory import resident_memory
+from dissect.memory import resident_memory, reused_memory
 from dissect.runs.partial import Workspace
 from dissect.statistics.edges import edges_from_values, tail_fractions
 from dissect.workers.channel import Channel, describe_error
@@ -105,6 +105,7 @@ class Worker:
         self, order: Mapping[str, Any], stack: ExitStack, folder: Path | None = None
     ) -> None:
         _check_versions(order["versions"])
+        stack.enter_context(reused_memory())
         torch.set_num_threads(order["threads"])
         self._stack, self._folder, device = stack, folder, order["device"]
         self._models = (

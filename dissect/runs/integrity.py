@@ -61,7 +61,8 @@ def check_files(run: Path, files: Mapping[str, Mapping[str, object]]) -> None:
 
 def _stored(run: Path) -> Iterator[str]:
     """The existing files of the arrays. Links to folders are not followed."""
-    for folder, folders, names in os.walk(run / schema.ARRAYS):
-        place = Path(folder).relative_to(run).as_posix()
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+    root = os.fspath(run / schema.ARRAYS)
+    for folder, folders, names in os.walk(root):
+        place = schema.ARRAYS + folder[len(root) :].replace(os.sep, "/")
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         yield from (f"{place}/{name}" for name in (*names, *links))

@@ -8,6 +8,7 @@ the same bytes.
 counts for both halves of the evaluation fold, and the variation between clusters of images.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,11 +18,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.statistics.collect import collect
+from dissect.statistics.collect import above_of, collect
 from dissect.statistics.device import counts_there, tally_there
+from dissect.statistics.edges import Levels, levels_of
 from dissect.statistics.folds import SETS
 from dissect.statistics.gandissect import choose_unit_edges
-from dissect.statistics.kernel import tally
+from dissect.statistics.kernel import LANES, Sources, count_above
 from dissect.statistics.labels import BlockLabels, ClusterLabels
 from dissect.statistics.native import tally_native
 from dissect.statistics.scores import choose_edges
@@ -220,8 +222,11 @@ class Counter:
         for share in self.shares(maps.device) if units is None else [units]:
             if share.start == 0:  # once for all units
                 self._add_areas(labels)
-            for cluster in labels.clusters:
-                self._add_cluster(maps[cluster.rows, share], cluster, share)
+            if self._native or counts_there(maps.device):
+                for cluster in labels.clusters:
+                    self._add_table(maps[cluster.rows, share], cluster, share)
+            elif labels.clusters:
+                self._add_counted(maps, labels, share)
             for statistic in self.counts.statistics.values():
                 if not statistic.couples_units:
                     statistic.add(block, share)
@@ -235,22 +240,57 @@ class Counter:
                 pairs.area[cluster.number % 2] += cluster.area
                 pairs.pixels[cluster.number % 2] += cluster.codes[0].numel()
 
-    def _add_cluster(
+    def _add_counted(
+        self, maps: Float[Tensor, "batch unit h w"], labels: BlockLabels, share: slice
+    ) -> None:
+        """Count a block with the processor's kernel, a chunk of units at a time."""
+        grid = labels.clusters[0].grouped.grid
+        sources = Sources.of(maps, grid, share)
+        for cluster in labels.clusters:
+            for first in range(share.start, share.stop, LANES):
+                units = first, min(first + LANES, share.stop)
+                found = count_above(
+                    sources, cluster.rows.start, cluster.grouped, self._levels, units
+                )
+                self._collect(*found, cluster, share, units)
+
+    def _add_table(
         self, maps: Float[Tensor, "batch unit h w"], cluster: ClusterLabels, share: slice
     ) -> None:
-        table = self._tally(maps, cluster, self.edges[share])
-        first, chosen = CALIBRATION, self.chosen[:0]  # nothing is scored yet
+        """Count a cluster in one of the other ways."""
+        edges = self.edges[share]
+        if counts_there(maps.device):
+            table = tally_there(maps, cluster.grouped, edges, nearest=self._native)
+        else:
+            table = tally_native(maps, cluster.grouped, edges, n_threads=1)
+        for first in range(share.start, share.stop, LANES):
+            units = first, min(first + LANES, share.stop)
+            part = table[:, :, first - share.start : units[1] - share.start]
+            self._collect(*above_of(part), cluster, share, units)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        return levels_of(self.edges.numpy())
+
+    def _collect(
+        self,
+        above: Int[np.ndarray, "set code edge unit"],
+        pixels: Int[np.ndarray, "set code"],
+        cluster: ClusterLabels,
+        share: slice,
+        units: tuple[int, int],
+    ) -> None:
+        fold, chosen = slice(CALIBRATION, EVALUATION), self.chosen[:0]  # nothing is scored yet
         if cluster.scored:
             self.choose(share)
-            first, chosen = EVALUATION, self.chosen
+            fold, chosen = slice(EVALUATION, SHUFFLED + 1), self.chosen
         pairs, half, n_concepts = self.counts.pairs, cluster.number % 2, self.chosen.shape[2]
-        sets = table[:2]
         collect(
-            sets,
+            above,
+            pixels,
             cluster.members,
-            table[-1, : len(cluster.areas)],
             cluster.areas,
-            self.counts.histogram[first : first + len(sets)],
+            self.counts.histogram[fold],
             chosen,
             np.zeros(n_concepts, np.int64) if self.plane_rows is None else self.plane_rows,
             pairs.inside[half],
@@ -258,19 +298,8 @@ class Counter:
             pairs.shuffled[half],
             pairs.products[half],
             pairs.squares,
-            share.start,
+            units,
         )
-
-    def _tally(
-        self,
-        maps: Float[Tensor, "batch unit h w"],
-        cluster: ClusterLabels,
-        edges: Float[Tensor, "unit edge"],
-    ) -> Int[np.ndarray, "set code unit bin"]:
-        if counts_there(maps.device):
-            return tally_there(maps, cluster.grouped, edges, nearest=self._native)
-        count = tally_native if self._native else tally
-        return count(maps, cluster.grouped, edges, n_threads=1)
 
     def choose(self, share: slice) -> None:
         """Choose the edges at which the pairs of some units are scored, where not yet chosen.

@@ -19,6 +19,8 @@ LOWEST, HIGHEST = -32768, 32767
 _N_LEVELS = 60_000  # at least half of this, between first and last edge
 _LARGEST_EXPONENT = 126  # exponent of a step
 _ZERO_EXPONENT = 1  # step exponent of a unit whose edges are all 0
+Levels = tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"], Int[np.ndarray, "unit edge"]]
+"""Each unit's step and middle, and the levels of its edges."""
 VALUES_PER_UNIT = 65_536
 """Approximate number of pilot values per unit, for any length of the pilot."""
 
@@ -91,9 +93,7 @@ def snap(edges: Float[np.ndarray, "unit edge"]) -> Float[np.ndarray, "unit edge"
     return (np.ceil(edges / step) * step).astype(np.float32)
 
 
-def levels_of(
-    edges: Float[np.ndarray, "unit edge"],
-) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"], Int[np.ndarray, "unit edge"]]:
+def levels_of(edges: Float[np.ndarray, "unit edge"]) -> Levels:
     """Each unit's step and middle (in steps), float32, and the levels of its edges, int16.
 
     value > edge is equivalent to ceil(value / step) - middle > level, for values clamped to

@@ -165,6 +165,11 @@ class GroupedCodes:
         return cls(codes.contiguous().cpu().numpy(), n_codes)
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the mask grid."""
+        return self.codes.shape[2], self.codes.shape[3]
+
+    @property
     def tile_rows(self) -> int:
         """Rows of a tile."""
         height, width = self.codes.shape[2:]

@@ -1,7 +1,7 @@
-"""Counts one block of images: resize, bin and tally in one pass over the maps.
+"""Counts one block of images: resize, compare and tally in one pass over the maps.
 
-For each pixel of the mask grid it interpolates a unit's value, finds the bin and increments one
-cell of the table (code, unit, bin). The code names the combination of concepts at that pixel.
+For each pixel of the mask grid it interpolates a unit's value and compares it with the unit's
+edges. It counts the pixels above each edge, for each code: the combination of concepts at a pixel.
 ``dissect.statistics.reference`` is the slow reference; a test holds the two equal bit by bit.
 
 Terms:
@@ -22,6 +22,7 @@ depend on the number of threads.
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import no_type_check
 
 import numba
@@ -30,7 +31,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dissect.statistics.edges import HIGHEST, LOWEST, levels_of
+from dissect.statistics.collect import bins_of
+from dissect.statistics.edges import HIGHEST, LOWEST, Levels, levels_of
 from dissect.statistics.groups import GroupedCodes
 from dissect.statistics.resize import taps
 from dissect.statistics.vectors import (
@@ -38,11 +40,13 @@ from dissect.statistics.vectors import (
     PIECE,
     TAME,
     count_piece,
+    transpose_square,
     write_level,
     write_tame_level,
 )
 
 _STRIP = 64  # source pixels transposed at a time: 8 KiB
+_MOST_16_BITS = 65_535
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
@@ -57,13 +61,19 @@ def _transpose(maps, begin, end, factors, source):  # noqa: ANN001, ANN202
     tame = True
     for strip in range(begin, end, _STRIP):
         strip_end = min(end, strip + _STRIP)
-        for u in range(0, len(maps), 4):
-            first = maps[u, strip:strip_end]
-            second = maps[min(u + 1, last), strip:strip_end]
-            third = maps[min(u + 2, last), strip:strip_end]
-            fourth = maps[min(u + 3, last), strip:strip_end]
+        rest = strip
+        if len(maps) == LANES:
+            flat = source[strip - begin :].reshape(-1)
+            while rest + LANES <= strip_end:
+                transpose_square(flat, rest - strip, maps, rest, factors)
+                rest += LANES
+        for u in range(0, len(maps) if rest < strip_end else 0, 4):
+            first = maps[u, rest:strip_end]
+            second = maps[min(u + 1, last), rest:strip_end]
+            third = maps[min(u + 2, last), rest:strip_end]
+            fourth = maps[min(u + 3, last), rest:strip_end]
             for i in range(len(first)):
-                lanes = source[strip - begin + i]
+                lanes = source[rest - begin + i]
                 lanes[u] = first[i] * factors[u]
                 lanes[u + 1] = second[i] * factors[u + 1]
                 lanes[u + 2] = third[i] * factors[u + 2]
@@ -90,14 +100,20 @@ def _interpolate(source, top, bottom, rows, columns, slots, middles, tame, blend
         above = source[begin : begin + n_columns].reshape(-1)
         begin = (row_high[y] - row_low[top]) * n_columns
         below = source[begin : begin + n_columns].reshape(-1)
-        for i in range(len(blended)):
-            blended[i] = above[i] * rest + below[i] * weight
         own = slots[y * width : (y + 1) * width]
         if tame:
+            row = blended
+            if weight == 0:  # a · 1 + b · 0 = a for values that are finite
+                row = above
+            else:
+                for i in range(len(blended)):
+                    blended[i] = above[i] * rest + below[i] * weight
             for x in range(width):
                 low, high, weight = column_low[x], column_high[x], column_weight[x]
-                write_tame_level(levels, own[x], blended, low, high, weight, middles)
+                write_tame_level(levels, own[x], row, low, high, weight, middles)
         else:
+            for i in range(len(blended)):
+                blended[i] = above[i] * rest + below[i] * weight
             for x in range(width):
                 low, high, weight = column_low[x], column_high[x], column_weight[x]
                 write_level(levels, own[x], blended, low, high, weight, middles)
@@ -105,17 +121,40 @@ def _interpolate(source, top, bottom, rows, columns, slots, middles, tame, blend
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
-def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, table):  # noqa: ANN001, ANN202
-    """Chunk ``first_unit`` … of some images: maps[b,unit,pixel], table[s,code,unit,bin]."""
+def _tally(  # noqa: ANN202
+    maps,  # noqa: ANN001
+    place,  # noqa: ANN001
+    scale,  # noqa: ANN001
+    units,  # noqa: ANN001
+    rows,  # noqa: ANN001
+    columns,  # noqa: ANN001
+    tile_rows,  # noqa: ANN001
+    grouped,  # noqa: ANN001
+    images,  # noqa: ANN001
+    above,  # noqa: ANN001
+    pixels,  # noqa: ANN001
+):
+    """Count a chunk of units in some images of a cluster.
+
+    Args:
+        maps: float32 (image, unit, pixel).
+        place: Row of the cluster's first image in ``maps``, and the unit there of unit 0.
+        scale: Result of ``levels_of`` for all units.
+        units: First unit of the chunk, and the one after its last; at most ``LANES``.
+        rows, columns: ``taps`` along both axes.
+        tile_rows: Rows of a tile.
+        grouped: The groups of the cluster.
+        images: First image of the cluster to count, and the one after the last.
+        above: int32 (set, code, edge, lane): filled with the pixels above each edge.
+        pixels: int32 (set, code): zeros; filled with the pixels of each code.
+    """
     slots, groups, n_groups = grouped
     row_low, row_high, _ = rows
-    height, n_columns = len(row_low), columns[1][-1] + 1
+    height, width, n_columns = len(row_low), len(columns[0]), columns[1][-1] + 1
     first_image, end_image = images
-    n_units = min(LANES, maps.shape[1] - first_unit)
-    n_sets, n_codes = table.shape[:2]
+    first_unit, n_units = units[0], units[1] - units[0]
+    n_sets, n_codes, n_even, _ = above.shape
     steps, unit_middles, edges = scale
-    n_edges = edges.shape[1]
-    n_even = max(2, n_edges + n_edges % 2)
 
     n_source_rows, n_slots = 0, 0
     for t in range(n_groups.shape[1]):
@@ -133,17 +172,24 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
     for u in range(n_units):
         factors[u] = np.float32(1) / steps[first_unit + u]
         middles[u] = unit_middles[first_unit + u]
-        for edge in range(n_edges):
+        for edge in range(edges.shape[1]):
             thresholds[edge * LANES + u] = edges[first_unit + u, edge]
     in_group = np.zeros(n_even * LANES, np.int16)
-    above = np.zeros((n_sets, n_codes, n_even * LANES), np.int32)
-    area = np.zeros((n_sets, n_codes), np.int32)
+    # Sums of few pixels, in half the memory; they are added to ``above`` before one can overflow.
+    sums = np.zeros((n_sets, n_codes, n_even * LANES), np.uint16)
+    above[:] = 0
+    n_summed = 0
 
     for image in range(first_image, end_image):
+        first_map = place[1] + first_unit
+        chunk = maps[place[0] + image, first_map : first_map + n_units]
         for t in range(n_groups.shape[1]):
             top, bottom = t * tile_rows, min(height, (t + 1) * tile_rows)
+            n_summed += (bottom - top) * width
+            if n_summed > _MOST_16_BITS:
+                _add_sums(sums, above)
+                n_summed = (bottom - top) * width
             begin, end = row_low[top] * n_columns, (row_high[bottom - 1] + 1) * n_columns
-            chunk = maps[image, first_unit : first_unit + n_units]
             tame = _transpose(chunk, begin, end, factors, source)
             _interpolate(
                 source, top, bottom, rows, columns, slots[image], middles, tame, blended, levels
@@ -159,30 +205,22 @@ def _tally(maps, scale, rows, columns, tile_rows, grouped, images, first_unit, t
                 length = reached * LANES
                 for s in range(n_sets):
                     code = groups[image, t, g, 2 + s]
-                    area[s, code] += behind - first
-                    row = above[s, code]
+                    pixels[s, code] += behind - first
+                    row = sums[s, code]
                     for i in range(length):
-                        row[i] += np.int32(in_group[i])
+                        row[i] += np.uint16(in_group[i])
                 in_group[:length] = 0
-    _fill_table(above, area, first_unit, n_units, table)
+    _add_sums(sums, above)
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
 @no_type_check
-def _fill_table(above, area, first_unit, n_units, table):  # noqa: ANN001, ANN202
-    """Fill the bins from the pixel counts above each edge: above[s,code,edge·LANES + unit]."""
-    n_edges = table.shape[3] - 1
-    for s in range(table.shape[0]):
-        for code in range(table.shape[1]):
-            if area[s, code] == 0:
-                continue  # the table starts as zeros
-            for u in range(n_units):
-                bins = table[s, code, first_unit + u]
-                before = area[s, code]
-                for edge in range(n_edges):
-                    bins[edge] = before - above[s, code, edge * LANES + u]
-                    before = above[s, code, edge * LANES + u]
-                bins[n_edges] = before
+def _add_sums(sums, above):  # noqa: ANN001, ANN202
+    """Add sums of 16 bits to those of 32 bits, and clear them."""
+    added, into = sums.reshape(-1), above.reshape(-1)
+    for i in range(len(added)):
+        into[i] += np.int32(added[i])
+    sums[:] = 0
 
 
 @functools.cache
@@ -202,6 +240,85 @@ def _places(size: int, target: int) -> tuple[np.ndarray | None, tuple[np.ndarray
     if len(used) == size:
         return None, (low, high, weight)
     return used, (np.searchsorted(used, low), np.searchsorted(used, high), weight)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Maps as the kernel reads them.
+
+    Attributes:
+        content: float32 (image, unit, pixel), contiguous: the pixels of a map that are read.
+        first_unit: Unit of the layer that is the first one in ``content``.
+        rows, columns: ``taps`` among these pixels along both axes.
+    """
+
+    content: Float[np.ndarray, "batch unit pixel"]
+    first_unit: int
+    rows: tuple[np.ndarray, ...]
+    columns: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(
+        cls,
+        maps: Float[Tensor, "batch unit height width"],
+        grid: tuple[int, int],
+        share: slice | None = None,
+    ) -> "Sources":
+        """The maps of a block; nothing is copied where they can be read in place.
+
+        Args:
+            maps: A layer's output, on the processor.
+            grid: Height and width of the mask grid.
+            share: Units that will be counted; None: all.
+        """
+        used_rows, rows = _places(maps.shape[2], grid[0])
+        used_columns, columns = _places(maps.shape[3], grid[1])
+        first = 0
+        whole = used_rows is None and used_columns is None
+        if share is not None and not (
+            whole and maps.is_contiguous() and maps.dtype == torch.float32
+        ):
+            maps, first = maps[:, share], share.start
+        content = maps.float().numpy()
+        if used_rows is not None:
+            content = content[:, :, used_rows]
+        if used_columns is not None:
+            content = content[:, :, :, used_columns]
+        flat = (len(content), content.shape[1], content.shape[2] * content.shape[3])
+        return cls(np.ascontiguousarray(content).reshape(flat), first, rows, columns)
+
+
+def count_above(
+    sources: Sources,
+    first_image: int,
+    grouped: GroupedCodes,
+    scale: Levels,
+    units: tuple[int, int],
+    images: tuple[int, int] | None = None,
+) -> tuple[Int[np.ndarray, "set code level lane"], Int[np.ndarray, "set code"]]:
+    """Count a chunk of at most ``LANES`` units of a cluster.
+
+    Args:
+        sources: Maps of its block.
+        first_image: Row of its first image in the block.
+        grouped: The codes of its mask-grid pixels.
+        scale: ``levels_of`` the edges of all units of the layer.
+        units: First unit, and the one after the last.
+        images: First image of the cluster to count, and the one after the last; None: all.
+
+    Returns:
+        For each code the pixels above each edge, and all of its pixels, int32 (a block has fewer
+        than 2³¹ pixels). The last edge may be a padding that nothing is above.
+    """
+    n_sets, n_images, _, _ = grouped.codes.shape
+    n_edges = scale[2].shape[1]
+    above = np.empty((n_sets, grouped.n_codes, max(2, n_edges + n_edges % 2), LANES), np.int32)
+    pixels = np.zeros((n_sets, grouped.n_codes), np.int32)
+    _tally(
+        sources.content, (first_image, -sources.first_unit), scale, units, sources.rows,
+        sources.columns, grouped.tile_rows, grouped.groups, images or (0, n_images), above, pixels,
+    )  # fmt: skip
+    return above, pixels
 
 
 def tally(
@@ -231,16 +348,7 @@ def tally(
     n_units, n_edges = edges.shape
     if codes.size == 0 or n_units == 0:
         return np.zeros((n_sets, n_codes, n_units, n_edges + 1), np.int32)
-    sources = maps.float().numpy()
-    used_rows, rows = _places(maps.shape[2], height)
-    used_columns, columns = _places(maps.shape[3], width)
-    if used_rows is not None:
-        sources = sources[:, :, used_rows]
-    if used_columns is not None:
-        sources = sources[:, :, :, used_columns]
-    sources = np.ascontiguousarray(sources).reshape(n_images, n_units, -1)
-    scale = levels_of(edges.numpy())
-
+    sources, scale = Sources.of(maps, (height, width)), levels_of(edges.numpy())
     n_threads = n_threads or torch.get_num_threads()
     chunks = range(0, n_units, LANES)
     n_parts = min(n_images, -(-n_threads // len(chunks)))
@@ -248,19 +356,10 @@ def tally(
     tables = np.zeros((n_parts, n_sets, n_codes, n_units, n_edges + 1), np.int32)
 
     def count(job: tuple[int, int]) -> None:
-        part, first_unit = job
-        images = cuts[part], cuts[part + 1]
-        _tally(
-            sources,
-            scale,
-            rows,
-            columns,
-            grouped.tile_rows,
-            grouped.groups,
-            images,
-            first_unit,
-            tables[part],
-        )
+        part, first = job
+        units = first, min(first + LANES, n_units)
+        found = count_above(sources, 0, grouped, scale, units, (cuts[part], cuts[part + 1]))
+        bins_of(*found, tables[part][:, :, slice(*units)])
 
     jobs = [(part, first) for part in range(n_parts) for first in chunks]
     if n_threads == 1 or len(jobs) == 1:

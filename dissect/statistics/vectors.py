@@ -1,4 +1,4 @@
-"""Two inner loops of the kernel on sixteen units at once, as explicit vector instructions.
+"""Inner loops of the kernel on sixteen units at once, as explicit vector instructions.
 
 numba vectorises plain loops over a few units only sometimes; these are always vectors, of the
 processor's own width. An array's rows hold one number for each of ``LANES`` units, and positions
@@ -121,6 +121,82 @@ def write_tame_level(typing, levels, to, values, left, right, weight, middles): 
     index = types.intp
     signature = types.void(levels, index, values, index, index, types.float32, middles)
     return signature, functools.partial(_generate_level, tame=True)
+
+
+# Rows of a square are taken in fours. Two shuffles bring the four rows of every fourth column
+# together, four lanes at a time; two more join the fours of a column.
+_LOW_SINGLES = [n + 4 * g for g in range(4) for n in (0, LANES, 1, LANES + 1)]
+_HIGH_SINGLES = [n + 2 for n in _LOW_SINGLES]
+_LOW_PAIRS = [n + 4 * g for g in range(4) for n in (0, 1, LANES, LANES + 1)]
+_HIGH_PAIRS = [n + 2 for n in _LOW_PAIRS]
+_EVEN_FOURS = [n + 4 * g for g in (0, 2, 4, 6) for n in range(4)]
+_ODD_FOURS = [n + 4 for n in _EVEN_FOURS]
+
+
+def _transposed(builder, rows):  # noqa: ANN001, ANN202
+    """The columns of sixteen vectors."""
+
+    def shuffle(first, second, order):  # noqa: ANN001, ANN202
+        return builder.shuffle_vector(first, second, ir.Constant(_INTEGERS, order))
+
+    fours = []
+    for q in range(0, LANES, 4):
+        a, b, c, d = rows[q : q + 4]
+        low, high = shuffle(a, b, _LOW_SINGLES), shuffle(a, b, _HIGH_SINGLES)
+        low_next, high_next = shuffle(c, d, _LOW_SINGLES), shuffle(c, d, _HIGH_SINGLES)
+        fours.append(
+            [
+                shuffle(low, low_next, _LOW_PAIRS), shuffle(low, low_next, _HIGH_PAIRS),
+                shuffle(high, high_next, _LOW_PAIRS), shuffle(high, high_next, _HIGH_PAIRS),
+            ]
+        )  # fmt: skip
+    columns = [None] * LANES
+    for n, (a, b, c, d) in enumerate(zip(*fours, strict=True)):
+        even, even_next = shuffle(a, b, _EVEN_FOURS), shuffle(c, d, _EVEN_FOURS)
+        odd, odd_next = shuffle(a, b, _ODD_FOURS), shuffle(c, d, _ODD_FOURS)
+        columns[n] = shuffle(even, even_next, _EVEN_FOURS)
+        columns[n + 8] = shuffle(even, even_next, _ODD_FOURS)
+        columns[n + 4] = shuffle(odd, odd_next, _EVEN_FOURS)
+        columns[n + 12] = shuffle(odd, odd_next, _ODD_FOURS)
+    return columns
+
+
+@intrinsic
+@no_type_check
+def transpose_square(typing, source, to, maps, first, factors):  # noqa: ANN001, ANN201
+    """source[to + n, unit] = maps[unit, first + n] · factors[unit] for ``LANES`` n and units.
+
+    Args:
+        source: float32, flat.
+        to: First row of ``source``.
+        maps: float32 (unit, pixel), ``LANES`` units; the pixels of a unit are neighbours.
+        first: First pixel.
+        factors: float32, one row.
+    """
+    index = types.intp
+    signature = types.void(source, index, maps, index, factors)
+
+    def generate(context, builder, signature, args):  # noqa: ANN001, ANN202
+        source, to, maps, first, factors = args
+        source_type, _, maps_type, _, factors_type = signature.args
+        given = context.make_array(maps_type)(context, builder, maps)
+        (stride, _) = cgutils.unpack_tuple(builder, given.strides)
+        begin = builder.gep(given.data, [first])
+        begin = builder.bitcast(begin, ir.IntType(8).as_pointer())
+        rows = []
+        for unit in range(LANES):
+            offset = builder.mul(stride, ir.Constant(_INDEX, unit))
+            place = builder.bitcast(builder.gep(begin, [offset]), _FLOATS.as_pointer())
+            rows.append(builder.load(place, align=4))
+        zero = ir.Constant(_INDEX, 0)
+        factor = _load(builder, _row(context, builder, factors_type, factors, zero, _FLOATS))
+        target = _row(context, builder, source_type, source, to, _FLOATS)
+        for n, column in enumerate(_transposed(builder, rows)):
+            place = _offset(builder, target, ir.Constant(_INDEX, n))
+            builder.store(builder.fmul(column, factor), place, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic

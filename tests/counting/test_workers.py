@@ -1,12 +1,14 @@
 """Several processes that share a run: the same bytes, whoever dies on the way."""
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -170,21 +172,38 @@ def test_a_shared_run_killed_at_random_moments_resumes_with_other_numbers_of_wor
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
 
 
+N_KILLED = 6400
+
+
 def start_command(out):
     command = [
         *(sys.executable, "-m", "dissect", "run", PLANTED, "--segmenter", "colour", "--resume"),
-        *("--samples", "640", "--workers", "2", "--save-every", "0", "--out", str(out), "--quiet"),
+        *("--samples", str(N_KILLED), "--workers", "2", "--save-every", "0", "--out", str(out)),
+        "--quiet",
     ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def wait_for_owner(process, out):
-    """Wait until a process owns the run; its models are loaded then."""
-    owner = out.with_name(f"{out.name}.partial") / "owner.json"
+def wait_for(process, condition):
+    """Wait until a condition holds or the process has ended."""
     deadline = time.monotonic() + patience.PROCESS
-    while process.poll() is None and f'"pid": {process.pid},' not in content_of(owner):
+    while process.poll() is None and not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def is_owner(process, out):
+    """Whether a process owns the run; its models are loaded then."""
+    owner = out.with_name(f"{out.name}.partial") / "owner.json"
+    return f'"pid": {process.pid},' in content_of(owner)
+
+
+def status_time(out):
+    """When the status of a run was last written; it is written while samples are counted."""
+    try:
+        return (out.with_name(f"{out.name}.partial") / "status.json").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def content_of(path):
@@ -196,11 +215,14 @@ def content_of(path):
 
 @pytest.mark.slow
 def test_the_command_with_workers_is_killed_at_random_moments_and_resumes(tmp_path):
+    """Moments are drawn over a run's whole time, a part of it before samples are counted."""
     draws = random.Random(int(os.environ.get("TEST_SEED", "0")))
-    to_kill, killed, names = int(os.environ.get("TEST_KILLS", "4")), 0, ["0"]
+    to_kill, killed, counting, names = int(os.environ.get("TEST_KILLS", "4")), 0, 0, ["0"]
     process = start_command(tmp_path / "0")
-    wait_for_owner(process, tmp_path / "0")
+    wait_for(process, lambda: is_owner(process, tmp_path / "0"))
     began = time.monotonic()
+    wait_for(process, lambda: status_time(tmp_path / "0"))
+    before = time.monotonic() - began
     assert process.wait(timeout=patience.PROCESS) == 0
     seconds = time.monotonic() - began
     whole = files(open_run(tmp_path / "0"))
@@ -208,14 +230,22 @@ def test_the_command_with_workers_is_killed_at_random_moments_and_resumes(tmp_pa
         names.append(str(len(names)))
         out, ended = tmp_path / names[-1], False
         while not ended:
-            process = start_command(out)
+            process, last, moment = start_command(out), status_time(out), math.inf
             if killed < to_kill:
-                wait_for_owner(process, out)
-                time.sleep(draws.uniform(0, seconds))
+                moment = draws.uniform(0, seconds)
+                wait_for(process, partial(is_owner, process, out))
+                if moment > before:
+                    wait_for(process, lambda out=out, last=last: status_time(out) != last)
+                time.sleep(moment - before if moment > before else moment)
                 process.send_signal(signal.SIGKILL)
             ended = process.wait(timeout=patience.PROCESS) == 0
             killed += not ended
+            counting += not ended and moment > before
             left = sorted(path.name for path in out.with_name(f"{out.name}.partial").glob("*"))
-            print(f"{killed} killed; {len(names)} runs; {'whole' if ended else left}", flush=True)
+            print(
+                f"{killed} killed, {counting} after the first samples were counted; "
+                f"{len(names)} runs; {'whole' if ended else left}",
+                flush=True,
+            )
         assert files(open_run(out)) == whole
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

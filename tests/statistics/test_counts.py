@@ -5,9 +5,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dissect.statistics.codes import encode
+from dissect.statistics.collect import above_of, bins_of
 from dissect.statistics.device import tally_torch
 from dissect.statistics.edges import levels_of, snap
 from dissect.statistics.groups import GroupedCodes
+from dissect.statistics.kernel import Sources
+from dissect.statistics.kernel import count_above as count_chunk
 from dissect.statistics.kernel import tally as tally_groups
 from dissect.statistics.reference import count_above
 from dissect.statistics.resize import resize, sample, taps, values_at
@@ -140,6 +143,46 @@ def test_several_tiles_and_large_layers_are_counted_as_the_reference_counts_them
     edges = snapped(torch.randn(20, 48, generator=draw).sort(dim=1).values)
     codes = random_codes(6, sets=2, images=2, grid=grid, run=5)
     assert_both_count_as_the_reference(maps, codes, edges, 6)
+
+
+def test_a_code_may_have_more_pixels_than_16_bits_hold():
+    maps = torch.randn(3, 2, 9, 9, generator=torch.Generator().manual_seed(11))
+    codes = torch.zeros(2, 3, 190, 180, dtype=torch.int32)
+    edges = snapped(torch.tensor([[-9.0, -1, 0, 1], [-9.0, -8, -7, 9]]))
+    assert_both_count_as_the_reference(maps, codes, edges, 1)
+
+
+@pytest.mark.parametrize("size", [(6, 5), (40, 30)], ids=["small", "larger than the grid"])
+@pytest.mark.parametrize("share", [slice(0, 20), slice(16, 20)])
+def test_a_share_of_units_is_counted_in_place_or_from_a_copy_alike(size, share):
+    maps, _, edges, _ = random_case(12, units=20, size=size)
+    grouped = GroupedCodes.of(random_codes(12), n_codes=6)
+    scale, units = levels_of(edges.numpy()), (share.start, min(share.start + 16, 20))
+    ways = [maps, maps.to(memory_format=torch.channels_last), maps.double()]
+    sources = [Sources.of(one, grouped.grid, share) for one in ways]
+    assert sources[0].first_unit == (0 if size == (6, 5) else share.start)
+    assert sources[1].first_unit == share.start
+    expected = reference_table(maps, torch.from_numpy(grouped.codes), edges, 6)
+    for one in sources:
+        found = np.empty_like(expected[:, :, slice(*units)], np.int32)
+        bins_of(*count_chunk(one, 0, grouped, scale, units), found)
+        np.testing.assert_array_equal(found, expected[:, :, slice(*units)])
+
+
+@given(st.integers(0, 10_000), st.integers(0, 5), st.integers(1, 4))
+@settings(max_examples=20)
+def test_both_forms_of_counts_hold_the_same(seed, n_edges, n_units):
+    draw = np.random.default_rng(seed)
+    table = draw.integers(0, 9, (2, 3, 1, n_edges + 1), np.int32)
+    # Every unit has all pixels of a code.
+    table = np.stack([draw.permuted(table[:, :, 0], axis=2) for _ in range(n_units)], axis=2)
+    counts, pixels = above_of(table)
+    np.testing.assert_array_equal(pixels, table[:, :, 0].sum(axis=2))
+    for edge in range(n_edges):
+        np.testing.assert_array_equal(counts[:, :, edge], table[..., edge + 1 :].sum(axis=3))
+    again = np.empty_like(table)
+    bins_of(counts, pixels, again)
+    np.testing.assert_array_equal(again, table)
 
 
 def test_chunks_of_units_do_not_mix():

@@ -84,20 +84,24 @@ class TopImages(UnitStatistic):
         # The evaluation fold comes last, so its rows are a slice, which copies nothing.
         maps = block.maps[known.rows[0] : known.rows[-1] + 1, units]
         peaks = np.ascontiguousarray(maps.float().amax(dim=(2, 3)).cpu().numpy().T)
+        # Most units get no new image, which is known without sorting.
+        some = np.flatnonzero((peaks >= self.values[units, -1:]).any(axis=1))
+        if not len(some):
+            return
         indices = np.array(block.labels.indices, np.int64)[known.rows]
-        batch = TopImages.none(n_units=len(peaks), k=len(indices), n_concepts=self.inside.shape[2])
-        batch.values[...], batch.indices[...] = peaks, indices
+        batch = TopImages.none(n_units=len(some), k=len(indices), n_concepts=self.inside.shape[2])
+        batch.values[...], batch.indices[...] = peaks[some], indices
+        rows = np.arange(len(self.values))[units][some]
         before = TopImages(
-            self.values[units], self.indices[units], self.active[units], self.inside[units],
+            self.values[rows], self.indices[rows], self.active[rows], self.inside[rows],
             self.threshold,
         )  # fmt: skip
         order = _order(before, batch)
         new_units, places = np.nonzero(order >= self.values.shape[1])
         images = order[new_units, places] - self.values.shape[1]
         kind = int(self.threshold)
-        chosen = block.chosen[kind, units]
-        limits = np.take_along_axis(block.edges.numpy()[units], chosen, axis=1)
-        candidates = maps[torch.from_numpy(images), torch.from_numpy(new_units)]
+        limits = np.take_along_axis(block.edges.numpy()[rows], block.chosen[kind, rows], axis=1)
+        candidates = maps[torch.from_numpy(images), torch.from_numpy(some[new_units])]
         count_outlines(
             candidates.float().cpu().numpy(), known, limits, new_units, images, batch.active,
             batch.inside, native=block.native,
@@ -105,7 +109,7 @@ class TopImages(UnitStatistic):
         batch.threshold = self.threshold
         found = before.merge(batch)
         for name in ("values", "indices", "active", "inside"):
-            getattr(self, name)[units] = getattr(found, name)
+            getattr(self, name)[rows] = getattr(found, name)
 
 
 def _order(one: TopImages, other: TopImages) -> Int[np.ndarray, "unit rank"]:

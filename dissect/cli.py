@@ -30,6 +30,7 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *given: Any, command: Command | None = None, **options: Any) -> None:
         super().__init__(*given, **options)
         self._command = command
+        self._subcommands: list[_Parser] = []
 
     def complete(self) -> "_Parser":
         """Add the options of its command, unless they were added already."""
@@ -37,10 +38,18 @@ class _Parser(argparse.ArgumentParser):
         if command is not None:
             command.check_packages()
             command.add_options(self)
-            if command.json:
+            if command.actions:
+                self._subcommands = _add_commands(self, command.actions, metavar="ACTION")
+            elif command.json:
                 self.add_argument("--json", action="store_true", help="print one JSON object")
             _add_common(self, default=argparse.SUPPRESS)
         return self
+
+    def complete_all(self) -> None:
+        """Add the options of its command and of all commands below."""
+        self.complete()
+        for parser in self._subcommands:
+            parser.complete_all()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - overloads in typeshed
         self.complete()
@@ -127,10 +136,20 @@ def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dissect {__version__}")
     _add_common(parser, default=False)
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in COMMANDS:
+    parser.set_defaults(build_parser=build_parser)
+    parser._subcommands = _add_commands(parser, COMMANDS, metavar="COMMAND")
+    if complete:
+        parser.complete_all()
+    return parser
+
+
+def _add_commands(parser: _Parser, commands: Sequence[Command], *, metavar: str) -> list[_Parser]:
+    """Add a parser for each command, whose options are added when it is used."""
+    subparsers = parser.add_subparsers(metavar=metavar, required=True, parser_class=_Parser)
+    found = []
+    for command in commands:
         examples = "".join(f"\n  {example}" for example in command.examples)
-        sub = subparsers.add_parser(
+        one = subparsers.add_parser(
             command.name,
             help=command.summary,
             description=command.summary[:1].upper() + command.summary[1:],
@@ -138,10 +157,9 @@ def build_parser(*, complete: bool = False) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             command=command,
         )
-        sub.set_defaults(command=command.run, build_parser=build_parser)
-        if complete:
-            sub.complete()
-    return parser
+        one.set_defaults(command=command.run)
+        found.append(one)
+    return found
 
 
 def _add_common(parser: argparse.ArgumentParser, *, default: Any) -> None:

@@ -53,6 +53,8 @@ def one_line(text):
         (["show", "R", "--rows", "x"], "--rows is 'x'; expected a whole number"),
         (["serve", "R", "--port", "70000"], "--port is 70000; expected a whole number from 0 to 65,535"),
         (["serve", "R", "--host", "0.0.0.0"], "--host is '0.0.0.0', which other machines can reach"),
+        (["text", "pint", "G", "snow"], "the command is 'pint'; did you mean 'paint'?"),
+        (["text", "label", "R", "--box", "0,0,9,9"], "--box is not an option; "),
         (["completion", "bsh"], "shell is 'bsh'; did you mean 'bash'?"),
     ],
 )  # fmt: skip
@@ -119,6 +121,9 @@ def test_the_version_is_the_same_everywhere(capsys):
     assert 'attr = "dissect.__version__"' in metadata
 
 
+ACTIONS = [(command.name, action) for command in COMMANDS for action in command.actions]
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_explains_a_command_with_an_example(capsys, command):
     with pytest.raises(SystemExit) as ended:
@@ -130,13 +135,25 @@ def test_help_explains_a_command_with_an_example(capsys, command):
         assert example in text
 
 
+@pytest.mark.parametrize(("command", "action"), ACTIONS, ids=lambda one: getattr(one, "name", one))
+def test_an_action_has_its_own_help_and_takes_no_option_of_another(capsys, command, action):
+    with pytest.raises(SystemExit) as ended:
+        main([command, action.name, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: dissect {command} {action.name} ")
+    assert "--json" in text
+    for other, example in ((o, e) for _, o in ACTIONS if o is not action for e in o.examples):
+        assert example not in text, other.name
+
+
 def test_examples_of_the_help_can_be_parsed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for command in COMMANDS:
+    for command in (*COMMANDS, *(action for _, action in ACTIONS)):
         for example in command.examples:
             if example.startswith("dissect "):
                 options = build_parser().parse_args(shlex.split(example.partition(" > ")[0])[1:])
-                assert options.command is command.run
+                assert options.command in [one.run for one in command.actions or (command,)]
 
 
 def test_help_without_a_command_lists_all(capsys):

@@ -54,12 +54,16 @@ def test_a_command_with_a_wrong_flag_is_seen():
 @pytest.fixture(scope="module")
 def parsers():
     """Command → its parser, with its options."""
-    (subparsers,) = [
-        action
-        for action in build_parser(complete=True)._actions
-        if isinstance(action, argparse._SubParsersAction)
-    ]
-    return subparsers.choices
+    return below(build_parser(complete=True))
+
+
+def below(parser):
+    """Name → parser, of the commands of a parser."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
 
 
 def test_commands_inside_sentences_have_options_that_exist(parsers):
@@ -69,7 +73,10 @@ def test_commands_inside_sentences_have_options_that_exist(parsers):
             name, *rest = line.removeprefix("dissect ").split()
             if name.startswith(("-", "…")) or name == "COMMAND":
                 continue
-            known = parsers[name]._option_string_actions if name in parsers else None
+            parser = parsers.get(name)
+            if parser is not None and rest:
+                parser = below(parser).get(rest[0], parser)
+            known = None if parser is None else parser._option_string_actions
             flags = [word.partition("=")[0] for word in rest if word.startswith("--")]
             if known is None or [flag for flag in flags if flag not in known]:
                 wrong.append(f"{page}: {line}")

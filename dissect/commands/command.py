@@ -30,15 +30,17 @@ class Command:
         packages: Packages besides ``dissect`` that it imports.
         json: Whether it can print one JSON object.
         examples: Command lines for its help.
+        actions: Subcommands of its own; it has their options and no others, and one of them runs.
     """
 
     name: str
     summary: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    run: Callable[[argparse.Namespace], None] = lambda options: None
     packages: tuple[str, ...] = ()
     json: bool = True
     examples: tuple[str, ...] = ()
+    actions: tuple["Command", ...] = ()
 
     def check_packages(self) -> None:
         """Check that imported packages are this project's own.

@@ -4,13 +4,13 @@ Heavy imports are inside functions, so that ``--help`` answers at once.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissect.commands.command import (
     Command,
     WeightsOptions,
+    add_run_argument,
     find_generator,
     nothing_kept,
     print_json,
@@ -33,56 +33,75 @@ if TYPE_CHECKING:
     from segmenters.clip_models import ClipModel
 
 
-class TextOptions(Settings):
-    """The model of images and words, the sample, and the output."""
+class WordsOptions(Settings):
+    """The model of images and words, and the seed."""
 
-    out: str = setting(
-        "edit, paint, generate: PNG to write; directions: folder; label: CSV", metavar="PATH"
-    )
     model: str = setting(
-        "scenes-clip, a folder of open_clip, or ARCHITECTURE@FILE",
+        "of images and words: scenes-clip, a folder of open_clip, or ARCHITECTURE@FILE",
         default="scenes-clip", metavar="MODEL",
     )  # fmt: skip
-    sample: int = setting("edit, paint: sample of the seed", default=0, at_least=0)
     of_seed: int = setting("seed of the samples", default=0, at_least=0, flag="--seed")
 
 
-class OptimiseOptions(Settings):
+class PictureOptions(Settings):
+    """A picture as output."""
+
+    out: str = setting("PNG to write", metavar="FILE")
+
+
+class FolderOptions(Settings):
+    """A folder of directions as output."""
+
+    out: str = setting("folder to write", metavar="FOLDER")
+
+
+class TableOptions(Settings):
+    """A table as output."""
+
+    out: str = setting("CSV to write", metavar="FILE")
+
+
+class SampleOptions(Settings):
+    """The sample to change."""
+
+    sample: int = setting("index of the sample to change", default=0, at_least=0)
+    crops: int = setting("crops of the image in each step", default=4, at_least=0)
+
+
+class EditOptions(Settings):
     """The ways of ``edit``."""
 
     way: str = setting(
-        "edit: optimise, each image anew, or mapper, a network that is trained once for the text",
+        "optimise, each image anew, or mapper, a network that is trained once for the text",
         default="optimise", choices=("optimise", "mapper"),
     )  # fmt: skip
+    steps: int = setting("optimise: steps of Adam", default=100, at_least=0)
+    rate: float = setting("optimise: Adam's learning rate", default=0.1, above=0)
+    keep_near: float = setting(
+        "optimise: weight of staying near the start", default=0.008, at_least=0
+    )
     mapper: str | None = setting(
-        "edit: file of the mapper, trained and written if it is not there; default: OUT with "
-        ".safetensors",
+        "mapper: its file, trained and written if it is not there; default: OUT with .safetensors",
         default=None, metavar="FILE",
     )  # fmt: skip
-    strength: float = setting("edit: strength of the mapper's edit (α)", default=1.0)
-    steps: int = setting("edit: steps of Adam", default=100, at_least=0)
-    rate: float = setting("edit: Adam's learning rate", default=0.1, above=0)
-    keep_near: float = setting("edit: weight of staying near the start", default=0.008, at_least=0)
-    crops: int = setting("edit, paint: crops of the image in each step", default=4, at_least=0)
+    strength: float = setting("mapper: strength of the edit (α)", default=1.0)
 
 
 class EffectsOptions(Settings):
     """The measurement behind ``directions``."""
 
     effects: str | None = setting(
-        "directions: file with the effects of channels, written or continued; default: "
-        "effects.safetensors in the folder's parent",
+        "file with the effects of channels, written or continued; default: effects.safetensors in "
+        "the folder's parent",
         default=None, metavar="FILE",
     )  # fmt: skip
-    images: int = setting(
-        "directions: images in which each channel is moved", default=20, at_least=1
-    )
+    images: int = setting("images in which each channel is moved", default=20, at_least=1)
     screened: float = setting(
-        "directions: share of channels that are measured, those of the largest estimated effect",
+        "share of channels that are measured, those of the largest estimated effect",
         default=0.25, above=0, at_most=1,
     )  # fmt: skip
     relevance: float = setting(
-        "directions: channels whose part in the text's direction is smaller are left out (β)",
+        "channels whose part in the text's direction is smaller are left out (β)",
         default=RELEVANCE, at_least=0,
     )  # fmt: skip
 
@@ -91,14 +110,14 @@ class RegionOptions(Settings):
     """The region of ``paint``."""
 
     box: str | None = setting(
-        "paint: rectangle, top,left,bottom,right in pixels", default=None, metavar="BOX"
+        "rectangle to paint, top,left,bottom,right in pixels", default=None, metavar="BOX"
     )
     mask: str | None = setting(
-        "paint: mask instead, a PNG of the image's size, light where it is painted",
+        "mask instead, a PNG of the image's size, light where it is painted",
         default=None, metavar="FILE",
     )  # fmt: skip
     latent: str | None = setting(
-        "paint: latent of an image of one's own, from dissect invert", default=None, metavar="FILE"
+        "latent of an image of one's own, from dissect invert", default=None, metavar="FILE"
     )
 
 
@@ -106,51 +125,68 @@ class LabelOptions(Settings):
     """The images and words of ``label``."""
 
     choices: str | None = setting(
-        "label: words with | between them; default: the run's concepts that the model knows",
+        "words with | between them; default: the run's concepts that the model knows",
         default=None, metavar="WORDS",
     )  # fmt: skip
-    probe: int = setting(
-        "label: first samples of the run that are looked at", default=1000, at_least=2
-    )
-    top: int = setting("label: images that describe a unit", default=100, at_least=1)
+    probe: int = setting("first samples of the run that are looked at", default=1000, at_least=2)
+    top: int = setting("images that describe a unit", default=100, at_least=1)
 
 
 class GenerateOptions(Settings):
     """The samples of ``generate``."""
 
-    samples: int = setting("generate: samples drawn, from 0 of the seed", default=16, at_least=1)
-    keep: int = setting("generate: how many are kept, the nearest first", default=4, at_least=1)
+    samples: int = setting("samples drawn, from 0 of the seed", default=16, at_least=1)
+    keep: int = setting("how many are kept, the nearest first", default=4, at_least=1)
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    from dissect.text.settings import MapperSettings, PaintSettings
+def _add_edit(parser: argparse.ArgumentParser) -> None:
+    from dissect.text.settings import MapperSettings
 
-    parser.add_argument("action", choices=list(_ACTIONS))
-    parser.add_argument(
-        "generator", metavar="GENERATOR", help="as dissect run takes it · label: a run folder"
-    )
-    parser.add_argument(
-        "words", nargs="*", metavar="WORDS",
-        help="edit, paint, generate: one text · directions: the target and the neutral one, in "
-        "quotes · label: none",
-    )  # fmt: skip
-    for settings in (
-        TextOptions, OptimiseOptions, MapperSettings, RegionOptions, PaintSettings, EffectsOptions,
-        GenerateOptions, LabelOptions,
-    ):  # fmt: skip
-        add_settings(parser, settings)
-    add_settings(parser, RunOptions, "device")
+    _add_generator(parser, "TEXT", "what the image should show, in quotes")
+    _add(parser, PictureOptions, SampleOptions, EditOptions, MapperSettings)
+
+
+def _add_paint(parser: argparse.ArgumentParser) -> None:
+    from dissect.text.settings import PaintSettings
+
+    _add_generator(parser, "TEXT", "what the region should show, in quotes")
+    _add(parser, PictureOptions, SampleOptions, RegionOptions, PaintSettings)
+
+
+def _add_directions(parser: argparse.ArgumentParser) -> None:
+    _add_generator(parser, "TEXT", "the target and the neutral text, each in quotes")
+    _add(parser, FolderOptions, EffectsOptions)
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    _add_generator(parser, "TEXT", "what the images should show, in quotes")
+    _add(parser, PictureOptions, GenerateOptions)
+
+
+def _add_label(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    # Words that were not given as --choices get a message of their own.
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    _add(parser, TableOptions, LabelOptions)
+
+
+def _add_generator(parser: argparse.ArgumentParser, metavar: str, words: str) -> None:
+    parser.add_argument("generator", metavar="GENERATOR", help="as dissect run takes it")
+    parser.add_argument("words", nargs="+", metavar=metavar, help=words)
     add_settings(parser, WeightsOptions)
 
 
-def _text(options: argparse.Namespace) -> None:
-    n_words, expected, action = _ACTIONS[options.action]
-    if len(options.words) != n_words:
+def _add(parser: argparse.ArgumentParser, *declared: type[Settings]) -> None:
+    for settings in (*declared, WordsOptions):
+        add_settings(parser, settings)
+    add_settings(parser, RunOptions, "device")
+
+
+def _check_words(options: argparse.Namespace, action: str, number: int, expected: str) -> None:
+    if len(options.words) != number:
         raise ConfigError(
-            f"text {options.action} was given {len(options.words)} texts; expected {expected}, "
-            "each in quotes"
+            f"text {action} was given {len(options.words)} texts; expected {expected}"
         )
-    action(options)
 
 
 def _open(options: argparse.Namespace, *, n_crops: int = 0) -> "tuple[Generator, TextScorer]":
@@ -182,6 +218,7 @@ def _scorer(clip: "ClipModel", texts: "Sequence[str]", *, n_crops: int = 0) -> "
 
 
 def _edit(options: argparse.Namespace) -> None:
+    _check_words(options, "edit", 1, "one, in quotes")
     import torch
 
     from dissect.pictures import side_by_side
@@ -243,6 +280,7 @@ def _mapped(
 
 
 def _paint(options: argparse.Namespace) -> None:
+    _check_words(options, "paint", 1, "one, in quotes")
     from dataclasses import asdict
 
     from dissect.inversion.inversion import read_inversion
@@ -309,6 +347,7 @@ def _region(options: argparse.Namespace, generator: "Generator") -> "Region":
 
 
 def _label(options: argparse.Namespace) -> None:
+    _check_words(options, "label", 0, "none, the words are --choices")
     from dataclasses import asdict
 
     from dissect.runs import open_run
@@ -318,7 +357,7 @@ def _label(options: argparse.Namespace) -> None:
     from segmenters.clip import split_words
 
     with nothing_kept("no labels were written"):
-        run = open_run(options.generator)
+        run = open_run(options.run)
         if options.choices is None:
             clip = _open_clip(options)
             words = [name for name in run.vocabulary.names if not clip.unknown_words(name)]
@@ -345,6 +384,7 @@ def _label(options: argparse.Namespace) -> None:
 
 
 def _directions(options: argparse.Namespace) -> None:
+    _check_words(options, "directions", 2, "two, the target and the neutral one, each in quotes")
     from dissect.directions.folder import DirectionFolder, write_folder
     from dissect.directions.strips import draw_random_strip, draw_strip
     from dissect.text.channel_effects import measure_effects
@@ -397,6 +437,7 @@ def _directions(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
+    _check_words(options, "generate", 1, "one, in quotes")
     from dissect.generators.prompts import TEXT_OPTION, set_prompts
     from dissect.pictures import side_by_side
     from dissect.text.reranking import rerank
@@ -421,27 +462,61 @@ def _generate(options: argparse.Namespace) -> None:
     print(f"\nopen {options.out}")
 
 
-_ACTIONS: dict[str, tuple[int, str, Callable[[argparse.Namespace], None]]] = {
-    "edit": (1, "one text", _edit),
-    "paint": (1, "one text", _paint),
-    "generate": (1, "one text", _generate),
-    "directions": (2, "two, the target and the neutral text", _directions),
-    "label": (0, "none, the words are --choices", _label),
-}
-
 COMMANDS = (
     Command(
         "text",
         "edit, paint and generate images by words, and label units",
-        _add_options,
-        _text,
         examples=(
             'dissect text edit scenes-stylegan2 "a house at night" --sample 4 --out night.png',
-            'dissect text paint scenes-stylegan2 "snow" --sample 4 --box 36,0,64,40 --out snow.png',
             "dissect text label runs/a --out words.csv",
-            'dissect text generate scenes-dalle "a house at night" --out night.png',
-            'dissect text directions scenes-stylegan2 "a house at night" "a house by day" '
-            "--out words/night",
+        ),
+        actions=(
+            Command(
+                "edit",
+                "move one image until it matches a text",
+                _add_edit,
+                _edit,
+                examples=(
+                    'dissect text edit scenes-stylegan2 "a house at night" --sample 4 '
+                    "--out night.png",
+                    'dissect text edit scenes-stylegan2 "a house at night" --way mapper '
+                    "--out night.png",
+                ),
+            ),
+            Command(
+                "directions",
+                "find a direction between two texts",
+                _add_directions,
+                _directions,
+                examples=(
+                    'dissect text directions scenes-stylegan2 "a house at night" "a house by day" '
+                    "--out words/night",
+                ),
+            ),
+            Command(
+                "paint",
+                "generate a region of one image anew until it matches a text",
+                _add_paint,
+                _paint,
+                examples=(
+                    'dissect text paint scenes-stylegan2 "snow" --sample 4 --box 36,0,64,40 '
+                    "--out snow.png",
+                ),
+            ),
+            Command(
+                "generate",
+                "draw images of a text and keep the nearest",
+                _add_generate,
+                _generate,
+                examples=('dissect text generate scenes-dalle "a house at night" --out night.png',),
+            ),
+            Command(
+                "label",
+                "label the units of a run with words",
+                _add_label,
+                _label,
+                examples=("dissect text label runs/a --out words.csv",),
+            ),
         ),
     ),
 )

@@ -12,8 +12,9 @@ border, by convolutions and filters. **C** composites: outside the region are th
 and what would have leaked there is measured (``Leak``). The crop is the square around the region,
 with a margin, so the text describes the region and its surroundings are the image's own.
 
-The search starts in w, without gradients (CMA-ES), because the words may be far from the start;
-then Adam refines one w per layer.
+The words may be far from the image's own w. So some random samples are tried in the region first;
+the search in w, without gradients (CMA-ES), starts at the best of them or at w₀; then Adam refines
+one w per layer.
 
 In the original, modulation is masked before the convolution, the strength of output channels is
 not, nothing is composited, and changes outside are penalised instead.
@@ -25,7 +26,7 @@ References:
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,11 @@ from dissect.progress import ProgressBar
 from dissect.text.scorer import TextScorer
 from dissect.text.settings import PaintSettings
 
-MARGIN = 0.25
+MARGIN = 0.1
 """Width of the surroundings in the crop, as a fraction of the region's longer side."""
 _SPREAD_SAMPLES = 256  # samples for the deviation of w
+_DRAWS_FROM = 2**40  # index of the first sample that is tried, far from those that people edit
+_AT_ONCE = 16  # samples that are tried in one batch
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,12 @@ def paint(
         away = ((ws - start) / deviation).square().flatten(1).mean(dim=1)
         return distances(ws, step) + settings.near * away
 
-    bar = ProgressBar(total=settings.generations + settings.refine, desc=text, disable=not progress)
-    found = _search(start, deviation, loss, settings, seed=seed, bar=bar)
+    bar = ProgressBar(
+        total=settings.draws + settings.generations + settings.refine, desc=text,
+        disable=not progress,
+    )  # fmt: skip
+    drawn = _draw(generator, latent, start, loss, settings, seed=seed, bar=bar)
+    found = _search(drawn, deviation, loss, settings, seed=seed, bar=bar)
     refined = _refine(found, deviation, loss, settings, bar=bar)
     bar.close()
     with torch.no_grad():
@@ -286,6 +293,36 @@ def _deviation(generator: Generator) -> Float[Tensor, " w"]:
     """Deviation of each coordinate of w."""
     samples = generator.sample(range(_SPREAD_SAMPLES), seed=0)
     return generator.convert(samples, "w").data.std(dim=0).clamp_min(1e-6)
+
+
+@torch.no_grad()
+def _draw(
+    generator: Generator,
+    latent: Latent,
+    start: Float[Tensor, "1 layer w"],
+    loss: Callable[[Tensor, int], Tensor],
+    settings: PaintSettings,
+    *,
+    seed: int,
+    bar: ProgressBar,
+) -> Float[Tensor, "1 layer w"]:
+    """The best of the start and of random samples, each moved to all layers of the start."""
+    best, lowest = start, float(loss(start, 0))
+    for first in range(0, settings.draws, _AT_ONCE):
+        indices = range(_DRAWS_FROM + first, _DRAWS_FROM + min(first + _AT_ONCE, settings.draws))
+        samples = generator.sample(indices, seed=seed)
+        if latent.label is not None:
+            label = latent.label.expand(len(indices), *latent.label.shape[1:])
+            samples = replace(samples, label=label)
+        ws = generator.convert(samples, "w").data.to(start)
+        # A start with other differences between its layers keeps them.
+        ws = start + (ws[:, None] - start.mean(dim=1, keepdim=True))
+        values = loss(ws, 0)
+        k = int(values.argmin())
+        if float(values[k]) < lowest:
+            best, lowest = ws[k : k + 1].clone(), float(values[k])
+        bar.update(len(indices))
+    return best
 
 
 @torch.no_grad()

@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder of the model and its card; WORK if absent")
     parser.add_argument("--images", type=int, default=80_000, help="crops to train on")
     parser.add_argument("--renders", type=int, default=6000, help="renders that they are cut from")
+    parser.add_argument(
+        "--start", type=Path, help="released folder to start from, not from nothing"
+    )
     parser.add_argument("--test", type=int, default=500, help="renders to measure on")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--smoke", action="store_true", help="two steps, then a check")
@@ -32,13 +35,13 @@ def main() -> None:
         out = options.out or work
         work.mkdir(parents=True, exist_ok=True)
         render_once(work / "renders.npz", n_images=options.renders, seed=TRAIN_SEED)
-        model = train(work, n_images=options.images, n_renders=options.renders)
+        model = train(work, n_images=options.images, n_renders=options.renders, start=options.start)
         folder = out / "scenes-clip"
         release(model, folder)
         scores = evaluate(folder, n_images=options.test)
         write_card(
             out / "scenes-clip.md", scores, n_images=options.images, n_renders=options.renders,
-            folder=folder,
+            folder=folder, start=options.start,
         )  # fmt: skip
         print(json.dumps(scores, indent=1))
 

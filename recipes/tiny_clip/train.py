@@ -4,14 +4,24 @@ The contrastive loss of CLIP treats every other caption of a batch as wrong, alt
 true of most scenes. Here the ground truth is known: a caption is true of every image with all of
 its facts. So the target is not the diagonal but the table of truth, with normalised rows (columns):
 
-    loss = ½ [mean over captions of CE(softmax over images, truth) + the same over images]
+    contrast = ½ [mean over captions of CE(softmax over images, truth) + the same over images]
 
-Each step has one caption per image, and some of the captions of one thing.
+A softmax only orders the images of a batch. So that the cosine of a thing's word says by itself
+whether the thing is there, each pair of an image and a word is also a yes-or-no question, with one
+scale a and one offset b for all words; the same at each place of an image, with the facts of that
+place. The vector of an image is the mean of those of its places.
+
+    pairs = mean over images and words of BCE(sigmoid(a · cosine + b), truth)
+    loss  = contrast + λ (pairs + pairs at places)
+
+Each step has two crops of each render (the same scene with other things in it is the hardest
+negative), one caption per crop, and all captions of one thing.
 
 References:
     Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021,
     section 2.3 (the loss with the diagonal).
     Khosla et al., Supervised Contrastive Learning, 2020, equation 2 (several positives).
+    Zhai et al., Sigmoid Loss for Language Image Pre-Training, 2023, section 3.2 (pairs).
 """
 
 import json
@@ -26,18 +36,28 @@ import torch
 from jaxtyping import Bool, Float, Int
 from open_clip.model import CustomTextCLIP
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
 
-from dissect.worlds import Caption, describe_scenes, render_scenes, scene_facts, short_captions
+from dissect.worlds import (
+    Caption,
+    Scenes,
+    describe_scenes,
+    render_scenes,
+    scene_facts,
+    short_captions,
+)
 from recipes.rates import one_cycle
 from recipes.scenes_gan.state import load_state, save_state
-from recipes.tiny_clip.crops import SIZE, Renders
+from recipes.tiny_clip.crops import SIZE, Renders, hide_unseen
 
 TRAIN_SEED, TEST_SEED = 40_000, 10_000
 _N_CONTEXT, _N_TOKENS = 42, 49408
 _BATCH, _PEAK_RATE, _RISE = 64, 2e-3, 0.1
-_N_SHORT = 48  # captions of one thing per step
+_N_CROPS = 2  # of each render of a batch
+_PAIRS = 5.0  # λ
+_OPENINGS, _OPENED = ("a drawing of {}", "a picture of {}", "an image of {}"), 0.3
 _FIRST_SCALE, _LARGEST_SCALE = 10.0, 100.0
 MODEL = {
     "embed_dim": 128,
@@ -127,46 +147,107 @@ def contrast(
     return total
 
 
-def train(folder: Path, *, n_images: int, n_renders: int, every: int = 1920) -> CustomTextCLIP:
+class Pairs(nn.Module):
+    """The loss ``pairs`` of the module docstring, with its scale and offset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.offset = nn.Parameter(torch.tensor(-3.0))
+
+    def forward(
+        self, cosines: Float[Tensor, "image caption"], truth: Bool[Tensor, "image caption"]
+    ) -> Float[Tensor, ""]:
+        logits = self.log_scale.exp() * cosines + self.offset
+        return functional.binary_cross_entropy_with_logits(logits, truth.to(logits))
+
+
+def encode_places(
+    model: CustomTextCLIP, images: Float[Tensor, "batch 3 size size"]
+) -> Float[Tensor, "batch place embedding"]:
+    """Vectors of the places of images, row by row; their mean is the image's own vector."""
+    visual: Any = model.visual
+    features = visual.trunk.forward_features(images)
+    return torch.einsum("bchw,ec->bhwe", features, visual.head.proj.weight).flatten(1, 2)
+
+
+def encode_texts(
+    model: CustomTextCLIP, tokens: Int[Tensor, "text context"]
+) -> Float[Tensor, "text embedding"]:
+    """Unit vectors of texts, as ``model.encode_text``, without the work for padding."""
+    tower: Any = model.text
+    ends = tokens.argmax(dim=1)
+    length = int(ends.max()) + 1
+    x = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]
+    x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
+    return functional.normalize(x[torch.arange(len(x)), ends] @ tower.text_projection, dim=-1)
+
+
+def load_start(model: CustomTextCLIP, folder: Path, ids: Int[Tensor, " known"]) -> None:
+    """Put the weights of a released folder into a model; new words keep their own start."""
+    tensors = load_file(folder / "open_clip_model.safetensors")
+    known = tensors.pop(_EMBEDDING)[ids].float()
+    own = model.state_dict()[_EMBEDDING]
+    tensors[_EMBEDDING] = torch.where(known.abs().amax(dim=1, keepdim=True) > 0, known, own)
+    model.load_state_dict({name: value.to(own.dtype) if value.is_floating_point() else value
+                           for name, value in tensors.items()})  # fmt: skip
+
+
+def train(
+    folder: Path, *, n_images: int, n_renders: int, start: Path | None = None, every: int = 1920
+) -> CustomTextCLIP:
     """Train to the end, or resume an interrupted training.
 
     Args:
         folder: Folder of the renders and the state.
         n_images: Total number of crops; the learning rate follows one cycle over them.
         n_renders: Number of renders in the folder's file.
+        start: Released folder of towers to start from; None: untrained towers.
         every: Images between two saves, a multiple of the batch.
     """
     words, renders = Words(), Renders(folder / "renders.npz")
     short = short_captions()
-    model = make_model(len(words.ids))
-    adam = torch.optim.AdamW(
-        model.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02
+    model, pairs = make_model(len(words.ids)), Pairs()
+    adam, adam_pairs = (
+        torch.optim.AdamW(part.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.98), weight_decay=decay)
+        for part, decay in ((model, 0.02), (pairs, 0.0))
     )
     path = folder / "state.safetensors"
-    modules, optimizers, seen = {"model": model}, {"adam": ("model", adam)}, 0
+    modules, seen = {"model": model, "pairs": pairs}, 0
+    optimizers = {"adam": ("model", adam), "adam_pairs": ("pairs", adam_pairs)}
     if path.exists():
         seen = int(load_state(path, modules, optimizers)["seen"])
+    elif start is not None:
+        load_start(model, start, words.ids)
     model.train()
     since, losses = time.monotonic(), []
     while seen < n_images:
-        for group in adam.param_groups:
+        for group in (*adam.param_groups, *adam_pairs.param_groups):
             group["lr"] = _PEAK_RATE * one_cycle(seen / n_images, rise=_RISE)
         step = seen // _BATCH
         draws = np.random.default_rng([TRAIN_SEED, 1, step])
-        rows = draws.choice(n_renders, _BATCH, replace=False).tolist()
+        rows = draws.choice(n_renders, _BATCH // _N_CROPS, replace=False).repeat(_N_CROPS).tolist()
         batch = renders.batch(rows, seed=TRAIN_SEED, step=step)
-        chosen = [short[k] for k in draws.choice(len(short), _N_SHORT, replace=False)]
-        captions = [*batch.captions, *chosen]
-        images = model.encode_image(
-            batch.images.contiguous(memory_format=torch.channels_last), normalize=True
+        places = encode_places(model, batch.images.contiguous(memory_format=torch.channels_last))
+        images = functional.normalize(places.mean(dim=1), dim=-1)
+        opened = [
+            _OPENINGS[draws.integers(len(_OPENINGS))] if draws.random() < _OPENED else "{}"
+            for _ in short
+        ]
+        alone = encode_texts(
+            model, words([o.format(c.text) for o, c in zip(opened, short, strict=True)])
         )
-        texts = model.encode_text(words([c.text for c in captions]), normalize=True)
-        loss = contrast(
-            model.logit_scale.exp() * images @ texts.T, truth_table(batch.facts, captions)
-        )
-        adam.zero_grad(set_to_none=True)
+        own = encode_texts(model, words([c.text for c in batch.captions]))
+        truth = truth_table(batch.facts, [*batch.captions, *short])
+        loss = contrast(model.logit_scale.exp() * images @ torch.cat([own, alone]).T, truth)
+        loss = loss + _PAIRS * pairs(images @ alone.T, truth[:, len(own) :])
+        at_places = functional.normalize(places.flatten(0, 1), dim=-1) @ alone.T
+        loss = loss + _PAIRS * pairs(at_places, truth_table(batch.places, short))
+        for optimizer in (adam, adam_pairs):
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        adam.step()
+        for optimizer in (adam, adam_pairs):
+            optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
         losses.append(loss.item())
@@ -201,13 +282,14 @@ def release(model: CustomTextCLIP, folder: Path) -> None:
 
 @torch.no_grad()
 def evaluate(folder: Path, *, n_images: int) -> dict[str, Any]:
-    """Measure the released folder on new renders, without crops or changes.
+    """Measure the released folder on new renders, without changes.
 
     Returns:
         ``recall``: share of images whose own caption is among the best 1 and 5 of all, and of
             captions whose own image is; ``true``: share of captions that are true of their best
             image, and the share over all images; ``auc``: for each fact the probability that an
-            image with it is closer to its words than one without it (½ by chance).
+            image with it is closer to its words than one without it (½ by chance), and the number
+            of images with it; ``auc in crops``: the same of two crops of each image.
     """
     from segmenters.clip_models import load_clip  # noqa: PLC0415
 
@@ -232,17 +314,49 @@ def evaluate(folder: Path, *, n_images: int) -> dict[str, Any]:
         },
         "true": truth[best, torch.arange(n_images)].float().mean().item(),
         "true by chance": truth.float().mean().item(),
-        "auc": {},
+        "auc": areas(clip, images, facts),
     }
+    cut, held = cut_crops(scenes, np.random.default_rng(TEST_SEED))
+    found["auc in crops"] = areas(
+        clip, torch.cat([clip.encode_images(part) for part in cut.split(64)]), held
+    )
+    return found
+
+
+def areas(
+    clip: Any, images: Float[Tensor, "n embedding"], facts: Sequence[frozenset[str]]
+) -> dict[str, tuple[float, int]]:
+    """Words → area under the curve, and the number of images with their fact.
+
+    Facts of fewer than ten images, and those that fewer than ten do not have, are left out.
+    """
     wordings: dict[frozenset[str], list[str]] = {}
     for caption in short_captions():
         wordings.setdefault(caption.facts, []).append(caption.text)
+    found = {}
     for said, texts_of in wordings.items():
         held = np.array([said <= own for own in facts])
-        if 10 <= held.sum() <= n_images - 10:
+        if 10 <= held.sum() <= len(facts) - 10:
             scores = (images @ clip.encode_texts(texts_of).mean(dim=0)).numpy()
-            found["auc"][texts_of[0]] = (area_under_curve(scores, held), int(held.sum()))
+            found[texts_of[0]] = (area_under_curve(scores, held), int(held.sum()))
     return found
+
+
+def cut_crops(
+    scenes: Scenes, draws: np.random.Generator
+) -> tuple[Float[Tensor, "crop 3 size size"], list[frozenset[str]]]:
+    """Two random squares of each scene, with sides of 0.45 to 0.75, and the facts of each."""
+    images, facts = [], []
+    hidden = hide_unseen(scenes.attributes)
+    for row in range(len(scenes)):
+        for _ in range(2):
+            side = round(float(draws.uniform(0.45, 0.75)) * SIZE)
+            top, left = (int(draws.integers(SIZE - side + 1)) for _ in range(2))
+            window = (slice(row, row + 1), ..., slice(top, top + side), slice(left, left + side))
+            crop = Scenes(scenes.images[window], scenes.planes[window], hidden[row : row + 1])
+            facts += scene_facts(crop)
+            images.append(functional.interpolate(crop.images, (SIZE, SIZE), mode="bilinear"))
+    return torch.cat(images), facts
 
 
 def longest(scenes: Any, n_images: int) -> list[Caption]:

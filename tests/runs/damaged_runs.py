@@ -269,6 +269,8 @@ KINDS = {
     "a million units": (_record(_set("generator", "layers", "units", 0, to=10**6)), SHOW, "units.parquet"),
     "a layer of two numbers": (_record(_set("generator", "layers", "units", to=[9, 32])), SHOW, "run.json"),
     "a layer called ..": (_record(_dotted), SHOW, "run.json"),
+    "names of fewer units": (_record(_set("generator", "unit_names", to={"units": ["a"]})), SHOW, "run.json"),
+    "prompts that are numbers": (_record(_set("generator", "prompts", to=[1, 2])), SHOW, "run.json"),
     "no vocabulary": (_record(_set("segmenter", "vocabulary", to=None)), SHOW, "run.json"),
     "a short concept": (_record(_set("segmenter", "vocabulary", 0, to=["a"])), SHOW, "run.json"),
     "a concept twice": (_record(lambda r: r["segmenter"]["vocabulary"].append(r["segmenter"]["vocabulary"][0])), SHOW, "run.json"),

@@ -58,7 +58,7 @@ def test_a_direction_of_two_texts_is_a_folder_of_directions(network_file, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("edit", "G", "a", "b"), "text edit was given 2 texts; expected one text"),
+        (("edit", "G", "a", "b"), "text edit was given 2 texts; expected one, in quotes"),
         (("directions", "G", "a"), "text directions was given 1 texts; expected two"),
         (("edit", "G", "a red dragon"), "never saw the word 'dragon'"),
         (("directions", "G", "night", "night"), "are the same words"),
@@ -75,7 +75,19 @@ def test_a_mistake_is_one_line(network_file, tmp_path, capsys, words, said):
 
 def test_words_are_painted_into_a_box_or_a_mask_and_nowhere_else(network_file, tmp_path, capsys):
     out = tmp_path / "painted.png"
-    short = ("--generations", 2, "--population", 4, "--refine", 2, "--crops", 0, "--quiet")
+    short = (
+        "--draws",
+        2,
+        "--generations",
+        2,
+        "--population",
+        4,
+        "--refine",
+        2,
+        "--crops",
+        0,
+        "--quiet",
+    )
     given = ("text", "paint", network_file, "night", "--out", out, *short)
     assert run(*given, "--box", "8,8,16,16", "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -103,7 +103,7 @@ def test_more_samples_only_add_to_what_fewer_had(file):
 @pytest.mark.parametrize(
     ("words", "options", "said"),
     [
-        (("a", "tree"), (), "text generate was given 2 texts; expected one text, each in quotes"),
+        (("a", "tree"), (), "text generate was given 2 texts; expected one, in quotes"),
         (("a dragon",), (), "brightness never saw the word 'dragon'"),
         (("a moon",), (), "has the word 'moon', which the generator has not learned"),
         (("  ",), (), "the text is ' '; expected words"),

@@ -17,7 +17,7 @@ from tests.directions.worlds import generator as painted_world
 from tests.text.planted_words import Brightness, tiny_stylegan2
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SHORT = PaintSettings(generations=5, population=8, refine=12, near=0.0, smallest=1)
+SHORT = PaintSettings(draws=8, generations=5, population=8, refine=12, near=0.0, smallest=1)
 RIGHT = box(16, (4, 8, 14, 16))
 
 
@@ -59,11 +59,33 @@ def test_the_same_seed_gives_the_same_bits_and_numpys_own_seed_is_left_alone():
 
 def test_no_generations_and_no_steps_change_nothing():
     generator = tiny_stylegan2()
-    nothing = PaintSettings(generations=0, refine=0)
+    nothing = PaintSettings(draws=0, generations=0, refine=0)
     latent = generator.sample([0], seed=0)
     done = paint(generator, TextScorer(Brightness()), latent, RIGHT, "red", nothing)
     assert torch.equal(done.image, generator.synthesize(latent))
     assert done.leak == done.unmasked == Leak(0.0, 0.0)
+
+
+@torch.no_grad()
+def test_of_the_random_samples_the_nearest_is_where_the_search_starts():
+    generator, scorer = tiny_stylegan2(), TextScorer(Brightness())
+    latent = generator.sample([3], seed=0)
+    only = PaintSettings(draws=20, generations=0, refine=0, near=0.0)
+    done = paint(generator, scorer, latent, RIGHT, "red", only, seed=4)
+    target = scorer.encode_texts(["red"])[0]
+    styles = generator.convert(latent, "s").data
+    reached = []
+    for number in range(20):  # one by one, the crop cut by hand: 10 rows, 1 more on each side
+        sample = generator.sample([2**40 + number], seed=4)
+        with masked_styles(generator, styles, RIGHT):
+            raw = generator.synthesize(sample)
+        crop = composite(raw, done.original, RIGHT)[..., 3:15, 4:16]
+        reached.append(float(scorer.distance(crop, target)))
+    assert min(reached) < done.distances[0]
+    assert done.distances[1] == pytest.approx(min(reached), abs=1e-5)
+    assert paint(
+        generator, scorer, latent, RIGHT, "red", PaintSettings(draws=0, generations=0, refine=0)
+    ).distances[1] == pytest.approx(done.distances[0], abs=1e-6)
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ transformer of two layers and width 64) for drawn scenes and their captions, at 
 
 Trained by `recipes/tiny_clip` on {n_images:,} crops of {n_renders:,} renders of
 `dissect.worlds`, bent, softened and tinted, with captions from their masks and attributes; the
-quarters of each crop have their own facts.{start} No other data.
-Licence: that of this project. It shares no weights with the segmenter of scenes.
+quarters of each crop have their own facts.{start}
+No other data. Licence: that of this project. It shares no weights with the segmenter of scenes.
 
 It knows the words of those captions, {n_tokens} tokens. Every other token has an embedding of
 zeros, so an unknown word says nothing; `ClipModel.unknown_words` names those of a text.
@@ -42,7 +42,7 @@ squares of them with sides of 0.45 to 0.75. {above} of {n_words} are above 0.90 
 Made for drawn scenes only; of photographs it knows nothing. Captions repeat one grammar of few
 words, so a sentence of another kind may mean nothing to it.
 """
-_START = " The training started from the towers {start}, an earlier version of these."
+_START = "\nThe training started from the towers {start}, an earlier version of these."
 
 
 def write_card(

@@ -55,6 +55,9 @@ from dissect.generators import zoo
 from segmenters import SEGMENTERS
 
 _TICK = 1000  # milliseconds
+_MESSAGES = {"runs-started", "runs-answer"}
+_FOLLOWED = ("runs-started", "runs-answer", "runs-kept", "runs-search", "runs-tag")
+"""Inputs of ``_follow`` besides the tick, in its order."""
 _ABOUT = "Each run opened one generator and says which of its units match what."
 
 
@@ -84,6 +87,9 @@ def layout(visit: Visit) -> Component:
             dcc.Interval(id="runs-tick", interval=_TICK, disabled=not moving(jobs)),
             dcc.Store(id="runs-moving", data=moving(jobs)),
             dcc.Store(id="runs-rows", data=rows_of(jobs)),
+            dcc.Store(
+                id="runs-seen", data=[None, None, None, search, tag if tag in known else None]
+            ),
             *progress_stores("runs"),
             None if entries else form,
             tag_form(run_names(entries), known),
@@ -151,8 +157,10 @@ def register(app: Dash) -> None:
         Output("runs-started", "children", allow_duplicate=True),
         Output("runs-answer", "children", allow_duplicate=True),
         Output("runs-rows", "data"),
+        Output("runs-seen", "data"),
         State("runs-moving", "data"),
         State("runs-rows", "data"),
+        State("runs-seen", "data"),
         Input("runs-tick", "n_intervals"),
         Input("runs-started", "children"),
         Input("runs-answer", "children"),
@@ -233,7 +241,7 @@ def _how_far() -> dict[str, Progress]:
     return {job.id: how_far(job) for job in _jobs()}
 
 
-def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple:
+def _follow(moved: object, rows: object, seen: object, ticks: object, *given: object) -> tuple:
     own = context.current()
     search, tag = given[-2:]
     fault = _advance()
@@ -241,19 +249,29 @@ def _follow(moved: object, rows: object, ticks: object, *given: object) -> tuple
     now = moving(jobs)
     ended = [job for job in jobs if isinstance(moved, list) and job.id in set(moved) - set(now)]
     news = fault or [html.P(_news(job)) for job in ended] or no_update
-    # Only the latest message stays; an error in the form stays until it is corrected. One call may
-    # have several causes if an earlier one took longer than a tick.
-    causes = set(ctx.triggered_prop_ids.values())
+    # If an answer takes longer than a tick, the browser drops it for that of the tick: what changed
+    # since the last answer that arrived is a cause too.
+    triggered = set(ctx.triggered_prop_ids.values())
+    known_values = seen if isinstance(seen, list) and len(seen) == len(given) else given
+    missed = {
+        name
+        for name, value, before in zip(_FOLLOWED, given, known_values, strict=False)
+        if value != before
+    }
+    causes = triggered | missed
+    # Only the latest message stays; an error in the form stays until it is corrected.
+    latest = triggered & _MESSAGES or missed & _MESSAGES
     started, acted = no_update, no_update
-    if ended or "runs-answer" in causes:
+    if ended or "runs-answer" in latest:
         started = "" if isinstance(given[0], str) else no_update
-    if ended or ("runs-started" in causes and "runs-answer" not in causes):
+    if ended or latest == {"runs-started"}:
         acted = ""
-    if not ended and causes & {"runs-started", "runs-answer"}:
+    if not ended and latest:
         news = fault or ""
     standings = rows_of(jobs)
-    said = (news, now, started, acted, standings)
-    if causes == {"runs-tick"} and not ended:
+    shown_values = ["" if started == "" else given[0], "" if acted == "" else given[1], *given[2:]]
+    said = (news, now, started, acted, standings, shown_values)
+    if causes <= {"runs-tick"} and not ended:
         shown = no_update if rows == standings else job_rows(jobs, "runs")
         return no_update, shown, not now, *[no_update] * 5, *said
     entries, tags = own.store.entries(), _tags(own).all()

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
@@ -540,6 +541,33 @@ def contents(run):
     """Every file of a run but its record, which says when it was made."""
     files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.name != "run.json"]
     return {path.relative_to(run): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("now", "started", "acted", "listed"),
+    [
+        (("second is waiting, 1st", "second was taken out", None, "", None), "", None, True),
+        (("second is waiting, 1st", None, None, "red", None), None, None, True),
+        (("second is waiting, 1st", None, None, "", None), None, None, False),
+    ],
+)
+def test_what_an_answer_would_have_shown_that_a_tick_overtook_is_shown_by_the_tick(
+    tmp_path, monkeypatch, now, started, acted, listed
+):
+    from dash import no_update
+
+    from dashboard import create_app
+    from dashboard.pages import runs
+
+    seen = ["second is waiting, 1st", None, None, "", None]
+    tick = SimpleNamespace(triggered_prop_ids={"runs-tick.n_intervals": "runs-tick"})
+    monkeypatch.setattr(runs, "ctx", tick)
+    with create_app(tmp_path).server.app_context():
+        found = runs._follow([], [], seen, 7, *now)
+    kept = [no_update if value is None else value for value in (started, acted)]
+    assert list(found[10:12]) == kept
+    assert (found[0] is not no_update) == listed
+    assert found[-1] == ["" if started == "" else now[0], *now[1:]]
 
 
 def test_runs_are_tagged_and_found_by_their_tags(page, serving, runs_dir, tmp_path):

@@ -28,7 +28,7 @@ PAGES = [
 # Budget → the most of it that is taken here.
 CAPS = {
     "draws": 2, "images": 8, "n_alike": 2, "n_candidates": 8, "n_samples": 32, "n_search": 16,
-    "n_starts": 1, "n_steps": 5, "trees": 5, "tuning_steps": 2,
+    "n_starts": 1, "n_steps": 5, "top": 8, "trees": 5, "tuning_steps": 2,
 }  # fmt: skip
 # What is fitted on samples needs more of them.
 FITTED = {"directions": 160, "disentangle": 160}

@@ -21,6 +21,7 @@ from dashboard.store import RunStore
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.errors import ConfigError, GeneratorError
 from dissect.runs.notes import FILE, Note, notes_of
+from tests import patience
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -186,6 +187,7 @@ def test_of_two_tabs_the_second_label_does_not_silently_replace_the_first(
     page, browser, serving, noted, opened
 ):
     notes, other = notes_of(opened.run), browser.new_page()
+    other.set_default_timeout(1000 * patience.PAGE)
     with serving(noted) as url:
         for tab in (page, other):
             _open(tab, f"{url}/run/planted/layer/units/unit/3")

@@ -88,6 +88,7 @@ def test_a_note_of_two_tabs_is_kept(page, hands, browser, serving, planted_run, 
     monkeypatch.setattr("dashboard.panels.images.ask_unit", no_generator)
     shutil.copytree(planted_run.path, tmp_path / "runs" / "planted")
     notes, other = notes_of(open_run(tmp_path / "runs" / "planted")), browser.new_page()
+    other.set_default_timeout(1000 * patience.PAGE)
     with serving(tmp_path / "runs") as url:
         tabs = {"barn": (page, hands), "shed": (other, type(hands)(other))}
         for tab, _ in tabs.values():

@@ -1,7 +1,8 @@
-"""Files of tensors with one record: directions, inversions, encoders and what words found.
+"""Files of arrays with one record: directions, inversions, encoders and what words found.
 
 A safetensors file whose metadata have one entry, named after the kind of file: a JSON object with
-``version`` and all values that are not tensors. Nothing in such a file is run.
+``version`` and all values that are not arrays. Nothing in such a file is run. Without torch, since
+reading a run needs none.
 """
 
 import json
@@ -11,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
 from dissect.errors import ConfigError
 from dissect.runs.replacing import write_named_file
@@ -56,13 +56,13 @@ class RecordFile:
         return path
 
     def write(
-        self, path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
+        self, path: str | Path, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
     ) -> Path:
         """Write a file, atomically; the same content gives the same bytes.
 
         Args:
             path: ``NAME.safetensors``; its folder is created.
-            tensors: By name, in any memory order and on any device.
+            arrays: By name, in any memory order.
             record: Plain values.
 
         Raises:
@@ -73,7 +73,7 @@ class RecordFile:
             {"version": self.version, **record},
             ensure_ascii=False, allow_nan=False, sort_keys=True,
         )  # fmt: skip
-        plain = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+        plain = {name: np.ascontiguousarray(one) for name, one in arrays.items()}
         # A single entry, because the order of several entries varies.
         return write_named_file(path, save(plain, metadata={self.format: text}))
 
@@ -87,13 +87,13 @@ class RecordFile:
         *,
         names: Callable[[set[str]], bool] | None = None,
         shapes: Callable[[dict[str, Any]], Mapping[str, tuple[int, ...]]] | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The record without its version, and the tensors.
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The record without its version, and the arrays.
 
         Args:
             path: The file.
-            names: Whether these are names of tensors of such a file; None allows any.
-            shapes: The shape of every tensor, by the record, checked before any is read; None
+            names: Whether these are names of arrays of such a file; None allows any.
+            shapes: The shape of every array, by the record, checked before any is read; None
                 allows any.
 
         Raises:
@@ -106,7 +106,7 @@ class RecordFile:
                 raise ConfigError(
                     f"{path} has more than {self.largest:,} bytes; expected {self.holds}"
                 )
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="numpy") as file:
                 about, found = file.metadata() or {}, set(file.keys())
                 if self.format not in about or (names is not None and not names(found)):
                     raise ConfigError(f"{path} holds no {self._kind}; expected {self.expected}")
@@ -122,12 +122,12 @@ class RecordFile:
                 if shapes is not None:
                     own = {name: tuple(file.get_slice(name).get_shape()) for name in found}
                     if own != dict(shapes(record)):
-                        raise ValueError("its tensors have other names or shapes")
-                tensors = {name: file.get_tensor(name) for name in sorted(found)}
-            for name, one in tensors.items():
-                if one.is_floating_point() and not torch.isfinite(one).all():
+                        raise ValueError("its arrays have other names or shapes")
+                arrays = {name: np.array(file.get_tensor(name)) for name in sorted(found)}
+            for name, one in arrays.items():
+                if one.dtype.kind == "f" and not np.isfinite(one).all():
                     raise ValueError(f"{name} has a number that is not finite")
-            return record, tensors
+            return record, arrays
 
     @property
     def _kind(self) -> str:

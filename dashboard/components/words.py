@@ -16,7 +16,6 @@ from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.errors import DissectError
-from segmenters.clip_models import SCENES_CLIP
 
 _SCENES = "scenes"  # the segmenter of drawn scenes, whose words scenes-clip knows
 _HINT = (
@@ -27,6 +26,8 @@ _HINT = (
 
 def model_for(opened: OpenRun) -> str | None:
     """The CLIP model for the images of a run: the server's own, scenes-clip for drawn scenes."""
+    from segmenters.clip_models import SCENES_CLIP  # takes torch
+
     if importlib.util.find_spec("open_clip") is None:
         return None
     given = context.current().settings.words
@@ -55,7 +56,7 @@ def register(app: Dash) -> None:
     app.callback(
         Output("units-words", "children"),
         Input("units-words-of", "data"),
-        State("units-view", "data"),
+        State("units-asker", "data"),
     )(_answer)
 
 

@@ -70,7 +70,7 @@ def layout(visit: RunVisit) -> Component:
             html.H1("Units"),
             _controls(opened, unit_filter),
             dcc.Store(id="units-run", data=opened.id),
-            dcc.Store(id="units-view", data=f"units-{uuid.uuid4()}"),
+            dcc.Store(id="units-asker", data=f"units-{uuid.uuid4()}"),
             dcc.Store(id="units-most", data=unit_filter.most),
             *[dcc.Store(id=f"units-{name}", data=getattr(unit_filter, name)) for name in FACETS],
             dcc.Store(id="units-defaults", data=asdict(UnitFilter())),

@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from dissect.edits.edit import check_number
@@ -331,10 +330,10 @@ def save_direction(direction: Direction, path: str | Path) -> Path:
         >>> save_direction(smile, "smile.safetensors").name
         'smile.safetensors'
     """
-    tensors = {"vector": torch.tensor(direction.vector, dtype=torch.float32)}
+    arrays = {"vector": np.asarray(direction.vector, "<f4")}
     if direction.origin is not None:
-        tensors["origin"] = torch.tensor(direction.origin, dtype=torch.float32)
-    return FILE.write(path, tensors, direction._record())
+        arrays["origin"] = np.asarray(direction.origin, "<f4")
+    return FILE.write(path, arrays, direction._record())
 
 
 def read_direction(path: str | Path) -> Direction:
@@ -348,12 +347,11 @@ def read_direction(path: str | Path) -> Direction:
         >>> read_direction(path).name
         'smile'
     """
-    record, tensors = FILE.read(
+    record, arrays = FILE.read(
         path, names=lambda found: {"vector"} <= found <= {"vector", "origin"}
     )
     with FILE.reading(path):
         provenance = Provenance(**record.pop("provenance"))
-        arrays = {name: one.numpy() for name, one in tensors.items()}
         return Direction(provenance=provenance, **arrays, **record)
 
 

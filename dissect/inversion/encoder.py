@@ -213,7 +213,8 @@ class Encoder:
         record = {
             "config": self.network.config, "space": self.space, "generator": self.generator,
         }  # fmt: skip
-        return _FILE.write(path, tensors, record)
+        arrays = {name: one.cpu().numpy() for name, one in tensors.items()}
+        return _FILE.write(path, arrays, record)
 
 
 def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
@@ -224,7 +225,7 @@ def read_encoder(path: str | Path, *, device: torch.device | str = "cpu") -> Enc
     """
     record, halves = _FILE.read(path)
     with _FILE.reading(path):
-        tensors = {name: one.float() for name, one in halves.items()}
+        tensors = {name: torch.from_numpy(one).float() for name, one in halves.items()}
         config, space = record["config"], record["space"]
         network = EncoderNetwork(
             size=int(config["size"]), channels=int(config["channels"]),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -72,7 +73,7 @@ class Inversion:
         Raises:
             ConfigError: another suffix than ``.safetensors``, or a file that cannot be written.
         """
-        tensors = {"latent": self.latent.data.float()}
+        tensors = {"latent": self.latent.data.detach().float()}
         if self.latent.label is not None:
             tensors["label"] = self.latent.label
         tensors |= {f"{_NOISE}{name}": one.float() for name, one in self.noise.items()}
@@ -85,7 +86,8 @@ class Inversion:
             "settings": dict(self.settings),
             "generator": self.generator,
         }
-        return _FILE.write(path, tensors, record)
+        arrays = {name: one.cpu().numpy() for name, one in tensors.items()}
+        return _FILE.write(path, arrays, record)
 
 
 def read_inversion(path: str | Path) -> Inversion:
@@ -94,8 +96,9 @@ def read_inversion(path: str | Path) -> Inversion:
     Raises:
         ConfigError: a file that is missing, damaged, of another kind or of a newer version.
     """
-    record, tensors = _FILE.read(path, names=_are_names)
+    record, arrays = _FILE.read(path, names=_are_names)
     with _FILE.reading(path):
+        tensors = {name: torch.from_numpy(one) for name, one in arrays.items()}
         noise = {name for name in tensors if name.startswith(_NOISE)}
         if any(len(one) != 1 for one in tensors.values()):
             raise ValueError("it is of more than one image")

@@ -272,17 +272,14 @@ def _check(**given: tuple[float, float, float]) -> None:
 def _write(
     path: Path, table: np.ndarray, chosen: np.ndarray, done: list[str], settings: Mapping[str, Any]
 ) -> None:
-    tensors = {
-        "table": torch.from_numpy(table),
-        "chosen": torch.from_numpy(chosen.astype(np.uint8)),
-    }
-    _FILE.write(path, tensors, {"done": done, "settings": dict(settings)})
+    arrays = {"table": table, "chosen": chosen.astype(np.uint8)}
+    _FILE.write(path, arrays, {"done": done, "settings": dict(settings)})
 
 
 def _read(path: Path, settings: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    record, tensors = _FILE.read(path, names={"table", "chosen"}.__eq__)
+    record, arrays = _FILE.read(path, names={"table", "chosen"}.__eq__)
     with _FILE.reading(path):
-        table, chosen = tensors["table"].numpy(), tensors["chosen"].numpy().astype(bool)
+        table, chosen = arrays["table"], arrays["chosen"].astype(bool)
         found, done = dict(record["settings"]), list(record["done"])
     differing = [name for name in settings if found.get(name) != settings[name]]
     if differing:

@@ -189,7 +189,8 @@ def save_mapper(mapper: Mapper, path: str | Path) -> None:
         "text": mapper.text, "generator": mapper.generator,
         "towers": mapper.towers, "settings": asdict(mapper.settings),
     }  # fmt: skip
-    _FILE.write(path, mapper.network.state_dict(), record)
+    state = mapper.network.state_dict()
+    _FILE.write(path, {name: one.cpu().numpy() for name, one in state.items()}, record)
 
 
 def read_mapper(path: str | Path, generator: Generator) -> Mapper:
@@ -206,11 +207,11 @@ def read_mapper(path: str | Path, generator: Generator) -> Mapper:
         check_belongs(generator, str(record["generator"]), what="mapper", advice=advice)
         return {name: tuple(one.shape) for name, one in network.state_dict().items()}
 
-    record, tensors = _FILE.read(path, shapes=shapes)
+    record, arrays = _FILE.read(path, shapes=shapes)
     with _FILE.reading(path):
         text, of, towers = (str(record[key]) for key in ("text", "generator", "towers"))
         settings = MapperSettings(**record["settings"])
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: torch.from_numpy(one) for name, one in arrays.items()})
     network.eval().requires_grad_(False).to(generator.device)
     return Mapper(network, one_line(text), of, towers, settings)
 

@@ -41,9 +41,8 @@ from segmenters.errors import SegmenterError
 from segmenters.hub import read_json
 from segmenters.images import check_images, resize
 from segmenters.reading import Reading, average_tiles
+from segmenters.scenes_vocabulary import SCENES_CLIP
 
-SCENES_CLIP = "scenes-clip"
-"""The name of the model that comes with the package."""
 CONFIG = "open_clip_config.json"
 TEMPLATES = ("{}", "a picture of {}", "an image of {}", "a drawing of {}", "a photo of {}")
 """Sentences for a text; the mean of their vectors represents it."""

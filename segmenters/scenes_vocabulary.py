@@ -48,3 +48,6 @@ SCENES_VOCABULARY = Vocabulary.build(
 )
 
 ATTRIBUTES = ("lighting", "cloudiness", "season", "view", "vegetation", "house size", "fog")
+
+SCENES_CLIP = "scenes-clip"
+"""Name of the model of words and drawn scenes that comes with the package."""

@@ -16,6 +16,7 @@ from dashboard.rungs import ranked_labels
 from dashboard.store import OpenRun
 from dashboard.unit_filter import UnitFilter, filter_units
 from dissect.errors import DissectError
+from segmenters.scenes_vocabulary import SCENES_CLIP
 
 _SCENES = "scenes"  # the segmenter of drawn scenes, whose words scenes-clip knows
 _HINT = (
@@ -26,8 +27,6 @@ _HINT = (
 
 def model_for(opened: OpenRun) -> str | None:
     """The CLIP model for the images of a run: the server's own, scenes-clip for drawn scenes."""
-    from segmenters.clip_models import SCENES_CLIP  # takes torch
-
     if importlib.util.find_spec("open_clip") is None:
         return None
     given = context.current().settings.words

@@ -2,6 +2,7 @@
 
 from dissect.directions.question import RELEVANCE
 from dissect.settings import Settings, setting
+from segmenters.scenes_vocabulary import SCENES_CLIP
 
 
 class PaintSettings(Settings):
@@ -38,7 +39,7 @@ class WordsOptions(Settings):
 
     model: str = setting(
         "of images and words: scenes-clip, a folder of open_clip, or ARCHITECTURE@FILE",
-        default="scenes-clip", metavar="MODEL",
+        default=SCENES_CLIP, metavar="MODEL",
     )  # fmt: skip
     of_seed: int = setting("seed of the samples", default=0, at_least=0, flag="--seed")
 

@@ -44,17 +44,6 @@ class RecordFile:
     version: int = 1
     largest: int = 64 << 20
 
-    def check_name(self, path: str | Path) -> Path:
-        """Check the name of a file to be written.
-
-        Raises:
-            ConfigError: another suffix than ``.safetensors``.
-        """
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            raise ConfigError(f"{path} was to hold {self.holds}; expected a file NAME{SUFFIX}")
-        return path
-
     def write(
         self, path: str | Path, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
     ) -> Path:
@@ -68,7 +57,9 @@ class RecordFile:
         Raises:
             ConfigError: another suffix, or a file that cannot be written.
         """
-        path = self.check_name(path)
+        path = Path(path)
+        if path.suffix != SUFFIX:
+            raise ConfigError(f"{path} was to hold {self.holds}; expected a file NAME{SUFFIX}")
         text = json.dumps(
             {"version": self.version, **record},
             ensure_ascii=False, allow_nan=False, sort_keys=True,

@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from segmenters import class_names
-from segmenters.clip_models import SCENES_CLIP, ClipModel, load_clip
+from segmenters.clip_models import ClipModel, describe_unknown, load_clip
 from segmenters.errors import SegmenterError
 from segmenters.images import resize
 from segmenters.network_segmenter import NetworkSegmenter
+from segmenters.scenes_vocabulary import SCENES_CLIP
 from segmenters.spec import Spec, parse_spec
 
 OPTIONS = {
@@ -50,13 +51,9 @@ def load(text: str, device: torch.device | str = "cpu") -> NetworkSegmenter:
     background = _number(spec, "background", _BACKGROUND, 0, 1)
     zoom = int(_number(spec, "zoom", _ZOOM, 1, 17))
     clip = load_clip(spec.options.get("model", SCENES_CLIP), device=device)
-    for word in words:
-        unknown = clip.unknown_words(word)
-        if unknown:
-            raise SegmenterError(
-                f"segmenter {text!r}: {clip.name} never saw the word {unknown[0]!r}; expected "
-                "words that it knows, or another model with model=FOLDER"
-            )
+    unknown = describe_unknown(clip, words)
+    if unknown is not None:
+        raise SegmenterError(f"segmenter {text!r}: {unknown}, or another model with model=FOLDER")
     classes = class_names.from_labels(
         [*map(bare, words), *["background"] * (len(others) + 1)], plane="words", source=text
     )

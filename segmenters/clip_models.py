@@ -24,7 +24,7 @@ References:
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -181,6 +181,19 @@ class ClipModel:
                 for k in range(len(images))
             ]
         )
+
+
+def known_texts(clip: ClipModel, texts: Iterable[str]) -> list[str]:
+    """Those texts of which a model knows every word."""
+    return [text for text in texts if not clip.unknown_words(text)]
+
+
+def describe_unknown(clip: ClipModel, texts: Iterable[str]) -> str | None:
+    """The first word that a model does not know, for an error; None if it knows all."""
+    word = next((word for text in texts for word in clip.unknown_words(text)), None)
+    if word is None:
+        return None
+    return f"{clip.name} never saw the word {word!r}; expected words that it knows"
 
 
 def load_clip(target: str, *, device: torch.device | str = "cpu") -> ClipModel:

@@ -31,16 +31,19 @@ import json, os, resource, torch
 from contextlib import nullcontext
 from dissect.memory import reused_memory
 
-def faults(context):
+def faults(context, n_blocks=24, n_numbers=9 << 20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     with context:
-        for _ in range(24):
-            torch.empty(9 << 20).fill_(1)
+        for _ in range(n_blocks):
+            torch.empty(n_numbers).fill_(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-found = [faults(nullcontext()), faults(reused_memory()), faults(nullcontext())]
+found = [faults(nullcontext()), faults(reused_memory())]
+# More pages, in a few large blocks: no hole that is left between other blocks of the heap is
+# large enough for one, and holes are used whatever the thresholds are.
+found.append(faults(nullcontext(), 6, 64 << 20))
 os.environ["MALLOC_TRIM_THRESHOLD_"] = "1"
-print(json.dumps([*found, faults(reused_memory())]))
+print(json.dumps([*found, faults(reused_memory(), 6, 64 << 20)]))
 """
 
 
@@ -53,8 +56,8 @@ def test_freed_memory_is_used_again_inside_and_given_back_after():
     )
     before, inside, after, with_a_choice_of_the_user = json.loads(done.stdout)
     assert inside < before / 3
-    assert after > before / 2
-    assert with_a_choice_of_the_user > before / 2
+    assert after > before
+    assert with_a_choice_of_the_user > before
 
 
 @pytest.mark.slow

@@ -56,7 +56,13 @@ from segmenters import SEGMENTERS
 
 _TICK = 1000  # milliseconds
 _MESSAGES = {"runs-started", "runs-answer"}
-_FOLLOWED = ("runs-started", "runs-answer", "runs-kept", "runs-search", "runs-tag")
+_FOLLOWED = {
+    "runs-started": "children",
+    "runs-answer": "children",
+    "runs-kept": "children",
+    "runs-search": "value",
+    "runs-tag": "value",
+}
 """Inputs of ``_follow`` besides the tick, in its order."""
 _ABOUT = "Each run opened one generator and says which of its units match what."
 
@@ -162,11 +168,7 @@ def register(app: Dash) -> None:
         State("runs-rows", "data"),
         State("runs-seen", "data"),
         Input("runs-tick", "n_intervals"),
-        Input("runs-started", "children"),
-        Input("runs-answer", "children"),
-        Input("runs-kept", "children"),
-        Input("runs-search", "value"),
-        Input("runs-tag", "value"),
+        *[Input(name, field) for name, field in _FOLLOWED.items()],
         prevent_initial_call=True,
     )(_follow)
     register_progress(app, "runs", _how_far)

@@ -9,7 +9,7 @@ from dissect.painting.canvas import Canvas
 from dissect.painting.checks import check_text
 from dissect.text.scorer import TextScorer
 from dissect.text.unit_labels import TOP_IMAGES, Seen, look_at, search_units
-from segmenters.clip_models import ClipModel, load_clip
+from segmenters.clip_models import ClipModel, describe_unknown, known_texts, load_clip
 
 N_IMAGES = 512
 """Number of the run's first samples among which a unit's top images are found."""
@@ -36,12 +36,10 @@ class WordsResponder:
         """
         name, text = (check_text(one, question.get(one)) for one in ("model", "text"))
         clip, scorer, seen = self._opened(name)
-        unknown = clip.unknown_words(text)
-        if unknown:
-            raise ConfigError(
-                f"{clip.name} never saw the word {unknown[0]!r}; expected words that it knows"
-            )
-        others = [one for one in self._canvas.vocabulary.names if not clip.unknown_words(one)]
+        unknown = describe_unknown(clip, [text])
+        if unknown is not None:
+            raise ConfigError(unknown)
+        others = known_texts(clip, self._canvas.vocabulary.names)
         n_images = len(seen.vectors)
         top = min(TOP_IMAGES, max(1, n_images // 4))
         found = search_units(seen, scorer, text, others, top=top)

@@ -109,14 +109,11 @@ def _open_clip(options: argparse.Namespace) -> "ClipModel":
 def _scorer(clip: "ClipModel", texts: "Sequence[str]", *, n_crops: int = 0) -> "TextScorer":
     """The scorer of texts whose words the model knows."""
     from dissect.text.scorer import TextScorer
+    from segmenters.clip_models import describe_unknown
 
-    for text in texts:
-        unknown = clip.unknown_words(text)
-        if unknown:
-            raise ConfigError(
-                f"{clip.name} never saw the word {unknown[0]!r}; expected words that it knows, or "
-                "another model; give --model FOLDER"
-            )
+    unknown = describe_unknown(clip, texts)
+    if unknown is not None:
+        raise ConfigError(f"{unknown}, or another model; give --model FOLDER")
     return TextScorer(clip, templates=clip.known_templates(), n_crops=n_crops)
 
 
@@ -256,12 +253,13 @@ def _label(options: argparse.Namespace) -> None:
     from dissect.studies.originals import open_generator
     from dissect.text.unit_labels import describe_agreement, label_units
     from segmenters.clip import split_words
+    from segmenters.clip_models import known_texts
 
     with nothing_kept("no labels were written"):
         run = open_run(options.run)
         if options.choices is None:
             clip = _open_clip(options)
-            words = [name for name in run.vocabulary.names if not clip.unknown_words(name)]
+            words = known_texts(clip, run.vocabulary.names)
         else:
             words = split_words(options.choices, "--choices")
             clip = _open_clip(options)

@@ -1,7 +1,7 @@
 """Everything a training can be taken up from, in one safetensors file: networks, Adam, progress."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
@@ -49,10 +49,17 @@ def load_state(
     path: Path,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, tuple[str, torch.optim.Adam]],
+    *,
+    added: Container[str] = (),
 ) -> dict[str, float]:
     """Put a saved state back into networks and optimizers; returns the progress.
 
-    A network of which the file has nothing stays as it is: a loss may be added to a training.
+    Args:
+        path: The file.
+        modules: Networks by name.
+        optimizers: Name → (name of the network it moves, Adam).
+        added: Names of networks that stay as they are where the file has nothing of them: they may
+            be added to a training.
     """
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -60,7 +67,7 @@ def load_state(
     for name, module in modules.items():
         prefix = f"{name}/"
         own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        if own:
+        if own or name not in added:
             module.load_state_dict(own)
     for name, (of, optimizer) in optimizers.items():
         for key, parameter in modules[of].named_parameters():

@@ -42,6 +42,7 @@ from recipes.scenes_gan.state import load_state, save_state
 from segmenters.scenes import SIZE, ScenesNetwork, load_network
 
 _PROPORTIONS_OF = 4096  # images of the training set
+_ADDED = ("proportions",)  # a training may go on with them
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,10 @@ class Training:
             ).to(self.device)
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_path.exists():
-            progress = load_state(self.state_path, self._modules, self._optimizers)
+            progress = load_state(self.state_path, self._modules, self._optimizers, added=_ADDED)
             self.step, self.kimg = int(progress["step"]), progress["kimg"]
         elif start is not None:
-            self.kimg = load_state(start, self._kept, {})["kimg"]
+            self.kimg = load_state(start, self._kept, {}, added=_ADDED)["kimg"]
             self.generator.load_state_dict(self.mean.state_dict())
             self.step = round(1000 * self.kimg / self.schedule.stage(self.kimg)[0].batch)
 
